@@ -1,0 +1,5 @@
+"""`python -m minifw` is `minifw`."""
+
+from minifw.cli import main
+
+main()

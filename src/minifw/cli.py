@@ -1,0 +1,314 @@
+"""The command line: arguments in, exit code out. Heavy imports happen inside the commands."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from minifw import __version__
+from minifw.errors import MinifwError, UsageError
+
+if TYPE_CHECKING:
+    from minifw.experiment import Experiment, Outcome, Progress
+
+PACKAGED = Path(__file__).parent / "configs"
+
+app = typer.Typer(
+    name="minifw",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"minifw {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def minifw(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Train small networks over many seeds, and compare with PyTorch.
+
+    \b
+    Examples:
+      minifw train configs/simplenet.yaml           one network, as the config says
+      minifw train simplenet --seeds 20             20 networks at once
+      minifw compare --seeds 20                     minifw against PyTorch, both modes
+      minifw train simplenet --set train.eta=0.1    another learning rate
+    """
+
+
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
+]
+Seeds = Annotated[
+    int | None, typer.Option("--seeds", metavar="N", help="How many seeds to run.", show_default=False)
+]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", metavar="N", help="CPU threads; default: as many as torch takes.", show_default=False),
+]
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged config.")],
+    overrides: Set = None,
+    seeds: Seeds = None,
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the network of a config, all seeds at once.
+
+    \b
+    Examples:
+      minifw train configs/simplenet.yaml
+      minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
+      minifw train configs/simplenet.yaml --set train.mode=sgd --json
+    """
+    experiment = _build(config, overrides, seeds, threads, default_seeds=1)
+    mode = experiment.config.train.mode
+    outcome = _run(experiment, ["minifw"], [mode], runs_dir, quiet or as_json)
+    arm = outcome.results["modes"][mode]["minifw"]
+    if as_json:
+        _print_json(
+            {
+                "run_dir": str(outcome.run.path),
+                "mode": mode,
+                "seeds": outcome.results["seeds"],
+                **{key: arm[key] for key in ("test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds")},
+                "data": outcome.results["data"],
+            }
+        )
+    else:
+        _print_summary(outcome)
+        one = len(arm["test_error"]) == 1 and arm["test_error"][0] is not None
+        if one:
+            print(f"training error {arm['train_error'][0]:.2f} %, test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training")
+        else:
+            print("\n\n".join(table.markdown().strip() for table in outcome.tables))
+        _print_diverged(outcome)
+        print(f"\n{outcome.run.path}")
+    _check(outcome)
+
+
+@app.command()
+def compare(
+    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged config.")] = "simplenet",
+    overrides: Set = None,
+    seeds: Seeds = None,
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train with minifw and with PyTorch, full batch and SGD, and put them side by side.
+
+    \b
+    Examples:
+      minifw compare --seeds 20
+      minifw compare configs/half-plane.yaml --seeds 20
+      minifw compare --set dtype=float64       the two agree to the last digits
+    """
+    needs_batches = ["train.batch_size"]
+    experiment = _build(config, overrides, seeds, threads, default_seeds=20, needed=needs_batches)
+    outcome = _run(experiment, ["minifw", "pytorch"], ["full-batch", "sgd"], runs_dir, quiet or as_json)
+    results = outcome.results
+    if as_json:
+        modes = results["modes"]
+        _print_json(
+            {
+                "run_dir": str(outcome.run.path),
+                "seeds": results["seeds"],
+                "tables": {m: {a: arm["summary"] for a, arm in arms.items()} for m, arms in modes.items()},
+                "test_error": {m: {a: arm["test_error"] for a, arm in arms.items()} for m, arms in modes.items()},
+                "seconds": {m: {a: arm["seconds"] for a, arm in arms.items()} for m, arms in modes.items()},
+                "speedup": results["speedup"],
+                "parity": results["parity"],
+                "data": results["data"],
+            }
+        )
+    else:
+        _print_summary(outcome)
+        print("\n\n".join(table.markdown().strip() for table in outcome.tables))
+        _print_diverged(outcome)
+        _print_differences(outcome)
+        print(f"\n{outcome.run.path}")
+    _check(outcome)
+
+
+# ------------------------------------------------------------------------------------- the work
+
+
+def _build(
+    name: str,
+    overrides: list[str] | None,
+    seeds: int | None,
+    threads: int | None,
+    *,
+    default_seeds: int,
+    needed: list[str] | None = None,
+) -> Experiment:
+    """Check everything that the user gave; nothing is written yet."""
+    for option, value in (("--seeds", seeds), ("--threads", threads)):
+        if value is not None and value < 1:
+            raise UsageError(f"{option}: must be at least 1, got {value}")
+    from minifw import config as configs
+
+    given = list(overrides or [])
+    if seeds is not None:
+        given.append(f"seeds={seeds}")
+    path = Path(name)
+    if not path.exists() and (PACKAGED / f"{name}.yaml").is_file():
+        path = PACKAGED / f"{name}.yaml"
+    config = configs.load(path, given)
+    if needed and config.train.batch_size is None:
+        raise UsageError(f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too")
+
+    import torch
+
+    from minifw import experiment
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    return experiment.build(config, default_seeds)
+
+
+def _run(experiment: Experiment, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool) -> Outcome:
+    from minifw import experiment as experiments
+
+    show = _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
+    return experiments.run(experiment, arms, modes, runs_dir, show)
+
+
+def _check(outcome: Outcome) -> None:
+    from minifw import experiment
+
+    experiment.check_converged(outcome)
+
+
+# -------------------------------------------------------------------------------------- progress
+
+
+@contextmanager
+def _no_progress(label: str, total: int) -> Iterator[Progress]:
+    yield lambda done, text: None
+
+
+@contextmanager
+def _plain_lines(label: str, total: int) -> Iterator[Progress]:
+    """A line on stderr now and then, for logs and pipes."""
+    last = time.monotonic()
+
+    def progress(done: int, text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 10 or done == total:
+            last = now
+            print(f"{label}: epoch {done} of {total}  {text}", file=sys.stderr)
+
+    yield progress
+
+
+@contextmanager
+def _bar(label: str, total: int) -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as display:
+        task = display.add_task(label, total=total, text="")
+
+        def progress(done: int, text: str) -> None:
+            display.update(task, completed=done, text=text)
+
+        yield progress
+
+
+# -------------------------------------------------------------------------------------- printing
+
+
+def _print_json(content: dict[str, Any]) -> None:
+    print(json.dumps(content, allow_nan=False))
+
+
+def _print_summary(outcome: Outcome) -> None:
+    data = outcome.results["data"]
+    balance = ", ".join(f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8])
+    print(
+        f"{outcome.results['about']}\n"
+        f"{data['train']} training and {data['test']} test samples, {balance}; "
+        f"always guessing the majority is wrong in {data['majority_error']:.1f} %\n"
+    )
+
+
+def _print_diverged(outcome: Outcome) -> None:
+    results = outcome.results
+    for mode, arms in results["modes"].items():
+        for arm, result in arms.items():
+            gone = [
+                f"{seed} (epoch {epoch})"
+                for seed, epoch in zip(results["seeds"], result["diverged_epoch"], strict=True)
+                if epoch is not None
+            ]
+            if gone:
+                print(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{' …' if len(gone) > 10 else ''}")
+
+
+def _print_differences(outcome: Outcome) -> None:
+    for mode, parity in outcome.results["parity"].items():
+        if parity["different_seeds"]:
+            print(
+                f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding in "
+                f"{outcome.results['dtype']} set the others apart. --set dtype=float64 shows whether "
+                "anything else did."
+            )
+
+
+def main() -> NoReturn:
+    """Run the command line and exit; every known error is one line on stderr."""
+    try:
+        code = app(standalone_mode=False) or 0
+    except typer.TyperException as fault:
+        print(f"minifw: {fault.format_message()}", file=sys.stderr)
+        code = 2
+    except typer.Abort:
+        code = 130
+    except KeyboardInterrupt:
+        print("minifw: interrupted", file=sys.stderr)
+        code = 130
+    except MinifwError as fault:
+        print(fault, file=sys.stderr)
+        code = fault.exit_code
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

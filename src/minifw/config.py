@@ -1,0 +1,606 @@
+"""Configs: YAML text to a frozen, validated `Config`, or every fault at once with its place.
+
+The way of a config: text -> YAML nodes (1.2 scalars, so `1e-3` is a number and `on` a word) ->
+plain values with the line and column of each -> `--set` overrides -> pydantic in strict mode ->
+checks across keys. All faults that one stage finds are reported together.
+
+Wherever a mapping has a `kind`, a bare word stands for a mapping with that kind alone:
+`init: kaiming-normal`. A layer may also be one key, `linear: 25` or `linear: {out_features: 25}`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from minifw.errors import ConfigError, StorageError, near_miss
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 20
+
+# ------------------------------------------------------------------------------------ the schema
+
+
+def _bare_word(value: object) -> object:
+    """`mse` is short for `{kind: mse}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def _bare_layer(value: object) -> object:
+    """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
+    if isinstance(value, dict) and len(value) == 1 and "kind" not in value:
+        ((kind, rest),) = value.items()
+        if isinstance(rest, dict):
+            return {"kind": kind, **rest}
+        return {"kind": kind, LAYER_SIZE.get(kind, "value"): rest}
+    return _bare_word(value)
+
+
+LAYER_SIZE = {"linear": "out_features"}
+"""The key that `layer: value` gives, for the layers that have one."""
+
+Count = Annotated[int, Field(ge=1, le=10**9)]
+Positive = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(gt=0, le=10**9)]
+
+
+class Section(BaseModel):
+    """Base of all sections: no key is unknown, no type is coerced, nothing is infinite."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class Generated(Section):
+    """Keys that all generated data share."""
+
+    train: Count = Field(1000, description="number of training samples")
+    test: Count = Field(1000, description="number of test samples")
+    normalize: bool = Field(True, description="inputs to mean 0, standard deviation 1")
+
+
+class Disk(Generated):
+    kind: Literal["disk"]
+    center: tuple[float, float] = Field((0.5, 0.5), strict=False)
+    # Half of the unit square's area: 1 / sqrt(2 pi).
+    radius: Positive = 0.3989422804014327
+
+
+class HalfPlane(Generated):
+    kind: Literal["half-plane"]
+
+
+class Moons(Generated):
+    kind: Literal["moons"]
+    noise: float = Field(0.1, ge=0)
+
+
+class Spirals(Generated):
+    kind: Literal["spirals"]
+    noise: float = Field(0.02, ge=0)
+    turns: Positive = 1.0
+    classes: int = Field(2, ge=2, le=100)
+
+
+class FromFile(Section):
+    """Keys that all data files share; `train` and `test` are counts, or fractions below 1."""
+
+    path: str = Field(min_length=1)
+    train: Amount = 0.8
+    test: Amount | None = None
+    normalize: bool = True
+
+
+class Csv(FromFile):
+    kind: Literal["csv"]
+    features: list[str] | None = Field(None, min_length=1)
+    target: str | None = None
+
+
+class Npz(FromFile):
+    kind: Literal["npz"]
+    features: str = "x"
+    target: str = "y"
+
+
+Data = Annotated[Disk | HalfPlane | Moons | Spirals | Csv | Npz, Field(discriminator="kind")]
+
+
+class PlainInit(Section):
+    kind: Literal[
+        "pytorch", "kaiming-uniform", "kaiming-normal", "xavier-uniform", "xavier-normal", "zeros"
+    ]
+
+
+class NormalInit(Section):
+    kind: Literal["normal"]
+    std: float = Field(1.0, ge=0)
+
+
+Init = Annotated[
+    Annotated[PlainInit | NormalInit, Field(discriminator="kind")], BeforeValidator(_bare_word)
+]
+
+
+class LinearLayer(Section):
+    kind: Literal["linear"]
+    out_features: Annotated[int, Field(ge=1, le=100_000)]
+    in_features: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    bias: bool = True
+    init: Init | None = None
+
+
+class Activation(Section):
+    kind: Literal["relu", "tanh", "sigmoid"]
+
+
+Layer = Annotated[
+    Annotated[LinearLayer | Activation, Field(discriminator="kind")], BeforeValidator(_bare_layer)
+]
+
+
+class LossConfig(Section):
+    kind: Literal["mse", "cross-entropy"]
+    reduction: Literal["mean", "sample", "sum"] = "mean"
+
+
+class OptimizerConfig(Section):
+    kind: Literal["sgd"]
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+class Train(Section):
+    mode: Literal["full-batch", "sgd"] = "full-batch"
+    batch_size: Count | None = None
+    eta: Positive
+    epochs: Count
+    eval_every: Count = 10
+
+
+class Config(Section):
+    """One experiment. Every key is described in the comments of configs/simplenet.yaml."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    seed: int = Field(0, ge=0, le=2**32)
+    seeds: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    dtype: Literal["float32", "float64"] = "float32"
+    data: Annotated[Data, BeforeValidator(_bare_word)]
+    network: tuple[Layer, ...] = Field(min_length=1, strict=False)
+    init: Init = Field(default_factory=lambda: PlainInit(kind="pytorch"))
+    loss: Annotated[LossConfig, BeforeValidator(_bare_word)]
+    optimizer: Annotated[OptimizerConfig, BeforeValidator(_bare_word)] = Field(
+        default_factory=lambda: OptimizerConfig(kind="sgd")
+    )
+    train: Train
+
+
+# ------------------------------------------------------------------------- YAML with its places
+
+Path_ = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader whose plain scalars are those of YAML 1.2's core schema."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+class _Dumper(yaml.SafeDumper):
+    """The same for writing, so that text which looks like a 1.2 number is quoted."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}
+
+
+for _tag, _pattern, _first in (
+    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
+    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
+    (
+        "float",
+        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
+        [*"-+.0123456789"],
+    ),
+):
+    for _class in (_Loader, _Dumper):
+        _class.add_implicit_resolver(
+            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
+        )
+
+
+@dataclass
+class _Source:
+    """Where values came from: for each path a place, `file:line:column` or `--set key=value`."""
+
+    name: str
+    places: dict[Path_, str] = field(default_factory=dict)
+    keys: dict[Path_, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+    def mark(self, mark: yaml.Mark) -> str:
+        return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
+
+    def place(self, path: Path_, of_key: bool = False) -> str:
+        """Return the place of the value (or key) at `path`, or of the nearest thing around it."""
+        if of_key and path in self.keys:
+            return self.keys[path]
+        while path and path not in self.places:
+            path = path[:-1]
+        return self.places.get(path, self.name)
+
+
+def _parse(text: str, source: _Source) -> Any:
+    """Return the plain values of one YAML document, and note the place of each in `source`."""
+    try:
+        depth = documents = 0
+        for event in yaml.parse(text, Loader=_Loader):
+            if isinstance(event, yaml.DocumentStartEvent):
+                documents += 1
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            tag = getattr(event, "tag", None)
+            for bad, what in (
+                (documents > 1, "one document a file; a second one begins here"),
+                (depth > MAX_DEPTH, f"nested more than {MAX_DEPTH} deep"),
+                (isinstance(event, yaml.AliasEvent), "aliases (*name) are not allowed"),
+                (getattr(event, "anchor", None) is not None, "anchors (&name) are not allowed"),
+                (tag is not None, f"tags ({tag}) are not allowed"),
+            ):
+                if bad:
+                    raise ConfigError([f"{source.mark(event.start_mark)}: {what}"])
+        node = yaml.compose(text, Loader=_Loader)
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark or fault.context_mark
+        where = source.mark(mark) if mark else source.name
+        raise ConfigError([f"{where}: not valid YAML: {fault.problem}"]) from None
+    except yaml.YAMLError as fault:
+        line = str(fault).splitlines()[0]
+        raise ConfigError([f"{source.name}: not valid YAML: {line}"]) from None
+    return None if node is None else _plain(node, (), source)
+
+
+def _plain(node: yaml.Node, path: Path_, source: _Source) -> Any:
+    source.places.setdefault(path, source.mark(node.start_mark))
+    if isinstance(node, yaml.SequenceNode):
+        return [_plain(item, (*path, i), source) for i, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode):
+        mapping: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            where = source.mark(key_node.start_mark)
+            key = key_node.value
+            if not isinstance(key_node, yaml.ScalarNode):
+                source.faults.append(f"{where}: a key must be a word")
+            elif key in mapping:
+                source.faults.append(f"{where}: {_dotted((*path, key))}: this key stands here twice")
+            else:
+                source.keys[(*path, key)] = where
+                mapping[key] = _plain(value_node, (*path, key), source)
+        return mapping
+    return _scalar(node, path, source)
+
+
+def _scalar(node: yaml.Node, path: Path_, source: _Source) -> Any:
+    text, kind = node.value, node.tag.removeprefix("tag:yaml.org,2002:")
+    try:
+        if kind == "null":
+            return None
+        if kind == "bool":
+            return text.lower() == "true"
+        if kind == "int":
+            if len(text) > 100:
+                raise ValueError
+            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
+        if kind == "float":
+            return float(re.sub(r"\.(?=[iInN])", "", text))  # .inf and .nan, refused later
+    except ValueError:
+        source.faults.append(
+            f"{source.mark(node.start_mark)}: {_dotted(path)}: not a number that can be used: "
+            f"{_short(text)}"
+        )
+        return None
+    return text
+
+
+# --------------------------------------------------------------------------------------- loading
+
+
+def load(
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    checks: Sequence[Callable[[Config], dict[Path_, str]]] = (),
+) -> Config:
+    """Read, override and validate the config at `path`.
+
+    Args:
+        overrides: `section.key=value` each, the value as YAML; they win over the file.
+        checks: further checks of the valid config, each returning faults by their path.
+
+    Raises:
+        ConfigError: with all faults, one line each.
+        StorageError: the file is there but may not be read.
+    """
+    source = _Source(str(path))
+    raw = _parse(_read(path), source)
+    if raw is None:
+        raise ConfigError([f"{path}: the file is empty; a config needs at least {_required()}"])
+    if not isinstance(raw, dict):
+        raise ConfigError([f"{source.place(())}: expects `key: value` lines, got {_kind(raw)}"])
+    for override in overrides:
+        _override(raw, override, source)
+    if source.faults:
+        raise ConfigError(source.faults)
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as fault:
+        raise ConfigError(_faults(fault, raw, source)) from None
+    faults = [
+        f"{source.place(where)}: {_dotted(where)}: {what}"
+        for check in (_check_train, _check_chain, *checks)
+        for where, what in check(config).items()
+    ]
+    if faults:
+        raise ConfigError(faults)
+    if isinstance(config.data, FromFile):
+        # A path in the file is meant from where the file is, one on the command line from here.
+        here = source.place(("data", "path")).startswith("--set")
+        base = Path.cwd() if here else path.absolute().parent
+        data = config.data.model_copy(update={"path": str(base / config.data.path)})
+        config = config.model_copy(update={"data": data})
+    return config
+
+
+def dump(config: Config) -> str:
+    """Return the config as YAML with every key spelled out, which loads to an equal config."""
+    return yaml.dump(
+        config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
+    )
+
+
+def _read(path: Path) -> str:
+    if path.is_dir():
+        raise ConfigError([f"{path}: expects a YAML file, this is a directory"])
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
+        raise ConfigError([f"{path}: there is no such file{near_miss(path.name, beside)}"]) from None
+    except (OSError, ValueError) as fault:
+        raise StorageError(f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}") from None
+    if len(content) > MAX_BYTES:
+        raise ConfigError([f"{path}: larger than {MAX_BYTES} bytes; is this a config?"])
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        line = content[: fault.start].count(b"\n") + 1
+        raise ConfigError([f"{path}:{line}:1: not UTF-8 text (byte {fault.start})"]) from None
+
+
+def _override(raw: dict[str, Any], override: str, source: _Source) -> None:
+    """Set one `section.key=value` in `raw`."""
+    where = f"--set {override}"
+    name, equals, text = override.partition("=")
+    if not equals or not all(name.split(".")):
+        source.faults.append(f"{where}: expects section.key=value, as in train.eta=0.1")
+        return
+    path: Path_ = tuple(int(part) if part.isdecimal() else part for part in name.split("."))
+    value_source = _Source(where)
+    try:
+        value = _parse(text, value_source)
+    except ConfigError as fault:
+        source.faults.extend(fault.faults)
+        return
+    source.faults.extend(value_source.faults)
+    target: Any = raw
+    for position, part in enumerate(path):
+        last = position == len(path) - 1
+        if isinstance(target, list) and isinstance(part, int) and part < len(target):
+            pass
+        elif isinstance(target, dict):
+            part = str(part)
+            if not last and isinstance(target.get(part), str):
+                target[part] = {"kind": target[part]}  # `init: normal` and --set init.std=0.1
+            elif not last:
+                target.setdefault(part, {})
+        else:
+            source.faults.append(f"{where}: there is nothing at {_dotted(path[: position + 1])}")
+            return
+        if last:
+            target[part] = value
+        else:
+            target = target[part]
+    # All that stands at or below this path came from the command line now.
+    for places in (source.places, source.keys):
+        for old in [old for old in places if old[: len(path)] == path]:
+            del places[old]
+        places[path] = where
+
+
+# ---------------------------------------------------------------------------------------- faults
+
+_LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "model_type": "a mapping (`key: value` lines)",
+    "model_attributes_type": "a mapping (`key: value` lines)",
+    "dict_type": "a mapping (`key: value` lines)",
+}
+
+
+def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
+    """Return one line a fault, unknown keys before missing ones, else in the order of the file."""
+    lines = []
+    for fault in error.errors(include_url=False):
+        kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+        model, path = _follow(fault["loc"])
+        of_key = False
+        if kind == "extra_forbidden":
+            what, of_key = f"unknown key{near_miss(path[-1], _keys(model))}", True
+        elif kind == "missing":
+            what = "this key is missing"
+        elif kind == "union_tag_not_found" and path[:1] == ("network",):
+            what = "a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'"
+        elif kind == "union_tag_not_found":
+            what = "the key 'kind' is missing"
+        elif kind == "union_tag_invalid":
+            if (*path, "kind") in source.places:
+                path = (*path, "kind")
+            choices = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
+            what = f"unknown kind {_short(context['tag'])}{near_miss(context['tag'], choices)}"
+        elif kind == "literal_error":
+            choices = re.findall(r"'([^']*)'", context["expected"])
+            what = f"must be one of {', '.join(choices)}, got {_came(given)}"
+            what += near_miss(given, choices) if isinstance(given, str) else ""
+        elif kind in _LIMITS:
+            words, key = _LIMITS[kind]
+            what = f"must be {words} {context[key]}, got {_came(given)}"
+        elif kind in _TYPES:
+            what = f"must be {_TYPES[kind]}, got {_came(given)}"
+        elif kind == "string_pattern_mismatch":
+            what = f"must be letters, digits, - and _ only, at most 64, got {_came(given)}"
+        elif kind in ("too_short", "too_long"):
+            words, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+            what = f"must have {words} {context[key]} item(s), got {context['actual_length']}"
+        else:
+            message = fault["msg"][0].lower() + fault["msg"][1:]
+            what = f"{message}, got {_came(given)}"
+        if path[-1:] == ("value",) and kind == "extra_forbidden" and of_key:
+            path, of_key, what = path[:-1], False, "this layer takes no value"
+        line = f"{source.place(path, of_key)}: {_dotted(path)}: {what}"
+        lines.append((kind == "missing", line))
+    return list(dict.fromkeys(line for _, line in sorted(lines, key=lambda pair: pair[0])))
+
+
+def _follow(location: Path_) -> tuple[list[type[Section]], Path_]:
+    """Return the sections in which pydantic's `location` ends, and the location as in the file.
+
+    Pydantic puts the kind of a section into the location; the file has no such key.
+    """
+    current: list[Any] = [Config]
+    models: list[type[Section]] = [Config]
+    path: list[str | int] = []
+    for part in location:
+        inner = _sections(current)
+        tagged = [m for m in inner if part in get_args(m.model_fields["kind"].annotation)] if all(
+            "kind" in m.model_fields for m in inner
+        ) else []
+        if tagged and isinstance(part, str):
+            current = list(tagged)
+            continue
+        models = inner
+        path.append(part)
+        if isinstance(part, str):
+            current = [m.model_fields[part].annotation for m in inner if part in m.model_fields]
+    return models, tuple(path)
+
+
+def _sections(annotations: Sequence[Any]) -> list[type[Section]]:
+    """Return the sections that stand anywhere in these type annotations."""
+    found: list[type[Section]] = []
+    for annotation in annotations:
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            found.append(annotation)
+        elif get_origin(annotation) is not None:
+            found.extend(_sections(get_args(annotation)))
+    return found
+
+
+def _keys(models: Sequence[type[Section]]) -> set[str]:
+    return {key for model in models for key in model.model_fields}
+
+
+def _required() -> str:
+    return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
+
+
+def _check_train(config: Config) -> dict[Path_, str]:
+    train = config.train
+    if train.mode == "sgd" and train.batch_size is None:
+        return {("train", "batch_size"): "this key is missing; mode 'sgd' needs it"}
+    if (
+        train.batch_size is not None
+        and isinstance(config.data, Generated)
+        and train.batch_size > config.data.train
+    ):
+        return {
+            ("train", "batch_size"): f"must be at most data.train = {config.data.train}, "
+            f"got {train.batch_size}"
+        }
+    return {}
+
+
+def _check_chain(config: Config) -> dict[Path_, str]:
+    """Every layer must take what the one before it gives; the first takes the data."""
+    if isinstance(config.data, FromFile):
+        return chain_faults(config, None, None)
+    return chain_faults(config, 2, getattr(config.data, "classes", 2))
+
+
+def chain_faults(config: Config, features: int | None, classes: int | None) -> dict[Path_, str]:
+    """Return what does not fit in the chain from `features` inputs to `classes` outputs."""
+    faults: dict[Path_, str] = {}
+    size, giver = features, "the data"
+    for position, layer in enumerate(config.network):
+        if not isinstance(layer, LinearLayer):
+            continue
+        if layer.in_features is not None and size is not None and layer.in_features != size:
+            faults[("network", position)] = (
+                f"expects {layer.in_features} inputs, but {giver} has {size}"
+                if giver == "the data"
+                else f"expects {layer.in_features} inputs, but {giver} gives {size}"
+            )
+        size, giver = layer.out_features, f"network.{position}"
+    if classes is not None and size is not None and size != classes:
+        last = max(
+            (i for i, layer in enumerate(config.network) if isinstance(layer, LinearLayer)),
+            default=0,
+        )
+        faults.setdefault(
+            ("network", last),
+            f"the network must end with one output for each of the {classes} classes, got {size}",
+        )
+    return faults
+
+
+def _dotted(path: Path_) -> str:
+    return ".".join(str(part) for part in path) or "config"
+
+
+def _kind(value: object) -> str:
+    for kind, name in ((bool, "true/false"), (dict, "a mapping"), (list, "a list"), (str, "text")):
+        if isinstance(value, kind):
+            return name
+    return "nothing" if value is None else "a number"
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"
+
+
+def _came(value: object) -> str:
+    """Return what came, in words: the value, or its kind where the value is long."""
+    if value is None or isinstance(value, (dict, list)):
+        return _kind(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f"{_short(value)} ({_kind(value)})" if isinstance(value, str) else _short(value)

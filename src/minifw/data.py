@@ -1,0 +1,328 @@
+"""Data: points and classes, generated or from a user's file; split, normalised, in batches.
+
+Everything random comes from a generator that the caller names. `generator(seed, purpose)` gives
+each pair of seed and purpose its own, so that seed k of a stack is seed k alone, and drawing more
+data does not change the initial weights.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw.errors import DataError, near_miss
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Points = tuple[Floats, Integers]
+"""Inputs `(samples, features)` and the class of each, `(samples,)`, counted from 0."""
+
+Purpose = Literal["data", "init", "shuffle"]
+# The order is part of every published number: append, never reorder.
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle")
+
+
+def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+    """Return the generator that belongs to this seed and purpose, in its initial state."""
+    key = (PURPOSES.index(purpose),)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+# ---------------------------------------------------------------------------- generated points
+
+
+def disk(
+    rng: np.random.Generator, samples: int, center: Sequence[float], radius: float
+) -> Points:
+    """Uniform points of the unit square; class 1 within `radius` of `center`, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    inside = ((inputs - np.asarray(center)) ** 2).sum(1) <= radius**2
+    return inputs, inside.astype(np.int64)
+
+
+def half_plane(rng: np.random.Generator, samples: int) -> Points:
+    """Uniform points of the unit square; class 1 where x > y, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    return inputs, (inputs[:, 0] > inputs[:, 1]).astype(np.int64)
+
+
+def moons(rng: np.random.Generator, samples: int, noise: float) -> Points:
+    """Two half circles that interlock, as in scikit-learn's make_moons, plus N(0, noise²)."""
+    labels = rng.integers(0, 2, samples)
+    angle = rng.uniform(0, math.pi, samples)
+    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], 1)
+    inputs = np.where(labels[:, None] == 0, upper, lower)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+def spirals(
+    rng: np.random.Generator, samples: int, noise: float, turns: float, classes: int
+) -> Points:
+    """Arms that wind `turns` times around the origin, one a class, plus N(0, noise²)."""
+    labels = rng.integers(0, classes, samples)
+    # The square root spreads the points evenly over the area, not along the radius.
+    radius = np.sqrt(rng.uniform(0, 1, samples))
+    angle = 2 * math.pi * (turns * radius + labels / classes)
+    inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+# ----------------------------------------------------------------------------- the user's files
+
+
+@dataclass(frozen=True)
+class Table:
+    """All samples of a user's file, in its order, with the names of features and classes."""
+
+    inputs: Floats
+    labels: Integers
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+
+
+def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> Table:
+    """Read a CSV file with one line of column names, then one sample a line.
+
+    `features` names the columns of numbers (None: all but the target), `target` the column of
+    classes, any text (None: the last column).
+
+    Raises:
+        DataError: with file, line and column of the first fault.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file)
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+        raise _unreadable(path, fault) from None
+    if len(rows) < 2:
+        raise DataError(f"{path}: expects a line of column names and then samples, got {len(rows)} line(s)")
+    names = [name.strip() for name in rows[0][1]]
+    if len(set(names)) < len(names):
+        double = next(name for name in names if names.count(name) > 1)
+        raise DataError(f"{path}:1: column names must differ, '{double}' stands there twice")
+    target = names[-1] if target is None else target
+    chosen = [name for name in names if name != target] if features is None else list(features)
+    for name in [target, *chosen]:
+        if name not in names:
+            raise DataError(f"{path}:1: there is no column '{name}'{near_miss(name, names)}")
+    places = [names.index(name) for name in chosen]
+    inputs = np.empty((len(rows) - 1, len(places)))
+    words = []
+    for number, (line, row) in enumerate(rows[1:]):
+        if len(row) != len(names):
+            raise DataError(f"{path}:{line}: expects {len(names)} values, as in line 1, got {len(row)}")
+        for column, place in enumerate(places):
+            inputs[number, column] = _number(path, line, names[place], row[place])
+        words.append(row[names.index(target)].strip())
+        if not words[-1]:
+            raise DataError(f"{path}:{line}: column '{target}' must hold a class, it is empty")
+    return _table(path, inputs, words, chosen)
+
+
+def read_npz(path: Path, features: str, target: str) -> Table:
+    """Read a NumPy .npz file: array `features` (samples, features), array `target` (samples,).
+
+    Raises:
+        DataError: an array is missing, misshapen, not finite, or needs pickle to be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            names = list(arrays.files)
+            for name in (features, target):
+                if name not in names:
+                    raise DataError(f"{path}: there is no array '{name}'{near_miss(name, names)}")
+            inputs, labels = arrays[features], arrays[target]
+    except DataError:
+        raise
+    except Exception as fault:  # whatever a foreign file makes of the zip and npy readers
+        raise _unreadable(path, fault) from None
+    if inputs.ndim != 2 or inputs.shape[0] != labels.size or labels.ndim != 1 or not inputs.size:
+        raise DataError(
+            f"{path}: expects '{features}' of shape (samples, features) and '{target}' (samples,), "
+            f"got {inputs.shape} and {labels.shape}"
+        )
+    if inputs.dtype.kind not in "fiu" or not np.isfinite(inputs).all():
+        raise DataError(f"{path}: '{features}' must hold finite real numbers only")
+    if labels.dtype.kind not in "iubUS":
+        raise DataError(f"{path}: '{target}' must hold classes (whole numbers or text), got {labels.dtype}")
+    names = [f"{features}[{column}]" for column in range(inputs.shape[1])]
+    return _table(path, inputs.astype(np.float64), [str(label) for label in labels.tolist()], names)
+
+
+def _number(path: Path, line: int, column: str, text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{path}:{line}: column '{column}' must hold a finite number, got {text!r}")
+    return number
+
+
+def _table(path: Path, inputs: Floats, words: list[str], features: Sequence[str]) -> Table:
+    """Number the classes: by value where all are whole numbers, else by name."""
+    numeric = all(word.removeprefix("-").isdecimal() for word in words)
+    classes = sorted(set(words), key=int if numeric else str)
+    if len(classes) < 2:
+        raise DataError(f"{path}: expects at least two classes, all samples are '{classes[0]}'")
+    if len(classes) > 1000:
+        raise DataError(
+            f"{path}: expects at most 1000 classes, got {len(classes)}; is the target a class at all?"
+        )
+    number = {word: position for position, word in enumerate(classes)}
+    labels = np.array([number[word] for word in words], dtype=np.int64)
+    return Table(inputs, labels, tuple(features), tuple(classes))
+
+
+def _unreadable(path: Path, fault: Exception) -> DataError:
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    return DataError(f"{path}: cannot be read as data: {str(reason).splitlines()[0]}")
+
+
+def split(rng: np.random.Generator, samples: int, train: float, test: float | None) -> list[Integers]:
+    """Return the indices of training and test samples, drawn without replacement.
+
+    `train` and `test` are numbers of samples where they are whole and at least 1, else fractions
+    of all; without `test` it is all the rest.
+
+    Raises:
+        DataError: the file does not hold that many.
+    """
+    count = [_amount(train, samples), 0]
+    count[1] = samples - count[0] if test is None else _amount(test, samples)
+    if min(count) < 1 or sum(count) > samples:
+        raise DataError(
+            f"expects at least 1 training and 1 test sample, and no more than the {samples} there "
+            f"are, got {count[0]} and {count[1]}"
+        )
+    order = rng.permutation(samples)
+    return [order[: count[0]], order[count[0] : sum(count)]]
+
+
+def _amount(wanted: float, samples: int) -> int:
+    return round(wanted * samples) if wanted < 1 else int(wanted)
+
+
+# ------------------------------------------------------------------------------- ready to train
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a stack of seeds: inputs `(seeds, n, features)` and labels `(seeds, n)`.
+
+    `targets` is what the loss compares the output with: one-hot rows or the labels themselves.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    labels: Tensor
+
+    def in_order(self, order: Tensor) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets with the samples of each seed in the order `(seeds, n)`."""
+        targets = self.targets
+        if targets.ndim == self.inputs.ndim:
+            targets = torch.take_along_dim(targets, order.unsqueeze(-1), -2)
+        else:
+            targets = torch.take_along_dim(targets, order, -1)
+        return torch.take_along_dim(self.inputs, order.unsqueeze(-1), -2), targets
+
+    def seed(self, position: int) -> Samples:
+        """Return the samples of one seed, without the stack's dimension."""
+        return Samples(self.inputs[position], self.targets[position], self.labels[position])
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test samples, and what is needed to draw them as they came.
+
+    `shift` and `scale`, `(seeds, features)`, take normalised inputs back: `inputs * scale + shift`.
+    """
+
+    train: Samples
+    test: Samples
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    shift: Floats
+    scale: Floats
+
+
+def stack_seeds(
+    draws: Sequence[tuple[Points, Points]],
+    *,
+    features: Sequence[str],
+    classes: Sequence[str],
+    normalize: bool,
+    one_hot: bool,
+    dtype: torch.dtype,
+) -> Dataset:
+    """Make one stacked dataset of each seed's (training, test) points.
+
+    Normalising takes each feature to mean 0 and standard deviation 1 *of the training samples
+    of that seed*; the test samples are moved with the same numbers. A constant feature is only
+    shifted.
+    """
+    width = len(features)
+    shift, scale = np.zeros((len(draws), width)), np.ones((len(draws), width))
+    if normalize:
+        for position, ((inputs, _), _) in enumerate(draws):
+            shift[position] = inputs.mean(0)
+            std = inputs.std(0)
+            scale[position] = np.where(std > 0, std, 1)
+    parts = []
+    for part in (0, 1):
+        inputs = np.stack([draw[part][0] for draw in draws])
+        inputs = (inputs - shift[:, None]) / scale[:, None]
+        labels = np.stack([draw[part][1] for draw in draws])
+        targets = np.eye(len(classes))[labels] if one_hot else labels
+        parts.append(
+            Samples(
+                torch.from_numpy(inputs).to(dtype),
+                torch.from_numpy(targets).to(dtype) if one_hot else torch.from_numpy(labels),
+                torch.from_numpy(labels),
+            )
+        )
+    return Dataset(parts[0], parts[1], tuple(features), tuple(classes), shift, scale)
+
+
+def batch_order(seeds: Sequence[int], samples: int) -> Callable[[], Tensor]:
+    """Return a function that gives the next epoch's order, `(seeds, samples)`, each time.
+
+    Each seed has its own generator, so its order does not depend on the others.
+    """
+    generators = [generator(seed, "shuffle") for seed in seeds]
+
+    def next_order() -> Tensor:
+        return torch.from_numpy(np.stack([rng.permutation(samples) for rng in generators]))
+
+    return next_order
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Return sizes, class balance and majority error (percent, mean over seeds) for a summary."""
+    labels = dataset.test.labels.numpy()
+    count = len(dataset.classes)
+    share = np.stack([np.bincount(row, minlength=count) for row in labels]) / labels.shape[1]
+    # Guess the class that is most frequent in training, be wrong on the rest of the test samples.
+    majority = [np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy()]
+    wrong = 1 - share[np.arange(len(share)), majority]
+    return {
+        "features": list(dataset.features),
+        "train": dataset.train.labels.shape[1],
+        "test": labels.shape[1],
+        "class_balance": {
+            name: 100 * float(part)
+            for name, part in zip(dataset.classes, share.mean(0), strict=True)
+        },
+        "majority_error": 100 * float(wrong.mean()),
+    }

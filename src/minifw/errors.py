@@ -1,0 +1,93 @@
+"""Every error that minifw raises on purpose, and the exit code each one ends a command with.
+
+    MinifwError                  1  anything minifw raises itself
+    ├── ModuleError              1  a module, loss or network was used wrongly (also a ValueError)
+    │   ├── ShapeError           1    a shape, stack or length does not fit
+    │   ├── DtypeError           1    the wrong kind of number, or no tensor at all
+    │   ├── OrderError           1    backward before forward, say
+    │   └── StateError           1    a state dict that does not belong to this module
+    ├── UsageError               2  a wrong argument, option or file name
+    │   ├── ConfigError          2    faults in a config, all of them at once
+    │   └── DataError            2    a user's data file that cannot be used
+    ├── DivergedError            3  every seed diverged
+    ├── ArtefactError            4  a run directory or file that is corrupt or foreign
+    └── StorageError             6  the disk is full, or permission is missing
+
+A message is one line per fault: where, what must hold, what came. Commands print it as it is.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class MinifwError(Exception):
+    """Base of all errors of minifw; `exit_code` is what a command ends with."""
+
+    exit_code = 1
+
+
+class ModuleError(MinifwError, ValueError):
+    """A module of the framework was used in a way that it cannot serve."""
+
+
+class ShapeError(ModuleError):
+    """A tensor's shape, or its stack of networks, does not fit."""
+
+
+class DtypeError(ModuleError, TypeError):
+    """A value of the wrong dtype or type."""
+
+
+class OrderError(ModuleError):
+    """Calls in the wrong order, such as `backward` before `forward`."""
+
+
+class StateError(ModuleError):
+    """A state dict whose names, shapes or dtypes are not those of the module."""
+
+
+class UsageError(MinifwError):
+    """The user asked for something that cannot be done as asked."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """All faults of one config. `faults` holds one line for each."""
+
+    def __init__(self, faults: Iterable[str]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class DataError(UsageError):
+    """A data file of the user's that is missing, unreadable or does not hold what was asked."""
+
+
+class DivergedError(MinifwError):
+    """No seed was left with finite loss and weights."""
+
+    exit_code = 3
+
+
+class ArtefactError(MinifwError):
+    """A file of a run directory that is corrupt, incomplete or not minifw's."""
+
+    exit_code = 4
+
+
+class StorageError(MinifwError):
+    """Reading or writing failed: disk full, no permission, an input/output error."""
+
+    exit_code = 6
+
+
+def near_miss(word: object, known: Iterable[str]) -> str:
+    """`; did you mean 'epochs'?` where a known word is close to `word`, else what is known."""
+    choices = sorted(known)
+    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    if close:
+        return f"; did you mean '{close[0]}'?"
+    return f"; known here: {', '.join(choices)}" if choices else ""

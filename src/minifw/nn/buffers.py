@@ -1,0 +1,83 @@
+"""Reused memory for the results of tensor operations.
+
+A training step makes the same tensors, in the same order, thousands of times; at full batch
+allocating them anew costs as much as computing them. Inside
+
+    with buffers.reuse(inputs.shape):
+        output = network.forward(inputs)
+        ...
+
+the n-th result is written over the n-th result of the previous such block, so what one block
+returned is valid until the next begins. Outside such a block every result is a new tensor, and
+nothing is ever overwritten. The formulas are the same in both cases: they pass `out=buffer(x)`
+to torch, which takes `None` to mean a new tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+_active: _Pass | None = None
+
+
+class _Pass:
+    """One recurring sequence of results: its tensors, and which of them is next."""
+
+    def __init__(self) -> None:
+        self.tensors: list[Tensor] = []
+        self.position = 0
+
+
+class Buffers:
+    """Keeps one sequence of tensors for each kind of block that recurs (`key`).
+
+    A block must ask for the same sequence of shapes whenever it has the same key; the shape of
+    the batch that goes through a network is such a key.
+    """
+
+    def __init__(self) -> None:
+        self._passes: dict[Hashable, _Pass] = {}
+
+    @contextmanager
+    def reuse(self, key: Hashable) -> Iterator[None]:
+        """Within this block, results overwrite those of the previous block with the same key."""
+        global _active
+        outer, _active = _active, self._passes.setdefault(key, _Pass())
+        _active.position = 0
+        try:
+            yield
+        finally:
+            _active = outer
+
+
+def buffer(like: Tensor) -> Tensor | None:
+    """Return where the next result goes: a reused tensor, or None for a new one.
+
+    The tensor has the dtype and device of `like`. It starts empty; torch gives it the shape of
+    the first result that is written to it.
+    """
+    if _active is None:
+        return None
+    if _active.position == len(_active.tensors):
+        _active.tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
+    _active.position += 1
+    return _active.tensors[_active.position - 1]
+
+
+def product(left: Tensor, right: Tensor) -> Tensor:
+    """Matrix product over the last two dimensions, `(…, n, k) @ (…, k, m) -> (…, n, m)`."""
+    # torch.bmm is what matmul ends up calling for one leading dimension, after 2 us of looking.
+    multiply = torch.bmm if left.ndim == right.ndim == 3 else torch.matmul
+    return multiply(left, right, out=buffer(left))
+
+
+def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add the matrix product of `left` and `right` to `total`, in place."""
+    if left.ndim == right.ndim == 3:
+        total.baddbmm_(left, right)
+    else:
+        total.add_(torch.matmul(left, right))

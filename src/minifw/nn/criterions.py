@@ -1,0 +1,136 @@
+"""Loss functions. The scale of training lives here, in `reduction`, and nowhere else.
+
+For n samples with m outputs each:
+
+    mean     average over samples and outputs: the report's formula, PyTorch's default
+    sample   sum over the outputs of a sample, average over the n samples
+    sum      sum over everything
+
+A loss over a stack of networks gives one value for each network, and never mixes them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from minifw.errors import DtypeError, ModuleError, ShapeError, near_miss
+from minifw.nn.buffers import buffer
+
+Reduction = Literal["mean", "sample", "sum"]
+
+
+class Loss:
+    """How far an output is from its target: `function`, and its derivative `grad`.
+
+    Raises:
+        ModuleError: `reduction` is none of mean, sample, sum.
+    """
+
+    def __init__(self, reduction: Reduction = "mean") -> None:
+        if reduction not in get_args(Reduction):
+            raise ModuleError(
+                f"{type(self).__name__}: unknown reduction {reduction!r}"
+                f"{near_miss(reduction, get_args(Reduction))}"
+            )
+        self.reduction = reduction
+
+    def function(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the loss of `(…, samples, outputs)`: one value for each network, shape `(…)`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define function")
+
+    def grad(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return the derivative of `function` with respect to `output`, of the same shape."""
+        raise NotImplementedError(f"{type(self).__name__} does not define grad")
+
+    def scale(self, output: Tensor) -> float:
+        """Return the factor that `reduction` puts before the sum over samples and outputs."""
+        samples, outputs = output.shape[-2:]
+        return {"mean": 1 / (samples * outputs), "sample": 1 / samples, "sum": 1.0}[self.reduction]
+
+    def check_output(self, output: Tensor) -> None:
+        """Raise unless `output` is `(…, samples, outputs)` of floating-point numbers, not empty."""
+        if not isinstance(output, Tensor) or not output.dtype.is_floating_point:
+            came = output.dtype if isinstance(output, Tensor) else type(output).__name__
+            raise DtypeError(f"{self}: expects the output as a float tensor, got {came}")
+        if output.ndim < 2 or output.numel() == 0:
+            raise ShapeError(
+                f"{self}: expects an output of shape (…, samples, outputs) with at least one of "
+                f"each, got {tuple(output.shape)}"
+            )
+
+    def check_like(self, output: Tensor, target: Tensor) -> None:
+        """Raise unless `target` has the shape and dtype of `output`."""
+        self.check_output(output)
+        if not isinstance(target, Tensor) or target.dtype != output.dtype:
+            came = target.dtype if isinstance(target, Tensor) else type(target).__name__
+            raise DtypeError(f"{self}: expects a target of the output's {output.dtype}, got {came}")
+        if target.shape != output.shape:
+            raise ShapeError(
+                f"{self}: expects a target of the output's shape {tuple(output.shape)}, "
+                f"got {tuple(target.shape)}"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(reduction='{self.reduction}')"
+
+
+class LossMSE(Loss):
+    """scale · Σ (output - target)², with gradient 2 · scale · (output - target).
+
+    `output` and `target` are `(…, samples, outputs)`; the value is `(…)`. Source: section 2.2
+    of the report, whose formula is `reduction="mean"`; its program used `sample`.
+    """
+
+    def function(self, output: Tensor, target: Tensor) -> Tensor:
+        self.check_like(output, target)
+        return (output - target).square().sum((-2, -1)) * self.scale(output)
+
+    def grad(self, output: Tensor, target: Tensor) -> Tensor:
+        self.check_like(output, target)
+        return torch.sub(output, target, out=buffer(output)).mul_(2 * self.scale(output))
+
+
+class LossCrossEntropy(Loss):
+    """-scale · Σ target · log softmax(output): `output` holds logits, `(…, samples, classes)`.
+
+    `target` is the class of each sample, `(…, samples)` of int64 from 0 to classes - 1, or
+    one-hot or soft targets of the output's shape. The gradient is
+    scale · (softmax(output) · Σ_c target_c - target), for probabilities simply
+    scale · (softmax - target). The largest logit is taken out before the exponential, so no
+    logit overflows. Each sample has one loss, so `mean` and `sample` are the same here, and
+    PyTorch's default. Source: Goodfellow et al., Deep Learning (2016), section 6.2.2.
+    """
+
+    def function(self, output: Tensor, target: Tensor) -> Tensor:
+        target = self._probabilities(output, target)
+        return -(target * torch.log_softmax(output, -1)).sum((-2, -1)) * self.scale(output)
+
+    def grad(self, output: Tensor, target: Tensor) -> Tensor:
+        target = self._probabilities(output, target)
+        mass = target.sum(-1, keepdim=True)
+        return (torch.softmax(output, -1) * mass - target) * self.scale(output)
+
+    def scale(self, output: Tensor) -> float:
+        return 1.0 if self.reduction == "sum" else 1 / output.shape[-2]
+
+    def _probabilities(self, output: Tensor, target: Tensor) -> Tensor:
+        """Return `target` as a tensor like `output`: classes become one-hot rows."""
+        if not isinstance(target, Tensor) or target.dtype != torch.int64:
+            self.check_like(output, target)
+            return target
+        self.check_output(output)
+        if target.shape != output.shape[:-1]:
+            raise ShapeError(
+                f"{self}: expects classes of shape {tuple(output.shape[:-1])}, "
+                f"got {tuple(target.shape)}"
+            )
+        classes = output.shape[-1]
+        if int(target.min()) < 0 or int(target.max()) >= classes:
+            raise ShapeError(
+                f"{self}: expects classes from 0 to {classes - 1}, "
+                f"got {int(target.min())} to {int(target.max())}"
+            )
+        return torch.zeros_like(output).scatter_(-1, target.unsqueeze(-1), 1)

@@ -1,0 +1,208 @@
+"""The contract that every building block keeps: `Module`.
+
+Tensors end in two dimensions, `(samples, features)`. Whatever stands before them is a *stack* of
+independent networks that are trained at once: `(seeds, samples, features)`. One network is the
+case without leading dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw.errors import DtypeError, OrderError, ShapeError, StateError, near_miss
+
+Tensors = Tensor | tuple[Tensor, ...]
+"""One tensor, or several where a module takes or gives several."""
+
+
+class Parameter(NamedTuple):
+    """One trainable tensor of a module: its name, its value, and the gradient of the loss."""
+
+    name: str
+    value: Tensor
+    gradient: Tensor
+
+
+class Call(NamedTuple):
+    """What one `forward` leaves for the `backward` that belongs to it."""
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...] | None = None
+    saved: Any = None
+
+
+class _Trainable:
+    """The attribute that `trainable()` declares; reading it is an ordinary attribute's reading."""
+
+    def __set_name__(self, owner: type[Module], name: str) -> None:
+        self.name = name
+        owner.parameter_names = (*owner.parameter_names, name)
+
+    def __set__(self, module: Module, value: Tensor | None) -> None:
+        module.__dict__[self.name] = value
+        gradient = None if value is None else torch.zeros_like(value)
+        module.__dict__[f"{self.name}_grad"] = gradient
+
+
+def trainable() -> Any:
+    """Declare a trainable tensor in the body of a module's class: `weight: Tensor = trainable()`.
+
+    Assigning it, `linear.weight = tensor`, makes the gradient beside it, `linear.weight_grad`,
+    zeros of the same shape, dtype and device. None leaves the parameter out.
+    """
+    return _Trainable()
+
+
+class Module:
+    """A function with trainable parameters that knows its own derivative.
+
+    A subclass writes `forward` and `backward`, and declares its parameters by `trainable()`.
+
+    All that `backward` needs belongs to the call and is handed to `remember`; a network keeps
+    the call of each of its modules, so one module may stand in several places. A module that
+    needs only its input may simply set `self.input = x`.
+    """
+
+    parameter_names: ClassVar[tuple[str, ...]] = ()
+    call: Call | None = None
+
+    def forward(self, *inputs: Tensor) -> Tensors:
+        """Compute the outputs from the inputs, and remember what `backward` will need."""
+        raise NotImplementedError(f"{type(self).__name__} does not define forward")
+
+    def backward(self, *gradients: Tensor) -> Tensors:
+        """Take dL/d(outputs), add dL/d(parameters) to their gradients, return dL/d(inputs).
+
+        Belongs to the latest `forward`. Changes no tensor but the module's own gradients.
+
+        Raises:
+            OrderError: no `forward` came before.
+            ShapeError, DtypeError: a gradient is not like the output that it belongs to.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not define backward")
+
+    @property
+    def input(self) -> Tensors | None:
+        """What the latest `forward` was given (a tuple if several tensors); None before it."""
+        if self.call is None:
+            return None
+        return only(self.call.inputs)
+
+    @input.setter
+    def input(self, value: Tensors) -> None:
+        self.call = Call(as_tuple(value))
+
+    def parameters(self) -> list[Parameter]:
+        """Return name, value and gradient of each trainable tensor; empty if there are none."""
+        return [
+            Parameter(name, value, getattr(self, f"{name}_grad"))
+            for name in self.parameter_names
+            if (value := getattr(self, name)) is not None
+        ]
+
+    def reset_gradient(self) -> None:
+        """Set all gradients to zero, in place."""
+        for _, _, gradient in self.parameters():
+            gradient.zero_()
+
+    def update_parameters(self, eta: float) -> None:
+        """Take one step of gradient descent, `value -= eta * gradient`, in place."""
+        for _, value, gradient in self.parameters():
+            value.sub_(gradient, alpha=eta)
+
+    def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
+        """Draw the parameters anew, network k of the stack from `generators[k]`.
+
+        `init` is an `Initializer` or the name of one. Modules without parameters do nothing.
+        """
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return a copy of each parameter under its name."""
+        return {name: value.clone() for name, value, _ in self.parameters()}
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        """Copy the values of `state` into the parameters; all of them or, on an error, none.
+
+        Raises:
+            StateError: a name is missing or unknown, or a shape or dtype differs.
+        """
+        own = {name: value for name, value, _ in self.parameters()}
+        for name in state:
+            if name not in own:
+                raise StateError(
+                    f"{self}.load_state_dict: unknown parameter '{name}'{near_miss(name, own)}"
+                )
+        for name, value in own.items():
+            if name not in state:
+                raise StateError(f"{self}.load_state_dict: parameter '{name}' is missing")
+            came = state[name]
+            if came.shape != value.shape or came.dtype != value.dtype:
+                raise StateError(
+                    f"{self}.load_state_dict: '{name}' must be {described(value)}, "
+                    f"got {described(came)}"
+                )
+        for name, value in own.items():
+            value.copy_(state[name])
+
+    def remember(
+        self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], saved: Any = None
+    ) -> None:
+        """Keep this call's inputs, outputs and anything else for the `backward` that follows."""
+        self.call = Call(inputs, outputs, saved)
+
+    def recall(self, *gradients: Tensor) -> Call:
+        """Return the latest call, having checked that `gradients` are like its outputs."""
+        if self.call is None:
+            raise OrderError(f"{self}.backward: call forward first; there is nothing to go back from")
+        outputs = self.call.outputs
+        if outputs is None:
+            return self.call
+        if len(gradients) != len(outputs):
+            raise ShapeError(
+                f"{self}.backward: expects {len(outputs)} gradient(s), one for each output, "
+                f"got {len(gradients)}"
+            )
+        for gradient, output in zip(gradients, outputs, strict=True):
+            if not isinstance(gradient, Tensor) or gradient.dtype != output.dtype:
+                raise DtypeError(
+                    f"{self}.backward: expects a gradient like the output, {described(output)}, "
+                    f"got {described(gradient)}"
+                )
+            if gradient.shape != output.shape:
+                raise ShapeError(
+                    f"{self}.backward: expects a gradient of the output's shape "
+                    f"{tuple(output.shape)}, got {tuple(gradient.shape)}"
+                )
+        return self.call
+
+    def check_floating(self, x: object) -> None:
+        """Raise a DtypeError unless the input `x` is a tensor of floating-point numbers."""
+        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+            raise DtypeError(
+                f"{self}.forward: expects a tensor of float32 or float64, got {described(x)}"
+            )
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
+
+def as_tuple(value: Tensors) -> tuple[Tensor, ...]:
+    """Return a tuple of tensors, whether one or several came."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def only(values: tuple[Tensor, ...]) -> Tensors:
+    """Return the tensor if there is one, else the tuple."""
+    return values[0] if len(values) == 1 else values
+
+
+def described(value: object) -> str:
+    """Return shape and dtype of a tensor in words, for messages."""
+    if isinstance(value, Tensor):
+        return f"{tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}"
+    return type(value).__name__

@@ -1,0 +1,190 @@
+"""The building blocks of a network: `Linear` and the activation functions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw.errors import DtypeError, ShapeError
+from minifw.nn.buffers import add_product, buffer, product
+from minifw.nn.initializers import Initializer, find_initializer
+from minifw.nn.module import Module, described, trainable
+
+
+class Linear(Module):
+    """y = x Wᵀ + b: each output is a weighted sum of the inputs, plus a bias.
+
+    For x of shape `(…, samples, in_features)` the output y has `(…, samples, out_features)`;
+    `…` is the stack and must be that of the weights:
+
+        weight  W  (…, out_features, in_features)      weight_grad  dL/dW = (dL/dy)ᵀ x
+        bias    b  (…, out_features)                   bias_grad    dL/db = sum over samples of dL/dy
+                                                       returned     dL/dx = dL/dy W
+
+    Source: section 2.1 of the report that minifw comes from (see README).
+
+    Args:
+        in_features: number of inputs of each sample, at least 1.
+        out_features: number of outputs of each sample, at least 1.
+        bias: False leaves b out; `bias` and `bias_grad` are None then.
+        init: how weights and biases are drawn, an `Initializer` or its name.
+        stack: the leading dimensions, `(20,)` for twenty networks; `()` is one network.
+        generators: one NumPy generator for each network of the stack. Without them the draw
+            follows torch's global generator, as in PyTorch (`torch.manual_seed`).
+        dtype: torch.float32 or torch.float64.
+        device: where the tensors live.
+    """
+
+    weight: Tensor = trainable()
+    bias: Tensor | None = trainable()
+    weight_grad: Tensor
+    bias_grad: Tensor | None
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        init: Initializer | str = "pytorch",
+        stack: Sequence[int] = (),
+        generators: Sequence[np.random.Generator] | None = None,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str | None = None,
+    ) -> None:
+        for name, value in (("in_features", in_features), ("out_features", out_features)):
+            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+                raise ShapeError(f"Linear: {name} must be a whole number of at least 1, got {value!r}")
+        self.in_features = in_features
+        self.out_features = out_features
+        stack = tuple(stack)
+        self.weight = torch.zeros(*stack, out_features, in_features, dtype=dtype, device=device)
+        self.bias = torch.zeros(*stack, out_features, dtype=dtype, device=device) if bias else None
+        if generators is None:
+            entropy = torch.randint(2**62, (math.prod(stack),)).tolist()
+            generators = [np.random.default_rng(number) for number in entropy]
+        self.initialize(init, generators)
+
+    def initialize(
+        self, init: Initializer | str, generators: Sequence[np.random.Generator]
+    ) -> None:
+        """Draw weight and bias anew, network k of the stack from `generators[k]`."""
+        stack = self.weight.shape[:-2]
+        if len(generators) != math.prod(stack):
+            raise ShapeError(
+                f"{self}.initialize: expects one generator for each of the {math.prod(stack)} "
+                f"network(s) of the stack, got {len(generators)}"
+            )
+        draw = find_initializer(init).draw
+        draws = [draw(generator, self.out_features, self.in_features) for generator in generators]
+        self.weight.copy_(_stacked([weight for weight, _ in draws], self.weight))
+        if self.bias is not None:
+            self.bias.copy_(_stacked([bias for _, bias in draws], self.bias))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self._check_input(x)
+        y = product(x, self.weight.mT)
+        if self.bias is not None:
+            y.add_(self.bias.unsqueeze(-2))
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        (x,) = self.recall(gradient).inputs
+        add_product(self.weight_grad, gradient.mT, x)
+        if self.bias_grad is not None:
+            self.bias_grad.add_(torch.sum(gradient, -2, out=buffer(gradient)))
+        return product(gradient, self.weight)
+
+    def _check_input(self, x: Tensor) -> None:
+        weight, bias = self.weight, self.bias
+        if not isinstance(x, Tensor) or x.dtype != weight.dtype:
+            raise DtypeError(
+                f"{self}.forward: expects a tensor of {weight.dtype}, as the weight is, "
+                f"got {described(x)}"
+            )
+        stack = weight.shape[:-2]
+        if weight.shape[-2:] != (self.out_features, self.in_features) or (
+            bias is not None and bias.shape != (*stack, self.out_features)
+        ):
+            raise ShapeError(
+                f"{self}.forward: expects weight (…, {self.out_features}, {self.in_features}) and "
+                f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
+                f"and {None if bias is None else tuple(bias.shape)}"
+            )
+        if x.ndim < 2 or x.shape[-1] != self.in_features or x.shape[:-2] != stack:
+            expected = ", ".join([*map(str, stack), "samples", str(self.in_features)])
+            raise ShapeError(
+                f"{self}.forward: expects an input of shape ({expected}), got {tuple(x.shape)}"
+            )
+
+    def __repr__(self) -> str:
+        bias = "" if self.bias is not None else ", bias=False"
+        return f"Linear({self.in_features}, {self.out_features}{bias})"
+
+
+def _stacked(draws: list[np.ndarray[Any, Any]], like: Tensor) -> Tensor:
+    """One array for each network, as a tensor of the shape of `like`; float64 draws are rounded."""
+    return torch.from_numpy(np.stack(draws)).reshape(like.shape)
+
+
+class ActivationFunction(Module):
+    """y = σ(x) for each number of a tensor of any shape; dL/dx = dL/dy ⊙ σ'(x).
+
+    A subclass gives the formulas, `function` for σ and `derivative` for σ'.
+    """
+
+    def function(self, x: Tensor) -> Tensor:
+        """Return σ(x), a tensor of the shape of x."""
+        raise NotImplementedError(f"{type(self).__name__} does not define function")
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        """Return σ'(x), given x and y = σ(x)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define derivative")
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.check_floating(x)
+        y = self.function(x)
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        call = self.recall(gradient)
+        (x,), (y,) = call.inputs, call.outputs or ()
+        return torch.mul(gradient, self.derivative(x, y), out=buffer(x))
+
+
+class ReLU(ActivationFunction):
+    """y = max(0, x); σ'(x) = 1 where x > 0, else 0. Shapes: any, the output's is the input's."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.clamp(x, min=0, out=buffer(x))
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        # sign(y) is 1 where x > 0 and 0 elsewhere; `x > 0` as booleans is many times slower.
+        return torch.sign(y, out=buffer(y))
+
+
+class Tanh(ActivationFunction):
+    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Shapes: any, kept."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.tanh(x, out=buffer(x))
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.mul(y, y, out=buffer(y)).neg_().add_(1)
+
+
+class Sigmoid(ActivationFunction):
+    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Shapes: any, kept."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.sigmoid(x, out=buffer(x))
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.neg(y, out=buffer(y)).add_(1).mul_(y)

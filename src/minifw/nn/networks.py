@@ -1,0 +1,122 @@
+"""Networks: modules made of modules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from minifw.errors import ModuleError
+from minifw.nn.module import Module, Parameter, Tensors, as_tuple, only
+
+
+class Network(Module):
+    """A module made of modules, over which it iterates; networks nest.
+
+    A subclass defines `__iter__`, `forward` and `backward`. Parameters are named after the
+    place of their module, "0.weight", as in PyTorch's Sequential. A module that stands in
+    several places counts once, under its first.
+    """
+
+    def __iter__(self) -> Iterator[Module]:
+        """Iterate over the modules, in the order in which they act."""
+        raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
+
+    def unique_modules(self) -> dict[int, Module]:
+        """Return position and module, one that stands in several places only once."""
+        modules: dict[int, Module] = {}
+        seen: set[int] = set()
+        for position, module in enumerate(self):
+            if id(module) not in seen:
+                seen.add(id(module))
+                modules[position] = module
+        return modules
+
+    def parameters(self) -> list[Parameter]:
+        return [
+            Parameter(f"{position}.{name}", value, gradient)
+            for position, module in self.unique_modules().items()
+            for name, value, gradient in module.parameters()
+        ]
+
+    def reset_gradient(self) -> None:
+        for module in self.unique_modules().values():
+            module.reset_gradient()
+
+    def update_parameters(self, eta: float) -> None:
+        for module in self.unique_modules().values():
+            module.update_parameters(eta)
+
+    def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
+        """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
+        for module in self.unique_modules().values():
+            module.initialize(init, generators)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(map(repr, self))})"
+
+
+class Sequential(Network):
+    """Modules in a chain, each taking what the one before it gave.
+
+    Shapes are those of the first module's inputs and the last module's outputs. Short form:
+    `Sequential(Linear(2, 25), ReLU(), Linear(25, 2))`. As a subclass:
+
+        class SimpleNet(Sequential):
+            def __init__(self):
+                self.hidden = Linear(2, 25)
+                self.relu = ReLU()
+                self.output = Linear(25, 2)
+                self.register_modules(self.hidden, self.relu, self.output)
+    """
+
+    _modules: tuple[Module, ...] = ()
+
+    def __init__(self, *modules: Module) -> None:
+        if modules:
+            self.register_modules(*modules)
+
+    def register_modules(self, *modules: Module) -> None:
+        """Set the chain: the modules in the order in which they act, one or more.
+
+        Raises:
+            ModuleError: none was given, or something that is not a module.
+        """
+        if not modules:
+            raise ModuleError(f"{type(self).__name__}.register_modules: expects at least one module")
+        for position, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise ModuleError(
+                    f"{type(self).__name__}.register_modules: expects modules, got "
+                    f"{type(module).__name__} at position {position}"
+                )
+        self._modules = modules
+
+    def __iter__(self) -> Iterator[Module]:
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, position: int) -> Module:
+        return self._modules[position]
+
+    def forward(self, *inputs: Tensor) -> Tensors:
+        if not self._modules:
+            raise ModuleError(f"{self}.forward: no modules are registered")
+        values = inputs
+        calls = []
+        for module in self._modules:
+            values = as_tuple(module.forward(*values))
+            calls.append(module.call)
+        self.remember(inputs, values, calls)
+        return only(values)
+
+    def backward(self, *gradients: Tensor) -> Tensors:
+        calls = self.recall(*gradients).saved
+        for module, call in zip(reversed(self._modules), reversed(calls), strict=True):
+            module.call = call
+            gradients = as_tuple(module.backward(*gradients))
+        return only(gradients)

@@ -1,0 +1,47 @@
+"""Optimisers: how gradients become steps."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from minifw.errors import ModuleError
+from minifw.nn.module import Module
+
+
+class Optimizer:
+    """Changes the parameters of a network by their gradients, one `step` at a time."""
+
+    def __init__(self, network: Module) -> None:
+        self.network = network
+
+    def step(self, eta: float) -> None:
+        """Change every parameter once, in place, with learning rate `eta`."""
+        raise NotImplementedError(f"{type(self).__name__} does not define step")
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum: v <- momentum v + g, then w <- w - eta v.
+
+    v starts at zero and has the shape of w, so each network of a stack has its own. Without
+    momentum this is `network.update_parameters(eta)`. Source: the formula of torch.optim.SGD.
+
+    Raises:
+        ModuleError: momentum is not in [0, 1).
+    """
+
+    def __init__(self, network: Module, momentum: float = 0.0) -> None:
+        super().__init__(network)
+        if not 0 <= momentum < 1:
+            raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {momentum!r}")
+        self.momentum = momentum
+        self.velocity: dict[str, Tensor] = {}
+
+    def step(self, eta: float) -> None:
+        if not self.momentum:
+            self.network.update_parameters(eta)
+            return
+        for name, value, gradient in self.network.parameters():
+            velocity = self.velocity.setdefault(name, torch.zeros_like(gradient))
+            velocity.mul_(self.momentum).add_(gradient)
+            value.sub_(velocity, alpha=eta)

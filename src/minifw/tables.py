@@ -1,0 +1,158 @@
+"""Tables: the results of a run to Markdown, CSV, LaTeX and JSON. They read the run directory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minifw.runs import Run
+from minifw.statistics import ROWS
+
+ARMS = {"minifw": "minifw", "pytorch": "PyTorch"}
+MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
+NUMBERS = {"full-batch": 1, "sgd": 2}
+
+Cell = float | int | str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table: figures as they are in `rows`, and as people read them through `unit`."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    unit: str = ""
+
+    def markdown(self) -> str:
+        """Return a GitHub table under its caption."""
+        lines = [self.caption, "", _pipes(self.head), _pipes(["---", *["---:"] * (len(self.head) - 1)])]
+        lines += [_pipes([name, *map(self.shown, cells)]) for name, cells in self.rows]
+        return "\n".join(lines) + "\n"
+
+    def csv(self) -> str:
+        """Return the bare figures, an empty cell where there is none."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.head)
+        writer.writerows([name, *("" if c is None else c for c in cells)] for name, cells in self.rows)
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """Return a `table` environment that needs no package."""
+        body = [[name, *map(self.shown, cells)] for name, cells in self.rows]
+        lines = [
+            r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(self.caption)}}}",
+            rf"  \begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}", r"    \hline",
+            f"    {' & '.join(map(_tex, self.head))} \\\\", r"    \hline",
+            *(f"    {' & '.join(map(_tex, row))} \\\\" for row in body),
+            r"    \hline", r"  \end{tabular}", r"\end{table}",
+        ]  # fmt: skip
+        return "\n".join(lines) + "\n"
+
+    def json(self) -> str:
+        """Return caption, columns, unit and the bare figures."""
+        content = {
+            "caption": self.caption,
+            "unit": self.unit.strip(),
+            "columns": list(self.head[1:]),
+            "rows": {name: list(cells) for name, cells in self.rows},
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def shown(self, cell: Cell) -> str:
+        """Return one figure as people read it."""
+        if cell is None:
+            return "–"
+        if isinstance(cell, float):
+            # Parity figures go down to 1e-16; everything else has two decimals.
+            return f"{cell:.2f}{self.unit}" if cell == 0 or abs(cell) >= 0.01 else f"{cell:.1e}{self.unit}"
+        return f"{cell}{self.unit}" if isinstance(cell, int) else cell
+
+
+def write_tables(run: Run) -> list[Table]:
+    """Make all tables of a run from its results, write them, and return them."""
+    results = run.read_json("results.json")
+    tables = {
+        f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]
+    }
+    tables["table3"] = work_table(results)
+    for name, table in tables.items():
+        for ending, content in (
+            ("md", table.markdown()), ("csv", table.csv()),
+            ("tex", table.latex()), ("json", table.json()),
+        ):  # fmt: skip
+            run.write(f"tables/{name}.{ending}", content)
+    return list(tables.values())
+
+
+def error_table(results: dict[str, Any], mode: str) -> Table:
+    """Return the report's table for one mode: test error over seeds, a column for each arm."""
+    arms = results["modes"][mode]
+    seeds = len(results["seeds"])
+    left_out = {
+        ARMS[arm]: seeds - sum(error is not None for error in outcome["test_error"])
+        for arm, outcome in arms.items()
+    }
+    caption = f"Table {NUMBERS[mode]}: {MODES[mode]} – test error of {results['about']}"
+    caption += f", {_steps(results, mode)}, over {_counted(seeds, 'independent draw')} of data and weights."
+    for arm, count in left_out.items():
+        if count:
+            caption += f" {arm}: {count} of {seeds} diverged and are left out."
+    rows = [(row, [outcome["summary"][row] for outcome in arms.values()]) for row in ROWS]
+    return Table(caption, ["test error", *(ARMS[arm] for arm in arms)], rows, " %")
+
+
+def work_table(results: dict[str, Any]) -> Table:
+    """Return what training took, and how far the frameworks are apart."""
+    modes = results["modes"]
+    threads, seeds = results["threads"], len(results["seeds"])
+    rows: list[tuple[str, list[Cell]]] = []
+    arms = list(next(iter(modes.values())))
+    for arm in arms:
+        rows.append((f"{ARMS[arm]}: training, s", [modes[mode][arm]["seconds"] for mode in modes]))
+    caption = (
+        f"Table 3: time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
+        f"{_counted(threads, 'thread')}, {results['dtype']}"
+    )
+    if "pytorch" in arms:
+        rows.append(("PyTorch / minifw", [results["speedup"][mode] for mode in modes]))
+        for key, label in (
+            ("max_gradient_difference", f"gradients at step 1, {results['dtype']}: largest relative difference"),
+            ("max_gradient_difference_float64", "gradients at step 1, float64: largest relative difference"),
+            ("max_weight_difference", "weights at the end: largest difference"),
+        ):
+            if key.endswith("float64") and results["dtype"] == "float64":
+                continue
+            rows.append((label, [results["parity"][mode][key] for mode in modes]))
+        rows.append(
+            ("seeds with the same test error", [results["parity"][mode]["same_test_error"] for mode in modes])
+        )
+        caption += "; and how far the two frameworks are apart"
+    return Table(f"{caption}.", ["", *(MODES[mode] for mode in modes)], rows)
+
+
+def _steps(results: dict[str, Any], mode: str) -> str:
+    epochs = f"{_counted(results['epochs'], 'epoch')}, eta {results['eta']:g}"
+    return epochs + (f", batches of {results['batch_size']}" if mode == "sgd" else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+_TEX = str.maketrans(
+    {"\\": r"\textbackslash{}", "–": "--", **{sign: f"\\{sign}" for sign in "&%$#_{}"}}
+)
+
+
+def _tex(text: str) -> str:
+    return text.translate(_TEX)
