@@ -229,13 +229,17 @@ class Samples:
     labels: Tensor
 
     def in_order(self, order: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets with the samples of each seed in the order `(seeds, n)`."""
-        targets = self.targets
-        if targets.ndim == self.inputs.ndim:
-            targets = torch.take_along_dim(targets, order.unsqueeze(-1), -2)
-        else:
-            targets = torch.take_along_dim(targets, order, -1)
-        return torch.take_along_dim(self.inputs, order.unsqueeze(-1), -2), targets
+        """Return inputs and targets with the samples of each seed in the order `(seeds, k)`.
+
+        k may be less than n: some of the samples then.
+        """
+        seeds, samples = self.labels.shape
+        # One look-up of whole rows in all seeds together; row s n + i is sample i of seed s.
+        rows = (order + samples * torch.arange(seeds).unsqueeze(-1)).flatten()
+        return tuple(
+            values.flatten(0, 1).index_select(0, rows).unflatten(0, order.shape)
+            for values in (self.inputs, self.targets)
+        )
 
     def seed(self, position: int) -> Samples:
         """Return the samples of one seed, without the stack's dimension."""

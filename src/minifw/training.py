@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.data import Dataset, Samples
+from minifw.data import Dataset
 from minifw.errors import ShapeError
 from minifw.nn import Buffers, Loss, Network, Optimizer
 
@@ -97,7 +97,7 @@ def fit(
                 network.reset_gradient()
                 output = network.forward(batch)
                 assert isinstance(output, Tensor)
-                network.backward(loss.grad(output, target))
+                network.accumulate(loss.grad(output, target))
                 optimizer.step(eta)
         stepped = time.perf_counter()
         history.seconds += stepped - started
@@ -114,15 +114,12 @@ def fit(
 
 def error_percent(output: Tensor, labels: Tensor) -> Floats:
     """Percent of samples whose largest output is not their class, one value a network."""
-    wrong = output.argmax(-1) != labels
-    return wrong.double().mean(-1).mul(100).numpy(force=True)
+    wrong = (output.argmax(-1) != labels).sum(-1).double()
+    return (wrong * 100 / labels.shape[-1]).numpy(force=True)
 
 
 def _evaluate(network: Network, loss: Loss, data: Dataset, epoch: int, history: History) -> None:
-    output = {}
-    for name, samples in (("train", data.train), ("test", data.test)):
-        output[name] = network.forward(samples.inputs)
-    train, test = output["train"], output["test"]
+    train, test = network.forward(data.train.inputs), network.forward(data.test.inputs)
     assert isinstance(train, Tensor)
     assert isinstance(test, Tensor)
     history.record(
@@ -143,6 +140,3 @@ def _note_divergence(network: Network, last_loss: Tensor, epoch: int, history: H
     for value in values:
         finite = value.isfinite().reshape(*stack, -1).all(-1).numpy(force=True)
         history.diverged[~finite & (history.diverged < 0)] = epoch
-
-
-__all__ = ["History", "OnEpoch", "Samples", "error_percent", "fit"]

@@ -15,8 +15,8 @@ to torch, which takes `None` to mean a new tensor.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
@@ -25,11 +25,21 @@ _active: _Pass | None = None
 
 
 class _Pass:
-    """One recurring sequence of results: its tensors, and which of them is next."""
+    """One recurring block: its results in order, and which of them is next."""
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
         self.position = 0
+        self.outer: _Pass | None = None
+
+    def __enter__(self) -> None:
+        global _active
+        self.outer, _active = _active, self
+        self.position = 0
+
+    def __exit__(self, *exception: object) -> None:
+        global _active
+        _active = self.outer
 
 
 class Buffers:
@@ -42,16 +52,11 @@ class Buffers:
     def __init__(self) -> None:
         self._passes: dict[Hashable, _Pass] = {}
 
-    @contextmanager
-    def reuse(self, key: Hashable) -> Iterator[None]:
+    def reuse(self, key: Hashable) -> AbstractContextManager[None]:
         """Within this block, results overwrite those of the previous block with the same key."""
-        global _active
-        outer, _active = _active, self._passes.setdefault(key, _Pass())
-        _active.position = 0
-        try:
-            yield
-        finally:
-            _active = outer
+        if key not in self._passes:
+            self._passes[key] = _Pass()
+        return self._passes[key]
 
 
 def buffer(like: Tensor) -> Tensor | None:
@@ -60,12 +65,14 @@ def buffer(like: Tensor) -> Tensor | None:
     The tensor has the dtype and device of `like`. It starts empty; torch gives it the shape of
     the first result that is written to it.
     """
-    if _active is None:
+    block = _active
+    if block is None:
         return None
-    if _active.position == len(_active.tensors):
-        _active.tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
-    _active.position += 1
-    return _active.tensors[_active.position - 1]
+    position = block.position
+    block.position = position + 1
+    if position == len(block.tensors):
+        block.tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
+    return block.tensors[position]
 
 
 def product(left: Tensor, right: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError, near_miss
 from minifw.nn.buffers import buffer
+from minifw.nn.module import described
 
 Reduction = Literal["mean", "sample", "sum"]
 
@@ -48,13 +49,16 @@ class Loss:
     def scale(self, output: Tensor) -> float:
         """Return the factor that `reduction` puts before the sum over samples and outputs."""
         samples, outputs = output.shape[-2:]
-        return {"mean": 1 / (samples * outputs), "sample": 1 / samples, "sum": 1.0}[self.reduction]
+        if self.reduction == "mean":
+            return 1 / (samples * outputs)
+        return 1 / samples if self.reduction == "sample" else 1.0
 
     def check_output(self, output: Tensor) -> None:
         """Raise unless `output` is `(…, samples, outputs)` of floating-point numbers, not empty."""
         if not isinstance(output, Tensor) or not output.dtype.is_floating_point:
-            came = output.dtype if isinstance(output, Tensor) else type(output).__name__
-            raise DtypeError(f"{self}: expects the output as a float tensor, got {came}")
+            raise DtypeError(
+                f"{self}: expects the output as a float tensor, got {described(output)}"
+            )
         if output.ndim < 2 or output.numel() == 0:
             raise ShapeError(
                 f"{self}: expects an output of shape (…, samples, outputs) with at least one of "
@@ -65,8 +69,9 @@ class Loss:
         """Raise unless `target` has the shape and dtype of `output`."""
         self.check_output(output)
         if not isinstance(target, Tensor) or target.dtype != output.dtype:
-            came = target.dtype if isinstance(target, Tensor) else type(target).__name__
-            raise DtypeError(f"{self}: expects a target of the output's {output.dtype}, got {came}")
+            raise DtypeError(
+                f"{self}: expects a target of the output's {output.dtype}, got {described(target)}"
+            )
         if target.shape != output.shape:
             raise ShapeError(
                 f"{self}: expects a target of the output's shape {tuple(output.shape)}, "
@@ -118,10 +123,15 @@ class LossCrossEntropy(Loss):
 
     def _probabilities(self, output: Tensor, target: Tensor) -> Tensor:
         """Return `target` as a tensor like `output`: classes become one-hot rows."""
-        if not isinstance(target, Tensor) or target.dtype != torch.int64:
+        self.check_output(output)
+        if not isinstance(target, Tensor) or target.dtype not in (torch.int64, output.dtype):
+            raise DtypeError(
+                f"{self}: expects the target as classes of int64 or as probabilities of "
+                f"{output.dtype}, got {described(target)}"
+            )
+        if target.dtype == output.dtype:
             self.check_like(output, target)
             return target
-        self.check_output(output)
         if target.shape != output.shape[:-1]:
             raise ShapeError(
                 f"{self}: expects classes of shape {tuple(output.shape[:-1])}, "

@@ -36,17 +36,35 @@ class Call(NamedTuple):
     saved: Any = None
 
 
-class _Trainable:
-    """The attribute that `trainable()` declares; reading it is an ordinary attribute's reading."""
+class _Tracked:
+    """An attribute whose assignments are counted, so that a list of tensors can be kept.
+
+    Reading it is as quick as reading any attribute: the value stands in the instance's dict.
+    """
+
+    assignments: ClassVar[int] = 0
 
     def __set_name__(self, owner: type[Module], name: str) -> None:
         self.name = name
-        owner.parameter_names = (*owner.parameter_names, name)
 
     def __set__(self, module: Module, value: Tensor | None) -> None:
+        _Tracked.assignments += 1
         module.__dict__[self.name] = value
-        gradient = None if value is None else torch.zeros_like(value)
-        module.__dict__[f"{self.name}_grad"] = gradient
+
+
+class _Trainable(_Tracked):
+    """A trainable tensor; assigning it makes the gradient beside it, `<name>_grad`."""
+
+    def __set_name__(self, owner: type[Module], name: str) -> None:
+        super().__set_name__(owner, name)
+        owner.parameter_names = (*owner.parameter_names, name)
+        gradient = _Tracked()
+        gradient.__set_name__(owner, f"{name}_grad")
+        setattr(owner, gradient.name, gradient)
+
+    def __set__(self, module: Module, value: Tensor | None) -> None:
+        super().__set__(module, value)
+        setattr(module, f"{self.name}_grad", None if value is None else torch.zeros_like(value))
 
 
 def trainable() -> Any:
@@ -86,6 +104,10 @@ class Module:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward")
 
+    def accumulate(self, *gradients: Tensor) -> None:
+        """Do what `backward` does but for dL/d(inputs), which the first module of all can spare."""
+        self.backward(*gradients)
+
     @property
     def input(self) -> Tensors | None:
         """What the latest `forward` was given (a tuple if several tensors); None before it."""
@@ -97,7 +119,7 @@ class Module:
     def input(self, value: Tensors) -> None:
         self.call = Call(as_tuple(value))
 
-    def parameters(self) -> list[Parameter]:
+    def parameters(self) -> Sequence[Parameter]:
         """Return name, value and gradient of each trainable tensor; empty if there are none."""
         return [
             Parameter(name, value, getattr(self, f"{name}_grad"))
@@ -107,13 +129,14 @@ class Module:
 
     def reset_gradient(self) -> None:
         """Set all gradients to zero, in place."""
-        for _, _, gradient in self.parameters():
-            gradient.zero_()
+        if parameters := self.parameters():
+            torch._foreach_zero_([gradient for _, _, gradient in parameters])
 
     def update_parameters(self, eta: float) -> None:
         """Take one step of gradient descent, `value -= eta * gradient`, in place."""
-        for _, value, gradient in self.parameters():
-            value.sub_(gradient, alpha=eta)
+        if parameters := self.parameters():
+            gradients = [gradient for _, _, gradient in parameters]
+            torch._foreach_sub_([value for _, value, _ in parameters], gradients, alpha=eta)
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw the parameters anew, network k of the stack from `generators[k]`.
@@ -189,6 +212,11 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def assignments() -> int:
+    """Return how often a parameter or gradient of any module has been assigned so far."""
+    return _Tracked.assignments
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:

@@ -95,11 +95,14 @@ class Linear(Module):
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
+        self.accumulate(gradient)
+        return product(gradient, self.weight)
+
+    def accumulate(self, gradient: Tensor) -> None:
         (x,) = self.recall(gradient).inputs
         add_product(self.weight_grad, gradient.mT, x)
         if self.bias_grad is not None:
             self.bias_grad.add_(torch.sum(gradient, -2, out=buffer(gradient)))
-        return product(gradient, self.weight)
 
     def _check_input(self, x: Tensor) -> None:
         weight, bias = self.weight, self.bias
@@ -144,7 +147,7 @@ class ActivationFunction(Module):
         raise NotImplementedError(f"{type(self).__name__} does not define function")
 
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return σ'(x), given x and y = σ(x)."""
+        """Return σ'(x), given x and y = σ(x), as a new tensor (or a reused one)."""
         raise NotImplementedError(f"{type(self).__name__} does not define derivative")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -156,7 +159,7 @@ class ActivationFunction(Module):
     def backward(self, gradient: Tensor) -> Tensor:
         call = self.recall(gradient)
         (x,), (y,) = call.inputs, call.outputs or ()
-        return torch.mul(gradient, self.derivative(x, y), out=buffer(x))
+        return self.derivative(x, y).mul_(gradient)
 
 
 class ReLU(ActivationFunction):

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, Tensors, as_tuple, only
+from minifw.nn.module import Module, Parameter, Tensors, as_tuple, assignments, only
 
 
 class Network(Module):
@@ -24,30 +24,26 @@ class Network(Module):
         """Iterate over the modules, in the order in which they act."""
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
 
+    _kept_parameters: tuple[Any, tuple[Parameter, ...]] = (None, ())
+
     def unique_modules(self) -> dict[int, Module]:
         """Return position and module, one that stands in several places only once."""
-        modules: dict[int, Module] = {}
-        seen: set[int] = set()
+        modules: dict[Module, int] = {}
         for position, module in enumerate(self):
-            if id(module) not in seen:
-                seen.add(id(module))
-                modules[position] = module
-        return modules
+            modules.setdefault(module, position)
+        return {position: module for module, position in modules.items()}
 
-    def parameters(self) -> list[Parameter]:
-        return [
-            Parameter(f"{position}.{name}", value, gradient)
-            for position, module in self.unique_modules().items()
-            for name, value, gradient in module.parameters()
-        ]
-
-    def reset_gradient(self) -> None:
-        for module in self.unique_modules().values():
-            module.reset_gradient()
-
-    def update_parameters(self, eta: float) -> None:
-        for module in self.unique_modules().values():
-            module.update_parameters(eta)
+    def parameters(self) -> Sequence[Parameter]:
+        # Every step asks for them, so they are kept until a module or any tensor is exchanged.
+        state = (assignments(), *self)
+        if self._kept_parameters[0] != state:
+            parameters = tuple(
+                Parameter(f"{position}.{name}", value, gradient)
+                for position, module in self.unique_modules().items()
+                for name, value, gradient in module.parameters()
+            )
+            self._kept_parameters = (state, parameters)
+        return self._kept_parameters[1]
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
@@ -115,8 +111,20 @@ class Sequential(Network):
         return only(values)
 
     def backward(self, *gradients: Tensor) -> Tensors:
+        first, outer = self._back_to_first(*gradients)
+        return first.backward(*outer)
+
+    def accumulate(self, *gradients: Tensor) -> None:
+        first, outer = self._back_to_first(*gradients)
+        first.accumulate(*outer)
+
+    def _back_to_first(self, *gradients: Tensor) -> tuple[Module, tuple[Tensor, ...]]:
+        """Go back through all modules but the first; return that and the gradients for it."""
         calls = self.recall(*gradients).saved
-        for module, call in zip(reversed(self._modules), reversed(calls), strict=True):
-            module.call = call
+        for position in range(len(self._modules) - 1, 0, -1):
+            module = self._modules[position]
+            module.call = calls[position]
             gradients = as_tuple(module.backward(*gradients))
-        return only(gradients)
+        first = self._modules[0]
+        first.call = calls[0]
+        return first, gradients

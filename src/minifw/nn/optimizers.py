@@ -38,10 +38,18 @@ class SGD(Optimizer):
         self.velocity: dict[str, Tensor] = {}
 
     def step(self, eta: float) -> None:
-        if not self.momentum:
+        parameters = self.network.parameters()
+        if not self.momentum or not parameters:
             self.network.update_parameters(eta)
             return
-        for name, value, gradient in self.network.parameters():
-            velocity = self.velocity.setdefault(name, torch.zeros_like(gradient))
-            velocity.mul_(self.momentum).add_(gradient)
-            value.sub_(velocity, alpha=eta)
+        velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
+        torch._foreach_mul_(velocities, self.momentum)
+        torch._foreach_add_(velocities, [gradient for _, _, gradient in parameters])
+        torch._foreach_sub_([value for _, value, _ in parameters], velocities, alpha=eta)
+
+    def _velocity(self, name: str, gradient: Tensor) -> Tensor:
+        """Return v of a parameter; it begins anew when one of another shape or dtype comes."""
+        velocity = self.velocity.get(name)
+        if velocity is None or (velocity.shape, velocity.dtype) != (gradient.shape, gradient.dtype):
+            velocity = self.velocity[name] = torch.zeros_like(gradient)
+        return velocity

@@ -1,0 +1,211 @@
+"""The one table of everything that `minifw.nn` exports and that computes something.
+
+A row says how to make the thing, what to feed it, what PyTorch calls it, and what must fail with
+which message. `test_cases.py` runs every claim on every row, and fails if an exported module or
+loss has no row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from minifw import nn as ours
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ModuleCase:
+    """A module: `make(stack)` builds it in float64; `inputs` are shapes without the stack."""
+
+    name: str
+    make: Callable[[Shape], ours.Module]
+    inputs: list[Shape]
+    # The same function in PyTorch, of the parameters (in order) and the inputs of one network.
+    reference: Callable[..., Any]
+    covers: set[type] = field(default_factory=set)
+    # Inputs for the float64 module without stack that must fail, and a part of the message.
+    bad_inputs: list[tuple[Any, str]] = field(default_factory=list)
+
+
+def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(seed + sum(shape))
+    return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def linear(n_in: int, n_out: int, stack: Shape, **more: Any) -> ours.Linear:
+    return ours.Linear(n_in, n_out, stack=stack, dtype=torch.float64, **more)
+
+
+class SimpleNet(ours.Sequential):
+    """The report's network, as the report writes one: attributes, then register_modules."""
+
+    def __init__(self, stack: Shape = (), dtype: torch.dtype = torch.float64) -> None:
+        self.first = ours.Linear(2, 25, stack=stack, dtype=dtype)
+        self.second = ours.Linear(25, 25, stack=stack, dtype=dtype)
+        self.third = ours.Linear(25, 25, stack=stack, dtype=dtype)
+        self.last = ours.Linear(25, 2, stack=stack, dtype=dtype)
+        self.relu = ours.ReLU()  # one object between all layers
+        self.register_modules(
+            self.first, self.relu, self.second, self.relu, self.third, self.relu, self.last
+        )
+
+
+class SplitAdd(ours.Module):
+    """(a, b) -> (a + b, a b): a module with several inputs and outputs, as a user writes it."""
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        self.input = (a, b)
+        return a + b, a * b
+
+    def backward(self, total: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
+        assert isinstance(self.input, tuple)
+        a, b = self.input
+        return total + product * b, total + product * a
+
+
+def _mlp(*values: Tensor) -> Tensor:
+    *parameters, x = values
+    for i in range(0, len(parameters), 2):
+        x = nn.functional.linear(x, parameters[i], parameters[i + 1])
+        if i + 2 < len(parameters):
+            x = x.relu()
+    return x
+
+
+def _twice(w: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    return nn.functional.linear(nn.functional.linear(x, w, b).tanh(), w, b).tanh()
+
+
+def _shared_linear(stack: Shape) -> ours.Sequential:
+    layer, tanh = linear(4, 4, stack), ours.Tanh()
+    return ours.Sequential(layer, tanh, layer, tanh)
+
+
+def _shared_network(stack: Shape) -> ours.Sequential:
+    inner = ours.Sequential(linear(4, 4, stack), ours.Tanh())
+    return ours.Sequential(inner, inner)
+
+
+NOT_FLOAT = (torch.ones(5, 4, dtype=torch.int64), "expects a tensor of (torch.)?float.*of int64")
+NOT_TENSOR = ([[1.0, 2.0, 3.0, 4.0]], "got list")
+
+MODULES = [
+    ModuleCase(
+        "Linear",
+        lambda stack: linear(4, 3, stack),
+        [(5, 4)],
+        lambda w, b, x: nn.functional.linear(x, w, b),
+        {ours.Linear},
+        [
+            NOT_FLOAT,
+            NOT_TENSOR,
+            (normal(5, 3), r"Linear\(4, 3\).forward: expects an input of shape \(samples, 4\), got"),
+            (normal(4), r"got \(4,\)"),
+            (normal(2, 5, 4), r"expects an input of shape \(samples, 4\), got \(2, 5, 4\)"),
+            (normal(5, 4, dtype=torch.float32), "expects a tensor of torch.float64"),
+        ],
+    ),
+    ModuleCase(
+        "Linear without bias",
+        lambda stack: linear(4, 3, stack, bias=False),
+        [(5, 4)],
+        lambda w, x: nn.functional.linear(x, w),
+        {ours.Linear},
+    ),
+    ModuleCase("ReLU", lambda stack: ours.ReLU(), [(5, 4)], torch.relu, {ours.ReLU}, [NOT_FLOAT, NOT_TENSOR]),
+    ModuleCase("Tanh", lambda stack: ours.Tanh(), [(5, 4)], torch.tanh, {ours.Tanh}, [NOT_FLOAT, NOT_TENSOR]),
+    ModuleCase(
+        "Sigmoid", lambda stack: ours.Sigmoid(), [(5, 4)], torch.sigmoid, {ours.Sigmoid}, [NOT_FLOAT, NOT_TENSOR]
+    ),
+    ModuleCase(
+        "Sequential",
+        lambda stack: ours.Sequential(linear(4, 6, stack), ours.ReLU(), linear(6, 3, stack)),
+        [(5, 4)],
+        _mlp,
+        {ours.Sequential, ours.Network},
+        [(normal(5, 3), r"Linear\(4, 6\).forward: expects")],
+    ),
+    ModuleCase("SimpleNet", SimpleNet, [(7, 2)], _mlp, {ours.Sequential}),
+    ModuleCase("one Linear twice", _shared_linear, [(5, 4)], _twice, {ours.Sequential}),
+    ModuleCase("one network twice", _shared_network, [(5, 4)], _twice, {ours.Sequential}),
+    ModuleCase(
+        "several inputs and outputs",
+        lambda stack: ours.Sequential(SplitAdd(), SplitAdd()),
+        [(5, 4), (5, 4)],
+        lambda a, b: (a + b + a * b, (a + b) * (a * b)),
+        {ours.Module, ours.Sequential},
+    ),
+]
+# What a row cannot make: the interfaces that the rows derive from.
+ABSTRACT = {ours.Module, ours.Network, ours.ActivationFunction, ours.Loss}
+
+
+@dataclass(frozen=True)
+class LossCase:
+    """A loss with one kind of target; `target(stack)` makes it for 6 samples of 3 outputs."""
+
+    name: str
+    make: Callable[[Any], ours.Loss]
+    target: Callable[[Shape], Tensor]
+    # (output, target) of one network -> the loss of each sample and output, or of each sample
+    reference: Callable[[Tensor, Tensor], Tensor]
+    covers: set[type]
+    bad: list[tuple[Any, Any, str]] = field(default_factory=list)
+
+
+def _classes(stack: Shape) -> Tensor:
+    return torch.randint(3, (*stack, 6), generator=torch.Generator().manual_seed(1))
+
+
+_OUT = normal(6, 3)
+
+LOSSES = [
+    LossCase(
+        "LossMSE",
+        ours.LossMSE,
+        lambda stack: normal(*stack, 6, 3, seed=5),
+        lambda output, target: nn.functional.mse_loss(output, target, reduction="none"),
+        {ours.LossMSE},
+        [
+            (_OUT, normal(6, 2), r"expects a target of the output's shape \(6, 3\), got \(6, 2\)"),
+            (_OUT, normal(6, 3, dtype=torch.float32), "expects a target of the output's torch.float64"),
+            (normal(3), normal(3), r"got \(3,\)"),
+            (torch.empty(0, 3), torch.empty(0, 3), r"at least one of each, got \(0, 3\)"),
+            ([1.0], normal(6, 3), "got list"),
+        ],
+    ),
+    LossCase(
+        "LossCrossEntropy, classes",
+        ours.LossCrossEntropy,
+        _classes,
+        lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
+        {ours.LossCrossEntropy},
+        [
+            (_OUT, torch.full((6,), 3), "expects classes from 0 to 2, got 3 to 3"),
+            (_OUT, torch.full((6,), -1), "got -1 to -1"),
+            (_OUT, torch.zeros(5, dtype=torch.int64), r"expects classes of shape \(6,\), got \(5,\)"),
+            (_OUT, torch.zeros(6, dtype=torch.int32), "int64"),
+        ],
+    ),
+    LossCase(
+        "LossCrossEntropy, soft targets",
+        ours.LossCrossEntropy,
+        lambda stack: normal(*stack, 6, 3, seed=7).softmax(-1),
+        lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
+        {ours.LossCrossEntropy},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+    ),
+    LossCase(
+        "LossCrossEntropy, targets that are no distribution",
+        ours.LossCrossEntropy,
+        lambda stack: normal(*stack, 6, 3, seed=9).exp(),
+        lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
+        {ours.LossCrossEntropy},
+    ),
+]

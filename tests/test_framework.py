@@ -1,0 +1,226 @@
+"""Networks, optimisers and initialisers: what the table of modules does not say."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from cases import SimpleNet, normal
+from scipy import stats
+from torch import Tensor
+
+from minifw import nn as ours
+from minifw.errors import ModuleError, ShapeError
+from minifw.nn.buffers import buffer
+
+# -------------------------------------------------------------------------------------- networks
+
+
+def test_the_reports_network_reads_like_the_report() -> None:
+    net = SimpleNet()
+    assert [type(module).__name__ for module in net] == [
+        "Linear", "ReLU", "Linear", "ReLU", "Linear", "ReLU", "Linear",
+    ]  # fmt: skip
+    assert len(net) == 7
+    assert net[0] is net.first
+    assert list(net.state_dict()) == [f"{i}.{n}" for i in (0, 2, 4, 6) for n in ("weight", "bias")]
+
+
+def test_a_state_is_that_of_pytorchs_sequential() -> None:
+    net = ours.Sequential(ours.Linear(2, 3), ours.ReLU(), ours.Linear(3, 2))
+    twin = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU(), torch.nn.Linear(3, 2))
+    twin.load_state_dict(net.state_dict())
+    x = normal(5, 2, dtype=torch.float32)
+    torch.testing.assert_close(net.forward(x), twin(x).detach())
+    net.load_state_dict({name: value.detach() for name, value in twin.state_dict().items()})
+
+
+def test_networks_nest_and_iterate() -> None:
+    inner = ours.Sequential(ours.Linear(2, 3), ours.Tanh())
+    outer = ours.Sequential(inner, ours.Linear(3, 1))
+    assert [p.name for p in outer.parameters()] == ["0.0.weight", "0.0.bias", "1.weight", "1.bias"]
+    assert list(outer) == [inner, outer[1]]
+
+
+def test_wrong_networks_are_named() -> None:
+    with pytest.raises(ModuleError, match="expects at least one module"):
+        ours.Sequential().register_modules()
+    with pytest.raises(ModuleError, match="expects modules, got int at position 1"):
+        ours.Sequential(ours.ReLU(), 3)  # type: ignore[arg-type]
+    with pytest.raises(ModuleError, match="no modules are registered"):
+        ours.Sequential().forward(normal(2, 2))
+    with pytest.raises(ShapeError, match="in_features must be a whole number of at least 1, got 0"):
+        ours.Linear(0, 2)
+    with pytest.raises(ShapeError, match=r"expects an input of shape \(20, samples, 2\), got \(3, 5, 2\)"):
+        ours.Linear(2, 2, stack=(20,)).forward(torch.ones(3, 5, 2))
+
+
+def test_an_exchanged_parameter_is_trained_from_then_on() -> None:
+    net = ours.Sequential(ours.Linear(2, 2), ours.ReLU())
+    layer = net[0]
+    assert isinstance(layer, ours.Linear)
+    net.parameters()
+    layer.weight = torch.ones(2, 2)
+    assert net.parameters()[0].value is layer.weight
+    layer.weight_grad = torch.ones(2, 2)
+    net.update_parameters(0.5)
+    assert torch.equal(layer.weight, torch.full((2, 2), 0.5))
+    net.register_modules(ours.ReLU())
+    assert not net.parameters()
+
+
+def test_dtype_and_stack_follow_the_parameters() -> None:
+    layer = ours.Linear(2, 3)
+    layer.weight, layer.bias = normal(4, 3, 2), normal(4, 3)
+    assert layer.forward(normal(4, 5, 2)).shape == (4, 5, 3)
+    assert layer.weight_grad.dtype == torch.float64
+    layer.bias = normal(3)
+    with pytest.raises(ShapeError, match="with the same stack"):
+        layer.forward(normal(4, 5, 2))
+
+
+def test_an_activation_between_all_layers_leaves_others_inputs_alone() -> None:
+    # The fault that a well-known library has: backward through one branch changes another's input.
+    relu = ours.ReLU()
+    x = normal(4, 3)
+    first = relu.forward(x)
+    relu.forward(-first)
+    relu.backward(torch.ones(4, 3, dtype=torch.float64))
+    assert torch.equal(first, x.clamp(min=0))
+
+
+def test_buffers_hand_out_the_same_memory_only_inside_their_block() -> None:
+    x, buffers = normal(2, 2), ours.Buffers()
+    assert buffer(x) is None
+    with buffers.reuse("a"):
+        first = buffer(x)
+        with buffers.reuse("b"):
+            assert buffer(x) is not first
+        second = buffer(x)
+    assert buffer(x) is None
+    with buffers.reuse("a"):
+        assert buffer(x) is first
+        assert buffer(x) is second
+    with pytest.raises(ZeroDivisionError), buffers.reuse("a"):
+        raise ZeroDivisionError
+    assert buffer(x) is None
+
+
+def test_outside_a_block_an_output_is_never_overwritten() -> None:
+    net = SimpleNet((2,))
+    first = net.forward(normal(2, 5, 2))
+    assert isinstance(first, Tensor)
+    copy = first.clone()
+    net.forward(normal(2, 5, 2, seed=9))
+    assert torch.equal(first, copy)
+
+
+# ------------------------------------------------------------------------------------ optimisers
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("eta", [0.01, 0.1])
+def test_sgd_steps_as_torch_optim(momentum: float, eta: float, dtype: torch.dtype) -> None:
+    net = SimpleNet((3,), dtype)
+    # A parameter of one Sequential is a leaf of one PyTorch optimiser for all networks at once.
+    leaves = [value.clone().requires_grad_() for _, value, _ in net.parameters()]
+    theirs = torch.optim.SGD(leaves, lr=eta, momentum=momentum)
+    optimizer = ours.SGD(net, momentum)
+    for step in range(4):
+        for leaf, (_, _, gradient) in zip(leaves, net.parameters(), strict=True):
+            gradient.copy_(normal(*gradient.shape, seed=step))
+            leaf.grad = gradient.clone()
+        optimizer.step(eta)
+        theirs.step()
+    for leaf, (_, value, _) in zip(leaves, net.parameters(), strict=True):
+        torch.testing.assert_close(value, leaf.detach())
+
+
+def test_wrong_momentum_is_named() -> None:
+    for momentum in (-0.1, 1.0, math.nan):
+        with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1"):
+            ours.SGD(SimpleNet(), momentum)
+
+
+# ---------------------------------------------------------------------------------- initialisers
+
+SCALES = {  # distribution and the scale that its definition gives for 200 inputs, 100 outputs
+    "pytorch": ("uniform", 1 / math.sqrt(200)),
+    "kaiming-uniform": ("uniform", math.sqrt(6 / 200)),
+    "kaiming-normal": ("norm", math.sqrt(2 / 200)),
+    "xavier-uniform": ("uniform", math.sqrt(6 / 300)),
+    "xavier-normal": ("norm", math.sqrt(2 / 300)),
+    "normal": ("norm", 1.0),
+}
+
+
+def weights_of(init: str | ours.Initializer, seed: int = 0) -> ours.Linear:
+    generators = [np.random.default_rng(seed)]
+    return ours.Linear(200, 100, init=init, generators=generators, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", sorted(SCALES))
+def test_initialisers_draw_from_their_distribution(name: str) -> None:
+    kind, scale = SCALES[name]
+    layer = weights_of(name)
+    arguments = (-scale, 2 * scale) if kind == "uniform" else (0, scale)
+    test = stats.kstest(layer.weight.numpy().ravel(), kind, args=arguments)
+    assert test.pvalue > 1e-3
+    assert layer.bias is not None
+    if name in ("pytorch", "normal"):
+        assert stats.kstest(layer.bias.numpy(), kind, args=arguments).pvalue > 1e-3
+    else:
+        assert not layer.bias.any()
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs"),
+    [
+        ("kaiming-uniform", lambda w: torch.nn.init.kaiming_uniform_(w, nonlinearity="relu")),
+        ("kaiming-normal", lambda w: torch.nn.init.kaiming_normal_(w, nonlinearity="relu")),
+        ("xavier-uniform", torch.nn.init.xavier_uniform_),
+        ("xavier-normal", torch.nn.init.xavier_normal_),
+        ("pytorch", lambda w: torch.nn.Linear(200, 100).weight),
+    ],
+)
+def test_initialisers_are_distributed_as_pytorchs(name: str, theirs: object) -> None:
+    assert callable(theirs)
+    expected = theirs(torch.empty(100, 200)).detach().numpy().ravel()
+    assert stats.ks_2samp(weights_of(name).weight.numpy().ravel(), expected).pvalue > 1e-3
+
+
+def test_every_initialiser_is_tested() -> None:
+    assert set(SCALES) | {"zeros"} == set(ours.INITIALIZERS)
+    layer = weights_of("zeros")
+    assert not layer.weight.any()
+    assert float(weights_of(ours.Normal(0.1)).weight.std()) == pytest.approx(0.1, rel=0.02)
+
+
+def test_network_k_of_a_stack_draws_from_generator_k() -> None:
+    def generators(*seeds: int) -> list[np.random.Generator]:
+        return [np.random.default_rng(seed) for seed in seeds]
+
+    many = SimpleNet((3,))
+    many.initialize("kaiming-normal", generators(5, 6, 7))
+    one = SimpleNet()
+    one.initialize("kaiming-normal", generators(6))
+    for (_, value, _), (_, stacked, _) in zip(one.parameters(), many.parameters(), strict=True):
+        assert torch.equal(value, stacked[1])
+    with pytest.raises(ShapeError, match=r"one generator for each of the 3 network\(s\)"):
+        many.initialize("zeros", generators(1))
+    with pytest.raises(ModuleError, match="did you mean 'kaiming-normal'"):
+        many.initialize("kaimin-normal", generators(5, 6, 7))
+
+
+def test_without_generators_torchs_seed_decides() -> None:
+    def draw() -> Tensor:
+        torch.manual_seed(3)
+        return ours.Linear(4, 4, stack=(2,)).weight
+
+    first = draw()
+    assert torch.equal(first, draw())
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(ours.Linear(4, 4).weight, ours.Linear(4, 4).weight)
