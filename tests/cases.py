@@ -105,7 +105,10 @@ MODULES = [
         [
             NOT_FLOAT,
             NOT_TENSOR,
-            (normal(5, 3), r"Linear\(4, 3\).forward: expects an input of shape \(samples, 4\), got"),
+            (
+                normal(5, 3),
+                r"Linear\(4, 3\).forward: expects an input of shape \(samples, 4\), got",
+            ),
             (normal(4), r"got \(4,\)"),
             (normal(2, 5, 4), r"expects an input of shape \(samples, 4\), got \(2, 5, 4\)"),
             (normal(5, 4, dtype=torch.float32), "expects a tensor of torch.float64"),
@@ -118,10 +121,29 @@ MODULES = [
         lambda w, x: nn.functional.linear(x, w),
         {ours.Linear},
     ),
-    ModuleCase("ReLU", lambda stack: ours.ReLU(), [(5, 4)], torch.relu, {ours.ReLU}, [NOT_FLOAT, NOT_TENSOR]),
-    ModuleCase("Tanh", lambda stack: ours.Tanh(), [(5, 4)], torch.tanh, {ours.Tanh}, [NOT_FLOAT, NOT_TENSOR]),
     ModuleCase(
-        "Sigmoid", lambda stack: ours.Sigmoid(), [(5, 4)], torch.sigmoid, {ours.Sigmoid}, [NOT_FLOAT, NOT_TENSOR]
+        "ReLU",
+        lambda stack: ours.ReLU(),
+        [(5, 4)],
+        torch.relu,
+        {ours.ReLU},
+        [NOT_FLOAT, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "Tanh",
+        lambda stack: ours.Tanh(),
+        [(5, 4)],
+        torch.tanh,
+        {ours.Tanh},
+        [NOT_FLOAT, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "Sigmoid",
+        lambda stack: ours.Sigmoid(),
+        [(5, 4)],
+        torch.sigmoid,
+        {ours.Sigmoid},
+        [NOT_FLOAT, NOT_TENSOR],
     ),
     ModuleCase(
         "Sequential",
@@ -174,7 +196,11 @@ LOSSES = [
         {ours.LossMSE},
         [
             (_OUT, normal(6, 2), r"expects a target of the output's shape \(6, 3\), got \(6, 2\)"),
-            (_OUT, normal(6, 3, dtype=torch.float32), "expects a target of the output's torch.float64"),
+            (
+                _OUT,
+                normal(6, 3, dtype=torch.float32),
+                "expects a target of the output's torch.float64",
+            ),
             (normal(3), normal(3), r"got \(3,\)"),
             (torch.empty(0, 3), torch.empty(0, 3), r"at least one of each, got \(0, 3\)"),
             ([1.0], normal(6, 3), "got list"),
@@ -189,7 +215,11 @@ LOSSES = [
         [
             (_OUT, torch.full((6,), 3), "expects classes from 0 to 2, got 3 to 3"),
             (_OUT, torch.full((6,), -1), "got -1 to -1"),
-            (_OUT, torch.zeros(5, dtype=torch.int64), r"expects classes of shape \(6,\), got \(5,\)"),
+            (
+                _OUT,
+                torch.zeros(5, dtype=torch.int64),
+                r"expects classes of shape \(6,\), got \(5,\)",
+            ),
             (_OUT, torch.zeros(6, dtype=torch.int32), "int64"),
         ],
     ),

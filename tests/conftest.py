@@ -1,11 +1,62 @@
-"""What every test shares: few threads, since CI has two cores, and a seeded torch."""
+"""What tests share: a seeded torch, and the command line as a user calls it."""
 
 from __future__ import annotations
 
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
+
+from minifw import cli
+
+ROOT = Path(__file__).parent.parent
+SMALL = ("--set", "data.train=40", "--set", "data.test=30", "--set", "train.batch_size=15")
 
 
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command printed, and how it ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Minifw = Callable[..., Answer]
+
+
+@pytest.fixture
+def minifw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Minifw:
+    """Call the command line in an empty folder: `minifw("train", path, "--seeds", 3)`."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words: object) -> Answer:
+        monkeypatch.setattr(sys, "argv", ["minifw", *map(str, words)])
+        capfd.readouterr()
+        threads = torch.get_num_threads()
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        finally:
+            torch.set_num_threads(threads)
+        assert isinstance(code, int)
+        return Answer(code, *capfd.readouterr())
+
+    return call

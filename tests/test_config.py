@@ -52,7 +52,12 @@ def test_defaults_and_short_forms(tmp_path: Path) -> None:
     assert config.network[0] == configs.LinearLayer(kind="linear", out_features=4)
     assert isinstance(config.data, configs.Disk)
     assert config.data.radius == 1 / math.sqrt(2 * math.pi)
-    assert (config.seed, config.seeds, config.dtype, config.train.mode) == (0, None, "float32", "full-batch")
+    assert (config.seed, config.seeds, config.dtype, config.train.mode) == (
+        0,
+        None,
+        "float32",
+        "full-batch",
+    )
 
 
 @pytest.mark.parametrize("path", PACKAGED, ids=lambda path: path.stem)
@@ -74,7 +79,11 @@ def test_simplenet_is_the_reports_case() -> None:
     layers = [getattr(layer, "out_features", layer.kind) for layer in config.network]
     assert layers == [25, "relu", 25, "relu", 25, "relu", 2]
     assert (config.train.eta, config.train.epochs, config.train.mode) == (0.01, 1000, "full-batch")
-    assert (config.loss.kind, config.loss.reduction, config.data.normalize) == ("mse", "sample", True)
+    assert (config.loss.kind, config.loss.reduction, config.data.normalize) == (
+        "mse",
+        "sample",
+        True,
+    )
     assert (config.data.train, config.data.test) == (1000, 1000)
 
 
@@ -136,7 +145,11 @@ def test_each_fault_has_its_place(tmp_path: Path, old: str, new: str, expected: 
 
 
 def test_all_faults_come_at_once(tmp_path: Path) -> None:
-    text = GOOD.replace("epochs: 3", "epcohs: 3").replace("- relu", "- rleu").replace("loss: mse", "loss: 3")
+    text = (
+        GOOD.replace("epochs: 3", "epcohs: 3")
+        .replace("- relu", "- rleu")
+        .replace("loss: mse", "loss: 3")
+    )
     found = faults(tmp_path, text, "dtype=float16")
     assert len(found) == 5
     assert found[-1].endswith("train.epochs: this key is missing")
@@ -167,7 +180,9 @@ def test_files_that_are_no_config(tmp_path: Path, text: str | bytes, expected: s
 
 def test_files_that_are_not_there(tmp_path: Path) -> None:
     written(tmp_path, GOOD, "simplenet.yaml")
-    with pytest.raises(ConfigError, match=r"there is no such file; did you mean 'simplenet.yaml'\?"):
+    with pytest.raises(
+        ConfigError, match=r"there is no such file; did you mean 'simplenet.yaml'\?"
+    ):
         load(tmp_path / "simplnet.yaml")
     with pytest.raises(ConfigError, match="expects a YAML file, this is a directory"):
         load(tmp_path)

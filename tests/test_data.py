@@ -95,7 +95,9 @@ def test_normalising_uses_the_training_samples_of_each_seed() -> None:
     )
     raw = stacked([3, 4], normalize=False)
     for part in ("train", "test"):
-        back = getattr(dataset, part).inputs.numpy() * dataset.scale[:, None] + dataset.shift[:, None]
+        back = (
+            getattr(dataset, part).inputs.numpy() * dataset.scale[:, None] + dataset.shift[:, None]
+        )
         np.testing.assert_allclose(back, getattr(raw, part).inputs.numpy(), atol=1e-12)
 
 
@@ -239,7 +241,13 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("train", "test", "sizes"),
-    [(0.8, None, (80, 20)), (0.5, 0.25, (50, 25)), (60, None, (60, 40)), (10, 20, (10, 20)), (0.8, 20, (80, 20))],
+    [
+        (0.8, None, (80, 20)),
+        (0.5, 0.25, (50, 25)),
+        (60, None, (60, 40)),
+        (10, 20, (10, 20)),
+        (0.8, 20, (80, 20)),
+    ],
 )
 def test_split(train: float, test: float | None, sizes: tuple[int, int]) -> None:
     first, second = data.split(rng(), 100, train, test)
@@ -247,7 +255,9 @@ def test_split(train: float, test: float | None, sizes: tuple[int, int]) -> None
     assert len(set(first) | set(second)) == sum(sizes)
 
 
-@pytest.mark.parametrize(("train", "test"), [(100, None), (0.001, None), (80, 30), (200, None), (0.8, 0.001)])
+@pytest.mark.parametrize(
+    ("train", "test"), [(100, None), (0.001, None), (80, 30), (200, None), (0.8, 0.001)]
+)
 def test_splits_that_do_not_fit(train: float, test: float | None) -> None:
     with pytest.raises(DataError, match="at least 1 training and 1 test sample"):
         data.split(rng(), 100, train, test)
@@ -257,7 +267,12 @@ def test_describe() -> None:
     inputs = np.zeros((4, 1))
     draws = [((inputs, np.array([0, 0, 0, 1])), (inputs, np.array([0, 1, 1, 1])))]
     dataset = data.stack_seeds(
-        draws, features=("a",), classes=("no", "yes"), normalize=False, one_hot=False, dtype=torch.float32
+        draws,
+        features=("a",),
+        classes=("no", "yes"),
+        normalize=False,
+        one_hot=False,
+        dtype=torch.float32,
     )
     about = data.describe(dataset)
     assert about["class_balance"] == {"no": 25.0, "yes": 75.0}

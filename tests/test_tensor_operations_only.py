@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-from cases import LOSSES, MODULES, normal
 
 import minifw.nn
+from cases import LOSSES, MODULES, normal
 from minifw import nn as ours
 from minifw.nn.module import as_tuple
 
@@ -23,6 +23,7 @@ FORBIDDEN_NAMES = {"requires_grad", "requires_grad_", "enable_grad", "set_grad_e
 def faults_in(text: str) -> list[str]:
     """What a piece of framework source may not do, as `line: what`."""
     faults = []
+    node: Any
     for node in ast.walk(ast.parse(text)):
         names: list[str] = []
         if isinstance(node, ast.Import):

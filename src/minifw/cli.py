@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__
-from minifw.errors import MinifwError, UsageError
+from minifw.errors import MinifwError, UsageError, near_miss
 
 if TYPE_CHECKING:
     from minifw.experiment import Experiment, Outcome, Progress
@@ -45,10 +45,10 @@ def minifw(
 
     \b
     Examples:
-      minifw train configs/simplenet.yaml           one network, as the config says
-      minifw train simplenet --seeds 20             20 networks at once
-      minifw compare --seeds 20                     minifw against PyTorch, both modes
-      minifw train simplenet --set train.eta=0.1    another learning rate
+      minifw train configs/simplenet.yaml         one network, as the config says
+      minifw train simplenet --seeds 20           20 networks at once
+      minifw compare --seeds 20                   against PyTorch, both modes
+      minifw train simplenet --set train.eta=0.1  another learning rate
     """
 
 
@@ -57,14 +57,20 @@ Set = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
 ]
 Seeds = Annotated[
-    int | None, typer.Option("--seeds", metavar="N", help="How many seeds to run.", show_default=False)
+    int | None,
+    typer.Option("--seeds", metavar="N", help="How many seeds to run.", show_default=False),
 ]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", metavar="N", help="CPU threads; default: as many as torch takes.", show_default=False),
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="CPU threads; default: as many as torch takes.",
+        show_default=False,
+    ),
 ]
 
 
@@ -96,7 +102,17 @@ def train(
                 "run_dir": str(outcome.run.path),
                 "mode": mode,
                 "seeds": outcome.results["seeds"],
-                **{key: arm[key] for key in ("test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds")},
+                **{
+                    key: arm[key]
+                    for key in (
+                        "test_error",
+                        "train_error",
+                        "train_loss",
+                        "diverged_epoch",
+                        "summary",
+                        "seconds",
+                    )
+                },
                 "data": outcome.results["data"],
             }
         )
@@ -104,7 +120,10 @@ def train(
         _print_summary(outcome)
         one = len(arm["test_error"]) == 1 and arm["test_error"][0] is not None
         if one:
-            print(f"training error {arm['train_error'][0]:.2f} %, test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training")
+            print(
+                f"training error {arm['train_error'][0]:.2f} %, "
+                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training"
+            )
         else:
             print("\n\n".join(table.markdown().strip() for table in outcome.tables))
         _print_diverged(outcome)
@@ -114,7 +133,9 @@ def train(
 
 @app.command()
 def compare(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged config.")] = "simplenet",
+    config: Annotated[
+        str, typer.Argument(help="A YAML file, or the name of a packaged config.")
+    ] = "simplenet",
     overrides: Set = None,
     seeds: Seeds = None,
     runs_dir: RunsDir = Path("runs"),
@@ -122,7 +143,9 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train with minifw and with PyTorch, full batch and SGD, and put them side by side.
+    """Train with minifw and with PyTorch, and put them side by side.
+
+    Both modes, full batch and SGD, from one config.
 
     \b
     Examples:
@@ -132,7 +155,9 @@ def compare(
     """
     needs_batches = ["train.batch_size"]
     experiment = _build(config, overrides, seeds, threads, default_seeds=20, needed=needs_batches)
-    outcome = _run(experiment, ["minifw", "pytorch"], ["full-batch", "sgd"], runs_dir, quiet or as_json)
+    outcome = _run(
+        experiment, ["minifw", "pytorch"], ["full-batch", "sgd"], runs_dir, quiet or as_json
+    )
     results = outcome.results
     if as_json:
         modes = results["modes"]
@@ -140,9 +165,16 @@ def compare(
             {
                 "run_dir": str(outcome.run.path),
                 "seeds": results["seeds"],
-                "tables": {m: {a: arm["summary"] for a, arm in arms.items()} for m, arms in modes.items()},
-                "test_error": {m: {a: arm["test_error"] for a, arm in arms.items()} for m, arms in modes.items()},
-                "seconds": {m: {a: arm["seconds"] for a, arm in arms.items()} for m, arms in modes.items()},
+                "tables": {
+                    m: {a: arm["summary"] for a, arm in arms.items()} for m, arms in modes.items()
+                },
+                "test_error": {
+                    m: {a: arm["test_error"] for a, arm in arms.items()}
+                    for m, arms in modes.items()
+                },
+                "seconds": {
+                    m: {a: arm["seconds"] for a, arm in arms.items()} for m, arms in modes.items()
+                },
                 "speedup": results["speedup"],
                 "parity": results["parity"],
                 "data": results["data"],
@@ -178,12 +210,12 @@ def _build(
     given = list(overrides or [])
     if seeds is not None:
         given.append(f"seeds={seeds}")
-    path = Path(name)
-    if not path.exists() and (PACKAGED / f"{name}.yaml").is_file():
-        path = PACKAGED / f"{name}.yaml"
+    path = _find_config(name)
     config = configs.load(path, given)
     if needed and config.train.batch_size is None:
-        raise UsageError(f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too")
+        raise UsageError(
+            f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too"
+        )
 
     import torch
 
@@ -194,7 +226,23 @@ def _build(
     return experiment.build(config, default_seeds)
 
 
-def _run(experiment: Experiment, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool) -> Outcome:
+def _find_config(name: str) -> Path:
+    """Return the path of a config: a file, else the packaged config of that name."""
+    path = Path(name)
+    bare = path.name == name and not path.suffix
+    if path.exists() or not bare:
+        return path
+    packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
+    if name not in packaged:
+        raise UsageError(
+            f"{name}: there is no such file or packaged config{near_miss(name, packaged)}"
+        )
+    return packaged[name]
+
+
+def _run(
+    experiment: Experiment, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool
+) -> Outcome:
     from minifw import experiment as experiments
 
     show = _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
@@ -261,7 +309,9 @@ def _print_json(content: dict[str, Any]) -> None:
 
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
-    balance = ", ".join(f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8])
+    balance = ", ".join(
+        f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8]
+    )
     print(
         f"{outcome.results['about']}\n"
         f"{data['train']} training and {data['test']} test samples, {balance}; "
@@ -279,23 +329,24 @@ def _print_diverged(outcome: Outcome) -> None:
                 if epoch is not None
             ]
             if gone:
-                print(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{' …' if len(gone) > 10 else ''}")
+                more = " …" if len(gone) > 10 else ""
+                print(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{more}")
 
 
 def _print_differences(outcome: Outcome) -> None:
     for mode, parity in outcome.results["parity"].items():
         if parity["different_seeds"]:
+            dtype = outcome.results["dtype"]
             print(
-                f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding in "
-                f"{outcome.results['dtype']} set the others apart. --set dtype=float64 shows whether "
-                "anything else did."
+                f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding "
+                f"in {dtype} sets the others apart (weights at the end: Table 3)."
             )
 
 
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
     try:
-        code = app(standalone_mode=False) or 0
+        code = app(prog_name="minifw", standalone_mode=False) or 0
     except typer.TyperException as fault:
         print(f"minifw: {fault.format_message()}", file=sys.stderr)
         code = 2

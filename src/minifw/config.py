@@ -67,6 +67,8 @@ class Generated(Section):
 
 
 class Disk(Generated):
+    """Uniform points of the unit square; class 1 inside the disk."""
+
     kind: Literal["disk"]
     center: tuple[float, float] = Field((0.5, 0.5), strict=False)
     # Half of the unit square's area: 1 / sqrt(2 pi).
@@ -74,15 +76,21 @@ class Disk(Generated):
 
 
 class HalfPlane(Generated):
+    """Uniform points of the unit square; class 1 where x > y."""
+
     kind: Literal["half-plane"]
 
 
 class Moons(Generated):
+    """Two half circles that interlock; `noise` is the standard deviation around them."""
+
     kind: Literal["moons"]
     noise: float = Field(0.1, ge=0)
 
 
 class Spirals(Generated):
+    """Arms that wind `turns` times around the origin, one a class."""
+
     kind: Literal["spirals"]
     noise: float = Field(0.02, ge=0)
     turns: Positive = 1.0
@@ -99,12 +107,16 @@ class FromFile(Section):
 
 
 class Csv(FromFile):
+    """A CSV file; `features` and `target` are column names, by default all and the last."""
+
     kind: Literal["csv"]
     features: list[str] | None = Field(None, min_length=1)
     target: str | None = None
 
 
 class Npz(FromFile):
+    """A NumPy file; `features` and `target` are the names of its arrays."""
+
     kind: Literal["npz"]
     features: str = "x"
     target: str = "y"
@@ -114,12 +126,16 @@ Data = Annotated[Disk | HalfPlane | Moons | Spirals | Csv | Npz, Field(discrimin
 
 
 class PlainInit(Section):
+    """An initialiser without parameters of its own."""
+
     kind: Literal[
         "pytorch", "kaiming-uniform", "kaiming-normal", "xavier-uniform", "xavier-normal", "zeros"
     ]
 
 
 class NormalInit(Section):
+    """N(0, std²) for weights and biases."""
+
     kind: Literal["normal"]
     std: float = Field(1.0, ge=0)
 
@@ -130,6 +146,8 @@ Init = Annotated[
 
 
 class LinearLayer(Section):
+    """A linear layer; `in_features` is inferred, and checked where it is given."""
+
     kind: Literal["linear"]
     out_features: Annotated[int, Field(ge=1, le=100_000)]
     in_features: Annotated[int, Field(ge=1, le=100_000)] | None = None
@@ -138,6 +156,8 @@ class LinearLayer(Section):
 
 
 class Activation(Section):
+    """An activation function."""
+
     kind: Literal["relu", "tanh", "sigmoid"]
 
 
@@ -147,16 +167,22 @@ Layer = Annotated[
 
 
 class LossConfig(Section):
+    """The loss and its scale."""
+
     kind: Literal["mse", "cross-entropy"]
     reduction: Literal["mean", "sample", "sum"] = "mean"
 
 
 class OptimizerConfig(Section):
-    kind: Literal["sgd"]
+    """Gradient descent, with momentum or without."""
+
+    kind: Literal["sgd"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
 
 
 class Train(Section):
+    """How to train; `batch_size` counts in mode sgd only."""
+
     mode: Literal["full-batch", "sgd"] = "full-batch"
     batch_size: Count | None = None
     eta: Positive
@@ -189,13 +215,13 @@ Path_ = tuple[str | int, ...]
 class _Loader(yaml.SafeLoader):
     """SafeLoader whose plain scalars are those of YAML 1.2's core schema."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the base class
 
 
 class _Dumper(yaml.SafeDumper):
     """The same for writing, so that text which looks like a 1.2 number is quoted."""
 
-    yaml_implicit_resolvers: dict[str, Any] = {}
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the base class
 
 
 for _tag, _pattern, _first in (
@@ -223,7 +249,7 @@ class _Source:
     keys: dict[Path_, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
-    def mark(self, mark: yaml.Mark) -> str:
+    def mark(self, mark: Any) -> str:
         return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
 
     def place(self, path: Path_, of_key: bool = False) -> str:
@@ -277,7 +303,9 @@ def _plain(node: yaml.Node, path: Path_, source: _Source) -> Any:
             if not isinstance(key_node, yaml.ScalarNode):
                 source.faults.append(f"{where}: a key must be a word")
             elif key in mapping:
-                source.faults.append(f"{where}: {_dotted((*path, key))}: this key stands here twice")
+                source.faults.append(
+                    f"{where}: {_dotted((*path, key))}: this key stands here twice"
+                )
             else:
                 source.keys[(*path, key)] = where
                 mapping[key] = _plain(value_node, (*path, key), source)
@@ -325,6 +353,7 @@ def load(
     Raises:
         ConfigError: with all faults, one line each.
         StorageError: the file is there but may not be read.
+
     """
     source = _Source(str(path))
     raw = _parse(_read(path), source)
@@ -371,7 +400,9 @@ def _read(path: Path) -> str:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError([f"{path}: there is no such file{near_miss(path.name, beside)}"]) from None
+        raise ConfigError(
+            [f"{path}: there is no such file{near_miss(path.name, beside)}"]
+        ) from None
     except (OSError, ValueError) as fault:
         raise StorageError(f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}") from None
     if len(content) > MAX_BYTES:
@@ -478,7 +509,9 @@ def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
         elif kind == "string_pattern_mismatch":
             what = f"must be letters, digits, - and _ only, at most 64, got {_came(given)}"
         elif kind in ("too_short", "too_long"):
-            words, key = ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+            words, key = (
+                ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+            )
             what = f"must have {words} {context[key]} item(s), got {context['actual_length']}"
         else:
             message = fault["msg"][0].lower() + fault["msg"][1:]
@@ -500,9 +533,11 @@ def _follow(location: Path_) -> tuple[list[type[Section]], Path_]:
     path: list[str | int] = []
     for part in location:
         inner = _sections(current)
-        tagged = [m for m in inner if part in get_args(m.model_fields["kind"].annotation)] if all(
-            "kind" in m.model_fields for m in inner
-        ) else []
+        tagged = (
+            [m for m in inner if part in get_args(m.model_fields["kind"].annotation)]
+            if all("kind" in m.model_fields for m in inner)
+            else []
+        )
         if tagged and isinstance(part, str):
             current = list(tagged)
             continue

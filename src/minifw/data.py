@@ -40,9 +40,7 @@ def generator(seed: int, purpose: Purpose) -> np.random.Generator:
 # ---------------------------------------------------------------------------- generated points
 
 
-def disk(
-    rng: np.random.Generator, samples: int, center: Sequence[float], radius: float
-) -> Points:
+def disk(rng: np.random.Generator, samples: int, center: Sequence[float], radius: float) -> Points:
     """Uniform points of the unit square; class 1 within `radius` of `center`, else 0."""
     inputs = rng.uniform(0, 1, (samples, 2))
     inside = ((inputs - np.asarray(center)) ** 2).sum(1) <= radius**2
@@ -98,6 +96,7 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
 
     Raises:
         DataError: with file, line and column of the first fault.
+
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
@@ -106,7 +105,9 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
     except (OSError, UnicodeDecodeError, csv.Error) as fault:
         raise _unreadable(path, fault) from None
     if len(rows) < 2:
-        raise DataError(f"{path}: expects a line of column names and then samples, got {len(rows)} line(s)")
+        raise DataError(
+            f"{path}: expects a line of column names and then samples, got {len(rows)} line(s)"
+        )
     names = [name.strip() for name in rows[0][1]]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -121,7 +122,9 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
     words = []
     for number, (line, row) in enumerate(rows[1:]):
         if len(row) != len(names):
-            raise DataError(f"{path}:{line}: expects {len(names)} values, as in line 1, got {len(row)}")
+            raise DataError(
+                f"{path}:{line}: expects {len(names)} values, as in line 1, got {len(row)}"
+            )
         for column, place in enumerate(places):
             inputs[number, column] = _number(path, line, names[place], row[place])
         words.append(row[names.index(target)].strip())
@@ -135,6 +138,7 @@ def read_npz(path: Path, features: str, target: str) -> Table:
 
     Raises:
         DataError: an array is missing, misshapen, not finite, or needs pickle to be read.
+
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -155,7 +159,9 @@ def read_npz(path: Path, features: str, target: str) -> Table:
     if inputs.dtype.kind not in "fiu" or not np.isfinite(inputs).all():
         raise DataError(f"{path}: '{features}' must hold finite real numbers only")
     if labels.dtype.kind not in "iubUS":
-        raise DataError(f"{path}: '{target}' must hold classes (whole numbers or text), got {labels.dtype}")
+        raise DataError(
+            f"{path}: '{target}' must hold classes (whole numbers or text), got {labels.dtype}"
+        )
     names = [f"{features}[{column}]" for column in range(inputs.shape[1])]
     return _table(path, inputs.astype(np.float64), [str(label) for label in labels.tolist()], names)
 
@@ -178,7 +184,8 @@ def _table(path: Path, inputs: Floats, words: list[str], features: Sequence[str]
         raise DataError(f"{path}: expects at least two classes, all samples are '{classes[0]}'")
     if len(classes) > 1000:
         raise DataError(
-            f"{path}: expects at most 1000 classes, got {len(classes)}; is the target a class at all?"
+            f"{path}: expects at most 1000 classes, got {len(classes)}; "
+            "is the target a class at all?"
         )
     number = {word: position for position, word in enumerate(classes)}
     labels = np.array([number[word] for word in words], dtype=np.int64)
@@ -190,7 +197,9 @@ def _unreadable(path: Path, fault: Exception) -> DataError:
     return DataError(f"{path}: cannot be read as data: {str(reason).splitlines()[0]}")
 
 
-def split(rng: np.random.Generator, samples: int, train: float, test: float | None) -> list[Integers]:
+def split(
+    rng: np.random.Generator, samples: int, train: float, test: float | None
+) -> list[Integers]:
     """Return the indices of training and test samples, drawn without replacement.
 
     `train` and `test` are numbers of samples where they are whole and at least 1, else fractions
@@ -198,6 +207,7 @@ def split(rng: np.random.Generator, samples: int, train: float, test: float | No
 
     Raises:
         DataError: the file does not hold that many.
+
     """
     count = [_amount(train, samples), 0]
     count[1] = samples - count[0] if test is None else _amount(test, samples)

@@ -71,6 +71,7 @@ def build(config: Config, default_seeds: int) -> Experiment:
 
     Raises:
         ConfigError, DataError: what does not fit. Nothing has been written then.
+
     """
     config = config.model_copy(update={"seeds": config.seeds or default_seeds})
     assert config.seeds is not None
@@ -208,7 +209,9 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         epochs=config.train.epochs,
         eta=config.train.eta,
         batch_size=config.train.batch_size if sgd else None,
-        next_order=points.batch_order(experiment.seeds, data.train.labels.shape[1]) if sgd else None,
+        next_order=points.batch_order(experiment.seeds, data.train.labels.shape[1])
+        if sgd
+        else None,
         eval_every=config.train.eval_every,
         on_epoch=on_epoch,
     )
@@ -271,11 +274,15 @@ def run(
     Raises:
         DivergedError: no seed of minifw is left in any mode; the run directory is complete.
         StorageError: something could not be written.
+
     """
     started = datetime.now(UTC)
     config = experiment.config
     run = runs.create(runs_dir, config.name)
-    run.write("config.yaml", f"# Resolved by minifw; to run it again: minifw train THIS_FILE\n{configs.dump(config)}")
+    run.write(
+        "config.yaml",
+        f"# Resolved by minifw; to run it again: minifw train THIS_FILE\n{configs.dump(config)}",
+    )
     trained: dict[str, dict[str, Arm]] = {}
     for mode in modes:
         for arm in arms:
@@ -358,7 +365,7 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
             }
     results: dict[str, Any] = {
         "name": config.name,
-        "about": _about(config),
+        "about": _about(config, len(experiment.data.features)),
         "seeds": experiment.seeds,
         "dtype": config.dtype,
         "threads": torch.get_num_threads(),
@@ -369,7 +376,9 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
         "modes": modes,
     }
     if all("pytorch" in arms for arms in trained.values()):
-        results["parity"] = {mode: _parity(experiment, mode, arms) for mode, arms in trained.items()}
+        results["parity"] = {
+            mode: _parity(experiment, mode, arms) for mode, arms in trained.items()
+        }
         results["speedup"] = {
             mode: arms["pytorch"]["seconds"] / arms["minifw"]["seconds"]
             for mode, arms in modes.items()
@@ -377,9 +386,13 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
     return results
 
 
-def _about(config: Config) -> str:
+def _about(config: Config, features: int) -> str:
     """Return network, data and loss in the words of a caption."""
-    sizes = [str(layer.out_features) for layer in config.network if isinstance(layer, configs.LinearLayer)]
+    sizes = [str(features)] + [
+        str(layer.out_features)
+        for layer in config.network
+        if isinstance(layer, configs.LinearLayer)
+    ]
     kinds = list(dict.fromkeys(x.kind for x in config.network if isinstance(x, configs.Activation)))
     section = config.data
     samples = (
@@ -387,10 +400,9 @@ def _about(config: Config) -> str:
         if isinstance(section, configs.Generated)
         else Path(section.path).name
     )
-    return (
-        f"'{config.name}' ({section.kind}, {samples}; layers {'-'.join(sizes)}, {'/'.join(kinds) or 'linear'}; "
-        f"{config.loss.kind} {config.loss.reduction})"
-    )
+    network = f"layers {'-'.join(sizes)}, {'/'.join(kinds) or 'linear'}"
+    loss = f"{config.loss.kind} {config.loss.reduction}"
+    return f"'{config.name}' ({section.kind}, {samples}; {network}; {loss})"
 
 
 def _numbers(values: Any) -> list[float | None]:
@@ -419,7 +431,10 @@ def _parity(experiment: Experiment, mode: str, arms: dict[str, Arm]) -> dict[str
         "different_seeds": [
             seed
             for seed, ours, theirs in zip(
-                experiment.seeds, left.history.test_error[-1], right.history.test_error[-1], strict=True
+                experiment.seeds,
+                left.history.test_error[-1],
+                right.history.test_error[-1],
+                strict=True,
             )
             if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
         ],
@@ -440,7 +455,6 @@ def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
         order = points.batch_order(seeds, data.train.labels.shape[1])()
         inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
     output = network.forward(inputs)
-    assert isinstance(output, Tensor)
     network.backward(loss.grad(output, targets))
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
     largest = 0.0
@@ -481,7 +495,6 @@ def _decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> byt
         network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].state.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         output = network.forward(normal.unsqueeze(0))
-        assert isinstance(output, Tensor)
         arrays |= {
             f"{mode}/x": axes[0],
             f"{mode}/y": axes[1],

@@ -19,7 +19,13 @@ from minifw.tables import ARMS, MODES
 # Frameworks differ by gray value and by line against marker, train and test by dashes.
 STYLES: dict[str, dict[str, Any]] = {
     "minifw": {"color": "#1b3a6b", "linewidth": 1.4},
-    "pytorch": {"color": "#e08214", "linewidth": 0, "marker": "o", "markersize": 5, "markerfacecolor": "none"},
+    "pytorch": {
+        "color": "#e08214",
+        "linewidth": 0,
+        "marker": "o",
+        "markersize": 5,
+        "markerfacecolor": "none",
+    },
 }
 DASHES = {"train_error": (4, 2), "test_error": (1, 0)}
 WORDS = {"train_error": "training", "test_error": "test"}
@@ -29,7 +35,12 @@ MARKERS = "ox^sv"
 
 def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
-    settings = {"svg.hashsalt": "minifw", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    settings: Any = {
+        "svg.hashsalt": "minifw",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
     with matplotlib.rc_context(settings):
         _save(run, "errors", error_curves(run))
         if (run.path / "decision.npz").exists():
@@ -114,14 +125,18 @@ def decision_regions(run: Run) -> Figure:
                 facecolors="none" if filled else "black",
                 edgecolors="#555555" if filled else None,
             )  # fmt: skip
-        axis.contour(x, y, decision, levels=np.arange(count - 1) + 0.5, colors="black", linewidths=1.2)
+        axis.contour(
+            x, y, decision, levels=np.arange(count - 1) + 0.5, colors="black", linewidths=1.2
+        )
         _true_border(axis, content)
         axis.set_title(f"{MODES[mode]} – seed {int(seed)}, test error {float(error):.1f} %")
         axis.set_xlabel(features[0])
         axis.set_ylabel(features[1])
         if "disk" in content or "line" in content:
             axis.set_aspect("equal")
-    figure.legend(handles=_legend(classes, content), loc="outside lower center", ncols=6, frameon=False)
+    figure.legend(
+        handles=_legend(classes, content), loc="outside lower center", ncols=6, frameon=False
+    )
     return figure
 
 
@@ -152,5 +167,5 @@ def _legend(classes: list[str], content: dict[str, Any]) -> list[Any]:
 def _save(run: Run, name: str, figure: Figure) -> None:
     for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
         file = io.BytesIO()
-        figure.savefig(file, format=ending, **extra)  # type: ignore[arg-type]
+        figure.savefig(file, format=ending, **extra)
         run.write(f"plots/{name}.{ending}", file.getvalue())

@@ -61,9 +61,15 @@ def criterion_like(loss: ours.Loss) -> Criterion:
     """Return the PyTorch loss with the formula and the scale of `loss`, for one network."""
     kind = {ours.LossMSE: nn.MSELoss, ours.LossCrossEntropy: nn.CrossEntropyLoss}[type(loss)]
     if loss.reduction != "sample":
-        return kind(reduction=loss.reduction)
+        criterion: Criterion = kind(reduction=loss.reduction)
+        return criterion
     total = kind(reduction="sum")
-    return lambda output, target: total(output, target) / len(output)
+
+    def per_sample(output: Tensor, target: Tensor) -> Tensor:
+        loss: Tensor = total(output, target)
+        return loss / len(output)
+
+    return per_sample
 
 
 def gradients(

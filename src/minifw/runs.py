@@ -41,6 +41,7 @@ class Run:
 
         Raises:
             StorageError: it could not be written; an earlier file of that name is intact.
+
         """
         data = content.encode() if isinstance(content, str) else content
         target = self.path / name
@@ -52,7 +53,7 @@ class Run:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
+            Path(temporary).chmod(0o666 & ~_umask())
             os.replace(temporary, target)
             _sync_folder(target.parent)
         except OSError as fault:
@@ -70,6 +71,7 @@ class Run:
         Raises:
             ArtefactError: there is no such file.
             StorageError: it could not be read.
+
         """
         target = self.path / name
         try:
@@ -102,6 +104,7 @@ def create(runs_dir: Path, name: str) -> Run:
 
     Raises:
         StorageError: it cannot be made.
+
     """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     while True:

@@ -30,7 +30,12 @@ class Table:
 
     def markdown(self) -> str:
         """Return a GitHub table under its caption."""
-        lines = [self.caption, "", _pipes(self.head), _pipes(["---", *["---:"] * (len(self.head) - 1)])]
+        lines = [
+            self.caption,
+            "",
+            _pipes(self.head),
+            _pipes(["---", *["---:"] * (len(self.head) - 1)]),
+        ]
         lines += [_pipes([name, *map(self.shown, cells)]) for name, cells in self.rows]
         return "\n".join(lines) + "\n"
 
@@ -39,7 +44,9 @@ class Table:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.head)
-        writer.writerows([name, *("" if c is None else c for c in cells)] for name, cells in self.rows)
+        writer.writerows(
+            [name, *("" if c is None else c for c in cells)] for name, cells in self.rows
+        )
         return text.getvalue()
 
     def latex(self) -> str:
@@ -70,16 +77,18 @@ class Table:
             return "–"
         if isinstance(cell, float):
             # Parity figures go down to 1e-16; everything else has two decimals.
-            return f"{cell:.2f}{self.unit}" if cell == 0 or abs(cell) >= 0.01 else f"{cell:.1e}{self.unit}"
+            return (
+                f"{cell:.2f}{self.unit}"
+                if cell == 0 or abs(cell) >= 0.01
+                else f"{cell:.1e}{self.unit}"
+            )
         return f"{cell}{self.unit}" if isinstance(cell, int) else cell
 
 
 def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them, and return them."""
     results = run.read_json("results.json")
-    tables = {
-        f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]
-    }
+    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]}
     tables["table3"] = work_table(results)
     for name, table in tables.items():
         for ending, content in (
@@ -98,8 +107,10 @@ def error_table(results: dict[str, Any], mode: str) -> Table:
         ARMS[arm]: seeds - sum(error is not None for error in outcome["test_error"])
         for arm, outcome in arms.items()
     }
-    caption = f"Table {NUMBERS[mode]}: {MODES[mode]} – test error of {results['about']}"
-    caption += f", {_steps(results, mode)}, over {_counted(seeds, 'independent draw')} of data and weights."
+    caption = (
+        f"Table {NUMBERS[mode]}: {MODES[mode]} – test error of {results['about']}, "
+        f"{_steps(results, mode)}, over {_counted(seeds, 'independent draw')} of data and weights."
+    )
     for arm, count in left_out.items():
         if count:
             caption += f" {arm}: {count} of {seeds} diverged and are left out."
@@ -122,15 +133,24 @@ def work_table(results: dict[str, Any]) -> Table:
     if "pytorch" in arms:
         rows.append(("PyTorch / minifw", [results["speedup"][mode] for mode in modes]))
         for key, label in (
-            ("max_gradient_difference", f"gradients at step 1, {results['dtype']}: largest relative difference"),
-            ("max_gradient_difference_float64", "gradients at step 1, float64: largest relative difference"),
+            (
+                "max_gradient_difference",
+                f"gradients at step 1, {results['dtype']}: largest relative difference",
+            ),
+            (
+                "max_gradient_difference_float64",
+                "gradients at step 1, float64: largest relative difference",
+            ),
             ("max_weight_difference", "weights at the end: largest difference"),
         ):
             if key.endswith("float64") and results["dtype"] == "float64":
                 continue
             rows.append((label, [results["parity"][mode][key] for mode in modes]))
         rows.append(
-            ("seeds with the same test error", [results["parity"][mode]["same_test_error"] for mode in modes])
+            (
+                "seeds with the same test error",
+                [results["parity"][mode]["same_test_error"] for mode in modes],
+            )
         )
         caption += "; and how far the two frameworks are apart"
     return Table(f"{caption}.", ["", *(MODES[mode] for mode in modes)], rows)

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -36,7 +35,9 @@ class History:
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
 
-    def record(self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats) -> None:
+    def record(
+        self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
+    ) -> None:
         """Append one evaluation, with NaN for the seeds that have diverged."""
         gone = self.diverged >= 0
         self.epochs.append(epoch)
@@ -76,6 +77,7 @@ def fit(
         on_epoch: called after each epoch.
 
     Training ends early when every seed has diverged.
+
     """
     if batch_size is not None and batch_size < 1:
         raise ShapeError(f"fit: batch_size must be at least 1, got {batch_size}")
@@ -96,7 +98,6 @@ def fit(
             with buffers.reuse(batch.shape):
                 network.reset_gradient()
                 output = network.forward(batch)
-                assert isinstance(output, Tensor)
                 network.accumulate(loss.grad(output, target))
                 optimizer.step(eta)
         stepped = time.perf_counter()
@@ -120,8 +121,6 @@ def error_percent(output: Tensor, labels: Tensor) -> Floats:
 
 def _evaluate(network: Network, loss: Loss, data: Dataset, epoch: int, history: History) -> None:
     train, test = network.forward(data.train.inputs), network.forward(data.test.inputs)
-    assert isinstance(train, Tensor)
-    assert isinstance(test, Tensor)
     history.record(
         epoch,
         loss.function(train, data.train.targets).double().numpy(force=True),

@@ -28,6 +28,7 @@ class Loss:
 
     Raises:
         ModuleError: `reduction` is none of mean, sample, sum.
+
     """
 
     def __init__(self, reduction: Reduction = "mean") -> None:

@@ -138,6 +138,7 @@ def find_initializer(init: Initializer | str) -> Initializer:
 
     Raises:
         ModuleError: there is none of that name.
+
     """
     if isinstance(init, Initializer):
         return init

@@ -68,9 +68,9 @@ class _Trainable(_Tracked):
 
 
 def trainable() -> Any:
-    """Declare a trainable tensor in the body of a module's class: `weight: Tensor = trainable()`.
+    """Declare a trainable tensor in the body of a class, where an annotation names its type.
 
-    Assigning it, `linear.weight = tensor`, makes the gradient beside it, `linear.weight_grad`,
+    `weight: Tensor = trainable()`. Assigning it, `linear.weight = tensor`, makes the gradient beside it, `linear.weight_grad`,
     zeros of the same shape, dtype and device. None leaves the parameter out.
     """
     return _Trainable()
@@ -89,11 +89,11 @@ class Module:
     parameter_names: ClassVar[tuple[str, ...]] = ()
     call: Call | None = None
 
-    def forward(self, *inputs: Tensor) -> Tensors:
+    def forward(self, *inputs: Tensor) -> Any:
         """Compute the outputs from the inputs, and remember what `backward` will need."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
-    def backward(self, *gradients: Tensor) -> Tensors:
+    def backward(self, *gradients: Tensor) -> Any:
         """Take dL/d(outputs), add dL/d(parameters) to their gradients, return dL/d(inputs).
 
         Belongs to the latest `forward`. Changes no tensor but the module's own gradients.
@@ -101,6 +101,7 @@ class Module:
         Raises:
             OrderError: no `forward` came before.
             ShapeError, DtypeError: a gradient is not like the output that it belongs to.
+
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward")
 
@@ -153,6 +154,7 @@ class Module:
 
         Raises:
             StateError: a name is missing or unknown, or a shape or dtype differs.
+
         """
         own = {name: value for name, value, _ in self.parameters()}
         for name in state:
@@ -181,7 +183,9 @@ class Module:
     def recall(self, *gradients: Tensor) -> Call:
         """Return the latest call, having checked that `gradients` are like its outputs."""
         if self.call is None:
-            raise OrderError(f"{self}.backward: call forward first; there is nothing to go back from")
+            raise OrderError(
+                f"{self}.backward: call forward first; there is nothing to go back from"
+            )
         outputs = self.call.outputs
         if outputs is None:
             return self.call

@@ -23,8 +23,8 @@ class Linear(Module):
     `…` is the stack and must be that of the weights:
 
         weight  W  (…, out_features, in_features)      weight_grad  dL/dW = (dL/dy)ᵀ x
-        bias    b  (…, out_features)                   bias_grad    dL/db = sum over samples of dL/dy
-                                                       returned     dL/dx = dL/dy W
+        bias    b  (…, out_features)                   bias_grad    dL/db = Σ over samples of dL/dy
+                                                      returned     dL/dx = dL/dy W
 
     Source: section 2.1 of the report that minifw comes from (see README).
 
@@ -38,6 +38,7 @@ class Linear(Module):
             follows torch's global generator, as in PyTorch (`torch.manual_seed`).
         dtype: torch.float32 or torch.float64.
         device: where the tensors live.
+
     """
 
     weight: Tensor = trainable()
@@ -59,7 +60,9 @@ class Linear(Module):
     ) -> None:
         for name, value in (("in_features", in_features), ("out_features", out_features)):
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ShapeError(f"Linear: {name} must be a whole number of at least 1, got {value!r}")
+                raise ShapeError(
+                    f"Linear: {name} must be a whole number of at least 1, got {value!r}"
+                )
         self.in_features = in_features
         self.out_features = out_features
         stack = tuple(stack)

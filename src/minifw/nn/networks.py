@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, Tensors, as_tuple, assignments, only
+from minifw.nn.module import Module, Parameter, as_tuple, assignments, only
 
 
 class Network(Module):
@@ -79,9 +79,12 @@ class Sequential(Network):
 
         Raises:
             ModuleError: none was given, or something that is not a module.
+
         """
         if not modules:
-            raise ModuleError(f"{type(self).__name__}.register_modules: expects at least one module")
+            raise ModuleError(
+                f"{type(self).__name__}.register_modules: expects at least one module"
+            )
         for position, module in enumerate(modules):
             if not isinstance(module, Module):
                 raise ModuleError(
@@ -99,7 +102,7 @@ class Sequential(Network):
     def __getitem__(self, position: int) -> Module:
         return self._modules[position]
 
-    def forward(self, *inputs: Tensor) -> Tensors:
+    def forward(self, *inputs: Tensor) -> Any:
         if not self._modules:
             raise ModuleError(f"{self}.forward: no modules are registered")
         values = inputs
@@ -110,7 +113,7 @@ class Sequential(Network):
         self.remember(inputs, values, calls)
         return only(values)
 
-    def backward(self, *gradients: Tensor) -> Tensors:
+    def backward(self, *gradients: Tensor) -> Any:
         first, outer = self._back_to_first(*gradients)
         return first.backward(*outer)
 

@@ -28,6 +28,7 @@ class SGD(Optimizer):
 
     Raises:
         ModuleError: momentum is not in [0, 1).
+
     """
 
     def __init__(self, network: Module, momentum: float = 0.0) -> None:

@@ -1,0 +1,41 @@
+# `make tables` and `make test` need Python 3.11+ and make, nothing else: they create .venv first.
+#   PYTHON=python3.12 make test    picks another Python (constraints.txt was tested on 3.11)
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+BIN := .venv/bin
+SEEDS ?= 20
+
+.PHONY: tables test check lint format types layers clean
+
+tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
+	$(BIN)/minifw compare --seeds $(SEEDS)
+
+test: .venv/installed  ## all tests, warnings as errors
+	$(BIN)/python -m pytest
+
+check: lint types layers test  ## all that must hold before a commit
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: .venv/installed
+	$(BIN)/mypy
+
+layers: .venv/installed
+	$(BIN)/lint-imports
+
+# The pip of an older Python may not know how to read pyproject.toml's license field: renew it.
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "minifw needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try PYTHON=/path/to/python3.11 make"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

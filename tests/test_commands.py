@@ -1,0 +1,396 @@
+"""The commands, as a user calls them: what they print, write, and how they end."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.torch
+
+from conftest import ROOT, SMALL, Answer, Minifw
+
+CONFIGS = ROOT / "configs"
+QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")
+
+
+def run_dirs(folder: Path = Path()) -> list[Path]:
+    return sorted((folder / "runs").iterdir()) if (folder / "runs").exists() else []
+
+
+def check_run_dir(path: Path, arms: list[str], modes: list[str]) -> dict[str, Any]:
+    """A complete run directory, as DESIGN says; returns the manifest."""
+    manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text())
+    files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
+    numbers = {"full-batch": 1, "sgd": 2}
+    expected = {"config.yaml", "results.json", "metrics.jsonl", "decision.npz", "manifest.json"}
+    expected |= {f"checkpoints/{arm}-{mode}.safetensors" for arm in arms for mode in modes}
+    expected |= {f"plots/{name}.{end}" for name in ("errors", "decision") for end in ("svg", "png")}
+    tables = [f"table{numbers[mode]}" for mode in modes] + ["table3"]
+    expected |= {f"tables/{name}.{end}" for name in tables for end in ("md", "csv", "tex", "json")}
+    assert files == expected
+    assert set(manifest["files"]) == files - {"manifest.json"}
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((path / name).read_bytes()).hexdigest() == digest
+    assert {"python", "torch", "numpy", "minifw"} <= set(manifest["versions"])
+    assert manifest["threads"] >= 1
+    newest = max(path.rglob("*"), key=lambda p: p.stat().st_mtime_ns if p.is_file() else 0)
+    assert newest.name == "manifest.json"
+    return manifest
+
+
+def test_train_leaves_a_complete_run(minifw: Minifw) -> None:
+    answer = minifw("train", CONFIGS / "simplenet.yaml", "--seeds", 3, *QUICK)
+    assert answer.code == 0, answer.err
+    (path,) = run_dirs()
+    assert answer.out.rstrip().endswith(str(path))
+    manifest = check_run_dir(path, ["minifw"], ["full-batch"])
+    assert manifest["status"] == "complete"
+    assert manifest["seeds"] == [0, 1, 2]
+    assert "class 0 " in answer.out
+    assert "always guessing the majority is wrong in" in answer.out
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [0, 2, 4]
+    assert all(len(line["test_error"]) == 3 for line in lines)
+    state = safetensors.torch.load(
+        (path / "checkpoints/minifw-full-batch.safetensors").read_bytes()
+    )
+    assert state["2.weight"].shape == (3, 25, 25)
+
+
+def test_a_run_can_be_run_again_as_it_is(minifw: Minifw) -> None:
+    first = minifw(
+        "train", "simplenet", "--seeds", 2, *QUICK, "--set", "train.mode=sgd", "--json"
+    ).json
+    again = minifw("train", Path(first["run_dir"]) / "config.yaml", "--json").json
+    assert again["run_dir"] != first["run_dir"]
+    assert again["test_error"] == first["test_error"]
+    assert again["seeds"] == [0, 1]
+    states = [
+        (Path(r["run_dir"]) / "checkpoints/minifw-sgd.safetensors").read_bytes()
+        for r in (first, again)
+    ]
+    assert states[0] == states[1]
+
+
+def test_train_json(minifw: Minifw, tmp_path: Path) -> None:
+    answer = minifw(
+        "train", CONFIGS / "simplenet.yaml", *QUICK, "--json", "--runs-dir", tmp_path / "x/y"
+    )
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out.count("\n") == 1
+    assert Path(answer.json["run_dir"]).parent == tmp_path / "x/y"
+    assert len(answer.json["test_error"]) == len(answer.json["train_error"]) == 1
+    assert 0 <= answer.json["test_error"][0] <= 100
+
+
+def test_quiet_and_pipes(minifw: Minifw) -> None:
+    loud = minifw("train", "simplenet", *QUICK)
+    assert loud.err.splitlines() == [loud.err.rstrip("\n")]  # one plain line, no control characters
+    assert loud.err.startswith("minifw full-batch: epoch 4 of 4  loss ")
+    assert minifw("train", "simplenet", *QUICK, "--quiet").err == ""
+    assert "\x1b" not in loud.out + loud.err
+
+
+def test_compare_shows_parity(minifw: Minifw) -> None:
+    answer = minifw("compare", "--seeds", 3, *QUICK, "--set", "dtype=float64", "--json")
+    assert answer.code == 0, answer.err
+    result = answer.json
+    manifest = check_run_dir(Path(result["run_dir"]), ["minifw", "pytorch"], ["full-batch", "sgd"])
+    assert manifest["arms"] == ["minifw", "pytorch"]
+    for mode in ("full-batch", "sgd"):
+        assert list(result["tables"][mode]["minifw"]) == ["min", "median", "mean", "max"]
+        assert result["tables"][mode]["minifw"] == result["tables"][mode]["pytorch"]
+        assert result["parity"][mode]["max_gradient_difference"] <= 1e-12
+        assert result["parity"][mode]["max_weight_difference"] <= 1e-12
+        assert result["parity"][mode]["same_test_error"] == "3 of 3"
+        assert result["seconds"][mode]["pytorch"] > 0
+    assert result["tables"]["full-batch"] != result["tables"]["sgd"]
+
+
+def test_tables_in_all_formats(minifw: Minifw) -> None:
+    answer = minifw("compare", "--seeds", 4, *QUICK)
+    assert answer.code == 0, answer.err
+    folder = run_dirs()[0] / "tables"
+    results = json.loads((folder.parent / "results.json").read_text())
+    for number, mode in ((1, "full-batch"), (2, "sgd")):
+        name = folder / f"table{number}"
+        text = name.with_suffix(".md").read_text()
+        assert text.strip() in answer.out
+        assert text.startswith(f"Table {number}: ")
+        assert "over 4 independent draws of data and weights" in text
+        content = json.loads(name.with_suffix(".json").read_text())
+        rows = list(csv.reader(name.with_suffix(".csv").read_text().splitlines()))
+        assert rows[0] == ["test error", "minifw", "PyTorch"]
+        for row, key in zip(rows[1:], ("min", "median", "mean", "max"), strict=True):
+            errors = [results["modes"][mode][arm]["test_error"] for arm in ("minifw", "pytorch")]
+            expected = [float(getattr(np, key)(e)) for e in errors]
+            assert row[0] == key
+            assert list(map(float, row[1:])) == content["rows"][key] == expected
+            assert f"| {key} | {expected[0]:.2f} % | {expected[1]:.2f} % |" in text
+            assert (
+                rf"{key} & {expected[0]:.2f} \% & {expected[1]:.2f} \% \\"
+                in name.with_suffix(".tex").read_text()
+            )
+    work = (folder / "table3.md").read_text()
+    for line in (
+        "minifw: training, s",
+        "PyTorch: training, s",
+        "PyTorch / minifw",
+        "gradients at step 1, float64",
+        "weights at the end",
+    ):
+        assert f"| {line}" in work
+    assert (folder / "table3.tex").read_text().count("{") == (
+        folder / "table3.tex"
+    ).read_text().count("}")
+
+
+def test_pictures_are_pictures(minifw: Minifw) -> None:
+    minifw("train", "simplenet", *QUICK)
+    folder = run_dirs()[0] / "plots"
+    for png in folder.glob("*.png"):
+        assert png.read_bytes().startswith(b"\x89PNG")
+    for svg in folder.glob("*.svg"):
+        assert "<svg" in svg.read_text()
+    assert len(list(folder.iterdir())) == 4
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_configs_train_two_epochs(minifw: Minifw, path: Path) -> None:
+    answer = minifw("train", path, "--seeds", 2, "--set", "train.epochs=2", "--json")
+    assert answer.code == 0, answer.err
+    by_name = minifw("train", path.stem, "--seeds", 2, "--set", "train.epochs=2", "--json")
+    assert by_name.json["test_error"] == answer.json["test_error"]
+
+
+# --------------------------------------------------------------------------------- a user's data
+
+
+def points_csv(tmp_path: Path, features: int = 2) -> Path:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(60, features))
+    names = ",".join(f"f{i}" for i in range(features))
+    lines = [
+        f"{','.join(map(repr, map(float, row)))},{'in' if row[0] > 0 else 'out'}" for row in rows
+    ]
+    path = tmp_path / "points.csv"
+    path.write_text(f"{names},where\n" + "\n".join(lines) + "\n")
+    return path
+
+
+def test_training_on_a_csv(minifw: Minifw, tmp_path: Path) -> None:
+    path = points_csv(tmp_path)
+    answer = minifw(
+        "train", "simplenet", "--set", f"data={{kind: csv, path: {path.name}, target: where}}",
+        "--seeds", 3, "--set", "train.epochs=60", "--set", "train.eta=0.1", "--set", "train.batch_size=40",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert "48 training and 12 test samples, class in " in answer.out
+    again = minifw("train", run_dirs()[0] / "config.yaml", "--json")
+    assert again.code == 0, again.err
+    assert max(again.json["test_error"]) < 40
+    assert run_dirs()[0].joinpath("plots/decision.png").exists()
+
+
+def test_training_on_an_npz_with_three_features(minifw: Minifw, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(50, 3))
+    np.savez(tmp_path / "p.npz", x=x, y=(x[:, 0] > 0).astype(int))
+    answer = minifw("train", "simplenet", "--set", "data={kind: npz, path: p.npz}", "--set",
+                    "train.epochs=3", "--json")  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert not (Path(answer.json["run_dir"]) / "decision.npz").exists()
+
+
+# ------------------------------------------------------------------------------------- mistakes
+
+
+def edited(tmp_path: Path, old: str, new: str) -> Path:
+    text = (CONFIGS / "simplenet.yaml").read_text()
+    assert old in text
+    path = tmp_path / "mine.yaml"
+    path.write_text(text.replace(old, new))
+    return path
+
+
+def one_line(answer: Answer, *expected: str, code: int = 2) -> None:
+    assert answer.code == code
+    assert answer.out == ""
+    assert answer.err.count("\n") == 1, answer.err
+    assert "Traceback" not in answer.err
+    for part in expected:
+        assert part in answer.err
+    assert not run_dirs()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ("epochs: 1000", "epochs: 1000\n  epcohs: 3", "train.epcohs: unknown key; did you mean 'epochs'?"),
+        ("eta: 1e-2 ", "eta: fast ", "train.eta: must be a number, got 'fast' (text)"),
+        ("  - relu\n  - linear: 2\n", "  - rleu\n  - linear: 2\n", "unknown kind 'rleu'; did you mean 'relu'?"),
+        ("  - linear: 2\n", "  - linear: {out_features: 2, in_features: 7}\n", "expects 7 inputs, but network.4 gives 25"),
+        ("kind: disk", "kind: dsik", "did you mean 'disk'?"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["train", "compare"])
+def test_mistakes_in_a_config(
+    minifw: Minifw, tmp_path: Path, command: str, old: str, new: str, expected: str
+) -> None:
+    path = edited(tmp_path, old, new)
+    one_line(minifw(command, path), f"{path}:", expected)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["train", "none.yaml"], "none.yaml: there is no such file"),
+        (["train", "simplnet"], "simplnet: there is no such file or packaged config; did you mean 'simplenet'?"),
+        (["train", "."], "this is a directory"),
+        (["train", "empty.yaml"], "empty.yaml: the file is empty"),
+        (["train", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
+        (["train", "simplenet", "--seeds", "-3"], "--seeds: must be at least 1, got -3"),
+        (["train", "simplenet", "--seeds", "many"], "Invalid value for '--seeds'"),
+        (["train", "simplenet", "--threads", "0"], "--threads: must be at least 1, got 0"),
+        (["train", "simplenet", "--set", "train.eta"], "expects section.key=value"),
+        (["train", "simplenet", "--sede", "3"], "No such option: --sede"),
+        (["train"], "Missing argument 'config'"),
+        (["trian"], "No such command 'trian'"),
+        (["compare", "simplenet", "--set", "train.batch_size=null"], "train.batch_size"),
+        (["compare", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: no.csv}"], "no.csv: cannot be read as data"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 59}", "--set", "train.batch_size=60"],
+         "train.batch_size: must be at most the 59 training samples, got 60"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: p3.csv}", "--set", "train.batch_size=4"],
+         "one output for each of the 3 classes, got 2"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 600}"], "data.train and data.test: expects"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_mistakes_on_the_command_line(
+    minifw: Minifw, tmp_path: Path, words: list[str], expected: str
+) -> None:
+    (tmp_path / "empty.yaml").touch()
+    points_csv(tmp_path).rename(tmp_path / "p.csv")
+    (tmp_path / "p3.csv").write_text("a,y\n" + "".join(f"{i},{i % 3}\n" for i in range(30)))
+    one_line(minifw(*words), expected)
+
+
+def test_the_number_1e_3_is_a_number(minifw: Minifw, tmp_path: Path) -> None:
+    path = edited(tmp_path, "eta: 1e-2 ", "eta: 1e-3 ")
+    answer = minifw("train", path, *QUICK, "--json")
+    assert answer.code == 0
+    assert "eta: 0.001\n" in (Path(answer.json["run_dir"]) / "config.yaml").read_text()
+
+
+def test_a_place_where_nothing_can_be_written(minifw: Minifw, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    answer = minifw("train", "simplenet", *QUICK, "--quiet", "--runs-dir", tmp_path / "file")
+    assert answer.code == 6
+    assert answer.err.count("\n") == 1
+    assert str(tmp_path / "file") in answer.err
+
+
+# ------------------------------------------------------------------------------------ divergence
+
+
+def test_all_diverged(minifw: Minifw) -> None:
+    answer = minifw(
+        "train", "simplenet", "--seeds", 2, *QUICK, "--set", "train.eta=1e30", "--quiet"
+    )
+    assert answer.code == 3
+    assert "all 2 networks diverged" in answer.err
+    assert answer.err.count("\n") == 1
+    (path,) = run_dirs()
+    manifest = check_run_dir(path, ["minifw"], ["full-batch"])
+    assert manifest["status"] == "diverged"
+    assert "minifw: 2 of 2 diverged and are left out" in (path / "tables/table1.md").read_text()
+    assert "NaN" not in (path / "metrics.jsonl").read_text() + (path / "results.json").read_text()
+
+
+def test_some_diverged(minifw: Minifw) -> None:
+    answer = minifw("train", "simplenet", "--seeds", 12, *SMALL, "--set", "train.eta=1.2",
+                    "--set", "train.epochs=40", "--set", "train.eval_every=10")  # fmt: skip
+    assert answer.code == 0, answer.err
+    text = (run_dirs()[0] / "tables/table1.md").read_text()
+    results = json.loads((run_dirs()[0] / "results.json").read_text())
+    arm = results["modes"]["full-batch"]["minifw"]
+    gone = sum(epoch is not None for epoch in arm["diverged_epoch"])
+    assert 0 < gone < 12
+    assert f"minifw: {gone} of 12 diverged and are left out" in text
+    assert arm["test_error"].count(None) == gone
+    assert "diverged, minifw full-batch: seed " in answer.out
+
+
+# ----------------------------------------------------------------------------------- start and end
+
+
+def process(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "minifw", *words], cwd=cwd, capture_output=True, text=True, **more
+    )
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.argv = ['minifw', '--help']\n"
+        "from minifw.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'matplotlib', 'pydantic', 'yaml'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+def test_help_leads_with_examples(minifw: Minifw) -> None:
+    for words in (["--help"], ["train", "-h"], ["compare", "--help"]):
+        answer = minifw(*words)
+        assert answer.code == 0
+        assert answer.out.index("Examples:") < answer.out.index("Options")
+        assert max(map(len, answer.out.splitlines())) <= 80
+
+
+def test_a_terminal_shows_a_bar(tmp_path: Path) -> None:
+    """Under a pseudo-terminal of 80 columns there is a bar; stdout stays clean."""
+    pty = pytest.importorskip("pty", reason="pseudo-terminals exist on POSIX systems only")
+    main, side = pty.openpty()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "minifw", "train", "simplenet", *QUICK], cwd=tmp_path,
+        stdout=subprocess.PIPE, stderr=side, text=True, env={**os.environ, "COLUMNS": "80", "TERM": "xterm"},
+    )  # fmt: skip
+    out, _ = done.communicate()
+    os.close(side)
+    shown = b""
+    while chunk := _read(main):
+        shown += chunk
+    assert done.returncode == 0
+    assert b"\x1b[" in shown
+    assert b"4/4" in shown
+    assert b"loss" in shown
+    assert "\x1b" not in out
+
+
+def _read(handle: int) -> bytes:
+    try:
+        return os.read(handle, 65536)
+    except OSError:
+        return b""
+
+
+def test_a_whole_process(tmp_path: Path) -> None:
+    answer = process("train", "simplenet", *QUICK, "--json", cwd=tmp_path)
+    assert answer.returncode == 0
+    assert answer.stderr == ""
+    assert json.loads(answer.stdout)["test_error"]
+    wrong = process("train", "simplenet", "--set", "train.epcohs=3", cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "did you mean 'epochs'?" in wrong.stderr
+    assert process("--version", cwd=tmp_path).stdout.startswith("minifw 0.")

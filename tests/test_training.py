@@ -1,0 +1,217 @@
+"""Training: what `fit` computes and records, and that PyTorch's arm computes the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from minifw import config as configs
+from minifw import data, experiment, nn, reference
+from minifw.errors import ShapeError
+from minifw.training import History, fit
+
+TEXT = """
+name: small
+data: {kind: disk, train: 40, test: 30}
+network: [{linear: 6}, relu, {linear: 5}, tanh, {linear: 2}]
+loss: {kind: mse, reduction: sample}
+train: {eta: 0.05, epochs: 6, eval_every: 2, batch_size: 15}
+"""
+
+
+def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> experiment.Experiment:
+    path = tmp_path / "small.yaml"
+    path.write_text(TEXT)
+    return experiment.build(configs.load(path, ["dtype=float64", *overrides]), seeds)
+
+
+def quiet(done: int, text: str) -> None:
+    """No progress."""
+
+
+def network_of(exp: experiment.Experiment) -> nn.Sequential:
+    return experiment.build_network(exp.config, exp.seeds, 2)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("batch_size", [None, 15, 40, 100])
+def test_fit_is_the_loop_that_a_person_would_write(
+    tmp_path: Path, batch_size: int | None, momentum: float
+) -> None:
+    exp = experiment_of(tmp_path)
+    loss, network, by_hand = nn.LossMSE("sample"), network_of(exp), network_of(exp)
+    sgd = batch_size is not None
+    next_order = data.batch_order(exp.seeds, 40) if sgd else None
+    fit(network, loss, nn.SGD(network, momentum), exp.data, epochs=3, eta=0.05,
+        batch_size=batch_size, next_order=next_order)  # fmt: skip
+    next_order = data.batch_order(exp.seeds, 40)
+    optimizer = nn.SGD(by_hand, momentum)
+    for _ in range(3):
+        order = next_order() if sgd else torch.arange(40).expand(3, 40)
+        for start in range(0, 40, batch_size or 40):
+            x, target = exp.data.train.in_order(order[:, start : start + (batch_size or 40)])
+            by_hand.reset_gradient()
+            output = by_hand.forward(x)
+            by_hand.backward(loss.grad(output, target))
+            optimizer.step(0.05)
+    for name, value in network.state_dict().items():
+        torch.testing.assert_close(value, by_hand.state_dict()[name], rtol=1e-12, atol=1e-13)
+
+
+def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network, loss = network_of(exp), nn.LossMSE("sample")
+    seen: list[int] = []
+    history = fit(network, loss, nn.SGD(network), exp.data, epochs=5, eta=0.05, eval_every=2,
+                  on_epoch=lambda epoch, history: seen.append(epoch))  # fmt: skip
+    assert history.epochs == [0, 2, 4, 5]
+    assert seen == [1, 2, 3, 4, 5]
+    assert history.seconds > 0
+    test = exp.data.test
+    output = network.forward(test.inputs)
+    wrong = (output.argmax(-1) != test.labels).numpy()
+    np.testing.assert_array_equal(history.test_error[-1], 100 * wrong.sum(1) / 30)
+    train_output = network.forward(exp.data.train.inputs)
+    expected = loss.function(train_output, exp.data.train.targets).numpy()
+    np.testing.assert_array_equal(history.train_loss[-1], expected)
+    assert (history.diverged == -1).all()
+
+
+@pytest.mark.parametrize("mode", ["full-batch", "sgd"])
+def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
+    many = experiment.run_minifw(experiment_of(tmp_path), mode, quiet)
+    one = experiment.run_minifw(experiment_of(tmp_path, "seed=2", seeds=1), mode, quiet)
+    for name, value in one.state.items():
+        torch.testing.assert_close(value[0], many.state[name][2], rtol=1e-12, atol=1e-13)
+    assert [e[2] for e in many.history.test_error] == [e[0] for e in one.history.test_error]
+
+
+@pytest.mark.parametrize("mode", ["full-batch", "sgd"])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [],
+        ["loss.reduction=mean"],
+        ["loss.reduction=sum", "train.eta=0.001"],
+        ["loss.kind=cross-entropy"],
+        ["loss.kind=cross-entropy", "loss.reduction=sum", "train.eta=0.001"],
+        ["optimizer.momentum=0.9", "init=xavier-normal"],
+        ["network.0={linear: {out_features: 6, bias: false}}", "network.3=sigmoid"],
+        ["data={kind: spirals, classes: 3, train: 40, test: 30}", "network.4.linear=3"],
+    ],
+    ids=str,
+)
+def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]) -> None:
+    exp = experiment_of(tmp_path, *changes)
+    ours, theirs = (
+        run(exp, mode, quiet) for run in (experiment.run_minifw, experiment.run_pytorch)
+    )
+    assert list(ours.state) == list(theirs.state)
+    for name, value in ours.state.items():
+        torch.testing.assert_close(value, theirs.state[name], rtol=1e-11, atol=1e-12)
+    assert ours.history.epochs == theirs.history.epochs
+    np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
+    np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
+    assert experiment.gradient_difference(exp, mode, "float64") <= 1e-12
+    start = network_of(exp)
+    assert any(not torch.equal(v, ours.state[n]) for n, v, _ in start.parameters())
+
+
+def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment_of(tmp_path)
+    right = nn.ReLU.derivative
+    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    assert experiment.gradient_difference(exp, "full-batch", "float64") > 1e-11
+
+
+def diverging(tmp_path: Path) -> tuple[experiment.Experiment, nn.Sequential]:
+    """Three seeds; the network of the second starts so large that it diverges."""
+    exp = experiment_of(tmp_path, "train.epochs=30")
+    network = network_of(exp)
+    last = network[4]
+    assert isinstance(last, nn.Linear)
+    last.weight[1] *= 1e200
+    return exp, network
+
+
+def train_on(exp: experiment.Experiment, network: nn.Sequential, **more: Any) -> History:
+    return fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=30, eta=0.05,
+               eval_every=10, **more)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_seed_that_diverges_is_marked_and_the_others_go_on(tmp_path: Path) -> None:
+    exp, network = diverging(tmp_path)
+    history = train_on(exp, network)
+    assert list(history.diverged >= 0) == [False, True, False]
+    assert history.diverged[1] <= 3
+    assert np.isnan([errors[1] for errors in history.test_error[1:]]).all()
+    healthy = network_of(exp)
+    expected = train_on(exp, healthy)
+    for seed in (0, 2):
+        assert [e[seed] for e in history.test_error] == [e[seed] for e in expected.test_error]
+
+
+def test_weights_that_are_not_finite_are_seen_when_the_loss_is(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    first = network[0]
+    assert isinstance(first, nn.Linear)
+    assert first.bias is not None
+    first.bias[1] = -torch.inf  # behind a ReLU: the outputs and the loss stay finite
+    assert list(train_on(exp, network).diverged >= 0) == [False, True, False]
+
+
+def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path, "train.eta=1e30")
+    for run in (experiment.run_minifw, experiment.run_pytorch):
+        history = run(exp, "full-batch", quiet).history
+        assert (history.diverged >= 0).all()
+        assert np.isnan(history.test_error[-1]).all()
+
+
+def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path) -> None:
+    changes = ("train.eta=2.0", "dtype=float32", "train.epochs=40", "network.3=relu")
+    exp = experiment_of(tmp_path, *changes, seeds=8)
+    ours, theirs = (
+        run(exp, "full-batch", quiet).history.diverged
+        for run in (experiment.run_minifw, experiment.run_pytorch)
+    )
+    assert list(ours >= 0) == list(theirs >= 0)
+    assert np.abs(ours - theirs).max() <= 1  # rounding may move the epoch by one
+    assert 0 < (ours >= 0).sum() < 8
+
+
+def test_batch_size_must_be_possible(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    with pytest.raises(ShapeError, match="batch_size must be at least 1, got 0"):
+        fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=1, batch_size=0)
+
+
+def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path, seeds=1)
+    alone = data.Dataset(exp.data.train.seed(0), exp.data.test.seed(0), exp.data.features,
+                         exp.data.classes, exp.data.shift, exp.data.scale)  # fmt: skip
+    stacked = network_of(exp)
+    network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)
+                              if isinstance(m, nn.Linear) else m for m in network_of(exp)))  # fmt: skip
+    network.load_state_dict({name: value[0] for name, value in stacked.state_dict().items()})
+    history = train_on(exp, stacked)
+    solo = fit(
+        network, nn.LossMSE("sample"), nn.SGD(network), alone, epochs=30, eta=0.05, eval_every=10
+    )
+    np.testing.assert_allclose(solo.train_loss, np.array(history.train_loss)[:, 0], rtol=1e-12)
+    assert solo.test_error[-1].shape == ()
+
+
+def test_the_twin_refuses_what_it_does_not_know() -> None:
+    class Odd(nn.Module):
+        pass
+
+    with pytest.raises(TypeError, match="no PyTorch twin of Odd"):
+        reference.twin(nn.Sequential(Odd()), 0)
