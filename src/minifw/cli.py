@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -353,8 +354,11 @@ def main() -> NoReturn:
     except typer.Abort:
         code = 130
     except KeyboardInterrupt:
-        print("minifw: interrupted", file=sys.stderr)
+        print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)
         code = 130
+    except BrokenPipeError:  # the reader of a pipe went away, as in `minifw train … | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
     except MinifwError as fault:
         print(fault, file=sys.stderr)
         code = fault.exit_code

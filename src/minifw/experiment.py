@@ -7,8 +7,8 @@ frameworks in both modes. Everything is checked before a run directory exists.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -196,26 +196,53 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
     """Train all seeds at once with minifw."""
     config, data = experiment.config, experiment.data
     network = build_network(config, experiment.seeds, len(data.features))
-    sgd = mode == "sgd"
+    samples = data.train.labels.shape[1]
+    batch_size, next_order = None, None
+    if mode == "sgd":
+        batch_size, next_order = (
+            config.train.batch_size,
+            points.batch_order(experiment.seeds, samples),
+        )
 
     def on_epoch(epoch: int, history: History) -> None:
         progress(epoch, _how_it_goes(history))
 
-    history = fit(
-        network,
-        build_loss(config),
-        nn.SGD(network, config.optimizer.momentum),
-        data,
-        epochs=config.train.epochs,
-        eta=config.train.eta,
-        batch_size=config.train.batch_size if sgd else None,
-        next_order=points.batch_order(experiment.seeds, data.train.labels.shape[1])
-        if sgd
-        else None,
-        eval_every=config.train.eval_every,
-        on_epoch=on_epoch,
-    )
+    with _suitable_threads(network, len(experiment.seeds) * (batch_size or samples)):
+        history = fit(
+            network,
+            build_loss(config),
+            nn.SGD(network, config.optimizer.momentum),
+            data,
+            epochs=config.train.epochs,
+            eta=config.train.eta,
+            batch_size=batch_size,
+            next_order=next_order,
+            eval_every=config.train.eval_every,
+            on_epoch=on_epoch,
+        )
     return Arm(history, network.state_dict())
+
+
+# From this many numbers on torch divides element-wise work among threads (its GRAIN_SIZE).
+PARALLEL_FROM = 32_768
+
+
+@contextmanager
+def _suitable_threads(network: nn.Sequential, rows: int) -> Iterator[None]:
+    """Train on one thread if steps are small, else on as many as there are.
+
+    `rows` are the samples of a step in all networks together. Where the widest result of a step
+    is too small for torch to divide, a second thread would share the matrix products only, and
+    all other operations would fetch half of their numbers from another core: slower, not faster.
+    """
+    before = torch.get_num_threads()
+    widest = max((m.out_features for m in network if isinstance(m, nn.Linear)), default=1)
+    if rows * widest < PARALLEL_FROM:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def run_pytorch(experiment: Experiment, mode: str, progress: Progress) -> Arm:

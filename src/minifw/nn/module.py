@@ -68,10 +68,11 @@ class _Trainable(_Tracked):
 
 
 def trainable() -> Any:
-    """Declare a trainable tensor in the body of a class, where an annotation names its type.
+    """Declare a trainable tensor, in the body of a module's class.
 
-    `weight: Tensor = trainable()`. Assigning it, `linear.weight = tensor`, makes the gradient beside it, `linear.weight_grad`,
-    zeros of the same shape, dtype and device. None leaves the parameter out.
+    After `weight: Tensor = trainable()`, assigning `linear.weight = tensor` makes the gradient
+    beside it, `linear.weight_grad`: zeros of the same shape, dtype and device. None leaves the
+    parameter out.
     """
     return _Trainable()
 

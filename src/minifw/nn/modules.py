@@ -13,7 +13,7 @@ from torch import Tensor
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, product
 from minifw.nn.initializers import Initializer, find_initializer
-from minifw.nn.module import Module, described, trainable
+from minifw.nn.module import Module, assignments, described, trainable
 
 
 class Linear(Module):
@@ -45,6 +45,7 @@ class Linear(Module):
     bias: Tensor | None = trainable()
     weight_grad: Tensor
     bias_grad: Tensor | None
+    _checked = -1
 
     def __init__(
         self,
@@ -108,12 +109,23 @@ class Linear(Module):
             self.bias_grad.add_(torch.sum(gradient, -2, out=buffer(gradient)))
 
     def _check_input(self, x: Tensor) -> None:
-        weight, bias = self.weight, self.bias
-        if not isinstance(x, Tensor) or x.dtype != weight.dtype:
+        if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:
             raise DtypeError(
-                f"{self}.forward: expects a tensor of {weight.dtype}, as the weight is, "
+                f"{self}.forward: expects a tensor of {self.weight.dtype}, as the weight is, "
                 f"got {described(x)}"
             )
+        if self._checked != assignments():
+            self._check_parameters()
+        stack = self.weight.shape[:-2]
+        if x.ndim < 2 or x.shape[-1] != self.in_features or x.shape[:-2] != stack:
+            expected = ", ".join([*map(str, stack), "samples", str(self.in_features)])
+            raise ShapeError(
+                f"{self}.forward: expects an input of shape ({expected}), got {tuple(x.shape)}"
+            )
+
+    def _check_parameters(self) -> None:
+        """Raise unless weight and bias, as assigned, belong together."""
+        weight, bias = self.weight, self.bias
         stack = weight.shape[:-2]
         if weight.shape[-2:] != (self.out_features, self.in_features) or (
             bias is not None and bias.shape != (*stack, self.out_features)
@@ -123,11 +135,7 @@ class Linear(Module):
                 f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
                 f"and {None if bias is None else tuple(bias.shape)}"
             )
-        if x.ndim < 2 or x.shape[-1] != self.in_features or x.shape[:-2] != stack:
-            expected = ", ".join([*map(str, stack), "samples", str(self.in_features)])
-            raise ShapeError(
-                f"{self}.forward: expects an input of shape ({expected}), got {tuple(x.shape)}"
-            )
+        self._checked = assignments()
 
     def __repr__(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"

@@ -1,0 +1,85 @@
+"""The house stands: floors in order, exports as listed, documents that say what is true."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import minifw.nn
+from conftest import ROOT, Minifw
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_a_file_imports_only_from_floors_below() -> None:
+    tool = Path(sys.executable).parent / "lint-imports"
+    done = subprocess.run([tool], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert "2 kept, 0 broken" in done.stdout
+
+
+def test_exports_are_sorted_and_there() -> None:
+    names = minifw.nn.__all__
+    assert len(set(names)) == len(names)
+    assert all(hasattr(minifw.nn, name) for name in names)
+    public = {
+        n for n, v in vars(minifw.nn).items() if isinstance(v, type) and not n.startswith("_")
+    }
+    assert public <= set(names)
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def commands() -> list[str]:
+    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    return [line.split("  #")[0].strip() for line in lines if line.startswith("minifw ")]
+
+
+@pytest.mark.parametrize("line", commands())
+def test_every_command_of_the_readme_runs(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
+) -> None:
+    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "mine.csv").write_text(
+        "height,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(100))
+    )
+    program, *words = shlex.split(line)
+    short = [] if "--help" in words else ["--set", "train.epochs=2", "--quiet"]
+    answer = minifw(*words, *short)
+    assert program == "minifw"
+    assert answer.code == 0, answer.err
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(commands()) >= 5
+    make = (ROOT / "Makefile").read_text()
+    targets = re.findall(r"^make (\w+)", "\n".join(blocks("sh")), re.MULTILINE)
+    assert {"tables", "test"} <= set(targets)
+    assert all(f"\n{target}:" in make for target in targets)
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixture[str]) -> None:
+    exec(compile(block, "README.md", "exec"), {})
+    assert capfd.readouterr().out
+
+
+def test_links_of_the_documents_lead_somewhere() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    links = [
+        (page, target)
+        for page in pages
+        for target in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", page.read_text())
+        for target in target
+        if target
+    ]
+    assert links
+    for page, target in links:
+        assert (page.parent / target).exists(), f"{page.name}: {target}"
