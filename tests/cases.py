@@ -87,6 +87,11 @@ def _shared_linear(stack: Shape) -> ours.Sequential:
     return ours.Sequential(layer, tanh, layer, tanh)
 
 
+def _linear_in_two_networks(stack: Shape) -> ours.Sequential:
+    layer, tanh = linear(4, 4, stack), ours.Tanh()
+    return ours.Sequential(layer, tanh, ours.Sequential(layer, tanh))
+
+
 def _shared_network(stack: Shape) -> ours.Sequential:
     inner = ours.Sequential(linear(4, 4, stack), ours.Tanh())
     return ours.Sequential(inner, inner)
@@ -155,6 +160,9 @@ MODULES = [
     ),
     ModuleCase("SimpleNet", SimpleNet, [(7, 2)], _mlp, {ours.Sequential}),
     ModuleCase("one Linear twice", _shared_linear, [(5, 4)], _twice, {ours.Sequential}),
+    ModuleCase(
+        "one Linear in two networks", _linear_in_two_networks, [(5, 4)], _twice, {ours.Sequential}
+    ),
     ModuleCase("one network twice", _shared_network, [(5, 4)], _twice, {ours.Sequential}),
     ModuleCase(
         "several inputs and outputs",

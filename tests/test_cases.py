@@ -229,7 +229,7 @@ def test_wrong_inputs_are_named(case: ModuleCase) -> None:
 def modules_in(module: ours.Module) -> list[ours.Module]:
     if not isinstance(module, ours.Network):
         return [module]
-    return [inner for part in module.unique_modules().values() for inner in modules_in(part)]
+    return [inner for part in dict.fromkeys(module) for inner in modules_in(part)]
 
 
 @modules

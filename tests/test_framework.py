@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 
 import numpy as np
 import pytest
@@ -69,8 +70,11 @@ def test_an_exchanged_parameter_is_trained_from_then_on() -> None:
     layer.weight_grad = torch.ones(2, 2)
     net.update_parameters(0.5)
     assert torch.equal(layer.weight, torch.full((2, 2), 0.5))
+    outer = ours.Sequential(net)
+    assert len(outer.parameters()) == 2
     net.register_modules(ours.ReLU())
     assert not net.parameters()
+    assert not outer.parameters()
 
 
 def test_dtype_and_stack_follow_the_parameters() -> None:
@@ -108,6 +112,15 @@ def test_buffers_hand_out_the_same_memory_only_inside_their_block() -> None:
     with pytest.raises(ZeroDivisionError), buffers.reuse("a"):
         raise ZeroDivisionError
     assert buffer(x) is None
+
+
+def test_threads_do_not_share_a_block() -> None:
+    seen: list[Tensor | None] = []
+    with ours.Buffers().reuse("a"):
+        thread = threading.Thread(target=lambda: seen.append(buffer(normal(2, 2))))
+        thread.start()
+        thread.join()
+    assert seen == [None]
 
 
 def test_outside_a_block_an_output_is_never_overwritten() -> None:

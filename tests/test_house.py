@@ -73,13 +73,8 @@ def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixtu
 
 def test_links_of_the_documents_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
-    links = [
-        (page, target)
-        for page in pages
-        for target in re.findall(r"\]\(([^)#:]+)\)|src=\"([^\":]+)\"", page.read_text())
-        for target in target
-        if target
-    ]
+    pattern = r"(?:\]\(|src=\")([^)\"#:]+)[)\"]"
+    links = [(page, link) for page in pages for link in re.findall(pattern, page.read_text())]
     assert links
-    for page, target in links:
-        assert (page.parent / target).exists(), f"{page.name}: {target}"
+    for page, link in links:
+        assert (page.parent / link).exists(), f"{page.name}: {link}"

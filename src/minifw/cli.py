@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(__file__).parent / "configs"
 
+TRAIN_RESULTS = (
+    "test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds",
+)  # fmt: skip
+
 app = typer.Typer(
     name="minifw",
     no_args_is_help=True,
@@ -103,17 +107,7 @@ def train(
                 "run_dir": str(outcome.run.path),
                 "mode": mode,
                 "seeds": outcome.results["seeds"],
-                **{
-                    key: arm[key]
-                    for key in (
-                        "test_error",
-                        "train_error",
-                        "train_loss",
-                        "diverged_epoch",
-                        "summary",
-                        "seconds",
-                    )
-                },
+                **{key: arm[key] for key in TRAIN_RESULTS},
                 "data": outcome.results["data"],
             }
         )
@@ -154,8 +148,7 @@ def compare(
       minifw compare configs/half-plane.yaml --seeds 20
       minifw compare --set dtype=float64       the two agree to the last digits
     """
-    needs_batches = ["train.batch_size"]
-    experiment = _build(config, overrides, seeds, threads, default_seeds=20, needed=needs_batches)
+    experiment = _build(config, overrides, seeds, threads, default_seeds=20, both_modes=True)
     outcome = _run(
         experiment, ["minifw", "pytorch"], ["full-batch", "sgd"], runs_dir, quiet or as_json
     )
@@ -200,7 +193,7 @@ def _build(
     threads: int | None,
     *,
     default_seeds: int,
-    needed: list[str] | None = None,
+    both_modes: bool = False,
 ) -> Experiment:
     """Check everything that the user gave; nothing is written yet."""
     for option, value in (("--seeds", seeds), ("--threads", threads)):
@@ -213,7 +206,7 @@ def _build(
         given.append(f"seeds={seeds}")
     path = _find_config(name)
     config = configs.load(path, given)
-    if needed and config.train.batch_size is None:
+    if both_modes and config.train.batch_size is None:
         raise UsageError(
             f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too"
         )
@@ -287,7 +280,7 @@ def _bar(label: str, total: int) -> Iterator[Progress]:
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=None),
+        BarColumn(bar_width=6),  # all of it fits into 80 columns
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[text]}", markup=False),
@@ -351,10 +344,7 @@ def main() -> NoReturn:
     except typer.TyperException as fault:
         print(f"minifw: {fault.format_message()}", file=sys.stderr)
         code = 2
-    except typer.Abort:
-        code = 130
-    except KeyboardInterrupt:
-        print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)
+    except (KeyboardInterrupt, typer.Abort):
         code = 130
     except BrokenPipeError:  # the reader of a pipe went away, as in `minifw train … | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -362,6 +352,8 @@ def main() -> NoReturn:
     except MinifwError as fault:
         print(fault, file=sys.stderr)
         code = fault.exit_code
+    if code == 130:  # Typer returns it for an interrupt during a command
+        print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)
     sys.exit(code)
 
 

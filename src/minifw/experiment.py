@@ -281,9 +281,8 @@ def _how_it_goes(history: History) -> str:
         for values in (history.train_loss, history.train_error, history.test_error)
     )
     gone = int((~left).sum())
-    return f"loss {loss:.4f}  train {train:.2f} %  test {test:.2f} %" + (
-        f"  {gone} diverged" if gone else ""
-    )
+    diverged = f" {gone} diverged" if gone else ""
+    return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{diverged}"
 
 
 # ---------------------------------------------------------------------------------------- a run

@@ -16,7 +16,7 @@ ARMS = {"minifw": "minifw", "pytorch": "PyTorch"}
 MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
 NUMBERS = {"full-batch": 1, "sgd": 2}
 
-Cell = float | int | str | None
+Cell = float | str | None
 
 
 @dataclass(frozen=True)
@@ -75,14 +75,13 @@ class Table:
         """Return one figure as people read it."""
         if cell is None:
             return "–"
+        if isinstance(cell, float) and self.unit:
+            return f"{cell:.2f}{self.unit}"
+        if isinstance(cell, float) and cell:
+            return f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"  # parity goes down to 1e-16
         if isinstance(cell, float):
-            # Parity figures go down to 1e-16; everything else has two decimals.
-            return (
-                f"{cell:.2f}{self.unit}"
-                if cell == 0 or abs(cell) >= 0.01
-                else f"{cell:.1e}{self.unit}"
-            )
-        return f"{cell}{self.unit}" if isinstance(cell, int) else cell
+            return "0"
+        return str(cell)
 
 
 def write_tables(run: Run) -> list[Table]:

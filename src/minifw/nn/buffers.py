@@ -15,13 +15,12 @@ to torch, which takes `None` to mean a new tensor.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Hashable
 from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor
-
-_active: _Pass | None = None
 
 
 class _Pass:
@@ -33,13 +32,20 @@ class _Pass:
         self.outer: _Pass | None = None
 
     def __enter__(self) -> None:
-        global _active
-        self.outer, _active = _active, self
+        self.outer, _active.block = _active.block, self
         self.position = 0
 
     def __exit__(self, *exception: object) -> None:
-        global _active
-        _active = self.outer
+        _active.block = self.outer
+
+
+class _Active(threading.local):
+    """The block that this thread is in, if any."""
+
+    block: _Pass | None = None
+
+
+_active = _Active()
 
 
 class Buffers:
@@ -65,7 +71,7 @@ def buffer(like: Tensor) -> Tensor | None:
     The tensor has the dtype and device of `like`. It starts empty; torch gives it the shape of
     the first result that is written to it.
     """
-    block = _active
+    block = _active.block
     if block is None:
         return None
     position = block.position

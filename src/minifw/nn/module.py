@@ -42,13 +42,11 @@ class _Tracked:
     Reading it is as quick as reading any attribute: the value stands in the instance's dict.
     """
 
-    assignments: ClassVar[int] = 0
-
     def __set_name__(self, owner: type[Module], name: str) -> None:
         self.name = name
 
     def __set__(self, module: Module, value: Tensor | None) -> None:
-        _Tracked.assignments += 1
+        note_assignment()
         module.__dict__[self.name] = value
 
 
@@ -219,9 +217,18 @@ class Module:
         return f"{type(self).__name__}()"
 
 
+_assignments = 0
+
+
 def assignments() -> int:
-    """Return how often a parameter or gradient of any module has been assigned so far."""
-    return _Tracked.assignments
+    """Return how often a parameter, gradient or chain of any module has been assigned so far."""
+    return _assignments
+
+
+def note_assignment() -> None:
+    """Count one more."""
+    global _assignments
+    _assignments += 1
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, as_tuple, assignments, only
+from minifw.nn.module import Module, Parameter, as_tuple, assignments, note_assignment, only
 
 
 class Network(Module):
@@ -26,28 +26,22 @@ class Network(Module):
 
     _kept_parameters: tuple[Any, tuple[Parameter, ...]] = (None, ())
 
-    def unique_modules(self) -> dict[int, Module]:
-        """Return position and module, one that stands in several places only once."""
-        modules: dict[Module, int] = {}
-        for position, module in enumerate(self):
-            modules.setdefault(module, position)
-        return {position: module for module, position in modules.items()}
-
     def parameters(self) -> Sequence[Parameter]:
         # Every step asks for them, so they are kept until a module or any tensor is exchanged.
         state = (assignments(), *self)
         if self._kept_parameters[0] != state:
-            parameters = tuple(
-                Parameter(f"{position}.{name}", value, gradient)
-                for position, module in self.unique_modules().items()
-                for name, value, gradient in module.parameters()
-            )
-            self._kept_parameters = (state, parameters)
+            # A gradient belongs to one module: it tells which parameters have been seen already.
+            found: dict[int, Parameter] = {}
+            for position, module in enumerate(self):
+                for name, value, gradient in module.parameters():
+                    parameter = Parameter(f"{position}.{name}", value, gradient)
+                    found.setdefault(id(gradient), parameter)
+            self._kept_parameters = (state, tuple(found.values()))
         return self._kept_parameters[1]
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
-        for module in self.unique_modules().values():
+        for module in dict.fromkeys(self):
             module.initialize(init, generators)
 
     def __repr__(self) -> str:
@@ -92,6 +86,7 @@ class Sequential(Network):
                     f"{type(module).__name__} at position {position}"
                 )
         self._modules = modules
+        note_assignment()
 
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules)
