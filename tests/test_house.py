@@ -71,6 +71,14 @@ def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixtu
     assert capfd.readouterr().out
 
 
+def test_what_the_readme_quotes_is_so(minifw: Minifw, tmp_path: Path) -> None:
+    error, code = (block.strip("\n") for block in blocks("text"))
+    assert code in (ROOT / "src/minifw/nn/modules.py").read_text()
+    text = (ROOT / "configs/simplenet.yaml").read_text()
+    (tmp_path / "mine.yaml").write_text(text.replace("  epochs: 1000", "  epcohs: 1000"))
+    assert minifw("train", "mine.yaml").err.splitlines()[0] == error
+
+
 def test_links_of_the_documents_lead_somewhere() -> None:
     pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
     pattern = r"(?:\]\(|src=\")([^)\"#:]+)[)\"]"

@@ -41,7 +41,7 @@ def faults_in(text: str) -> list[str]:
             if top == "torch" and ({"nn", *FORBIDDEN_PARTS} & set(rest)):
                 faults.append(f"{node.lineno}: {name}")
             if isinstance(node, ast.Import | ast.ImportFrom) and top not in {
-                "torch", "numpy", "math", "typing", "collections", "dataclasses", "contextlib",
+                "torch", "numpy", "math", "threading", "typing", "collections", "dataclasses", "contextlib",
                 "__future__", "minifw",
             }:  # fmt: skip
                 faults.append(f"{node.lineno}: import of {name}")

@@ -92,7 +92,7 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        y = product(x, self.weight.mT)
+        y = product(x, self.weight.mT)  # y = x Wᵀ + b
         if self.bias is not None:
             y.add_(self.bias.unsqueeze(-2))
         self.remember((x,), (y,))
@@ -100,12 +100,12 @@ class Linear(Module):
 
     def backward(self, gradient: Tensor) -> Tensor:
         self.accumulate(gradient)
-        return product(gradient, self.weight)
+        return product(gradient, self.weight)  # dL/dx = dL/dy W
 
     def accumulate(self, gradient: Tensor) -> None:
         (x,) = self.recall(gradient).inputs
-        add_product(self.weight_grad, gradient.mT, x)
-        if self.bias_grad is not None:
+        add_product(self.weight_grad, gradient.mT, x)  # dL/dW += (dL/dy)ᵀ x
+        if self.bias_grad is not None:  # dL/db += Σ over samples of dL/dy
             self.bias_grad.add_(torch.sum(gradient, -2, out=buffer(gradient)))
 
     def _check_input(self, x: Tensor) -> None:
