@@ -202,6 +202,18 @@ def test_training_on_a_csv(minifw: Minifw, tmp_path: Path) -> None:
     assert run_dirs()[0].joinpath("plots/decision.png").exists()
 
 
+def test_odd_names_of_classes_are_only_names(minifw: Minifw, tmp_path: Path) -> None:
+    names = ("[/x]", r"$\bad{", "<b>", "ü_&%")
+    lines = [f"{i % 7},{i % 5},{names[i % 4]}" for i in range(80)]
+    (tmp_path / "p.csv").write_text("$x_,\\frac,kind\n" + "\n".join(lines) + "\n")
+    answer = minifw("train", "simplenet", "--set", "data={kind: csv, path: p.csv}", "--seeds", 2,
+                    "--set", "network.6.linear=4", "--set", "train.epochs=3")  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert all(f"class {name} " in answer.out for name in names)
+    svg = (run_dirs()[0] / "plots/decision.svg").read_text()
+    assert svg.count("<svg") == 1
+
+
 def test_training_on_an_npz_with_three_features(minifw: Minifw, tmp_path: Path) -> None:
     x = np.random.default_rng(0).normal(size=(50, 3))
     np.savez(tmp_path / "p.npz", x=x, y=(x[:, 0] > 0).astype(int))
@@ -268,6 +280,7 @@ def test_mistakes_in_a_config(
         (["compare", "simplenet", "--set", "train.batch_size=null"], "train.batch_size"),
         (["compare", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
         (["train", "simplenet", "--set", "data={kind: csv, path: no.csv}"], "no.csv: cannot be read as data"),
+        (["train", "simplenet", "--set", 'data={kind: csv, path: "a\\0b"}'], "cannot be read as data: embedded null"),
         (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 59}", "--set", "train.batch_size=60"],
          "train.batch_size: must be at most the 59 training samples, got 60"),
         (["train", "simplenet", "--set", "data={kind: csv, path: p3.csv}", "--set", "train.batch_size=4"],

@@ -224,6 +224,15 @@ def test_wrong_overrides_name_themselves(tmp_path: Path, override: str, expected
     assert expected in line
 
 
+def test_a_list_of_wrong_items_is_not_called_short(tmp_path: Path) -> None:
+    assert faults(tmp_path, GOOD, "network=[linear]") == [
+        "--set network=[linear]: network.0.out_features: this key is missing"
+    ]
+    assert faults(tmp_path, GOOD, "network=[]") == [
+        "--set network=[]: network: must have at least 1 item(s), got 0"
+    ]
+
+
 def test_data_paths_are_meant_from_where_they_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -480,8 +480,12 @@ _TYPES = {
 def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
     """Return one line a fault, unknown keys before missing ones, else in the order of the file."""
     lines = []
-    for fault in error.errors(include_url=False):
+    all_faults = error.errors(include_url=False)
+    for fault in all_faults:
         kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+        inner = (f["loc"][: len(fault["loc"])] == fault["loc"] != f["loc"] for f in all_faults)
+        if kind == "too_short" and any(inner):
+            continue  # pydantic counts the valid items only; the invalid ones have their own line
         model, path = _follow(fault["loc"])
         of_key = False
         if kind == "extra_forbidden":

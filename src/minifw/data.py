@@ -102,7 +102,7 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.reader(file)
             rows = [(reader.line_num, row) for row in reader if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as fault:
+    except (OSError, ValueError, csv.Error) as fault:
         raise _unreadable(path, fault) from None
     if len(rows) < 2:
         raise DataError(

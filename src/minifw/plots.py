@@ -37,6 +37,7 @@ def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
     settings: Any = {
         "svg.hashsalt": "minifw",
+        "text.parse_math": False,  # a $ in a user's name of a class is just that
         "font.size": 9,
         "axes.spines.top": False,
         "axes.spines.right": False,
