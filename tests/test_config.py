@@ -128,7 +128,7 @@ def test_simplenet_is_the_reports_case() -> None:
         ("name: good", "name: !!str good", ["a.yaml:1:7: tags (tag:yaml.org,2002:str) are not allowed"]),
         ("loss: mse", "loss: [", ["a.yaml:9:6: not valid YAML: expected ',' or ']', but got ':'"]),
         ("epochs: 3", "epochs: 3\n  mode: sgd", ["a.yaml:8:1: train.batch_size: this key is missing; mode 'sgd' needs it"]),
-        ("epochs: 3", "epochs: 3\n  batch_size: 51", ["a.yaml:11:15: train.batch_size: must be at most data.train = 50, got 51"]),
+        ("epochs: 3", "epochs: 3\n  batch_size: 51\n  mode: sgd", ["a.yaml:11:15: train.batch_size: must be at most data.train = 50, got 51"]),
         ("kind: disk", "kind: disk, center: [0.5]", ["a.yaml:2:28: data.center.1: this key is missing"]),
     ],
 )  # fmt: skip

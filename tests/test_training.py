@@ -26,7 +26,9 @@ train: {eta: 0.05, epochs: 6, eval_every: 2, batch_size: 15}
 def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> experiment.Experiment:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
-    return experiment.build(configs.load(path, ["dtype=float64", *overrides]), seeds)
+    return experiment.build(
+        configs.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES
+    )
 
 
 def quiet(done: int, text: str) -> None:
@@ -167,7 +169,8 @@ def test_weights_that_are_not_finite_are_seen_when_the_loss_is(tmp_path: Path) -
 
 
 def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
-    exp = experiment_of(tmp_path, "train.eta=1e30")
+    # Not one evaluation is due between the first and the epoch in which all diverge.
+    exp = experiment_of(tmp_path, "train.eta=1e30", "train.epochs=50", "train.eval_every=40")
     for run in (experiment.run_minifw, experiment.run_pytorch):
         history = run(exp, "full-batch", quiet).history
         assert (history.diverged >= 0).all()

@@ -200,6 +200,8 @@ def _build(
     for option, value in (("--seeds", seeds), ("--threads", threads)):
         if value is not None and value < 1:
             raise UsageError(f"{option}: must be at least 1, got {value}")
+    if threads is not None and threads > (os.cpu_count() or 1):
+        raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
     from minifw import config as configs
 
     given = list(overrides or [])
@@ -218,7 +220,8 @@ def _build(
 
     if threads is not None:
         torch.set_num_threads(threads)
-    return experiment.build(config, default_seeds)
+    modes = experiment.MODES if both_modes else [config.train.mode]
+    return experiment.build(config, default_seeds, modes)
 
 
 def _find_config(name: str) -> Path:
@@ -347,6 +350,13 @@ def main() -> NoReturn:
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
+    except (MemoryError, RuntimeError) as fault:
+        if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):
+            raise
+        print(
+            "minifw: not enough memory; fewer seeds, samples or outputs need less", file=sys.stderr
+        )
+        code = 2
     except BrokenPipeError:  # the reader of a pipe went away, as in `minifw train … | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0

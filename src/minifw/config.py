@@ -576,7 +576,8 @@ def _check_train(config: Config) -> dict[Path_, str]:
     if train.mode == "sgd" and train.batch_size is None:
         return {("train", "batch_size"): "this key is missing; mode 'sgd' needs it"}
     if (
-        train.batch_size is not None
+        train.mode == "sgd"
+        and train.batch_size is not None
         and isinstance(config.data, Generated)
         and train.batch_size > config.data.train
     ):
@@ -621,7 +622,8 @@ def chain_faults(config: Config, features: int | None, classes: int | None) -> d
 
 
 def _dotted(path: Path_) -> str:
-    return ".".join(str(part) for part in path) or "config"
+    parts = (str(part) for part in path)
+    return ".".join(p if p.isprintable() else ascii(p) for p in parts) or "config"
 
 
 def _kind(value: object) -> str:

@@ -187,6 +187,12 @@ def _table(path: Path, inputs: Floats, words: list[str], features: Sequence[str]
             f"{path}: expects at most 1000 classes, got {len(classes)}; "
             "is the target a class at all?"
         )
+    for name in classes:
+        if not name.isprintable() or len(name) > 100:
+            raise DataError(
+                f"{path}: a class must be printable text of at most 100 characters, "
+                f"got {ascii(name)[:60]}"
+            )
     number = {word: position for position, word in enumerate(classes)}
     labels = np.array([number[word] for word in words], dtype=np.int64)
     return Table(inputs, labels, tuple(features), tuple(classes))
@@ -209,6 +215,9 @@ def split(
         DataError: the file does not hold that many.
 
     """
+    for amount in (train, test or 0):
+        if amount > 1 and amount != int(amount):
+            raise DataError(f"expects a fraction below 1 or a whole number, got {amount}")
     count = [_amount(train, samples), 0]
     count[1] = samples - count[0] if test is None else _amount(test, samples)
     if min(count) < 1 or sum(count) > samples:
@@ -290,13 +299,17 @@ def stack_seeds(
     shift, scale = np.zeros((len(draws), width)), np.ones((len(draws), width))
     if normalize:
         for position, ((inputs, _), _) in enumerate(draws):
-            shift[position] = inputs.mean(0)
-            std = inputs.std(0)
+            with np.errstate(all="ignore"):
+                shift[position], std = inputs.mean(0), inputs.std(0)
             scale[position] = np.where(std > 0, std, 1)
     parts = []
     for part in (0, 1):
         inputs = np.stack([draw[part][0] for draw in draws])
-        inputs = (inputs - shift[:, None]) / scale[:, None]
+        with np.errstate(all="ignore"):
+            inputs = (inputs - shift[:, None]) / scale[:, None]
+        finite = torch.from_numpy(inputs).to(dtype).isfinite().all() and np.isfinite(scale).all()
+        if not finite:
+            raise DataError(f"the data: inputs are too large for {dtype}")
         labels = np.stack([draw[part][1] for draw in draws])
         targets = np.eye(len(classes))[labels] if one_hot else labels
         parts.append(

@@ -66,8 +66,8 @@ class Outcome:
 # ------------------------------------------------------------------------------ config to objects
 
 
-def build(config: Config, default_seeds: int) -> Experiment:
-    """Draw or read the data for all seeds, and check that the network fits it.
+def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experiment:
+    """Draw or read the data for all seeds, and check that network and modes fit it.
 
     Raises:
         ConfigError, DataError: what does not fit. Nothing has been written then.
@@ -79,7 +79,7 @@ def build(config: Config, default_seeds: int) -> Experiment:
     data = build_data(config, seeds)
     faults = configs.chain_faults(config, len(data.features), len(data.classes))
     samples = data.train.labels.shape[1]
-    if (config.train.batch_size or 0) > samples:
+    if "sgd" in modes and (config.train.batch_size or 0) > samples:
         faults[("train", "batch_size")] = (
             f"must be at most the {samples} training samples, got {config.train.batch_size}"
         )

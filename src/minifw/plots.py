@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
 from typing import Any
 
 import matplotlib
@@ -30,7 +31,7 @@ STYLES: dict[str, dict[str, Any]] = {
 DASHES = {"train_error": (4, 2), "test_error": (1, 0)}
 WORDS = {"train_error": "training", "test_error": "test"}
 REGIONS = ("#f2f2f2", "#c6d4ea", "#e3c9a8", "#c9e0c4", "#dcc8e0")
-MARKERS = "ox^sv"
+MARKERS = "ox^+sv"  # every second one may be a marker without a face
 
 
 def write_plots(run: Run) -> None:
@@ -42,7 +43,9 @@ def write_plots(run: Run) -> None:
         "axes.spines.top": False,
         "axes.spines.right": False,
     }
-    with matplotlib.rc_context(settings):
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        # A sign of a user's name that the font lacks becomes a box, which says enough.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         _save(run, "errors", error_curves(run))
         if (run.path / "decision.npz").exists():
             _save(run, "decision", decision_regions(run))
@@ -136,7 +139,7 @@ def decision_regions(run: Run) -> Figure:
         if "disk" in content or "line" in content:
             axis.set_aspect("equal")
     figure.legend(
-        handles=_legend(classes, content), loc="outside lower center", ncols=6, frameon=False
+        handles=_legend(classes, content), loc="outside lower center", ncols=5, frameon=False
     )
     return figure
 
@@ -157,7 +160,7 @@ def _legend(classes: list[str], content: dict[str, Any]) -> list[Any]:
         handles.append(
             Line2D([], [], linestyle="", marker=MARKERS[number % len(MARKERS)], markersize=4,
                    markerfacecolor="none" if filled else "black",
-                   markeredgecolor="#555555" if filled else "black", label=f"class {name}")
+                   markeredgecolor="#555555" if filled else "black", label=f"class {name[:24]}")
         )  # fmt: skip
     handles.append(Patch(facecolor=REGIONS[1], edgecolor="black", label="decision"))
     if "disk" in content or "line" in content:

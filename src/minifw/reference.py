@@ -153,12 +153,13 @@ def _fit_one(
         history.seconds += stepped - started
         if not all(v.isfinite().all() for v in (loss, *net.parameters())):
             history.diverged = np.array(epoch)
-        if epoch % eval_every == 0 or epoch == epochs:
+        ended = epoch == epochs or bool(history.diverged >= 0)
+        if epoch % eval_every == 0 or ended:
             _evaluate(net, criterion, train, test, epoch, history)
         history.evaluation_seconds += time.perf_counter() - stepped
         if on_epoch is not None:
             on_epoch(epoch)
-        if history.diverged >= 0:
+        if ended:
             break
     return history
 

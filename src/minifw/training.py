@@ -103,12 +103,13 @@ def fit(
         stepped = time.perf_counter()
         history.seconds += stepped - started
         _note_divergence(network, loss.function(output, target), epoch, history)
-        if epoch % eval_every == 0 or epoch == epochs:
+        ended = epoch == epochs or bool((history.diverged >= 0).all())
+        if epoch % eval_every == 0 or ended:
             _evaluate(network, loss, data, epoch, history)
         history.evaluation_seconds += time.perf_counter() - stepped
         if on_epoch is not None:
             on_epoch(epoch, history)
-        if (history.diverged >= 0).all():
+        if ended:
             break
     return history
 
