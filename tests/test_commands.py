@@ -301,6 +301,11 @@ def test_mistakes_on_the_command_line(
     one_line(minifw(*words), expected)
 
 
+def test_a_network_without_a_place_in_memory(minifw: Minifw, tmp_path: Path) -> None:
+    path = edited(tmp_path, "linear: 25", "linear: 100000")
+    one_line(minifw("train", path, "--seeds", 1000), "not enough memory")
+
+
 def test_the_number_1e_3_is_a_number(minifw: Minifw, tmp_path: Path) -> None:
     path = edited(tmp_path, "eta: 1e-2 ", "eta: 1e-3 ")
     answer = minifw("train", path, *QUICK, "--json")

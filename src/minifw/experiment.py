@@ -304,6 +304,8 @@ def run(
     """
     started = datetime.now(UTC)
     config = experiment.config
+    # A network that memory has no place for fails here, before there is a directory.
+    build_network(config, experiment.seeds, len(experiment.data.features))
     run = runs.create(runs_dir, config.name)
     run.write(
         "config.yaml",
