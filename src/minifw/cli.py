@@ -64,7 +64,12 @@ Set = Annotated[
 ]
 Seeds = Annotated[
     int | None,
-    typer.Option("--seeds", metavar="N", help="How many seeds to run.", show_default=False),
+    typer.Option(
+        "--seeds",
+        metavar="N",
+        help="How many seeds to run; default: the config's, else 1 (compare: 20).",
+        show_default=False,
+    ),
 ]
 RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
