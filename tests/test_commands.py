@@ -418,7 +418,7 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
         time.sleep(0.05)
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
-    assert (running.returncode, out) == (130, "")
+    assert (running.returncode, out) == (130, ""), err
     assert err == "minifw: interrupted; a run without manifest.json is not complete\n"
     assert not list(tmp_path.glob("runs/*/manifest.json"))
 

@@ -198,7 +198,7 @@ def test_batch_size_must_be_possible(tmp_path: Path) -> None:
 
 def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=1)
-    alone = data.Dataset(exp.data.train.seed(0), exp.data.test.seed(0), exp.data.features,
+    alone = data.Dataset(exp.data.train.of(0), exp.data.test.of(0), exp.data.features,
                          exp.data.classes, exp.data.shift, exp.data.scale)  # fmt: skip
     stacked = network_of(exp)
     network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)

@@ -370,6 +370,11 @@ def main() -> NoReturn:
         code = fault.exit_code
     if code == 130:  # Typer returns it for an interrupt during a command
         print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        # Python would end by the signal itself, not by 130, if it came during an `exec` of text,
+        # which torch's compiler does all the time.
+        os._exit(code)
     sys.exit(code)
 
 

@@ -180,14 +180,20 @@ class OptimizerConfig(Section):
     momentum: float = Field(0.0, ge=0, lt=1)
 
 
+def _no_number(value: Any) -> Any:
+    """Return the value, a whole number as text: for Python 1 is True."""
+    return str(value) if type(value) is int else value
+
+
 class Train(Section):
-    """How to train; `batch_size` counts in mode sgd only."""
+    """How to train; `batch_size` counts in mode sgd only, `compile` is where to use `compiled`."""
 
     mode: Literal["full-batch", "sgd"] = "full-batch"
     batch_size: Count | None = None
     eta: Positive
     epochs: Count
     eval_every: Count = 10
+    compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = "auto"
 
 
 class Config(Section):
@@ -502,7 +508,8 @@ def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
             choices = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
             what = f"unknown kind {_short(context['tag'])}{near_miss(context['tag'], choices)}"
         elif kind == "literal_error":
-            choices = re.findall(r"'([^']*)'", context["expected"])
+            choices = re.findall(r"[\w-]+", context["expected"].replace(" or ", " "))
+            choices = [{"True": "true", "False": "false"}.get(c, c) for c in choices]
             what = f"must be one of {', '.join(choices)}, got {_came(given)}"
             what += near_miss(given, choices) if isinstance(given, str) else ""
         elif kind in _LIMITS:

@@ -260,9 +260,9 @@ class Samples:
             for values in (self.inputs, self.targets)
         )
 
-    def seed(self, position: int) -> Samples:
-        """Return the samples of one seed, without the stack's dimension."""
-        return Samples(self.inputs[position], self.targets[position], self.labels[position])
+    def of(self, seeds: int | slice) -> Samples:
+        """Return the samples of some seeds, or of one, without the stack's dimension then."""
+        return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
 
 
 @dataclass(frozen=True)

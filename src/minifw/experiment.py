@@ -7,9 +7,9 @@ frameworks in both modes. Everything is checked before a run directory exists.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,9 +19,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from minifw import compiled, nn, plots, reference, runs, schedule, tables
 from minifw import config as configs
 from minifw import data as points
-from minifw import nn, plots, reference, runs, tables
 from minifw.config import Config
 from minifw.data import Dataset
 from minifw.errors import ConfigError, DataError, DivergedError
@@ -73,6 +73,8 @@ def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experimen
         ConfigError, DataError: what does not fit. Nothing has been written then.
 
     """
+    if config.train.compile is True:
+        compiled.require_compiler()
     config = config.model_copy(update={"seeds": config.seeds or default_seeds})
     assert config.seeds is not None
     seeds = list(range(config.seed, config.seed + config.seeds))
@@ -207,42 +209,28 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
     def on_epoch(epoch: int, history: History) -> None:
         progress(epoch, _how_it_goes(history))
 
-    with _suitable_threads(network, len(experiment.seeds) * (batch_size or samples)):
-        history = fit(
+    whole = batch_size or samples
+    history = fit(
+        network,
+        build_loss(config),
+        nn.SGD(network, config.optimizer.momentum),
+        data,
+        epochs=config.train.epochs,
+        eta=config.train.eta,
+        batch_size=batch_size,
+        next_order=next_order,
+        eval_every=config.train.eval_every,
+        on_epoch=on_epoch,
+        schedule=schedule.choose(
             network,
-            build_loss(config),
-            nn.SGD(network, config.optimizer.momentum),
-            data,
-            epochs=config.train.epochs,
-            eta=config.train.eta,
-            batch_size=batch_size,
-            next_order=next_order,
-            eval_every=config.train.eval_every,
-            on_epoch=on_epoch,
-        )
+            len(experiment.seeds),
+            whole,
+            max(samples, data.test.labels.shape[1]),
+            config.train.epochs * -(-samples // whole),
+            config.train.compile,
+        ),
+    )
     return Arm(history, network.state_dict())
-
-
-# From this many numbers on torch divides element-wise work among threads (its GRAIN_SIZE).
-PARALLEL_FROM = 32_768
-
-
-@contextmanager
-def _suitable_threads(network: nn.Sequential, rows: int) -> Iterator[None]:
-    """Train on one thread if steps are small, else on as many as there are.
-
-    `rows` are the samples of a step in all networks together. Where the widest result of a step
-    is too small for torch to divide, a second thread would share the matrix products only, and
-    all other operations would fetch half of their numbers from another core: slower, not faster.
-    """
-    before = torch.get_num_threads()
-    widest = max((m.out_features for m in network if isinstance(m, nn.Linear)), default=1)
-    if rows * widest < PARALLEL_FROM:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def run_pytorch(experiment: Experiment, mode: str, progress: Progress) -> Arm:
@@ -303,6 +291,9 @@ def run(
 
     """
     started = datetime.now(UTC)
+    if "pytorch" in arms and experiment.config.train.compile == "auto":
+        # Plainly both frameworks round in the same order; compiled sums come in another.
+        experiment = _with_compile(experiment, False)
     config = experiment.config
     # A network that memory has no place for fails here, before there is a directory.
     build_network(config, experiment.seeds, len(experiment.data.features))
@@ -342,6 +333,12 @@ def run(
         }
     )
     return Outcome(run, results, made)
+
+
+def _with_compile(experiment: Experiment, value: bool) -> Experiment:
+    train = experiment.config.train.model_copy(update={"compile": value})
+    config = experiment.config.model_copy(update={"train": train})
+    return replace(experiment, config=config)
 
 
 def check_converged(outcome: Outcome) -> None:

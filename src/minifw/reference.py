@@ -110,8 +110,8 @@ def fit(
         progress = None if on_epoch is None else _of_seed(on_epoch, position)
         histories.append(
             _fit_one(
-                net, criterion_like(loss), momentum, data.train.seed(position),
-                data.test.seed(position), seed, epochs, eta, batch_size, eval_every, progress,
+                net, criterion_like(loss), momentum, data.train.of(position),
+                data.test.of(position), seed, epochs, eta, batch_size, eval_every, progress,
             )
         )  # fmt: skip
         states.append({name: value.detach() for name, value in net.state_dict().items()})

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.data import Dataset
+from minifw import compiled
+from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError
 from minifw.nn import Buffers, Loss, Network, Optimizer
+from minifw.schedule import Schedule
 
 Floats = NDArray[np.float64]
 
@@ -62,6 +68,7 @@ def fit(
     next_order: Callable[[], Tensor] | None = None,
     eval_every: int = 1,
     on_epoch: OnEpoch | None = None,
+    schedule: Schedule | None = None,
 ) -> History:
     """Train a stack of networks, each on its own data, and return what was recorded.
 
@@ -75,43 +82,167 @@ def fit(
         eval_every: epochs between evaluations; before the first and after the last there is
             always one.
         on_epoch: called after each epoch.
+        schedule: how many seeds go through at once, on how many threads, and whether compiled;
+            without it all seeds, plainly, on the threads that torch is set to.
 
     Training ends early when every seed has diverged.
 
     """
     if batch_size is not None and batch_size < 1:
         raise ShapeError(f"fit: batch_size must be at least 1, got {batch_size}")
+    schedule = schedule or Schedule()
     samples = data.train.labels.shape[-1]
     batch_size = min(batch_size or samples, samples)
     history = History(diverged=np.full(data.train.labels.shape[:-1], -1, np.int64))
-    buffers = Buffers()
-    _evaluate(network, loss, data, 0, history)
-    for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        inputs, targets = data.train.inputs, data.train.targets
-        if next_order is not None:
-            inputs, targets = data.train.in_order(next_order())
-        sample_dim = data.train.labels.ndim - 1
+    parts = _parts(network, loss, optimizer, data, schedule)
+    if schedule.compiled:
+        _compile(parts, batch_size, schedule.threads or 1)
+    with _workers(schedule) as run:
+        _evaluate(parts, 0, history)
+        for epoch in range(1, epochs + 1):
+            started = _now(data)
+            order = None if next_order is None else next_order()
+            last = run(partial(_Part.train, order=order, batch_size=batch_size, eta=eta), parts)
+            stepped = _now(data)
+            history.seconds += stepped - started
+            _note_divergence(parts, last, epoch, history)
+            ended = epoch == epochs or bool((history.diverged >= 0).all())
+            if epoch % eval_every == 0 or ended:
+                _evaluate(parts, epoch, history)
+            history.evaluation_seconds += _now(data) - stepped
+            if on_epoch is not None:
+                on_epoch(epoch, history)
+            if ended:
+                break
+    return history
+
+
+class _Part:
+    """Some seeds of a stack, trained on their own; their numbers are those of the stack itself."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        optimizer: Optimizer,
+        train: Samples,
+        test: Samples,
+        seeds: slice,
+    ) -> None:
+        self.network, self.loss, self.optimizer = network, loss, optimizer
+        self.train_samples, self.test_samples = train, test
+        self.seeds = seeds
+        self.epoch: compiled.Epoch | None = None
+        self.buffers = Buffers()
+
+    def train(self, order: Tensor | None, batch_size: int, eta: float) -> Tensor:
+        """Take the steps of an epoch; return the loss of the last batch, one value a network."""
+        samples = self.train_samples
+        inputs, targets = samples.inputs, samples.targets
+        if order is not None:
+            inputs, targets = samples.in_order(order[self.seeds])
+        if self.epoch is not None:
+            whole = inputs.shape[1] - inputs.shape[1] % batch_size
+            output, target = self._compiled_steps(
+                inputs[:, :whole], targets[:, :whole], batch_size, eta
+            )
+            inputs, targets = inputs[:, whole:], targets[:, whole:]
+        if inputs.shape[samples.labels.ndim - 1]:
+            output, target = self._plain_steps(inputs, targets, batch_size, eta)
+        return self.loss.function(output, target)
+
+    def _plain_steps(
+        self, inputs: Tensor, targets: Tensor, batch_size: int, eta: float
+    ) -> tuple[Tensor, Tensor]:
+        network, loss = self.network, self.loss
+        sample_dim = self.train_samples.labels.ndim - 1
         for batch, target in zip(
             inputs.split(batch_size, sample_dim), targets.split(batch_size, sample_dim), strict=True
         ):
-            with buffers.reuse(batch.shape):
+            with self.buffers.reuse(batch.shape):
                 network.reset_gradient()
                 output = network.forward(batch)
                 network.accumulate(loss.grad(output, target))
-                optimizer.step(eta)
-        stepped = time.perf_counter()
-        history.seconds += stepped - started
-        _note_divergence(network, loss.function(output, target), epoch, history)
-        ended = epoch == epochs or bool((history.diverged >= 0).all())
-        if epoch % eval_every == 0 or ended:
-            _evaluate(network, loss, data, epoch, history)
-        history.evaluation_seconds += time.perf_counter() - stepped
-        if on_epoch is not None:
-            on_epoch(epoch, history)
-        if ended:
-            break
-    return history
+                self.optimizer.step(eta)
+        return output, target
+
+    def _compiled_steps(
+        self, inputs: Tensor, targets: Tensor, batch_size: int, eta: float
+    ) -> tuple[Tensor, Tensor]:
+        assert self.epoch is not None
+        inputs, targets = _by_steps(inputs, batch_size), _by_steps(targets, batch_size)
+        rate = torch.tensor(eta, dtype=inputs.dtype)
+        output = self.epoch(self.network, self.optimizer, inputs, targets, rate)
+        return output, targets[-1]
+
+
+def _parts(
+    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, schedule: Schedule
+) -> list[_Part]:
+    """Divide the stack: each part's tensors are views of the whole's."""
+    seeds = len(data.train.labels)
+    size = schedule.seeds_per_part or seeds
+    if data.train.labels.ndim != 2 or size >= seeds:
+        return [_Part(network, loss, optimizer, data.train, data.test, slice(None))]
+    values = [value for _, value, _ in network.parameters()]
+    parts = []
+    for first in range(0, seeds, size):
+        some = slice(first, min(first + size, seeds))
+        own = network.with_parameters(value[some] for value in values)
+        state = {name: value[some] for name, value in optimizer.state.items()}
+        acting = optimizer.with_state(own, state)
+        parts.append(_Part(own, loss, acting, data.train.of(some), data.test.of(some), some))
+    return parts
+
+
+def _compile(parts: Sequence[_Part], batch_size: int, threads: int) -> None:
+    """Give all parts the compiled loop of the first, which has the most seeds."""
+    first = parts[0]
+    samples = first.train_samples
+    whole = samples.labels.shape[1] - samples.labels.shape[1] % batch_size
+    epoch = compiled.Epoch(
+        first.network, first.loss, first.optimizer,
+        _by_steps(samples.inputs[:, :whole], batch_size),
+        _by_steps(samples.targets[:, :whole], batch_size),
+        threads,
+    )  # fmt: skip
+    for part in parts:
+        part.epoch = epoch
+
+
+def _by_steps(values: Tensor, batch_size: int) -> Tensor:
+    """Return `(seeds, n, …)` as `(n / batch, seeds, batch, …)`."""
+    seeds, _, *rest = values.shape
+    return values.reshape(seeds, -1, batch_size, *rest).transpose(0, 1)
+
+
+Run = Callable[[Callable[[_Part], Tensor], Sequence[_Part]], list[Tensor]]
+"""Calls a function for each part, and returns the results in order."""
+
+
+@contextmanager
+def _workers(schedule: Schedule) -> Iterator[Run]:
+    """Set the threads: compiled parts are shared among them, plain steps use all for one part."""
+    before = torch.get_num_threads()
+    threads = schedule.threads or before
+    try:
+        if schedule.compiled and threads > 1:
+            # Each thread has a setting of its own.
+            torch.set_num_threads(1)
+            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as p:
+                yield lambda function, parts: list(p.map(function, parts))
+        else:
+            torch.set_num_threads(threads)
+            yield lambda function, parts: list(map(function, parts))
+    finally:
+        torch.set_num_threads(before)
+
+
+def _now(data: Dataset) -> float:
+    """Return the time in seconds, once all that was started is done."""
+    if data.train.inputs.is_cuda:
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def error_percent(output: Tensor, labels: Tensor) -> Floats:
@@ -120,23 +251,32 @@ def error_percent(output: Tensor, labels: Tensor) -> Floats:
     return (wrong * 100 / labels.shape[-1]).numpy(force=True)
 
 
-def _evaluate(network: Network, loss: Loss, data: Dataset, epoch: int, history: History) -> None:
-    train, test = network.forward(data.train.inputs), network.forward(data.test.inputs)
-    history.record(
-        epoch,
-        loss.function(train, data.train.targets).double().numpy(force=True),
-        error_percent(train, data.train.labels),
-        error_percent(test, data.test.labels),
-    )
+def _evaluate(parts: Sequence[_Part], epoch: int, history: History) -> None:
+    losses, train_errors, test_errors = [], [], []
+    for part in parts:
+        train, test = part.train_samples, part.test_samples
+        output = part.network.forward(train.inputs)
+        losses.append(part.loss.function(output, train.targets).double().numpy(force=True))
+        train_errors.append(error_percent(output, train.labels))
+        test_errors.append(error_percent(part.network.forward(test.inputs), test.labels))
+    history.record(epoch, *map(_joined, (losses, train_errors, test_errors)))
 
 
-def _note_divergence(network: Network, last_loss: Tensor, epoch: int, history: History) -> None:
+def _joined(values: Sequence[Floats]) -> Floats:
+    """Return one array for the whole stack (a single network has no dimension to join along)."""
+    return values[0] if len(values) == 1 else np.concatenate(values)
+
+
+def _note_divergence(
+    parts: Sequence[_Part], last_losses: Sequence[Tensor], epoch: int, history: History
+) -> None:
     """Mark the seeds whose last loss or any weight is not finite."""
-    values = [last_loss, *(value for _, value, _ in network.parameters())]
-    # A sum is finite only if all of its terms are: one number tells that all is well.
-    if np.isfinite(sum(float(value.sum()) for value in values)):
-        return
-    stack = last_loss.shape
-    for value in values:
-        finite = value.isfinite().reshape(*stack, -1).all(-1).numpy(force=True)
-        history.diverged[~finite & (history.diverged < 0)] = epoch
+    for part, last_loss in zip(parts, last_losses, strict=True):
+        values = [last_loss, *(value for _, value, _ in part.network.parameters())]
+        # A sum is finite only if all of its terms are: one number tells that all is well.
+        if np.isfinite(float(sum(value.sum() for value in values))):
+            continue
+        diverged = history.diverged[part.seeds] if history.diverged.ndim else history.diverged
+        for value in values:
+            finite = value.isfinite().reshape(*last_loss.shape, -1).all(-1).numpy(force=True)
+            diverged[~finite & (diverged < 0)] = epoch

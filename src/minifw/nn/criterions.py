@@ -138,10 +138,11 @@ class LossCrossEntropy(Loss):
                 f"{self}: expects classes of shape {tuple(output.shape[:-1])}, "
                 f"got {tuple(target.shape)}"
             )
-        classes = output.shape[-1]
-        if int(target.min()) < 0 or int(target.max()) >= classes:
+        one_hot = torch.zeros_like(output)
+        try:
+            return one_hot.scatter_(-1, target.unsqueeze(-1), 1)
+        except RuntimeError:  # an index that is out of range
             raise ShapeError(
-                f"{self}: expects classes from 0 to {classes - 1}, "
+                f"{self}: expects classes from 0 to {output.shape[-1] - 1}, "
                 f"got {int(target.min())} to {int(target.max())}"
-            )
-        return torch.zeros_like(output).scatter_(-1, target.unsqueeze(-1), 1)
+            ) from None

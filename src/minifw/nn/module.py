@@ -7,8 +7,9 @@ case without leading dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple
+import copy
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -127,16 +128,29 @@ class Module:
             if (value := getattr(self, name)) is not None
         ]
 
+    def with_parameters(self, values: Iterable[Tensor]) -> Self:
+        """Return a copy of this module that holds `values`, in the order of `parameters()`.
+
+        The copy has gradients of its own, and uses the tensors as they are: given views of this
+        module's parameters, such as some of its seeds, it trains those in place.
+        """
+        values = iter(values)
+        twin = copy.copy(self)
+        twin.call = None
+        for name in self.parameter_names:
+            if getattr(self, name) is not None:
+                setattr(twin, name, next(values))
+        return twin
+
     def reset_gradient(self) -> None:
         """Set all gradients to zero, in place."""
         if parameters := self.parameters():
             torch._foreach_zero_([gradient for _, _, gradient in parameters])
 
-    def update_parameters(self, eta: float) -> None:
+    def update_parameters(self, eta: float | Tensor) -> None:
         """Take one step of gradient descent, `value -= eta * gradient`, in place."""
         if parameters := self.parameters():
-            gradients = [gradient for _, _, gradient in parameters]
-            torch._foreach_sub_([value for _, value, _ in parameters], gradients, alpha=eta)
+            descend(parameters, [gradient for _, _, gradient in parameters], eta)
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw the parameters anew, network k of the stack from `generators[k]`.
@@ -215,6 +229,19 @@ class Module:
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}()"
+
+
+def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
+    """Take the step `value -= eta * direction` for all parameters, in place.
+
+    `eta` is a number; compiled code takes a tensor without dimensions, so that it need not be
+    compiled anew for each learning rate.
+    """
+    values = [value for _, value, _ in parameters]
+    if isinstance(eta, Tensor):
+        torch._foreach_sub_(values, torch._foreach_mul(directions, eta))
+    else:
+        torch._foreach_sub_(values, directions, alpha=eta)
 
 
 _assignments = 0

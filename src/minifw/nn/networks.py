@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Self
 
 import numpy as np
 from torch import Tensor
@@ -38,6 +39,22 @@ class Network(Module):
                     found.setdefault(id(gradient), parameter)
             self._kept_parameters = (state, tuple(found.values()))
         return self._kept_parameters[1]
+
+    def with_parameters(self, values: Iterable[Tensor]) -> Self:
+        values = iter(values)
+        copies = {module: module.with_parameters(values) for module in dict.fromkeys(self)}
+
+        def copied(attribute: Any) -> Any:
+            if isinstance(attribute, (tuple, list)):
+                return type(attribute)(map(copied, attribute))
+            return copies.get(attribute, attribute) if isinstance(attribute, Module) else attribute
+
+        twin = copy.copy(self)
+        twin.call, twin._kept_parameters = None, (None, ())
+        for name, attribute in vars(twin).items():
+            if name != "_kept_parameters":
+                twin.__dict__[name] = copied(attribute)
+        return twin
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""

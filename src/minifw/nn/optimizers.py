@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.module import Module
+from minifw.nn.module import Module, descend
 
 
 class Optimizer:
-    """Changes the parameters of a network by their gradients, one `step` at a time."""
+    """Changes the parameters of a network by their gradients, one `step` at a time.
+
+    `state` holds by name whatever is remembered from step to step; each tensor begins with the
+    dimensions of the network's stack.
+    """
 
     def __init__(self, network: Module) -> None:
         self.network = network
+        self.state: dict[str, Tensor] = {}
 
-    def step(self, eta: float) -> None:
+    def step(self, eta: float | Tensor) -> None:
         """Change every parameter once, in place, with learning rate `eta`."""
         raise NotImplementedError(f"{type(self).__name__} does not define step")
+
+    def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
+        """Return a copy of this optimizer that acts on `network`, with `state` in place of its own.
+
+        The tensors are used as they are, so views of this optimizer's state are changed with it.
+        """
+        twin = copy.copy(self)
+        twin.network, twin.state = network, dict(state)
+        return twin
 
 
 class SGD(Optimizer):
@@ -36,9 +54,11 @@ class SGD(Optimizer):
         if not 0 <= momentum < 1:
             raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {momentum!r}")
         self.momentum = momentum
-        self.velocity: dict[str, Tensor] = {}
+        if momentum:
+            for name, _, gradient in network.parameters():
+                self._velocity(name, gradient)
 
-    def step(self, eta: float) -> None:
+    def step(self, eta: float | Tensor) -> None:
         parameters = self.network.parameters()
         if not self.momentum or not parameters:
             self.network.update_parameters(eta)
@@ -46,11 +66,14 @@ class SGD(Optimizer):
         velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
         torch._foreach_mul_(velocities, self.momentum)
         torch._foreach_add_(velocities, [gradient for _, _, gradient in parameters])
-        torch._foreach_sub_([value for _, value, _ in parameters], velocities, alpha=eta)
+        descend(parameters, velocities, eta)
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
         """Return v of a parameter; it begins anew when one of another shape or dtype comes."""
-        velocity = self.velocity.get(name)
+        velocity = self.state.get(name)
         if velocity is None or (velocity.shape, velocity.dtype) != (gradient.shape, gradient.dtype):
-            velocity = self.velocity[name] = torch.zeros_like(gradient)
+            velocity = self.state[name] = torch.zeros_like(gradient)
         return velocity
+
+    def __repr__(self) -> str:
+        return f"SGD(momentum={self.momentum})"

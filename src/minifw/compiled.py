@@ -1,0 +1,280 @@
+"""The compiled way: all steps of an epoch as one call into machine code.
+
+The hand-written passes are the only formulas. `_record` runs one training step on tensors without
+numbers and keeps the list of tensor operations that it took; torch's `scan` repeats that list for
+each batch; Inductor, the compiler of torch, turns the loop into C++ ahead of time; the C++ compiler
+makes a library of it. The library is kept, so that it is made once for each network,
+loss, optimizer and shape, and a later run only opens it.
+
+Python's lock is not held during a call: parts of a stack can be trained in threads.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minifw.errors import UsageError
+from minifw.nn import Loss, Network, Optimizer
+
+# Short steps are recorded several times over, for the loop itself takes about 2 us a turn; each
+# copy adds about a second to compiling. Short: fewer multiplications than this, about 20 us.
+SHORT_STEP = 100_000
+UNROLLED = 4
+
+OPTIONS = {
+    "cpp.threads": 1,  # the parts of a stack share the processors, not the loops inside of one
+    "cpp.enable_floating_point_contract_flag": "fast",  # a * b + c rounds once, as in torch's SGD
+}
+
+
+def compiler() -> str | None:
+    """Return the path of the C++ compiler that Inductor would call, None if there is none."""
+    return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++"))
+
+
+def require_compiler() -> None:
+    """Raise a UsageError that says what to install, unless there is a C++ compiler."""
+    if compiler() is None:
+        raise UsageError(
+            "train.compile: true needs a C++ compiler, and there is none; install g++ "
+            "(`apt install g++`, `dnf install gcc-c++`), name one in CXX, or use auto"
+        )
+
+
+class Epoch:
+    """The steps of an epoch, compiled for one kind of network, loss and optimizer and for shapes.
+
+    Args:
+        network, loss, optimizer: what is trained; only their formulas and shapes are used.
+        inputs: `(steps, seeds, batch, features)`, of which only the shape is used.
+        targets: `(steps, seeds, batch, …)`, likewise.
+        threads: how many calls there may be at the same time.
+
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        optimizer: Optimizer,
+        inputs: Tensor,
+        targets: Tensor,
+        threads: int = 1,
+    ) -> None:
+        output = torch.zeros_like(network.forward(inputs[0]))
+        eta = torch.zeros((), dtype=inputs.dtype)
+        state = [*_state(network, optimizer), output]
+        arguments = [tensor.contiguous() for tensor in (*state, inputs, targets, eta)]
+        path = _library(network, loss, optimizer, arguments)
+        self._output = output
+        self._results = len(state)
+        self._library = ctypes.CDLL(str(path))
+        self._container = ctypes.c_void_p()
+        self._check(
+            self._library.AOTInductorModelContainerCreateWithDevice(
+                ctypes.byref(self._container), ctypes.c_size_t(threads), b"cpu", None
+            )
+        )
+
+    def __call__(
+        self, network: Network, optimizer: Optimizer, inputs: Tensor, targets: Tensor, eta: Tensor
+    ) -> Tensor:
+        """Take all steps, in place, and return the output of the last, from before its update.
+
+        There may be fewer seeds than were compiled for: the last one is repeated then.
+        """
+        state = _state(network, optimizer)
+        seeds = inputs.shape[1]
+        missing = len(self._output) - seeds
+        *new_state, output = self._run(
+            [
+                *(_padded(tensor, 0, missing) for tensor in state),
+                self._output,
+                _padded(inputs, 1, missing),
+                _padded(targets, 1, missing),
+                eta,
+            ]
+        )
+        torch._foreach_copy_(state, [tensor[:seeds] for tensor in new_state])
+        return output[:seeds]
+
+    def _run(self, arguments: list[Tensor]) -> list[Tensor]:
+        """Call the library by AOTInductor's C interface; ctypes does so without Python's lock."""
+        handles = torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(arguments)
+        given = (ctypes.c_void_p * len(handles))(*(_address(handle, None) for handle in handles))
+        results = (ctypes.c_void_p * self._results)()
+        self._check(
+            self._library.AOTInductorModelContainerRun(
+                self._container,
+                given, ctypes.c_size_t(len(given)),
+                results, ctypes.c_size_t(len(results)),
+                None, None,
+            )
+        )  # fmt: skip
+        return torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs(
+            [_capsule(address, None, None) for address in results]
+        )
+
+    def _check(self, code: int) -> None:
+        if code != 0:
+            raise RuntimeError("the compiled training step failed; train.compile: false avoids it")
+
+    def __del__(self) -> None:
+        if getattr(self, "_container", None):
+            self._library.AOTInductorModelContainerDelete(self._container)
+
+
+# torch hands tensors to C in capsules, Python's objects around an address.
+_address = ctypes.pythonapi.PyCapsule_GetPointer
+_address.restype, _address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+_capsule = ctypes.pythonapi.PyCapsule_New
+_capsule.restype = ctypes.py_object
+_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+
+
+def _state(network: Network, optimizer: Optimizer) -> list[Tensor]:
+    """Return everything that a step changes."""
+    return [*(value for _, value, _ in network.parameters()), *optimizer.state.values()]
+
+
+def _padded(tensor: Tensor, dim: int, missing: int) -> Tensor:
+    """Return the tensor with its last entry along `dim` repeated so many times more."""
+    if missing:
+        last = tensor.narrow(dim, -1, 1)
+        tensor = torch.cat([tensor, *[last] * missing], dim)
+    # The compiled code reads memory as it was laid out when it was made: without gaps.
+    return tensor.contiguous()
+
+
+# ------------------------------------------------------------------------------------ compiling
+
+
+def _library(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Path:
+    """Return the library of this loop, from the cache or newly made."""
+    path = cache_dir() / f"{_key(network, loss, optimizer, arguments)}.so"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
+            import torch._inductor
+
+            made = torch._inductor.aot_compile(
+                _loop(network, loss, optimizer, arguments),
+                tuple(arguments),
+                options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
+            )
+            Path(str(made)).replace(path)
+    return path
+
+
+def _loop(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Any:
+    """Record the loop over the steps as a graph: `arguments` in, the new state and output out."""
+    from torch._higher_order_ops.scan import scan_op
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    *state, inputs, targets, eta = arguments
+    steps = len(inputs)
+    step = _record(network, loss, optimizer, [*state, inputs[0], targets[0], eta])
+    work = sum(value.numel() for _, value, _ in network.parameters()) * inputs.shape[2]
+    copies = min(UNROLLED if work < SHORT_STEP else 1, steps)
+    whole = steps - steps % copies
+
+    def some_steps(*arguments: Tensor) -> list[Tensor]:
+        *state, inputs, targets, eta = arguments
+        for x, target in zip(inputs, targets, strict=True):
+            state = step(*state, x, target, eta)
+        return state
+
+    def loop(*arguments: Tensor) -> list[Tensor]:
+        *state, inputs, targets, eta = arguments
+        groups = [
+            values[:whole].reshape(-1, copies, *values.shape[1:]) for values in (inputs, targets)
+        ]
+        state = scan_op(some_steps, state, groups, (eta,))
+        return some_steps(*state, inputs[whole:], targets[whole:], eta)
+
+    return make_fx(loop, tracing_mode="fake")(*arguments)
+
+
+def _record(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Any:
+    """Record one training step, as `fit` takes it, as a function without side effects."""
+    from torch.func import functionalize
+    from torch.fx.experimental.proxy_tensor import make_fx
+
+    count = len(network.parameters())
+
+    def step(*arguments: Tensor) -> list[Tensor]:
+        *state, _, x, target, eta = arguments
+        state = [tensor.clone() for tensor in state]
+        twin = network.with_parameters(state[:count])
+        remembered = dict(zip(optimizer.state, state[count:], strict=True))
+        output = twin.forward(x)
+        twin.accumulate(loss.grad(output, target))
+        optimizer.with_state(twin, remembered).step(eta)
+        return [*state, output]
+
+    def baddbmm(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
+        return total + torch.bmm(left, right)  # the total is zero here: Inductor drops it
+
+    recorded = make_fx(
+        functionalize(step),
+        decomposition_table={torch.ops.aten.baddbmm.default: baddbmm},
+        tracing_mode="fake",
+    )
+    return recorded(*arguments)
+
+
+# --------------------------------------------------------------------------------------- cache
+
+
+def cache_dir() -> Path:
+    """Return where compiled loops are kept: `minifw` in $XDG_CACHE_HOME, else in ~/.cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minifw"
+
+
+def _key(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> str:
+    """Return a name for all that the compiled code depends on.
+
+    The formulas count by the text of the files in which their classes stand, and by their
+    numbers, as `repr` shows them.
+    """
+    objects = [*_modules(network), loss, optimizer]
+    classes = {cls for thing in objects for cls in type(thing).__mro__}
+    files = sorted({getattr(sys.modules[cls.__module__], "__file__", "") for cls in classes} - {""})
+    parts = [
+        torch.__version__, _processor(), repr(OPTIONS), repr((SHORT_STEP, UNROLLED)),
+        *map(repr, objects),
+        *(f"{tuple(tensor.shape)} {tensor.stride()} {tensor.dtype}" for tensor in arguments),
+        *(Path(file).read_text(encoding="utf-8") for file in [__file__, *files]),
+    ]  # fmt: skip
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _modules(network: Network) -> Iterable[Any]:
+    """Yield the network and everything inside it."""
+    yield network
+    for module in network:
+        yield from _modules(module) if isinstance(module, Network) else [module]
+
+
+@cache
+def _processor() -> str:
+    """Return what kind of processor this is: code is made for it alone."""
+    flags = Path("/proc/cpuinfo")
+    text = flags.read_text() if flags.exists() else ""
+    features = next((line for line in text.splitlines() if line.startswith(("flags", "Feat"))), "")
+    return f"{platform.system()} {platform.machine()} {platform.processor()} {features}"

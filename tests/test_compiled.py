@@ -1,0 +1,125 @@
+"""The compiled way: the numbers of the plain way, for every part of a stack; made once, then kept."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from minifw import compiled, data, experiment, nn, schedule
+from minifw.errors import UsageError
+from minifw.schedule import Schedule
+from minifw.training import fit
+from test_training import experiment_of, network_of
+
+needs_compiler = pytest.mark.skipif(
+    compiled.compiler() is None, reason="there is no C++ compiler: `apt install g++`"
+)
+
+
+# Two threads and five seeds: the second part lacks a seed, and the last batch of 40 samples by 15
+# is cut short. The second case is an epoch of one step.
+CASES = {
+    "sgd": (["optimizer.momentum=0.9"], 15),
+    "cross-entropy": (["loss.kind=cross-entropy", "network.1=sigmoid"], 40),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", CASES)
+def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: str) -> None:
+    overrides, batch_size = CASES[case]
+    exp = experiment_of(tmp_path, *overrides, seeds=5)
+    ends = []
+    for plan in (Schedule(), Schedule(3, 2, compiled=True), Schedule(3, 1, compiled=True)):
+        before = set(cache.glob("*"))
+        network, loss = network_of(exp), experiment.build_loss(exp.config)
+        optimizer = nn.SGD(network, exp.config.optimizer.momentum)
+        history = fit(
+            network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
+            next_order=data.batch_order(exp.seeds, 40), schedule=plan,
+        )  # fmt: skip
+        new = set(cache.glob("*")) - before
+        ends.append((network.state_dict(), optimizer.state, history, len(new)))
+    (plain, velocity, expected, none), *others = ends
+    assert [none, *(new for *_, new in others)] == [0, 1, 0]  # kept, and no scratch file left
+    for state, momenta, history, _ in others:
+        for name, value in plain.items():
+            torch.testing.assert_close(state[name], value, rtol=1e-12, atol=1e-14)
+        for name, value in velocity.items():
+            torch.testing.assert_close(momenta[name], value, rtol=1e-11, atol=1e-13)
+        np.testing.assert_array_equal(history.test_error, expected.test_error)
+        np.testing.assert_allclose(history.train_loss, expected.train_loss, rtol=1e-12)
+    start = network_of(exp).state_dict()
+    assert not any(torch.equal(value, start[name]) for name, value in plain.items())
+
+
+def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    values = [value for _, value, _ in network.parameters()]
+    mse, sgd = nn.LossMSE("sample"), nn.SGD(network, 0.9)
+    wider = [torch.zeros(3, 16, 2)]
+    keys = [
+        compiled._key(network, mse, sgd, values),
+        compiled._key(network, nn.LossMSE("mean"), sgd, values),
+        compiled._key(network, mse, nn.SGD(network, 0.8), values),
+        compiled._key(network, mse, sgd, [*values, *wider]),
+        compiled._key(network, mse, sgd, [value.float() for value in values]),
+        compiled._key(nn.Sequential(*network, nn.Tanh()), mse, sgd, values),
+    ]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == compiled._key(network_of(exp), nn.LossMSE("sample"), sgd, values)
+
+
+def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path, "optimizer.momentum=0.9", seeds=5)
+    ends = []
+    for plan in (None, Schedule(seeds_per_part=2), Schedule(seeds_per_part=1, threads=1)):
+        network = network_of(exp)
+        optimizer = nn.SGD(network, 0.9)
+        history = fit(
+            network, nn.LossMSE("sample"), optimizer, exp.data, epochs=3, eta=0.05, batch_size=15,
+            next_order=data.batch_order(exp.seeds, 40), schedule=plan,
+        )  # fmt: skip
+        ends.append((network.state_dict() | optimizer.state, history))
+    for state, history in ends[1:]:
+        for name, value in ends[0][0].items():
+            torch.testing.assert_close(state[name], value, rtol=1e-12, atol=1e-14)
+        np.testing.assert_array_equal(history.test_error, ends[0][1].test_error)
+
+
+def test_true_without_a_compiler_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(UsageError, match="train.compile: true needs a C\\+\\+ compiler.*install"):
+        experiment_of(tmp_path, "train.compile=true")
+    experiment_of(tmp_path, "train.compile=auto")
+
+
+def test_auto_compiles_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = network_of(experiment_of(tmp_path, seeds=5))
+
+    def chosen(steps: int, given: object = "auto") -> Schedule:
+        return schedule.choose(network, 5, 1, 1000, steps, given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
+    assert not chosen(1000).compiled
+    assert chosen(10**6).compiled
+    assert not chosen(10**6, False).compiled
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert not chosen(10**6).compiled
+
+
+def test_every_seed_is_in_a_part_and_no_part_is_empty(tmp_path: Path) -> None:
+    for seeds in (1, 2, 3, 7, 20):
+        network = network_of(experiment_of(tmp_path, seeds=seeds))
+        for batch in (1, 1000, 1_000_000):
+            for given in (True, False):
+                plan = schedule.choose(network, seeds, batch, batch, 10, given)
+                assert plan.seeds_per_part is not None
+                assert plan.seeds_per_part >= 1
