@@ -101,6 +101,27 @@ def test_quiet_and_pipes(minifw: Minifw) -> None:
     assert "\x1b" not in loud.out + loud.err
 
 
+def test_compare_without_a_reference_runs_both_modes_alone(minifw: Minifw) -> None:
+    answer = minifw("compare", *QUICK, "--seeds", "3", "--reference", "none", "--json")
+    assert answer.code == 0, answer.err
+    result = answer.json
+    assert {mode: list(arms) for mode, arms in result["tables"].items()} == {
+        "full-batch": ["minifw"],
+        "sgd": ["minifw"],
+    }
+    assert "parity" not in result
+    check_run_dir(Path(result["run_dir"]), ["minifw"], ["full-batch", "sgd"])
+    wrong = minifw("compare", *QUICK, "--reference", "non")
+    assert (wrong.code, wrong.out) == (2, "")
+    assert wrong.err == (
+        "--reference: must be one of pytorch, none, got 'non'; did you mean 'none'?\n"
+    )
+    assert len(run_dirs()) == 1
+    text = minifw("compare", *QUICK, "--seeds", "2", "--reference", "none")
+    assert text.code == 0, text.err
+    assert "PyTorch" not in text.out
+
+
 def test_compare_shows_parity(minifw: Minifw) -> None:
     answer = minifw("compare", "--seeds", 3, *QUICK, "--set", "dtype=float64", "--json")
     assert answer.code == 0, answer.err

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(__file__).parent / "configs"
 
+REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "none": []}
+
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds",
 )  # fmt: skip
@@ -139,6 +141,12 @@ def compare(
     ] = "simplenet",
     overrides: Set = None,
     seeds: Seeds = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference", metavar="WHICH", help="pytorch, or none: both modes of minifw alone."
+        ),
+    ] = "pytorch",
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     as_json: Json = False,
@@ -153,11 +161,16 @@ def compare(
       minifw compare --seeds 20
       minifw compare configs/half-plane.yaml --seeds 20
       minifw compare --set dtype=float64       the two agree to the last digits
+      minifw compare --reference none          both modes, minifw alone
     """
+    if reference not in REFERENCES:
+        raise UsageError(
+            f"--reference: must be one of {', '.join(REFERENCES)}, got '{reference}'"
+            f"{near_miss(reference, REFERENCES)}"
+        )
     experiment = _build(config, overrides, seeds, threads, default_seeds=20, both_modes=True)
-    outcome = _run(
-        experiment, ["minifw", "pytorch"], ["full-batch", "sgd"], runs_dir, quiet or as_json
-    )
+    arms = ["minifw", *REFERENCES[reference]]
+    outcome = _run(experiment, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json)
     results = outcome.results
     if as_json:
         modes = results["modes"]
@@ -175,8 +188,7 @@ def compare(
                 "seconds": {
                     m: {a: arm["seconds"] for a, arm in arms.items()} for m, arms in modes.items()
                 },
-                "speedup": results["speedup"],
-                "parity": results["parity"],
+                **{key: results[key] for key in ("speedup", "parity") if key in results},
                 "data": results["data"],
             }
         )
@@ -337,7 +349,7 @@ def _print_diverged(outcome: Outcome) -> None:
 
 
 def _print_differences(outcome: Outcome) -> None:
-    for mode, parity in outcome.results["parity"].items():
+    for mode, parity in outcome.results.get("parity", {}).items():
         if parity["different_seeds"]:
             dtype = outcome.results["dtype"]
             print(
