@@ -123,3 +123,18 @@ def test_every_seed_is_in_a_part_and_no_part_is_empty(tmp_path: Path) -> None:
                 plan = schedule.choose(network, seeds, batch, batch, 10, given)
                 assert plan.seeds_per_part is not None
                 assert plan.seeds_per_part >= 1
+
+
+def test_compiling_that_fails_is_one_line_or_the_plain_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("a file where the cache should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    loss, sgd = nn.LossMSE("sample"), nn.SGD(network)
+    with pytest.raises(UsageError, match="compiling failed .*; false trains without it"):
+        fit(network, loss, sgd, exp.data, epochs=1, eta=0.1, schedule=Schedule(compiled=True))
+    plan = Schedule(compiled=True, optional=True)
+    history = fit(network, loss, sgd, exp.data, epochs=1, eta=0.1, schedule=plan)
+    assert history.epochs == [0, 1]

@@ -79,7 +79,13 @@ class Epoch:
         eta = torch.zeros((), dtype=inputs.dtype)
         state = [*_state(network, optimizer), output]
         arguments = [tensor.contiguous() for tensor in (*state, inputs, targets, eta)]
-        path = _library(network, loss, optimizer, arguments)
+        try:
+            path = _library(network, loss, optimizer, arguments)
+        except Exception as fault:  # torch's compiler has no error of its own for all of this
+            reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
+            raise UsageError(
+                f"train.compile: true: compiling failed ({reason}); false trains without it"
+            ) from fault
         self._output = output
         self._results = len(state)
         self._library = ctypes.CDLL(str(path))

@@ -37,12 +37,14 @@ class Schedule:
 
     `seeds_per_part` divides the stack: each part takes all steps of an epoch before the next
     begins (None: one part). `threads` None leaves torch's setting. Compiled parts run beside one
-    another, one on each thread; plain parts one after another, with all threads for each.
+    another, one on each thread; plain parts one after another, with all threads for each. Where
+    compiling fails, `optional` trains plainly instead.
     """
 
     seeds_per_part: int | None = None
     threads: int | None = None
     compiled: bool = False
+    optional: bool = False
 
 
 def choose(
@@ -70,7 +72,9 @@ def choose(
         fit_in = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
         # As many parts as keep all threads busy to the end, of equal size.
         rounds = -(-seeds // (threads * fit_in))
-        return Schedule(-(-seeds // (threads * rounds)), min(threads, seeds), compiled=True)
+        return Schedule(
+            -(-seeds // (threads * rounds)), min(threads, seeds), True, optional=compile == "auto"
+        )
     widest = max((m.out_features for m in network if isinstance(m, Linear)), default=1)
     fit_in = max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
     return Schedule(fit_in, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from minifw import compiled
 from minifw.data import Dataset, Samples
-from minifw.errors import ShapeError
+from minifw.errors import ShapeError, UsageError
 from minifw.nn import Buffers, Loss, Network, Optimizer
 from minifw.schedule import Schedule
 
@@ -96,7 +96,13 @@ def fit(
     history = History(diverged=np.full(data.train.labels.shape[:-1], -1, np.int64))
     parts = _parts(network, loss, optimizer, data, schedule)
     if schedule.compiled:
-        _compile(parts, batch_size, schedule.threads or 1)
+        try:
+            _compile(parts, batch_size, schedule.threads or 1)
+        except UsageError:
+            if not schedule.optional:
+                raise
+            schedule = Schedule()
+            parts = _parts(network, loss, optimizer, data, schedule)
     with _workers(schedule) as run:
         _evaluate(parts, 0, history)
         for epoch in range(1, epochs + 1):
