@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from minifw import compiled, data, experiment, nn, schedule
+from minifw import compiled, data, experiment, nn, schedule, training
 from minifw.errors import UsageError
 from minifw.schedule import Schedule
 from minifw.training import fit
@@ -115,14 +115,20 @@ def test_auto_compiles_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not chosen(10**6).compiled
 
 
-def test_every_seed_is_in_a_part_and_no_part_is_empty(tmp_path: Path) -> None:
-    for seeds in (1, 2, 3, 7, 20):
-        network = network_of(experiment_of(tmp_path, seeds=seeds))
-        for batch in (1, 1000, 1_000_000):
+def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
+    for seeds in (1, 2, 7, 20):
+        exp = experiment_of(tmp_path, seeds=seeds)
+        network = network_of(exp)
+        sgd = nn.SGD(network)
+        for batch in (1, 1000, 10_000_000):
             for given in (True, False):
                 plan = schedule.choose(network, seeds, batch, batch, 10, given)
-                assert plan.seeds_per_part is not None
-                assert plan.seeds_per_part >= 1
+                parts = training._parts(network, nn.LossMSE(), sgd, exp.data, plan)
+                covered = [seed for part in parts for seed in range(seeds)[part.seeds]]
+                assert covered == list(range(seeds))
+                assert len(parts) == 1 or batch > 1 or given
+        assert len(parts) == seeds  # one at a time is all that memory has place for
 
 
 def test_compiling_that_fails_is_one_line_or_the_plain_way(

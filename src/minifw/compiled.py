@@ -80,7 +80,7 @@ class Epoch:
         state = [*_state(network, optimizer), output]
         arguments = [tensor.contiguous() for tensor in (*state, inputs, targets, eta)]
         try:
-            path = _library(network, loss, optimizer, arguments)
+            self._library = ctypes.CDLL(str(_library(network, loss, optimizer, arguments)))
         except Exception as fault:  # torch's compiler has no error of its own for all of this
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
             raise UsageError(
@@ -88,7 +88,6 @@ class Epoch:
             ) from fault
         self._output = output
         self._results = len(state)
-        self._library = ctypes.CDLL(str(path))
         self._container = ctypes.c_void_p()
         self._check(
             self._library.AOTInductorModelContainerCreateWithDevice(

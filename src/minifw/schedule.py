@@ -23,8 +23,8 @@ PARALLEL_FROM = 32_768
 # pay more often for the call, about 0.1 ms.
 PART_BYTES = 16 * 2**20
 
-# What a plain part may hold: here only memory counts, for the time a seed takes is the same for
-# 1 to 20 seeds.
+# What a plain part may hold: here only memory counts, for the time a seed takes is the same within
+# a few percent for 5 to 20 seeds, and larger for fewer.
 PLAIN_BYTES = 2**30
 
 # Compiling takes about 10 s and saves about 0.2 ms a step: from so many steps on it pays.

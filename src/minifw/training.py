@@ -141,8 +141,8 @@ class _Part:
         self.epoch: compiled.Epoch | None = None
         self.buffers = Buffers()
 
-    def train(self, order: Tensor | None, batch_size: int, eta: float) -> Tensor:
-        """Take the steps of an epoch; return the loss of the last batch, one value a network."""
+    def train(self, order: Tensor | None, batch_size: int, eta: float) -> tuple[Tensor, Tensor]:
+        """Take the steps of an epoch; return output and target of the last batch."""
         samples = self.train_samples
         inputs, targets = samples.inputs, samples.targets
         if order is not None:
@@ -155,7 +155,7 @@ class _Part:
             inputs, targets = inputs[:, whole:], targets[:, whole:]
         if inputs.shape[samples.labels.ndim - 1]:
             output, target = self._plain_steps(inputs, targets, batch_size, eta)
-        return self.loss.function(output, target)
+        return output, target
 
     def _plain_steps(
         self, inputs: Tensor, targets: Tensor, batch_size: int, eta: float
@@ -222,7 +222,8 @@ def _by_steps(values: Tensor, batch_size: int) -> Tensor:
     return values.reshape(seeds, -1, batch_size, *rest).transpose(0, 1)
 
 
-Run = Callable[[Callable[[_Part], Tensor], Sequence[_Part]], list[Tensor]]
+Batch = tuple[Tensor, Tensor]
+Run = Callable[[Callable[[_Part], Batch], Sequence[_Part]], list[Batch]]
 """Calls a function for each part, and returns the results in order."""
 
 
@@ -274,10 +275,11 @@ def _joined(values: Sequence[Floats]) -> Floats:
 
 
 def _note_divergence(
-    parts: Sequence[_Part], last_losses: Sequence[Tensor], epoch: int, history: History
+    parts: Sequence[_Part], last: Sequence[Batch], epoch: int, history: History
 ) -> None:
     """Mark the seeds whose last loss or any weight is not finite."""
-    for part, last_loss in zip(parts, last_losses, strict=True):
+    for part, (output, target) in zip(parts, last, strict=True):
+        last_loss = part.loss.function(output, target)
         values = [last_loss, *(value for _, value, _ in part.network.parameters())]
         # A sum is finite only if all of its terms are: one number tells that all is well.
         if np.isfinite(float(sum(value.sum() for value in values))):
