@@ -114,7 +114,7 @@ def test_compare_without_a_reference_runs_both_modes_alone(minifw: Minifw) -> No
     wrong = minifw("compare", *QUICK, "--reference", "non")
     assert (wrong.code, wrong.out) == (2, "")
     assert wrong.err == (
-        "--reference: must be one of pytorch, none, got 'non'; did you mean 'none'?\n"
+        "--reference: must be one of pytorch, vmap, none, got 'non'; did you mean 'none'?\n"
     )
     assert len(run_dirs()) == 1
     text = minifw("compare", *QUICK, "--seeds", "2", "--reference", "none")
@@ -122,19 +122,22 @@ def test_compare_without_a_reference_runs_both_modes_alone(minifw: Minifw) -> No
     assert "PyTorch" not in text.out
 
 
-def test_compare_shows_parity(minifw: Minifw) -> None:
-    answer = minifw("compare", "--seeds", 3, *QUICK, "--set", "dtype=float64", "--json")
+@pytest.mark.parametrize("arm", ["pytorch", "vmap"])
+def test_compare_shows_parity(minifw: Minifw, arm: str) -> None:
+    answer = minifw(
+        "compare", "--seeds", 3, *QUICK, "--set", "dtype=float64", "--json", "--reference", arm
+    )
     assert answer.code == 0, answer.err
     result = answer.json
-    manifest = check_run_dir(Path(result["run_dir"]), ["minifw", "pytorch"], ["full-batch", "sgd"])
-    assert manifest["arms"] == ["minifw", "pytorch"]
+    manifest = check_run_dir(Path(result["run_dir"]), ["minifw", arm], ["full-batch", "sgd"])
+    assert manifest["arms"] == ["minifw", arm]
     for mode in ("full-batch", "sgd"):
         assert list(result["tables"][mode]["minifw"]) == ["min", "median", "mean", "max"]
-        assert result["tables"][mode]["minifw"] == result["tables"][mode]["pytorch"]
+        assert result["tables"][mode]["minifw"] == result["tables"][mode][arm]
         assert result["parity"][mode]["max_gradient_difference"] <= 1e-12
         assert result["parity"][mode]["max_weight_difference"] <= 1e-12
         assert result["parity"][mode]["same_test_error"] == "3 of 3"
-        assert result["seconds"][mode]["pytorch"] > 0
+        assert result["seconds"][mode][arm] > 0
     assert result["tables"]["full-batch"] != result["tables"]["sgd"]
 
 

@@ -107,11 +107,10 @@ def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
     ],
     ids=str,
 )
-def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]) -> None:
+@pytest.mark.parametrize("arm", ["pytorch", "vmap"])
+def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str], arm: str) -> None:
     exp = experiment_of(tmp_path, *changes)
-    ours, theirs = (
-        run(exp, mode, quiet) for run in (experiment.run_minifw, experiment.run_pytorch)
-    )
+    ours, theirs = (experiment.ARMS[name](exp, mode, quiet) for name in ("minifw", arm))
     assert list(ours.state) == list(theirs.state)
     for name, value in ours.state.items():
         torch.testing.assert_close(value, theirs.state[name], rtol=1e-11, atol=1e-12)
@@ -171,18 +170,18 @@ def test_weights_that_are_not_finite_are_seen_when_the_loss_is(tmp_path: Path) -
 def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
     # Not one evaluation is due between the first and the epoch in which all diverge.
     exp = experiment_of(tmp_path, "train.eta=1e30", "train.epochs=50", "train.eval_every=40")
-    for run in (experiment.run_minifw, experiment.run_pytorch):
+    for run in experiment.ARMS.values():
         history = run(exp, "full-batch", quiet).history
         assert (history.diverged >= 0).all()
         assert np.isnan(history.test_error[-1]).all()
 
 
-def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arm", ["pytorch", "vmap"])
+def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: str) -> None:
     changes = ("train.eta=2.0", "dtype=float32", "train.epochs=40", "network.3=relu")
     exp = experiment_of(tmp_path, *changes, seeds=8)
     ours, theirs = (
-        run(exp, "full-batch", quiet).history.diverged
-        for run in (experiment.run_minifw, experiment.run_pytorch)
+        experiment.ARMS[name](exp, "full-batch", quiet).history.diverged for name in ("minifw", arm)
     )
     assert list(ours >= 0) == list(theirs >= 0)
     assert np.abs(ours - theirs).max() <= 1  # rounding may move the epoch by one

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 PACKAGED = Path(__file__).parent / "configs"
 
-REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "none": []}
+REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds",
@@ -144,7 +144,9 @@ def compare(
     reference: Annotated[
         str,
         typer.Option(
-            "--reference", metavar="WHICH", help="pytorch, or none: both modes of minifw alone."
+            "--reference",
+            metavar="WHICH",
+            help="pytorch, one seed after another; vmap, all at once by torch.func; or none.",
         ),
     ] = "pytorch",
     runs_dir: RunsDir = Path("runs"),
@@ -161,6 +163,7 @@ def compare(
       minifw compare --seeds 20
       minifw compare configs/half-plane.yaml --seeds 20
       minifw compare --set dtype=float64       the two agree to the last digits
+      minifw compare --reference vmap          PyTorch, all seeds at once
       minifw compare --reference none          both modes, minifw alone
     """
     if reference not in REFERENCES:

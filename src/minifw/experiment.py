@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -233,13 +234,16 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
     return Arm(history, network.state_dict())
 
 
-def run_pytorch(experiment: Experiment, mode: str, progress: Progress) -> Arm:
-    """Train the PyTorch twins of the same networks, one seed after another."""
+def run_pytorch(
+    experiment: Experiment, mode: str, progress: Progress, *, at_once: bool = False
+) -> Arm:
+    """Train the PyTorch twins of the same networks, one seed after another or `at_once`."""
     config, data = experiment.config, experiment.data
     epochs, seeds = config.train.epochs, experiment.seeds
 
     def on_epoch(position: int, epoch: int) -> None:
-        progress(position * epochs + epoch, f"seed {position + 1} of {len(seeds)}")
+        text = "all seeds" if at_once else f"seed {position + 1} of {len(seeds)}"
+        progress(position * epochs + epoch, text)
 
     result = reference.fit(
         build_network(config, seeds, len(data.features)),
@@ -251,12 +255,17 @@ def run_pytorch(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         eta=config.train.eta,
         batch_size=config.train.batch_size if mode == "sgd" else None,
         eval_every=config.train.eval_every,
+        at_once=at_once,
         on_epoch=on_epoch,
     )
     return Arm(result.history, result.state)
 
 
-ARMS = {"minifw": run_minifw, "pytorch": run_pytorch}
+ARMS: dict[str, Callable[[Experiment, str, Progress], Arm]] = {
+    "minifw": run_minifw,
+    "pytorch": run_pytorch,
+    "vmap": partial(run_pytorch, at_once=True),
+}
 
 
 def _how_it_goes(history: History) -> str:
@@ -291,7 +300,7 @@ def run(
 
     """
     started = datetime.now(UTC)
-    if "pytorch" in arms and experiment.config.train.compile == "auto":
+    if len(arms) > 1 and experiment.config.train.compile == "auto":
         # Plainly both frameworks round in the same order; compiled sums come in another.
         experiment = _with_compile(experiment, False)
     config = experiment.config
@@ -400,13 +409,13 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
         "data": points.describe(experiment.data),
         "modes": modes,
     }
-    if all("pytorch" in arms for arms in trained.values()):
+    for other in tables.OTHERS & set(next(iter(trained.values()))):
         results["parity"] = {
-            mode: _parity(experiment, mode, arms) for mode, arms in trained.items()
+            mode: _parity(experiment, mode, arms["minifw"], arms[other])
+            for mode, arms in trained.items()
         }
         results["speedup"] = {
-            mode: arms["pytorch"]["seconds"] / arms["minifw"]["seconds"]
-            for mode, arms in modes.items()
+            mode: arms[other]["seconds"] / arms["minifw"]["seconds"] for mode, arms in modes.items()
         }
     return results
 
@@ -438,9 +447,8 @@ def _numbers(values: Any) -> list[float | None]:
 # --------------------------------------------------------------------------------------- parity
 
 
-def _parity(experiment: Experiment, mode: str, arms: dict[str, Arm]) -> dict[str, Any]:
+def _parity(experiment: Experiment, mode: str, left: Arm, right: Arm) -> dict[str, Any]:
     """Return how far the two frameworks are apart, at the first step and at the end."""
-    left, right = arms["minifw"], arms["pytorch"]
     both = torch.from_numpy((left.history.diverged < 0) & (right.history.diverged < 0))
     weights = [
         float((left.state[name][both] - right.state[name][both]).abs().max())

@@ -18,15 +18,17 @@ from minifw.runs import Run
 from minifw.tables import ARMS, MODES
 
 # Frameworks differ by gray value and by line against marker, train and test by dashes.
+_CIRCLES = {
+    "color": "#e08214",
+    "linewidth": 0,
+    "marker": "o",
+    "markersize": 5,
+    "markerfacecolor": "none",
+}
 STYLES: dict[str, dict[str, Any]] = {
     "minifw": {"color": "#1b3a6b", "linewidth": 1.4},
-    "pytorch": {
-        "color": "#e08214",
-        "linewidth": 0,
-        "marker": "o",
-        "markersize": 5,
-        "markerfacecolor": "none",
-    },
+    "pytorch": _CIRCLES,
+    "vmap": _CIRCLES,
 }
 DASHES = {"train_error": (4, 2), "test_error": (1, 0)}
 WORDS = {"train_error": "training", "test_error": "test"}

@@ -1,14 +1,17 @@
 """The PyTorch twin: the same network, data, weights and batch order, as a PyTorch user trains it.
 
 This is the one file where autograd, `torch.nn` and `torch.optim` are allowed; it exists to be
-compared with. One network after another, as is usual in PyTorch.
+compared with. `Loop` trains one network after another, as is usual in PyTorch; `Ensemble` trains
+them at once.
 """
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -85,6 +88,76 @@ def gradients(
     return [torch.stack(same) for same in zip(*per_seed, strict=True)]
 
 
+class Loop:
+    """One network of a stack, trained as is usual in PyTorch: a loop over batches."""
+
+    def __init__(
+        self, network: ours.Network, seed: int, loss: ours.Loss, eta: float, momentum: float
+    ) -> None:
+        self.net = twin(network, seed)
+        self.losses = criterion_like(loss)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=eta, momentum=momentum)
+
+    def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
+        """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
+        inputs, targets = samples.inputs, samples.targets
+        whole = [slice(None)]  # full batch: all samples, as they stand
+        for batch in whole if order is None else order.split(batch_size):
+            self.optimizer.zero_grad()
+            loss = self.losses(self.net(inputs[batch]), targets[batch])
+            loss.backward()
+            self.optimizer.step()
+        return loss.detach()
+
+    def output(self, inputs: Tensor) -> Tensor:
+        """Return the network's output."""
+        output: Tensor = self.net(inputs)
+        return output
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the weights."""
+        return {name: value.detach() for name, value in self.net.state_dict().items()}
+
+
+class Ensemble:
+    """All networks of a stack at once, as torch.func's tutorial on model ensembling does it."""
+
+    def __init__(
+        self, network: ours.Network, seeds: int, loss: ours.Loss, eta: float, momentum: float
+    ) -> None:
+        nets = [twin(network, seed) for seed in range(seeds)]
+        self.values, _ = torch.func.stack_module_state(nets)
+        skeleton = copy.deepcopy(nets[0]).to("meta")
+        self._forward = torch.func.vmap(
+            lambda values, x: torch.func.functional_call(skeleton, values, (x,))
+        )
+        self.losses: Criterion = torch.func.vmap(criterion_like(loss))
+        self.optimizer = torch.optim.SGD(self.values.values(), lr=eta, momentum=momentum)
+
+    def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
+        """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""
+        inputs, targets = samples.inputs, samples.targets
+        if order is not None:
+            inputs, targets = samples.in_order(order)
+        for x, target in zip(
+            inputs.split(batch_size, 1), targets.split(batch_size, 1), strict=True
+        ):
+            self.optimizer.zero_grad()
+            losses = self.losses(self.output(x), target)
+            losses.sum().backward()  # each network's gradient is that of its own loss
+            self.optimizer.step()
+        return losses.detach()
+
+    def output(self, inputs: Tensor) -> Tensor:
+        """Return the output of each network on its own inputs."""
+        output: Tensor = self._forward(self.values, inputs)
+        return output
+
+    def state(self) -> dict[str, Tensor]:
+        """Return the weights, stacked."""
+        return {name: value.detach() for name, value in self.values.items()}
+
+
 def fit(
     network: ours.Network,
     loss: ours.Loss,
@@ -96,66 +169,69 @@ def fit(
     eta: float,
     batch_size: int | None,
     eval_every: int,
+    at_once: bool = False,
     on_epoch: Callable[[int, int], None] | None = None,
 ) -> Reference:
-    """Train a twin of each network of the stack, in PyTorch, one after another.
+    """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
-    The meaning of the arguments is that of `minifw.training.fit`; batches are drawn in the order
-    that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
-    position of the seed and the number of the epoch.
+    The meaning of the other arguments is that of `minifw.training.fit`; batches are drawn in the
+    order that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
+    position of the seed (0 for all at once) and the number of the epoch.
     """
-    histories, states = [], []
-    for position, seed in enumerate(seeds):
-        net = twin(network, position)
-        progress = None if on_epoch is None else _of_seed(on_epoch, position)
-        histories.append(
-            _fit_one(
-                net, criterion_like(loss), momentum, data.train.of(position),
-                data.test.of(position), seed, epochs, eta, batch_size, eval_every, progress,
-            )
-        )  # fmt: skip
-        states.append({name: value.detach() for name, value in net.state_dict().items()})
-    stacked = {name: torch.stack([state[name] for state in states]) for name in states[0]}
-    return Reference(_merged(histories), stacked)
+    samples = data.train.labels.shape[1]
+
+    def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Reference:
+        drawn = batch_order(list(seeds) if at_once else [seeds[position]], samples)
+        history = _epochs(
+            learner,
+            data.train.of(which),
+            data.test.of(which),
+            epochs,
+            batch_size,
+            None if batch_size is None else drawn if at_once else lambda: drawn()[0],
+            eval_every,
+            None if on_epoch is None else partial(on_epoch, position),
+        )
+        return Reference(history, learner.state())
+
+    if at_once:
+        return trained(Ensemble(network, len(seeds), loss, eta, momentum), 0, slice(None))
+    one_by_one = [
+        trained(Loop(network, position, loss, eta, momentum), position, position)
+        for position in range(len(seeds))
+    ]
+    names = one_by_one[0].state
+    return Reference(
+        _merged([one.history for one in one_by_one]),
+        {name: torch.stack([one.state[name] for one in one_by_one]) for name in names},
+    )
 
 
-def _fit_one(
-    net: nn.Sequential,
-    criterion: Criterion,
-    momentum: float,
+def _epochs(
+    learner: Loop | Ensemble,
     train: Samples,
     test: Samples,
-    seed: int,
     epochs: int,
-    eta: float,
     batch_size: int | None,
+    next_order: Callable[[], Tensor] | None,
     eval_every: int,
     on_epoch: Callable[[int], None] | None,
 ) -> History:
-    optimizer = torch.optim.SGD(net.parameters(), lr=eta, momentum=momentum)
-    history = History(diverged=np.array(-1))
-    next_order = batch_order([seed], len(train.labels))
-    _evaluate(net, criterion, train, test, 0, history)
+    history = History(diverged=np.full(train.labels.shape[:-1], -1))
+    batch_size = batch_size or train.labels.shape[-1]
+    _evaluate(learner, train, test, 0, history)
     for epoch in range(1, epochs + 1):
         started = time.perf_counter()
-        if batch_size is None:
-            optimizer.zero_grad()
-            loss = criterion(net(train.inputs), train.targets)
-            loss.backward()
-            optimizer.step()
-        else:
-            for batch in next_order()[0].split(batch_size):
-                optimizer.zero_grad()
-                loss = criterion(net(train.inputs[batch]), train.targets[batch])
-                loss.backward()
-                optimizer.step()
+        order = None if next_order is None else next_order()
+        losses = learner.train(train, order, batch_size)
         stepped = time.perf_counter()
         history.seconds += stepped - started
-        if not all(v.isfinite().all() for v in (loss, *net.parameters())):
-            history.diverged = np.array(epoch)
-        ended = epoch == epochs or bool(history.diverged >= 0)
+        for values in (losses, *learner.state().values()):
+            finite = values.isfinite().reshape(*losses.shape, -1).all(-1).numpy()
+            history.diverged[~finite & (history.diverged < 0)] = epoch
+        ended = epoch == epochs or bool((history.diverged >= 0).all())
         if epoch % eval_every == 0 or ended:
-            _evaluate(net, criterion, train, test, epoch, history)
+            _evaluate(learner, train, test, epoch, history)
         history.evaluation_seconds += time.perf_counter() - stepped
         if on_epoch is not None:
             on_epoch(epoch)
@@ -166,20 +242,15 @@ def _fit_one(
 
 @torch.no_grad()
 def _evaluate(
-    net: nn.Sequential, criterion: Criterion, train: Samples, test: Samples, epoch: int,
-    history: History,
-) -> None:  # fmt: skip
-    output = net(train.inputs)
+    learner: Loop | Ensemble, train: Samples, test: Samples, epoch: int, history: History
+) -> None:
+    output = learner.output(train.inputs)
     history.record(
         epoch,
-        criterion(output, train.targets).double().numpy(),
+        learner.losses(output, train.targets).double().numpy(),
         error_percent(output, train.labels),
-        error_percent(net(test.inputs), test.labels),
+        error_percent(learner.output(test.inputs), test.labels),
     )
-
-
-def _of_seed(on_epoch: Callable[[int, int], None], position: int) -> Callable[[int], None]:
-    return lambda epoch: on_epoch(position, epoch)
 
 
 def _merged(histories: Sequence[History]) -> History:

@@ -12,7 +12,8 @@ from typing import Any
 from minifw.runs import Run
 from minifw.statistics import ROWS
 
-ARMS = {"minifw": "minifw", "pytorch": "PyTorch"}
+ARMS = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
+OTHERS = set(ARMS) - {"minifw"}
 MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
 NUMBERS = {"full-batch": 1, "sgd": 2}
 
@@ -129,8 +130,8 @@ def work_table(results: dict[str, Any]) -> Table:
         f"Table 3: time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
         f"{_counted(threads, 'thread')}, {results['dtype']}"
     )
-    if "pytorch" in arms:
-        rows.append(("PyTorch / minifw", [results["speedup"][mode] for mode in modes]))
+    for arm in OTHERS & set(arms):
+        rows.append((f"{ARMS[arm]} / minifw", [results["speedup"][mode] for mode in modes]))
         for key, label in (
             (
                 "max_gradient_difference",
