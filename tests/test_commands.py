@@ -96,7 +96,7 @@ def test_train_json(minifw: Minifw, tmp_path: Path) -> None:
 def test_quiet_and_pipes(minifw: Minifw) -> None:
     loud = minifw("train", "simplenet", *QUICK)
     assert loud.err.splitlines() == [loud.err.rstrip("\n")]  # one plain line, no control characters
-    assert loud.err.startswith("minifw full-batch: epoch 4 of 4  loss ")
+    assert loud.err.startswith("minifw full-batch: 4 of 4  loss ")
     assert minifw("train", "simplenet", *QUICK, "--quiet").err == ""
     assert "\x1b" not in loud.out + loud.err
 

@@ -17,7 +17,7 @@ from minifw import __version__
 from minifw.errors import MinifwError, UsageError, near_miss
 
 if TYPE_CHECKING:
-    from minifw.experiment import Experiment, Outcome, Progress
+    from minifw.experiment import Experiment, Outcome, Progress, ShowProgress
 
 PACKAGED = Path(__file__).parent / "configs"
 
@@ -204,6 +204,66 @@ def compare(
     _check(outcome)
 
 
+@app.command()
+def bench(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Two regimes, short rounds: does it work?")
+    ] = False,
+    regimes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--regime",
+            metavar="SIZES",
+            help="SEEDSxBATCH or SEEDSxBATCHxWIDTH, as 20x40; repeatable.",
+        ),
+    ] = None,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", help="How often each arm is timed.")
+    ] = 7,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the figures go.")] = Path(
+        "benchmarks"
+    ),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Time a training step beside PyTorch, torch.func and JAX.
+
+    The same networks, data and updates; equal weights are checked first.
+
+    \b
+    Examples:
+      minifw bench                     all sizes, about ten minutes
+      minifw bench --quick
+      minifw bench --regime 50x20 --regime 50x20x100 --threads 1
+    """
+    _check_counts({"--rounds": rounds, "--threads": threads})
+    import torch
+
+    from minifw import bench as benchmark
+
+    chosen = [*map(benchmark.parse, regimes or [])]
+    if quick:
+        rounds, seconds, name = min(rounds, 3), 0.05, "quick"
+        chosen = chosen or benchmark.QUICK
+    else:
+        seconds, name = 0.25, "regimes" if chosen else "steps"
+        chosen = chosen or benchmark.REGIMES
+    arms, missing = benchmark.present()
+    for arm, reason in missing.items():
+        print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
+    benchmark.use_threads(threads or torch.get_num_threads())
+    results = benchmark.run(
+        _find_config("simplenet"), chosen, arms,
+        rounds=rounds, seconds=seconds, show_progress=_show(quiet or as_json),
+    )  # fmt: skip
+    benchmark.write(results, out, name)
+    if as_json:
+        _print_json(results)
+    else:
+        print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
+
+
 # ------------------------------------------------------------------------------------- the work
 
 
@@ -217,11 +277,7 @@ def _build(
     both_modes: bool = False,
 ) -> Experiment:
     """Check everything that the user gave; nothing is written yet."""
-    for option, value in (("--seeds", seeds), ("--threads", threads)):
-        if value is not None and value < 1:
-            raise UsageError(f"{option}: must be at least 1, got {value}")
-    if threads is not None and threads > (os.cpu_count() or 1):
-        raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
+    _check_counts({"--seeds": seeds, "--threads": threads})
     from minifw import config as configs
 
     given = list(overrides or [])
@@ -244,6 +300,15 @@ def _build(
     return experiment.build(config, default_seeds, modes)
 
 
+def _check_counts(options: dict[str, int | None]) -> None:
+    for option, value in options.items():
+        if value is not None and value < 1:
+            raise UsageError(f"{option}: must be at least 1, got {value}")
+    threads = options["--threads"]
+    if threads is not None and threads > (os.cpu_count() or 1):
+        raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
+
+
 def _find_config(name: str) -> Path:
     """Return the path of a config: a file, else the packaged config of that name."""
     path = Path(name)
@@ -263,8 +328,7 @@ def _run(
 ) -> Outcome:
     from minifw import experiment as experiments
 
-    show = _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
-    return experiments.run(experiment, arms, modes, runs_dir, show)
+    return experiments.run(experiment, arms, modes, runs_dir, _show(quiet))
 
 
 def _check(outcome: Outcome) -> None:
@@ -274,6 +338,10 @@ def _check(outcome: Outcome) -> None:
 
 
 # -------------------------------------------------------------------------------------- progress
+
+
+def _show(quiet: bool) -> ShowProgress:
+    return _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
 
 
 @contextmanager
@@ -291,7 +359,7 @@ def _plain_lines(label: str, total: int) -> Iterator[Progress]:
         now = time.monotonic()
         if now - last >= 10 or done == total:
             last = now
-            print(f"{label}: epoch {done} of {total}  {text}", file=sys.stderr)
+            print(f"{label}: {done} of {total}  {text}", file=sys.stderr)
 
     yield progress
 

@@ -1,9 +1,9 @@
 """The compiled way: all steps of an epoch as one call into machine code.
 
 The hand-written passes are the only formulas. `_record` runs one training step on tensors without
-numbers and keeps the list of tensor operations that it took; torch's `scan` repeats that list for
-each batch; Inductor, the compiler of torch, turns the loop into C++ ahead of time; the C++ compiler
-makes a library of it. The library is kept, so that it is made once for each network,
+numbers and keeps the list of tensor operations that it took; torch's `while_loop` repeats that list
+for each batch; Inductor, the compiler of torch, turns the loop into C++ ahead of time; the C++
+compiler makes a library of it. The library is kept, so that it is made once for each network,
 loss, optimizer and shape, and a later run only opens it.
 
 Python's lock is not held during a call: parts of a stack can be trained in threads.
@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -30,10 +30,10 @@ from torch import Tensor
 from minifw.errors import UsageError
 from minifw.nn import Loss, Network, Optimizer
 
-# Short steps are recorded several times over, for the loop itself takes about 2 us a turn; each
-# copy adds about a second to compiling. Short: fewer multiplications than this, about 20 us.
-SHORT_STEP = 100_000
-UNROLLED = 4
+# A turn of the loop takes this many steps. The second writes the weights over those that the first
+# has read, so neither reads what it has just written, which processors are slow at: 20 seeds with
+# batches of one took 10 us a step so, 18 with one step a turn, and 12 with four.
+STEPS_A_TURN = 2
 
 OPTIONS = {
     "cpp.threads": 1,  # the parts of a stack share the processors, not the loops inside of one
@@ -75,10 +75,11 @@ class Epoch:
         targets: Tensor,
         threads: int = 1,
     ) -> None:
-        output = torch.zeros_like(network.forward(inputs[0]))
+        self._output = torch.zeros_like(network.forward(inputs[0]))
         eta = torch.zeros((), dtype=inputs.dtype)
-        state = [*_state(network, optimizer), output]
-        arguments = [tensor.contiguous() for tensor in (*state, inputs, targets, eta)]
+        state = [*_state(network, optimizer), self._output]
+        batches = [*_by_turns(inputs), *_by_turns(targets)]
+        arguments = [tensor.contiguous() for tensor in (*state, *batches, eta)]
         try:
             self._library = ctypes.CDLL(str(_library(network, loss, optimizer, arguments)))
         except Exception as fault:  # torch's compiler has no error of its own for all of this
@@ -86,8 +87,6 @@ class Epoch:
             raise UsageError(
                 f"train.compile: true: compiling failed ({reason}); false trains without it"
             ) from fault
-        self._output = output
-        self._results = len(state)
         self._container = ctypes.c_void_p()
         self._check(
             self._library.AOTInductorModelContainerCreateWithDevice(
@@ -105,33 +104,33 @@ class Epoch:
         state = _state(network, optimizer)
         seeds = inputs.shape[1]
         missing = len(self._output) - seeds
-        *new_state, output = self._run(
-            [
-                *(_padded(tensor, 0, missing) for tensor in state),
-                self._output,
-                _padded(inputs, 1, missing),
-                _padded(targets, 1, missing),
-                eta,
-            ]
-        )
-        torch._foreach_copy_(state, [tensor[:seeds] for tensor in new_state])
+        changed = [_padded(tensor, 0, missing) for tensor in state]
+        output = torch.empty_like(self._output)
+        batches = [
+            part for values in (inputs, targets) for part in _by_turns(_padded(values, 1, missing))
+        ]
+        self._run([*changed, output, *batches, eta])
+        for tensor, new in zip(state, changed, strict=True):
+            if new is not tensor:
+                tensor.copy_(new[:seeds])
         return output[:seeds]
 
-    def _run(self, arguments: list[Tensor]) -> list[Tensor]:
+    def _run(self, arguments: list[Tensor]) -> None:
         """Call the library by AOTInductor's C interface; ctypes does so without Python's lock."""
         handles = torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(arguments)
         given = (ctypes.c_void_p * len(handles))(*(_address(handle, None) for handle in handles))
-        results = (ctypes.c_void_p * self._results)()
+        turns = (ctypes.c_void_p * 1)()
         self._check(
             self._library.AOTInductorModelContainerRun(
                 self._container,
                 given, ctypes.c_size_t(len(given)),
-                results, ctypes.c_size_t(len(results)),
+                turns, ctypes.c_size_t(len(turns)),
                 None, None,
             )
         )  # fmt: skip
-        return torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs(
-            [_capsule(address, None, None) for address in results]
+        # A tensor that nobody asked for, the number of turns; taking it frees it.
+        torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs(
+            [_capsule(address, None, None) for address in turns]
         )
 
     def _check(self, code: int) -> None:
@@ -165,6 +164,13 @@ def _padded(tensor: Tensor, dim: int, missing: int) -> Tensor:
     return tensor.contiguous()
 
 
+def _by_turns(values: Tensor) -> tuple[Tensor, Tensor]:
+    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and the steps that are left."""
+    a_turn = min(STEPS_A_TURN, len(values))
+    whole = len(values) - len(values) % a_turn
+    return values[:whole].unflatten(0, (-1, a_turn)), values[whole:]
+
+
 # ------------------------------------------------------------------------------------ compiling
 
 
@@ -177,40 +183,56 @@ def _library(network: Network, loss: Loss, optimizer: Optimizer, arguments: list
             warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
             import torch._inductor
 
-            made = torch._inductor.aot_compile(
-                _loop(network, loss, optimizer, arguments),
-                tuple(arguments),
-                options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
-            )
+            from minifw.inductor import allocating_once
+
+            with allocating_once():
+                made = torch._inductor.aot_compile(
+                    _loop(network, loss, optimizer, arguments),
+                    tuple(arguments),
+                    options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
+                )
             Path(str(made)).replace(path)
     return path
 
 
 def _loop(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Any:
-    """Record the loop over the steps as a graph: `arguments` in, the new state and output out."""
-    from torch._higher_order_ops.scan import scan_op
+    """Record the loop over the steps as a graph that changes the state and the output in place."""
+    from torch._higher_order_ops.while_loop import while_loop_op
     from torch.fx.experimental.proxy_tensor import make_fx
 
-    *state, inputs, targets, eta = arguments
-    steps = len(inputs)
-    step = _record(network, loss, optimizer, [*state, inputs[0], targets[0], eta])
-    work = sum(value.numel() for _, value, _ in network.parameters()) * inputs.shape[2]
-    copies = min(UNROLLED if work < SHORT_STEP else 1, steps)
-    whole = steps - steps % copies
+    *state, inputs, _, targets, _, eta = arguments
+    turns = len(inputs)
+    step = _record(network, loss, optimizer, [*state, inputs[0, 0], targets[0, 0], eta])
 
-    def some_steps(*arguments: Tensor) -> list[Tensor]:
-        *state, inputs, targets, eta = arguments
+    def some_steps(state: Sequence[Tensor], inputs: Tensor, targets: Tensor, eta: Tensor) -> None:
+        new = state
         for x, target in zip(inputs, targets, strict=True):
-            state = step(*state, x, target, eta)
-        return state
+            new = step(*new, x, target, eta)
+        for tensor, value in zip(state, new, strict=True):
+            tensor.copy_(value)
+
+    def more_to_do(turn: Tensor, *_: Tensor) -> Tensor:
+        return turn < turns
+
+    def take_turn(turn: Tensor, *arguments: Tensor) -> tuple[Tensor]:
+        *state, inputs, targets, eta = arguments
+        number: Any = turn.item()
+        torch._check(number >= 0)
+        torch._check(number < turns)
+        some_steps(state, inputs.select(0, number), targets.select(0, number), eta)
+        return (turn + 1,)
 
     def loop(*arguments: Tensor) -> list[Tensor]:
-        *state, inputs, targets, eta = arguments
-        groups = [
-            values[:whole].reshape(-1, copies, *values.shape[1:]) for values in (inputs, targets)
-        ]
-        state = scan_op(some_steps, state, groups, (eta,))
-        return some_steps(*state, inputs[whole:], targets[whole:], eta)
+        *state, inputs, last_inputs, targets, last_targets, eta = arguments
+        first = torch.zeros((), dtype=torch.int64)
+        changed = ",".join(str(1 + position) for position in range(len(state)))
+        (done,) = while_loop_op(
+            more_to_do, take_turn, (first,), (*state, inputs, targets, eta),
+            mutated_arg_indices=changed,
+        )  # fmt: skip
+        if len(last_inputs):
+            some_steps(state, last_inputs, last_targets, eta)
+        return [done]
 
     return make_fx(loop, tracing_mode="fake")(*arguments)
 
@@ -260,11 +282,12 @@ def _key(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Ten
     objects = [*_modules(network), loss, optimizer]
     classes = {cls for thing in objects for cls in type(thing).__mro__}
     files = sorted({getattr(sys.modules[cls.__module__], "__file__", "") for cls in classes} - {""})
+    inductor_file = Path(__file__).with_name("inductor.py")
     parts = [
-        torch.__version__, _processor(), repr(OPTIONS), repr((SHORT_STEP, UNROLLED)),
+        torch.__version__, _processor(), repr(OPTIONS), repr(STEPS_A_TURN),
         *map(repr, objects),
         *(f"{tuple(tensor.shape)} {tensor.stride()} {tensor.dtype}" for tensor in arguments),
-        *(Path(file).read_text(encoding="utf-8") for file in [__file__, *files]),
+        *(Path(file).read_text(encoding="utf-8") for file in [__file__, inductor_file, *files]),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 

@@ -11,6 +11,7 @@
     │   └── DataError            2    a user's data file that cannot be used
     ├── DivergedError            3  every seed diverged
     ├── ArtefactError            4  a run directory or file that is corrupt or foreign
+    ├── CheckError               5  two things that must be equal are not
     └── StorageError             6  the disk is full, or permission is missing
 
 A message is one line per fault: where, what must hold, what came. Commands print it as it is.
@@ -76,6 +77,12 @@ class ArtefactError(MinifwError):
     """A file of a run directory that is corrupt, incomplete or not minifw's."""
 
     exit_code = 4
+
+
+class CheckError(MinifwError):
+    """A check that was asked for failed: two results that must be the same differ."""
+
+    exit_code = 5
 
 
 class StorageError(MinifwError):

@@ -239,7 +239,8 @@ def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: floa
     """
     values = [value for _, value, _ in parameters]
     if isinstance(eta, Tensor):
-        torch._foreach_sub_(values, torch._foreach_mul(directions, eta))
+        for value, direction in zip(values, directions, strict=True):
+            value.sub_(direction * eta)
     else:
         torch._foreach_sub_(values, directions, alpha=eta)
 

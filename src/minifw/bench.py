@@ -1,0 +1,451 @@
+"""The benchmark: a training step of minifw and of its peers, side by side, in one run.
+
+All arms train the same networks on the same samples in the same order, from the same weights, and
+must end with the same weights before any time counts. Rounds are interleaved (A B C A B C …), so
+that whatever else the machine does disturbs all arms alike.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from minifw import compiled, experiment, nn, reference, runs, schedule
+from minifw import config as configs
+from minifw import data as points
+from minifw.config import Config
+from minifw.data import Samples
+from minifw.errors import CheckError, UsageError
+from minifw.experiment import Experiment, ShowProgress
+from minifw.runs import Run
+from minifw.tables import Cell, Table
+from minifw.training import fit
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A size of problem: how many seeds, samples in a batch, and features in a hidden layer."""
+
+    seeds: int
+    batch: int
+    width: int = 25
+    depth: int = 3
+
+    def __str__(self) -> str:
+        return f"{self.seeds} x {self.batch} x {self.width}"
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch: enough that the call of an epoch is small beside its steps."""
+        return max(10, min(1000, 10_000 // self.batch))
+
+    @property
+    def flops(self) -> int:
+        """Additions and multiplications in the matrix products of a step, of all seeds.
+
+        Each weight is used twice for each sample in forward, twice for its own gradient, and,
+        but in the first layer, twice for the gradient of the layer's input.
+        """
+        first, hidden, last = 2 * self.width, self.width**2, 2 * self.width
+        weights = first + (self.depth - 1) * hidden + last
+        return self.seeds * self.batch * (6 * weights - 2 * first)
+
+
+REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
+QUICK = [Regime(1, 1), Regime(20, 40)]
+
+PEAK = 1024  # rows and columns of the matrices whose product shows what the machine can do
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all arms are given: config, data, and an order of samples for every epoch."""
+
+    regime: Regime
+    experiment: Experiment
+    order: Tensor
+
+    @property
+    def config(self) -> Config:
+        return self.experiment.config
+
+    @property
+    def train(self) -> Samples:
+        return self.experiment.data.train
+
+    def network(self) -> nn.Sequential:
+        """Return the stack with its initial weights."""
+        return experiment.build_network(self.config, self.experiment.seeds, 2)
+
+
+def problem(base: Path, regime: Regime) -> Problem:
+    """Return the problem of the config at `base` in this size, with batches and plain SGD."""
+    hidden = f"{{linear: {regime.width}}}, relu, " * regime.depth
+    config = configs.load(
+        base,
+        [
+            f"seeds={regime.seeds}",
+            f"data.train={regime.steps * regime.batch}",
+            "data.test=1",
+            f"network=[{hidden} {{linear: 2}}]",
+            f"train.batch_size={regime.batch}",
+            "train.mode=sgd",
+        ],
+    )
+    built = experiment.build(config, 1, ["sgd"])
+    order = points.batch_order(built.seeds, regime.steps * regime.batch)()
+    return Problem(regime, built, order)
+
+
+# ------------------------------------------------------------------------------------------ arms
+
+
+class Arm(Protocol):
+    """One way to train the networks of a problem. Making it starts from their initial weights."""
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        """Train so many epochs, or a part; return the seconds in steps and the epochs' number."""
+        ...
+
+    def weights(self) -> list[Tensor]:
+        """Return the weight of each layer, stacked over seeds."""
+        ...
+
+
+class Minifw:
+    """minifw as `minifw train` calls it."""
+
+    def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
+        regime, samples = given.regime, len(given.order[0])
+        self.given = given
+        self.network = given.network()
+        self.schedule = schedule.choose(
+            self.network, regime.seeds, regime.batch, samples, regime.steps, compile
+        )
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        config = self.given.config
+        history = fit(
+            self.network,
+            experiment.build_loss(config),
+            nn.SGD(self.network, config.optimizer.momentum),
+            self.given.experiment.data,
+            epochs=epochs,
+            eta=config.train.eta,
+            batch_size=self.given.regime.batch,
+            next_order=lambda: self.given.order,
+            eval_every=epochs,
+            schedule=self.schedule,
+        )
+        return history.seconds, epochs
+
+    def weights(self) -> list[Tensor]:
+        return [value for name, value in self.network.state_dict().items() if "weight" in name]
+
+
+class PyTorch:
+    """A plain PyTorch loop, one network after another: each call trains the next of them."""
+
+    def __init__(self, given: Problem) -> None:
+        self.given = given
+        network, loss = given.network(), experiment.build_loss(given.config)
+        eta, momentum = given.config.train.eta, given.config.optimizer.momentum
+        self.loops = [
+            reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
+        ]
+        self.samples = [given.train.of(seed) for seed in range(given.regime.seeds)]
+        self.next = 0
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            seed = self.next
+            order = self.given.order[seed]
+            self.loops[seed].train(self.samples[seed], order, self.given.regime.batch)
+            self.next = (seed + 1) % len(self.loops)
+        return time.perf_counter() - started, epochs / len(self.loops)
+
+    def weights(self) -> list[Tensor]:
+        states = [loop.state() for loop in self.loops]
+        return [torch.stack([s[name] for s in states]) for name in states[0] if "weight" in name]
+
+
+class Vmap:
+    """PyTorch with torch.func: all networks at once."""
+
+    def __init__(self, given: Problem) -> None:
+        self.given = given
+        loss, train = experiment.build_loss(given.config), given.config.train
+        momentum = given.config.optimizer.momentum
+        self.ensemble = reference.Ensemble(
+            given.network(), given.regime.seeds, loss, train.eta, momentum
+        )
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            self.ensemble.train(self.given.train, self.given.order, self.given.regime.batch)
+        return time.perf_counter() - started, epochs
+
+    def weights(self) -> list[Tensor]:
+        return [value for name, value in self.ensemble.state().items() if "weight" in name]
+
+
+class Jax:
+    """JAX, as its users train an ensemble: a scan over batches, vmapped over seeds, jitted."""
+
+    def __init__(self, given: Problem) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        eta, batch = given.config.train.eta, given.regime.batch
+        steps = given.regime.steps
+
+        def forward(layers: Any, x: Any) -> Any:
+            *hidden, (weight, bias) = layers
+            for w, b in hidden:
+                x = jax.nn.relu(x @ w.T + b)
+            return x @ weight.T + bias
+
+        def loss(layers: Any, x: Any, target: Any) -> Any:
+            return jnp.sum((forward(layers, x) - target) ** 2) / batch
+
+        def step(layers: Any, samples: Any) -> Any:
+            gradients = jax.grad(loss)(layers, *samples)
+            return jax.tree.map(lambda value, g: value - eta * g, layers, gradients), None
+
+        def epoch(layers: Any, inputs: Any, targets: Any, order: Any) -> Any:
+            batches = (
+                values[order].reshape(steps, batch, values.shape[-1])
+                for values in (inputs, targets)
+            )
+            return jax.lax.scan(step, layers, tuple(batches))[0]
+
+        self.block = jax.block_until_ready
+        self.epoch = jax.jit(jax.vmap(epoch))
+        values = [jnp.array(value.numpy()) for _, value, _ in given.network().parameters()]
+        self.layers = list(zip(values[::2], values[1::2], strict=True))
+        train, order = given.train, given.order.int()
+        self.arguments = [
+            jnp.array(values.numpy()) for values in (train.inputs, train.targets, order)
+        ]
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            self.layers = self.epoch(self.layers, *self.arguments)
+        self.block(self.layers)
+        return time.perf_counter() - started, epochs
+
+    def weights(self) -> list[Tensor]:
+        import numpy as np
+
+        return [torch.from_numpy(np.array(weight)) for weight, _ in self.layers]
+
+
+ARMS: dict[str, Callable[[Problem], Arm]] = {
+    "minifw": partial(Minifw, compile=True),
+    "minifw, plain": partial(Minifw, compile=False),
+    "PyTorch": PyTorch,
+    "PyTorch vmap": Vmap,
+    "JAX": Jax,
+}
+
+
+def present() -> tuple[list[str], dict[str, str]]:
+    """Return the arms that can run here, and for each of the others the reason why not."""
+    missing = {}
+    if compiled.compiler() is None:
+        missing["minifw"] = "there is no C++ compiler (`apt install g++`): the plain way only"
+    if find_spec("jax") is None:
+        missing["JAX"] = "it is not installed (`pip install jax`, the extra `bench`)"
+    return [name for name in ARMS if name not in missing], missing
+
+
+# ---------------------------------------------------------------------------------------- timing
+
+
+def use_threads(count: int) -> None:
+    """Give this process, and so every arm, `count` processors. JAX has no other setting."""
+    torch.set_num_threads(count)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+
+def run(
+    base: Path,
+    regimes: Sequence[Regime],
+    arms: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    show_progress: ShowProgress,
+) -> dict[str, Any]:
+    """Time a step of each arm in each regime, and return all figures.
+
+    Args:
+        base: the config whose data, loss and eta are used.
+        regimes: the sizes.
+        arms: names out of `ARMS`; the first is what ratios are taken against.
+        rounds: how often each arm is timed.
+        seconds: how long an arm trains in a round, at least.
+        show_progress: told of each round.
+
+    Raises:
+        CheckError: two arms end with different weights.
+
+    """
+    measured = []
+    for regime in regimes:
+        with show_progress(f"{regime}", rounds) as progress:
+            progress(0, "compiling, and comparing weights")
+            measured.append(_measure(base, regime, arms, rounds, seconds, progress))
+    return {
+        "threads": torch.get_num_threads(),
+        "rounds": rounds,
+        "seconds_a_round": seconds,
+        "arms": list(arms),
+        "regimes": measured,
+        **runs.environment(),
+    }
+
+
+def _measure(
+    base: Path,
+    regime: Regime,
+    names: Sequence[str],
+    rounds: int,
+    seconds: float,
+    progress: Callable[[int, str], None],
+) -> dict[str, Any]:
+    given = problem(base, regime)
+    arms = {name: ARMS[name](given) for name in names}
+    for arm in arms.values():
+        done = 0.0
+        while done < 1 - 1e-9:
+            _, part = arm.train(1)
+            done += part
+    difference = _same_weights(given, arms)
+    repeats = {name: max(1, round(seconds / arm.train(1)[0])) for name, arm in arms.items()}
+    times: dict[str, list[float]] = {name: [] for name in names}
+    peaks = []
+    for number in range(rounds):
+        for name, arm in arms.items():
+            spent, epochs = arm.train(repeats[name])
+            times[name].append(spent / (epochs * regime.steps))
+        peaks.append(_peak(seconds / 4))
+        progress(number + 1, "")
+    first = times[names[0]]
+    speed = [regime.flops / spent for spent in first]
+    return {
+        "seeds": regime.seeds,
+        "batch": regime.batch,
+        "width": regime.width,
+        "depth": regime.depth,
+        "steps": regime.steps,
+        "largest_weight_difference": difference,
+        "microseconds": {name: _spread([t * 1e6 for t in taken]) for name, taken in times.items()},
+        "ratio": {
+            name: _spread([theirs / ours for theirs, ours in zip(times[name], first, strict=True)])
+            for name in names[1:]
+        },
+        "gflops": median(speed) / 1e9,
+        "peak_gflops": median(peaks) / 1e9,
+        "part_of_peak": median(s / peak for s, peak in zip(speed, peaks, strict=True)),
+    }
+
+
+def _spread(values: Sequence[float]) -> dict[str, float]:
+    return {"median": median(values), "min": min(values), "max": max(values)}
+
+
+def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
+    """Return how far apart the weights of two arms are at most, after one epoch.
+
+    The measure is the largest way that any weight of that layer has gone: rounding is far below
+    a hundredth of it, a wrong factor in the loss or the step far above.
+    """
+    start = [value for name, value, _ in given.network().parameters() if "weight" in name]
+    (first, expected), *others = ((name, arm.weights()) for name, arm in arms.items())
+    largest = 0.0
+    for name, found in others:
+        for layer, (a, b, before) in enumerate(zip(expected, found, start, strict=True)):
+            apart = float((a - b).abs().max() / (a - before).abs().max())
+            if not apart < 0.01:
+                raise CheckError(
+                    f"bench {given.regime}: {first} and {name} must end with the same weights; "
+                    f"in layer {layer} they are {apart:.1%} of the way gone apart"
+                )
+            largest = max(largest, apart)
+    return largest
+
+
+def _peak(seconds: float) -> float:
+    """Return how many additions and multiplications a second a large matrix product does."""
+    left = torch.rand(PEAK, PEAK)
+    right, result = torch.rand(PEAK, PEAK), torch.empty(PEAK, PEAK)
+    torch.mm(left, right, out=result)
+    count, started = 0, time.perf_counter()
+    while time.perf_counter() - started < seconds:
+        torch.mm(left, right, out=result)
+        count += 1
+    return count * 2 * PEAK**3 / (time.perf_counter() - started)
+
+
+# --------------------------------------------------------------------------------------- results
+
+
+def table(results: dict[str, Any]) -> Table:
+    """Return the figures as a table: microseconds, and how many times longer the others take."""
+    ours, *others = results["arms"]
+    rows: list[tuple[str, list[Cell]]] = []
+    for regime in results["regimes"]:
+        name = f"{regime['seeds']} × {regime['batch']} × {regime['width']}"
+        cells: list[Cell] = [_digits(regime["microseconds"][ours]["median"])]
+        cells += [f"{_digits(regime['ratio'][other]['median'])}×" for other in others]
+        cells += [_digits(regime["gflops"]), f"{100 * regime['part_of_peak']:.0f} %"]
+        rows.append((name, cells))
+    threads = results["threads"]
+    caption = (
+        f"A training step of {ours}, and how many times as long the others take: medians of "
+        f"{results['rounds']} interleaved rounds, {threads} thread{'s' if threads > 1 else ''}."
+    )
+    head = ["seeds × batch × width", f"{ours}, µs", *others, "GFLOP/s", "of peak"]
+    return Table(caption, head, rows)
+
+
+def _digits(value: float) -> str:
+    """Return three digits of a number, all of them if there are more before the point."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def write(results: dict[str, Any], folder: Path, name: str) -> None:
+    """Write the figures as JSON and as a table into `folder`."""
+    files = Run(folder)
+    files.write_json(f"{name}.json", results)
+    files.write(f"{name}.md", table(results).markdown())
+
+
+def parse(text: str) -> Regime:
+    """Return the regime that `20x40` or `20x40x128` means.
+
+    Raises:
+        UsageError: it means none.
+
+    """
+    sizes = text.replace(" ", "").split("x")
+    if len(sizes) not in (2, 3) or not all(size.isdecimal() and int(size) > 0 for size in sizes):
+        raise UsageError(
+            f"--regime: must be SEEDSxBATCH or SEEDSxBATCHxWIDTH, as 20x40, got '{text}'"
+        )
+    return Regime(*map(int, sizes))

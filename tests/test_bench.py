@@ -1,0 +1,102 @@
+"""The benchmark: that it trains what it says, checks it, and reports it. No test asserts a time."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import ROOT, Minifw
+from minifw import bench, nn
+from minifw.bench import Regime
+from minifw.errors import CheckError, UsageError
+
+SMALL = Regime(2, 20, 4)
+PLAIN = ["minifw, plain", "PyTorch", "PyTorch vmap"]
+
+
+@pytest.fixture
+def given() -> bench.Problem:
+    return bench.problem(ROOT / "configs" / "simplenet.yaml", SMALL)
+
+
+def test_arms_train_the_same_networks(given: bench.Problem) -> None:
+    names = [*PLAIN, *({"JAX"} - set(bench.present()[1]))]
+    arms = {name: bench.ARMS[name](given) for name in names}
+    epochs = dict.fromkeys(arms, 0.0)
+    for name, arm in arms.items():
+        while epochs[name] < 2:
+            seconds, part = arm.train(1)
+            assert seconds > 0
+            epochs[name] += part
+    assert set(epochs.values()) == {2}
+    start = next(value for _, value, _ in given.network().parameters())
+    expected = arms[PLAIN[0]].weights()
+    assert not torch.allclose(expected[0], start, atol=1e-3)
+    for arm in arms.values():
+        torch.testing.assert_close(arm.weights(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_wrong_factor_is_found(given: bench.Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = nn.LossMSE.grad
+    monkeypatch.setattr(nn.LossMSE, "grad", lambda self, *of: right(self, *of) * 1.02)
+    with pytest.raises(CheckError, match=r"bench 2 x 20 x 4: .* must end with the same weights"):
+        bench.run(
+            ROOT / "configs" / "simplenet.yaml", [SMALL], PLAIN[:2],
+            rounds=1, seconds=0.0, show_progress=no_progress,
+        )  # fmt: skip
+    assert CheckError.exit_code == 5
+
+
+def no_progress(label: str, total: int):  # type: ignore[no-untyped-def]
+    from contextlib import nullcontext
+
+    return nullcontext(lambda done, text: None)
+
+
+def test_flops_are_those_of_the_products() -> None:
+    # 2-25-25-25-2: 1350 weights, 50 of them in the first layer, whose inputs need no gradient.
+    assert Regime(20, 1000).flops == 20 * 1000 * (2 * 1350 * 3 - 2 * 50)
+
+
+def test_the_command_writes_what_it_prints(minifw: Minifw) -> None:
+    sizes = ("--regime", "2x20x4", "--regime", "1x100x4", "--quick", "--rounds", 2)
+    answer = minifw("bench", *sizes)
+    assert answer.code == 0, answer.err
+    results = json.loads(Path("benchmarks/quick.json").read_text())
+    text = Path("benchmarks/quick.md").read_text()
+    assert text in answer.out
+    assert [r["seeds"] for r in results["regimes"]] == [2, 1]
+    assert results["rounds"] == 2
+    first, *others = results["arms"]
+    assert {*PLAIN} <= {first, *others}
+    for regime in results["regimes"]:
+        assert 0 < regime["part_of_peak"] < 1
+        assert 0 <= regime["largest_weight_difference"] < 0.01
+        for name in others:
+            spread = regime["ratio"][name]
+            assert 0 < spread["min"] <= spread["median"] <= spread["max"]
+    shown = minifw("bench", *sizes, "--json", "--quiet")
+    assert shown.json.keys() == results.keys()
+    assert shown.err == ""
+
+
+def test_what_is_missing_is_said_and_left_out(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    answer = minifw("bench", "--quick", "--regime", "1x100x4", "--rounds", 1)
+    assert answer.code == 0, answer.err
+    assert "bench: JAX is left out: it is not installed (`pip install jax`" in answer.err
+    assert "bench: minifw is left out: there is no C++ compiler" in answer.err
+    assert "| minifw, plain, µs | PyTorch | PyTorch vmap |" in answer.out
+
+
+@pytest.mark.parametrize("text", ["20", "20x", "0x40", "20x40x25x3", "axb", "-1x4"])
+def test_a_size_must_be_one(text: str) -> None:
+    with pytest.raises(UsageError, match=r"--regime: must be SEEDSxBATCH .*, got '"):
+        bench.parse(text)
+    assert bench.parse("20 x 40 x 128") == Regime(20, 40, 128)
