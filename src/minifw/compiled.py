@@ -19,10 +19,10 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Sequence
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -94,10 +94,10 @@ class Epoch:
             )
         )
 
-    def __call__(
+    def call(
         self, network: Network, optimizer: Optimizer, inputs: Tensor, targets: Tensor, eta: Tensor
-    ) -> Tensor:
-        """Take all steps, in place, and return the output of the last, from before its update.
+    ) -> Call:
+        """Prepare taking all steps, in place, beginning with the weights as they are now.
 
         There may be fewer seeds than were compiled for: the last one is repeated then.
         """
@@ -109,11 +109,8 @@ class Epoch:
         batches = [
             part for values in (inputs, targets) for part in _by_turns(_padded(values, 1, missing))
         ]
-        self._run([*changed, output, *batches, eta])
-        for tensor, new in zip(state, changed, strict=True):
-            if new is not tensor:
-                tensor.copy_(new[:seeds])
-        return output[:seeds]
+        arguments = [*changed, output, *batches, eta]
+        return Call(partial(self._run, arguments), state, changed, output[:seeds])
 
     def _run(self, arguments: list[Tensor]) -> None:
         """Call the library by AOTInductor's C interface; ctypes does so without Python's lock."""
@@ -140,6 +137,21 @@ class Epoch:
     def __del__(self) -> None:
         if getattr(self, "_container", None):
             self._library.AOTInductorModelContainerDelete(self._container)
+
+
+class Call(NamedTuple):
+    """An epoch that is ready to run: `run()` in any thread, then `end()`."""
+
+    run: Callable[[], None]
+    state: list[Tensor]
+    changed: list[Tensor]
+    output: Tensor
+
+    def end(self) -> None:
+        """Take over what was not changed in place. `output` is that of the last step then."""
+        for tensor, new in zip(self.state, self.changed, strict=True):
+            if new is not tensor:
+                tensor.copy_(new[: len(tensor)])
 
 
 # torch hands tensors to C in capsules, Python's objects around an address.

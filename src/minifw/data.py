@@ -247,18 +247,22 @@ class Samples:
     targets: Tensor
     labels: Tensor
 
-    def in_order(self, order: Tensor) -> tuple[Tensor, Tensor]:
-        """Return inputs and targets with the samples of each seed in the order `(seeds, k)`.
+    def in_order(
+        self, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+    ) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets in the order `(…, seeds, k)`, k samples of each seed.
 
-        k may be less than n: some of the samples then.
+        They have the shape of the order, and behind it that of a sample. `out` names tensors to
+        write them to, of any shape when they are empty, and of `(samples, …)` from then on.
         """
         seeds, samples = self.labels.shape
         # One look-up of whole rows in all seeds together; row s n + i is sample i of seed s.
         rows = (order + samples * torch.arange(seeds).unsqueeze(-1)).flatten()
-        return tuple(
-            values.flatten(0, 1).index_select(0, rows).unflatten(0, order.shape)
-            for values in (self.inputs, self.targets)
+        inputs, targets = (
+            torch.index_select(values.flatten(0, 1), 0, rows, out=place).unflatten(0, order.shape)
+            for values, place in zip((self.inputs, self.targets), out, strict=True)
         )
+        return inputs, targets
 
     def of(self, seeds: int | slice) -> Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""

@@ -18,9 +18,12 @@ from minifw import compiled
 from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
 from minifw.nn import Buffers, Loss, Network, Optimizer
+from minifw.nn.buffers import buffer
 from minifw.schedule import Schedule
 
 Floats = NDArray[np.float64]
+Batch = tuple[Tensor, Tensor]
+"""Inputs and targets of a step, or, afterwards, output and targets."""
 
 
 @dataclass
@@ -108,7 +111,8 @@ def fit(
         for epoch in range(1, epochs + 1):
             started = _now(data)
             order = None if next_order is None else next_order()
-            last = run(partial(_Part.train, order=order, batch_size=batch_size, eta=eta), parts)
+            run([part.begin(order, batch_size, eta) for part in parts])
+            last = [part.end(eta) for part in parts]
             stepped = _now(data)
             history.seconds += stepped - started
             _note_divergence(parts, last, epoch, history)
@@ -139,47 +143,69 @@ class _Part:
         self.train_samples, self.test_samples = train, test
         self.seeds = seeds
         self.epoch: compiled.Epoch | None = None
+        self.call: compiled.Call | None = None
+        self.rest: list[Batch] = []  # the cut last batch, if there is one
+        self.last: Batch
         self.buffers = Buffers()
 
-    def train(self, order: Tensor | None, batch_size: int, eta: float) -> tuple[Tensor, Tensor]:
-        """Take the steps of an epoch; return output and target of the last batch."""
-        samples = self.train_samples
-        inputs, targets = samples.inputs, samples.targets
-        if order is not None:
-            inputs, targets = samples.in_order(order[self.seeds])
-        if self.epoch is not None:
-            whole = inputs.shape[1] - inputs.shape[1] % batch_size
-            output, target = self._compiled_steps(
-                inputs[:, :whole], targets[:, :whole], batch_size, eta
-            )
-            inputs, targets = inputs[:, whole:], targets[:, whole:]
-        if inputs.shape[samples.labels.ndim - 1]:
-            output, target = self._plain_steps(inputs, targets, batch_size, eta)
-        return output, target
-
-    def _plain_steps(
-        self, inputs: Tensor, targets: Tensor, batch_size: int, eta: float
-    ) -> tuple[Tensor, Tensor]:
-        network, loss = self.network, self.loss
-        sample_dim = self.train_samples.labels.ndim - 1
-        for batch, target in zip(
-            inputs.split(batch_size, sample_dim), targets.split(batch_size, sample_dim), strict=True
-        ):
-            with self.buffers.reuse(batch.shape):
-                network.reset_gradient()
-                output = network.forward(batch)
-                network.accumulate(loss.grad(output, target))
-                self.optimizer.step(eta)
-        return output, target
-
-    def _compiled_steps(
-        self, inputs: Tensor, targets: Tensor, batch_size: int, eta: float
-    ) -> tuple[Tensor, Tensor]:
-        assert self.epoch is not None
-        inputs, targets = _by_steps(inputs, batch_size), _by_steps(targets, batch_size)
+    def begin(self, order: Tensor | None, batch_size: int, eta: float) -> Callable[[], None]:
+        """Return the work of an epoch, for any thread; `end` is to follow it."""
+        if self.epoch is None:
+            return partial(self._take_steps, order, batch_size, eta)
+        # All that needs Python is done here, in one thread: threads that take turns with Python's
+        # lock need longer for it than one does.
+        (inputs, targets), self.rest = self._batches(order, batch_size)
         rate = torch.tensor(eta, dtype=inputs.dtype)
-        output = self.epoch(self.network, self.optimizer, inputs, targets, rate)
-        return output, targets[-1]
+        self.call = self.epoch.call(self.network, self.optimizer, inputs, targets, rate)
+        self.last = self.call.output, targets[-1]
+        return self.call.run
+
+    def end(self, eta: float) -> Batch:
+        """Take a cut last batch, if there is one; return output and target of the last batch."""
+        if self.call is not None:
+            self.call.end()
+        for inputs, target in self.rest:
+            self.last = self._step(inputs, target, eta), target
+        return self.last
+
+    def _take_steps(self, order: Tensor | None, batch_size: int, eta: float) -> None:
+        (inputs, targets), self.rest = self._batches(order, batch_size)
+        for batch, target in zip(inputs, targets, strict=True):
+            self.last = self._step(batch, target, eta), target
+
+    def _step(self, inputs: Tensor, target: Tensor, eta: float) -> Tensor:
+        with self.buffers.reuse(inputs.shape):
+            self.network.reset_gradient()
+            output: Tensor = self.network.forward(inputs)
+            self.network.accumulate(self.loss.grad(output, target))
+            self.optimizer.step(eta)
+        return output
+
+    def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
+        """Return all batches but a cut last one, `(steps, seeds, batch, …)`, and that one, if any.
+
+        Batches in an order of their own are gathered once an epoch, into the same memory.
+        """
+        samples = self.train_samples
+        dim = samples.labels.ndim - 1
+        count = samples.labels.shape[dim]
+        whole = count - count % batch_size
+        if order is None:
+            values = samples.inputs, samples.targets
+            inputs, targets = (_by_steps(v.narrow(dim, 0, whole), batch_size, dim) for v in values)
+            rest = [v.narrow(dim, whole, count - whole) for v in values]
+        else:
+            order = order[self.seeds]
+            steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
+            with self.buffers.reuse("batches"):
+                out = buffer(samples.inputs), buffer(samples.targets)
+                inputs, targets = samples.in_order(steps, out)
+            rest = (
+                [*samples.in_order(order.narrow(dim, whole, count - whole))]
+                if whole < count
+                else []
+            )
+        return (inputs, targets), [(rest[0], rest[1])] if whole < count else []
 
 
 def _parts(
@@ -216,15 +242,14 @@ def _compile(parts: Sequence[_Part], batch_size: int, threads: int) -> None:
         part.epoch = epoch
 
 
-def _by_steps(values: Tensor, batch_size: int) -> Tensor:
-    """Return `(seeds, n, …)` as `(n / batch, seeds, batch, …)`."""
-    seeds, _, *rest = values.shape
-    return values.reshape(seeds, -1, batch_size, *rest).transpose(0, 1)
+def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
+    """Return `(…, n, …)`, n samples along `dim`, as `(n / batch, …, batch, …)`."""
+    steps: Tensor = values.unflatten(dim, (-1, batch_size))
+    return steps.movedim(dim, 0)
 
 
-Batch = tuple[Tensor, Tensor]
-Run = Callable[[Callable[[_Part], Batch], Sequence[_Part]], list[Batch]]
-"""Calls a function for each part, and returns the results in order."""
+Run = Callable[[Sequence[Callable[[], None]]], None]
+"""Calls all the functions."""
 
 
 @contextmanager
@@ -232,17 +257,27 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
     """Set the threads: compiled parts are shared among them, plain steps use all for one part."""
     before = torch.get_num_threads()
     threads = schedule.threads or before
-    try:
-        if schedule.compiled and threads > 1:
-            # Each thread has a setting of its own.
-            torch.set_num_threads(1)
-            with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as p:
-                yield lambda function, parts: list(p.map(function, parts))
-        else:
-            torch.set_num_threads(threads)
-            yield lambda function, parts: list(map(function, parts))
-    finally:
-        torch.set_num_threads(before)
+    shared = schedule.compiled and threads > 1
+
+    def run(work: Sequence[Callable[[], None]]) -> None:
+        left = iter(work)
+
+        def take() -> None:
+            for function in left:
+                function()
+
+        others = [pool.submit(take) for _ in range(threads - 1 if shared else 0)]
+        take()
+        for other in others:
+            other.result()
+
+    torch.set_num_threads(1 if shared else threads)
+    # Each thread has a setting of its own.
+    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            yield run
+        finally:
+            torch.set_num_threads(before)
 
 
 def _now(data: Dataset) -> float:
