@@ -207,8 +207,13 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
             points.batch_order(experiment.seeds, samples),
         )
 
+    latest = ""
+
     def on_epoch(epoch: int, history: History) -> None:
-        progress(epoch, _how_it_goes(history))
+        nonlocal latest
+        if history.epochs[-1] == epoch:
+            latest = _how_it_goes(history)
+        progress(epoch, latest)
 
     whole = batch_size or samples
     history = fit(

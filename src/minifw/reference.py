@@ -8,6 +8,7 @@ them at once.
 from __future__ import annotations
 
 import copy
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -226,9 +227,7 @@ def _epochs(
         losses = learner.train(train, order, batch_size)
         stepped = time.perf_counter()
         history.seconds += stepped - started
-        for values in (losses, *learner.state().values()):
-            finite = values.isfinite().reshape(*losses.shape, -1).all(-1).numpy()
-            history.diverged[~finite & (history.diverged < 0)] = epoch
+        _note_divergence(learner, losses, epoch, history)
         ended = epoch == epochs or bool((history.diverged >= 0).all())
         if epoch % eval_every == 0 or ended:
             _evaluate(learner, train, test, epoch, history)
@@ -238,6 +237,19 @@ def _epochs(
         if ended:
             break
     return history
+
+
+@torch.no_grad()
+def _note_divergence(
+    learner: Loop | Ensemble, losses: Tensor, epoch: int, history: History
+) -> None:
+    values = [losses, *learner.optimizer.param_groups[0]["params"]]
+    # A sum is finite only if all of its terms are: one number tells that all is well.
+    if math.isfinite(torch.cat([value.view(-1) for value in values]).sum()):
+        return
+    for value in values:
+        finite = value.isfinite().reshape(*losses.shape, -1).all(-1).numpy()
+        history.diverged[~finite & (history.diverged < 0)] = epoch
 
 
 @torch.no_grad()

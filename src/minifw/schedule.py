@@ -18,10 +18,10 @@ from minifw.nn import Linear, Network
 # of their numbers from another core: slower, not faster.
 PARALLEL_FROM = 32_768
 
-# What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) a step of 2, 10, 40 and
-# 100 seeds took 175, 205, 230 and 262 us a seed on one core with 2 MB of cache; but smaller parts
-# pay more often for the call, about 0.1 ms.
-PART_BYTES = 16 * 2**20
+# What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) parts of 2, 5, 10 seeds
+# took 1.98, 2.04 and 2.11 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
+# costs about 0.1 ms an epoch: 2.86, 2.43 and 2.51 ms where an epoch is one step.
+PART_BYTES = 8 * 2**20
 
 # What a plain part may hold: here only memory counts, for the time a seed takes is the same within
 # a few percent for 5 to 20 seeds, and larger for fewer.

@@ -181,6 +181,12 @@ class _Part:
             self.optimizer.step(eta)
         return output
 
+    def evaluate(self, inputs: Tensor) -> Tensor:
+        """Return the output for these inputs, in memory that the next evaluation overwrites."""
+        with self.buffers.reuse(("evaluation", inputs.shape)):
+            output: Tensor = self.network.forward(inputs)
+        return output
+
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
         """Return all batches but a cut last one, `(steps, seeds, batch, …)`, and that one, if any.
 
@@ -254,10 +260,10 @@ Run = Callable[[Sequence[Callable[[], None]]], None]
 
 @contextmanager
 def _workers(schedule: Schedule) -> Iterator[Run]:
-    """Set the threads: compiled parts are shared among them, plain steps use all for one part."""
-    before = torch.get_num_threads()
-    threads = schedule.threads or before
-    shared = schedule.compiled and threads > 1
+    """Share compiled parts among threads; run plain steps one by one, with all threads for each."""
+    usual = torch.get_num_threads()
+    threads = schedule.threads or usual
+    helpers = threads - 1 if schedule.compiled else 0
 
     def run(work: Sequence[Callable[[], None]]) -> None:
         left = iter(work)
@@ -266,18 +272,18 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
             for function in left:
                 function()
 
-        others = [pool.submit(take) for _ in range(threads - 1 if shared else 0)]
-        take()
-        for other in others:
-            other.result()
+        torch.set_num_threads(1 if helpers else threads)
+        try:
+            others = [pool.submit(take) for _ in range(helpers)]
+            take()
+            for other in others:
+                other.result()
+        finally:
+            torch.set_num_threads(usual)  # evaluations use all
 
-    torch.set_num_threads(1 if shared else threads)
     # Each thread has a setting of its own.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        try:
-            yield run
-        finally:
-            torch.set_num_threads(before)
+        yield run
 
 
 def _now(data: Dataset) -> float:
@@ -297,10 +303,11 @@ def _evaluate(parts: Sequence[_Part], epoch: int, history: History) -> None:
     losses, train_errors, test_errors = [], [], []
     for part in parts:
         train, test = part.train_samples, part.test_samples
-        output = part.network.forward(train.inputs)
+        output = part.evaluate(train.inputs)
         losses.append(part.loss.function(output, train.targets).double().numpy(force=True))
         train_errors.append(error_percent(output, train.labels))
-        test_errors.append(error_percent(part.network.forward(test.inputs), test.labels))
+        output = part.evaluate(test.inputs)
+        test_errors.append(error_percent(output, test.labels))
     history.record(epoch, *map(_joined, (losses, train_errors, test_errors)))
 
 
