@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minifw import config as configs
-from minifw import data, experiment, nn, reference
-from minifw.errors import ShapeError
+from minifw import data, experiment, nn, reference, training
+from minifw.errors import ConfigError, ShapeError
 from minifw.training import History, fit
 
 TEXT = """
@@ -217,3 +218,37 @@ def test_the_twin_refuses_what_it_does_not_know() -> None:
 
     with pytest.raises(TypeError, match="no PyTorch twin of Odd"):
         reference.twin(nn.Sequential(Odd()), 0)
+
+
+def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
+    """Tensors without numbers stand for those of a GPU, which this machine need not have."""
+
+    layers = [nn.Linear(2, 5), nn.Linear(5, 5), nn.Linear(5, 2)]
+    with FakeTensorMode():
+        for layer in layers:
+            layer.weight = torch.zeros(3, *layer.weight.shape, device="cuda")
+            layer.bias = torch.zeros(3, layer.out_features, device="cuda")
+        first, second, last = layers
+        network = nn.Sequential(first, nn.ReLU(), second, nn.Tanh(), nn.Sigmoid(), last)
+        classes = torch.zeros(3, 40, dtype=torch.int64, device="cuda")
+        inputs = torch.zeros(3, 40, 2, device="cuda")
+        for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
+            samples = data.Samples(inputs, targets, classes)
+            part = training._Part(
+                network, loss, nn.SGD(network, 0.9), samples, samples, slice(None)
+            )
+            part.begin(None, 15, 0.1)()
+            output, target = part.end(0.1)
+            values = [output, target, part.evaluate(inputs), loss.function(output, target)]
+            values += samples.in_order(classes)
+            values += [tensor for p in network.parameters() for tensor in (p.value, p.gradient)]
+            assert {str(value.device) for value in values} == {"cuda:0"}
+
+
+def test_cuda_without_a_gpu_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(ConfigError, match=r"^small: device: 'cuda' needs a GPU and a CUDA build"):
+        experiment_of(tmp_path, "device=cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ConfigError, match=r"^small: train.compile: true is for device: cpu only"):
+        experiment_of(tmp_path, "device=cuda", "train.compile=true")

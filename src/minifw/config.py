@@ -203,6 +203,7 @@ class Config(Section):
     seed: int = Field(0, ge=0, le=2**32)
     seeds: Annotated[int, Field(ge=1, le=100_000)] | None = None
     dtype: Literal["float32", "float64"] = "float32"
+    device: Literal["cpu", "cuda"] = "cpu"
     data: Annotated[Data, BeforeValidator(_bare_word)]
     network: tuple[Layer, ...] = Field(min_length=1, strict=False)
     init: Init = Field(default_factory=lambda: PlainInit(kind="pytorch"))

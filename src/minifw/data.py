@@ -257,7 +257,8 @@ class Samples:
         """
         seeds, samples = self.labels.shape
         # One look-up of whole rows in all seeds together; row s n + i is sample i of seed s.
-        rows = (order + samples * torch.arange(seeds).unsqueeze(-1)).flatten()
+        first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
+        rows = (order + first).flatten()
         inputs, targets = (
             torch.index_select(values.flatten(0, 1), 0, rows, out=place).unflatten(0, order.shape)
             for values, place in zip((self.inputs, self.targets), out, strict=True)
@@ -292,6 +293,7 @@ def stack_seeds(
     normalize: bool,
     one_hot: bool,
     dtype: torch.dtype,
+    device: str = "cpu",
 ) -> Dataset:
     """Make one stacked dataset of each seed's (training, test) points.
 
@@ -318,9 +320,9 @@ def stack_seeds(
         targets = np.eye(len(classes))[labels] if one_hot else labels
         parts.append(
             Samples(
-                torch.from_numpy(inputs).to(dtype),
-                torch.from_numpy(targets).to(dtype) if one_hot else torch.from_numpy(labels),
-                torch.from_numpy(labels),
+                torch.from_numpy(inputs).to(device, dtype),
+                torch.from_numpy(targets).to(device, dtype if one_hot else torch.int64),
+                torch.from_numpy(labels).to(device),
             )
         )
     return Dataset(parts[0], parts[1], tuple(features), tuple(classes), shift, scale)
@@ -341,11 +343,13 @@ def batch_order(seeds: Sequence[int], samples: int) -> Callable[[], Tensor]:
 
 def describe(dataset: Dataset) -> dict[str, Any]:
     """Return sizes, class balance and majority error (percent, mean over seeds) for a summary."""
-    labels = dataset.test.labels.numpy()
+    labels = dataset.test.labels.numpy(force=True)
     count = len(dataset.classes)
     share = np.stack([np.bincount(row, minlength=count) for row in labels]) / labels.shape[1]
     # Guess the class that is most frequent in training, be wrong on the rest of the test samples.
-    majority = [np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy()]
+    majority = [
+        np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy(force=True)
+    ]
     wrong = 1 - share[np.arange(len(share)), majority]
     return {
         "features": list(dataset.features),

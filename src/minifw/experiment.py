@@ -74,6 +74,17 @@ def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experimen
         ConfigError, DataError: what does not fit. Nothing has been written then.
 
     """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            [
+                f"{config.name}: device: 'cuda' needs a GPU and a CUDA build of torch, and torch "
+                f"{torch.__version__} finds none; cpu works everywhere"
+            ]
+        )
+    if config.device == "cuda" and config.train.compile is True:
+        raise ConfigError(
+            [f"{config.name}: train.compile: true is for device: cpu only; auto or false on a GPU"]
+        )
     if config.train.compile is True:
         compiled.require_compiler()
     config = config.model_copy(update={"seeds": config.seeds or default_seeds})
@@ -93,7 +104,7 @@ def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experimen
     return Experiment(config, seeds, data)
 
 
-def build_data(config: Config, seeds: Sequence[int], dtype: str | None = None) -> Dataset:
+def build_data(config: Config, seeds: Sequence[int]) -> Dataset:
     """Return training and test samples for each seed, stacked."""
     section = config.data
     features: Sequence[str] = ("x", "y")
@@ -122,7 +133,8 @@ def build_data(config: Config, seeds: Sequence[int], dtype: str | None = None) -
         classes=classes,
         normalize=section.normalize,
         one_hot=config.loss.kind == "mse",
-        dtype=DTYPES[dtype or config.dtype],
+        dtype=DTYPES[config.dtype],
+        device=config.device,
     )
 
 
@@ -149,9 +161,7 @@ def _read_table(section: configs.FromFile) -> points.Table:
     raise AssertionError(f"no reader for {section}")
 
 
-def build_network(
-    config: Config, seeds: Sequence[int], features: int, dtype: str | None = None
-) -> nn.Sequential:
+def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
     """Return the stack of networks, one for each seed, with its initial weights."""
     generators = [points.generator(seed, "init") for seed in seeds]
     modules: list[nn.Module] = []
@@ -164,7 +174,8 @@ def build_network(
                 init=_initializer(layer.init or config.init),
                 stack=(len(seeds),),
                 generators=generators,
-                dtype=DTYPES[dtype or config.dtype],
+                dtype=DTYPES[config.dtype],
+                device=config.device,
             )
             modules.append(linear)
             features = layer.out_features
@@ -236,7 +247,7 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
             config.train.compile,
         ),
     )
-    return Arm(history, network.state_dict())
+    return Arm(history, _on_cpu(network.state_dict()))
 
 
 def run_pytorch(
@@ -263,7 +274,7 @@ def run_pytorch(
         at_once=at_once,
         on_epoch=on_epoch,
     )
-    return Arm(result.history, result.state)
+    return Arm(result.history, _on_cpu(result.state))
 
 
 ARMS: dict[str, Callable[[Experiment, str, Progress], Arm]] = {
@@ -271,6 +282,10 @@ ARMS: dict[str, Callable[[Experiment, str, Progress], Arm]] = {
     "pytorch": run_pytorch,
     "vmap": partial(run_pytorch, at_once=True),
 }
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: value.cpu() for name, value in state.items()}
 
 
 def _how_it_goes(history: History) -> str:
@@ -484,9 +499,9 @@ def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
 
     For each seed and parameter: the largest |ours - autograd's| over the largest |autograd's|.
     """
-    config, seeds = experiment.config, experiment.seeds
-    data = experiment.data if dtype == config.dtype else build_data(config, seeds, dtype)
-    network = build_network(config, seeds, len(data.features), dtype)
+    config, seeds = experiment.config.model_copy(update={"dtype": dtype}), experiment.seeds
+    data = experiment.data if dtype == experiment.config.dtype else build_data(config, seeds)
+    network = build_network(config, seeds, len(data.features))
     loss = build_loss(config)
     inputs, targets = data.train.inputs, data.train.targets
     if mode == "sgd":
@@ -524,12 +539,13 @@ def _decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> byt
             continue
         seed = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
         shift, scale = data.shift[seed], data.scale[seed]
-        inputs = data.test.inputs[seed].double().numpy() * scale + shift
+        inputs = data.test.inputs[seed].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
         margin = 0.03 * (high - low)
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
-        network = build_network(experiment.config, [experiment.seeds[seed]], 2)
+        on_cpu = experiment.config.model_copy(update={"device": "cpu"})
+        network = build_network(on_cpu, [experiment.seeds[seed]], 2)
         network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].state.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         output = network.forward(normal.unsqueeze(0))
@@ -538,7 +554,7 @@ def _decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> byt
             f"{mode}/y": axes[1],
             f"{mode}/decision": output[0].argmax(-1).reshape(GRID, GRID).numpy().astype(np.int16),
             f"{mode}/points": inputs,
-            f"{mode}/labels": data.test.labels[seed].numpy().astype(np.int16),
+            f"{mode}/labels": data.test.labels[seed].numpy(force=True).astype(np.int16),
             f"{mode}/seed": np.array(experiment.seeds[seed]),
             f"{mode}/error": np.array(errors[seed]),
         }

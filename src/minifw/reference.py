@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.data import Dataset, Samples, batch_order
-from minifw.training import History, error_percent
+from minifw.training import History, clock, error_percent
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -44,6 +43,7 @@ def twin(network: ours.Network, seed: int) -> nn.Sequential:
                     module.out_features,
                     bias=module.bias is not None,
                     dtype=module.weight.dtype,
+                    device=module.weight.device,
                 )
                 with torch.no_grad():
                     layer.weight.copy_(module.weight[seed])
@@ -189,7 +189,7 @@ def fit(
             data.test.of(which),
             epochs,
             batch_size,
-            None if batch_size is None else drawn if at_once else lambda: drawn()[0],
+            None if batch_size is None else lambda: drawn()[slice(None) if at_once else 0],
             eval_every,
             None if on_epoch is None else partial(on_epoch, position),
         )
@@ -222,16 +222,19 @@ def _epochs(
     batch_size = batch_size or train.labels.shape[-1]
     _evaluate(learner, train, test, 0, history)
     for epoch in range(1, epochs + 1):
-        started = time.perf_counter()
-        order = None if next_order is None else next_order()
+        started = clock(train)
+        order = None if next_order is None else next_order().to(train.labels.device)
         losses = learner.train(train, order, batch_size)
-        stepped = time.perf_counter()
+        stepped = clock(train)
         history.seconds += stepped - started
-        _note_divergence(learner, losses, epoch, history)
+        # Weights that are not finite while the loss is are found when there is an evaluation.
+        if not math.isfinite(losses.sum()):
+            _note_divergence(learner, losses, epoch, history)
         ended = epoch == epochs or bool((history.diverged >= 0).all())
         if epoch % eval_every == 0 or ended:
+            _note_divergence(learner, losses, epoch, history)
             _evaluate(learner, train, test, epoch, history)
-        history.evaluation_seconds += time.perf_counter() - stepped
+        history.evaluation_seconds += clock(train) - stepped
         if on_epoch is not None:
             on_epoch(epoch)
         if ended:
@@ -239,16 +242,12 @@ def _epochs(
     return history
 
 
-@torch.no_grad()
 def _note_divergence(
     learner: Loop | Ensemble, losses: Tensor, epoch: int, history: History
 ) -> None:
-    values = [losses, *learner.optimizer.param_groups[0]["params"]]
-    # A sum is finite only if all of its terms are: one number tells that all is well.
-    if math.isfinite(torch.cat([value.view(-1) for value in values]).sum()):
-        return
-    for value in values:
-        finite = value.isfinite().reshape(*losses.shape, -1).all(-1).numpy()
+    """Mark the seeds whose loss or any weight is not finite."""
+    for value in (losses, *learner.state().values()):
+        finite = value.isfinite().reshape(*losses.shape, -1).all(-1).numpy(force=True)
         history.diverged[~finite & (history.diverged < 0)] = epoch
 
 
@@ -259,7 +258,7 @@ def _evaluate(
     output = learner.output(train.inputs)
     history.record(
         epoch,
-        learner.losses(output, train.targets).double().numpy(),
+        learner.losses(output, train.targets).double().numpy(force=True),
         error_percent(output, train.labels),
         error_percent(learner.output(test.inputs), test.labels),
     )

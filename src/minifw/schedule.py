@@ -66,8 +66,9 @@ def choose(
     if compile is True:
         compiled.require_compiler()
     threads = torch.get_num_threads()
+    on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     if compile is True or (
-        compile == "auto" and steps >= COMPILE_FROM and compiled.compiler() is not None
+        compile == "auto" and on_cpu and steps >= COMPILE_FROM and compiled.compiler() is not None
     ):
         fit_in = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
         # As many parts as keep all threads busy to the end, of equal size.

@@ -109,17 +109,17 @@ def fit(
     with _workers(schedule) as run:
         _evaluate(parts, 0, history)
         for epoch in range(1, epochs + 1):
-            started = _now(data)
-            order = None if next_order is None else next_order()
+            started = clock(data.train)
+            order = None if next_order is None else next_order().to(data.train.labels.device)
             run([part.begin(order, batch_size, eta) for part in parts])
             last = [part.end(eta) for part in parts]
-            stepped = _now(data)
+            stepped = clock(data.train)
             history.seconds += stepped - started
             _note_divergence(parts, last, epoch, history)
             ended = epoch == epochs or bool((history.diverged >= 0).all())
             if epoch % eval_every == 0 or ended:
                 _evaluate(parts, epoch, history)
-            history.evaluation_seconds += _now(data) - stepped
+            history.evaluation_seconds += clock(data.train) - stepped
             if on_epoch is not None:
                 on_epoch(epoch, history)
             if ended:
@@ -286,9 +286,9 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
         yield run
 
 
-def _now(data: Dataset) -> float:
+def clock(samples: Samples) -> float:
     """Return the time in seconds, once all that was started is done."""
-    if data.train.inputs.is_cuda:
+    if samples.inputs.is_cuda:
         torch.cuda.synchronize()
     return time.perf_counter()
 
