@@ -103,6 +103,21 @@ def test_backward_adds_and_reset_sets_to_zero(case: ModuleCase) -> None:
 
 
 @modules
+def test_a_copy_with_other_parameters_is_a_module_of_its_own(case: ModuleCase) -> None:
+    module, inputs = case.make(()), inputs_of(case)
+    before = as_tuple(module.forward(*inputs))
+    values = [1.5 * value for value in values_of(module)]
+    twin = module.with_parameters(values)
+    assert len(twin.parameters()) == len(module.parameters())  # what was shared is shared
+    outputs, weights, expected = autograd(case, values, inputs)
+    torch.testing.assert_close(list(as_tuple(twin.forward(*inputs))), outputs)
+    found = [*gradients_of(twin), *as_tuple(twin.backward(*weights))]
+    torch.testing.assert_close(found[: len(values)], expected[: len(values)])
+    assert not any(gradient.any() for gradient in gradients_of(module))
+    torch.testing.assert_close(as_tuple(module.forward(*inputs)), before)
+
+
+@modules
 def test_nothing_that_came_in_is_changed(case: ModuleCase) -> None:
     module, inputs = case.make(()), inputs_of(case)
     outputs = as_tuple(module.forward(*inputs))

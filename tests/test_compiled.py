@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
+from cases import LOSSES, MODULES, LossCase, linear, normal
 from minifw import compiled, data, experiment, nn, schedule, training
 from minifw.errors import UsageError
+from minifw.nn.module import as_tuple
 from minifw.schedule import Schedule
 from minifw.training import fit
 from test_training import experiment_of, network_of
@@ -55,6 +59,81 @@ def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: st
         np.testing.assert_allclose(history.train_loss, expected.train_loss, rtol=1e-12)
     start = network_of(exp).state_dict()
     assert not any(torch.equal(value, start[name]) for name, value in plain.items())
+
+
+class SideBySide(nn.Network):
+    """Every module of the table at once, each on its own features: one library for all of them."""
+
+    def __init__(self, stack: tuple[int, ...]) -> None:
+        self.cases = MODULES
+        self.members = [case.make(stack) for case in MODULES]
+
+    def __iter__(self) -> Iterator[nn.Module]:
+        return iter(self.members)
+
+    @property
+    def widths(self) -> list[int]:
+        return [shape[-1] for case in self.cases for shape in case.inputs]
+
+    def forward(self, x: Tensor) -> Tensor:
+        pieces = iter(x.split(self.widths, -1))
+        outputs: list[Tensor] = []
+        for case, module in zip(self.cases, self.members, strict=True):
+            outputs += as_tuple(module.forward(*(next(pieces) for _ in case.inputs)))
+        y = torch.cat(outputs, -1)
+        self.remember((x,), (y,), outputs)
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        outputs = self.recall(gradient).saved
+        pieces = iter(gradient.split([output.shape[-1] for output in outputs], -1))
+        returned: list[Tensor] = []
+        for case, module in zip(self.cases, self.members, strict=True):
+            # As many outputs as inputs, in each row of the table.
+            returned += as_tuple(module.backward(*(next(pieces) for _ in case.inputs)))
+        return torch.cat(returned, -1)
+
+
+def compiled_and_plain(
+    network: nn.Network, loss: nn.Loss, x: Tensor, target: Tensor
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Take the steps of `(steps, seeds, …)` in both ways; return the weights and last outputs."""
+    values = [value for _, value, _ in network.parameters()]
+    twin = network.with_parameters([value.clone() for value in values])
+    optimizer, other = nn.SGD(network, 0.9), nn.SGD(twin, 0.9)
+    call = compiled.Epoch(network, loss, optimizer, x, target).call(
+        network, optimizer, x, target, torch.tensor(0.05, dtype=x.dtype)
+    )
+    call.run()
+    call.end()
+    for batch, of_batch in zip(x, target, strict=True):
+        twin.reset_gradient()
+        output = twin.forward(batch)
+        twin.backward(loss.grad(output, of_batch))
+        other.step(0.05)
+    return [*values, call.output], [*(value for _, value, _ in twin.parameters()), output]
+
+
+@needs_compiler
+def test_every_module_computes_the_same_compiled() -> None:
+    network = SideBySide((3,))
+    x = normal(5, 3, 6, sum(network.widths))  # five steps: two turns of the loop, and one left
+    start = [value.clone() for _, value, _ in network.parameters()]
+    target = 0 * network.forward(x[0]).expand(5, -1, -1, -1)
+    ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target)
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+    for value, before in zip(ours, start, strict=False):
+        assert not torch.allclose(value, before)  # every parameter has moved
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
+def test_every_loss_computes_the_same_compiled(case: LossCase) -> None:
+    network = nn.Sequential(linear(4, 3, (2,)))
+    x = normal(2, 2, 6, 4)
+    target = torch.stack([case.target((2,)), case.target((2,))])
+    ours, theirs = compiled_and_plain(network, case.make("mean"), x, target)
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
 def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Path) -> None:
@@ -141,6 +220,6 @@ def test_compiling_that_fails_is_one_line_or_the_plain_way(
     loss, sgd = nn.LossMSE("sample"), nn.SGD(network)
     with pytest.raises(UsageError, match="compiling failed .*; false trains without it"):
         fit(network, loss, sgd, exp.data, epochs=1, eta=0.1, schedule=Schedule(compiled=True))
-    plan = Schedule(compiled=True, optional=True)
+    plan = Schedule(compiled=True, otherwise=Schedule(1))
     history = fit(network, loss, sgd, exp.data, epochs=1, eta=0.1, schedule=plan)
     assert history.epochs == [0, 1]

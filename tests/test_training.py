@@ -235,7 +235,7 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
         for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
             samples = data.Samples(inputs, targets, classes)
             part = training._Part(
-                network, loss, nn.SGD(network, 0.9), samples, samples, slice(None)
+                network, loss, nn.SGD(network, 0.9), samples, samples, slice(None), nn.Buffers()
             )
             part.begin(None, 15, 0.1)()
             output, target = part.end(0.1)

@@ -23,8 +23,8 @@ PARALLEL_FROM = 32_768
 # costs about 0.1 ms an epoch: 2.86, 2.43 and 2.51 ms where an epoch is one step.
 PART_BYTES = 8 * 2**20
 
-# What a plain part may hold: here only memory counts, for the time a seed takes is the same within
-# a few percent for 5 to 20 seeds, and larger for fewer.
+# What a plain part, or the evaluation of any part, may hold. Only memory counts here, for the time
+# of a seed is the same within a few percent for 5 to 20 seeds a part, and larger for fewer.
 PLAIN_BYTES = 2**30
 
 # Compiling takes about 10 s and saves about 0.2 ms a step: from so many steps on it pays.
@@ -38,13 +38,13 @@ class Schedule:
     `seeds_per_part` divides the stack: each part takes all steps of an epoch before the next
     begins (None: one part). `threads` None leaves torch's setting. Compiled parts run beside one
     another, one on each thread; plain parts one after another, with all threads for each. Where
-    compiling fails, `optional` trains plainly instead.
+    compiling fails, `otherwise` is what is done instead; None makes it an error.
     """
 
     seeds_per_part: int | None = None
     threads: int | None = None
     compiled: bool = False
-    optional: bool = False
+    otherwise: Schedule | None = None
 
 
 def choose(
@@ -66,19 +66,19 @@ def choose(
     if compile is True:
         compiled.require_compiler()
     threads = torch.get_num_threads()
-    on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
-    if compile is True or (
-        compile == "auto" and on_cpu and steps >= COMPILE_FROM and compiled.compiler() is not None
-    ):
-        fit_in = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
-        # As many parts as keep all threads busy to the end, of equal size.
-        rounds = -(-seeds // (threads * fit_in))
-        return Schedule(
-            -(-seeds // (threads * rounds)), min(threads, seeds), True, optional=compile == "auto"
-        )
     widest = max((m.out_features for m in network if isinstance(m, Linear)), default=1)
-    fit_in = max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
-    return Schedule(fit_in, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)
+    in_memory = max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
+    plain = Schedule(in_memory, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)
+    on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
+    pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
+    if compile is False or (compile == "auto" and not pays):
+        return plain
+    in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
+    # As many parts as keep all threads busy to the end, of equal size.
+    rounds = -(-seeds // (threads * min(in_cache, in_memory)))
+    size = -(-seeds // (threads * rounds))
+    otherwise = plain if compile == "auto" else None
+    return Schedule(size, min(threads, seeds), compiled=True, otherwise=otherwise)
 
 
 def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:

@@ -102,20 +102,26 @@ def fit(
         try:
             _compile(parts, batch_size, schedule.threads or 1)
         except UsageError:
-            if not schedule.optional:
+            if schedule.otherwise is None:
                 raise
-            schedule = Schedule()
+            schedule = schedule.otherwise
             parts = _parts(network, loss, optimizer, data, schedule)
     with _workers(schedule) as run:
         _evaluate(parts, 0, history)
         for epoch in range(1, epochs + 1):
             started = clock(data.train)
             order = None if next_order is None else next_order().to(data.train.labels.device)
-            run([part.begin(order, batch_size, eta) for part in parts])
-            last = [part.end(eta) for part in parts]
+            history.seconds += clock(data.train) - started
+            # Compiled parts run at the same time; plain ones share memory, so one at a time.
+            for some in [parts] if schedule.compiled else [[part] for part in parts]:
+                started = clock(data.train)
+                run([part.begin(order, batch_size, eta) for part in some])
+                last = [part.end(eta) for part in some]
+                stepped = clock(data.train)
+                history.seconds += stepped - started
+                _note_divergence(some, last, epoch, history)
+                history.evaluation_seconds += clock(data.train) - stepped
             stepped = clock(data.train)
-            history.seconds += stepped - started
-            _note_divergence(parts, last, epoch, history)
             ended = epoch == epochs or bool((history.diverged >= 0).all())
             if epoch % eval_every == 0 or ended:
                 _evaluate(parts, epoch, history)
@@ -138,6 +144,7 @@ class _Part:
         train: Samples,
         test: Samples,
         seeds: slice,
+        buffers: Buffers,
     ) -> None:
         self.network, self.loss, self.optimizer = network, loss, optimizer
         self.train_samples, self.test_samples = train, test
@@ -146,7 +153,8 @@ class _Part:
         self.call: compiled.Call | None = None
         self.rest: list[Batch] = []  # the cut last batch, if there is one
         self.last: Batch
-        self.buffers = Buffers()
+        self.buffers = buffers  # of all parts: what is in it counts until the next part's turn
+        self.batches = Buffers()  # of this part alone
 
     def begin(self, order: Tensor | None, batch_size: int, eta: float) -> Callable[[], None]:
         """Return the work of an epoch, for any thread; `end` is to follow it."""
@@ -183,7 +191,7 @@ class _Part:
 
     def evaluate(self, inputs: Tensor) -> Tensor:
         """Return the output for these inputs, in memory that the next evaluation overwrites."""
-        with self.buffers.reuse(("evaluation", inputs.shape)):
+        with self.buffers.reuse(inputs.shape):
             output: Tensor = self.network.forward(inputs)
         return output
 
@@ -203,7 +211,7 @@ class _Part:
         else:
             order = order[self.seeds]
             steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
-            with self.buffers.reuse("batches"):
+            with self.batches.reuse("an epoch"):
                 out = buffer(samples.inputs), buffer(samples.targets)
                 inputs, targets = samples.in_order(steps, out)
             rest = (
@@ -218,10 +226,10 @@ def _parts(
     network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, schedule: Schedule
 ) -> list[_Part]:
     """Divide the stack: each part's tensors are views of the whole's."""
-    seeds = len(data.train.labels)
+    seeds, buffers = len(data.train.labels), Buffers()
     size = schedule.seeds_per_part or seeds
     if data.train.labels.ndim != 2 or size >= seeds:
-        return [_Part(network, loss, optimizer, data.train, data.test, slice(None))]
+        return [_Part(network, loss, optimizer, data.train, data.test, slice(None), buffers)]
     values = [value for _, value, _ in network.parameters()]
     parts = []
     for first in range(0, seeds, size):
@@ -229,7 +237,8 @@ def _parts(
         own = network.with_parameters(value[some] for value in values)
         state = {name: value[some] for name, value in optimizer.state.items()}
         acting = optimizer.with_state(own, state)
-        parts.append(_Part(own, loss, acting, data.train.of(some), data.test.of(some), some))
+        train, test = data.train.of(some), data.test.of(some)
+        parts.append(_Part(own, loss, acting, train, test, some, buffers))
     return parts
 
 

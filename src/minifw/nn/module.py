@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
@@ -134,13 +134,22 @@ class Module:
         The copy has gradients of its own, and uses the tensors as they are: given views of this
         module's parameters, such as some of its seeds, it trains those in place.
         """
-        values = iter(values)
-        twin = copy.copy(self)
-        twin.call = None
-        for name in self.parameter_names:
-            if getattr(self, name) is not None:
-                setattr(twin, name, next(values))
-        return twin
+        own = [gradient for _, _, gradient in self.parameters()]
+        # A gradient belongs to one module, so it tells whose value is meant.
+        return self.copied(dict(zip(map(id, own), values, strict=True)), {})
+
+    def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
+        """Return this module's copy out of `copies`, or make it there; see `with_parameters`.
+
+        `values` holds the new parameters, by the `id` of the gradients of the old ones.
+        """
+        if self not in copies:
+            twin = copies[self] = copy.copy(self)
+            twin.call = None
+            for name in self.parameter_names:
+                if getattr(self, name) is not None:
+                    setattr(twin, name, values[id(getattr(self, f"{name}_grad"))])
+        return cast(Self, copies[self])
 
     def reset_gradient(self) -> None:
         """Set all gradients to zero, in place."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Self, cast
 
 import numpy as np
 from torch import Tensor
@@ -40,20 +39,20 @@ class Network(Module):
             self._kept_parameters = (state, tuple(found.values()))
         return self._kept_parameters[1]
 
-    def with_parameters(self, values: Iterable[Tensor]) -> Self:
-        values = iter(values)
-        copies = {module: module.with_parameters(values) for module in dict.fromkeys(self)}
-
+    def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
         def copied(attribute: Any) -> Any:
             if isinstance(attribute, (tuple, list)):
                 return type(attribute)(map(copied, attribute))
-            return copies.get(attribute, attribute) if isinstance(attribute, Module) else attribute
+            is_module = isinstance(attribute, Module)
+            return attribute.copied(values, copies) if is_module else attribute
 
-        twin = copy.copy(self)
-        twin.call, twin._kept_parameters = None, (None, ())
-        for name, attribute in vars(twin).items():
-            if name != "_kept_parameters":
+        if self in copies:
+            return cast(Self, copies[self])
+        twin = super().copied(values, copies)
+        for name, attribute in vars(self).items():
+            if name not in ("call", "_kept_parameters"):
                 twin.__dict__[name] = copied(attribute)
+        twin._kept_parameters = (None, ())
         return twin
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
