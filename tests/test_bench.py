@@ -95,6 +95,26 @@ def test_what_is_missing_is_said_and_left_out(
     assert "| minifw, plain, µs | PyTorch | PyTorch vmap |" in answer.out
 
 
+def test_growth_is_measured_and_drawn(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setattr(bench, "find_spec", lambda name: None)
+    sizes = {name: [Regime(1, 100, 4), Regime(2, 100, 4)] for name in bench.SCALING}
+    monkeypatch.setattr(bench, "SCALING", sizes)
+    monkeypatch.setattr(bench, "SCALING_EPOCHS", (1, 2))
+    answer = minifw("bench", "--scaling", "--rounds", 1)
+    assert answer.code == 0, answer.err
+    assert answer.out == "benchmarks/scaling.svg\n"
+    results = json.loads(Path("benchmarks/scaling.json").read_text())
+    assert list(results["growth"]) == ["seeds", "batch", "width", "depth"]
+    assert all(point["megabytes"]["minifw, plain"] > 0 for point in results["memory"])
+    assert [point["epochs"] for point in results["epochs"]] == [1, 2]
+    drawn = Path("benchmarks/scaling.svg").read_text()
+    assert drawn.count('<g id="axes_') == 6
+    both = minifw("bench", "--scaling", "--quick")
+    assert (both.code, both.out) == (2, "")
+    assert both.err.startswith("--scaling: has sizes of its own")
+
+
 @pytest.mark.parametrize("text", ["20", "20x", "0x40", "20x40x25x3", "axb", "-1x4"])
 def test_a_size_must_be_one(text: str) -> None:
     with pytest.raises(UsageError, match=r"--regime: must be SEEDSxBATCH .*, got '"):

@@ -7,10 +7,13 @@ that whatever else the machine does disturbs all arms alike.
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,7 +23,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from minifw import compiled, experiment, nn, reference, runs, schedule
+from minifw import compiled, experiment, nn, plots, reference, runs, schedule
 from minifw import config as configs
 from minifw import data as points
 from minifw.config import Config
@@ -63,6 +66,15 @@ class Regime:
 
 REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
 QUICK = [Regime(1, 1), Regime(20, 40)]
+
+# How the cost grows: one size changes, the others stay at those of 20 x 40.
+SCALING = {
+    "seeds": [Regime(seeds, 40) for seeds in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)],
+    "batch": [Regime(20, batch) for batch in (1, 4, 10, 40, 100, 400, 1000, 4000)],
+    "width": [Regime(20, 40, width) for width in (25, 50, 100, 200, 512)],
+    "depth": [Regime(20, 40, 25, depth) for depth in (1, 2, 3, 5, 10)],
+}
+SCALING_EPOCHS = (1, 10, 100, 1000)
 
 PEAK = 1024  # rows and columns of the matrices whose product shows what the machine can do
 
@@ -402,6 +414,89 @@ def _peak(seconds: float) -> float:
     return count * 2 * PEAK**3 / (time.perf_counter() - started)
 
 
+# --------------------------------------------------------------------------------------- growth
+
+
+def run_scaling(
+    base: Path,
+    arms: Sequence[str],
+    *,
+    rounds: int,
+    seconds: float,
+    show_progress: ShowProgress,
+) -> dict[str, Any]:
+    """Measure how time and memory grow with seeds, batch, width, depth and epochs.
+
+    Arguments as for `run`. PyTorch's loop is left out: it takes as long as its seeds add up to.
+    """
+    arms = [name for name in arms if name != "PyTorch"]
+    sizes = list(dict.fromkeys(regime for group in SCALING.values() for regime in group))
+    results = run(base, sizes, arms, rounds=rounds, seconds=seconds, show_progress=show_progress)
+    measured = dict(zip(sizes, results.pop("regimes"), strict=True))
+    results["growth"] = {
+        name: [measured[regime] for regime in group] for name, group in SCALING.items()
+    }
+    ways = [name for name in arms if name.startswith("minifw")]
+    with show_progress("memory", len(SCALING["seeds"])) as progress:
+        results["memory"] = []
+        for number, regime in enumerate(SCALING["seeds"]):
+            full_batch = Regime(regime.seeds, 1000)
+            peaks = {name: _in_new_process(_memory, base, full_batch, name) for name in ways}
+            results["memory"].append({"seeds": regime.seeds, "batch": 1000, "megabytes": peaks})
+            progress(number + 1, "")
+    with show_progress("epochs", len(SCALING_EPOCHS)) as progress:
+        results["epochs"] = []
+        for number, epochs in enumerate(SCALING_EPOCHS):
+            taken = {name: _in_new_process(_whole_run, base, epochs, name) for name in ways}
+            results["epochs"].append({"epochs": epochs, "seconds": taken})
+            progress(number + 1, "")
+    return results
+
+
+def _in_new_process(function: Callable[..., float], *arguments: Any) -> float:
+    """Return what `function` returns in a Python that has done nothing else yet."""
+    fresh = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, mp_context=fresh) as pool:
+        return pool.submit(function, torch.get_num_threads(), *arguments).result()
+
+
+def _memory(threads: int, base: Path, regime: Regime, name: str) -> float:
+    """Return how many megabytes (2^20 bytes) training takes at most, beside samples and code."""
+    torch.set_num_threads(threads)
+    given = problem(base, regime)
+    arm = ARMS[name](given)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    before = _status("VmRSS")
+    arm.train(1)
+    return (_status("VmHWM") - before) / 2**10
+
+
+def _status(key: str) -> int:
+    """Return an entry of this process's status, in KiB. Only Linux has it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
+def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
+    """Return the seconds from network to last evaluation, 20 seeds and batches of 40.
+
+    The compiled way opens a library that an earlier run has left; making it is not in it.
+    """
+    torch.set_num_threads(threads)
+    compile_ = "true" if name == "minifw" else "false"
+    config = configs.load(
+        base, ["seeds=20", f"train.epochs={epochs}", f"train.compile={compile_}", "train.mode=sgd"]
+    )
+    built = experiment.build(config, 1, ["sgd"])
+    if name == "minifw":
+        warm = config.train.model_copy(update={"epochs": 1})
+        first = config.model_copy(update={"train": warm})
+        experiment.run_minifw(replace(built, config=first), "sgd", lambda done, text: None)
+    started = time.perf_counter()
+    experiment.run_minifw(built, "sgd", lambda done, text: None)
+    return time.perf_counter() - started
+
+
 # --------------------------------------------------------------------------------------- results
 
 
@@ -430,10 +525,13 @@ def _digits(value: float) -> str:
 
 
 def write(results: dict[str, Any], folder: Path, name: str) -> None:
-    """Write the figures as JSON and as a table into `folder`."""
+    """Write the figures into `folder`: as JSON, and as a table or as a figure."""
     files = Run(folder)
     files.write_json(f"{name}.json", results)
-    files.write(f"{name}.md", table(results).markdown())
+    if "growth" in results:
+        plots.write_scaling(files, name)
+    else:
+        files.write(f"{name}.md", table(results).markdown())
 
 
 def parse(text: str) -> Regime:

@@ -209,6 +209,9 @@ def bench(
     quick: Annotated[
         bool, typer.Option("--quick", help="Two regimes, short rounds: does it work?")
     ] = False,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="How time and memory grow with each size; a figure.")
+    ] = False,
     regimes: Annotated[
         list[str] | None,
         typer.Option(
@@ -235,6 +238,7 @@ def bench(
     Examples:
       minifw bench                     all sizes, about ten minutes
       minifw bench --quick
+      minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
     """
     _check_counts({"--rounds": rounds, "--threads": threads})
@@ -243,6 +247,10 @@ def bench(
     from minifw import bench as benchmark
 
     chosen = [*map(benchmark.parse, regimes or [])]
+    if scaling and (quick or chosen):
+        raise UsageError("--scaling: has sizes of its own; leave out --quick and --regime")
+    if scaling and sys.platform != "linux":
+        raise UsageError("--scaling: measures memory as only Linux tells it, so it runs only there")
     if quick:
         rounds, seconds, name = min(rounds, 3), 0.05, "quick"
         chosen = chosen or benchmark.QUICK
@@ -253,13 +261,22 @@ def bench(
     for arm, reason in missing.items():
         print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
     benchmark.use_threads(threads or torch.get_num_threads())
-    results = benchmark.run(
-        _find_config("simplenet"), chosen, arms,
-        rounds=rounds, seconds=seconds, show_progress=_show(quiet or as_json),
-    )  # fmt: skip
+    base = _find_config("simplenet")
+    plan: dict[str, Any] = {
+        "rounds": rounds,
+        "seconds": seconds,
+        "show_progress": _show(quiet or as_json),
+    }
+    if scaling:
+        name = "scaling"
+        results = benchmark.run_scaling(base, arms, **plan)
+    else:
+        results = benchmark.run(base, chosen, arms, **plan)
     benchmark.write(results, out, name)
     if as_json:
         _print_json(results)
+    elif scaling:
+        print(out / f"{name}.svg")
     else:
         print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import matplotlib
@@ -36,8 +38,9 @@ REGIONS = ("#f2f2f2", "#c6d4ea", "#e3c9a8", "#c9e0c4", "#dcc8e0")
 MARKERS = "ox^+sv"  # every second one may be a marker without a face
 
 
-def write_plots(run: Run) -> None:
-    """Draw and write all figures of a run."""
+@contextmanager
+def _settings() -> Iterator[None]:
+    """Within this block, figures look as all of ours do."""
     settings: Any = {
         "svg.hashsalt": "minifw",
         "text.parse_math": False,  # a $ in a user's name of a class is just that
@@ -48,9 +51,66 @@ def write_plots(run: Run) -> None:
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         # A sign of a user's name that the font lacks becomes a box, which says enough.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        _save(run, "errors", error_curves(run))
+        yield
+
+
+def write_plots(run: Run) -> None:
+    """Draw and write all figures of a run."""
+    with _settings():
+        _save(run, "plots/errors", error_curves(run))
         if (run.path / "decision.npz").exists():
-            _save(run, "decision", decision_regions(run))
+            _save(run, "plots/decision", decision_regions(run))
+
+
+def write_scaling(files: Run, name: str) -> None:
+    """Draw and write how time and memory grow, from the benchmark's `name`.json."""
+    with _settings():
+        _save(files, name, scaling(files.read_json(f"{name}.json")))
+
+
+LINES: dict[str, dict[str, Any]] = {
+    "minifw": {"color": "#1b3a6b", "linewidth": 1.8, "marker": "o"},
+    "minifw, plain": {"color": "#1b3a6b", "linewidth": 1, "dashes": (4, 2), "marker": "s"},
+    "PyTorch vmap": {"color": "#e08214", "linewidth": 1, "dashes": (1, 1), "marker": "^"},
+    "JAX": {"color": "#555555", "linewidth": 1, "dashes": (6, 2, 1, 2), "marker": "x"},
+}
+
+
+def scaling(results: dict[str, Any]) -> Figure:
+    """Microseconds a step against each size, seconds against epochs, memory against seeds."""
+    growth = results["growth"]
+    figure = Figure(figsize=(9.6, 6), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    for axis, (size, group) in zip(axes, growth.items(), strict=False):
+        key = {"seeds": "seeds", "batch": "batch", "width": "width", "depth": "depth"}[size]
+        _growth(
+            axis, [point[key] for point in group],
+            {arm: [p["microseconds"][arm]["median"] for p in group] for arm in results["arms"]},
+            {"depth": "hidden layers", "batch": "samples in a batch"}.get(size, size),
+            "µs a step",
+        )  # fmt: skip
+    ways = list(results["epochs"][0]["seconds"])
+    _growth(
+        axes[4], [point["epochs"] for point in results["epochs"]],
+        {way: [point["seconds"][way] for point in results["epochs"]] for way in ways},
+        "epochs", "seconds, evaluation included",
+    )  # fmt: skip
+    _growth(
+        axes[5], [point["seeds"] for point in results["memory"]],
+        {way: [point["megabytes"][way] for point in results["memory"]] for way in ways},
+        "seeds, full batch of 1000", "MB beside the samples",
+    )  # fmt: skip
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    return figure
+
+
+def _growth(
+    axis: Axes, sizes: list[int], lines: dict[str, list[float]], what: str, unit: str
+) -> None:
+    for arm, values in lines.items():
+        axis.plot(sizes, values, label=arm, markersize=4, markerfacecolor="none", **LINES[arm])
+    axis.set(xscale="log", yscale="log", xlabel=what, ylabel=unit)
+    axis.grid(color="#dddddd", linewidth=0.5)
 
 
 def error_curves(run: Run) -> Figure:
@@ -174,4 +234,4 @@ def _save(run: Run, name: str, figure: Figure) -> None:
     for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
         file = io.BytesIO()
         figure.savefig(file, format=ending, **extra)
-        run.write(f"plots/{name}.{ending}", file.getvalue())
+        run.write(f"{name}.{ending}", file.getvalue())
