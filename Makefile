@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 SEEDS ?= 20
 
-.PHONY: tables test check lint format types layers clean
+.PHONY: tables test bench check lint format types layers quick clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
@@ -13,7 +13,10 @@ tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch,
 test: .venv/installed  ## all tests, warnings as errors
 	$(BIN)/python -m pytest
 
-check: lint types layers test  ## all that must hold before a commit
+bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
+	$(BIN)/minifw bench
+
+check: lint types layers test quick  ## all that must hold before a commit
 
 lint: .venv/installed
 	$(BIN)/ruff check .
@@ -29,12 +32,16 @@ types: .venv/installed
 layers: .venv/installed
 	$(BIN)/lint-imports
 
+# That the benchmark works; its figures are thrown away.
+quick: .venv/installed
+	$(BIN)/minifw bench --quick --out .venv/benchmarks
+
 # The pip of an older Python may not know how to read pyproject.toml's license field: renew it.
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "minifw needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try PYTHON=/path/to/python3.11 make"; exit 2; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
 clean:

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from minifw.runs import Run
 from minifw.tables import ARMS, MODES
@@ -110,6 +111,13 @@ def _growth(
     for arm, values in lines.items():
         axis.plot(sizes, values, label=arm, markersize=4, markerfacecolor="none", **LINES[arm])
     axis.set(xscale="log", yscale="log", xlabel=what, ylabel=unit)
+    times = np.array([*lines.values()])
+    for line, numbers in ((axis.xaxis, np.array(sizes)), (axis.yaxis, times)):
+        # Few numbers, written in full; within two decades 2 and 5 too.
+        digits = (1.0,) if numbers.max() >= 100 * numbers.min() else (1.0, 2.0, 5.0)
+        line.set_major_locator(LogLocator(subs=digits))
+        line.set_major_formatter("{x:g}")
+        line.set_minor_formatter(NullFormatter())
     axis.grid(color="#dddddd", linewidth=0.5)
 
 
