@@ -18,6 +18,7 @@ import pytest
 import safetensors.torch
 
 from conftest import ROOT, SMALL, Answer, Minifw
+from minifw import compiled
 
 CONFIGS = ROOT / "configs"
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")
@@ -80,6 +81,17 @@ def test_a_run_can_be_run_again_as_it_is(minifw: Minifw) -> None:
         for r in (first, again)
     ]
     assert states[0] == states[1]
+
+
+@pytest.mark.skipif(
+    compiled.compiler() is None, reason="there is no C++ compiler: `apt install g++`"
+)
+def test_a_compiled_run_says_so(minifw: Minifw) -> None:
+    answer = minifw("train", "simplenet", "--seeds", 2, *QUICK, "--set", "train.compile=true")
+    assert answer.code == 0, answer.err
+    assert "| minifw: compiled | yes |" in (run_dirs()[0] / "tables/table3.md").read_text()
+    plain = minifw("train", "simplenet", "--seeds", 2, *QUICK)
+    assert "compiled" not in plain.out
 
 
 def test_train_json(minifw: Minifw, tmp_path: Path) -> None:

@@ -227,6 +227,16 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         progress(epoch, latest)
 
     whole = batch_size or samples
+    plan = schedule.choose(
+        network,
+        len(experiment.seeds),
+        whole,
+        max(samples, data.test.labels.shape[1]),
+        config.train.epochs * -(-samples // whole),
+        config.train.compile,
+    )
+    if plan.compiled:
+        progress(0, "compiling, unless it has been before")
     history = fit(
         network,
         build_loss(config),
@@ -238,14 +248,7 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         next_order=next_order,
         eval_every=config.train.eval_every,
         on_epoch=on_epoch,
-        schedule=schedule.choose(
-            network,
-            len(experiment.seeds),
-            whole,
-            max(samples, data.test.labels.shape[1]),
-            config.train.epochs * -(-samples // whole),
-            config.train.compile,
-        ),
+        schedule=plan,
     )
     return Arm(history, _on_cpu(network.state_dict()))
 
@@ -416,6 +419,7 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
                 "summary": summary(test_error),
                 "seconds": history.seconds,
                 "evaluation_seconds": history.evaluation_seconds,
+                "compiled": history.compiled,
             }
     results: dict[str, Any] = {
         "name": config.name,

@@ -126,6 +126,11 @@ def work_table(results: dict[str, Any]) -> Table:
     arms = list(next(iter(modes.values())))
     for arm in arms:
         rows.append((f"{ARMS[arm]}: training, s", [modes[mode][arm]["seconds"] for mode in modes]))
+    if any(modes[mode]["minifw"]["compiled"] for mode in modes):
+        answers: list[Cell] = [
+            "yes" if modes[mode]["minifw"]["compiled"] else "no" for mode in modes
+        ]
+        rows.append(("minifw: compiled", answers))
     caption = (
         f"Table 3: time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
         f"{_counted(threads, 'thread')}, {results['dtype']}"

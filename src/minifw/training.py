@@ -33,7 +33,7 @@ class History:
     `train_loss` is in the loss's own scale, the errors are percent of samples whose largest
     output is not their class. A seed that has diverged holds NaN from then on, and its number
     of full epochs in `diverged` (-1 for all others). `seconds` is the time spent in steps,
-    evaluation left out; `evaluation_seconds` is the rest.
+    evaluation left out; `evaluation_seconds` is the rest. `compiled` tells the way.
     """
 
     epochs: list[int] = field(default_factory=list)
@@ -43,6 +43,7 @@ class History:
     diverged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
+    compiled: bool = False
 
     def record(
         self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
@@ -106,6 +107,7 @@ def fit(
                 raise
             schedule = schedule.otherwise
             parts = _parts(network, loss, optimizer, data, schedule)
+    history.compiled = schedule.compiled
     with _workers(schedule) as run:
         _evaluate(parts, 0, history)
         for epoch in range(1, epochs + 1):
