@@ -120,3 +120,13 @@ def test_a_size_must_be_one(text: str) -> None:
     with pytest.raises(UsageError, match=r"--regime: must be SEEDSxBATCH .*, got '"):
         bench.parse(text)
     assert bench.parse("20 x 40 x 128") == Regime(20, 40, 128)
+
+
+def test_the_readme_quotes_the_figures() -> None:
+    """Each row of the table in the README stands in the file that the benchmark wrote."""
+    written = (ROOT / "benchmarks" / "steps.md").read_text().splitlines()
+    readme = (ROOT / "README.md").read_text().splitlines()
+    rows = [line for line in written if line.startswith("| ")]
+    assert len(rows) == len(bench.REGIMES) + 2
+    for row in rows:
+        assert row in readme
