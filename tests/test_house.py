@@ -51,7 +51,11 @@ def test_every_command_of_the_readme_runs(
         "height,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(100))
     )
     program, *words = shlex.split(line)
-    short = [] if "--help" in words else ["--set", "train.epochs=2", "--quiet"]
+    short = ["--set", "train.epochs=2", "--quiet"]
+    if "--help" in words:
+        short = []
+    elif words[0] == "bench":
+        short = ["--quick", "--regime", "2x100x4", "--rounds", "1", "--quiet"]
     answer = minifw(*words, *short)
     assert program == "minifw"
     assert answer.code == 0, answer.err
