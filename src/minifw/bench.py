@@ -10,58 +10,22 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib.util import find_spec
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from minifw import compiled, experiment, nn, plots, reference, runs, schedule
-from minifw import config as configs
-from minifw import data as points
-from minifw.config import Config
-from minifw.data import Samples
+from minifw import experiment, plots, runs
 from minifw.errors import CheckError, UsageError
-from minifw.experiment import Experiment, ShowProgress
+from minifw.experiment import ShowProgress
+from minifw.peers import ARMS, Arm, Problem, Regime, problem, simplenet
 from minifw.runs import Run
 from minifw.tables import Cell, Table
-from minifw.training import fit
-
-
-@dataclass(frozen=True)
-class Regime:
-    """A size of problem: how many seeds, samples in a batch, and features in a hidden layer."""
-
-    seeds: int
-    batch: int
-    width: int = 25
-    depth: int = 3
-
-    def __str__(self) -> str:
-        return f"{self.seeds} x {self.batch} x {self.width}"
-
-    @property
-    def steps(self) -> int:
-        """Steps in an epoch: enough that the call of an epoch is small beside its steps."""
-        return max(10, min(1000, 10_000 // self.batch))
-
-    @property
-    def flops(self) -> int:
-        """Additions and multiplications in the matrix products of a step, of all seeds.
-
-        Each weight is used twice for each sample in forward, twice for its own gradient, and,
-        but in the first layer, twice for the gradient of the layer's input.
-        """
-        first, hidden, last = 2 * self.width, self.width**2, 2 * self.width
-        weights = first + (self.depth - 1) * hidden + last
-        return self.seeds * self.batch * (6 * weights - 2 * first)
-
 
 REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
 QUICK = [Regime(1, 1), Regime(20, 40)]
@@ -75,222 +39,30 @@ SCALING = {
 }
 SCALING_EPOCHS = (1, 10, 100, 1000)
 
+SAME = 1e-3  # two arms' weights are the same up to here; see `_same_weights`
 PEAK = 1024  # rows and columns of the matrices whose product shows what the machine can do
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What all arms are given: config, data, and an order of samples for every epoch."""
-
-    regime: Regime
-    experiment: Experiment
-    order: Tensor
-
-    @property
-    def config(self) -> Config:
-        return self.experiment.config
-
-    @property
-    def train(self) -> Samples:
-        return self.experiment.data.train
-
-    def network(self) -> nn.Sequential:
-        """Return the stack with its initial weights."""
-        return experiment.build_network(self.config, self.experiment.seeds, 2)
-
-
-def problem(base: Path, regime: Regime) -> Problem:
-    """Return the problem of the config at `base` in this size, with batches and plain SGD."""
-    hidden = f"{{linear: {regime.width}}}, relu, " * regime.depth
-    config = configs.load(
-        base,
-        [
-            f"seeds={regime.seeds}",
-            f"data.train={regime.steps * regime.batch}",
-            "data.test=1",
-            f"network=[{hidden} {{linear: 2}}]",
-            f"train.batch_size={regime.batch}",
-            "train.mode=sgd",
-        ],
-    )
-    built = experiment.build(config, 1, ["sgd"])
-    order = points.batch_order(built.seeds, regime.steps * regime.batch)()
-    return Problem(regime, built, order)
-
-
-# ------------------------------------------------------------------------------------------ arms
-
-
-class Arm(Protocol):
-    """One way to train the networks of a problem. Making it starts from their initial weights."""
-
-    def train(self, epochs: int) -> tuple[float, float]:
-        """Train so many epochs, or a part; return the seconds in steps and the epochs' number."""
-        ...
-
-    def weights(self) -> list[Tensor]:
-        """Return the weight of each layer, stacked over seeds."""
-        ...
-
-
-class Minifw:
-    """minifw as `minifw train` calls it."""
-
-    def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
-        regime, samples = given.regime, len(given.order[0])
-        self.given = given
-        self.network = given.network()
-        self.schedule = schedule.choose(
-            self.network, regime.seeds, regime.batch, samples, regime.steps, compile
-        )
-
-    def train(self, epochs: int) -> tuple[float, float]:
-        config = self.given.config
-        history = fit(
-            self.network,
-            experiment.build_loss(config),
-            nn.SGD(self.network, config.optimizer.momentum),
-            self.given.experiment.data,
-            epochs=epochs,
-            eta=config.train.eta,
-            batch_size=self.given.regime.batch,
-            next_order=lambda: self.given.order,
-            eval_every=epochs,
-            schedule=self.schedule,
-        )
-        return history.seconds, epochs
-
-    def weights(self) -> list[Tensor]:
-        return [value for name, value in self.network.state_dict().items() if "weight" in name]
-
-
-class PyTorch:
-    """A plain PyTorch loop, one network after another: each call trains the next of them."""
-
-    def __init__(self, given: Problem) -> None:
-        self.given = given
-        network, loss = given.network(), experiment.build_loss(given.config)
-        eta, momentum = given.config.train.eta, given.config.optimizer.momentum
-        self.loops = [
-            reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
-        ]
-        self.samples = [given.train.of(seed) for seed in range(given.regime.seeds)]
-        self.next = 0
-
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            seed = self.next
-            order = self.given.order[seed]
-            self.loops[seed].train(self.samples[seed], order, self.given.regime.batch)
-            self.next = (seed + 1) % len(self.loops)
-        return time.perf_counter() - started, epochs / len(self.loops)
-
-    def weights(self) -> list[Tensor]:
-        states = [loop.state() for loop in self.loops]
-        return [torch.stack([s[name] for s in states]) for name in states[0] if "weight" in name]
-
-
-class Vmap:
-    """PyTorch with torch.func: all networks at once."""
-
-    def __init__(self, given: Problem) -> None:
-        self.given = given
-        loss, train = experiment.build_loss(given.config), given.config.train
-        momentum = given.config.optimizer.momentum
-        self.ensemble = reference.Ensemble(
-            given.network(), given.regime.seeds, loss, train.eta, momentum
-        )
-
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            self.ensemble.train(self.given.train, self.given.order, self.given.regime.batch)
-        return time.perf_counter() - started, epochs
-
-    def weights(self) -> list[Tensor]:
-        return [value for name, value in self.ensemble.state().items() if "weight" in name]
-
-
-class Jax:
-    """JAX, as its users train an ensemble: a scan over batches, vmapped over seeds, jitted."""
-
-    def __init__(self, given: Problem) -> None:
-        import jax
-        import jax.numpy as jnp
-
-        eta, batch = given.config.train.eta, given.regime.batch
-        steps = given.regime.steps
-
-        def forward(layers: Any, x: Any) -> Any:
-            *hidden, (weight, bias) = layers
-            for w, b in hidden:
-                x = jax.nn.relu(x @ w.T + b)
-            return x @ weight.T + bias
-
-        def loss(layers: Any, x: Any, target: Any) -> Any:
-            return jnp.sum((forward(layers, x) - target) ** 2) / batch
-
-        def step(layers: Any, samples: Any) -> Any:
-            gradients = jax.grad(loss)(layers, *samples)
-            return jax.tree.map(lambda value, g: value - eta * g, layers, gradients), None
-
-        def epoch(layers: Any, inputs: Any, targets: Any, order: Any) -> Any:
-            batches = (
-                values[order].reshape(steps, batch, values.shape[-1])
-                for values in (inputs, targets)
-            )
-            return jax.lax.scan(step, layers, tuple(batches))[0]
-
-        self.block = jax.block_until_ready
-        self.epoch = jax.jit(jax.vmap(epoch))
-        values = [jnp.array(value.numpy()) for _, value, _ in given.network().parameters()]
-        self.layers = list(zip(values[::2], values[1::2], strict=True))
-        train, order = given.train, given.order.int()
-        self.arguments = [
-            jnp.array(values.numpy()) for values in (train.inputs, train.targets, order)
-        ]
-
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            self.layers = self.epoch(self.layers, *self.arguments)
-        self.block(self.layers)
-        return time.perf_counter() - started, epochs
-
-    def weights(self) -> list[Tensor]:
-        import numpy as np
-
-        return [torch.from_numpy(np.array(weight)) for weight, _ in self.layers]
-
-
-ARMS: dict[str, Callable[[Problem], Arm]] = {
-    "minifw": partial(Minifw, compile=True),
-    "minifw, plain": partial(Minifw, compile=False),
-    "PyTorch": PyTorch,
-    "PyTorch vmap": Vmap,
-    "JAX": Jax,
-}
-
-
-def present() -> tuple[list[str], dict[str, str]]:
-    """Return the arms that can run here, and for each of the others the reason why not."""
-    missing = {}
-    if compiled.compiler() is None:
-        missing["minifw"] = "there is no C++ compiler (`apt install g++`): the plain way only"
-    if find_spec("jax") is None:
-        missing["JAX"] = "it is not installed (`pip install jax`, the extra `bench`)"
-    return [name for name in ARMS if name not in missing], missing
 
 
 # ---------------------------------------------------------------------------------------- timing
 
 
-def use_threads(count: int) -> None:
-    """Give this process, and so every arm, `count` processors. JAX has no other setting."""
+@contextmanager
+def on_threads(count: int) -> Iterator[None]:
+    """Within this block the process, and so every arm, has `count` processors.
+
+    JAX has no other setting. It keeps what it found when it began, so one block a process.
+    """
+    threads = torch.get_num_threads()
     torch.set_num_threads(count)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    processors = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
+    if processors:
+        os.sched_setaffinity(0, sorted(processors)[:count])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        if processors:
+            os.sched_setaffinity(0, processors)
 
 
 def run(
@@ -305,11 +77,11 @@ def run(
     """Time a step of each arm in each regime, and return all figures.
 
     Args:
-        base: the config whose data, loss and eta are used.
+        base: the packaged config of SimpleNet.
         regimes: the sizes.
         arms: names out of `ARMS`; the first is what ratios are taken against.
         rounds: how often each arm is timed.
-        seconds: how long an arm trains in a round, at least.
+        seconds: about how long an arm trains in a round; an epoch at least.
         show_progress: told of each round.
 
     Raises:
@@ -383,20 +155,20 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
     """Return how far apart the weights of two arms are at most, after one epoch.
 
-    It is the norm of a layer's difference over the norm of the way that the layer has gone. A step
-    that is wrong by a factor of 1.01 gives 0.01; rounding in float32, which later steps amplify
-    where a ReLU switches the other way, gives 1e-6 to 1e-4, and 5e-3 for layers of 512.
+    It is the norm of a parameter's difference over the norm of the way that it has gone. A step
+    that is wrong by a factor of 1.01 gives 0.01; rounding in float32 gives 1e-6, and up to 1e-4
+    when later steps have amplified it, where a ReLU has switched the other way.
     """
-    start = [value for name, value, _ in given.network().parameters() if "weight" in name]
+    start = given.network().parameters()
     (first, expected), *others = ((name, arm.weights()) for name, arm in arms.items())
     largest = 0.0
     for name, found in others:
-        for layer, (a, b, before) in enumerate(zip(expected, found, start, strict=True)):
+        for a, b, (parameter, before, _) in zip(expected, found, start, strict=True):
             apart = float((a - b).norm() / (a - before).norm())
-            if not apart < 0.01:
+            if not apart < SAME:
                 raise CheckError(
                     f"bench {given.regime}: {first} and {name} must end with the same weights; "
-                    f"in layer {layer} they are {apart:.1%} of the way gone apart"
+                    f"{parameter} ends {apart:.2%} of the way that it went apart"
                 )
             largest = max(largest, apart)
     return largest
@@ -484,9 +256,10 @@ def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
     """
     torch.set_num_threads(threads)
     compile_ = "true" if name == "minifw" else "false"
-    config = configs.load(
-        base, ["seeds=20", f"train.epochs={epochs}", f"train.compile={compile_}", "train.mode=sgd"]
-    )
+    config = simplenet(
+        base, "seeds=20", "data={kind: disk, train: 1000, test: 1000}", "train.batch_size=40",
+        f"train.epochs={epochs}", f"train.compile={compile_}",
+    )  # fmt: skip
     built = experiment.build(config, 1, ["sgd"])
     if name == "minifw":
         warm = config.train.model_copy(update={"epochs": 1})

@@ -236,7 +236,7 @@ def bench(
 
     \b
     Examples:
-      minifw bench                     all sizes, about ten minutes
+      minifw bench                     all sizes, about five minutes
       minifw bench --quick
       minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
@@ -245,6 +245,7 @@ def bench(
     import torch
 
     from minifw import bench as benchmark
+    from minifw import peers
 
     chosen = [*map(benchmark.parse, regimes or [])]
     if scaling and (quick or chosen):
@@ -257,21 +258,21 @@ def bench(
     else:
         seconds, name = 0.25, "regimes" if chosen else "steps"
         chosen = chosen or benchmark.REGIMES
-    arms, missing = benchmark.present()
+    arms, missing = peers.present()
     for arm, reason in missing.items():
         print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
-    benchmark.use_threads(threads or torch.get_num_threads())
     base = _find_config("simplenet")
     plan: dict[str, Any] = {
         "rounds": rounds,
         "seconds": seconds,
         "show_progress": _show(quiet or as_json),
     }
-    if scaling:
-        name = "scaling"
-        results = benchmark.run_scaling(base, arms, **plan)
-    else:
-        results = benchmark.run(base, chosen, arms, **plan)
+    with benchmark.on_threads(threads or torch.get_num_threads()):
+        if scaling:
+            name = "scaling"
+            results = benchmark.run_scaling(base, arms, **plan)
+        else:
+            results = benchmark.run(base, chosen, arms, **plan)
     benchmark.write(results, out, name)
     if as_json:
         _print_json(results)
