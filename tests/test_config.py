@@ -6,11 +6,11 @@ import math
 from pathlib import Path
 
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from minifw import config as configs
+from minifw import places
 from minifw.config import Config, dump, load
 from minifw.errors import ConfigError
 
@@ -262,16 +262,16 @@ SCALARS = {
 
 @pytest.mark.parametrize(("text", "value"), SCALARS.items())
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
-    source = configs._Source("here")
-    found = configs._parse(f"a: {text}", source)["a"]
+    source = places.Source("here")
+    found = places.parse(f"a: {text}", source)["a"]
     assert (type(found), found) == (type(value), value)
     assert not source.faults
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_any_text_that_is_written_is_read_as_text(text: str) -> None:
-    written = yaml.dump({"a": text}, Dumper=configs._Dumper, allow_unicode=True)
-    assert configs._parse(written, configs._Source("here")) == {"a": text}
+    written = places.dump({"a": text})
+    assert places.parse(written, places.Source("here")) == {"a": text}
 
 
 @given(
@@ -288,5 +288,5 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
             "train": {"eta": eta, "epochs": 1},
         }
     )  # fmt: skip
-    source = configs._Source("here")
-    assert Config.model_validate(configs._parse(dump(config), source)) == config
+    source = places.Source("here")
+    assert Config.model_validate(places.parse(dump(config), source)) == config

@@ -1,8 +1,8 @@
 """Configs: YAML text to a frozen, validated `Config`, or every fault at once with its place.
 
-The way of a config: text -> YAML nodes (1.2 scalars, so `1e-3` is a number and `on` a word) ->
-plain values with the line and column of each -> `--set` overrides -> pydantic in strict mode ->
-checks across keys. All faults that one stage finds are reported together.
+The way of a config: text -> plain values with the line and column of each, and `--set` overrides
+(`places.py`) -> pydantic in strict mode -> checks across keys. All faults that one stage finds are
+reported together.
 
 Wherever a mapping has a `kind`, a bare word stands for a mapping with that kind alone:
 `init: kaiming-normal`. A layer may also be one key, `linear: 25` or `linear: {out_features: 25}`.
@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from minifw.errors import ConfigError, StorageError, near_miss
-
-MAX_BYTES = 1 << 20
-MAX_DEPTH = 20
+from minifw import places
+from minifw.errors import ConfigError, near_miss
+from minifw.places import KeyPath, Source, dotted, kind_of, short
 
 # ------------------------------------------------------------------------------------ the schema
 
@@ -214,134 +211,6 @@ class Config(Section):
     train: Train
 
 
-# ------------------------------------------------------------------------- YAML with its places
-
-Path_ = tuple[str | int, ...]
-
-
-class _Loader(yaml.SafeLoader):
-    """SafeLoader whose plain scalars are those of YAML 1.2's core schema."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the base class
-
-
-class _Dumper(yaml.SafeDumper):
-    """The same for writing, so that text which looks like a 1.2 number is quoted."""
-
-    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the base class
-
-
-for _tag, _pattern, _first in (
-    ("null", r"~|null|Null|NULL|", [*"~nN", ""]),
-    ("bool", r"true|True|TRUE|false|False|FALSE", [*"tTfF"]),
-    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", [*"-+0123456789"]),
-    (
-        "float",
-        r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)",
-        [*"-+.0123456789"],
-    ),
-):
-    for _class in (_Loader, _Dumper):
-        _class.add_implicit_resolver(
-            f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first
-        )
-
-
-@dataclass
-class _Source:
-    """Where values came from: for each path a place, `file:line:column` or `--set key=value`."""
-
-    name: str
-    places: dict[Path_, str] = field(default_factory=dict)
-    keys: dict[Path_, str] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
-
-    def mark(self, mark: Any) -> str:
-        return f"{self.name}:{mark.line + 1}:{mark.column + 1}"
-
-    def place(self, path: Path_, of_key: bool = False) -> str:
-        """Return the place of the value (or key) at `path`, or of the nearest thing around it."""
-        if of_key and path in self.keys:
-            return self.keys[path]
-        while path and path not in self.places:
-            path = path[:-1]
-        return self.places.get(path, self.name)
-
-
-def _parse(text: str, source: _Source) -> Any:
-    """Return the plain values of one YAML document, and note the place of each in `source`."""
-    try:
-        depth = documents = 0
-        for event in yaml.parse(text, Loader=_Loader):
-            if isinstance(event, yaml.DocumentStartEvent):
-                documents += 1
-            depth += isinstance(event, yaml.CollectionStartEvent)
-            depth -= isinstance(event, yaml.CollectionEndEvent)
-            tag = getattr(event, "tag", None)
-            for bad, what in (
-                (documents > 1, "one document a file; a second one begins here"),
-                (depth > MAX_DEPTH, f"nested more than {MAX_DEPTH} deep"),
-                (isinstance(event, yaml.AliasEvent), "aliases (*name) are not allowed"),
-                (getattr(event, "anchor", None) is not None, "anchors (&name) are not allowed"),
-                (tag is not None, f"tags ({tag}) are not allowed"),
-            ):
-                if bad:
-                    raise ConfigError([f"{source.mark(event.start_mark)}: {what}"])
-        node = yaml.compose(text, Loader=_Loader)
-    except yaml.MarkedYAMLError as fault:
-        mark = fault.problem_mark or fault.context_mark
-        where = source.mark(mark) if mark else source.name
-        raise ConfigError([f"{where}: not valid YAML: {fault.problem}"]) from None
-    except yaml.YAMLError as fault:
-        line = str(fault).splitlines()[0]
-        raise ConfigError([f"{source.name}: not valid YAML: {line}"]) from None
-    return None if node is None else _plain(node, (), source)
-
-
-def _plain(node: yaml.Node, path: Path_, source: _Source) -> Any:
-    source.places.setdefault(path, source.mark(node.start_mark))
-    if isinstance(node, yaml.SequenceNode):
-        return [_plain(item, (*path, i), source) for i, item in enumerate(node.value)]
-    if isinstance(node, yaml.MappingNode):
-        mapping: dict[str, Any] = {}
-        for key_node, value_node in node.value:
-            where = source.mark(key_node.start_mark)
-            key = key_node.value
-            if not isinstance(key_node, yaml.ScalarNode):
-                source.faults.append(f"{where}: a key must be a word")
-            elif key in mapping:
-                source.faults.append(
-                    f"{where}: {_dotted((*path, key))}: this key stands here twice"
-                )
-            else:
-                source.keys[(*path, key)] = where
-                mapping[key] = _plain(value_node, (*path, key), source)
-        return mapping
-    return _scalar(node, path, source)
-
-
-def _scalar(node: yaml.Node, path: Path_, source: _Source) -> Any:
-    text, kind = node.value, node.tag.removeprefix("tag:yaml.org,2002:")
-    try:
-        if kind == "null":
-            return None
-        if kind == "bool":
-            return text.lower() == "true"
-        if kind == "int":
-            if len(text) > 100:
-                raise ValueError
-            return int(text, {"0o": 8, "0x": 16}.get(text[:2], 10))
-        if kind == "float":
-            return float(re.sub(r"\.(?=[iInN])", "", text))  # .inf and .nan, refused later
-    except ValueError:
-        source.faults.append(
-            f"{source.mark(node.start_mark)}: {_dotted(path)}: not a number that can be used: "
-            f"{_short(text)}"
-        )
-        return None
-    return text
-
-
 # --------------------------------------------------------------------------------------- loading
 
 
@@ -349,7 +218,7 @@ def load(
     path: Path,
     overrides: Sequence[str] = (),
     *,
-    checks: Sequence[Callable[[Config], dict[Path_, str]]] = (),
+    checks: Sequence[Callable[[Config], dict[KeyPath, str]]] = (),
 ) -> Config:
     """Read, override and validate the config at `path`.
 
@@ -362,14 +231,14 @@ def load(
         StorageError: the file is there but may not be read.
 
     """
-    source = _Source(str(path))
-    raw = _parse(_read(path), source)
+    source = Source(str(path))
+    raw = places.parse(places.read(path), source)
     if raw is None:
         raise ConfigError([f"{path}: the file is empty; a config needs at least {_required()}"])
     if not isinstance(raw, dict):
-        raise ConfigError([f"{source.place(())}: expects `key: value` lines, got {_kind(raw)}"])
-    for override in overrides:
-        _override(raw, override, source)
+        raise ConfigError([f"{source.place(())}: expects `key: value` lines, got {kind_of(raw)}"])
+    for assignment in overrides:
+        places.override(raw, assignment, source)
     if source.faults:
         raise ConfigError(source.faults)
     try:
@@ -377,7 +246,7 @@ def load(
     except ValidationError as fault:
         raise ConfigError(_faults(fault, raw, source)) from None
     faults = [
-        f"{source.place(where)}: {_dotted(where)}: {what}"
+        f"{source.place(where)}: {dotted(where)}: {what}"
         for check in (_check_train, _check_chain, *checks)
         for where, what in check(config).items()
     ]
@@ -394,71 +263,7 @@ def load(
 
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out, which loads to an equal config."""
-    return yaml.dump(
-        config.model_dump(mode="json"), Dumper=_Dumper, sort_keys=False, allow_unicode=True
-    )
-
-
-def _read(path: Path) -> str:
-    if path.is_dir():
-        raise ConfigError([f"{path}: expects a YAML file, this is a directory"])
-    try:
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
-        raise ConfigError(
-            [f"{path}: there is no such file{near_miss(path.name, beside)}"]
-        ) from None
-    except (OSError, ValueError) as fault:
-        raise StorageError(f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}") from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError([f"{path}: larger than {MAX_BYTES} bytes; is this a config?"])
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as fault:
-        line = content[: fault.start].count(b"\n") + 1
-        raise ConfigError([f"{path}:{line}:1: not UTF-8 text (byte {fault.start})"]) from None
-
-
-def _override(raw: dict[str, Any], override: str, source: _Source) -> None:
-    """Set one `section.key=value` in `raw`."""
-    where = f"--set {override}"
-    name, equals, text = override.partition("=")
-    if not equals or not all(name.split(".")):
-        source.faults.append(f"{where}: expects section.key=value, as in train.eta=0.1")
-        return
-    path: Path_ = tuple(int(part) if part.isdecimal() else part for part in name.split("."))
-    value_source = _Source(where)
-    try:
-        value = _parse(text, value_source)
-    except ConfigError as fault:
-        source.faults.extend(fault.faults)
-        return
-    source.faults.extend(value_source.faults)
-    target: Any = raw
-    for position, part in enumerate(path):
-        last = position == len(path) - 1
-        if isinstance(target, list) and isinstance(part, int) and part < len(target):
-            pass
-        elif isinstance(target, dict):
-            part = str(part)
-            if not last and isinstance(target.get(part), str):
-                target[part] = {"kind": target[part]}  # `init: normal` and --set init.std=0.1
-            elif not last:
-                target.setdefault(part, {})
-        else:
-            source.faults.append(f"{where}: there is nothing at {_dotted(path[: position + 1])}")
-            return
-        if last:
-            target[part] = value
-        else:
-            target = target[part]
-    # All that stands at or below this path came from the command line now.
-    for places in (source.places, source.keys):
-        for old in [old for old in places if old[: len(path)] == path]:
-            del places[old]
-        places[path] = where
+    return places.dump(config.model_dump(mode="json"))
 
 
 # ---------------------------------------------------------------------------------------- faults
@@ -484,7 +289,7 @@ _TYPES = {
 }
 
 
-def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
+def _faults(error: ValidationError, raw: Any, source: Source) -> list[str]:
     """Return one line a fault, unknown keys before missing ones, else in the order of the file."""
     lines = []
     all_faults = error.errors(include_url=False)
@@ -507,7 +312,7 @@ def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
             if (*path, "kind") in source.places:
                 path = (*path, "kind")
             choices = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-            what = f"unknown kind {_short(context['tag'])}{near_miss(context['tag'], choices)}"
+            what = f"unknown kind {short(context['tag'])}{near_miss(context['tag'], choices)}"
         elif kind == "literal_error":
             choices = re.findall(r"[\w-]+", context["expected"].replace(" or ", " "))
             choices = [{"True": "true", "False": "false"}.get(c, c) for c in choices]
@@ -530,12 +335,12 @@ def _faults(error: ValidationError, raw: Any, source: _Source) -> list[str]:
             what = f"{message}, got {_came(given)}"
         if path[-1:] == ("value",) and kind == "extra_forbidden" and of_key:
             path, of_key, what = path[:-1], False, "this layer takes no value"
-        line = f"{source.place(path, of_key)}: {_dotted(path)}: {what}"
+        line = f"{source.place(path, of_key)}: {dotted(path)}: {what}"
         lines.append((kind == "missing", line))
     return list(dict.fromkeys(line for _, line in sorted(lines, key=lambda pair: pair[0])))
 
 
-def _follow(location: Path_) -> tuple[list[type[Section]], Path_]:
+def _follow(location: KeyPath) -> tuple[list[type[Section]], KeyPath]:
     """Return the sections in which pydantic's `location` ends, and the location as in the file.
 
     Pydantic puts the kind of a section into the location; the file has no such key.
@@ -579,7 +384,7 @@ def _required() -> str:
     return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
 
 
-def _check_train(config: Config) -> dict[Path_, str]:
+def _check_train(config: Config) -> dict[KeyPath, str]:
     train = config.train
     if train.mode == "sgd" and train.batch_size is None:
         return {("train", "batch_size"): "this key is missing; mode 'sgd' needs it"}
@@ -596,16 +401,16 @@ def _check_train(config: Config) -> dict[Path_, str]:
     return {}
 
 
-def _check_chain(config: Config) -> dict[Path_, str]:
+def _check_chain(config: Config) -> dict[KeyPath, str]:
     """Every layer must take what the one before it gives; the first takes the data."""
     if isinstance(config.data, FromFile):
         return chain_faults(config, None, None)
     return chain_faults(config, 2, getattr(config.data, "classes", 2))
 
 
-def chain_faults(config: Config, features: int | None, classes: int | None) -> dict[Path_, str]:
+def chain_faults(config: Config, features: int | None, classes: int | None) -> dict[KeyPath, str]:
     """Return what does not fit in the chain from `features` inputs to `classes` outputs."""
-    faults: dict[Path_, str] = {}
+    faults: dict[KeyPath, str] = {}
     size, giver = features, "the data"
     for position, layer in enumerate(config.network):
         if not isinstance(layer, LinearLayer):
@@ -629,27 +434,10 @@ def chain_faults(config: Config, features: int | None, classes: int | None) -> d
     return faults
 
 
-def _dotted(path: Path_) -> str:
-    parts = (str(part) for part in path)
-    return ".".join(p if p.isprintable() else ascii(p) for p in parts) or "config"
-
-
-def _kind(value: object) -> str:
-    for kind, name in ((bool, "true/false"), (dict, "a mapping"), (list, "a list"), (str, "text")):
-        if isinstance(value, kind):
-            return name
-    return "nothing" if value is None else "a number"
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"
-
-
 def _came(value: object) -> str:
     """Return what came, in words: the value, or its kind where the value is long."""
     if value is None or isinstance(value, (dict, list)):
-        return _kind(value)
+        return kind_of(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{_short(value)} ({_kind(value)})" if isinstance(value, str) else _short(value)
+    return f"{short(value)} ({kind_of(value)})" if isinstance(value, str) else short(value)

@@ -433,7 +433,7 @@ def _results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict
         "data": points.describe(experiment.data),
         "modes": modes,
     }
-    for other in tables.OTHERS & set(next(iter(trained.values()))):
+    if other := tables.reference_arm(next(iter(trained.values()))):
         results["parity"] = {
             mode: _parity(experiment, mode, arms["minifw"], arms[other])
             for mode, arms in trained.items()

@@ -102,8 +102,8 @@ class Loop:
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
         inputs, targets = samples.inputs, samples.targets
-        whole = [slice(None)]  # full batch: all samples, as they stand
-        for batch in whole if order is None else order.split(batch_size):
+        full_batch = [slice(None)]  # all samples, as they stand
+        for batch in full_batch if order is None else order.split(batch_size):
             self.optimizer.zero_grad()
             loss = self.losses(self.net(inputs[batch]), targets[batch])
             loss.backward()

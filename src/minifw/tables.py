@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from minifw.runs import Run
 from minifw.statistics import ROWS
 
 ARMS = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
-OTHERS = set(ARMS) - {"minifw"}
 MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
 NUMBERS = {"full-batch": 1, "sgd": 2}
 
@@ -99,6 +98,11 @@ def write_tables(run: Run) -> list[Table]:
     return list(tables.values())
 
 
+def reference_arm(arms: Iterable[str]) -> str | None:
+    """Return the arm that minifw's is compared with, None if it is alone."""
+    return next((arm for arm in arms if arm != "minifw"), None)
+
+
 def error_table(results: dict[str, Any], mode: str) -> Table:
     """Return the report's table for one mode: test error over seeds, a column for each arm."""
     arms = results["modes"][mode]
@@ -135,8 +139,8 @@ def work_table(results: dict[str, Any]) -> Table:
         f"Table 3: time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
         f"{_counted(threads, 'thread')}, {results['dtype']}"
     )
-    for arm in OTHERS & set(arms):
-        rows.append((f"{ARMS[arm]} / minifw", [results["speedup"][mode] for mode in modes]))
+    if other := reference_arm(arms):
+        rows.append((f"{ARMS[other]} / minifw", [results["speedup"][mode] for mode in modes]))
         for key, label in (
             (
                 "max_gradient_difference",

@@ -111,23 +111,21 @@ def fit(
     with _workers(schedule) as run:
         _evaluate(parts, 0, history)
         for epoch in range(1, epochs + 1):
-            started = clock(data.train)
-            order = None if next_order is None else next_order().to(data.train.labels.device)
-            history.seconds += clock(data.train) - started
+            order = None
+            if next_order is not None:
+                with _timed(data, history, "seconds"):
+                    order = next_order().to(data.train.labels.device)
             # Compiled parts run at the same time; plain ones share memory, so one at a time.
             for some in [parts] if schedule.compiled else [[part] for part in parts]:
-                started = clock(data.train)
-                run([part.begin(order, batch_size, eta) for part in some])
-                last = [part.end(eta) for part in some]
-                stepped = clock(data.train)
-                history.seconds += stepped - started
-                _note_divergence(some, last, epoch, history)
-                history.evaluation_seconds += clock(data.train) - stepped
-            stepped = clock(data.train)
+                with _timed(data, history, "seconds"):
+                    run([part.begin(order, batch_size, eta) for part in some])
+                    last = [part.end(eta) for part in some]
+                with _timed(data, history, "evaluation_seconds"):
+                    _note_divergence(some, last, epoch, history)
             ended = epoch == epochs or bool((history.diverged >= 0).all())
             if epoch % eval_every == 0 or ended:
-                _evaluate(parts, epoch, history)
-            history.evaluation_seconds += clock(data.train) - stepped
+                with _timed(data, history, "evaluation_seconds"):
+                    _evaluate(parts, epoch, history)
             if on_epoch is not None:
                 on_epoch(epoch, history)
             if ended:
@@ -206,22 +204,22 @@ class _Part:
         dim = samples.labels.ndim - 1
         count = samples.labels.shape[dim]
         whole = count - count % batch_size
+        cut: list[Batch] = []
         if order is None:
             values = samples.inputs, samples.targets
             inputs, targets = (_by_steps(v.narrow(dim, 0, whole), batch_size, dim) for v in values)
-            rest = [v.narrow(dim, whole, count - whole) for v in values]
+            if whole < count:
+                last, target = (v.narrow(dim, whole, count - whole) for v in values)
+                cut = [(last, target)]
         else:
             order = order[self.seeds]
             steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
             with self.batches.reuse("an epoch"):
                 out = buffer(samples.inputs), buffer(samples.targets)
                 inputs, targets = samples.in_order(steps, out)
-            rest = (
-                [*samples.in_order(order.narrow(dim, whole, count - whole))]
-                if whole < count
-                else []
-            )
-        return (inputs, targets), [(rest[0], rest[1])] if whole < count else []
+            if whole < count:
+                cut = [samples.in_order(order.narrow(dim, whole, count - whole))]
+        return (inputs, targets), cut
 
 
 def _parts(
@@ -295,6 +293,14 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
     # Each thread has a setting of its own.
     with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
         yield run
+
+
+@contextmanager
+def _timed(data: Dataset, history: History, name: str) -> Iterator[None]:
+    """Add what this block takes to `history`, under one of its two clocks."""
+    started = clock(data.train)
+    yield
+    setattr(history, name, getattr(history, name) + clock(data.train) - started)
 
 
 def clock(samples: Samples) -> float:
