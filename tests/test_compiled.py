@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
-from minifw import compiled, data, experiment, nn, schedule, training
+from minifw import building, compiled, data, nn, schedule, training
 from minifw.errors import UsageError
 from minifw.nn.module import as_tuple
 from minifw.schedule import Schedule
@@ -40,7 +40,7 @@ def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: st
     ends = []
     for plan in (Schedule(), Schedule(3, 2, compiled=True), Schedule(3, 1, compiled=True)):
         before = set(cache.glob("*"))
-        network, loss = network_of(exp), experiment.build_loss(exp.config)
+        network, loss = network_of(exp), building.build_loss(exp.config)
         optimizer = nn.SGD(network, exp.config.optimizer.momentum)
         history = fit(
             network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
@@ -169,6 +169,26 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
         for name, value in ends[0][0].items():
             torch.testing.assert_close(state[name], value, rtol=1e-12, atol=1e-14)
         np.testing.assert_array_equal(history.test_error, ends[0][1].test_error)
+
+
+def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path, seeds=6)
+    network = network_of(exp)
+    held = []
+    for size in (6, 2, 1):
+        plan = Schedule(seeds_per_part=size)
+        loss = nn.LossMSE("sample")
+        parts = training._parts(network, loss, nn.SGD(network), exp.data, plan)
+        for part in parts:
+            part.begin(None, 40, 0.01)()
+            part.end(0.01)
+            part.evaluate(exp.data.test.inputs[part.seeds])
+        passes = [p for kept in {part.buffers for part in parts} for p in kept._passes.values()]
+        held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
+    assert held[0] == 3 * held[1] == 6 * held[2] > 0
+    # A step takes what `choose` reckons with, and the evaluation of 30 samples less than another.
+    a_step = schedule._bytes_a_seed(network, 6, 40)
+    assert a_step / 2 < held[2] <= 2 * a_step
 
 
 def test_true_without_a_compiler_says_what_to_install(

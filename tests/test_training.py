@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from minifw import building, comparison, data, experiment, nn, reference, training
 from minifw import config as configs
-from minifw import data, experiment, nn, reference, training
 from minifw.errors import ConfigError, ShapeError
 from minifw.training import History, fit
 
@@ -24,10 +24,10 @@ train: {eta: 0.05, epochs: 6, eval_every: 2, batch_size: 15}
 """
 
 
-def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> experiment.Experiment:
+def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> building.Experiment:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
-    return experiment.build(
+    return building.build(
         configs.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES
     )
 
@@ -36,8 +36,8 @@ def quiet(done: int, text: str) -> None:
     """No progress."""
 
 
-def network_of(exp: experiment.Experiment) -> nn.Sequential:
-    return experiment.build_network(exp.config, exp.seeds, 2)
+def network_of(exp: building.Experiment) -> nn.Sequential:
+    return building.build_network(exp.config, exp.seeds, 2)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -118,7 +118,7 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
-    assert experiment.gradient_difference(exp, mode, "float64") <= 1e-12
+    assert comparison.gradient_difference(exp, mode, "float64") <= 1e-12
     start = network_of(exp)
     assert any(not torch.equal(v, ours.state[n]) for n, v, _ in start.parameters())
 
@@ -127,10 +127,10 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
     exp = experiment_of(tmp_path)
     right = nn.ReLU.derivative
     monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
-    assert experiment.gradient_difference(exp, "full-batch", "float64") > 1e-11
+    assert comparison.gradient_difference(exp, "full-batch", "float64") > 1e-11
 
 
-def diverging(tmp_path: Path) -> tuple[experiment.Experiment, nn.Sequential]:
+def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:
     """Three seeds; the network of the second starts so large that it diverges."""
     exp = experiment_of(tmp_path, "train.epochs=30")
     network = network_of(exp)
@@ -140,7 +140,7 @@ def diverging(tmp_path: Path) -> tuple[experiment.Experiment, nn.Sequential]:
     return exp, network
 
 
-def train_on(exp: experiment.Experiment, network: nn.Sequential, **more: Any) -> History:
+def train_on(exp: building.Experiment, network: nn.Sequential, **more: Any) -> History:
     return fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=30, eta=0.05,
                eval_every=10, **more)  # fmt: skip
 

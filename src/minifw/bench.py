@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from minifw import experiment, plots, runs
+from minifw import building, experiment, plots, runs
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import ShowProgress
 from minifw.peers import ARMS, Arm, Problem, Regime, problem, simplenet
@@ -39,7 +39,7 @@ SCALING = {
 }
 SCALING_EPOCHS = (1, 10, 100, 1000)
 
-SAME = 1e-3  # two arms' weights are the same up to here; see `_same_weights`
+SAME, SAME_IN_EVERY_SEED = 1e-3, 0.1  # what two arms' weights may differ by: `_same_weights`
 PEAK = 1024  # rows and columns of the matrices whose product shows what the machine can do
 
 
@@ -136,7 +136,7 @@ def _measure(
         "width": regime.width,
         "depth": regime.depth,
         "steps": regime.steps,
-        "largest_weight_difference": difference,
+        "weight_difference": difference,
         "microseconds": {name: _spread([t * 1e6 for t in taken]) for name, taken in times.items()},
         "ratio": {
             name: _spread([theirs / ours for theirs, ours in zip(times[name], first, strict=True)])
@@ -153,24 +153,29 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
-    """Return how far apart the weights of two arms are at most, after one epoch.
+    """Return how far apart two arms are after one epoch: the worst parameter's median over seeds.
 
-    It is the norm of a parameter's difference over the norm of the way that it has gone. A step
-    that is wrong by a factor of 1.01 gives 0.01; rounding in float32 gives 1e-6, and up to 1e-4
-    when later steps have amplified it, where a ReLU has switched the other way.
+    For each seed it is the norm of the parameter's difference over the norm of the way that it has
+    gone. A step that is wrong by a factor of 1.01 gives 0.01 in all seeds. Rounding in float32
+    gives 1e-6, but where a ReLU switches the other way, later steps amplify it: 0.02 in one seed
+    has been seen. Hence two bounds, one for the median and one for every seed.
     """
     start = given.network().parameters()
     (first, expected), *others = ((name, arm.weights()) for name, arm in arms.items())
     largest = 0.0
     for name, found in others:
         for a, b, (parameter, before, _) in zip(expected, found, start, strict=True):
-            apart = float((a - b).norm() / (a - before).norm())
-            if not apart < SAME:
+            difference = (a - b).flatten(1).norm(dim=1)
+            way = (a - before).flatten(1).norm(dim=1)
+            apart = torch.where(difference == 0, 0.0, difference / way)  # some seed may stand still
+            typical, worst = float(apart.median()), float(apart.max())
+            if not (typical < SAME and worst < SAME_IN_EVERY_SEED):
                 raise CheckError(
                     f"bench {given.regime}: {first} and {name} must end with the same weights; "
-                    f"{parameter} ends {apart:.2%} of the way that it went apart"
+                    f"{parameter} ends {typical:.2%} of the way that it went apart (median over "
+                    f"seeds; at most {worst:.2%})"
                 )
-            largest = max(largest, apart)
+            largest = max(largest, typical)
     return largest
 
 
@@ -260,7 +265,7 @@ def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
         base, "seeds=20", "data={kind: disk, train: 1000, test: 1000}", "train.batch_size=40",
         f"train.epochs={epochs}", f"train.compile={compile_}",
     )  # fmt: skip
-    built = experiment.build(config, 1, ["sgd"])
+    built = building.build(config, 1, ["sgd"])
     if name == "minifw":
         warm = config.train.model_copy(update={"epochs": 1})
         first = config.model_copy(update={"train": warm})

@@ -17,7 +17,8 @@ from minifw import __version__
 from minifw.errors import MinifwError, UsageError, near_miss
 
 if TYPE_CHECKING:
-    from minifw.experiment import Experiment, Outcome, Progress, ShowProgress
+    from minifw.building import Experiment
+    from minifw.experiment import Outcome, Progress, ShowProgress
 
 PACKAGED = Path(__file__).parent / "configs"
 
@@ -310,12 +311,12 @@ def _build(
 
     import torch
 
-    from minifw import experiment
+    from minifw import building, experiment
 
     if threads is not None:
         torch.set_num_threads(threads)
     modes = experiment.MODES if both_modes else [config.train.mode]
-    return experiment.build(config, default_seeds, modes)
+    return building.build(config, default_seeds, modes)
 
 
 def _check_counts(options: dict[str, int | None]) -> None:

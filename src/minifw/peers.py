@@ -17,12 +17,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from minifw import compiled, experiment, nn, reference, schedule
+from minifw import building, compiled, nn, reference, schedule
 from minifw import config as configs
 from minifw import data as points
+from minifw.building import Experiment
 from minifw.config import Config
 from minifw.data import Samples
-from minifw.experiment import Experiment
 from minifw.training import fit
 
 
@@ -42,7 +42,7 @@ class Regime:
     def steps(self) -> int:
         """Steps in an epoch: so many that its call is small beside them.
 
-        Larger steps are fewer, for each step amplifies how differently the arms round.
+        Larger steps are fewer: each amplifies how differently the arms round.
         """
         return max(10, min(1000, 250_000 // (self.batch * self.width)))
 
@@ -76,7 +76,7 @@ class Problem:
 
     def network(self) -> nn.Sequential:
         """Return the stack with its initial weights."""
-        return experiment.build_network(self.config, self.experiment.seeds, 2)
+        return building.build_network(self.config, self.experiment.seeds, 2)
 
 
 def simplenet(base: Path, *overrides: str) -> Config:
@@ -99,7 +99,7 @@ def problem(base: Path, regime: Regime) -> Problem:
         f"network=[{hidden} {{linear: 2}}]",
         f"train.batch_size={regime.batch}",
     )
-    built = experiment.build(config, 1, ["sgd"])
+    built = building.build(config, 1, ["sgd"])
     order = points.batch_order(built.seeds, regime.steps * regime.batch)()
     return Problem(regime, built, order)
 
@@ -137,7 +137,7 @@ class Minifw:
         config = self.given.config
         history = fit(
             self.network,
-            experiment.build_loss(config),
+            building.build_loss(config),
             nn.SGD(self.network, config.optimizer.momentum),
             self.given.experiment.data,
             epochs=epochs,
@@ -158,7 +158,7 @@ class PyTorch:
 
     def __init__(self, given: Problem) -> None:
         self.given = given
-        network, loss = given.network(), experiment.build_loss(given.config)
+        network, loss = given.network(), building.build_loss(given.config)
         eta, momentum = given.config.train.eta, given.config.optimizer.momentum
         self.loops = [
             reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
@@ -185,7 +185,7 @@ class Vmap:
 
     def __init__(self, given: Problem) -> None:
         self.given = given
-        loss, train = experiment.build_loss(given.config), given.config.train
+        loss, train = building.build_loss(given.config), given.config.train
         momentum = given.config.optimizer.momentum
         self.ensemble = reference.Ensemble(
             given.network(), given.regime.seeds, loss, train.eta, momentum

@@ -27,7 +27,7 @@ PART_BYTES = 8 * 2**20
 # of a seed is the same within a few percent for 5 to 20 seeds a part, and larger for fewer.
 PLAIN_BYTES = 2**30
 
-# Compiling takes about 10 s and saves about 0.2 ms a step: from so many steps on it pays.
+# Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
 COMPILE_FROM = 50_000
 
 

@@ -1,0 +1,158 @@
+"""A config becomes objects: samples, network and loss, for all seeds, and all of it checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from minifw import compiled, nn
+from minifw import config as configs
+from minifw import data as points
+from minifw.config import Config
+from minifw.data import Dataset
+from minifw.errors import ConfigError, DataError
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
+LOSSES = {"mse": nn.LossMSE, "cross-entropy": nn.LossCrossEntropy}
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A config with its seeds and data: all that can be wrong has been checked."""
+
+    config: Config
+    seeds: list[int]
+    data: Dataset
+
+
+def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experiment:
+    """Draw or read the data for all seeds, and check that network and modes fit it.
+
+    Raises:
+        ConfigError, DataError: what does not fit. Nothing has been written then.
+
+    """
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(
+            [
+                f"{config.name}: device: 'cuda' needs a GPU and a CUDA build of torch, and torch "
+                f"{torch.__version__} finds none; cpu works everywhere"
+            ]
+        )
+    if config.device == "cuda" and config.train.compile is True:
+        raise ConfigError(
+            [f"{config.name}: train.compile: true is for device: cpu only; auto or false on a GPU"]
+        )
+    if config.train.compile is True:
+        compiled.require_compiler()
+    config = config.model_copy(update={"seeds": config.seeds or default_seeds})
+    assert config.seeds is not None
+    seeds = list(range(config.seed, config.seed + config.seeds))
+    data = build_data(config, seeds)
+    faults = configs.chain_faults(config, len(data.features), len(data.classes))
+    samples = data.train.labels.shape[1]
+    if "sgd" in modes and (config.train.batch_size or 0) > samples:
+        faults[("train", "batch_size")] = (
+            f"must be at most the {samples} training samples, got {config.train.batch_size}"
+        )
+    if faults:
+        raise ConfigError(
+            f"{config.name}: {'.'.join(map(str, path))}: {what}" for path, what in faults.items()
+        )
+    return Experiment(config, seeds, data)
+
+
+def build_data(config: Config, seeds: Sequence[int]) -> Dataset:
+    """Return training and test samples for each seed, stacked."""
+    section = config.data
+    features: Sequence[str] = ("x", "y")
+    if isinstance(section, configs.FromFile):
+        table = _read_table(section)
+        features, classes = table.features, table.classes
+        draws = []
+        for seed in seeds:
+            rng = points.generator(seed, "data")
+            try:
+                parts = points.split(rng, len(table.labels), section.train, section.test)
+            except DataError as fault:
+                raise DataError(f"{section.path}: data.train and data.test: {fault}") from None
+            train, test = ((table.inputs[part], table.labels[part]) for part in parts)
+            draws.append((train, test))
+    else:
+        classes = tuple(str(number) for number in range(getattr(section, "classes", 2)))
+        draws = []
+        for seed in seeds:
+            rng = points.generator(seed, "data")
+            train = _draw(section, rng, section.train)
+            draws.append((train, _draw(section, rng, section.test)))
+    return points.stack_seeds(
+        draws,
+        features=features,
+        classes=classes,
+        normalize=section.normalize,
+        one_hot=config.loss.kind == "mse",
+        dtype=DTYPES[config.dtype],
+        device=config.device,
+    )
+
+
+def _draw(section: configs.Generated, rng: np.random.Generator, samples: int) -> points.Points:
+    match section:
+        case configs.Disk():
+            return points.disk(rng, samples, section.center, section.radius)
+        case configs.HalfPlane():
+            return points.half_plane(rng, samples)
+        case configs.Moons():
+            return points.moons(rng, samples, section.noise)
+        case configs.Spirals():
+            return points.spirals(rng, samples, section.noise, section.turns, section.classes)
+    raise AssertionError(f"no generator for {section}")
+
+
+def _read_table(section: configs.FromFile) -> points.Table:
+    path = Path(section.path)
+    match section:
+        case configs.Csv():
+            return points.read_csv(path, section.features, section.target)
+        case configs.Npz():
+            return points.read_npz(path, section.features, section.target)
+    raise AssertionError(f"no reader for {section}")
+
+
+def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
+    """Return the stack of networks, one for each seed, with its initial weights."""
+    generators = [points.generator(seed, "init") for seed in seeds]
+    modules: list[nn.Module] = []
+    for layer in config.network:
+        if isinstance(layer, configs.LinearLayer):
+            linear = nn.Linear(
+                features,
+                layer.out_features,
+                bias=layer.bias,
+                init=_initializer(layer.init or config.init),
+                stack=(len(seeds),),
+                generators=generators,
+                dtype=DTYPES[config.dtype],
+                device=config.device,
+            )
+            modules.append(linear)
+            features = layer.out_features
+        else:
+            modules.append(ACTIVATIONS[layer.kind]())
+    return nn.Sequential(*modules)
+
+
+def _initializer(section: configs.PlainInit | configs.NormalInit) -> nn.Initializer:
+    if isinstance(section, configs.NormalInit):
+        return nn.Normal(section.std)
+    return nn.INITIALIZERS[section.kind]()
+
+
+def build_loss(config: Config) -> nn.Loss:
+    """Return the loss with its reduction."""
+    return LOSSES[config.loss.kind](config.loss.reduction)

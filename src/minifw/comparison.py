@@ -1,0 +1,213 @@
+"""Trained arms become results: errors, times, parity with PyTorch, and what a network decides."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw import config as configs
+from minifw import data as points
+from minifw import reference, tables
+from minifw.building import Experiment, build_data, build_loss, build_network
+from minifw.config import Config
+from minifw.statistics import summary
+from minifw.training import History
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One framework in one mode, trained: its history and final weights."""
+
+    history: History
+    state: dict[str, Tensor]
+
+
+def metrics(trained: dict[str, dict[str, Arm]]) -> list[str]:
+    """Return one line of JSON for each evaluation of each arm."""
+    lines = []
+    for mode, arms in trained.items():
+        for arm, result in arms.items():
+            history = result.history
+            for index, epoch in enumerate(history.epochs):
+                line: dict[str, Any] = {"mode": mode, "arm": arm, "epoch": epoch}
+                for name in ("train_loss", "train_error", "test_error"):
+                    line[name] = _numbers(getattr(history, name)[index])
+                lines.append(json.dumps(line, allow_nan=False) + "\n")
+    return lines
+
+
+def results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict[str, Any]:
+    """Return the content of results.json: what the tables are made of."""
+    config = experiment.config
+    modes: dict[str, dict[str, Any]] = {}
+    for mode, arms in trained.items():
+        modes[mode] = {}
+        for arm, result in arms.items():
+            history = result.history
+            test_error = _numbers(history.test_error[-1])
+            modes[mode][arm] = {
+                "test_error": test_error,
+                "train_error": _numbers(history.train_error[-1]),
+                "train_loss": _numbers(history.train_loss[-1]),
+                "diverged_epoch": [None if e < 0 else int(e) for e in history.diverged],
+                "summary": summary(test_error),
+                "seconds": history.seconds,
+                "evaluation_seconds": history.evaluation_seconds,
+                "compiled": history.compiled,
+            }
+    results: dict[str, Any] = {
+        "name": config.name,
+        "about": _about(config, len(experiment.data.features)),
+        "seeds": experiment.seeds,
+        "dtype": config.dtype,
+        "threads": torch.get_num_threads(),
+        "eta": config.train.eta,
+        "epochs": config.train.epochs,
+        "batch_size": config.train.batch_size,
+        "data": points.describe(experiment.data),
+        "modes": modes,
+    }
+    if other := tables.reference_arm(next(iter(trained.values()))):
+        results["parity"] = {
+            mode: _parity(experiment, mode, arms["minifw"], arms[other])
+            for mode, arms in trained.items()
+        }
+        results["speedup"] = {
+            mode: arms[other]["seconds"] / arms["minifw"]["seconds"] for mode, arms in modes.items()
+        }
+    return results
+
+
+def _about(config: Config, features: int) -> str:
+    """Return network, data and loss in the words of a caption."""
+    sizes = [str(features)] + [
+        str(layer.out_features)
+        for layer in config.network
+        if isinstance(layer, configs.LinearLayer)
+    ]
+    kinds = list(dict.fromkeys(x.kind for x in config.network if isinstance(x, configs.Activation)))
+    section = config.data
+    samples = (
+        f"{section.train}+{section.test} points"
+        if isinstance(section, configs.Generated)
+        else Path(section.path).name
+    )
+    network = f"layers {'-'.join(sizes)}, {'/'.join(kinds) or 'linear'}"
+    loss = f"{config.loss.kind} {config.loss.reduction}"
+    return f"'{config.name}' ({section.kind}, {samples}; {network}; {loss})"
+
+
+def _numbers(values: Any) -> list[float | None]:
+    """Return floats, None for what is not finite: JSON knows neither NaN nor infinity."""
+    return [float(value) if np.isfinite(value) else None for value in values]
+
+
+# --------------------------------------------------------------------------------------- parity
+
+
+def _parity(experiment: Experiment, mode: str, left: Arm, right: Arm) -> dict[str, Any]:
+    """Return how far the two frameworks are apart, at the first step and at the end."""
+    both = torch.from_numpy((left.history.diverged < 0) & (right.history.diverged < 0))
+    weights = [
+        float((left.state[name][both] - right.state[name][both]).abs().max())
+        for name in left.state
+        if both.any()
+    ]
+    same = (left.history.test_error[-1] == right.history.test_error[-1])[both.numpy()]
+    return {
+        "max_gradient_difference": gradient_difference(experiment, mode, experiment.config.dtype),
+        "max_gradient_difference_float64": gradient_difference(experiment, mode, "float64"),
+        "max_weight_difference": max(weights, default=None),
+        "same_test_error": f"{int(same.sum())} of {len(same)}",
+        "different_seeds": [
+            seed
+            for seed, ours, theirs in zip(
+                experiment.seeds,
+                left.history.test_error[-1],
+                right.history.test_error[-1],
+                strict=True,
+            )
+            if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
+        ],
+    }
+
+
+def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
+    """Return the largest relative difference between our gradients and autograd's at step 1.
+
+    For each seed and parameter: the largest |ours - autograd's| over the largest |autograd's|.
+    """
+    config, seeds = experiment.config.model_copy(update={"dtype": dtype}), experiment.seeds
+    data = experiment.data if dtype == experiment.config.dtype else build_data(config, seeds)
+    network = build_network(config, seeds, len(data.features))
+    loss = build_loss(config)
+    inputs, targets = data.train.inputs, data.train.targets
+    if mode == "sgd":
+        order = points.batch_order(seeds, data.train.labels.shape[1])()
+        inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
+    output = network.forward(inputs)
+    network.backward(loss.grad(output, targets))
+    theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
+    largest = 0.0
+    for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):
+        difference = (mine - other).abs().flatten(1).amax(1)
+        scale = other.abs().flatten(1).amax(1)
+        # Where autograd's gradient is exactly zero, ours must be too.
+        relative = torch.where(difference == 0, 0.0, difference / scale)
+        largest = max(largest, float(relative.max()))
+    return largest
+
+
+# ------------------------------------------------------------------------------------- decisions
+
+GRID = 201
+
+
+def decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> bytes:
+    """Return, as .npz, what one network of each minifw arm decides over the plane.
+
+    It is the network whose test error is nearest to the median over the seeds. Coordinates are
+    those of the data as it came, before normalising.
+    """
+    data = experiment.data
+    arrays: dict[str, Any] = {}
+    for mode, arms in trained.items():
+        errors = arms["minifw"].history.test_error[-1]
+        if np.isnan(errors).all():
+            continue
+        seed = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
+        shift, scale = data.shift[seed], data.scale[seed]
+        inputs = data.test.inputs[seed].double().numpy(force=True) * scale + shift
+        low, high = inputs.min(0), inputs.max(0)
+        margin = 0.03 * (high - low)
+        axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
+        plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
+        on_cpu = experiment.config.model_copy(update={"device": "cpu"})
+        network = build_network(on_cpu, [experiment.seeds[seed]], 2)
+        network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].state.items()})
+        normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
+        output = network.forward(normal.unsqueeze(0))
+        arrays |= {
+            f"{mode}/x": axes[0],
+            f"{mode}/y": axes[1],
+            f"{mode}/decision": output[0].argmax(-1).reshape(GRID, GRID).numpy().astype(np.int16),
+            f"{mode}/points": inputs,
+            f"{mode}/labels": data.test.labels[seed].numpy(force=True).astype(np.int16),
+            f"{mode}/seed": np.array(experiment.seeds[seed]),
+            f"{mode}/error": np.array(errors[seed]),
+        }
+    section = experiment.config.data
+    if isinstance(section, configs.Disk):
+        arrays["disk"] = np.array([*section.center, section.radius])
+    if isinstance(section, configs.HalfPlane):
+        arrays["line"] = np.array([[0.0, 0.0], [1.0, 1.0]])
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
