@@ -262,7 +262,7 @@ def bench(
     arms, missing = peers.present()
     for arm, reason in missing.items():
         print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
-    base = _find_config("simplenet")
+    base = PACKAGED / "simplenet.yaml"
     plan: dict[str, Any] = {
         "rounds": rounds,
         "seconds": seconds,
