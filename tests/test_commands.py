@@ -33,7 +33,14 @@ def check_run_dir(path: Path, arms: list[str], modes: list[str]) -> dict[str, An
     manifest: dict[str, Any] = json.loads((path / "manifest.json").read_text())
     files = {str(p.relative_to(path)) for p in path.rglob("*") if p.is_file()}
     numbers = {"full-batch": 1, "sgd": 2}
-    expected = {"config.yaml", "results.json", "metrics.jsonl", "decision.npz", "manifest.json"}
+    expected = {
+        "config.yaml",
+        "env.json",
+        "results.json",
+        "metrics.jsonl",
+        "decision.npz",
+        "manifest.json",
+    }
     expected |= {f"checkpoints/{arm}-{mode}.safetensors" for arm in arms for mode in modes}
     expected |= {f"plots/{name}.{end}" for name in ("errors", "decision") for end in ("svg", "png")}
     tables = [f"table{numbers[mode]}" for mode in modes] + ["table3"]
@@ -455,8 +462,9 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     out, err = running.communicate()
     assert (running.returncode, out) == (130, ""), err
-    assert err == "minifw: interrupted; a run without manifest.json is not complete\n"
-    assert not list(tmp_path.glob("runs/*/manifest.json"))
+    (path,) = run_dirs(tmp_path)
+    assert err == f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}\n"
+    assert json.loads((path / "manifest.json").read_text())["status"] == "interrupted"
 
 
 def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:

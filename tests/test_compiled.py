@@ -44,7 +44,7 @@ def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: st
         optimizer = nn.SGD(network, exp.config.optimizer.momentum)
         history = fit(
             network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
-            next_order=data.batch_order(exp.seeds, 40), schedule=plan,
+            next_order=data.BatchOrder(exp.seeds, 40), schedule=plan,
         )  # fmt: skip
         new = set(cache.glob("*")) - before
         ends.append((network.state_dict(), optimizer.state, history, len(new)))
@@ -162,7 +162,7 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
         optimizer = nn.SGD(network, 0.9)
         history = fit(
             network, nn.LossMSE("sample"), optimizer, exp.data, epochs=3, eta=0.05, batch_size=15,
-            next_order=data.batch_order(exp.seeds, 40), schedule=plan,
+            next_order=data.BatchOrder(exp.seeds, 40), schedule=plan,
         )  # fmt: skip
         ends.append((network.state_dict() | optimizer.state, history))
     for state, history in ends[1:]:

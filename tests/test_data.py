@@ -114,13 +114,13 @@ def test_seed_k_of_a_stack_is_seed_k_alone() -> None:
     many, one = stacked([5, 6, 7]), stacked([6])
     assert torch.equal(many.train.inputs[1], one.train.inputs[0])
     assert torch.equal(many.test.targets[1], one.test.targets[0])
-    orders, order = data.batch_order([5, 6, 7], 40), data.batch_order([6], 40)
+    orders, order = data.BatchOrder([5, 6, 7], 40), data.BatchOrder([6], 40)
     for _ in range(3):
         assert torch.equal(orders()[1], order()[0])
 
 
 def test_an_order_is_a_permutation_and_new_each_epoch() -> None:
-    next_order = data.batch_order([0, 1], 50)
+    next_order = data.BatchOrder([0, 1], 50)
     first, second = next_order(), next_order()
     assert torch.equal(first.sort(1).values, torch.arange(50).expand(2, 50))
     assert not torch.equal(first, second)

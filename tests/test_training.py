@@ -48,10 +48,10 @@ def test_fit_is_the_loop_that_a_person_would_write(
     exp = experiment_of(tmp_path)
     loss, network, by_hand = nn.LossMSE("sample"), network_of(exp), network_of(exp)
     sgd = batch_size is not None
-    next_order = data.batch_order(exp.seeds, 40) if sgd else None
+    next_order = data.BatchOrder(exp.seeds, 40) if sgd else None
     fit(network, loss, nn.SGD(network, momentum), exp.data, epochs=3, eta=0.05,
         batch_size=batch_size, next_order=next_order)  # fmt: skip
-    next_order = data.batch_order(exp.seeds, 40)
+    next_order = data.BatchOrder(exp.seeds, 40)
     optimizer = nn.SGD(by_hand, momentum)
     for _ in range(3):
         order = next_order() if sgd else torch.arange(40).expand(3, 40)
@@ -88,8 +88,8 @@ def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
 def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
     many = experiment.run_minifw(experiment_of(tmp_path), mode, quiet)
     one = experiment.run_minifw(experiment_of(tmp_path, "seed=2", seeds=1), mode, quiet)
-    for name, value in one.state.items():
-        torch.testing.assert_close(value[0], many.state[name][2], rtol=1e-12, atol=1e-13)
+    for name, value in one.weights.items():
+        torch.testing.assert_close(value[0], many.weights[name][2], rtol=1e-12, atol=1e-13)
     assert [e[2] for e in many.history.test_error] == [e[0] for e in one.history.test_error]
 
 
@@ -112,15 +112,15 @@ def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
 def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str], arm: str) -> None:
     exp = experiment_of(tmp_path, *changes)
     ours, theirs = (experiment.ARMS[name](exp, mode, quiet) for name in ("minifw", arm))
-    assert list(ours.state) == list(theirs.state)
-    for name, value in ours.state.items():
-        torch.testing.assert_close(value, theirs.state[name], rtol=1e-11, atol=1e-12)
+    assert list(ours.weights) == list(theirs.weights)
+    for name, value in ours.weights.items():
+        torch.testing.assert_close(value, theirs.weights[name], rtol=1e-11, atol=1e-12)
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
     assert comparison.gradient_difference(exp, mode, "float64") <= 1e-12
     start = network_of(exp)
-    assert any(not torch.equal(v, ours.state[n]) for n, v, _ in start.parameters())
+    assert any(not torch.equal(v, ours.weights[n]) for n, v, _ in start.parameters())
 
 
 def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

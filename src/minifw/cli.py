@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__
-from minifw.errors import MinifwError, UsageError, near_miss
+from minifw.errors import Interrupted, MinifwError, UsageError, near_miss
 
 if TYPE_CHECKING:
     from minifw.building import Experiment
@@ -25,7 +25,8 @@ PACKAGED = Path(__file__).parent / "configs"
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
 TRAIN_RESULTS = (
-    "test_error", "train_error", "train_loss", "diverged_epoch", "summary", "seconds",
+    "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
+    "seconds",
 )  # fmt: skip
 
 app = typer.Typer(
@@ -108,31 +109,7 @@ def train(
     """
     experiment = _build(config, overrides, seeds, threads, default_seeds=1)
     mode = experiment.config.train.mode
-    outcome = _run(experiment, ["minifw"], [mode], runs_dir, quiet or as_json)
-    arm = outcome.results["modes"][mode]["minifw"]
-    if as_json:
-        _print_json(
-            {
-                "run_dir": str(outcome.run.path),
-                "mode": mode,
-                "seeds": outcome.results["seeds"],
-                **{key: arm[key] for key in TRAIN_RESULTS},
-                "data": outcome.results["data"],
-            }
-        )
-    else:
-        _print_summary(outcome)
-        one = len(arm["test_error"]) == 1 and arm["test_error"][0] is not None
-        if one:
-            print(
-                f"training error {arm['train_error'][0]:.2f} %, "
-                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training"
-            )
-        else:
-            print("\n\n".join(table.markdown().strip() for table in outcome.tables))
-        _print_diverged(outcome)
-        print(f"\n{outcome.run.path}")
-    _check(outcome)
+    _report(_run(experiment, ["minifw"], [mode], runs_dir, quiet or as_json), as_json)
 
 
 @app.command()
@@ -174,35 +151,44 @@ def compare(
         )
     experiment = _build(config, overrides, seeds, threads, default_seeds=20, both_modes=True)
     arms = ["minifw", *REFERENCES[reference]]
-    outcome = _run(experiment, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json)
-    results = outcome.results
-    if as_json:
-        modes = results["modes"]
-        _print_json(
-            {
-                "run_dir": str(outcome.run.path),
-                "seeds": results["seeds"],
-                "tables": {
-                    m: {a: arm["summary"] for a, arm in arms.items()} for m, arms in modes.items()
-                },
-                "test_error": {
-                    m: {a: arm["test_error"] for a, arm in arms.items()}
-                    for m, arms in modes.items()
-                },
-                "seconds": {
-                    m: {a: arm["seconds"] for a, arm in arms.items()} for m, arms in modes.items()
-                },
-                **{key: results[key] for key in ("speedup", "parity") if key in results},
-                "data": results["data"],
-            }
+    _report(_run(experiment, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json), as_json)
+
+
+@app.command()
+def resume(
+    run: Annotated[str, typer.Argument(help="A run's directory, its name, or a part of that.")],
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was interrupted, or whose process or machine went down.
+
+    It ends where it would have ended without the break, bit for bit, on as many threads as before.
+
+    \b
+    Examples:
+      minifw resume runs/20261123T120000Z-simplenet-a1b2c3
+      minifw resume a1b2c3
+    """
+    _check_counts({"--threads": threads})
+    from minifw import runs
+
+    path = runs.find(runs_dir, run)
+    before = runs.load(path).manifest["threads"]
+
+    import torch
+
+    from minifw import experiment
+
+    if threads not in (None, before):
+        print(
+            f"minifw: this run began on {before} thread(s); on {threads} its sums are rounded in "
+            "another order, so it may not end bit for bit where it would have",
+            file=sys.stderr,
         )
-    else:
-        _print_summary(outcome)
-        print("\n\n".join(table.markdown().strip() for table in outcome.tables))
-        _print_diverged(outcome)
-        _print_differences(outcome)
-        print(f"\n{outcome.run.path}")
-    _check(outcome)
+    torch.set_num_threads(threads or before)
+    _report(experiment.resume(path, _show(quiet or as_json)), as_json)
 
 
 @app.command()
@@ -350,12 +336,6 @@ def _run(
     return experiments.run(experiment, arms, modes, runs_dir, _show(quiet))
 
 
-def _check(outcome: Outcome) -> None:
-    from minifw import experiment
-
-    experiment.check_converged(outcome)
-
-
 # -------------------------------------------------------------------------------------- progress
 
 
@@ -406,6 +386,59 @@ def _bar(label: str, total: int) -> Iterator[Progress]:
 
 
 # -------------------------------------------------------------------------------------- printing
+
+
+def _report(outcome: Outcome, as_json: bool) -> None:
+    """Print what a run came to, and raise if nothing came of it."""
+    from minifw import experiment
+
+    modes = outcome.results["modes"]
+    single = len(modes) == 1  # a mode is what `train` runs; `compare` runs all
+    if as_json:
+        _print_json(_train_json(outcome) if single else _compare_json(outcome))
+    else:
+        _print_summary(outcome)
+        (arm, *_) = next(iter(modes.values())).values()
+        if single and len(arm["test_error"]) == 1 and arm["test_error"][0] is not None:
+            print(
+                f"training error {arm['train_error'][0]:.2f} %, "
+                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training"
+            )
+        else:
+            print("\n\n".join(table.markdown().strip() for table in outcome.tables))
+        _print_diverged(outcome)
+        _print_differences(outcome)
+        print(f"\n{outcome.run.path}")
+    experiment.check_converged(outcome)
+
+
+def _train_json(outcome: Outcome) -> dict[str, Any]:
+    results = outcome.results
+    ((mode, arms),) = results["modes"].items()
+    return {
+        "run_dir": str(outcome.run.path),
+        "mode": mode,
+        "seeds": results["seeds"],
+        **{key: arms["minifw"][key] for key in TRAIN_RESULTS},
+        "data": results["data"],
+    }
+
+
+def _compare_json(outcome: Outcome) -> dict[str, Any]:
+    results = outcome.results
+
+    def of_arms(key: str) -> dict[str, Any]:
+        return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
+
+    return {
+        "run_dir": str(outcome.run.path),
+        "seeds": results["seeds"],
+        "tables": of_arms("summary"),
+        "test_error": of_arms("test_error"),
+        "seconds": of_arms("seconds"),
+        **{key: results[key] for key in ("speedup", "parity") if key in results},
+        "data": results["data"],
+    }
 
 
 def _print_json(content: dict[str, Any]) -> None:
@@ -464,6 +497,8 @@ def main() -> NoReturn:
             "minifw: not enough memory; fewer seeds, samples or outputs need less", file=sys.stderr
         )
         code = 2
+    except Interrupted as end:
+        _leave(end.exit_code, "; ".join(["interrupted", *getattr(end, "__notes__", ())]))
     except BrokenPipeError:  # the reader of a pipe went away, as in `minifw train … | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
@@ -471,13 +506,18 @@ def main() -> NoReturn:
         print(fault, file=sys.stderr)
         code = fault.exit_code
     if code == 130:  # Typer returns it for an interrupt during a command
-        print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # Python would end by the signal itself, not by 130, if it came during an `exec` of text,
-        # which torch's compiler does all the time.
-        os._exit(code)
+        _leave(code, "interrupted; nothing was begun")
     sys.exit(code)
+
+
+def _leave(code: int, message: str) -> NoReturn:
+    """End now: if the signal came during an `exec` of text, which torch's compiler does all the
+    time, Python would end by the signal itself and not with a code.
+    """
+    print(f"minifw: {message}", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

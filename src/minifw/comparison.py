@@ -4,32 +4,23 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from minifw import config as configs
 from minifw import data as points
 from minifw import reference, tables
 from minifw.building import Experiment, build_data, build_loss, build_network
+from minifw.checkpoints import Checkpoint
 from minifw.config import Config
 from minifw.statistics import summary
-from minifw.training import History
+from minifw.training import SERIES
 
 
-@dataclass(frozen=True)
-class Arm:
-    """One framework in one mode, trained: its history and final weights."""
-
-    history: History
-    state: dict[str, Tensor]
-
-
-def metrics(trained: dict[str, dict[str, Arm]]) -> list[str]:
+def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:
     """Return one line of JSON for each evaluation of each arm."""
     lines = []
     for mode, arms in trained.items():
@@ -37,13 +28,13 @@ def metrics(trained: dict[str, dict[str, Arm]]) -> list[str]:
             history = result.history
             for index, epoch in enumerate(history.epochs):
                 line: dict[str, Any] = {"mode": mode, "arm": arm, "epoch": epoch}
-                for name in ("train_loss", "train_error", "test_error"):
+                for name in SERIES:
                     line[name] = _numbers(getattr(history, name)[index])
                 lines.append(json.dumps(line, allow_nan=False) + "\n")
     return lines
 
 
-def results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict[str, Any]:
+def results(experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]) -> dict[str, Any]:
     """Return the content of results.json: what the tables are made of."""
     config = experiment.config
     modes: dict[str, dict[str, Any]] = {}
@@ -57,6 +48,7 @@ def results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict[
                 "train_error": _numbers(history.train_error[-1]),
                 "train_loss": _numbers(history.train_loss[-1]),
                 "diverged_epoch": [None if e < 0 else int(e) for e in history.diverged],
+                "diverged_layer": [_layer(config, k) for k in history.diverged_layer],
                 "summary": summary(test_error),
                 "seconds": history.seconds,
                 "evaluation_seconds": history.evaluation_seconds,
@@ -83,6 +75,11 @@ def results(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> dict[
             mode: arms[other]["seconds"] / arms["minifw"]["seconds"] for mode, arms in modes.items()
         }
     return results
+
+
+def _layer(config: Config, position: int) -> str | None:
+    """Return a layer of the network as the config and its reader know it."""
+    return None if position < 0 else f"network.{position} ({config.network[position].kind})"
 
 
 def _about(config: Config, features: int) -> str:
@@ -112,12 +109,14 @@ def _numbers(values: Any) -> list[float | None]:
 # --------------------------------------------------------------------------------------- parity
 
 
-def _parity(experiment: Experiment, mode: str, left: Arm, right: Arm) -> dict[str, Any]:
+def _parity(
+    experiment: Experiment, mode: str, left: Checkpoint, right: Checkpoint
+) -> dict[str, Any]:
     """Return how far the two frameworks are apart, at the first step and at the end."""
     both = torch.from_numpy((left.history.diverged < 0) & (right.history.diverged < 0))
     weights = [
-        float((left.state[name][both] - right.state[name][both]).abs().max())
-        for name in left.state
+        float((left.weights[name][both] - right.weights[name][both]).abs().max())
+        for name in left.weights
         if both.any()
     ]
     same = (left.history.test_error[-1] == right.history.test_error[-1])[both.numpy()]
@@ -150,7 +149,7 @@ def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
     loss = build_loss(config)
     inputs, targets = data.train.inputs, data.train.targets
     if mode == "sgd":
-        order = points.batch_order(seeds, data.train.labels.shape[1])()
+        order = points.BatchOrder(seeds, data.train.labels.shape[1])()
         inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
     output = network.forward(inputs)
     network.backward(loss.grad(output, targets))
@@ -170,7 +169,7 @@ def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
 GRID = 201
 
 
-def decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> bytes:
+def decision(experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
     """Return, as .npz, what one network of each minifw arm decides over the plane.
 
     It is the network whose test error is nearest to the median over the seeds. Coordinates are
@@ -191,7 +190,7 @@ def decision(experiment: Experiment, trained: dict[str, dict[str, Arm]]) -> byte
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
         on_cpu = experiment.config.model_copy(update={"device": "cpu"})
         network = build_network(on_cpu, [experiment.seeds[seed]], 2)
-        network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].state.items()})
+        network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].weights.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         output = network.forward(normal.unsqueeze(0))
         arrays |= {

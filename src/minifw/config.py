@@ -190,6 +190,7 @@ class Train(Section):
     eta: Positive
     epochs: Count
     eval_every: Count = 10
+    checkpoint_every: Count = 50
     compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = "auto"
 
 

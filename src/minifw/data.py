@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -328,17 +328,48 @@ def stack_seeds(
     return Dataset(parts[0], parts[1], tuple(features), tuple(classes), shift, scale)
 
 
-def batch_order(seeds: Sequence[int], samples: int) -> Callable[[], Tensor]:
-    """Return a function that gives the next epoch's order, `(seeds, samples)`, each time.
+class BatchOrder:
+    """Gives the next epoch's order of samples, `(seeds, samples)`, each time it is called.
 
     Each seed has its own generator, so its order does not depend on the others.
     """
-    generators = [generator(seed, "shuffle") for seed in seeds]
 
-    def next_order() -> Tensor:
-        return torch.from_numpy(np.stack([rng.permutation(samples) for rng in generators]))
+    def __init__(self, seeds: Sequence[int], samples: int) -> None:
+        self.samples = samples
+        self._generators = [generator(seed, "shuffle") for seed in seeds]
 
-    return next_order
+    def __call__(self) -> Tensor:
+        orders = [rng.permutation(self.samples) for rng in self._generators]
+        return torch.from_numpy(np.stack(orders))
+
+    @property
+    def state(self) -> NDArray[np.uint64]:
+        """The state of all generators, `(seeds, 6)`; set it to go on from there.
+
+        A row holds PCG64's state and increment, the upper and lower halves of each, whether it
+        has half a number left over, and that half.
+        """
+        return np.array([_to_words(rng.bit_generator.state) for rng in self._generators], np.uint64)
+
+    @state.setter
+    def state(self, rows: NDArray[np.uint64]) -> None:
+        for rng, row in zip(self._generators, rows, strict=True):
+            rng.bit_generator.state = _from_words(row)
+
+
+_LOWER = 2**64 - 1
+
+
+def _to_words(state: Mapping[str, Any]) -> list[int]:
+    values = state["state"]["state"], state["state"]["inc"]
+    halves = [half for value in values for half in (value >> 64, value & _LOWER)]
+    return [*halves, state["has_uint32"], state["uinteger"]]
+
+
+def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
+    a, b, c, d, has_half, half = map(int, row)
+    state = {"state": a << 64 | b, "inc": c << 64 | d}
+    return {"bit_generator": "PCG64", "state": state, "has_uint32": has_half, "uinteger": half}
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

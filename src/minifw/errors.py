@@ -14,6 +14,9 @@
     ├── CheckError               5  two things that must be equal are not
     └── StorageError             6  the disk is full, or permission is missing
 
+    Interrupted              130, 143  SIGINT or SIGTERM; no Exception, so that no
+                                       `except Exception` in a library swallows it
+
 A message is one line per fault: where, what must hold, what came. Commands print it as it is.
 """
 
@@ -89,6 +92,14 @@ class StorageError(MinifwError):
     """Reading or writing failed: disk full, no permission, an input/output error."""
 
     exit_code = 6
+
+
+class Interrupted(BaseException):
+    """A signal asked for the end; `exit_code` is 128 and its number, as shells count."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"interrupted by signal {signal}")
+        self.exit_code = 128 + signal
 
 
 def near_miss(word: object, known: Iterable[str]) -> str:

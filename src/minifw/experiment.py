@@ -1,13 +1,14 @@
 """Experiments: each arm is trained, and what it leaves becomes a run directory.
 
-An *arm* is one framework in one mode over all seeds. `train` runs one arm; `compare` runs both
-frameworks in both modes. `building.py` has checked everything before a run directory exists.
+An *arm* is one framework over all seeds; in one mode it is a *part* of a run. `train` runs one
+part; `compare` runs both frameworks in both modes. `building.py` has checked everything before a
+run directory exists. A part is kept as it goes, so that a run which was cut short can go on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,17 +16,19 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import safetensors.torch
 import torch
-from torch import Tensor
 
 from minifw import comparison, nn, plots, reference, runs, schedule, tables
 from minifw import config as configs
 from minifw import data as points
-from minifw.building import Experiment, build_loss, build_network
-from minifw.comparison import Arm
-from minifw.errors import DivergedError
+from minifw.building import Experiment, build, build_loss, build_network
+from minifw.checkpoints import Checkpoint
+from minifw.config import Config
+from minifw.errors import ArtefactError, DivergedError, Interrupted, StorageError, UsageError
+from minifw.files import checksum
+from minifw.keeping import NOTHING, Keeper, Part
 from minifw.runs import Run
+from minifw.stopping import Stop, on_signals
 from minifw.training import History, fit
 
 MODES = ("full-batch", "sgd")
@@ -53,17 +56,22 @@ class Outcome:
 # ------------------------------------------------------------------------------------ single arms
 
 
-def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
+def run_minifw(
+    experiment: Experiment, mode: str, progress: Progress, keeper: Keeper = NOTHING
+) -> Checkpoint:
     """Train all seeds at once with minifw."""
     config, data = experiment.config, experiment.data
     network = build_network(config, experiment.seeds, len(data.features))
+    optimizer = nn.SGD(network, config.optimizer.momentum)
     samples = data.train.labels.shape[1]
-    batch_size, next_order = None, None
+    batch_size, order = None, None
     if mode == "sgd":
-        batch_size, next_order = (
-            config.train.batch_size,
-            points.batch_order(experiment.seeds, samples),
-        )
+        batch_size = config.train.batch_size
+        order = points.BatchOrder(experiment.seeds, samples)
+    start, way, history = keeper.last, config.train.compile, None
+    if start is not None:
+        history = start.restore(network, optimizer, order, keeper.where)
+        way = history.compiled  # or the sums would be rounded in another order
 
     latest = ""
 
@@ -72,6 +80,11 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         if history.epochs[-1] == epoch:
             latest = _how_it_goes(history)
         progress(epoch, latest)
+        keeper.offer(
+            epoch % config.train.checkpoint_every == 0,
+            epoch,
+            lambda: Checkpoint.of(network, history, optimizer, order),
+        )
 
     whole = batch_size or samples
     plan = schedule.choose(
@@ -80,29 +93,35 @@ def run_minifw(experiment: Experiment, mode: str, progress: Progress) -> Arm:
         whole,
         max(samples, data.test.labels.shape[1]),
         config.train.epochs * -(-samples // whole),
-        config.train.compile,
+        way,
     )
     if plan.compiled:
         progress(0, "compiling, unless it has been before")
     history = fit(
         network,
         build_loss(config),
-        nn.SGD(network, config.optimizer.momentum),
+        optimizer,
         data,
         epochs=config.train.epochs,
         eta=config.train.eta,
         batch_size=batch_size,
-        next_order=next_order,
+        next_order=order,
         eval_every=config.train.eval_every,
         on_epoch=on_epoch,
         schedule=plan,
+        history=history,
     )
-    return Arm(history, _on_cpu(network.state_dict()))
+    return Checkpoint.of(network, history, optimizer, order)
 
 
 def run_pytorch(
-    experiment: Experiment, mode: str, progress: Progress, *, at_once: bool = False
-) -> Arm:
+    experiment: Experiment,
+    mode: str,
+    progress: Progress,
+    keeper: Keeper = NOTHING,
+    *,
+    at_once: bool = False,
+) -> Checkpoint:
     """Train the PyTorch twins of the same networks, one seed after another or `at_once`."""
     config, data = experiment.config, experiment.data
     epochs, seeds = config.train.epochs, experiment.seeds
@@ -110,7 +129,12 @@ def run_pytorch(
     def on_epoch(position: int, epoch: int) -> None:
         text = "all seeds" if at_once else f"seed {position + 1} of {len(seeds)}"
         progress(position * epochs + epoch, text)
+        keeper.check()
 
+    def on_seed(done: int, so_far: Callable[[], reference.Reference]) -> None:
+        keeper.offer(True, done, lambda: _of_reference(so_far()))
+
+    start = keeper.last
     result = reference.fit(
         build_network(config, seeds, len(data.features)),
         build_loss(config),
@@ -123,19 +147,21 @@ def run_pytorch(
         eval_every=config.train.eval_every,
         at_once=at_once,
         on_epoch=on_epoch,
+        on_seed=on_seed,
+        done=None if start is None else reference.Reference(start.history, start.weights),
     )
-    return Arm(result.history, _on_cpu(result.state))
+    return _of_reference(result)
 
 
-ARMS: dict[str, Callable[[Experiment, str, Progress], Arm]] = {
+def _of_reference(result: reference.Reference) -> Checkpoint:
+    return Checkpoint({name: value.cpu() for name, value in result.state.items()}, result.history)
+
+
+ARMS: dict[str, Callable[..., Checkpoint]] = {
     "minifw": run_minifw,
     "pytorch": run_pytorch,
     "vmap": partial(run_pytorch, at_once=True),
 }
-
-
-def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: value.cpu() for name, value in state.items()}
 
 
 def _how_it_goes(history: History) -> str:
@@ -165,30 +191,106 @@ def run(
     """Train the arms in the modes, and leave a complete run directory.
 
     Raises:
-        DivergedError: no seed of minifw is left in any mode; the run directory is complete.
+        Interrupted: a signal came; what was trained is kept, and `resume` goes on from there.
         StorageError: something could not be written.
 
     """
-    started = datetime.now(UTC)
     if len(arms) > 1 and experiment.config.train.compile == "auto":
         # Plainly both frameworks round in the same order; compiled sums come in another.
         experiment = _with_compile(experiment, False)
     config = experiment.config
     # A network that memory has no place for fails here, before there is a directory.
     build_network(config, experiment.seeds, len(experiment.data.features))
-    run = runs.create(runs_dir, config.name)
-    run.write(
-        "config.yaml",
-        f"# Resolved by minifw; to run it again: minifw train THIS_FILE\n{configs.dump(config)}",
-    )
-    trained: dict[str, dict[str, Arm]] = {}
-    for mode in modes:
-        for arm in arms:
-            epochs = config.train.epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
-            with show_progress(f"{tables.ARMS[arm]} {mode}", epochs) as progress:
-                trained.setdefault(mode, {})[arm] = ARMS[arm](experiment, mode, progress)
-            state = {name: value.contiguous() for name, value in trained[mode][arm].state.items()}
-            run.write(f"checkpoints/{arm}-{mode}.safetensors", safetensors.torch.save(state))
+    environment = runs.environment() | {"threads": torch.get_num_threads()}
+    with on_signals() as stop:
+        stop.patient = True  # until there is something to go on with
+        run = runs.create(runs_dir, config.name)
+        with run.held():
+            run.write(
+                "config.yaml",
+                "# Resolved by minifw; to run it again: minifw train THIS_FILE\n"
+                f"{configs.dump(config)}",
+            )
+            run.write_json("env.json", environment)
+            run.commit(
+                status="running",
+                name=config.name,
+                seeds=experiment.seeds,
+                modes=list(modes),
+                arms=list(arms),
+                threads=environment["threads"],
+                versions=environment["versions"],
+                data_checksum=_data_checksum(config),
+                started=_now(),
+            )
+            return _train(run, experiment, show_progress, stop)
+
+
+def resume(path: Path, show_progress: ShowProgress) -> Outcome:
+    """Go on with a run that was cut short, from its last checkpoints to where it would have ended.
+
+    Raises:
+        UsageError: there is nothing to go on with, or another process is at it.
+        ArtefactError: a file of the run, or its data file, is not what it was.
+        Interrupted, StorageError: as for `run`.
+
+    """
+    run = runs.load(path)
+    with on_signals() as stop, run.held():
+        run.manifest = runs.load(path).manifest  # as it is now that nobody else can change it
+        if run.manifest["status"] in runs.OVER:
+            raise UsageError(f"{path}: this run is {run.manifest['status']}; nothing is left to do")
+        run.clean()
+        run.read("config.yaml")  # it must be what it was
+        config = configs.load(path / "config.yaml")
+        if _data_checksum(config) != run.manifest["data_checksum"]:
+            raise ArtefactError(
+                f"{getattr(config.data, 'path', path)}: this data file has changed since "
+                f"{path} began"
+            )
+        experiment = build(config, len(run.manifest["seeds"]), run.manifest["modes"])
+        run.commit(status="running", resumed=[*run.manifest.get("resumed", []), _now()])
+        return _train(run, experiment, show_progress, stop)
+
+
+def _train(run: Run, experiment: Experiment, show_progress: ShowProgress, stop: Stop) -> Outcome:
+    """Train all parts that are not finished, and complete the directory, or say what came."""
+    try:
+        stop.patient = False
+        stop.check()
+        trained: dict[str, dict[str, Checkpoint]] = {mode: {} for mode in run.manifest["modes"]}
+        for mode, arms in trained.items():
+            for arm in run.manifest["arms"]:
+                with Part(run, f"{arm}-{mode}", stop) as part:
+                    arms[arm] = _train_part(experiment, arm, mode, part, show_progress)
+        return _complete(run, experiment, trained)
+    except Interrupted as fault:
+        run.commit(status="interrupted")
+        fault.add_note(f"to go on: minifw resume {run.path}")
+        raise
+    except Exception as fault:
+        with suppress(StorageError):  # what went wrong first is what counts
+            run.commit(status="failed", error=str(fault) or type(fault).__name__)
+        raise
+
+
+def _train_part(
+    experiment: Experiment, arm: str, mode: str, part: Part, show_progress: ShowProgress
+) -> Checkpoint:
+    if not part.finished:
+        epochs = experiment.config.train.epochs
+        total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
+        with show_progress(f"{tables.ARMS[arm]} {mode}", total) as progress:
+            part.finish(ARMS[arm](experiment, mode, progress, part))
+    trained = part.last
+    assert trained is not None
+    return trained
+
+
+def _complete(
+    run: Run, experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]
+) -> Outcome:
+    """Write what follows from the trained arms; the run is over with that."""
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
     results = comparison.results(experiment, trained)
     run.write_json("results.json", results)
@@ -196,22 +298,20 @@ def run(
         run.write("decision.npz", comparison.decision(experiment, trained))
     made = tables.write_tables(run)
     plots.write_plots(run)
-    everything_diverged = all(
-        error is None for mode in modes for error in results["modes"][mode]["minifw"]["test_error"]
-    )
-    run.finish(
-        {
-            "status": "diverged" if everything_diverged else "complete",
-            "name": config.name,
-            "seeds": experiment.seeds,
-            "modes": list(modes),
-            "arms": list(arms),
-            "threads": torch.get_num_threads(),
-            "started": started.isoformat(timespec="seconds"),
-            **runs.environment(),
-        }
-    )
+    everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
+    run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
     return Outcome(run, results, made)
+
+
+def _data_checksum(config: Config) -> str | None:
+    """Return the checksum of the user's data file, None where data is generated."""
+    if not isinstance(config.data, configs.FromFile):
+        return None
+    return checksum(Path(config.data.path).read_bytes())
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _with_compile(experiment: Experiment, value: bool) -> Experiment:
@@ -222,13 +322,17 @@ def _with_compile(experiment: Experiment, value: bool) -> Experiment:
 
 def check_converged(outcome: Outcome) -> None:
     """Raise a DivergedError if no seed of minifw came through in any mode."""
-    epochs = [
-        epoch
-        for arms in outcome.results["modes"].values()
-        for epoch in arms["minifw"]["diverged_epoch"]
+    arms = [modes["minifw"] for modes in outcome.results["modes"].values()]
+    gone = [
+        (epoch, layer)
+        for arm in arms
+        for epoch, layer in zip(arm["diverged_epoch"], arm["diverged_layer"], strict=True)
     ]
-    if None not in epochs:
-        raise DivergedError(
-            f"{outcome.run.path}: all {len(epochs)} networks diverged, the last in epoch "
-            f"{max(epochs)}; a smaller train.eta may help"
-        )
+    if any(epoch is None for epoch, _ in gone):
+        return
+    epoch, layer = min(gone, key=lambda pair: pair[0])
+    where = "" if layer is None else f", where the first value that is not finite is of {layer}"
+    raise DivergedError(
+        f"{outcome.run.path}: all {len(gone)} networks diverged, the first in epoch {epoch}"
+        f"{where}; a smaller train.eta may help"
+    )

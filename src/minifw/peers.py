@@ -100,7 +100,7 @@ def problem(base: Path, regime: Regime) -> Problem:
         f"train.batch_size={regime.batch}",
     )
     built = building.build(config, 1, ["sgd"])
-    order = points.batch_order(built.seeds, regime.steps * regime.batch)()
+    order = points.BatchOrder(built.seeds, regime.steps * regime.batch)()
     return Problem(regime, built, order)
 
 

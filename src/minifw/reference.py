@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 
 from minifw import nn as ours
-from minifw.data import Dataset, Samples, batch_order
-from minifw.training import History, clock, error_percent
+from minifw.data import BatchOrder, Dataset, Samples
+from minifw.training import SERIES, History, clock, error_percent
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 
@@ -30,6 +30,9 @@ class Reference:
 
     history: History
     state: dict[str, Tensor]
+
+
+OnSeed = Callable[[int, Callable[[], Reference]], None]
 
 
 def twin(network: ours.Network, seed: int) -> nn.Sequential:
@@ -172,17 +175,21 @@ def fit(
     eval_every: int,
     at_once: bool = False,
     on_epoch: Callable[[int, int], None] | None = None,
+    on_seed: OnSeed | None = None,
+    done: Reference | None = None,
 ) -> Reference:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
     The meaning of the other arguments is that of `minifw.training.fit`; batches are drawn in the
     order that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
-    position of the seed (0 for all at once) and the number of the epoch.
+    position of the seed (0 for all at once) and the number of the epoch. One after another,
+    `on_seed` is called after each seed with the number of those that are done and a function
+    that returns them; given that as `done`, a later call goes on with the next seed.
     """
     samples = data.train.labels.shape[1]
 
     def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Reference:
-        drawn = batch_order(list(seeds) if at_once else [seeds[position]], samples)
+        drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         history = _epochs(
             learner,
             data.train.of(which),
@@ -197,15 +204,13 @@ def fit(
 
     if at_once:
         return trained(Ensemble(network, len(seeds), loss, eta, momentum), 0, slice(None))
-    one_by_one = [
-        trained(Loop(network, position, loss, eta, momentum), position, position)
-        for position in range(len(seeds))
-    ]
-    names = one_by_one[0].state
-    return Reference(
-        _merged([one.history for one in one_by_one]),
-        {name: torch.stack([one.state[name] for one in one_by_one]) for name in names},
-    )
+    stacks = [] if done is None else [done]
+    for position in range(0 if done is None else len(done.history.diverged), len(seeds)):
+        learner = Loop(network, position, loss, eta, momentum)
+        stacks.append(_as_stack(trained(learner, position, position)))
+        if on_seed is not None:
+            on_seed(position + 1, partial(_joined, list(stacks)))
+    return _joined(stacks)
 
 
 def _epochs(
@@ -218,7 +223,7 @@ def _epochs(
     eval_every: int,
     on_epoch: Callable[[int], None] | None,
 ) -> History:
-    history = History(diverged=np.full(train.labels.shape[:-1], -1))
+    history = History.of(tuple(train.labels.shape[:-1]))
     batch_size = batch_size or train.labels.shape[-1]
     _evaluate(learner, train, test, 0, history)
     for epoch in range(1, epochs + 1):
@@ -227,6 +232,7 @@ def _epochs(
         losses = learner.train(train, order, batch_size)
         stepped = clock(train)
         history.seconds += stepped - started
+        history.epoch = epoch
         # Weights that are not finite while the loss is are found when there is an evaluation.
         if not math.isfinite(losses.sum()):
             _note_divergence(learner, losses, epoch, history)
@@ -264,19 +270,34 @@ def _evaluate(
     )
 
 
-def _merged(histories: Sequence[History]) -> History:
-    """Return one history over all seeds; those that ended early are NaN from there on."""
+def _as_stack(single: Reference) -> Reference:
+    """Return what a single network leaves as that of a stack of one."""
+    history = single.history
+    for name in SERIES:
+        setattr(history, name, [value.reshape(1) for value in getattr(history, name)])
+    history.diverged = history.diverged.reshape(1)
+    history.diverged_layer = history.diverged_layer.reshape(1)
+    return Reference(history, {name: value.unsqueeze(0) for name, value in single.state.items()})
+
+
+def _joined(stacks: Sequence[Reference]) -> Reference:
+    """Return all of them as one stack; those that ended early are NaN from there on."""
+    histories = [stack.history for stack in stacks]
     longest = max(histories, key=lambda history: len(history.epochs))
-    merged = History(
+    joined = History(
+        epoch=longest.epoch,
         epochs=longest.epochs,
-        diverged=np.array([int(history.diverged) for history in histories]),
+        diverged=np.concatenate([history.diverged for history in histories]),
+        diverged_layer=np.concatenate([history.diverged_layer for history in histories]),
         seconds=sum(history.seconds for history in histories),
         evaluation_seconds=sum(history.evaluation_seconds for history in histories),
     )
-    for name in ("train_loss", "train_error", "test_error"):
-        columns = [
-            np.array([*map(float, values), *[np.nan] * (len(longest.epochs) - len(values))])
-            for values in (getattr(history, name) for history in histories)
-        ]
-        setattr(merged, name, list(np.stack(columns, 1)))
-    return merged
+    for name in SERIES:
+        columns = []
+        for history in histories:
+            values = np.stack(getattr(history, name))
+            missing = np.full((len(longest.epochs) - len(values), values.shape[1]), np.nan)
+            columns.append(np.concatenate([values, missing]))
+        setattr(joined, name, list(np.concatenate(columns, 1)))
+    names = stacks[0].state
+    return Reference(joined, {n: torch.cat([stack.state[n] for stack in stacks]) for n in names})

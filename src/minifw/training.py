@@ -17,7 +17,7 @@ from torch import Tensor
 from minifw import compiled
 from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
-from minifw.nn import Buffers, Loss, Network, Optimizer
+from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
 from minifw.schedule import Schedule
 
@@ -26,24 +26,42 @@ Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step, or, afterwards, output and targets."""
 
 
+SERIES = ("train_loss", "train_error", "test_error")
+"""What an evaluation measures, by its name in a History."""
+
+
 @dataclass
 class History:
     """What training recorded, for each of the epochs in `epochs` one value a seed.
 
     `train_loss` is in the loss's own scale, the errors are percent of samples whose largest
-    output is not their class. A seed that has diverged holds NaN from then on, and its number
-    of full epochs in `diverged` (-1 for all others). `seconds` is the time spent in steps,
-    evaluation left out; `evaluation_seconds` is the rest. `compiled` tells the way.
+    output is not their class. A seed that has diverged holds NaN from then on, the epoch in
+    `diverged`, and in `diverged_layer` the position of the module where the first value that is
+    not finite appeared, -1 where that is not known (both -1 for all others). `epoch` is the last
+    one that is done. `seconds` is the time spent in steps, evaluation left out;
+    `evaluation_seconds` is the rest. `compiled` tells the way.
     """
 
+    epoch: int = 0
     epochs: list[int] = field(default_factory=list)
     train_loss: list[Floats] = field(default_factory=list)
     train_error: list[Floats] = field(default_factory=list)
     test_error: list[Floats] = field(default_factory=list)
     diverged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    diverged_layer: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
     compiled: bool = False
+
+    @classmethod
+    def of(cls, stack: tuple[int, ...]) -> History:
+        """Return the history of a stack of networks that has not been trained."""
+        return cls(diverged=np.full(stack, -1), diverged_layer=np.full(stack, -1))
+
+    @property
+    def all_diverged(self) -> bool:
+        """Whether no network is left."""
+        return bool((self.diverged >= 0).all())
 
     def record(
         self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
@@ -73,6 +91,7 @@ def fit(
     eval_every: int = 1,
     on_epoch: OnEpoch | None = None,
     schedule: Schedule | None = None,
+    history: History | None = None,
 ) -> History:
     """Train a stack of networks, each on its own data, and return what was recorded.
 
@@ -88,6 +107,9 @@ def fit(
         on_epoch: called after each epoch.
         schedule: how many seeds go through at once, on how many threads, and whether compiled;
             without it all seeds, plainly, on the threads that torch is set to.
+        history: that of an earlier training to go on with, after its `epoch`. Network,
+            optimizer and `next_order` must be as they were then; what is returned, and what they
+            hold in the end, is bit for bit what one training without a break gives.
 
     Training ends early when every seed has diverged.
 
@@ -97,7 +119,7 @@ def fit(
     schedule = schedule or Schedule()
     samples = data.train.labels.shape[-1]
     batch_size = min(batch_size or samples, samples)
-    history = History(diverged=np.full(data.train.labels.shape[:-1], -1, np.int64))
+    history = history or History.of(tuple(data.train.labels.shape[:-1]))
     parts = _parts(network, loss, optimizer, data, schedule)
     if schedule.compiled:
         try:
@@ -109,8 +131,10 @@ def fit(
             parts = _parts(network, loss, optimizer, data, schedule)
     history.compiled = schedule.compiled
     with _workers(schedule) as run:
-        _evaluate(parts, 0, history)
-        for epoch in range(1, epochs + 1):
+        if not history.epochs:
+            _evaluate(parts, 0, history)
+        while history.epoch < epochs and not history.all_diverged:
+            history.epoch += 1
             order = None
             if next_order is not None:
                 with _timed(data, history, "seconds"):
@@ -121,15 +145,16 @@ def fit(
                     run([part.begin(order, batch_size, eta) for part in some])
                     last = [part.end(eta) for part in some]
                 with _timed(data, history, "evaluation_seconds"):
-                    _note_divergence(some, last, epoch, history)
-            ended = epoch == epochs or bool((history.diverged >= 0).all())
-            if epoch % eval_every == 0 or ended:
+                    for part, batch in zip(some, last, strict=True):
+                        if new := _note_divergence(part, batch, history):
+                            layers = part.first_failing(new, order, batch_size, eta)
+                            history.diverged_layer[part.seeds][new] = layers
+            ended = history.epoch == epochs or history.all_diverged
+            if history.epoch % eval_every == 0 or ended:
                 with _timed(data, history, "evaluation_seconds"):
-                    _evaluate(parts, epoch, history)
+                    _evaluate(parts, history.epoch, history)
             if on_epoch is not None:
-                on_epoch(epoch, history)
-            if ended:
-                break
+                on_epoch(history.epoch, history)
     return history
 
 
@@ -151,6 +176,7 @@ class _Part:
         self.seeds = seeds
         self.epoch: compiled.Epoch | None = None
         self.call: compiled.Call | None = None
+        self.start: list[Tensor] = []  # weights and state before the epoch
         self.rest: list[Batch] = []  # the cut last batch, if there is one
         self.last: Batch
         self.buffers = buffers  # of all parts: what is in it counts until the next part's turn
@@ -158,6 +184,7 @@ class _Part:
 
     def begin(self, order: Tensor | None, batch_size: int, eta: float) -> Callable[[], None]:
         """Return the work of an epoch, for any thread; `end` is to follow it."""
+        self._keep_start()
         if self.epoch is None:
             return partial(self._take_steps, order, batch_size, eta)
         # All that needs Python is done here, in one thread: threads that take turns with Python's
@@ -188,6 +215,45 @@ class _Part:
             self.network.accumulate(self.loss.grad(output, target))
             self.optimizer.step(eta)
         return output
+
+    def _keep_start(self) -> None:
+        """Keep weights and state as they are before an epoch, for `first_failing`."""
+        values = [value for _, value, _ in self.network.parameters()]
+        values += self.optimizer.state.values()
+        if self.start:
+            torch._foreach_copy_(self.start, values)
+        else:
+            self.start = [value.clone() for value in values]
+
+    def first_failing(
+        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float
+    ) -> list[int]:
+        """Return for these seeds of the part where the first value that is not finite appeared.
+
+        That is the position of a module of the network: the epoch is trained once more from its
+        start, plainly, and all values of each step are looked at in the order they come up.
+        """
+        found = dict.fromkeys(seeds, -1)
+        if not isinstance(self.network, Sequential):
+            return list(found.values())
+        start = [value[list(seeds)] for value in self.start]
+        weights = len(self.network.parameters())
+        network = self.network.with_parameters(start[:weights])
+        state = dict(zip(self.optimizer.state, start[weights:], strict=True))
+        optimizer = self.optimizer.with_state(network, state)
+        (inputs, targets), rest = self._batches(order, batch_size)
+        for batch, target in [*zip(inputs, targets, strict=True), *rest]:
+            step = _values_of_step(
+                network, self.loss, optimizer, batch[list(seeds)], target[list(seeds)], eta
+            )
+            for position, values in step:
+                finite = values.isfinite().flatten(1).all(1).tolist()
+                for seed, fine in zip(seeds, finite, strict=True):
+                    if not fine and found[seed] < 0:
+                        found[seed] = position
+            if min(found.values()) >= 0:
+                break
+        return list(found.values())
 
     def evaluate(self, inputs: Tensor) -> Tensor:
         """Return the output for these inputs, in memory that the next evaluation overwrites."""
@@ -220,6 +286,29 @@ class _Part:
             if whole < count:
                 cut = [samples.in_order(order.narrow(dim, whole, count - whole))]
         return (inputs, targets), cut
+
+
+def _values_of_step(
+    network: Sequential,
+    loss: Loss,
+    optimizer: Optimizer,
+    inputs: Tensor,
+    target: Tensor,
+    eta: float,
+) -> Iterator[tuple[int, Tensor]]:
+    """Take a step, and give all that it computes, each with the position of its module."""
+    network.reset_gradient()
+    output: Tensor = network.forward(inputs)
+    calls = network.call.saved if network.call else []
+    # What a module gives is what the next one takes.
+    outputs = [call.inputs[0] for call in calls[1:] if call is not None]
+    yield from enumerate([*outputs, output])
+    network.accumulate(loss.grad(output, target))
+    for name, _, gradient in reversed(network.parameters()):
+        yield int(name.partition(".")[0]), gradient
+    optimizer.step(eta)
+    for name, value, _ in network.parameters():
+        yield int(name.partition(".")[0]), value
 
 
 def _parts(
@@ -333,17 +422,18 @@ def _joined(values: Sequence[Floats]) -> Floats:
     return values[0] if len(values) == 1 else np.concatenate(values)
 
 
-def _note_divergence(
-    parts: Sequence[_Part], last: Sequence[Batch], epoch: int, history: History
-) -> None:
-    """Mark the seeds whose last loss or any weight is not finite."""
-    for part, (output, target) in zip(parts, last, strict=True):
-        last_loss = part.loss.function(output, target)
-        values = [last_loss, *(value for _, value, _ in part.network.parameters())]
-        # A sum is finite only if all of its terms are: one number tells that all is well.
-        if np.isfinite(float(sum(value.sum() for value in values))):
-            continue
-        diverged = history.diverged[part.seeds] if history.diverged.ndim else history.diverged
-        for value in values:
-            finite = value.isfinite().reshape(*last_loss.shape, -1).all(-1).numpy(force=True)
-            diverged[~finite & (diverged < 0)] = epoch
+def _note_divergence(part: _Part, last: Batch, history: History) -> list[int]:
+    """Mark the seeds whose last loss or any weight is not finite; return where new ones stand."""
+    output, target = last
+    last_loss = part.loss.function(output, target)
+    values = [last_loss, *(value for _, value, _ in part.network.parameters())]
+    # A sum is finite only if all of its terms are: one number tells that all is well.
+    if np.isfinite(float(sum(value.sum() for value in values))):
+        return []
+    finite = np.ones(last_loss.shape, bool)
+    for value in values:
+        finite &= value.isfinite().reshape(*last_loss.shape, -1).all(-1).numpy(force=True)
+    diverged = history.diverged[part.seeds] if history.diverged.ndim else history.diverged
+    new = ~finite & (diverged < 0)
+    diverged[new] = history.epoch
+    return [int(position) for position in np.flatnonzero(new)] if new.ndim else []

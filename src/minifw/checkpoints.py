@@ -1,0 +1,149 @@
+"""Checkpoints: what a training needs to go on as if it had never stopped, as bytes.
+
+The bytes are safetensors, which holds numbers and nothing that could run. The weights stand under
+their own names (`0.weight`), all else under names with a slash:
+
+    state/epoch             the last epoch that is done
+    state/generators        (seeds, 6), of the generators that draw the order of batches
+    optimizer/<name>        what the optimiser remembers from step to step
+    history/<name>          of each evaluation, and of each seed that diverged
+
+Times are not in it, so equal trainings give equal bytes. That the bytes are those that were
+written is for the run's manifest to say: safetensors has no checksum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw.data import BatchOrder
+from minifw.errors import ArtefactError, StateError
+from minifw.nn import Network, Optimizer
+from minifw.training import SERIES, History
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and history of a stack of networks; and, for those that go on, the rest."""
+
+    weights: dict[str, Tensor]
+    history: History
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    generators: NDArray[np.uint64] | None = None
+
+    @classmethod
+    def of(
+        cls, network: Network, history: History, optimizer: Optimizer, order: BatchOrder | None
+    ) -> Checkpoint:
+        """Return a copy of the state that training is in."""
+        return cls(
+            {name: value.cpu() for name, value in network.state_dict().items()},
+            _copy(history),
+            {name: value.clone().cpu() for name, value in optimizer.state.items()},
+            None if order is None else order.state,
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a file."""
+        history = self.history
+        tensors = {
+            "state/epoch": torch.tensor(history.epoch),
+            "history/epochs": torch.tensor(history.epochs, dtype=torch.int64),
+            "history/diverged": torch.from_numpy(history.diverged),
+            "history/diverged_layer": torch.from_numpy(history.diverged_layer),
+        }
+        for name in SERIES:
+            tensors[f"history/{name}"] = torch.from_numpy(np.array(getattr(history, name)))
+        if self.generators is not None:
+            tensors["state/generators"] = torch.from_numpy(self.generators.view(np.int64))
+        tensors |= {f"optimizer/{name}": value for name, value in self.optimizer.items()}
+        tensors |= self.weights
+        # Sorted: safetensors keeps the order of equal sizes, so the bytes would depend on it.
+        whole = {name: tensors[name].contiguous() for name in sorted(tensors)}
+        content: bytes = safetensors.torch.save(whole)
+        return content
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str) -> Checkpoint:
+        """Return the checkpoint that these bytes hold; `where` they are from is for messages.
+
+        Raises:
+            ArtefactError: they are not a checkpoint, or hold more or less than one does.
+
+        """
+        try:
+            tensors = safetensors.torch.load(content)
+        except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as fault:
+            raise ArtefactError(f"{where}: not a checkpoint: {fault}") from None
+        try:
+            history = History(
+                epoch=int(tensors.pop("state/epoch")),
+                epochs=tensors.pop("history/epochs").tolist(),
+                diverged=tensors.pop("history/diverged").numpy(),
+                diverged_layer=tensors.pop("history/diverged_layer").numpy(),
+            )
+            for name in SERIES:
+                setattr(history, name, list(tensors.pop(f"history/{name}").numpy()))
+        except (KeyError, RuntimeError) as fault:
+            raise ArtefactError(f"{where}: not a checkpoint of minifw: {fault}") from None
+        generators = tensors.pop("state/generators", None)
+        optimizer = {
+            name.removeprefix("optimizer/"): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith("optimizer/")
+        }
+        unknown = [name for name in tensors if "/" in name]
+        if unknown:
+            raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
+        rows = None if generators is None else generators.numpy().view(np.uint64)
+        return cls(tensors, history, optimizer, rows)
+
+    def restore(
+        self, network: Network, optimizer: Optimizer, order: BatchOrder | None, where: str
+    ) -> History:
+        """Put weights and states back; return the history, with which `fit` goes on.
+
+        Raises:
+            ArtefactError: it is the checkpoint of another network, optimiser or way to train.
+
+        """
+        generators = () if order is None else order.state.shape
+        fits = (() if self.generators is None else self.generators.shape) == generators and _shapes(
+            self.optimizer
+        ) == _shapes(optimizer.state)
+        if not fits:
+            raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
+        try:
+            network.load_state_dict(self.weights)
+        except StateError as fault:
+            raise ArtefactError(f"{where}: {fault}") from None
+        for name, value in optimizer.state.items():
+            value.copy_(self.optimizer[name])
+        if order is not None and self.generators is not None:
+            order.state = self.generators
+        return _copy(self.history)
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()}
+
+
+def _copy(history: History) -> History:
+    """Return a history that goes on without changing this one."""
+    return History(
+        epoch=history.epoch,
+        epochs=list(history.epochs),
+        **{name: list(getattr(history, name)) for name in SERIES},
+        diverged=history.diverged.copy(),
+        diverged_layer=history.diverged_layer.copy(),
+        seconds=history.seconds,
+        evaluation_seconds=history.evaluation_seconds,
+        compiled=history.compiled,
+    )

@@ -1,0 +1,63 @@
+"""Files that are there whole or not at all, and the checksums by which damage is seen."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from minifw.errors import StorageError
+
+
+def publish(target: Path, data: bytes) -> str:
+    """Write `data` to `target` in one step, and return its SHA-256.
+
+    The bytes go to a temporary file in the same folder and reach the disk before the file takes
+    its name; then the folder does. Whoever reads sees the old file or the new one.
+
+    Raises:
+        StorageError: it could not be written; an earlier file of that name is intact.
+
+    """
+    temporary = None
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=TEMPORARY)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        os.replace(temporary, target)
+        temporary = None
+        _sync_folder(target.parent)
+    except OSError as fault:
+        raise StorageError(f"{target}: cannot be written: {fault.strerror}") from None
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+    return checksum(data)
+
+
+TEMPORARY = ".minifw-"
+"""How the names of temporary files begin; a process that was killed may leave one."""
+
+
+def checksum(data: bytes) -> str:
+    """Return the SHA-256 of these bytes, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

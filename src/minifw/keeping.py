@@ -1,0 +1,120 @@
+"""How far each part of a run is: kept in the run directory as it goes, and found there again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Self
+
+from minifw.checkpoints import Checkpoint
+from minifw.runs import Run
+from minifw.stopping import Stop
+
+CLOCKS = ("seconds", "evaluation_seconds", "compiled")
+"""What the manifest holds of a history, so that equal trainings give equal checkpoints."""
+
+
+class Keeper:
+    """Keeps nothing: for a training that is part of no run."""
+
+    where = ""
+    """The path of the last checkpoint, for messages."""
+
+    @property
+    def last(self) -> Checkpoint | None:
+        """The last checkpoint, None if there is none."""
+        return None
+
+    def check(self) -> None:
+        """Raise Interrupted if a signal asked for it; from now on, signals wait for this."""
+
+    def offer(self, due: bool, done: int, make: Callable[[], Checkpoint]) -> None:
+        """Keep a checkpoint if one is due or the run is to end; `done` counts epochs or seeds."""
+
+
+NOTHING = Keeper()
+
+
+class Part(Keeper):
+    """Keeps how far one part of a run is, and gives it back when the run goes on.
+
+    Checkpoints are written in a thread of their own, so that training does not wait for the disk:
+    one that comes due while the one before is still being written is left out. The manifest
+    names the newest; only then is the one before deleted.
+    """
+
+    def __init__(self, run: Run, part: str, stop: Stop) -> None:
+        self.run, self.part, self.stop = run, part, stop
+        self._thread = ThreadPoolExecutor(1)
+        self._writing: Future[None] | None = None
+
+    @property
+    def _entry(self) -> dict[str, Any]:
+        entry: dict[str, Any] = self.run.manifest["parts"].get(self.part, {})
+        return entry
+
+    @property
+    def where(self) -> str:  # type: ignore[override]
+        return str(self.run.path / self._entry["file"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do for this part."""
+        return bool(self._entry.get("finished"))
+
+    @property
+    def last(self) -> Checkpoint | None:
+        if not self._entry:
+            return None
+        checkpoint = Checkpoint.from_bytes(self.run.read(self._entry["file"]), self.where)
+        for name in CLOCKS:
+            setattr(checkpoint.history, name, self._entry[name])
+        return checkpoint
+
+    def check(self) -> None:
+        self.stop.patient = True
+        self.stop.check()
+
+    def offer(self, due: bool, done: int, make: Callable[[], Checkpoint]) -> None:
+        ending = self.stop.asked is not None
+        if ending:
+            self.wait()
+            self._publish(make(), f"{self.part}.at-{done}")
+        elif due and (self._writing is None or self._writing.done()):
+            self.wait()
+            self._writing = self._thread.submit(self._publish, make(), f"{self.part}.at-{done}")
+        self.check()
+
+    def wait(self) -> None:
+        """Wait for what is being written, and raise what went wrong with it."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+
+    def finish(self, checkpoint: Checkpoint) -> None:
+        """Keep the last checkpoint of the part."""
+        self.wait()
+        self._publish(checkpoint, self.part, finished=True)
+        self.stop.patient = False
+        self.stop.check()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._thread.shutdown()
+
+    def _publish(self, checkpoint: Checkpoint, name: str, finished: bool = False) -> None:
+        before, file = self._entry.get("file"), f"checkpoints/{name}.safetensors"
+        self.run.write(file, checkpoint.to_bytes())
+        if before not in (None, file):
+            del self.run.manifest["files"][before]
+        self.run.manifest["parts"][self.part] = {
+            "file": file,
+            "epoch": checkpoint.history.epoch,
+            "finished": finished,
+            **{clock: getattr(checkpoint.history, clock) for clock in CLOCKS},
+        }
+        self.run.commit()
+        if before not in (None, file):
+            self.run.remove(before)
