@@ -14,7 +14,8 @@ from minifw import config as configs
 from minifw import data as points
 from minifw.config import Config
 from minifw.data import Dataset
-from minifw.errors import ConfigError, DataError
+from minifw.errors import DataError
+from minifw.places import Source
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -30,44 +31,48 @@ class Experiment:
     data: Dataset
 
 
-def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experiment:
+def build(
+    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+) -> Experiment:
     """Draw or read the data for all seeds, and check that network and modes fit it.
+
+    `source` knows the lines of the config, for the places of faults.
 
     Raises:
         ConfigError, DataError: what does not fit. Nothing has been written then.
 
     """
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            [
-                f"{config.name}: device: 'cuda' needs a GPU and a CUDA build of torch, and torch "
-                f"{torch.__version__} finds none; cpu works everywhere"
-            ]
-        )
-    if config.device == "cuda" and config.train.compile is True:
-        raise ConfigError(
-            [f"{config.name}: train.compile: true is for device: cpu only; auto or false on a GPU"]
-        )
-    if config.train.compile is True:
-        compiled.require_compiler()
+    source = source or Source(config.name)
+    _check_device(config, source)
     config = config.model_copy(update={"seeds": config.seeds or default_seeds})
     assert config.seeds is not None
     seeds = list(range(config.seed, config.seed + config.seeds))
-    data = build_data(config, seeds)
-    faults = configs.chain_faults(config, len(data.features), len(data.classes))
+    data = build_data(config, seeds, source)
+    configs.note_chain(config, source, len(data.features), len(data.classes))
     samples = data.train.labels.shape[1]
     if "sgd" in modes and (config.train.batch_size or 0) > samples:
-        faults[("train", "batch_size")] = (
-            f"must be at most the {samples} training samples, got {config.train.batch_size}"
-        )
-    if faults:
-        raise ConfigError(
-            f"{config.name}: {'.'.join(map(str, path))}: {what}" for path, what in faults.items()
-        )
+        what = f"must be at most the {samples} training samples, got {config.train.batch_size}"
+        source.add(("train", "batch_size"), what)
+    if source.faults:
+        raise source.error()
     return Experiment(config, seeds, data)
 
 
-def build_data(config: Config, seeds: Sequence[int]) -> Dataset:
+def _check_device(config: Config, source: Source) -> None:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        version = torch.__version__
+        what = f"'cuda' needs a GPU and a CUDA build of torch, and torch {version} finds none"
+        source.add(("device",), f"{what}; cpu works everywhere")
+    if config.device == "cuda" and config.train.compile is True:
+        what = "true is for device: cpu only; auto or false on a GPU"
+        source.add(("train", "compile"), what)
+    if source.faults:
+        raise source.error()
+    if config.train.compile is True:
+        compiled.require_compiler()
+
+
+def build_data(config: Config, seeds: Sequence[int], source: Source | None = None) -> Dataset:
     """Return training and test samples for each seed, stacked."""
     section = config.data
     features: Sequence[str] = ("x", "y")
@@ -80,7 +85,9 @@ def build_data(config: Config, seeds: Sequence[int]) -> Dataset:
             try:
                 parts = points.split(rng, len(table.labels), section.train, section.test)
             except DataError as fault:
-                raise DataError(f"{section.path}: data.train and data.test: {fault}") from None
+                source = source or Source(config.name)
+                source.add(("data", "train"), str(fault))
+                raise source.error() from None
             train, test = ((table.inputs[part], table.labels[part]) for part in parts)
             draws.append((train, test))
     else:
