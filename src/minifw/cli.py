@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -13,14 +12,23 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from minifw import __version__
-from minifw.errors import MinifwError, UsageError, near_miss
+from minifw import __version__, cli_configs
+from minifw.errors import MinifwError, UsageError, harmless, near_miss
+from minifw.options import (
+    PACKAGED,
+    Json,
+    Quiet,
+    RunsDir,
+    Seeds,
+    Set,
+    Threads,
+    find_config,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from minifw.building import Experiment
     from minifw.experiment import Outcome, Progress, ShowProgress
-
-PACKAGED = Path(__file__).parent / "configs"
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
@@ -58,34 +66,9 @@ def minifw(
       minifw train simplenet --seeds 20           20 networks at once
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
+      minifw init mine                            a config of your own to start from
+      minifw show mine.yaml                       what it comes to, key by key
     """
-
-
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
-]
-Seeds = Annotated[
-    int | None,
-    typer.Option(
-        "--seeds",
-        metavar="N",
-        help="How many seeds to run; default: the config's, else 1 (compare: 20).",
-        show_default=False,
-    ),
-]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        help="CPU threads; default: as many as torch takes.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -111,7 +94,7 @@ def train(
     outcome = _run(experiment, ["minifw"], [mode], runs_dir, quiet or as_json)
     arm = outcome.results["modes"][mode]["minifw"]
     if as_json:
-        _print_json(
+        print_json(
             {
                 "run_dir": str(outcome.run.path),
                 "mode": mode,
@@ -178,7 +161,7 @@ def compare(
     results = outcome.results
     if as_json:
         modes = results["modes"]
-        _print_json(
+        print_json(
             {
                 "run_dir": str(outcome.run.path),
                 "seeds": results["seeds"],
@@ -276,11 +259,14 @@ def bench(
             results = benchmark.run(base, chosen, arms, **plan)
     benchmark.write(results, out, name)
     if as_json:
-        _print_json(results)
+        print_json(results)
     elif scaling:
         print(out / f"{name}.svg")
     else:
         print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
+
+
+cli_configs.register(app)
 
 
 # ------------------------------------------------------------------------------------- the work
@@ -302,12 +288,12 @@ def _build(
     given = list(overrides or [])
     if seeds is not None:
         given.append(f"seeds={seeds}")
-    path = _find_config(name)
-    config = configs.load(path, given)
+    path = find_config(name)
+    config, source = configs.load_with_source(path, given)
     if both_modes and config.train.batch_size is None:
-        raise UsageError(
-            f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too"
-        )
+        what = "this key is missing; compare runs mode 'sgd' too"
+        source.add(("train", "batch_size"), what)
+        raise source.error()
 
     import torch
 
@@ -316,7 +302,7 @@ def _build(
     if threads is not None:
         torch.set_num_threads(threads)
     modes = experiment.MODES if both_modes else [config.train.mode]
-    return building.build(config, default_seeds, modes)
+    return building.build(config, default_seeds, modes, source)
 
 
 def _check_counts(options: dict[str, int | None]) -> None:
@@ -326,20 +312,6 @@ def _check_counts(options: dict[str, int | None]) -> None:
     threads = options["--threads"]
     if threads is not None and threads > (os.cpu_count() or 1):
         raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
-
-
-def _find_config(name: str) -> Path:
-    """Return the path of a config: a file, else the packaged config of that name."""
-    path = Path(name)
-    bare = path.name == name and not path.suffix
-    if path.exists() or not bare:
-        return path
-    packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
-    if name not in packaged:
-        raise UsageError(
-            f"{name}: there is no such file or packaged config{near_miss(name, packaged)}"
-        )
-    return packaged[name]
 
 
 def _run(
@@ -408,10 +380,6 @@ def _bar(label: str, total: int) -> Iterator[Progress]:
 # -------------------------------------------------------------------------------------- printing
 
 
-def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, allow_nan=False))
-
-
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
     balance = ", ".join(
@@ -448,12 +416,18 @@ def _print_differences(outcome: Outcome) -> None:
             )
 
 
+def _complain(text: str) -> None:
+    """Print the lines of an error; whatever a user's file put into them stays text."""
+    for line in text.split("\n"):
+        print(harmless(line), file=sys.stderr)
+
+
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
     try:
         code = app(prog_name="minifw", standalone_mode=False) or 0
     except typer.TyperException as fault:
-        print(f"minifw: {fault.format_message()}", file=sys.stderr)
+        _complain(f"minifw: {fault.format_message()}")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -468,7 +442,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except MinifwError as fault:
-        print(fault, file=sys.stderr)
+        _complain(str(fault))
         code = fault.exit_code
     if code == 130:  # Typer returns it for an interrupt during a command
         print("minifw: interrupted; a run without manifest.json is not complete", file=sys.stderr)

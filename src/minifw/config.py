@@ -711,8 +711,8 @@ def _would_fit(kind: str, given: object) -> bool:
         return False
     if kind == "bool_type":
         return isinstance(value, bool)
-    wanted = {"int_type": int, "float_type": (int, float)}.get(kind, ())
-    return isinstance(value, wanted) and not isinstance(value, bool)
+    number = (int, float) if kind == "float_type" else int
+    return kind in _TYPES and isinstance(value, number) and not isinstance(value, bool)
 
 
 def _came(value: object, quoted: bool = False) -> str:
