@@ -141,11 +141,9 @@ def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
 
 def gigabytes(count: float) -> str:
     """Return a number of bytes for a message."""
-    for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6)):
-        if count >= size:
-            return (
-                f"{count / size:.3g} {unit}"
-                if count < 1000 * size
-                else f"{count / size:.0f} {unit}"
-            )
-    return f"{count / 1000:.1f} kB"
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+        if count >= size or unit == "kB"
+    )
+    return f"{count / size:.{1 if count < 100 * size else 0}f} {unit}"
