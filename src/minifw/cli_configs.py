@@ -141,7 +141,7 @@ def init(
         "experiment"
     ),
 ) -> None:
-    """Write a commented config to start from, NAME.yaml.
+    """Write a config to start from, NAME.yaml, with comments.
 
     It trains as it is. A file that is there is never overwritten.
 
