@@ -158,7 +158,7 @@ def test_init_never_overwrites(minifw: Minifw) -> None:
     assert Path("mine.yaml").read_text() == "precious"
     Path("link.yaml").symlink_to("nowhere")
     assert minifw("init", "link").code == 2
-    assert sorted(os.listdir()) == ["link.yaml", "mine.yaml"]
+    assert {path.name for path in Path().iterdir()} == {"link.yaml", "mine.yaml"}
 
 
 @pytest.mark.parametrize(
@@ -171,20 +171,18 @@ def test_init_refuses_names_that_are_none(minifw: Minifw, name: str) -> None:
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.startswith("NAME: must ")
     assert answer.err.strip().isprintable()
-    assert os.listdir() == []
+    assert not list(Path().iterdir())
 
 
-def test_init_where_nothing_can_be_written(
-    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_init_where_nothing_can_be_written(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cli_configs.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     answer = minifw("init")
     assert answer.code == 6
     assert answer.err == "experiment.yaml: cannot be written: No space left on device\n"
-    assert os.listdir() == []
+    assert not list(Path().iterdir())
 
 
 def test_commands_about_configs_have_examples(minifw: Minifw) -> None:

@@ -66,7 +66,7 @@ def minifw(
       minifw train simplenet --seeds 20           20 networks at once
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
-      minifw init mine                            a config of your own to start from
+      minifw init mine                            a config of your own
       minifw show mine.yaml                       what it comes to, key by key
     """
 
