@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bad_configs import GOOD
@@ -116,6 +119,17 @@ def test_show_tells_where_each_value_is_from(minifw: Minifw) -> None:
     assert re.search(r"0 linear +4 +12 +16\n1 relu +4 +0 +4\n2 linear +2 +10 +16\n", answer.out)
     assert re.search(r"total +22 +36\n", answer.out)
     assert re.search(r"Memory, 20 seed\(s\): about \d", answer.out)
+
+
+def test_a_terminal_that_knows_ascii_only(tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", é=np.eye(4), y=np.arange(4) % 2)
+    data = "data={kind: npz, path: p.npz, features: é}"
+    done = subprocess.run(
+        [sys.executable, "-m", "minifw", "show", "simplenet", "--set", data],
+        cwd=tmp_path, capture_output=True, env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert rb"\xe9" in done.stdout
 
 
 def test_show_as_json_is_the_resolved_config(minifw: Minifw) -> None:

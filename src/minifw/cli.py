@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -424,6 +425,8 @@ def _complain(text: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(prog_name="minifw", standalone_mode=False) or 0
     except typer.TyperException as fault:

@@ -38,7 +38,7 @@ def schema() -> Schema:
 
 def text() -> str:
     """Return the schema as the file `configs/schema.json` holds it."""
-    return json.dumps(schema(), indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(schema(), indent=1) + "\n"
 
 
 def _plain(part: Any, definitions: Schema) -> Any:
