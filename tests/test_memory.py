@@ -13,7 +13,7 @@ from minifw import config as configs
 from minifw import memory, schedule
 
 MEASURE = """
-import resource, sys
+import sys
 from pathlib import Path
 import psutil, torch
 from minifw import building, config, experiment, memory
@@ -22,7 +22,9 @@ torch.ones(300, 300) @ torch.ones(300, 300)
 before = psutil.Process().memory_info().rss
 built = building.build(sound, 1, [sound.train.mode])
 experiment.run_minifw(built, sound.train.mode, lambda done, text: None)
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
+# Not getrusage: it begins with what the parent held when this process was started.
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024 - before
 plan = building.plan(sound, 1, [sound.train.mode])
 print(peak / plan.sizes.bytes())
 """
