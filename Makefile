@@ -5,7 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 SEEDS ?= 20
 
-.PHONY: tables test bench check lint format types layers quick clean
+.PHONY: tables test bench check campaign lint format types layers quick clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
@@ -17,6 +17,9 @@ bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks
 	$(BIN)/minifw bench
 
 check: lint types layers test quick  ## all that must hold before a commit
+
+campaign: .venv/installed  ## the long tests of tests/campaigns/: what docs quote, minutes
+	for script in tests/campaigns/[a-z]*.py; do (cd tests && ../$(BIN)/python -m campaigns.$$(basename $$script .py)) || exit 1; done
 
 lint: .venv/installed
 	$(BIN)/ruff check .

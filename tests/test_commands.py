@@ -293,7 +293,7 @@ def one_line(answer: Answer, *expected: str, code: int = 2) -> None:
         ("epochs: 1000", "epochs: 1000\n  epcohs: 3", "train.epcohs: unknown key; did you mean 'epochs'?"),
         ("eta: 1e-2 ", "eta: fast ", "train.eta: must be a number, got 'fast' (text)"),
         ("  - relu\n  - linear: 2\n", "  - rleu\n  - linear: 2\n", "unknown kind 'rleu'; did you mean 'relu'?"),
-        ("  - linear: 2\n", "  - linear: {out_features: 2, in_features: 7}\n", "expects 7 inputs, but network.4 gives 25"),
+        ("  - linear: 2\n", "  - linear: {out_features: 2, in_features: 7}\n", "expects 7 inputs, but network.4 (line 40) gives 25"),
         ("kind: disk", "kind: dsik", "did you mean 'disk'?"),
     ],
 )  # fmt: skip
@@ -316,7 +316,7 @@ def test_mistakes_in_a_config(
         (["train", "simplenet", "--seeds", "-3"], "--seeds: must be at least 1, got -3"),
         (["train", "simplenet", "--seeds", "many"], "Invalid value for '--seeds'"),
         (["train", "simplenet", "--threads", "100000"], "--threads: must be at most the "),
-        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 1.5}"], "a fraction below 1 or a whole number, got 1.5"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 1.5}"], "data.train: must be a fraction below 1 or a whole number of samples, got 1.5"),
         (["train", "simplenet", "--set", "data={kind: moons, noise: 1e300}"], "inputs are too large for torch.float32"),
         (["train", "simplenet", "--threads", "0"], "--threads: must be at least 1, got 0"),
         (["train", "simplenet", "--set", "train.eta"], "expects section.key=value"),
@@ -331,7 +331,7 @@ def test_mistakes_in_a_config(
          "train.batch_size: must be at most the 59 training samples, got 60"),
         (["train", "simplenet", "--set", "data={kind: csv, path: p3.csv}", "--set", "train.batch_size=4"],
          "one output for each of the 3 classes, got 2"),
-        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 600}"], "data.train and data.test: expects"),
+        (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 600}"], "data.train: expects at least 1 training and 1 test sample"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -346,7 +346,8 @@ def test_mistakes_on_the_command_line(
 
 def test_a_network_without_a_place_in_memory(minifw: Minifw, tmp_path: Path) -> None:
     path = edited(tmp_path, "linear: 25", "linear: 100000")
-    one_line(minifw("train", path, "--seeds", 20), "not enough memory")
+    needs = ":38:13: network.2.out_features: needs about "
+    one_line(minifw("train", path, "--seeds", 20), needs, "a narrower layer would help")
 
 
 def test_the_number_1e_3_is_a_number(minifw: Minifw, tmp_path: Path) -> None:

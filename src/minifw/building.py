@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minifw import compiled, nn
+from minifw import compiled, memory, nn
 from minifw import config as configs
 from minifw import data as points
 from minifw.config import Config
 from minifw.data import Dataset
-from minifw.errors import ConfigError, DataError
+from minifw.errors import DataError
+from minifw.places import Source
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
@@ -30,57 +31,97 @@ class Experiment:
     data: Dataset
 
 
-def build(config: Config, default_seeds: int, modes: Sequence[str]) -> Experiment:
-    """Draw or read the data for all seeds, and check that network and modes fit it.
+@dataclass(frozen=True)
+class Plan:
+    """A config that fits its data and the machine; nothing is drawn yet."""
+
+    config: Config
+    source: Source
+    table: points.Table | None
+    sizes: memory.Sizes
+
+
+def build(
+    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+) -> Experiment:
+    """Check the config as `plan` does, and draw the data for all seeds.
 
     Raises:
         ConfigError, DataError: what does not fit. Nothing has been written then.
 
     """
+    checked = plan(config, default_seeds, modes, source)
+    first, count = checked.config.seed, checked.sizes.seeds
+    seeds = list(range(first, first + count))
+    return Experiment(checked.config, seeds, build_data(checked.config, seeds, checked.table))
+
+
+def plan(
+    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+) -> Plan:
+    """Read a data file, and check that network, modes and memory fit the samples.
+
+    `source` knows the lines of the config, for the places of faults.
+
+    Raises:
+        ConfigError, DataError: what does not fit.
+
+    """
+    source = source or Source(config.name)
+    _check_device(config, source)
+    seeds = config.seeds or default_seeds
+    config = config.model_copy(update={"seeds": seeds})
+    section = config.data
+    if isinstance(section, configs.Generated):
+        table, features, classes = None, 2, getattr(section, "classes", 2)
+        train, test = section.train, section.test
+    else:
+        table = _read_table(section)
+        features, classes = len(table.features), len(table.classes)
+        try:
+            train, test = points.split_sizes(len(table.labels), section.train, section.test)
+        except DataError as fault:
+            source.add(("data", "train"), str(fault))
+            raise source.error() from None
+    configs.note_chain(config, source, features, classes)
+    batch_size = config.train.batch_size or 0
+    if "sgd" in modes and batch_size > train:
+        what = f"must be at most the {train} training samples, got {batch_size}"
+        source.add(("train", "batch_size"), what)
+    sizes = [memory.sizes(config, mode, seeds, features, classes, train, test) for mode in modes]
+    largest = max(sizes, key=lambda size: size.bytes())
+    if not source.faults:
+        memory.check(config, source, largest)
+    if source.faults:
+        raise source.error()
+    return Plan(config, source, table, largest)
+
+
+def _check_device(config: Config, source: Source) -> None:
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(
-            [
-                f"{config.name}: device: 'cuda' needs a GPU and a CUDA build of torch, and torch "
-                f"{torch.__version__} finds none; cpu works everywhere"
-            ]
-        )
+        version = torch.__version__
+        what = f"'cuda' needs a GPU and a CUDA build of torch, and torch {version} finds none"
+        source.add(("device",), f"{what}; cpu works everywhere")
     if config.device == "cuda" and config.train.compile is True:
-        raise ConfigError(
-            [f"{config.name}: train.compile: true is for device: cpu only; auto or false on a GPU"]
-        )
+        what = "true is for device: cpu only; auto or false on a GPU"
+        source.add(("train", "compile"), what)
+    if source.faults:
+        raise source.error()
     if config.train.compile is True:
         compiled.require_compiler()
-    config = config.model_copy(update={"seeds": config.seeds or default_seeds})
-    assert config.seeds is not None
-    seeds = list(range(config.seed, config.seed + config.seeds))
-    data = build_data(config, seeds)
-    faults = configs.chain_faults(config, len(data.features), len(data.classes))
-    samples = data.train.labels.shape[1]
-    if "sgd" in modes and (config.train.batch_size or 0) > samples:
-        faults[("train", "batch_size")] = (
-            f"must be at most the {samples} training samples, got {config.train.batch_size}"
-        )
-    if faults:
-        raise ConfigError(
-            f"{config.name}: {'.'.join(map(str, path))}: {what}" for path, what in faults.items()
-        )
-    return Experiment(config, seeds, data)
 
 
-def build_data(config: Config, seeds: Sequence[int]) -> Dataset:
-    """Return training and test samples for each seed, stacked."""
+def build_data(config: Config, seeds: Sequence[int], table: points.Table | None = None) -> Dataset:
+    """Return training and test samples for each seed, stacked; `table` is the data file's."""
     section = config.data
     features: Sequence[str] = ("x", "y")
     if isinstance(section, configs.FromFile):
-        table = _read_table(section)
+        table = table or _read_table(section)
         features, classes = table.features, table.classes
         draws = []
         for seed in seeds:
             rng = points.generator(seed, "data")
-            try:
-                parts = points.split(rng, len(table.labels), section.train, section.test)
-            except DataError as fault:
-                raise DataError(f"{section.path}: data.train and data.test: {fault}") from None
+            parts = points.split(rng, len(table.labels), section.train, section.test)
             train, test = ((table.inputs[part], table.labels[part]) for part in parts)
             draws.append((train, test))
     else:

@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from minifw import __version__
-from minifw.errors import Interrupted, MinifwError, UsageError, near_miss
+from minifw import __version__, cli_configs
+from minifw.errors import Interrupted, MinifwError, UsageError, harmless, near_miss
+from minifw.options import (
+    PACKAGED,
+    Json,
+    Quiet,
+    RunsDir,
+    Seeds,
+    Set,
+    Threads,
+    find_config,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from minifw.building import Experiment
     from minifw.experiment import Outcome, Progress, ShowProgress
-
-PACKAGED = Path(__file__).parent / "configs"
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
@@ -59,34 +68,9 @@ def minifw(
       minifw train simplenet --seeds 20           20 networks at once
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
+      minifw init mine                            a config of your own
+      minifw show mine.yaml                       what it comes to, key by key
     """
-
-
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
-]
-Seeds = Annotated[
-    int | None,
-    typer.Option(
-        "--seeds",
-        metavar="N",
-        help="How many seeds to run; default: the config's, else 1 (compare: 20).",
-        show_default=False,
-    ),
-]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads",
-        metavar="N",
-        help="CPU threads; default: as many as torch takes.",
-        show_default=False,
-    ),
-]
 
 
 @app.command()
@@ -262,11 +246,14 @@ def bench(
             results = benchmark.run(base, chosen, arms, **plan)
     benchmark.write(results, out, name)
     if as_json:
-        _print_json(results)
+        print_json(results)
     elif scaling:
         print(out / f"{name}.svg")
     else:
         print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
+
+
+cli_configs.register(app)
 
 
 # ------------------------------------------------------------------------------------- the work
@@ -288,12 +275,12 @@ def _build(
     given = list(overrides or [])
     if seeds is not None:
         given.append(f"seeds={seeds}")
-    path = _find_config(name)
-    config = configs.load(path, given)
+    path = find_config(name)
+    config, source = configs.load_with_source(path, given)
     if both_modes and config.train.batch_size is None:
-        raise UsageError(
-            f"{path}: train.batch_size: this key is missing; compare runs mode 'sgd' too"
-        )
+        what = "this key is missing; compare runs mode 'sgd' too"
+        source.add(("train", "batch_size"), what)
+        raise source.error()
 
     import torch
 
@@ -302,7 +289,7 @@ def _build(
     if threads is not None:
         torch.set_num_threads(threads)
     modes = experiment.MODES if both_modes else [config.train.mode]
-    return building.build(config, default_seeds, modes)
+    return building.build(config, default_seeds, modes, source)
 
 
 def _check_counts(options: dict[str, int | None]) -> None:
@@ -312,20 +299,6 @@ def _check_counts(options: dict[str, int | None]) -> None:
     threads = options["--threads"]
     if threads is not None and threads > (os.cpu_count() or 1):
         raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
-
-
-def _find_config(name: str) -> Path:
-    """Return the path of a config: a file, else the packaged config of that name."""
-    path = Path(name)
-    bare = path.name == name and not path.suffix
-    if path.exists() or not bare:
-        return path
-    packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
-    if name not in packaged:
-        raise UsageError(
-            f"{name}: there is no such file or packaged config{near_miss(name, packaged)}"
-        )
-    return packaged[name]
 
 
 def _run(
@@ -395,7 +368,7 @@ def _report(outcome: Outcome, as_json: bool) -> None:
     modes = outcome.results["modes"]
     single = len(modes) == 1  # a mode is what `train` runs; `compare` runs all
     if as_json:
-        _print_json(_train_json(outcome) if single else _compare_json(outcome))
+        print_json(_train_json(outcome) if single else _compare_json(outcome))
     else:
         _print_summary(outcome)
         (arm, *_) = next(iter(modes.values())).values()
@@ -441,10 +414,6 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print_json(content: dict[str, Any]) -> None:
-    print(json.dumps(content, allow_nan=False))
-
-
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
     balance = ", ".join(
@@ -481,12 +450,20 @@ def _print_differences(outcome: Outcome) -> None:
             )
 
 
+def _complain(text: str) -> None:
+    """Print the lines of an error; whatever a user's file put into them stays text."""
+    for line in text.split("\n"):
+        print(harmless(line), file=sys.stderr)
+
+
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(prog_name="minifw", standalone_mode=False) or 0
     except typer.TyperException as fault:
-        print(f"minifw: {fault.format_message()}", file=sys.stderr)
+        _complain(f"minifw: {fault.format_message()}")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         code = 130
@@ -503,7 +480,7 @@ def main() -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except MinifwError as fault:
-        print(fault, file=sys.stderr)
+        _complain(str(fault))
         code = fault.exit_code
     if code == 130:  # Typer returns it for an interrupt during a command
         _leave(code, "interrupted; nothing was begun")

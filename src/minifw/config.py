@@ -1,8 +1,9 @@
 """Configs: YAML text to a frozen, validated `Config`, or every fault at once with its place.
 
 The way of a config: text -> plain values with the line and column of each, and `--set` overrides
-(`places.py`) -> pydantic in strict mode -> checks across keys. All faults that one stage finds are
-reported together.
+(`places.py`) -> pydantic in strict mode -> checks across keys. The faults of all stages are
+reported together: sound stand-ins take the place of what is faulty, so that the next stage can go
+on with the rest.
 
 Wherever a mapping has a `kind`, a bare word stands for a mapping with that kind alone:
 `init: kaiming-normal`. A layer may also be one key, `linear: 25` or `linear: {out_features: 25}`.
@@ -11,15 +12,25 @@ Wherever a mapping has a `kind`, a bare word stands for a mapping with that kind
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeGuard, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError
 
 from minifw import places
 from minifw.errors import ConfigError, near_miss
-from minifw.places import KeyPath, Source, dotted, kind_of, short
+from minifw.places import Fault, KeyPath, Source, kind_of, short
 
 # ------------------------------------------------------------------------------------ the schema
 
@@ -31,7 +42,7 @@ def _bare_word(value: object) -> object:
 
 def _bare_layer(value: object) -> object:
     """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
-    if isinstance(value, dict) and len(value) == 1 and "kind" not in value:
+    if _is_one_key(value):
         ((kind, rest),) = value.items()
         if isinstance(rest, dict):
             return {"kind": kind, **rest}
@@ -39,12 +50,66 @@ def _bare_layer(value: object) -> object:
     return _bare_word(value)
 
 
+def _is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict) and len(value) == 1 and "kind" not in value
+
+
 LAYER_SIZE = {"linear": "out_features"}
 """The key that `layer: value` gives, for the layers that have one."""
 
-Count = Annotated[int, Field(ge=1, le=10**9)]
+# Windows cannot make files of these names, whatever their suffix.
+_RESERVED = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{port}{n}" for port in ("com", "lpt") for n in range(10)),
+}
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$"
+
+
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with the name of a run, which becomes part of a folder's name."""
+    if not re.fullmatch(NAME, name):
+        return (
+            f"must be 1 to 64 letters, digits, - and _, a letter or digit first, got {short(name)}"
+        )
+    if name.lower() in _RESERVED:
+        return f"must not be a name that Windows keeps for itself, got '{name}'"
+    return None
+
+
+def _check_name(name: str) -> str:
+    if wrong := name_fault(name):
+        raise PydanticCustomError("name", "{wrong}", {"wrong": wrong})
+    return name
+
+
+def _share_or_count(value: object) -> object:
+    """A share of all samples below 1, or a whole number of them: 1.0 could be meant as either."""
+    fits = (type(value) is int and 1 <= value <= MAX_COUNT) or (
+        type(value) is float and 0 < value < 1
+    )
+    if not fits:
+        raise PydanticCustomError("share_or_count", "out of bounds")
+    return value
+
+
+MAX_COUNT = 10**9
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Positive = Annotated[float, Field(gt=0)]
-Amount = Annotated[float, Field(gt=0, le=10**9)]
+ShareOrCount = Annotated[
+    int | float,
+    BeforeValidator(_share_or_count),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+            ]
+        }
+    ),
+]
 
 
 class Section(BaseModel):
@@ -58,65 +123,76 @@ class Section(BaseModel):
 class Generated(Section):
     """Keys that all generated data share."""
 
-    train: Count = Field(1000, description="number of training samples")
-    test: Count = Field(1000, description="number of test samples")
-    normalize: bool = Field(True, description="inputs to mean 0, standard deviation 1")
+    train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
+    test: Count = Field(1000, description="number of test samples, likewise")
+    normalize: bool = Field(
+        True, description="take each feature to mean 0 and standard deviation 1"
+    )
 
 
 class Disk(Generated):
     """Uniform points of the unit square; class 1 inside the disk."""
 
-    kind: Literal["disk"]
-    center: tuple[float, float] = Field((0.5, 0.5), strict=False)
-    # Half of the unit square's area: 1 / sqrt(2 pi).
-    radius: Positive = 0.3989422804014327
+    kind: Literal["disk"] = Field(description="points of a square, inside or outside of a disk")
+    center: tuple[float, float] = Field((0.5, 0.5), strict=False, description="x and y of it")
+    radius: Positive = Field(
+        0.3989422804014327, description="radius; 1/sqrt(2 pi) makes both classes equally likely"
+    )
 
 
 class HalfPlane(Generated):
     """Uniform points of the unit square; class 1 where x > y."""
 
-    kind: Literal["half-plane"]
+    kind: Literal["half-plane"] = Field(description="points of a square, class 1 where x > y")
 
 
 class Moons(Generated):
     """Two half circles that interlock; `noise` is the standard deviation around them."""
 
-    kind: Literal["moons"]
-    noise: float = Field(0.1, ge=0)
+    kind: Literal["moons"] = Field(description="two half circles that interlock")
+    noise: float = Field(0.1, ge=0, description="standard deviation around them")
 
 
 class Spirals(Generated):
     """Arms that wind `turns` times around the origin, one a class."""
 
-    kind: Literal["spirals"]
-    noise: float = Field(0.02, ge=0)
-    turns: Positive = 1.0
-    classes: int = Field(2, ge=2, le=100)
+    kind: Literal["spirals"] = Field(description="arms that wind around the origin, one a class")
+    noise: float = Field(0.02, ge=0, description="standard deviation around them")
+    turns: Positive = Field(1.0, description="how often an arm winds around the origin")
+    classes: int = Field(2, ge=2, le=100, description="number of arms")
 
 
 class FromFile(Section):
-    """Keys that all data files share; `train` and `test` are counts, or fractions below 1."""
+    """Keys that all data files share."""
 
-    path: str = Field(min_length=1)
-    train: Amount = 0.8
-    test: Amount | None = None
-    normalize: bool = True
+    path: str = Field(min_length=1, description="the file, seen from the config's folder")
+    train: ShareOrCount = Field(
+        0.8, description="training samples: their number, or a fraction below 1 of all"
+    )
+    test: ShareOrCount | None = Field(
+        None, description="test samples, likewise; by default all the rest"
+    )
+    normalize: bool = Field(
+        True, description="take each feature to mean 0 and standard deviation 1"
+    )
 
 
 class Csv(FromFile):
     """A CSV file; `features` and `target` are column names, by default all and the last."""
 
-    kind: Literal["csv"]
-    features: list[str] | None = Field(None, min_length=1)
-    target: str | None = None
+    kind: Literal["csv"] = Field(description="a CSV file with a line of column names")
+    features: list[str] | None = Field(
+        None, min_length=1, description="columns of numbers; by default all but the target"
+    )
+    target: str | None = Field(None, description="column of classes; by default the last")
 
 
 class Npz(FromFile):
     """A NumPy file; `features` and `target` are the names of its arrays."""
 
-    kind: Literal["npz"]
-    features: str = "x"
-    target: str = "y"
+    kind: Literal["npz"] = Field(description="a NumPy .npz file")
+    features: str = Field("x", description="name of the array of inputs, (samples, features)")
+    target: str = Field("y", description="name of the array of classes, (samples,)")
 
 
 Data = Annotated[Disk | HalfPlane | Moons | Spirals | Csv | Npz, Field(discriminator="kind")]
@@ -127,14 +203,14 @@ class PlainInit(Section):
 
     kind: Literal[
         "pytorch", "kaiming-uniform", "kaiming-normal", "xavier-uniform", "xavier-normal", "zeros"
-    ]
+    ] = Field(description="how weights start; pytorch is what torch's Linear does")
 
 
 class NormalInit(Section):
     """N(0, std²) for weights and biases."""
 
-    kind: Literal["normal"]
-    std: float = Field(1.0, ge=0)
+    kind: Literal["normal"] = Field(description="normally distributed weights and biases")
+    std: float = Field(1.0, ge=0, description="their standard deviation")
 
 
 Init = Annotated[
@@ -145,17 +221,19 @@ Init = Annotated[
 class LinearLayer(Section):
     """A linear layer; `in_features` is inferred, and checked where it is given."""
 
-    kind: Literal["linear"]
-    out_features: Annotated[int, Field(ge=1, le=100_000)]
-    in_features: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    bias: bool = True
-    init: Init | None = None
+    kind: Literal["linear"] = Field(description="y = x W^T + b")
+    out_features: Annotated[int, Field(ge=1, le=100_000)] = Field(description="number of outputs")
+    in_features: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="number of inputs: what comes in; checked where it is given"
+    )
+    bias: bool = Field(True, description="whether there is a b")
+    init: Init | None = Field(None, description="how this layer's weights start")
 
 
 class Activation(Section):
     """An activation function."""
 
-    kind: Literal["relu", "tanh", "sigmoid"]
+    kind: Literal["relu", "tanh", "sigmoid"] = Field(description="the function, of each number")
 
 
 Layer = Annotated[
@@ -166,15 +244,19 @@ Layer = Annotated[
 class LossConfig(Section):
     """The loss and its scale."""
 
-    kind: Literal["mse", "cross-entropy"]
-    reduction: Literal["mean", "sample", "sum"] = "mean"
+    kind: Literal["mse", "cross-entropy"] = Field(description="the loss")
+    reduction: Literal["mean", "sample", "sum"] = Field(
+        "mean",
+        description="its scale, and so that of each step: mean over samples and outputs; sample, "
+        "the sum over outputs, mean over samples; or sum over everything",
+    )
 
 
 class OptimizerConfig(Section):
     """Gradient descent, with momentum or without."""
 
-    kind: Literal["sgd"] = "sgd"
-    momentum: float = Field(0.0, ge=0, lt=1)
+    kind: Literal["sgd"] = Field("sgd", description="gradient descent")
+    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step in the next one")
 
 
 def _no_number(value: Any) -> Any:
@@ -185,47 +267,63 @@ def _no_number(value: Any) -> Any:
 class Train(Section):
     """How to train; `batch_size` counts in mode sgd only, `compile` is where to use `compiled`."""
 
-    mode: Literal["full-batch", "sgd"] = "full-batch"
-    batch_size: Count | None = None
-    eta: Positive
-    epochs: Count
-    eval_every: Count = 10
-    checkpoint_every: Count = 50
-    compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = "auto"
+    mode: Literal["full-batch", "sgd"] = Field(
+        "full-batch", description="all samples in one step, or batches in a new order each epoch"
+    )
+    batch_size: Count | None = Field(None, description="samples a step in mode sgd")
+    eta: Positive = Field(description="learning rate, constant")
+    epochs: Count = Field(description="passes over the training samples")
+    eval_every: Count = Field(10, description="epochs between measurements of loss and errors")
+    checkpoint_every: Count = Field(
+        50, description="epochs between checkpoints, from which a run that was cut short can go on"
+    )
+    compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
+        "auto", description="machine code of an epoch: true, false, or where it saves time"
+    )
 
 
 class Config(Section):
     """One experiment. Every key is described in the comments of configs/simplenet.yaml."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
-    seed: int = Field(0, ge=0, le=2**32)
-    seeds: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    dtype: Literal["float32", "float64"] = "float32"
-    device: Literal["cpu", "cuda"] = "cpu"
-    data: Annotated[Data, BeforeValidator(_bare_word)]
-    network: tuple[Layer, ...] = Field(min_length=1, strict=False)
-    init: Init = Field(default_factory=lambda: PlainInit(kind="pytorch"))
-    loss: Annotated[LossConfig, BeforeValidator(_bare_word)]
-    optimizer: Annotated[OptimizerConfig, BeforeValidator(_bare_word)] = Field(
-        default_factory=lambda: OptimizerConfig(kind="sgd")
+    name: Annotated[
+        str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME})
+    ] = Field(description="names the run's folder: letters, digits, - and _")
+    seed: int = Field(0, ge=0, le=2**32, description="the first seed; run k uses seed + k")
+    seeds: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="how many seeds to run; by default 1 for train and 20 for compare"
     )
-    train: Train
+    dtype: Literal["float32", "float64"] = Field("float32", description="kind of numbers")
+    device: Literal["cpu", "cuda"] = Field("cpu", description="where to train")
+    data: Annotated[Data, BeforeValidator(_bare_word)] = Field(description="what to learn")
+    network: tuple[Layer, ...] = Field(
+        min_length=1, strict=False, description="layers, from the data to one output a class"
+    )
+    init: Init = Field(
+        default_factory=lambda: PlainInit(kind="pytorch"),
+        description="how weights start, where a layer says nothing else",
+    )
+    loss: Annotated[LossConfig, BeforeValidator(_bare_word)] = Field(
+        description="what training makes small"
+    )
+    optimizer: Annotated[OptimizerConfig, BeforeValidator(_bare_word)] = Field(
+        default_factory=lambda: OptimizerConfig(kind="sgd"), description="how a step is taken"
+    )
+    train: Train = Field(description="how to train")
 
 
 # --------------------------------------------------------------------------------------- loading
 
 
-def load(
-    path: Path,
-    overrides: Sequence[str] = (),
-    *,
-    checks: Sequence[Callable[[Config], dict[KeyPath, str]]] = (),
-) -> Config:
-    """Read, override and validate the config at `path`.
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read, override and validate the config at `path`; see `load_with_source`."""
+    return load_with_source(path, overrides)[0]
+
+
+def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Source]:
+    """Read, override and validate the config at `path`; return it and where its values stand.
 
     Args:
         overrides: `section.key=value` each, the value as YAML; they win over the file.
-        checks: further checks of the valid config, each returning faults by their path.
 
     Raises:
         ConfigError: with all faults, one line each.
@@ -234,37 +332,157 @@ def load(
     """
     source = Source(str(path))
     raw = places.parse(places.read(path), source)
-    if raw is None:
-        raise ConfigError([f"{path}: the file is empty; a config needs at least {_required()}"])
     if not isinstance(raw, dict):
-        raise ConfigError([f"{source.place(())}: expects `key: value` lines, got {kind_of(raw)}"])
+        if not source.faults and raw is None:
+            needed = f"the file is empty; a config needs at least {_required()}"
+            raise ConfigError([f"{source.name}: {needed}"])
+        if not source.faults:
+            wrong = f"expects `key: value` lines, got {kind_of(raw)}"
+            source.faults.append(Fault(source.place(()), None, wrong))
+        raise source.error()
+    before = _kinds(raw)
     for assignment in overrides:
         places.override(raw, assignment, source)
+    _forget_old_kinds(raw, before, source)
+    _spell_out(raw, source)
+    checked = _validate(raw, source)
+    _check_train(checked, source)
+    _check_chain(checked, source)
     if source.faults:
-        raise ConfigError(source.faults)
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as fault:
-        raise ConfigError(_faults(fault, raw, source)) from None
-    faults = [
-        f"{source.place(where)}: {dotted(where)}: {what}"
-        for check in (_check_train, _check_chain, *checks)
-        for where, what in check(config).items()
-    ]
-    if faults:
-        raise ConfigError(faults)
+        raise source.error()
+    config = checked.config
     if isinstance(config.data, FromFile):
         # A path in the file is meant from where the file is, one on the command line from here.
-        here = source.place(("data", "path")).startswith("--set")
-        base = Path.cwd() if here else path.absolute().parent
+        base = Path.cwd() if source.place(("data", "path")).given else path.absolute().parent
         data = config.data.model_copy(update={"path": str(base / config.data.path)})
         config = config.model_copy(update={"data": data})
-    return config
+    return config, source
 
 
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out, which loads to an equal config."""
     return places.dump(config.model_dump(mode="json"))
+
+
+def _required() -> str:
+    return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
+
+
+def _kinds(raw: dict[str, Any]) -> dict[KeyPath, str]:
+    """Return the kind of each section and layer that has one."""
+    network = raw.get("network")
+    layers = enumerate(network) if isinstance(network, list) else ()
+    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in raw.items()]
+    sections += [(("network", position), layer) for position, layer in layers]
+    found = {}
+    for path, value in sections:
+        kind = value.get("kind") if isinstance(value, dict) else value
+        if isinstance(kind, str):
+            found[path] = kind
+    return found
+
+
+def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: Source) -> None:
+    """Drop what belongs to a kind that `--set` has changed to another.
+
+    `--set data.kind=moons` is not to complain about the disk's radius in the file. What `--set`
+    gave itself is kept, and so is what neither kind knows: that is a mistake.
+    """
+    for path, kind in _kinds(raw).items():
+        old = before.get(path, kind)
+        section: Any = raw
+        for part in path:
+            section = section[part]
+        if kind == old or not isinstance(section, dict):
+            continue
+        known_before, known_now = _keys_of_kind(path, old), _keys_of_kind(path, kind)
+        for key in [*section] if known_now else []:
+            given = source.place((*path, key)).given
+            if key in known_before - known_now and not given:
+                del section[key]
+                for kept in (source.places, source.keys):
+                    for below in [p for p in kept if p[: len(path) + 1] == (*path, key)]:
+                        del kept[below]
+
+
+def _keys_of_kind(path: KeyPath, kind: str) -> set[str]:
+    field = Config.model_fields.get(str(path[0]))
+    return _keys(_of_kind(_sections([field.annotation]), kind)) if field else set()
+
+
+def _spell_out(raw: dict[str, Any], source: Source) -> None:
+    """Give the keys that short forms leave out the place of what stands for them.
+
+    With `- linear: 25` in line 9, network.0.kind and network.0.out_features are there.
+    """
+    network = raw.get("network")
+    layers = network if isinstance(network, list) else []
+    for kept in (source.places, source.keys):
+        for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
+            layer = layers[path[1]] if isinstance(path[1], int) else None
+            if not _is_one_key(layer) or path[2] not in layer:
+                continue
+            kind = str(path[2])
+            size = LAYER_SIZE.get(kind, "value")
+            if len(path) > 3:
+                kept[(*path[:2], *path[3:])] = kept[path]
+            else:
+                kept[(*path[:2], "kind")] = source.keys[path]
+                if not isinstance(layer[kind], dict):
+                    kept[(*path[:2], size)] = kept[path]
+            if path in source.bad:
+                source.bad.add((*path[:2], *(path[3:] or (size,))))
+    for path in _kinds(raw):
+        if path in source.places:
+            source.places.setdefault((*path, "kind"), source.places[path])
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A config whose faulty parts were replaced by sound ones, so that checks can go on.
+
+    `faulty` names the sections that were replaced, `unknown` the layers. The check of a section
+    says nothing where it is one of them.
+    """
+
+    config: Config
+    faulty: frozenset[str] = frozenset()
+    unknown: frozenset[int] = frozenset()
+
+
+_STAND_INS = {
+    "name": "x",
+    "data": "disk",
+    "network": ["relu"],
+    "loss": "mse",
+    "train": {"eta": 1, "epochs": 1},
+}
+
+
+def _validate(raw: dict[str, Any], source: Source) -> _Checked:
+    """Note the faults of each section, and return a config that holds all sound ones."""
+    paths = [*source.bad]
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        paths += _note_faults(error, raw, source)
+    if not paths:
+        return _Checked(config)
+    faulty = {str(path[0]) for path in paths if path}
+    sound = {key: raw[key] for key in Config.model_fields if key in raw and key not in faulty}
+    unknown: set[int] = set()
+    if "network" in faulty and ("network",) not in paths:
+        faulty.remove("network")
+        sound["network"] = layers = [*raw["network"]]
+        for _, position, *_ in (path for path in paths if path[0] == "network"):
+            if isinstance(position, int):
+                # A misspelt word has no size; what else stands there may have any.
+                layer = raw["network"][position]
+                if not isinstance(layer, str) or layer in LAYER_SIZE:
+                    unknown.add(position)
+                layers[position] = "relu"
+    config = Config.model_validate({**_STAND_INS, **sound})
+    return _Checked(config, frozenset(faulty), frozenset(unknown))
 
 
 # ---------------------------------------------------------------------------------------- faults
@@ -285,60 +503,99 @@ _TYPES = {
     "list_type": "a list",
     "tuple_type": "a list",
     "model_type": "a mapping (`key: value` lines)",
-    "model_attributes_type": "a mapping (`key: value` lines)",
     "dict_type": "a mapping (`key: value` lines)",
 }
 
 
-def _faults(error: ValidationError, raw: Any, source: Source) -> list[str]:
-    """Return one line a fault, unknown keys before missing ones, else in the order of the file."""
-    lines = []
+# Words for a fault take longer than finding it, and nobody reads so many.
+_MOST = 200
+
+
+def _note_faults(error: ValidationError, raw: Any, source: Source) -> list[KeyPath]:
+    """Note one fault for each of pydantic's; return the path of each."""
+    paths: list[KeyPath] = []
     all_faults = error.errors(include_url=False)
-    for fault in all_faults:
-        kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
-        inner = (f["loc"][: len(fault["loc"])] == fault["loc"] != f["loc"] for f in all_faults)
-        if kind == "too_short" and any(inner):
+    short_lists = {f["loc"] for f in all_faults if f["type"] == "too_short"}
+    inner = {f["loc"][:n] for f in all_faults for n in range(len(f["loc"]))} if short_lists else ()
+    for number, fault in enumerate(all_faults):
+        if fault["loc"] in short_lists and fault["loc"] in inner:
             continue  # pydantic counts the valid items only; the invalid ones have their own line
-        model, path = _follow(fault["loc"])
-        of_key = False
-        if kind == "extra_forbidden":
-            what, of_key = f"unknown key{near_miss(path[-1], _keys(model))}", True
-        elif kind == "missing":
-            what = "this key is missing"
-        elif kind == "union_tag_not_found" and path[:1] == ("network",):
-            what = "a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'"
-        elif kind == "union_tag_not_found":
-            what = "the key 'kind' is missing"
-        elif kind == "union_tag_invalid":
-            if (*path, "kind") in source.places:
-                path = (*path, "kind")
-            choices = [tag.strip("' ") for tag in context["expected_tags"].split(",")]
-            what = f"unknown kind {short(context['tag'])}{near_miss(context['tag'], choices)}"
-        elif kind == "literal_error":
-            choices = re.findall(r"[\w-]+", context["expected"].replace(" or ", " "))
-            choices = [{"True": "true", "False": "false"}.get(c, c) for c in choices]
-            what = f"must be one of {', '.join(choices)}, got {_came(given)}"
-            what += near_miss(given, choices) if isinstance(given, str) else ""
-        elif kind in _LIMITS:
-            words, key = _LIMITS[kind]
-            what = f"must be {words} {context[key]}, got {_came(given)}"
-        elif kind in _TYPES:
-            what = f"must be {_TYPES[kind]}, got {_came(given)}"
-        elif kind == "string_pattern_mismatch":
-            what = f"must be letters, digits, - and _ only, at most 64, got {_came(given)}"
-        elif kind in ("too_short", "too_long"):
-            words, key = (
-                ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
-            )
-            what = f"must have {words} {context[key]} item(s), got {context['actual_length']}"
-        else:
-            message = fault["msg"][0].lower() + fault["msg"][1:]
-            what = f"{message}, got {_came(given)}"
-        if path[-1:] == ("value",) and kind == "extra_forbidden" and of_key:
+        if number >= _MOST:
+            source.uncounted += 1
+            paths.append(tuple(fault["loc"][:2]))
+            continue
+        models, path = _follow(fault["loc"])
+        paths.append(path)
+        if path in source.bad:
+            continue  # it could not even be read, and that has been said
+        what = _words(fault, models, path, raw)
+        late = fault["type"] == "missing" and not isinstance(path[-1], int)
+        of_key = fault["type"] == "extra_forbidden"
+        if of_key and path[-1] == "value" and _is_one_key(_at(raw, path[:-1])):
             path, of_key, what = path[:-1], False, "this layer takes no value"
-        line = f"{source.place(path, of_key)}: {dotted(path)}: {what}"
-        lines.append((kind == "missing", line))
-    return list(dict.fromkeys(line for _, line in sorted(lines, key=lambda pair: pair[0])))
+        if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path), dict):
+            place = source.place((*path, "kind"))
+            path = (*path, "kind") if "kind" in _at(raw, path) else path
+            source.faults.append(Fault(place, path, what))
+        else:
+            source.add(path, what, of_key=of_key, late=late)
+    return paths
+
+
+def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any) -> str:
+    """Return what must hold and what came."""
+    kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{near_miss(path[-1], _keys(models))}"
+    if kind == "missing":
+        return "this item is missing" if isinstance(path[-1], int) else "this key is missing"
+    if kind in ("union_tag_not_found", "model_attributes_type") or (
+        kind == "model_type" and path != ("train",)
+    ):
+        got = "" if isinstance(given, dict) else f", got {_came(given)}"
+        if path[:1] == ("network",) and len(path) == 2:
+            return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
+        return (
+            f"must be a word or a mapping with 'kind'{got}" if got else "the key 'kind' is missing"
+        )
+    if kind in ("union_tag_invalid", "literal_error"):
+        expected = context["expected_tags" if kind == "union_tag_invalid" else "expected"]
+        choices = re.findall(r"[\w-]+", expected.replace(" or ", " "))
+        choices = [{"True": "true", "False": "false"}.get(c, c) for c in choices]
+        if kind == "union_tag_invalid":
+            given = given["kind"] if isinstance(given, dict) else context["tag"]
+            if isinstance(given, str) and given:
+                return f"unknown kind {short(given)}{near_miss(given, choices)}"
+        near = near_miss(given, choices) if isinstance(given, str) and given not in choices else ""
+        near = near if near.startswith("; did") else ""
+        return f"must be one of {', '.join(choices)}, got {_came(given, given in choices)}{near}"
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return f"must be {words} {context[key]}, got {_came(given)}"
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, got {_came(given, _would_fit(kind, given))}"
+    if kind == "name":
+        return str(context["wrong"])
+    if kind == "share_or_count":
+        return f"must be a fraction below 1 or a whole number of samples, got {_came(given)}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind in ("too_short", "too_long"):
+        words, key = (
+            ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+        )
+        return f"must have {words} {context[key]} item(s), got {context['actual_length']}"
+    return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, got {_came(given)}"
+
+
+def _at(raw: Any, path: KeyPath) -> Any:
+    """Return what stands at the path, None where short forms leave it out."""
+    for part in path:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
 
 
 def _follow(location: KeyPath) -> tuple[list[type[Section]], KeyPath]:
@@ -381,64 +638,89 @@ def _keys(models: Sequence[type[Section]]) -> set[str]:
     return {key for model in models for key in model.model_fields}
 
 
-def _required() -> str:
-    return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
+def _of_kind(models: Sequence[type[Section]], kind: str) -> list[type[Section]]:
+    return [
+        m
+        for m in models
+        if "kind" in m.model_fields and kind in get_args(m.model_fields["kind"].annotation)
+    ]
 
 
-def _check_train(config: Config) -> dict[KeyPath, str]:
-    train = config.train
-    if train.mode == "sgd" and train.batch_size is None:
-        return {("train", "batch_size"): "this key is missing; mode 'sgd' needs it"}
-    if (
-        train.mode == "sgd"
-        and train.batch_size is not None
-        and isinstance(config.data, Generated)
-        and train.batch_size > config.data.train
-    ):
-        return {
-            ("train", "batch_size"): f"must be at most data.train = {config.data.train}, "
-            f"got {train.batch_size}"
-        }
-    return {}
+# ---------------------------------------------------------------------------- checks across keys
 
 
-def _check_chain(config: Config) -> dict[KeyPath, str]:
+def _check_train(checked: _Checked, source: Source) -> None:
+    """Mode sgd needs a batch size, and no more samples in a batch than there are."""
+    train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
+    if "train" in checked.faulty or train.mode != "sgd":
+        return
+    if train.batch_size is None:
+        source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
+    elif "data" in checked.faulty or not isinstance(data, Generated):
+        return
+    elif train.batch_size > data.train:
+        what = f"must be at most data.train = {data.train}{source.line(('data', 'train'))}"
+        source.add(path, f"{what}, got {train.batch_size}")
+
+
+def _check_chain(checked: _Checked, source: Source) -> None:
     """Every layer must take what the one before it gives; the first takes the data."""
-    if isinstance(config.data, FromFile):
-        return chain_faults(config, None, None)
-    return chain_faults(config, 2, getattr(config.data, "classes", 2))
+    if "network" in checked.faulty:
+        return
+    data, features, classes = checked.config.data, None, None
+    if "data" not in checked.faulty and isinstance(data, Generated):
+        features, classes = 2, getattr(data, "classes", 2)
+    note_chain(checked.config, source, features, classes, checked.unknown)
 
 
-def chain_faults(config: Config, features: int | None, classes: int | None) -> dict[KeyPath, str]:
-    """Return what does not fit in the chain from `features` inputs to `classes` outputs."""
-    faults: dict[KeyPath, str] = {}
-    size, giver = features, "the data"
+def note_chain(
+    config: Config,
+    source: Source,
+    features: int | None,
+    classes: int | None,
+    unknown: Collection[int] = (),
+) -> None:
+    """Note what does not fit in the chain from `features` inputs to `classes` outputs.
+
+    None is a number that is not known. Nothing is known of the layers in `unknown`.
+    """
+    size, giver, last = features, f"the data{source.line(('data',))}", -1
     for position, layer in enumerate(config.network):
+        path = ("network", position)
+        if position in unknown:
+            size, giver = None, "nobody"
         if not isinstance(layer, LinearLayer):
             continue
         if layer.in_features is not None and size is not None and layer.in_features != size:
-            faults[("network", position)] = (
-                f"expects {layer.in_features} inputs, but {giver} has {size}"
-                if giver == "the data"
-                else f"expects {layer.in_features} inputs, but {giver} gives {size}"
-            )
-        size, giver = layer.out_features, f"network.{position}"
-    if classes is not None and size is not None and size != classes:
-        last = max(
-            (i for i, layer in enumerate(config.network) if isinstance(layer, LinearLayer)),
-            default=0,
-        )
-        faults.setdefault(
-            ("network", last),
-            f"the network must end with one output for each of the {classes} classes, got {size}",
-        )
-    return faults
+            gives = f"has {size}" if last < 0 else f"gives {size}"
+            source.add(path, f"expects {layer.in_features} inputs, but {giver} {gives}")
+        size, last = layer.out_features, position
+        giver = f"network.{position}{source.line(path)}"
+    if last < 0 and not unknown:
+        source.add(("network",), "needs at least one linear layer")
+    elif classes is not None and size is not None and size != classes:
+        outputs = f"one output for each of the {classes} classes"
+        source.add(("network", last), f"the network must end with {outputs}, got {size}")
 
 
-def _came(value: object) -> str:
+def _would_fit(kind: str, given: object) -> bool:
+    """Return whether a text would be what is asked for if it stood there without quotes."""
+    try:
+        value = places.plain(given) if isinstance(given, str) else None
+    except ValueError:
+        return False
+    if kind == "bool_type":
+        return isinstance(value, bool)
+    number = (int, float) if kind == "float_type" else int
+    return kind in _TYPES and isinstance(value, number) and not isinstance(value, bool)
+
+
+def _came(value: object, quoted: bool = False) -> str:
     """Return what came, in words: the value, or its kind where the value is long."""
     if value is None or isinstance(value, (dict, list)):
         return kind_of(value)
     if isinstance(value, bool):
         return str(value).lower()
-    return f"{short(value)} ({kind_of(value)})" if isinstance(value, str) else short(value)
+    if not isinstance(value, str):
+        return short(value)
+    return f"{short(value)} ({'text: take away the quotes' if quoted else 'text'})"

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.errors import DataError, near_miss
+from minifw.errors import DataError, harmless, near_miss
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -111,12 +111,16 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
     names = [name.strip() for name in rows[0][1]]
     if len(set(names)) < len(names):
         double = next(name for name in names if names.count(name) > 1)
-        raise DataError(f"{path}:1: column names must differ, '{double}' stands there twice")
+        raise DataError(
+            f"{path}:1: column names must differ, '{harmless(double)}' stands there twice"
+        )
     target = names[-1] if target is None else target
     chosen = [name for name in names if name != target] if features is None else list(features)
     for name in [target, *chosen]:
         if name not in names:
-            raise DataError(f"{path}:1: there is no column '{name}'{near_miss(name, names)}")
+            raise DataError(
+                f"{path}:1: there is no column '{harmless(name)}'{near_miss(name, names)}"
+            )
     places = [names.index(name) for name in chosen]
     inputs = np.empty((len(rows) - 1, len(places)))
     words = []
@@ -129,7 +133,9 @@ def read_csv(path: Path, features: Sequence[str] | None, target: str | None) -> 
             inputs[number, column] = _number(path, line, names[place], row[place])
         words.append(row[names.index(target)].strip())
         if not words[-1]:
-            raise DataError(f"{path}:{line}: column '{target}' must hold a class, it is empty")
+            raise DataError(
+                f"{path}:{line}: column '{harmless(target)}' must hold a class, it is empty"
+            )
     return _table(path, inputs, words, chosen)
 
 
@@ -145,7 +151,9 @@ def read_npz(path: Path, features: str, target: str) -> Table:
             names = list(arrays.files)
             for name in (features, target):
                 if name not in names:
-                    raise DataError(f"{path}: there is no array '{name}'{near_miss(name, names)}")
+                    raise DataError(
+                        f"{path}: there is no array '{harmless(name)}'{near_miss(name, names)}"
+                    )
             inputs, labels = arrays[features], arrays[target]
     except DataError:
         raise
@@ -172,7 +180,10 @@ def _number(path: Path, line: int, column: str, text: str) -> float:
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{path}:{line}: column '{column}' must hold a finite number, got {text!r}")
+        raise DataError(
+            f"{path}:{line}: column '{harmless(column)}' must hold a finite number, "
+            f"got {text[:40]!r}"
+        )
     return number
 
 
@@ -215,18 +226,29 @@ def split(
         DataError: the file does not hold that many.
 
     """
+    count = split_sizes(samples, train, test)
+    order = rng.permutation(samples)
+    return [order[: count[0]], order[count[0] : sum(count)]]
+
+
+def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, int]:
+    """Return how many training and test samples `split` gives.
+
+    Raises:
+        DataError: the file does not hold that many.
+
+    """
     for amount in (train, test or 0):
         if amount > 1 and amount != int(amount):
             raise DataError(f"expects a fraction below 1 or a whole number, got {amount}")
-    count = [_amount(train, samples), 0]
-    count[1] = samples - count[0] if test is None else _amount(test, samples)
-    if min(count) < 1 or sum(count) > samples:
+    training = _amount(train, samples)
+    testing = samples - training if test is None else _amount(test, samples)
+    if min(training, testing) < 1 or training + testing > samples:
         raise DataError(
             f"expects at least 1 training and 1 test sample, and no more than the {samples} there "
-            f"are, got {count[0]} and {count[1]}"
+            f"are, got {training} and {max(0, testing)}"
         )
-    order = rng.permutation(samples)
-    return [order[: count[0]], order[count[0] : sum(count)]]
+    return training, testing
 
 
 def _amount(wanted: float, samples: int) -> int:

@@ -105,7 +105,23 @@ class Interrupted(BaseException):
 def near_miss(word: object, known: Iterable[str]) -> str:
     """`; did you mean 'epochs'?` where a known word is close to `word`, else what is known."""
     choices = sorted(known)
-    close = difflib.get_close_matches(str(word), choices, n=1, cutoff=0.6)
+    # Looking for near misses takes the product of both lengths: no name is as long as that.
+    sought, near = str(word), [choice for choice in choices if len(choice) <= 100][:1000]
+    close = difflib.get_close_matches(sought, near, n=1, cutoff=0.6) if len(sought) <= 100 else []
     if close:
-        return f"; did you mean '{close[0]}'?"
-    return f"; known here: {', '.join(choices)}" if choices else ""
+        return f"; did you mean '{harmless(close[0])}'?"
+    if not choices:
+        return ""
+    more = f" and {len(choices) - 20} more" if len(choices) > 20 else ""
+    return f"; known here: {', '.join(harmless(choice) for choice in choices[:20])}{more}"
+
+
+def harmless(text: object) -> str:
+    """Return the text with all that is not printable escaped: no message moves the cursor.
+
+    Control characters, line breaks, invisible marks and lone surrogates become `\\x1b`.
+    """
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from campaigns.processes import hashes, run_of, start, wait
+from campaigns._processes import hashes, run_of, start, wait
 from minifw import runs
 
 SMALL = ("-q", "--set", "data.train=200", "--set", "data.test=100", "--set", "train.eval_every=5")

@@ -1,0 +1,266 @@
+"""The commands about configs: is it right, what does it say, what may it say, and a first one."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from minifw.errors import MinifwError, StorageError, UsageError, harmless
+from minifw.options import PACKAGED, ConfigName, Json, Seeds, Set, find_config, print_json
+
+if TYPE_CHECKING:
+    from minifw.building import Plan
+    from minifw.places import KeyPath, Source
+
+STARTER = PACKAGED / "starter.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Make these functions commands of the app."""
+    for command in (validate, show, schema, init):
+        app.command()(command)
+
+
+def validate(
+    configs: Annotated[list[str], typer.Argument(help="YAML files, or names of packaged configs.")],
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Check configs as `train` would, without training.
+
+    All faults of all files are reported: of the config, of its data file, and whether the run
+    would fit into memory.
+
+    \b
+    Examples:
+      minifw validate mine.yaml
+      minifw validate configs/*.yaml --set dtype=float64
+    """
+    from minifw import building
+
+    found = []
+    codes = []
+    for name in configs:
+        faults: list[str] = []
+        try:
+            plan = _plan(name, overrides)
+            # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
+            building.build_data(plan.config, [plan.config.seed], plan.table)
+        except MinifwError as fault:
+            faults = [harmless(line) for line in str(fault).split("\n")]
+            codes.append(fault.exit_code)
+        found.append({"config": name, "ok": not faults, "faults": faults})
+        if as_json:
+            continue
+        if faults:
+            print("\n".join(faults), file=sys.stderr)
+        else:
+            print(f"{harmless(name)}: ok")
+    if as_json:
+        print_json({"configs": found})
+    if codes:
+        raise typer.Exit(min(codes))
+
+
+def show(
+    config: ConfigName,
+    overrides: Set = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a config comes to: every key, where it is from, and the network.
+
+    \b
+    Examples:
+      minifw show mine.yaml
+      minifw show simplenet --seeds 20 --set data.kind=moons
+    """
+    plan = _plan(config, overrides, seeds)
+    values = _leaves(plan.config.model_dump(mode="json"))
+    layers = _layers(plan)
+    needed, free = _memory(plan)
+    if as_json:
+        print_json(
+            {
+                "config": plan.config.model_dump(mode="json"),
+                "from": {_key(path): _origin(path, plan.source) for path, _ in values},
+                "network": layers,
+                "memory": {"needed": needed, "available": free},
+            }
+        )
+        return
+    from minifw.memory import gigabytes
+    from minifw.places import short_word
+
+    print(f"{plan.source.name}, each value with its line:column there\n")
+    rows = [
+        (_key(path), short_word(_as_written(value)), _origin(path, plan.source, brief=True))
+        for path, value in values
+    ]
+    _print_table(("key", "value", "from"), rows)
+    total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "operations")}
+    lines = [
+        (f"{i} {x['layer']}", str(x["output"]), f"{x['parameters']:,}", f"{x['operations']:,}")
+        for i, x in enumerate(layers)
+    ]
+    lines.append(("total", "", f"{total['parameters']:,}", f"{total['operations']:,}"))
+    print()
+    _print_table(("layer", "output", "parameters", "operations"), lines, numbers_from=1)
+    print(
+        f"\nData: {plan.sizes.features} features, {plan.sizes.classes} classes, "
+        f"{plan.sizes.train} training and {plan.sizes.test} test samples.\n"
+        "Parameters are those of one seed; operations are the multiplications and\n"
+        "additions of one sample on its way forward, an activation's count one each.\n"
+        f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} beside the program; "
+        f"{gigabytes(free)} are free."
+    )
+
+
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors.
+
+    \b
+    Example:
+      minifw schema > schema.json
+    and as the first line of a config beside it:
+      # yaml-language-server: $schema=schema.json
+    """
+    from minifw import schema as schemas
+
+    print(schemas.text(), end="")
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the experiment, and of its file.")] = (
+        "experiment"
+    ),
+) -> None:
+    """Write a config to start from, NAME.yaml, with comments.
+
+    It trains as it is. A file that is there is never overwritten.
+
+    \b
+    Examples:
+      minifw init
+      minifw init two-moons
+    """
+    from minifw.config import name_fault
+
+    if wrong := name_fault(name):
+        raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
+    path = Path(f"{name}.yaml")
+    # The first line names a schema that lies beside the packaged configs only.
+    text = STARTER.read_text(encoding="utf-8").partition("\n")[2]
+    _create(path, text.replace("name: starter", f"name: {name}"))
+    print(path)
+    print(f"minifw: now edit it, or: minifw train {path}", file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------- the work
+
+
+def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> Plan:
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds: must be at least 1, got {seeds}")
+    given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
+    path = find_config(name)
+    from minifw import config as configs
+
+    config, source = configs.load_with_source(path, given)
+    from minifw import building  # imports torch, so only once the config is sound
+
+    return building.plan(config, 1, [config.train.mode], source)
+
+
+def _memory(plan: Plan) -> tuple[int, int]:
+    from minifw import memory
+
+    return plan.sizes.bytes(), memory.available()
+
+
+def _leaves(value: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Any]]:
+    """Return all values with their paths; a list of plain values is one of them."""
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, key))]
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [leaf for i, inner in enumerate(value) for leaf in _leaves(inner, (*path, i))]
+    return [(path, value)]
+
+
+def _key(path: KeyPath) -> str:
+    return ".".join(map(str, path))
+
+
+def _origin(path: KeyPath, source: Source, brief: bool = False) -> str:
+    place = source.places.get(path)
+    if place is None:
+        return "default"
+    return f"{place.line}:{place.column}" if brief and not place.given else str(place)
+
+
+def _as_written(value: Any) -> str:
+    """Return the value as it would stand in a config, on one line."""
+    from minifw import places
+
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_written, value))}]"
+    return places.dump({"a": value})[3:].strip().replace("\n", " ")
+
+
+def _layers(plan: Plan) -> list[dict[str, Any]]:
+    from minifw.config import LinearLayer
+
+    size, layers = plan.sizes.features, []
+    for layer in plan.config.network:
+        parameters, operations = 0, size
+        if isinstance(layer, LinearLayer):
+            inputs, size = size, layer.out_features
+            parameters = (inputs + layer.bias) * size
+            operations = (2 * inputs - 1 + layer.bias) * size
+        layers.append(
+            {
+                "layer": layer.kind,
+                "output": size,
+                "parameters": parameters,
+                "operations": operations,
+            }
+        )
+    return layers
+
+
+def _print_table(
+    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers_from: int = 9
+) -> None:
+    """Print aligned columns; those of numbers to the right, and no line beyond 80 characters."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, tuple("-" * width for width in widths), *rows):
+        cells = [
+            cell.rjust(width) if column >= numbers_from else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        line = "  ".join(cells).rstrip()
+        print(line if len(line) <= 80 else f"{line[:79]}…")
+
+
+def _create(path: Path, text: str) -> None:
+    """Make the file with all of its text at once, unless there is one of that name."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        try:
+            with temporary.open("x", encoding="utf-8") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            path.hardlink_to(temporary)  # unlike a rename, this replaces nothing
+        finally:
+            temporary.unlink(missing_ok=True)
+    except FileExistsError:
+        raise UsageError(f"{path}: is there already, and is not overwritten") from None
+    except OSError as fault:
+        raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None

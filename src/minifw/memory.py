@@ -1,0 +1,149 @@
+"""How much memory a run will need, before anything is drawn, and which key to change if too much.
+
+The estimate counts numbers, from sizes alone. The most memory that real runs took beside the
+program was 0.7 to 1.3 times of it (docs/decisions.md); a test holds some sizes to that.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import psutil
+
+from minifw.config import Config, Generated
+from minifw.places import KeyPath, Source
+
+# What a part of a stack may hold at once: schedule.PLAIN_BYTES, without importing torch.
+PART_BYTES = 2**30
+# A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
+RECORD_BYTES = 60
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """All that the need of memory depends on. `layers` are the outputs of each layer, by place."""
+
+    seeds: int
+    train: int
+    test: int
+    features: int
+    classes: int
+    layers: tuple[int, ...]
+    batch: int | None
+    evaluations: int
+    number: int
+    """Bytes of a number."""
+    one_hot: bool
+    momentum: bool
+
+    def weights(self) -> int:
+        """Return how many numbers the weights of one network are."""
+        count, inputs = 0, self.features
+        for outputs in self.layers:
+            if outputs:
+                count += (inputs + 1) * outputs
+                inputs = outputs
+        return count
+
+    def bytes(self) -> int:
+        """Return about how much memory the run takes at its highest, beside the program."""
+        return int(max(self._while_drawing(), self._while_training()))
+
+    def _samples(self) -> int:
+        target = self.number * self.classes if self.one_hot else 8
+        return self.seeds * (self.train + self.test) * (self.number * self.features + target + 8)
+
+    def _while_drawing(self) -> int:
+        # Draws are float64; shifting and scaling them makes a copy, and one-hot rows another.
+        drawn = self.seeds * (self.train + self.test) * 8 * (self.features + 1)
+        copies = 2 * self.features + 1 + (self.classes if self.one_hot else 0)
+        return drawn + self._samples() + self.seeds * max(self.train, self.test) * 8 * copies
+
+    def _while_training(self) -> float:
+        # Weights, gradients, the step, a copy to be written (and, with momentum, the last step).
+        weights = (5 if self.momentum else 4) * self.weights() * self.number
+        # Results and gradients of every layer and activation; an evaluation has no gradients.
+        width, rows = self.number * sum(self.layers), max(self.train, self.test)
+        training, evaluating = 4 * width * (self.batch or self.train), 2 * width * rows
+        step = training + evaluating if self.batch else max(training, evaluating)
+        seeds = min(self.seeds, max(1, PART_BYTES // max(1, 4 * width * rows)))
+        parts = step * (seeds + min(self.seeds % seeds, seeds / 2))  # the last part is smaller
+        order = self.train * (self.number * (self.features + self.classes) + 16)
+        records = 3 * self.evaluations * self.seeds * RECORD_BYTES
+        batches = self.seeds * order if self.batch else 0
+        return self._samples() + self.seeds * weights + parts + batches + records
+
+
+def sizes(
+    config: Config, mode: str, seeds: int, features: int, classes: int, train: int, test: int
+) -> Sizes:
+    """Return the sizes of a run of this config."""
+    steps = config.train
+    return Sizes(
+        seeds=seeds,
+        train=train,
+        test=test,
+        features=features,
+        classes=classes,
+        layers=tuple(getattr(layer, "out_features", 0) for layer in config.network),
+        batch=steps.batch_size if mode == "sgd" else None,
+        evaluations=steps.epochs // steps.eval_every + 2,
+        number=8 if config.dtype == "float64" else 4,
+        one_hot=config.loss.kind == "mse",
+        momentum=config.optimizer.momentum > 0,
+    )
+
+
+def available() -> int:
+    """Return how much memory a run may take: what is free, and what this process is allowed."""
+    free: int = psutil.virtual_memory().available
+    if sys.platform != "win32":
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, max(0, limit - psutil.Process().memory_info().vms))
+    return free
+
+
+def check(config: Config, source: Source, size: Sizes) -> None:
+    """Note a fault at the key that matters most if the run would not fit."""
+    needed, free = size.bytes(), available()
+    if needed <= free:
+        return
+    path, words = _greatest(config, size)
+    what = f"needs about {gigabytes(needed)} of memory, {gigabytes(free)} are free"
+    source.add(path, f"{what}; {words} would help")
+
+
+def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
+    """Return the key that would save most if it were as small as it can be, and what to do."""
+    changes: dict[KeyPath, tuple[Sizes, str]] = {
+        ("seeds",): (replace(size, seeds=1), "fewer seeds"),
+        ("data", "train"): (replace(size, train=1, batch=size.batch and 1), "fewer samples"),
+        ("data", "test"): (replace(size, test=1), "fewer samples"),
+        ("train", "eval_every"): (replace(size, evaluations=2), "fewer evaluations"),
+        ("train", "batch_size"): (replace(size, batch=size.batch and 1), "smaller batches"),
+    }
+    if not isinstance(config.data, Generated):
+        # All samples of a file that are not for training are for testing.
+        changes[("data", "train")] = (replace(size, train=1, test=1), "fewer samples")
+    for position, outputs in enumerate(size.layers):
+        layers = (*size.layers[:position], min(1, outputs), *size.layers[position + 1 :])
+        path = ("network", position, "out_features")
+        changes[path] = (replace(size, layers=layers), "a narrower layer")
+    need: Callable[[KeyPath], int] = lambda path: changes[path][0].bytes()  # noqa: E731
+    best = min(changes, key=need)
+    return best, changes[best][1]
+
+
+def gigabytes(count: float) -> str:
+    """Return a number of bytes for a message."""
+    unit, size = next(
+        (unit, size)
+        for unit, size in (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
+        if count >= size or unit == "kB"
+    )
+    return f"{count / size:.{1 if count < 100 * size else 0}f} {unit}"

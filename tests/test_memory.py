@@ -1,0 +1,103 @@
+"""The estimate of memory: near what runs take, and a fault at the key that matters."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Minifw
+from minifw import config as configs
+from minifw import memory, schedule
+
+MEASURE = """
+import sys
+from pathlib import Path
+import psutil, torch
+from minifw import building, config, experiment, memory
+sound = config.load(Path(sys.argv[1]), sys.argv[2:])
+torch.ones(300, 300) @ torch.ones(300, 300)
+before = psutil.Process().memory_info().rss
+built = building.build(sound, 1, [sound.train.mode])
+experiment.run_minifw(built, sound.train.mode, lambda done, text: None)
+# Not getrusage: it begins with what the parent held when this process was started.
+status = Path("/proc/self/status").read_text()
+peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024 - before
+plan = building.plan(sound, 1, [sound.train.mode])
+print(peak / plan.sizes.bytes())
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts a process's memory so")
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["seeds=400"],
+        ["seeds=1", "data.train=400000"],
+        ["seeds=20", "data.test=300000"],
+        ["seeds=400", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"],
+        ["seeds=5", "network.2.linear=2000", "network.4.linear=2000", "data.train=100"],
+    ],
+    ids=" ".join,
+)
+def test_the_estimate_is_near_what_a_run_takes(overrides: list[str]) -> None:
+    words = [str(ROOT / "configs/simplenet.yaml"), "train.epochs=2", "train.compile=false"]
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, *words, *overrides], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert 1 / 1.5 < float(done.stdout) < 1.5
+
+
+def test_parts_are_those_of_the_schedule() -> None:
+    assert memory.PART_BYTES == schedule.PLAIN_BYTES
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "words"),
+    [
+        (["seeds=100000"], "--set seeds=100000: seeds", "fewer seeds"),
+        (["data.train=900000000"], "--set data.train=900000000: data.train", "fewer samples"),
+        (["data.test=900000000"], "--set data.test=900000000: data.test", "fewer samples"),
+        (["network.2.linear=100000", "network.4.linear=90000"], "network.2.out_features", "a narrower layer"),
+        (["train.epochs=1000000000", "train.eval_every=1"], "train.eval_every", "fewer evaluations"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_names_the_key_to_change(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, overrides: list[str], key: str, words: str
+) -> None:
+    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    given = [word for override in overrides for word in ("--set", override)]
+    answer = minifw("train", "simplenet", *given)
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1, answer.err
+    assert f"{key}: needs about " in answer.err
+    assert f"of memory, 1.0 GB are free; {words} would help" in answer.err
+    assert not Path("runs").exists()
+
+
+def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    code = (
+        "import resource, psutil; from minifw import memory\n"
+        "used = psutil.Process().memory_info().vms\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)\n"
+        "assert 200 * 2**20 < memory.available() <= 300 * 2**20\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+def test_parameters_are_counted_as_the_network_has_them() -> None:
+    config = configs.load(ROOT / "configs/simplenet.yaml")
+    size = memory.sizes(config, "sgd", 1, 2, 2, 1000, 1000)
+    assert size.weights() == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(80_900_000_000, "80.9 GB"), (1.5e12, "1.5 TB"), (12, "0.0 kB"), (999.7e9, "1000 GB")],
+)
+def test_bytes_in_words(count: float, text: str) -> None:
+    assert memory.gigabytes(count) == text
