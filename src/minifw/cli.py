@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from minifw import __version__, cli_configs
+from minifw import __version__, cli_configs, cli_runs
 from minifw.errors import Interrupted, MinifwError, UsageError, harmless, near_miss
 from minifw.options import (
     PACKAGED,
@@ -254,6 +254,7 @@ def bench(
 
 
 cli_configs.register(app)
+app.add_typer(cli_runs.app, name="runs")
 
 
 # ------------------------------------------------------------------------------------- the work

@@ -1,0 +1,142 @@
+"""Let the n-th write, fsync or rename of a run fail, for every n: the last good state must stay.
+
+    python -m campaigns.faults [--every 1]
+
+A training is run once for each call of the disk that it makes, and that call fails, as on a full
+disk. The command must end with exit code 6 and one line that names the path; the directory must
+hold the state before or after the failed step, readable and undamaged; and once the disk works
+again, `resume` must end with the checksums of a run without a fault. `--every 5` tries each fifth.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from campaigns._processes import hashes, run_of, start, wait
+from minifw import files, runs
+
+TRAIN = (
+    "train", "simplenet-sgd", "-q", "--seeds", 2, "--set", "train.epochs=6", "--set",
+    "data.train=80", "--set", "train.checkpoint_every=2",
+)  # fmt: skip
+
+
+class Disk:
+    """Counts calls of the disk, and fails one of them."""
+
+    def __init__(self, failing: int | None) -> None:
+        self.failing, self.calls = failing, 0
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.failing:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return call(*arguments, **options)
+
+        return wrapped
+
+
+class _Files:
+    """The module `os` as files.py sees it, with a disk that may fail."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+        self.fsync, self.replace = disk.wrap(os.fsync), disk.wrap(os.replace)
+
+    def fdopen(self, handle: int, mode: str) -> Any:
+        file: Any = os.fdopen(handle, mode, buffering=0)
+        disk = self._disk
+
+        class File:
+            write = staticmethod(disk.wrap(file.write))
+            flush, fileno = file.flush, file.fileno
+
+            def __enter__(self) -> Any:
+                return self
+
+            def __exit__(self, *exception: object) -> None:
+                file.close()
+
+        return File()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(os, name)
+
+
+def train(folder: Path, failing: int | None) -> tuple[int, int]:
+    """Train with one failing call; return exit code and number of calls."""
+    disk = Disk(failing)
+    usual, files.os = files.os, _Files(disk)  # type: ignore[assignment]
+    counter = folder / "calls"
+    # The child counts; it says how many at its end.
+    leave, usual_exit = os._exit, sys.exit
+
+    def counted(code: int) -> None:
+        counter.write_text(str(disk.calls))
+        leave(code)
+
+    os._exit = counted  # type: ignore[assignment]
+    try:
+        code = wait(start(folder, *TRAIN))
+    finally:
+        files.os, os._exit, sys.exit = usual, leave, usual_exit
+    return code, int(counter.read_text())
+
+
+def fault_of(failing: int, expected: dict[str, str]) -> list[str]:
+    """Return what is wrong after that call has failed, and after the run went on."""
+    with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
+        folder = Path(name)
+        code, _ = train(folder, failing)
+        output = (folder / "output").read_text()
+        path = run_of(folder)
+        if code != 6 or "Traceback" in output or str(path.relative_to(folder)) not in output:
+            return [f"exit code {code}: {output}"]
+        if not (path / runs.MANIFEST).exists():
+            return []  # it failed before the run had begun: nothing was there, nothing is lost
+        run = runs.load(path)
+        if run.status not in ("failed", "crashed"):
+            return [f"status {run.status}"]
+        # A file that was published anew while the manifest was not is either old or new.
+        part = run.manifest["parts"].get("minifw-sgd")
+        if part is not None:
+            run.read(part["file"])
+        code = wait(start(folder, "resume", path.relative_to(folder), "-q"))
+        if code:
+            return [f"resume ended with {code}: {(folder / 'output').read_text()}"]
+        run = runs.load(path)
+        wrong = run.faults() + [f"{name}: left over" for name in run.strangers()]
+        return wrong if hashes(path) == expected else [*wrong, "other results than without a fault"]
+
+
+def main() -> int:
+    """Run the campaign; 0 if nothing is wrong."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--every", type=int, default=1)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
+        code, calls = train(Path(name), None)
+        if code:
+            sys.exit(f"train ended with {code}: {(Path(name) / 'output').read_text()}")
+        expected = hashes(run_of(Path(name)))
+    tried = range(1, calls + 1, given.every)
+    wrong = {failing: found for failing in tried if (found := fault_of(failing, expected))}
+    print(
+        f"{len(tried)} of the {calls} writes, fsyncs and renames of a run made to fail, one a run: "
+        f"{len(tried) - len(wrong)} left the state before or after, and went on to equal checksums"
+    )
+    for failing, found in wrong.items():
+        print(f"call {failing}: {'; '.join(found)}")
+    return bool(wrong)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
