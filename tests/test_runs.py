@@ -1,0 +1,285 @@
+"""Runs that survive: interrupted, killed, damaged, held, resumed, listed and deleted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from conftest import ROOT, SMALL, Minifw
+from minifw import compiled, nn, runs
+from minifw.checkpoints import Checkpoint
+from minifw.data import BatchOrder
+from minifw.errors import ArtefactError
+from minifw.training import History
+
+QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
+
+
+def only_run(folder: Path = Path()) -> Path:
+    (path,) = (folder / "runs").iterdir()
+    return path
+
+
+def manifest_of(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((path / "manifest.json").read_text())
+    return content
+
+
+def computed(path: Path) -> dict[str, str]:
+    return {
+        name: digest
+        for name, digest in manifest_of(path)["files"].items()
+        if name.startswith("checkpoints/") or name == "metrics.jsonl"
+    }
+
+
+def begin(folder: Path, *words: object) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "minifw", *map(str, words)],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    while not list(folder.glob("runs/*/checkpoints/*.safetensors")):  # something is kept
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    return process
+
+
+LONG = ("train", "simplenet", "--seeds", 2, *SMALL, "--set", "train.epochs=1000000")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, code: int) -> None:
+    process = begin(tmp_path, *LONG)
+    process.send_signal(number)
+    out, err = process.communicate()
+    path = only_run(tmp_path)
+    assert (process.returncode, out) == (code, "")
+    assert err.splitlines()[-1] == (
+        f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}"
+    )
+    run = runs.load(path)
+    assert run.status == "interrupted"
+    epoch = run.manifest["parts"]["minifw-full-batch"]["epoch"]
+    assert run.manifest["parts"]["minifw-full-batch"]["file"].endswith(f".at-{epoch}.safetensors")
+    assert run.faults() == run.strangers()[1:] == []  # the lock's file is there, empty
+    assert (path / "lock").read_text() == ""
+
+
+def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
+    tmp_path: Path, minifw: Minifw
+) -> None:
+    process = begin(tmp_path, *LONG)
+    path = only_run(tmp_path)
+    try:
+        assert runs.load(path).status == "running"
+        for words in (("resume", path), ("runs", "rm", "--yes", path)):
+            answer = minifw(*words)
+            assert answer.code == 2
+            assert answer.err == f"{path}: process {process.pid} is at work on this run\n"
+    finally:
+        process.kill()
+        process.communicate()
+    assert runs.load(path).status == "crashed"
+    assert path.name in minifw("runs", "ls", "--status", "crashed").out
+    # The same process id, used by another process: the start time tells.
+    (path / "lock").write_text(
+        json.dumps({"pid": os.getpid(), "started": 1.0, "host": os.uname().nodename})
+    )
+    assert runs.load(path).status == "crashed"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "simplenet", "--seeds", 3),
+        ("train", "simplenet-sgd", "--seeds", 3, "--set", "optimizer.momentum=0.9"),
+        pytest.param(
+            ("train", "simplenet-sgd", "--set", "train.compile=true"),
+            marks=pytest.mark.skipif(compiled.compiler() is None, reason="no C++ compiler"),
+        ),
+        ("compare", "--seeds", 2),
+        ("compare", "--seeds", 2, "--reference", "vmap"),
+    ],
+)
+def test_resume_ends_where_the_whole_run_does(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
+) -> None:
+    """Cut off after every checkpoint that there is, and resumed each time."""
+    assert minifw(*words, *QUICK, "--runs-dir", "whole").code == 0
+    (whole,) = Path("whole").iterdir()
+    publish = runs.Run.commit
+    commits = 0
+
+    def cut(run: runs.Run, **changes: Any) -> None:
+        nonlocal commits
+        publish(run, **changes)
+        if not changes:  # a checkpoint
+            commits += 1
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs.Run, "commit", cut)
+    answer = minifw(*words, *QUICK)
+    while answer.code == 130:
+        answer = minifw("resume", only_run(), "--quiet")
+    assert answer.code == 0, answer.err
+    assert commits >= 3 if words[0] == "train" else commits >= 4
+    assert computed(only_run()) == computed(whole)
+    assert minifw("runs", "verify", only_run()).code == 0
+    assert runs.load(only_run()).strangers() == []
+    again = minifw("resume", only_run())
+    assert again.code == 2
+    assert again.err.endswith("this run is complete; nothing is left to do\n")
+
+
+def test_resume_refuses_what_has_changed(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("d.csv").write_text("a,b,c\n" + "".join(f"{i},{i % 7},{i % 2}\n" for i in range(60)))
+    Path("c.yaml").write_text(
+        "name: c\ndata: {kind: csv, path: d.csv}\nnetwork: [{linear: 2}]\nloss: mse\n"
+        "train: {eta: 0.1, epochs: 4, checkpoint_every: 1}\n"
+    )
+    publish = runs.Run.write
+
+    def failing(run: runs.Run, name: str, content: str | bytes) -> None:
+        if name == "metrics.jsonl":
+            raise KeyboardInterrupt
+        publish(run, name, content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "write", failing)
+        assert minifw("train", "c.yaml", "-q").code == 130
+    path = only_run()
+    Path("d.csv").write_text(Path("d.csv").read_text() + "1,1,1\n")
+    answer = minifw("resume", path)
+    assert answer.code == 4
+    assert "d.csv: this data file has changed since" in answer.err
+    (path / "config.yaml").write_text((path / "config.yaml").read_text() + "\n")
+    answer = minifw("resume", path)
+    assert answer.code == 4
+    assert answer.err.startswith(f"{path}/config.yaml: damaged: its SHA-256 must be ")
+    (path / "manifest.json").write_text("{}")
+    assert minifw("resume", path).err == (
+        f"{path}/manifest.json: not the manifest of a run of this minifw\n"
+    )
+
+
+def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    if (os.cpu_count() or 1) < 2:
+        pytest.skip("one processor: there is no other number of threads")
+    with monkeypatch.context() as patch:
+        patch.setattr("minifw.plots.write_plots", _interrupt)
+        assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130
+    answer = minifw("resume", only_run(), "-q", "--threads", 2)
+    assert answer.code == 0
+    assert answer.err.startswith("minifw: this run began on 1 thread(s); on 2 its sums are rounded")
+
+
+def _interrupt(run: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_list_show_diff_verify_and_rm(minifw: Minifw, tmp_path: Path) -> None:
+    assert minifw("train", "simplenet", *QUICK).code == 0
+    first = only_run()
+    minifw("train", "simplenet", *QUICK, "--set", "train.eta=0.1")
+    (second,) = set(Path("runs").iterdir()) - {first}
+    rows = minifw("runs", "ls", "--json").json["runs"]
+    assert [row["run"] for row in rows] == sorted([first.name, second.name])
+    assert {row["status"] for row in rows} == {"complete"}
+    assert len(minifw("runs", "ls", "--name", first.name[-6:]).out.splitlines()) == 2
+    assert "status    complete" in minifw("runs", "show", first.name[-6:]).out
+    assert minifw("runs", "show", first, "--json").json["env"]["threads"] >= 1
+    answer = minifw("runs", "diff", first, second)
+    assert [line.split() for line in answer.out.splitlines() if "train." in line] == [
+        ["train.eta", "0.01", "0.1"]
+    ]
+    assert minifw("runs", "verify", first).out == f"{first}: all 18 files are as written\n"
+    (first / "results.json").unlink()
+    broken = minifw("runs", "verify", first, second)
+    assert (broken.code, broken.err) == (
+        4, f"{first}/results.json: this file of the run is missing\n",
+    )  # fmt: skip
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("mine")
+    (first / "link").symlink_to(outside, target_is_directory=True)
+    Path("runs/linked").symlink_to(second.absolute(), target_is_directory=True)
+    assert minifw("runs", "rm", first).code == 2  # nobody can be asked
+    assert minifw("runs", "rm", "--yes", "runs/linked").code == 2
+    assert minifw("runs", "rm", "--yes", outside).code == 2
+    assert minifw("runs", "rm", "--yes", first).code == 0
+    assert not first.exists()
+    assert (outside / "precious").read_text() == "mine"
+    assert second.exists()
+
+
+def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
+    answer = minifw("train", "simplenet", *QUICK, "--seeds", 2, "--set", "train.eta=1e30")
+    assert answer.code == 3
+    assert (
+        ", the first in epoch 2, where the first value that is not finite is of network."
+        in answer.err
+    )
+
+
+def test_the_layer_is_that_of_the_first_value_that_is_not_finite() -> None:
+    """A weight of the third module overflows its output, in the second network alone."""
+    from minifw.data import Dataset, Samples
+    from minifw.training import fit
+
+    generators = [np.random.default_rng(seed) for seed in range(2)]
+    network = nn.Sequential(
+        nn.Linear(2, 3, stack=(2,), generators=generators), nn.ReLU(),
+        nn.Linear(3, 3, stack=(2,), generators=generators), nn.Tanh(),
+        nn.Linear(3, 2, stack=(2,), generators=generators),
+    )  # fmt: skip
+    third = network[2]
+    assert isinstance(third, nn.Linear)
+    third.weight[1] = float("inf")
+    x, labels = torch.rand(2, 10, 2) + 1, torch.zeros(2, 10, dtype=torch.int64)
+    samples = Samples(x, torch.rand(2, 10, 2), labels)
+    ones = np.ones((2, 2))
+    data = Dataset(samples, samples, ("a", "b"), ("0", "1"), ones, ones)
+    history = fit(network, nn.LossMSE(), nn.SGD(network), data, epochs=1, eta=0.1)
+    assert history.diverged.tolist() == [-1, 1]
+    assert history.diverged_layer.tolist() == [-1, 2]
+
+
+def test_a_checkpoint_refuses_what_it_does_not_know() -> None:
+    network = nn.Sequential(nn.Linear(2, 3, stack=(2,), generators=[np.random.default_rng(0)] * 2))
+    optimizer, order = nn.SGD(network, 0.9), BatchOrder([0, 1], 5)
+    order()
+    content = Checkpoint.of(network, History.of((2,)), optimizer, order)
+    back = Checkpoint.from_bytes(content.to_bytes(), "x")
+    assert back.to_bytes() == content.to_bytes()
+    fresh = BatchOrder([0, 1], 5)
+    back.restore(network, optimizer, fresh, "x")
+    assert torch.equal(fresh(), order())
+    back.weights["state/surprise"] = torch.zeros(1)
+    with pytest.raises(ArtefactError, match="x: this minifw does not know 'state/surprise'"):
+        Checkpoint.from_bytes(back.to_bytes(), "x")
+    with pytest.raises(ArtefactError, match="not the checkpoint of a training with this config"):
+        content.restore(network, nn.SGD(network), order, "x")
+    with pytest.raises(ArtefactError, match="x: not a checkpoint: "):
+        Checkpoint.from_bytes(b"\x80\x04N.", "x")
+
+
+@pytest.mark.parametrize(
+    ("campaign", "size"),
+    [("kill", ("--kills", "6")), ("damage", ("--flips", "200", "--cuts", "200")), ("faults", ("--every", "25"))],
+)  # fmt: skip
+def test_a_short_campaign(campaign: str, size: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", f"campaigns.{campaign}", *size],
+        cwd=ROOT / "tests", capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
