@@ -95,7 +95,9 @@ def fault_of(failing: int, expected: dict[str, str]) -> list[str]:
     """Return what is wrong after that call has failed, and after the run went on."""
     with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
         folder = Path(name)
-        code, _ = train(folder, failing)
+        code, calls = train(folder, failing)
+        if code == 0 and calls < failing:
+            return []  # one checkpoint was left out, so this run did not get to that call
         output = (folder / "output").read_text()
         path = run_of(folder)
         if code != 6 or "Traceback" in output or str(path.relative_to(folder)) not in output:
