@@ -162,6 +162,10 @@ def test_resume_refuses_what_has_changed(minifw: Minifw, monkeypatch: pytest.Mon
     answer = minifw("resume", path)
     assert answer.code == 4
     assert "d.csv: this data file has changed since" in answer.err
+    Path("d.csv").unlink()
+    answer = minifw("resume", path)
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert answer.err.endswith("d.csv: cannot be read: No such file or directory\n")
     (path / "config.yaml").write_text((path / "config.yaml").read_text() + "\n")
     answer = minifw("resume", path)
     assert answer.code == 4
@@ -173,8 +177,7 @@ def test_resume_refuses_what_has_changed(minifw: Minifw, monkeypatch: pytest.Mon
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    if (os.cpu_count() or 1) < 2:
-        pytest.skip("one processor: there is no other number of threads")
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # torch can have more threads than processors
     with monkeypatch.context() as patch:
         patch.setattr("minifw.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130

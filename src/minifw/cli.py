@@ -17,6 +17,7 @@ from minifw import __version__, cli_configs, cli_runs
 from minifw.errors import Interrupted, MinifwError, UsageError, harmless, near_miss
 from minifw.options import (
     PACKAGED,
+    ConfigName,
     Json,
     Quiet,
     RunsDir,
@@ -75,7 +76,7 @@ def minifw(
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="A YAML file, or the name of a packaged config.")],
+    config: ConfigName,
     overrides: Set = None,
     seeds: Seeds = None,
     runs_dir: RunsDir = Path("runs"),
@@ -98,9 +99,7 @@ def train(
 
 @app.command()
 def compare(
-    config: Annotated[
-        str, typer.Argument(help="A YAML file, or the name of a packaged config.")
-    ] = "simplenet",
+    config: ConfigName = "simplenet",
     overrides: Set = None,
     seeds: Seeds = None,
     reference: Annotated[

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minifw.errors import MinifwError, StorageError, UsageError, harmless
+from minifw.errors import MinifwError, UsageError, harmless
+from minifw.files import publish
 from minifw.options import PACKAGED, ConfigName, Json, Seeds, Set, find_config, print_json
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ def init(
     path = Path(f"{name}.yaml")
     # The first line names a schema that lies beside the packaged configs only.
     text = STARTER.read_text(encoding="utf-8").partition("\n")[2]
-    _create(path, text.replace("name: starter", f"name: {name}"))
+    publish(path, text.replace("name: starter", f"name: {name}").encode(), replace=False)
     print(path)
     print(f"minifw: now edit it, or: minifw train {path}", file=sys.stderr)
 
@@ -246,21 +245,3 @@ def _print_table(
         ]
         line = "  ".join(cells).rstrip()
         print(line if len(line) <= 80 else f"{line[:79]}…")
-
-
-def _create(path: Path, text: str) -> None:
-    """Make the file with all of its text at once, unless there is one of that name."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    try:
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            path.hardlink_to(temporary)  # unlike a rename, this replaces nothing
-        finally:
-            temporary.unlink(missing_ok=True)
-    except FileExistsError:
-        raise UsageError(f"{path}: is there already, and is not overwritten") from None
-    except OSError as fault:
-        raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None

@@ -24,7 +24,14 @@ from minifw import data as points
 from minifw.building import Experiment, build, build_loss, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
-from minifw.errors import ArtefactError, DivergedError, Interrupted, StorageError, UsageError
+from minifw.errors import (
+    ArtefactError,
+    DataError,
+    DivergedError,
+    Interrupted,
+    StorageError,
+    UsageError,
+)
 from minifw.files import checksum
 from minifw.keeping import NOTHING, Keeper, Part
 from minifw.runs import Run
@@ -307,7 +314,11 @@ def _data_checksum(config: Config) -> str | None:
     """Return the checksum of the user's data file, None where data is generated."""
     if not isinstance(config.data, configs.FromFile):
         return None
-    return checksum(Path(config.data.path).read_bytes())
+    path = Path(config.data.path)
+    try:
+        return checksum(path.read_bytes())
+    except OSError as fault:
+        raise DataError(f"{path}: cannot be read: {fault.strerror}") from None
 
 
 def _now() -> str:

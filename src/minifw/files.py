@@ -7,16 +7,18 @@ import os
 import tempfile
 from pathlib import Path
 
-from minifw.errors import StorageError
+from minifw.errors import StorageError, UsageError
 
 
-def publish(target: Path, data: bytes) -> str:
+def publish(target: Path, data: bytes, *, replace: bool = True) -> str:
     """Write `data` to `target` in one step, and return its SHA-256.
 
     The bytes go to a temporary file in the same folder and reach the disk before the file takes
-    its name; then the folder does. Whoever reads sees the old file or the new one.
+    its name; then the folder does. Whoever reads sees the old file or the new one. With `replace`
+    False it takes the name only if there is no file that has it.
 
     Raises:
+        UsageError: there is such a file, and it is not to be replaced.
         StorageError: it could not be written; an earlier file of that name is intact.
 
     """
@@ -29,9 +31,14 @@ def publish(target: Path, data: bytes) -> str:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
-        os.replace(temporary, target)
-        temporary = None
+        if replace:
+            os.replace(temporary, target)
+            temporary = None
+        else:
+            os.link(temporary, target)  # unlike a rename, this replaces nothing
         _sync_folder(target.parent)
+    except FileExistsError:
+        raise UsageError(f"{target}: is there already, and is not overwritten") from None
     except OSError as fault:
         raise StorageError(f"{target}: cannot be written: {fault.strerror}") from None
     finally:

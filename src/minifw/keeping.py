@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Self
@@ -14,11 +16,17 @@ CLOCKS = ("seconds", "evaluation_seconds", "compiled")
 """What the manifest holds of a history, so that equal trainings give equal checkpoints."""
 
 
+SHARE = 0.02
+"""How much of the time keeping may take; a short training needs no checkpoint every 20 ms."""
+
+
 class Keeper:
     """Keeps nothing: for a training that is part of no run."""
 
-    where = ""
-    """The path of the last checkpoint, for messages."""
+    @property
+    def where(self) -> str:
+        """The path of the last checkpoint, for messages."""
+        return ""
 
     @property
     def last(self) -> Checkpoint | None:
@@ -38,15 +46,17 @@ NOTHING = Keeper()
 class Part(Keeper):
     """Keeps how far one part of a run is, and gives it back when the run goes on.
 
-    Checkpoints are written in a thread of their own, so that training does not wait for the disk:
-    one that comes due while the one before is still being written is left out. The manifest
-    names the newest; only then is the one before deleted.
+    Checkpoints are written in a thread of their own, so that training does not wait for the disk.
+    One that comes due while the one before is being written, or so soon after it that keeping
+    would take a large SHARE of the time, is left out. The manifest names the newest; only then is
+    the one before deleted.
     """
 
     def __init__(self, run: Run, part: str, stop: Stop) -> None:
         self.run, self.part, self.stop = run, part, stop
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
+        self._not_before = 0.0  # on the clock of time.monotonic
 
     @property
     def _entry(self) -> dict[str, Any]:
@@ -54,7 +64,7 @@ class Part(Keeper):
         return entry
 
     @property
-    def where(self) -> str:  # type: ignore[override]
+    def where(self) -> str:
         return str(self.run.path / self._entry["file"])
 
     @property
@@ -80,8 +90,9 @@ class Part(Keeper):
         if ending:
             self.wait()
             self._publish(make(), f"{self.part}.at-{done}")
-        elif due and (self._writing is None or self._writing.done()):
+        elif due and time.monotonic() >= self._not_before:
             self.wait()
+            self._not_before = math.inf  # until it is written
             self._writing = self._thread.submit(self._publish, make(), f"{self.part}.at-{done}")
         self.check()
 
@@ -105,6 +116,7 @@ class Part(Keeper):
         self._thread.shutdown()
 
     def _publish(self, checkpoint: Checkpoint, name: str, finished: bool = False) -> None:
+        started = time.monotonic()
         before, file = self._entry.get("file"), f"checkpoints/{name}.safetensors"
         self.run.write(file, checkpoint.to_bytes())
         if before not in (None, file):
@@ -118,3 +130,5 @@ class Part(Keeper):
         self.run.commit()
         if before not in (None, file):
             self.run.remove(before)
+        ended = time.monotonic()
+        self._not_before = ended + (ended - started) / SHARE

@@ -15,8 +15,10 @@ import psutil
 from minifw.config import Config, Generated
 from minifw.places import KeyPath, Source
 
-# What a part of a stack may hold at once: schedule.PLAIN_BYTES, without importing torch.
-PART_BYTES = 2**30
+# What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
+# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
+# for fewer.
+PLAIN_BYTES = 2**30
 # A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
 RECORD_BYTES = 60
 
@@ -68,7 +70,7 @@ class Sizes:
         width, rows = self.number * sum(self.layers), max(self.train, self.test)
         training, evaluating = 4 * width * (self.batch or self.train), 2 * width * rows
         step = training + evaluating if self.batch else max(training, evaluating)
-        seeds = min(self.seeds, max(1, PART_BYTES // max(1, 4 * width * rows)))
+        seeds = min(self.seeds, max(1, PLAIN_BYTES // max(1, 4 * width * rows)))
         parts = step * (seeds + min(self.seeds % seeds, seeds / 2))  # the last part is smaller
         order = self.train * (self.number * (self.features + self.classes) + 16)
         records = 3 * self.evaluations * self.seeds * RECORD_BYTES

@@ -147,10 +147,16 @@ class Run:
     def clean(self) -> None:
         """Delete what a process that was killed had written but not brought into the manifest.
 
-        Only by who holds the run, and only files such as this program leaves.
+        Only by who holds the run. These are temporary files and checkpoints of the run's own
+        parts; what anybody else put into the directory stays.
         """
+        parts = {
+            f"{arm}-{mode}" for arm in self.manifest["arms"] for mode in self.manifest["modes"]
+        }
         for name in self.strangers():
-            if Path(name).name.startswith(TEMPORARY) or name.startswith("checkpoints/"):
+            folder, file = os.path.split(name)
+            own = folder == "checkpoints" and file.partition(".")[0] in parts
+            if own or file.startswith(TEMPORARY):
                 self.remove(name)
 
     @property

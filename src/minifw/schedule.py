@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 
 from minifw import compiled
+from minifw.memory import PLAIN_BYTES
 from minifw.nn import Linear, Network
 
 # From this many numbers on torch divides element-wise work among threads (its GRAIN_SIZE). Below,
@@ -22,10 +23,6 @@ PARALLEL_FROM = 32_768
 # took 1.98, 2.04 and 2.11 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
 # costs about 0.1 ms an epoch: 2.86, 2.43 and 2.51 ms where an epoch is one step.
 PART_BYTES = 8 * 2**20
-
-# What a plain part, or the evaluation of any part, may hold. Only memory counts here, for the time
-# of a seed is the same within a few percent for 5 to 20 seeds a part, and larger for fewer.
-PLAIN_BYTES = 2**30
 
 # Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
 COMPILE_FROM = 50_000
