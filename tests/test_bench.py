@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from conftest import ROOT, Minifw
-from minifw import bench, nn, peers
-from minifw import config as configs
+from minifw import bench, loading, nn, peers
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import Progress
 from minifw.peers import Regime
@@ -84,7 +83,7 @@ def test_the_problem_is_the_same_whatever_a_user_makes_of_the_config(tmp_path: P
         assert text.count(old) == 1
         text = text.replace(old, new)
     edited.write_text(text)
-    assert configs.load(edited) != configs.load(packaged)
+    assert loading.load(edited) != loading.load(packaged)
     assert peers.problem(edited, SMALL).config == peers.problem(packaged, SMALL).config
 
 

@@ -321,7 +321,7 @@ def test_mistakes_in_a_config(
         (["train", "simplenet", "--threads", "0"], "--threads: must be at least 1, got 0"),
         (["train", "simplenet", "--set", "train.eta"], "expects section.key=value"),
         (["train", "simplenet", "--sede", "3"], "No such option: --sede"),
-        (["train"], "Missing argument 'config'"),
+        (["train"], "Missing argument 'CONFIG'"),
         (["trian"], "No such command 'trian'"),
         (["compare", "simplenet", "--set", "train.batch_size=null"], "train.batch_size"),
         (["compare", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from bad_configs import EDITS, FILES, GOOD, OVERRIDES
 from minifw import config as configs
-from minifw import places
-from minifw.config import Config, dump, load
+from minifw import places, yaml12
+from minifw.config import Config
 from minifw.errors import ConfigError
+from minifw.loading import dump, load
 
 FOLDER = Path(__file__).parent.parent / "configs"
 PACKAGED = sorted(FOLDER.rglob("*.yaml"))
@@ -119,7 +120,7 @@ train:
 
 @pytest.mark.parametrize("text", ["{a: 1, a: ", "? ", "[? ", "- ? - "])
 def test_depth_is_bounded_where_values_do_not_count(tmp_path: Path, text: str) -> None:
-    assert faults(tmp_path, text * 1000)[-1].endswith(f"nested more than {places.MAX_DEPTH} deep")
+    assert faults(tmp_path, text * 1000)[-1].endswith(f"nested more than {yaml12.MAX_DEPTH} deep")
 
 
 def test_faults_beyond_the_fiftieth_are_counted(tmp_path: Path) -> None:
@@ -215,15 +216,15 @@ SCALARS = {
 @pytest.mark.parametrize(("text", "value"), SCALARS.items())
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     source = places.Source("here")
-    found = places.parse(f"a: {text}", source)["a"]
+    found = yaml12.parse(f"a: {text}", source)["a"]
     assert (type(found), found) == (type(value), value)
     assert not source.faults
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_any_text_that_is_written_is_read_as_text(text: str) -> None:
-    written = places.dump({"a": text})
-    assert places.parse(written, places.Source("here")) == {"a": text}
+    written = yaml12.dump({"a": text})
+    assert yaml12.parse(written, places.Source("here")) == {"a": text}
 
 
 @given(
@@ -241,4 +242,4 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
         }
     )  # fmt: skip
     source = places.Source("here")
-    assert Config.model_validate(places.parse(dump(config), source)) == config
+    assert Config.model_validate(yaml12.parse(dump(config), source)) == config

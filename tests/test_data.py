@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.datasets import make_moons
 
-from minifw import data
+from minifw import data, datafiles
 from minifw.errors import DataError
 
 RADIUS = 1 / math.sqrt(2 * math.pi)
@@ -148,18 +148,18 @@ def csv_file(tmp_path: Path, text: str | bytes) -> Path:
 
 def test_csv(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "\ufeffa, b ,kind\n1,2,cat\n-3e2,4.5,dog\n\n0,0,cat\n")
-    table = data.read_csv(path, None, None)
+    table = datafiles.read_csv(path, None, None)
     assert table.features == ("a", "b")
     assert table.classes == ("cat", "dog")
     np.testing.assert_array_equal(table.inputs, [[1, 2], [-300, 4.5], [0, 0]])
     np.testing.assert_array_equal(table.labels, [0, 1, 0])
-    one = data.read_csv(path, ["b"], "kind")
+    one = datafiles.read_csv(path, ["b"], "kind")
     np.testing.assert_array_equal(one.inputs, [[2], [4.5], [0]])
 
 
 def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "a,y\n1,10\n2,9\n3,-1\n")
-    table = data.read_csv(path, None, "y")
+    table = datafiles.read_csv(path, None, "y")
     assert table.classes == ("-1", "9", "10")
     np.testing.assert_array_equal(table.labels, [2, 1, 0])
 
@@ -182,20 +182,20 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
 )
 def test_csv_faults_have_their_place(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as raised:
-        data.read_csv(csv_file(tmp_path, text), None, "y")
+        datafiles.read_csv(csv_file(tmp_path, text), None, "y")
     assert "\n" not in str(raised.value)
 
 
 def test_csv_columns_that_are_not_there(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "height,width,label\n1,2,0\n3,4,1\n")
     with pytest.raises(DataError, match=r"there is no column 'lable'; did you mean 'label'\?"):
-        data.read_csv(path, None, "lable")
+        datafiles.read_csv(path, None, "lable")
     with pytest.raises(DataError, match=r"there is no column 'heigth'; did you mean 'height'\?"):
-        data.read_csv(path, ["heigth"], None)
+        datafiles.read_csv(path, ["heigth"], None)
     with pytest.raises(DataError, match="cannot be read as data: No such file"):
-        data.read_csv(tmp_path / "none.csv", None, None)
+        datafiles.read_csv(tmp_path / "none.csv", None, None)
     with pytest.raises(DataError, match="cannot be read as data: Is a directory"):
-        data.read_csv(tmp_path, None, None)
+        datafiles.read_csv(tmp_path, None, None)
 
 
 def npz_file(tmp_path: Path, **arrays: object) -> Path:
@@ -206,7 +206,7 @@ def npz_file(tmp_path: Path, **arrays: object) -> Path:
 
 def test_npz(tmp_path: Path) -> None:
     path = npz_file(tmp_path, x=np.eye(4, 3), y=np.array(["b", "a", "b", "a"]))
-    table = data.read_npz(path, "x", "y")
+    table = datafiles.read_npz(path, "x", "y")
     assert table.classes == ("a", "b")
     assert table.features == ("x[0]", "x[1]", "x[2]")
     np.testing.assert_array_equal(table.labels, [1, 0, 1, 0])
@@ -227,7 +227,7 @@ def test_npz(tmp_path: Path) -> None:
 )
 def test_npz_faults(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message) as raised:
-        data.read_npz(npz_file(tmp_path, **arrays), "x", "y")
+        datafiles.read_npz(npz_file(tmp_path, **arrays), "x", "y")
     assert "\n" not in str(raised.value)
 
 
@@ -236,7 +236,7 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
     for content in (b"", b"not a zip", b"\x93NUMPY"):
         path.write_bytes(content)
         with pytest.raises(DataError, match="cannot be read as data"):
-            data.read_npz(path, "x", "y")
+            datafiles.read_npz(path, "x", "y")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bad_configs import GOOD
 from campaigns import fuzz_configs
 from minifw import config as configs
-from minifw import places
+from minifw import loading, places, yaml12
 
 ANY_FOLDER = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
@@ -57,7 +57,7 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
 @ANY_FOLDER
 def test_any_values(tmp_path: Path, values: dict[str, Any]) -> None:
-    sound = places.parse(GOOD, places.Source("good"))
+    sound = yaml12.parse(GOOD, places.Source("good"))
     judged(tmp_path, yaml.safe_dump({**sound, **values}).encode("utf-8", "surrogatepass"))
 
 
@@ -78,7 +78,7 @@ def test_the_judge_finds_what_it_looks_for(tmp_path: Path, monkeypatch: pytest.M
     def fails(path: Path, overrides: list[str]) -> None:
         raise KeyError(path)
 
-    monkeypatch.setattr(configs, "load", fails)
+    monkeypatch.setattr(loading, "load", fails)
     report = fuzz_configs.Report()
     fuzz_configs.judge(tmp_path / "a.yaml", b"", [], report)
     assert report.wrong[0][0].startswith("traceback")

@@ -9,15 +9,14 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Minifw
-from minifw import config as configs
-from minifw import memory, schedule
+from minifw import loading, memory
 
 MEASURE = """
 import sys
 from pathlib import Path
 import psutil, torch
-from minifw import building, config, experiment, memory
-sound = config.load(Path(sys.argv[1]), sys.argv[2:])
+from minifw import building, experiment, loading, memory
+sound = loading.load(Path(sys.argv[1]), sys.argv[2:])
 torch.ones(300, 300) @ torch.ones(300, 300)
 before = psutil.Process().memory_info().rss
 built = building.build(sound, 1, [sound.train.mode])
@@ -49,10 +48,6 @@ def test_the_estimate_is_near_what_a_run_takes(overrides: list[str]) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert 1 / 1.5 < float(done.stdout) < 1.5
-
-
-def test_parts_are_those_of_the_schedule() -> None:
-    assert memory.PART_BYTES == schedule.PLAIN_BYTES
 
 
 @pytest.mark.parametrize(
@@ -90,7 +85,7 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
 
 
 def test_parameters_are_counted_as_the_network_has_them() -> None:
-    config = configs.load(ROOT / "configs/simplenet.yaml")
+    config = loading.load(ROOT / "configs/simplenet.yaml")
     size = memory.sizes(config, "sgd", 1, 2, 2, 1000, 1000)
     assert size.weights() == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ import pytest
 import torch
 
 from conftest import ROOT, SMALL, Minifw
-from minifw import compiled, nn, runs
+from minifw import cli, compiled, files, nn, runs
 from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder
-from minifw.errors import ArtefactError
-from minifw.training import History
+from minifw.errors import ArtefactError, StorageError
+from minifw.history import History
 
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
 
@@ -174,6 +175,36 @@ def test_resume_refuses_what_has_changed(minifw: Minifw, monkeypatch: pytest.Mon
     assert minifw("resume", path).err == (
         f"{path}/manifest.json: not the manifest of a run of this minifw\n"
     )
+
+
+def test_a_full_disk_ends_training_when_it_is_full(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, last = files.publish, 0
+
+    def full(target: Path, data: bytes) -> str:
+        if ".at-" in target.name:
+            raise StorageError(f"{target}: cannot be written: No space left on device")
+        return publish(target, data)
+
+    def on_epoch(label: str, total: int) -> Any:
+        def progress(done: int, text: str) -> None:
+            nonlocal last
+            last = done
+
+        return nullcontext(progress)
+
+    monkeypatch.setattr(runs, "publish", full)
+    monkeypatch.setattr(cli, "display", lambda quiet: on_epoch)
+    answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=20000")
+    path = only_run()
+    assert (answer.code, answer.out) == (6, "")
+    assert answer.err == (
+        f"{path}/checkpoints/minifw-full-batch.at-50.safetensors: "
+        "cannot be written: No space left on device\n"
+    )
+    assert last < 20000
+    assert runs.load(path).status == "failed"
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:

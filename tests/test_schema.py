@@ -11,14 +11,14 @@ import pytest
 
 from bad_configs import GOOD
 from conftest import ROOT, Minifw
-from minifw import places, schema
+from minifw import places, schema, yaml12
 
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 MODELINE = "# yaml-language-server: $schema="
 
 
 def errors(text: str) -> list[str]:
-    raw = places.parse(text, places.Source("here"))
+    raw = yaml12.parse(text, places.Source("here"))
     return [error.message for error in validator().iter_errors(raw)]
 
 

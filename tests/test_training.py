@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from minifw import building, comparison, data, experiment, nn, reference, training
-from minifw import config as configs
+from minifw import building, comparison, data, experiment, loading, nn, reference, training
 from minifw.errors import ConfigError, ShapeError
-from minifw.training import History, fit
+from minifw.history import History
+from minifw.training import fit
 
 TEXT = """
 name: small
@@ -28,7 +28,7 @@ def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> building.E
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
     return building.build(
-        configs.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES
+        loading.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES
     )
 
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import torch
 
-from minifw import building, experiment, plots, runs
+from minifw import building, experiment, plots
+from minifw.environment import environment
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import ShowProgress
 from minifw.peers import ARMS, Arm, Problem, Regime, problem, simplenet
@@ -99,7 +100,7 @@ def run(
         "seconds_a_round": seconds,
         "arms": list(arms),
         "regimes": measured,
-        **runs.environment(),
+        **environment(),
     }
 
 

@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minifw import compiled, memory, nn
+from minifw import compiled, datafiles, memory, nn
 from minifw import config as configs
 from minifw import data as points
 from minifw.config import Config
 from minifw.data import Dataset
+from minifw.datafiles import Table
 from minifw.errors import DataError
+from minifw.loading import note_chain
 from minifw.places import Source
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -37,7 +39,7 @@ class Plan:
 
     config: Config
     source: Source
-    table: points.Table | None
+    table: Table | None
     sizes: memory.Sizes
 
 
@@ -83,7 +85,7 @@ def plan(
         except DataError as fault:
             source.add(("data", "train"), str(fault))
             raise source.error() from None
-    configs.note_chain(config, source, features, classes)
+    note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         what = f"must be at most the {train} training samples, got {batch_size}"
@@ -111,7 +113,7 @@ def _check_device(config: Config, source: Source) -> None:
         compiled.require_compiler()
 
 
-def build_data(config: Config, seeds: Sequence[int], table: points.Table | None = None) -> Dataset:
+def build_data(config: Config, seeds: Sequence[int], table: Table | None = None) -> Dataset:
     """Return training and test samples for each seed, stacked; `table` is the data file's."""
     section = config.data
     features: Sequence[str] = ("x", "y")
@@ -155,13 +157,13 @@ def _draw(section: configs.Generated, rng: np.random.Generator, samples: int) ->
     raise AssertionError(f"no generator for {section}")
 
 
-def _read_table(section: configs.FromFile) -> points.Table:
+def _read_table(section: configs.FromFile) -> Table:
     path = Path(section.path)
     match section:
         case configs.Csv():
-            return points.read_csv(path, section.features, section.target)
+            return datafiles.read_csv(path, section.features, section.target)
         case configs.Npz():
-            return points.read_npz(path, section.features, section.target)
+            return datafiles.read_npz(path, section.features, section.target)
     raise AssertionError(f"no reader for {section}")
 
 

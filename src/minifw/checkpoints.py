@@ -25,8 +25,8 @@ from torch import Tensor
 
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StateError
+from minifw.history import SERIES, History
 from minifw.nn import Network, Optimizer
-from minifw.training import SERIES, History
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -27,10 +24,11 @@ from minifw.options import (
     find_config,
     print_json,
 )
+from minifw.progress import display
 
 if TYPE_CHECKING:
     from minifw.building import Experiment
-    from minifw.experiment import Outcome, Progress, ShowProgress
+    from minifw.experiment import Outcome
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
@@ -171,7 +169,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, _show(quiet or as_json)), as_json)
+    _report(experiment.resume(path, display(quiet or as_json)), as_json)
 
 
 @app.command()
@@ -235,7 +233,7 @@ def bench(
     plan: dict[str, Any] = {
         "rounds": rounds,
         "seconds": seconds,
-        "show_progress": _show(quiet or as_json),
+        "show_progress": display(quiet or as_json),
     }
     with benchmark.on_threads(threads or torch.get_num_threads()):
         if scaling:
@@ -270,13 +268,13 @@ def _build(
 ) -> Experiment:
     """Check everything that the user gave; nothing is written yet."""
     _check_counts({"--seeds": seeds, "--threads": threads})
-    from minifw import config as configs
+    from minifw import loading
 
     given = list(overrides or [])
     if seeds is not None:
         given.append(f"seeds={seeds}")
     path = find_config(name)
-    config, source = configs.load_with_source(path, given)
+    config, source = loading.load_with_source(path, given)
     if both_modes and config.train.batch_size is None:
         what = "this key is missing; compare runs mode 'sgd' too"
         source.add(("train", "batch_size"), what)
@@ -306,56 +304,7 @@ def _run(
 ) -> Outcome:
     from minifw import experiment as experiments
 
-    return experiments.run(experiment, arms, modes, runs_dir, _show(quiet))
-
-
-# -------------------------------------------------------------------------------------- progress
-
-
-def _show(quiet: bool) -> ShowProgress:
-    return _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
-
-
-@contextmanager
-def _no_progress(label: str, total: int) -> Iterator[Progress]:
-    yield lambda done, text: None
-
-
-@contextmanager
-def _plain_lines(label: str, total: int) -> Iterator[Progress]:
-    """A line on stderr now and then, for logs and pipes."""
-    last = time.monotonic()
-
-    def progress(done: int, text: str) -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last >= 10 or done == total:
-            last = now
-            print(f"{label}: {done} of {total}  {text}", file=sys.stderr)
-
-    yield progress
-
-
-@contextmanager
-def _bar(label: str, total: int) -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as RichProgress
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=6),  # all of it fits into 80 columns
-        MofNCompleteColumn(),
-        TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[text]}", markup=False),
-    )
-    with RichProgress(*columns, console=Console(stderr=True)) as display:
-        task = display.add_task(label, total=total, text="")
-
-        def progress(done: int, text: str) -> None:
-            display.update(task, completed=done, text=text)
-
-        yield progress
+    return experiments.run(experiment, arms, modes, runs_dir, display(quiet))
 
 
 # -------------------------------------------------------------------------------------- printing

@@ -169,9 +169,9 @@ def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> P
         raise UsageError(f"--seeds: must be at least 1, got {seeds}")
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     path = find_config(name)
-    from minifw import config as configs
+    from minifw import loading
 
-    config, source = configs.load_with_source(path, given)
+    config, source = loading.load_with_source(path, given)
     from minifw import building  # imports torch, so only once the config is sound
 
     return building.plan(config, 1, [config.train.mode], source)
@@ -205,11 +205,11 @@ def _origin(path: KeyPath, source: Source, brief: bool = False) -> str:
 
 def _as_written(value: Any) -> str:
     """Return the value as it would stand in a config, on one line."""
-    from minifw import places
+    from minifw import yaml12
 
     if isinstance(value, list):
         return f"[{', '.join(map(_as_written, value))}]"
-    return places.dump({"a": value})[3:].strip().replace("\n", " ")
+    return yaml12.dump({"a": value})[3:].strip().replace("\n", " ")
 
 
 def _layers(plan: Plan) -> list[dict[str, Any]]:

@@ -225,10 +225,11 @@ def _json(run: Run, name: str) -> dict[str, Any] | None:
 
 
 def _flat_config(run: Run) -> dict[str, Any]:
-    from minifw import places
+    from minifw import yaml12
+    from minifw.places import Source
 
     name = "config.yaml"
-    return _flat(places.parse(run.read(name).decode(), places.Source(str(run.path / name))), "")
+    return _flat(yaml12.parse(run.read(name).decode(), Source(str(run.path / name))), "")
 
 
 def _flat_results(run: Run) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from minifw import reference, tables
 from minifw.building import Experiment, build_data, build_loss, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
+from minifw.history import SERIES
 from minifw.statistics import summary
-from minifw.training import SERIES
 
 
 def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:

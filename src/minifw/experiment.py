@@ -18,12 +18,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from minifw import comparison, nn, plots, reference, runs, schedule, tables
+from minifw import comparison, loading, nn, plots, reference, runs, schedule, tables
 from minifw import config as configs
 from minifw import data as points
 from minifw.building import Experiment, build, build_loss, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
+from minifw.environment import environment
 from minifw.errors import (
     ArtefactError,
     DataError,
@@ -33,10 +34,11 @@ from minifw.errors import (
     UsageError,
 )
 from minifw.files import checksum
+from minifw.history import History
 from minifw.keeping import NOTHING, Keeper, Part
 from minifw.runs import Run
 from minifw.stopping import Stop, on_signals
-from minifw.training import History, fit
+from minifw.training import fit
 
 MODES = ("full-batch", "sgd")
 
@@ -208,7 +210,7 @@ def run(
     config = experiment.config
     # A network that memory has no place for fails here, before there is a directory.
     build_network(config, experiment.seeds, len(experiment.data.features))
-    environment = runs.environment() | {"threads": torch.get_num_threads()}
+    surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals() as stop:
         stop.patient = True  # until there is something to go on with
         run = runs.create(runs_dir, config.name)
@@ -216,17 +218,17 @@ def run(
             run.write(
                 "config.yaml",
                 "# Resolved by minifw; to run it again: minifw train THIS_FILE\n"
-                f"{configs.dump(config)}",
+                f"{loading.dump(config)}",
             )
-            run.write_json("env.json", environment)
+            run.write_json("env.json", surroundings)
             run.commit(
                 status="running",
                 name=config.name,
                 seeds=experiment.seeds,
                 modes=list(modes),
                 arms=list(arms),
-                threads=environment["threads"],
-                versions=environment["versions"],
+                threads=surroundings["threads"],
+                versions=surroundings["versions"],
                 data_checksum=_data_checksum(config),
                 started=_now(),
             )
@@ -249,7 +251,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             raise UsageError(f"{path}: this run is {run.manifest['status']}; nothing is left to do")
         run.clean()
         run.read("config.yaml")  # it must be what it was
-        config = configs.load(path / "config.yaml")
+        config = loading.load(path / "config.yaml")
         if _data_checksum(config) != run.manifest["data_checksum"]:
             raise ArtefactError(
                 f"{getattr(config.data, 'path', path)}: this data file has changed since "

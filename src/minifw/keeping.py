@@ -86,12 +86,12 @@ class Part(Keeper):
         self.stop.check()
 
     def offer(self, due: bool, done: int, make: Callable[[], Checkpoint]) -> None:
-        ending = self.stop.asked is not None
-        if ending:
+        if self._writing is not None and self._writing.done():
+            self.wait()  # a full disk is to be known now, not when training ends
+        if self.stop.asked is not None:
             self.wait()
             self._publish(make(), f"{self.part}.at-{done}")
         elif due and time.monotonic() >= self._not_before:
-            self.wait()
             self._not_before = math.inf  # until it is written
             self._writing = self._thread.submit(self._publish, make(), f"{self.part}.at-{done}")
         self.check()

@@ -17,8 +17,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from minifw import building, compiled, nn, reference, schedule
-from minifw import config as configs
+from minifw import building, compiled, loading, nn, reference, schedule
 from minifw import data as points
 from minifw.building import Experiment
 from minifw.config import Config
@@ -85,7 +84,7 @@ def simplenet(base: Path, *overrides: str) -> Config:
         "seed=0", "data={kind: disk}", "loss={kind: mse, reduction: sample}", "optimizer=sgd",
         "init=pytorch", "dtype=float32", "device=cpu", "train.eta=0.01", "train.mode=sgd",
     )  # fmt: skip
-    return configs.load(base, [*fixed, *overrides])
+    return loading.load(base, [*fixed, *overrides])
 
 
 def problem(base: Path, regime: Regime) -> Problem:

@@ -19,7 +19,8 @@ from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.data import BatchOrder, Dataset, Samples
-from minifw.training import SERIES, History, clock, error_percent
+from minifw.history import SERIES, History
+from minifw.training import clock, error_percent
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 

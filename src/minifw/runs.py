@@ -18,14 +18,10 @@ files change together: until it is published, a reader sees the state before.
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import json
 import os
 import secrets
 import shutil
-import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,9 +31,9 @@ from typing import Any
 
 from minifw.errors import ArtefactError, StorageError, UsageError, near_miss
 from minifw.files import TEMPORARY, checksum, publish
+from minifw.lock import LOCK, hold, holder
 
 MANIFEST = "manifest.json"
-LOCK = "lock"
 FORMAT = 1
 """The layout of a run directory; a run of a later one is refused."""
 
@@ -107,42 +103,17 @@ class Run:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run: no other process can, and whoever looks sees that this one is at work.
-
-        The lock itself is the kernel's, which takes it back from a process that dies. Process id
-        and start time are in the file for those who only look.
+        """Hold the run, so that no other process works on it; a run that is over has no lock.
 
         Raises:
             UsageError: another process holds it.
 
         """
-        path = self.path / LOCK
-        try:
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as fault:
-            raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.ftruncate(handle, 0)
-                os.pwrite(handle, json.dumps(_myself()).encode(), 0)
-            except OSError as fault:
-                if fault.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                    who = _holder(self.path) or {}
-                    raise UsageError(
-                        f"{self.path}: process {who.get('pid', 'unknown')} is at work on this run"
-                    ) from None
-                raise StorageError(f"{path}: cannot be locked: {fault.strerror}") from None
-            try:
-                yield
-            finally:
-                # While it is still held: nobody can have taken hold of the name in between.
-                if self.manifest.get("status") in OVER:
-                    path.unlink(missing_ok=True)
-                else:
-                    os.ftruncate(handle, 0)
-        finally:
-            os.close(handle)
+        with hold(self.path):
+            yield
+            # While it is still held: nobody can have taken hold of the name in between.
+            if self.manifest.get("status") in OVER:
+                self.remove(LOCK)
 
     def clean(self) -> None:
         """Delete what a process that was killed had written but not brought into the manifest.
@@ -163,7 +134,7 @@ class Run:
     def status(self) -> str:
         """How it stands with the run: one of STATUSES."""
         status = str(self.manifest.get("status", "running"))
-        if status == "running" and _holder(self.path) is None:
+        if status == "running" and holder(self.path) is None:
             return "crashed"
         return status
 
@@ -285,7 +256,7 @@ def entries(runs_dir: Path) -> list[Entry]:
             status = "damaged"
             if not (path / MANIFEST).exists():
                 # It was killed, or is about to begin, before its first manifest.
-                status = "crashed" if _holder(path) is None else "running"
+                status = "crashed" if holder(path) is None else "running"
             found.append(Entry(path, status, None))
         else:
             found.append(Entry(path, run.status, run))
@@ -328,83 +299,3 @@ def _bytes(path: Path) -> bytes:
 
 def _checksum(manifest: dict[str, Any]) -> str:
     return checksum(json.dumps(manifest, sort_keys=True).encode())
-
-
-# -------------------------------------------------------------------------------- who is at work
-
-
-def _myself() -> dict[str, Any]:
-    import psutil
-
-    process = psutil.Process()
-    return {"pid": process.pid, "started": process.create_time(), "host": socket.gethostname()}
-
-
-def _holder(path: Path) -> dict[str, Any] | None:
-    """Return what the lock says of the process at work, None if there is none (any more).
-
-    A process id is used again after a while, so the start time must be the same too. Of another
-    machine's processes nothing can be seen: they count as being at work.
-    """
-    import psutil
-
-    try:
-        holder = json.loads((path / LOCK).read_bytes())
-        pid, started, host = int(holder["pid"]), float(holder["started"]), holder["host"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    if host != socket.gethostname():
-        return dict(holder)
-    try:
-        same = abs(psutil.Process(pid).create_time() - started) < 2
-    except psutil.Error:
-        return None
-    return dict(holder) if same else None
-
-
-# ---------------------------------------------------------------------------------- environment
-
-
-def environment() -> dict[str, Any]:
-    """Return versions, processor and command line: what another machine may do differently."""
-    import platform
-    from importlib.metadata import version
-
-    names = ("minifw", "torch", "numpy")
-    return {
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in names}},
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "processor": _processor(),
-        "cpus": os.cpu_count(),
-        "git": _git(),
-        "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
-    }
-
-
-def _processor() -> str:
-    import platform
-
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
-
-
-def _git() -> dict[str, Any] | None:
-    """Return commit and state of the repository that the command ran in, None without one."""
-    import subprocess
-
-    def git(*words: str) -> str:
-        done = subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=5, check=True
-        )
-        return done.stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
-        return None

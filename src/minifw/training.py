@@ -6,72 +6,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw import compiled
 from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
+from minifw.history import Floats, History
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
 from minifw.schedule import Schedule
 
-Floats = NDArray[np.float64]
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step, or, afterwards, output and targets."""
-
-
-SERIES = ("train_loss", "train_error", "test_error")
-"""What an evaluation measures, by its name in a History."""
-
-
-@dataclass
-class History:
-    """What training recorded, for each of the epochs in `epochs` one value a seed.
-
-    `train_loss` is in the loss's own scale, the errors are percent of samples whose largest
-    output is not their class. A seed that has diverged holds NaN from then on, the epoch in
-    `diverged`, and in `diverged_layer` the position of the module where the first value that is
-    not finite appeared, -1 where that is not known (both -1 for all others). `epoch` is the last
-    one that is done. `seconds` is the time spent in steps, evaluation left out;
-    `evaluation_seconds` is the rest. `compiled` tells the way.
-    """
-
-    epoch: int = 0
-    epochs: list[int] = field(default_factory=list)
-    train_loss: list[Floats] = field(default_factory=list)
-    train_error: list[Floats] = field(default_factory=list)
-    test_error: list[Floats] = field(default_factory=list)
-    diverged: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    diverged_layer: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    seconds: float = 0.0
-    evaluation_seconds: float = 0.0
-    compiled: bool = False
-
-    @classmethod
-    def of(cls, stack: tuple[int, ...]) -> History:
-        """Return the history of a stack of networks that has not been trained."""
-        return cls(diverged=np.full(stack, -1), diverged_layer=np.full(stack, -1))
-
-    @property
-    def all_diverged(self) -> bool:
-        """Whether no network is left."""
-        return bool((self.diverged >= 0).all())
-
-    def record(
-        self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
-    ) -> None:
-        """Append one evaluation, with NaN for the seeds that have diverged."""
-        gone = self.diverged >= 0
-        self.epochs.append(epoch)
-        self.train_loss.append(np.where(gone, np.nan, train_loss))
-        self.train_error.append(np.where(gone, np.nan, train_error))
-        self.test_error.append(np.where(gone, np.nan, test_error))
 
 
 OnEpoch = Callable[[int, History], None]

@@ -16,14 +16,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from minifw import building, config, experiment
+from minifw import building, experiment, loading
 from minifw.options import PACKAGED
 
 
 def seconds(seeds: int, every: int) -> float:
     """Return what training takes, as a run in a directory of its own."""
     overrides = [f"seeds={seeds}", f"train.checkpoint_every={every}"]
-    given = config.load(PACKAGED / "simplenet.yaml", overrides)
+    given = loading.load(PACKAGED / "simplenet.yaml", overrides)
     built = building.build(given, seeds, ["full-batch"])
     took = 0.0
 

@@ -1,6 +1,6 @@
 """Fuzzed configs: each is a Config or an error whose lines all have a place, quickly.
 
-    python tests/campaigns/fuzz_configs.py [--configs 10000] [--seed 0]
+    python -m campaigns.fuzz_configs [--configs 10000] [--seed 0]
 
 A third are mutations of the shipped configs (bytes, tokens and lines deleted, doubled, replaced,
 moved), a third values of any shape written as YAML in the place of a section, the rest text of
@@ -28,7 +28,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from minifw import config as configs
+from minifw import loading
 from minifw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
@@ -173,7 +173,7 @@ def _load(path: Path, overrides: list[str]) -> tuple[float, tuple[str, ...], str
     trouble = ""
     started = time.perf_counter()
     try:
-        configs.load(path, overrides)
+        loading.load(path, overrides)
     except ConfigError as fault:
         lines = tuple(str(fault).split("\n"))
     except Hang:
