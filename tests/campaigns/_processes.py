@@ -15,7 +15,9 @@ from pathlib import Path
 
 import torch  # noqa: F401, so that no child has to
 
-from minifw import checkpoints, cli, experiment, runs  # noqa: F401
+from minifw import checkpoints, cli, experiment, keeping, runs  # noqa: F401
+
+keeping.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
 
 
 def start(folder: Path, *words: object) -> int:

@@ -91,13 +91,16 @@ def train(folder: Path, failing: int | None) -> tuple[int, int]:
     return code, int(counter.read_text())
 
 
-def fault_of(failing: int, expected: dict[str, str]) -> list[str]:
-    """Return what is wrong after that call has failed, and after the run went on."""
+def fault_of(failing: int, expected: dict[str, str]) -> list[str] | None:
+    """Return what is wrong after that call has failed, and after the run went on.
+
+    None if the run did not get to that call: the fewer checkpoints are kept, the fewer calls.
+    """
     with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
         folder = Path(name)
         code, calls = train(folder, failing)
         if code == 0 and calls < failing:
-            return []  # one checkpoint was left out, so this run did not get to that call
+            return None
         output = (folder / "output").read_text()
         path = run_of(folder)
         if code != 6 or "Traceback" in output or str(path.relative_to(folder)) not in output:
@@ -130,13 +133,16 @@ def main() -> int:
             sys.exit(f"train ended with {code}: {(Path(name) / 'output').read_text()}")
         expected = hashes(run_of(Path(name)))
     tried = range(1, calls + 1, given.every)
-    wrong = {failing: found for failing in tried if (found := fault_of(failing, expected))}
+    found = {failing: fault_of(failing, expected) for failing in tried}
+    reached = {failing: wrong for failing, wrong in found.items() if wrong is not None}
+    wrong = {failing: lines for failing, lines in reached.items() if lines}
     print(
-        f"{len(tried)} of the {calls} writes, fsyncs and renames of a run made to fail, one a run: "
-        f"{len(tried) - len(wrong)} left the state before or after, and went on to equal checksums"
+        f"{len(reached)} of the {calls} writes, fsyncs and renames of a run made to fail, one a "
+        f"run: {len(reached) - len(wrong)} left the state before or after, and went on to equal "
+        f"checksums ({len(tried) - len(reached)} runs had fewer calls)"
     )
-    for failing, found in wrong.items():
-        print(f"call {failing}: {'; '.join(found)}")
+    for failing, lines in wrong.items():
+        print(f"call {failing}: {'; '.join(lines)}")
     return bool(wrong)
 
 
