@@ -76,6 +76,32 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
     assert (path / "lock").read_text() == ""
 
 
+SECOND = """
+import os, signal, time
+from minifw.stopping import on_signals
+with on_signals() as stop:
+    stop.patient = True
+    os.kill(os.getpid(), signal.SIGINT)
+    print("patient", stop.asked, flush=True)
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        print("not at once")
+"""
+
+
+def test_a_second_signal_ends_the_process_at_once() -> None:
+    done = subprocess.run([sys.executable, "-c", SECOND], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "patient 2\n", "")
+
+
+def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -> None:
+    paths = {runs.create(tmp_path, "a").path for _ in range(20)}
+    assert len(paths) == 20
+    assert all(path.is_dir() for path in paths)
+
+
 def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     tmp_path: Path, minifw: Minifw
 ) -> None:
