@@ -101,17 +101,15 @@ def compiled_and_plain(
     values = [value for _, value, _ in network.parameters()]
     twin = network.with_parameters([value.clone() for value in values])
     optimizer, other = nn.SGD(network, 0.9), nn.SGD(twin, 0.9)
-    call = compiled.Epoch(network, loss, optimizer, x, target).call(
+    last = compiled.Epoch(network, loss, optimizer, x, target).run(
         network, optimizer, x, target, torch.tensor(0.05, dtype=x.dtype)
     )
-    call.run()
-    call.end()
     for batch, of_batch in zip(x, target, strict=True):
         twin.reset_gradient()
         output = twin.forward(batch)
         twin.backward(loss.grad(output, of_batch))
         other.step(0.05)
-    return [*values, call.output], [*(value for _, value, _ in twin.parameters()), output]
+    return [*values, last], [*(value for _, value, _ in twin.parameters()), output]
 
 
 @needs_compiler
@@ -180,9 +178,8 @@ def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
         loss = nn.LossMSE("sample")
         parts = training._parts(network, loss, nn.SGD(network), exp.data, plan)
         for part in parts:
-            part.begin(None, 40, 0.01)()
-            part.end(0.01)
-            part.evaluate(exp.data.test.inputs[part.seeds])
+            part.train(None, 40, 0.01)
+            part.evaluate()
         passes = [p for kept in {part.buffers for part in parts} for p in kept._passes.values()]
         held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
     assert held[0] == 3 * held[1] == 6 * held[2] > 0

@@ -19,10 +19,10 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
-from functools import cache, partial
+from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +38,9 @@ STEPS_A_TURN = 2
 OPTIONS = {
     "cpp.threads": 1,  # the parts of a stack share the processors, not the loops inside of one
     "cpp.enable_floating_point_contract_flag": "fast",  # a * b + c rounds once, as in torch's SGD
+    # A row of 25 numbers ends within a vector. Where a result is written over its operand, the
+    # next row is read while that part of a vector is still on its way to memory, and must wait.
+    "inplace_buffers": False,
 }
 
 
@@ -94,10 +97,10 @@ class Epoch:
             )
         )
 
-    def call(
+    def run(
         self, network: Network, optimizer: Optimizer, inputs: Tensor, targets: Tensor, eta: Tensor
-    ) -> Call:
-        """Prepare taking all steps, in place, beginning with the weights as they are now.
+    ) -> Tensor:
+        """Take all steps, in place, and return the output `(seeds, batch, …)` of the last one.
 
         There may be fewer seeds than were compiled for: the last one is repeated then.
         """
@@ -109,10 +112,13 @@ class Epoch:
         batches = [
             part for values in (inputs, targets) for part in _by_turns(_padded(values, 1, missing))
         ]
-        arguments = [*changed, output, *batches, eta]
-        return Call(partial(self._run, arguments), state, changed, output[:seeds])
+        self._call([*changed, output, *batches, eta])
+        for tensor, new in zip(state, changed, strict=True):
+            if new is not tensor:
+                tensor.copy_(new[:seeds])
+        return output[:seeds]
 
-    def _run(self, arguments: list[Tensor]) -> None:
+    def _call(self, arguments: list[Tensor]) -> None:
         """Call the library by AOTInductor's C interface; ctypes does so without Python's lock."""
         handles = torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(arguments)
         given = (ctypes.c_void_p * len(handles))(*(_address(handle, None) for handle in handles))
@@ -137,21 +143,6 @@ class Epoch:
     def __del__(self) -> None:
         if getattr(self, "_container", None):
             self._library.AOTInductorModelContainerDelete(self._container)
-
-
-class Call(NamedTuple):
-    """An epoch that is ready to run: `run()` in any thread, then `end()`."""
-
-    run: Callable[[], None]
-    state: list[Tensor]
-    changed: list[Tensor]
-    output: Tensor
-
-    def end(self) -> None:
-        """Take over what was not changed in place. `output` is that of the last step then."""
-        for tensor, new in zip(self.state, self.changed, strict=True):
-            if new is not tensor:
-                tensor.copy_(new[: len(tensor)])
 
 
 # torch hands tensors to C in capsules, Python's objects around an address.

@@ -144,7 +144,7 @@ class Samples:
         first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
         rows = (order + first).flatten()
         inputs, targets = (
-            torch.index_select(values.flatten(0, 1), 0, rows, out=place).unflatten(0, order.shape)
+            _take(values.flatten(0, 1), rows, place).unflatten(0, order.shape)
             for values, place in zip((self.inputs, self.targets), out, strict=True)
         )
         return inputs, targets
@@ -152,6 +152,16 @@ class Samples:
     def of(self, seeds: int | slice) -> Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
         return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
+
+
+def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
+    """Return these rows of `(n, …)`, in `out` if there is one."""
+    if out is None or not values.is_cpu:
+        return torch.index_select(values, 0, rows, out=out)
+    # The same in half the time, where a row is a few numbers.
+    out.resize_(len(rows), *values.shape[1:])
+    np.take(values.numpy(), rows.numpy(), axis=0, out=out.numpy())
+    return out
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def choose(
         return plain
     in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
     # As many parts as keep all threads busy to the end, of equal size.
-    rounds = -(-seeds // (threads * min(in_cache, in_memory)))
+    rounds = -(-seeds // (threads * min(in_cache, max(1, in_memory // threads))))
     size = -(-seeds // (threads * rounds))
     otherwise = plain if compile == "auto" else None
     return Schedule(size, min(threads, seeds), compiled=True, otherwise=otherwise)

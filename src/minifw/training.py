@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -80,9 +82,10 @@ def fit(
             schedule = schedule.otherwise
             parts = _parts(network, loss, optimizer, data, schedule)
     history.compiled = schedule.compiled
+    threads = schedule.threads or torch.get_num_threads()
     with _workers(schedule) as run:
         if not history.epochs:
-            _evaluate(parts, 0, history)
+            _evaluate(parts, 0, history, run)
         while history.epoch < epochs and not history.all_diverged:
             history.epoch += 1
             order = None
@@ -92,8 +95,7 @@ def fit(
             # Compiled parts run at the same time; plain ones share memory, so one at a time.
             for some in [parts] if schedule.compiled else [[part] for part in parts]:
                 with _timed(data, history, "seconds"):
-                    run([part.begin(order, batch_size, eta) for part in some])
-                    last = [part.end(eta) for part in some]
+                    last = run([partial(p.train, order, batch_size, eta) for p in some], threads)
                 with _timed(data, history, "evaluation_seconds"):
                     for part, batch in zip(some, last, strict=True):
                         if new := _note_divergence(part, batch, history):
@@ -102,7 +104,7 @@ def fit(
             ended = history.epoch == epochs or history.all_diverged
             if history.epoch % eval_every == 0 or ended:
                 with _timed(data, history, "evaluation_seconds"):
-                    _evaluate(parts, history.epoch, history)
+                    _evaluate(parts, history.epoch, history, run)
             if on_epoch is not None:
                 on_epoch(history.epoch, history)
     return history
@@ -125,46 +127,34 @@ class _Part:
         self.train_samples, self.test_samples = train, test
         self.seeds = seeds
         self.epoch: compiled.Epoch | None = None
-        self.call: compiled.Call | None = None
         self.start: list[Tensor] = []  # weights and state before the epoch
-        self.rest: list[Batch] = []  # the cut last batch, if there is one
-        self.last: Batch
-        self.buffers = buffers  # of all parts: what is in it counts until the next part's turn
+        self.buffers = buffers  # of all parts: what is in it counts until the thread's next part
         self.batches = Buffers()  # of this part alone
 
-    def begin(self, order: Tensor | None, batch_size: int, eta: float) -> Callable[[], None]:
-        """Return the work of an epoch, for any thread; `end` is to follow it."""
+    def train(self, order: Tensor | None, batch_size: int, eta: float) -> Batch:
+        """Take all steps of an epoch, in any thread; return output and targets of the last."""
         self._keep_start()
-        if self.epoch is None:
-            return partial(self._take_steps, order, batch_size, eta)
-        # All that needs Python is done here, in one thread: threads that take turns with Python's
-        # lock need longer for it than one does.
-        (inputs, targets), self.rest = self._batches(order, batch_size)
-        rate = torch.tensor(eta, dtype=inputs.dtype)
-        self.call = self.epoch.call(self.network, self.optimizer, inputs, targets, rate)
-        self.last = self.call.output, targets[-1]
-        return self.call.run
-
-    def end(self, eta: float) -> Batch:
-        """Take a cut last batch, if there is one; return output and target of the last batch."""
-        if self.call is not None:
-            self.call.end()
-        for inputs, target in self.rest:
-            self.last = self._step(inputs, target, eta), target
-        return self.last
-
-    def _take_steps(self, order: Tensor | None, batch_size: int, eta: float) -> None:
-        (inputs, targets), self.rest = self._batches(order, batch_size)
-        for batch, target in zip(inputs, targets, strict=True):
-            self.last = self._step(batch, target, eta), target
+        (inputs, targets), rest = self._batches(order, batch_size)
+        if self.epoch is not None:
+            rate = torch.tensor(eta, dtype=inputs.dtype)
+            last = self.epoch.run(self.network, self.optimizer, inputs, targets, rate), targets[-1]
+        else:
+            rest = [*zip(inputs, targets, strict=True), *rest]
+        for batch, target in rest:
+            last = self._step(batch, target, eta), target
+        return last
 
     def _step(self, inputs: Tensor, target: Tensor, eta: float) -> Tensor:
-        with self.buffers.reuse(inputs.shape):
+        with self._reused(inputs.shape):
             self.network.reset_gradient()
             output: Tensor = self.network.forward(inputs)
             self.network.accumulate(self.loss.grad(output, target))
             self.optimizer.step(eta)
         return output
+
+    def _reused(self, shape: torch.Size) -> AbstractContextManager[None]:
+        """Within this block, results overwrite those of this thread's last block for the shape."""
+        return self.buffers.reuse((threading.get_ident(), shape))
 
     def _keep_start(self) -> None:
         """Keep weights and state as they are before an epoch, for `first_failing`."""
@@ -205,9 +195,17 @@ class _Part:
                 break
         return list(found.values())
 
-    def evaluate(self, inputs: Tensor) -> Tensor:
-        """Return the output for these inputs, in memory that the next evaluation overwrites."""
-        with self.buffers.reuse(inputs.shape):
+    def evaluate(self) -> tuple[Floats, Floats, Floats]:
+        """Return each network's loss, and its error in percent, in training and in test."""
+        train, test = self.train_samples, self.test_samples
+        output = self.output(train.inputs)
+        loss = self.loss.function(output, train.targets).double().numpy(force=True)
+        train_error = error_percent(output, train.labels)
+        return loss, train_error, error_percent(self.output(test.inputs), test.labels)
+
+    def output(self, inputs: Tensor) -> Tensor:
+        """Return the output for these inputs, in memory that this thread's next call overwrites."""
+        with self._reused(inputs.shape):
             output: Tensor = self.network.forward(inputs)
         return output
 
@@ -302,24 +300,25 @@ def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
     return steps.movedim(dim, 0)
 
 
-Run = Callable[[Sequence[Callable[[], None]]], None]
-"""Calls all the functions."""
+Run = Callable[[Sequence[Callable[[], Any]], int], list[Any]]
+"""Calls all the functions, with so many threads for each, and returns what they return."""
 
 
 @contextmanager
 def _workers(schedule: Schedule) -> Iterator[Run]:
-    """Share compiled parts among threads; run plain steps one by one, with all threads for each."""
+    """Share compiled parts among threads; run plain ones one by one, with many threads for each."""
     usual = torch.get_num_threads()
-    threads = schedule.threads or usual
-    helpers = threads - 1 if schedule.compiled else 0
+    helpers = (schedule.threads or usual) - 1 if schedule.compiled else 0
 
-    def run(work: Sequence[Callable[[], None]]) -> None:
-        left = iter(work)
+    def run(work: Sequence[Callable[[], Any]], threads: int) -> list[Any]:
+        results: list[Any] = [None] * len(work)
+        left = iter(enumerate(work))
 
         def take() -> None:
-            for function in left:
-                function()
+            for position, function in left:
+                results[position] = function()
 
+        # A thread of torch's own keeps a processor busy for milliseconds after its work.
         torch.set_num_threads(1 if helpers else threads)
         try:
             others = [pool.submit(take) for _ in range(helpers)]
@@ -327,10 +326,13 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
             for other in others:
                 other.result()
         finally:
-            torch.set_num_threads(usual)  # evaluations use all
+            torch.set_num_threads(usual)
+        return results
 
     # Each thread has a setting of its own.
-    with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ThreadPoolExecutor(
+        max(1, helpers), initializer=torch.set_num_threads, initargs=(1,)
+    ) as pool:
         yield run
 
 
@@ -355,16 +357,9 @@ def error_percent(output: Tensor, labels: Tensor) -> Floats:
     return (wrong * 100 / labels.shape[-1]).numpy(force=True)
 
 
-def _evaluate(parts: Sequence[_Part], epoch: int, history: History) -> None:
-    losses, train_errors, test_errors = [], [], []
-    for part in parts:
-        train, test = part.train_samples, part.test_samples
-        output = part.evaluate(train.inputs)
-        losses.append(part.loss.function(output, train.targets).double().numpy(force=True))
-        train_errors.append(error_percent(output, train.labels))
-        output = part.evaluate(test.inputs)
-        test_errors.append(error_percent(output, test.labels))
-    history.record(epoch, *map(_joined, (losses, train_errors, test_errors)))
+def _evaluate(parts: Sequence[_Part], epoch: int, history: History, run: Run) -> None:
+    values = run([part.evaluate for part in parts], torch.get_num_threads())
+    history.record(epoch, *map(_joined, zip(*values, strict=True)))
 
 
 def _joined(values: Sequence[Floats]) -> Floats:
