@@ -408,13 +408,30 @@ def process(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['minifw', '--help']\n"
-        "from minifw.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
+        "from minifw import cli\n"
+        "cli._leave = lambda code: None\n"
+        "cli.main()\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+def test_what_cannot_be_printed_is_one_line_and_an_exit_code(tmp_path: Path) -> None:
+    """Little output waits in Python's memory until the end: nobody may lose it silently."""
+    words = [sys.executable, "-m", "minifw", "schema"]
+    with Path("/dev/full").open("w") as full:
+        end = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (end.returncode, end.stderr) == (
+        6,
+        "minifw: standard output: No space left on device\n",
+    )
+    read, write = os.pipe()
+    os.close(read)  # a reader that went away
+    end = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (end.returncode, end.stderr) == (0, "")
 
 
 def test_help_leads_with_examples(minifw: Minifw) -> None:

@@ -168,6 +168,27 @@ def test_weights_that_are_not_finite_are_seen_when_the_loss_is(tmp_path: Path) -
     assert list(train_on(exp, network).diverged >= 0) == [False, True, False]
 
 
+def test_pytorch_sees_weights_that_are_not_finite_when_it_evaluates_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exp = experiment_of(tmp_path, "train.epochs=30", "train.eval_every=4")
+    train, calls = reference.Loop.train, []
+
+    def spoiled(self: reference.Loop, *of: Any) -> torch.Tensor:
+        calls.append(self)
+        if len(calls) == 30 + 9:  # the second seed; behind a ReLU the loss stays finite
+            [*self.net.parameters()][1].data[0] = -torch.inf
+        return train(self, *of)
+
+    monkeypatch.setattr(reference.Loop, "train", spoiled)
+    history = experiment.run_pytorch(exp, "full-batch", quiet).history
+    assert list(history.diverged) == [-1, 12, -1]
+    known = [epoch for epoch, loss in zip(history.epochs, history.train_loss, strict=True)
+             if np.isfinite(loss[1])]  # fmt: skip
+    assert known == [0, 4, 8]
+    assert np.isfinite(np.array(history.train_loss)[:, [0, 2]]).all()
+
+
 def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
     # Not one evaluation is due between the first and the epoch in which all diverge.
     exp = experiment_of(tmp_path, "train.eta=1e30", "train.epochs=50", "train.eval_every=40")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from io import TextIOWrapper
@@ -11,7 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__, cli_configs, cli_runs
-from minifw.errors import Interrupted, MinifwError, UsageError, harmless, near_miss
+from minifw.errors import (
+    Interrupted,
+    MinifwError,
+    StorageError,
+    UsageError,
+    harmless,
+    near_miss,
+)
 from minifw.options import (
     PACKAGED,
     ConfigName,
@@ -411,10 +419,14 @@ def main() -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = app(prog_name="minifw", standalone_mode=False) or 0
+        sys.stdout.flush()
+        if code == 130:  # Typer returns it for an interrupt during a command
+            raise KeyboardInterrupt
     except typer.TyperException as fault:
         _complain(f"minifw: {fault.format_message()}")
         code = 2
     except (KeyboardInterrupt, typer.Abort):
+        _complain("minifw: interrupted; nothing was begun")
         code = 130
     except (MemoryError, RuntimeError) as fault:
         if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):
@@ -424,24 +436,29 @@ def main() -> NoReturn:
         )
         code = 2
     except Interrupted as end:
-        _leave(end.exit_code, "; ".join(["interrupted", *getattr(end, "__notes__", ())]))
-    except BrokenPipeError:  # the reader of a pipe went away, as in `minifw train … | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _complain("; ".join(["minifw: interrupted", *getattr(end, "__notes__", ())]))
+        code = end.exit_code
+    except (BrokenPipeError, SystemExit):
+        # The reader of a pipe went away, as in `minifw train … | head -1`; within a command Typer
+        # makes an exit of it.
         code = 0
     except MinifwError as fault:
         _complain(str(fault))
         code = fault.exit_code
-    if code == 130:  # Typer returns it for an interrupt during a command
-        _leave(code, "interrupted; nothing was begun")
-    sys.exit(code)
+    except OSError as fault:
+        if fault.errno != errno.ENOSPC:
+            raise
+        _complain(f"minifw: standard output: {fault.strerror}")
+        code = StorageError.exit_code
+    _leave(code)
 
 
-def _leave(code: int, message: str) -> NoReturn:
-    """End now: if the signal came during an `exec` of text, which torch's compiler does all the
-    time, Python would end by the signal itself and not with a code.
+def _leave(code: int) -> NoReturn:
+    """End now, without taking Python down piece by piece, which takes half a second with torch.
+
+    And if a signal came during an `exec` of text, which torch's compiler does all the time, Python
+    would end by the signal itself and not with a code.
     """
-    print(f"minifw: {message}", file=sys.stderr)
-    sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
 

@@ -46,11 +46,22 @@ class History:
         """Whether no network is left."""
         return bool((self.diverged >= 0).all())
 
+    def diverge(self, gone: NDArray[np.bool_], epoch: int, seeds: slice = slice(None)) -> list[int]:
+        """Note which of these seeds had diverged by that epoch.
+
+        Returns the positions among them of those that were not known to.
+        """
+        # A single network has no dimension to slice, nor positions.
+        diverged = self.diverged[seeds] if self.diverged.ndim else self.diverged
+        new = gone & ((diverged < 0) | (diverged > epoch))
+        diverged[new] = epoch
+        return [int(position) for position in np.flatnonzero(new)] if new.ndim else []
+
     def record(
         self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
     ) -> None:
-        """Append one evaluation, with NaN for the seeds that have diverged."""
-        gone = self.diverged >= 0
+        """Append one evaluation, with NaN for the seeds that had diverged by that epoch."""
+        gone = (self.diverged >= 0) & (self.diverged <= epoch)
         self.epochs.append(epoch)
         self.train_loss.append(np.where(gone, np.nan, train_loss))
         self.train_error.append(np.where(gone, np.nan, train_error))

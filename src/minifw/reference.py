@@ -8,8 +8,7 @@ them at once.
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -20,9 +19,11 @@ from torch import Tensor, nn
 from minifw import nn as ours
 from minifw.data import BatchOrder, Dataset, Samples
 from minifw.history import SERIES, History
-from minifw.training import clock, error_percent
+from minifw.training import clock, error_percent, finite
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
+State = dict[str, Tensor]
+"""Weights and biases by their names in an nn.Sequential."""
 
 
 @dataclass
@@ -30,7 +31,7 @@ class Reference:
     """What the PyTorch arm leaves: its history and the final weights, both stacked over seeds."""
 
     history: History
-    state: dict[str, Tensor]
+    state: State
 
 
 OnSeed = Callable[[int, Callable[[], Reference]], None]
@@ -96,6 +97,8 @@ def gradients(
 class Loop:
     """One network of a stack, trained as is usual in PyTorch: a loop over batches."""
 
+    evaluated_at_once = 16  # a single network is little work for many calls
+
     def __init__(
         self, network: ours.Network, seed: int, loss: ours.Loss, eta: float, momentum: float
     ) -> None:
@@ -114,18 +117,27 @@ class Loop:
             self.optimizer.step()
         return loss.detach()
 
-    def output(self, inputs: Tensor) -> Tensor:
-        """Return the network's output."""
-        output: Tensor = self.net(inputs)
-        return output
+    def weights(self) -> State:
+        """Return what is trained."""
+        return {name: value.detach() for name, value in self.net.named_parameters()}
 
-    def state(self) -> dict[str, Tensor]:
-        """Return the weights."""
-        return {name: value.detach() for name, value in self.net.state_dict().items()}
+    def outputs(self, states: State, inputs: Tensor) -> Tensor:
+        """Return the output `(k, n, …)` with each of k weights, stacked."""
+
+        def output(values: State) -> Tensor:
+            output: Tensor = torch.func.functional_call(self.net, values, (inputs,))
+            return output
+
+        if len(next(iter(states.values()))) == 1:  # as a user of PyTorch would
+            return output({name: value[0] for name, value in states.items()}).unsqueeze(0)
+        outputs: Tensor = torch.func.vmap(output)(states)
+        return outputs
 
 
 class Ensemble:
     """All networks of a stack at once, as torch.func's tutorial on model ensembling does it."""
+
+    evaluated_at_once = 1
 
     def __init__(
         self, network: ours.Network, seeds: int, loss: ours.Loss, eta: float, momentum: float
@@ -148,19 +160,19 @@ class Ensemble:
             inputs.split(batch_size, 1), targets.split(batch_size, 1), strict=True
         ):
             self.optimizer.zero_grad()
-            losses = self.losses(self.output(x), target)
+            losses = self.losses(self._forward(self.values, x), target)
             losses.sum().backward()  # each network's gradient is that of its own loss
             self.optimizer.step()
         return losses.detach()
 
-    def output(self, inputs: Tensor) -> Tensor:
-        """Return the output of each network on its own inputs."""
-        output: Tensor = self._forward(self.values, inputs)
-        return output
-
-    def state(self) -> dict[str, Tensor]:
-        """Return the weights, stacked."""
+    def weights(self) -> State:
+        """Return what is trained, stacked over seeds."""
         return {name: value.detach() for name, value in self.values.items()}
+
+    def outputs(self, states: State, inputs: Tensor) -> Tensor:
+        """Return the outputs `(k, seeds, n, …)` with each of k weights, on each seed's inputs."""
+        outputs: Tensor = torch.func.vmap(self._forward, (0, None))(states, inputs)
+        return outputs
 
 
 def fit(
@@ -201,7 +213,7 @@ def fit(
             eval_every,
             None if on_epoch is None else partial(on_epoch, position),
         )
-        return Reference(history, learner.state())
+        return Reference(history, _copy(learner.weights()))
 
     if at_once:
         return trained(Ensemble(network, len(seeds), loss, eta, momentum), 0, slice(None))
@@ -226,7 +238,12 @@ def _epochs(
 ) -> History:
     history = History.of(tuple(train.labels.shape[:-1]))
     batch_size = batch_size or train.labels.shape[-1]
-    _evaluate(learner, train, test, 0, history)
+    waiting = {0: _copy(learner.weights())}  # weights to be evaluated, by their epochs
+
+    def evaluate() -> None:
+        _evaluate(learner, waiting, train, test, history)
+        waiting.clear()
+
     for epoch in range(1, epochs + 1):
         started = clock(train)
         order = None if next_order is None else next_order().to(train.labels.device)
@@ -234,13 +251,17 @@ def _epochs(
         stepped = clock(train)
         history.seconds += stepped - started
         history.epoch = epoch
-        # Weights that are not finite while the loss is are found when there is an evaluation.
-        if not math.isfinite(losses.sum()):
-            _note_divergence(learner, losses, epoch, history)
-        ended = epoch == epochs or bool((history.diverged >= 0).all())
+        ended = epoch == epochs
+        # Weights that are not finite while the loss is are found when they are evaluated.
+        if not np.isfinite(losses.numpy(force=True)).all():
+            history.diverge(~finite([losses], losses.shape), epoch)
+            ended |= history.all_diverged
+        if ended:
+            evaluate()  # so that the last one is evaluated on its own
         if epoch % eval_every == 0 or ended:
-            _note_divergence(learner, losses, epoch, history)
-            _evaluate(learner, train, test, epoch, history)
+            waiting[epoch] = _copy(learner.weights())
+            if ended or len(waiting) >= learner.evaluated_at_once:
+                evaluate()
         history.evaluation_seconds += clock(train) - stepped
         if on_epoch is not None:
             on_epoch(epoch)
@@ -249,26 +270,34 @@ def _epochs(
     return history
 
 
-def _note_divergence(
-    learner: Loop | Ensemble, losses: Tensor, epoch: int, history: History
-) -> None:
-    """Mark the seeds whose loss or any weight is not finite."""
-    for value in (losses, *learner.state().values()):
-        finite = value.isfinite().reshape(*losses.shape, -1).all(-1).numpy(force=True)
-        history.diverged[~finite & (history.diverged < 0)] = epoch
+def _copy(weights: State) -> State:
+    return {name: value.clone() for name, value in weights.items()}
 
 
 @torch.no_grad()
 def _evaluate(
-    learner: Loop | Ensemble, train: Samples, test: Samples, epoch: int, history: History
+    learner: Loop | Ensemble,
+    states: Mapping[int, State],
+    train: Samples,
+    test: Samples,
+    history: History,
 ) -> None:
-    output = learner.output(train.inputs)
-    history.record(
-        epoch,
-        learner.losses(output, train.targets).double().numpy(force=True),
+    """Record loss and errors with each of these weights, given by their epochs."""
+    if not states:
+        return
+    names = next(iter(states.values()))
+    stacked = {name: torch.stack([state[name] for state in states.values()]) for name in names}
+    output = learner.outputs(stacked, train.inputs)
+    losses = torch.stack([learner.losses(one, train.targets) for one in output])
+    gone = ~finite([*stacked.values()], losses.shape)
+    values = (
+        losses.double().numpy(force=True),
         error_percent(output, train.labels),
-        error_percent(learner.output(test.inputs), test.labels),
+        error_percent(learner.outputs(stacked, test.inputs), test.labels),
     )
+    for epoch, diverged, *of_epoch in zip(states, gone, *values, strict=True):
+        history.diverge(diverged, max(epoch, 1))  # what was never finite shows in the first epoch
+        history.record(epoch, *of_epoch)
 
 
 def _as_stack(single: Reference) -> Reference:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw import compiled
@@ -98,7 +100,7 @@ def fit(
                     last = run([partial(p.train, order, batch_size, eta) for p in some], threads)
                 with _timed(data, history, "evaluation_seconds"):
                     for part, batch in zip(some, last, strict=True):
-                        if new := _note_divergence(part, batch, history):
+                        if new := history.diverge(~part.finite(batch), history.epoch, part.seeds):
                             layers = part.first_failing(new, order, batch_size, eta)
                             history.diverged_layer[part.seeds][new] = layers
             ended = history.epoch == epochs or history.all_diverged
@@ -155,6 +157,11 @@ class _Part:
     def _reused(self, shape: torch.Size) -> AbstractContextManager[None]:
         """Within this block, results overwrite those of this thread's last block for the shape."""
         return self.buffers.reuse((threading.get_ident(), shape))
+
+    def finite(self, last: Batch) -> NDArray[np.bool_]:
+        """Return for each network whether its loss in the last step and its weights are finite."""
+        loss = self.loss.function(*last)
+        return finite([loss, *(value for _, value, _ in self.network.parameters())], loss.shape)
 
     def _keep_start(self) -> None:
         """Keep weights and state as they are before an epoch, for `first_failing`."""
@@ -367,18 +374,11 @@ def _joined(values: Sequence[Floats]) -> Floats:
     return values[0] if len(values) == 1 else np.concatenate(values)
 
 
-def _note_divergence(part: _Part, last: Batch, history: History) -> list[int]:
-    """Mark the seeds whose last loss or any weight is not finite; return where new ones stand."""
-    output, target = last
-    last_loss = part.loss.function(output, target)
-    values = [last_loss, *(value for _, value, _ in part.network.parameters())]
+def finite(values: Sequence[Tensor], stack: torch.Size) -> NDArray[np.bool_]:
+    """Return for each network of a stack whether all of its values are finite."""
     # A sum is finite only if all of its terms are: one number tells that all is well.
-    if np.isfinite(float(sum(value.sum() for value in values))):
-        return []
-    finite = np.ones(last_loss.shape, bool)
-    for value in values:
-        finite &= value.isfinite().reshape(*last_loss.shape, -1).all(-1).numpy(force=True)
-    diverged = history.diverged[part.seeds] if history.diverged.ndim else history.diverged
-    new = ~finite & (diverged < 0)
-    diverged[new] = history.epoch
-    return [int(position) for position in np.flatnonzero(new)] if new.ndim else []
+    if math.isfinite(float(sum(value.sum() for value in values))):
+        return np.ones(stack, bool)
+    fine = [value.isfinite().reshape(*stack, -1).all(-1).numpy(force=True) for value in values]
+    together: NDArray[np.bool_] = np.logical_and.reduce(fine)
+    return together
