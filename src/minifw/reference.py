@@ -8,6 +8,7 @@ them at once.
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -253,7 +254,7 @@ def _epochs(
         history.epoch = epoch
         ended = epoch == epochs
         # Weights that are not finite while the loss is are found when they are evaluated.
-        if not np.isfinite(losses.numpy(force=True)).all():
+        if not math.isfinite(losses.sum() if losses.ndim else losses):
             history.diverge(~finite([losses], losses.shape), epoch)
             ended |= history.all_diverged
         if ended:
@@ -288,7 +289,7 @@ def _evaluate(
     names = next(iter(states.values()))
     stacked = {name: torch.stack([state[name] for state in states.values()]) for name in names}
     output = learner.outputs(stacked, train.inputs)
-    losses = torch.stack([learner.losses(one, train.targets) for one in output])
+    losses = torch.func.vmap(learner.losses, (0, None))(output, train.targets)
     gone = ~finite([*stacked.values()], losses.shape)
     values = (
         losses.double().numpy(force=True),
