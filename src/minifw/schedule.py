@@ -20,8 +20,8 @@ from minifw.nn import Linear, Network
 PARALLEL_FROM = 32_768
 
 # What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) parts of 2, 5, 10 seeds
-# took 1.98, 2.04 and 2.11 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
-# costs about 0.1 ms an epoch: 2.86, 2.43 and 2.51 ms where an epoch is one step.
+# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
+# costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
 PART_BYTES = 8 * 2**20
 
 # Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
