@@ -169,6 +169,26 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
         np.testing.assert_array_equal(history.test_error, ends[0][1].test_error)
 
 
+def test_a_cut_last_batch_is_not_lost_to_the_next_part_of_its_thread(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path, seeds=4)
+    network = network_of(exp)
+    plan = Schedule(seeds_per_part=2, compiled=True)
+    parts = training._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, plan)
+
+    class NoSteps:
+        """Stands for a compiled loop."""
+
+        run = staticmethod(lambda *of: torch.zeros(2, 15, 2))
+
+    ends = []
+    for part in parts:
+        part.epoch = NoSteps()  # type: ignore[assignment]
+        output, _ = part.train(None, 15, 0.05)
+        ends.append((output, output.clone()))
+    for output, then in ends:
+        assert torch.equal(output, then)
+
+
 def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=6)
     network = network_of(exp)

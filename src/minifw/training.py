@@ -144,6 +144,8 @@ class _Part:
             rest = [*zip(inputs, targets, strict=True), *rest]
         for batch, target in rest:
             last = self._step(batch, target, eta), target
+        if self.epoch is not None and rest:  # the thread's next part would write over it
+            last = last[0].clone(), last[1]
         return last
 
     def _step(self, inputs: Tensor, target: Tensor, eta: float) -> Tensor:
