@@ -14,6 +14,7 @@ from torch import Tensor
 from cases import LOSSES, MODULES, LossCase, linear, normal
 from minifw import building, compiled, data, nn, schedule, training
 from minifw.errors import UsageError
+from minifw.memory import PLAIN_BYTES
 from minifw.nn.module import as_tuple
 from minifw.schedule import Schedule
 from minifw.training import fit
@@ -245,6 +246,22 @@ def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
                 assert covered == list(range(seeds))
                 assert len(parts) == 1 or batch > 1 or given
         assert len(parts) == seeds  # one at a time is all that memory has place for
+
+
+def test_compiled_parts_evaluate_at_the_same_time_and_share_the_memory_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    network = network_of(experiment_of(tmp_path, seeds=64))
+    a_row = schedule._bytes_a_seed(network, 64, 2) - schedule._bytes_a_seed(network, 64, 1)
+    samples = PLAIN_BYTES // (24 * a_row)  # some 24 seeds fill it
+    a_seed = schedule._bytes_a_seed(network, 64, samples)
+    for given, together in ((False, 1), (True, 4)):
+        size = schedule.choose(network, 64, 1, samples, 10, given).seeds_per_part
+        assert size is not None
+        assert size > 1
+        assert size * together * a_seed <= PLAIN_BYTES < (size + 2) * together * a_seed
 
 
 def test_compiling_that_fails_is_one_line_or_the_plain_way(

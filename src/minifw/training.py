@@ -379,7 +379,7 @@ def _joined(values: Sequence[Floats]) -> Floats:
 def finite(values: Sequence[Tensor], stack: torch.Size) -> NDArray[np.bool_]:
     """Return for each network of a stack whether all of its values are finite."""
     # A sum is finite only if all of its terms are: one number tells that all is well.
-    if math.isfinite(float(sum(value.sum() for value in values))):
+    if math.isfinite(sum(float(value.sum()) for value in values)):
         return np.ones(stack, bool)
     fine = [value.isfinite().reshape(*stack, -1).all(-1).numpy(force=True) for value in values]
     together: NDArray[np.bool_] = np.logical_and.reduce(fine)
