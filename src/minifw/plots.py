@@ -239,8 +239,9 @@ def _legend(classes: list[str], content: dict[str, Any]) -> list[Any]:
 
 
 def _save(run: Run, name: str, figure: Figure) -> None:
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is laid out: not again, and differently, in each format
+    if engine := figure.get_layout_engine():
+        engine.execute(figure)
+        figure.set_layout_engine("none")  # it is laid out: not again, and differently, each time
     for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
         file = io.BytesIO()
         figure.savefig(file, format=ending, **extra)
