@@ -263,7 +263,7 @@ def test_splits_that_do_not_fit(train: float, test: float | None) -> None:
         data.split(rng(), 100, train, test)
 
 
-def test_describe() -> None:
+def test_balance() -> None:
     inputs = np.zeros((4, 1))
     draws = [((inputs, np.array([0, 0, 0, 1])), (inputs, np.array([0, 1, 1, 1])))]
     dataset = data.stack_seeds(
@@ -274,6 +274,6 @@ def test_describe() -> None:
         one_hot=False,
         dtype=torch.float32,
     )
-    about = data.describe(dataset)
-    assert about["class_balance"] == {"no": 25.0, "yes": 75.0}
-    assert about["majority_error"] == 75.0  # the majority of the training samples is guessed
+    share, wrong = data.balance(dataset)
+    assert share.tolist() == [[0.25, 0.75]]
+    assert wrong.tolist() == [0.75]  # the majority of the training samples is guessed

@@ -13,39 +13,55 @@ from minifw import loading, memory
 
 MEASURE = """
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 import psutil, torch
 from minifw import building, experiment, loading, memory
-sound = loading.load(Path(sys.argv[1]), sys.argv[2:])
+folder, arms, megabytes, config, *overrides = sys.argv[1:]
+memory.GROUP_BYTES = int(megabytes) * 2**20
+sound = loading.load(Path(config), overrides)
 torch.ones(300, 300) @ torch.ones(300, 300)
+if "vmap" in arms:
+    import torch._dynamo
 before = psutil.Process().memory_info().rss
-built = building.build(sound, 1, [sound.train.mode])
-experiment.run_minifw(built, sound.train.mode, lambda done, text: None)
+plan = building.plan(sound, 1, [sound.train.mode], ensemble="vmap" in arms)
+shown = lambda label, total: nullcontext(lambda done, text: None)
+experiment.run(plan, arms.split(), [sound.train.mode], Path(folder), shown)
 # Not getrusage: it begins with what the parent held when this process was started.
 status = Path("/proc/self/status").read_text()
 peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024 - before
-plan = building.plan(sound, 1, [sound.train.mode])
 print(peak / plan.sizes.bytes())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts a process's memory so")
 @pytest.mark.parametrize(
-    "overrides",
+    ("arms", "megabytes", "overrides"),
     [
-        ["seeds=400"],
-        ["seeds=1", "data.train=400000"],
-        ["seeds=20", "data.test=300000"],
-        ["seeds=400", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"],
-        ["seeds=5", "network.2.linear=2000", "network.4.linear=2000", "data.train=100"],
+        ("minifw", 2048, ["seeds=400"]),
+        ("minifw", 2048, ["seeds=1", "data.train=400000"]),
+        ("minifw", 2048, ["seeds=20", "data.test=300000"]),
+        (
+            "minifw",
+            2048,
+            ["seeds=400", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"],
+        ),
+        (
+            "minifw",
+            2048,
+            ["seeds=5", "network.2.linear=2000", "network.4.linear=2000", "data.train=100"],
+        ),
+        ("minifw", 100, ["seeds=2000"]),
+        ("minifw vmap", 200, ["seeds=600"]),
     ],
-    ids=" ".join,
+    ids=str,
 )
-def test_the_estimate_is_near_what_a_run_takes(overrides: list[str]) -> None:
-    words = [str(ROOT / "configs/simplenet.yaml"), "train.epochs=2", "train.compile=false"]
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE, *words, *overrides], capture_output=True, text=True
-    )
+def test_the_estimate_is_near_what_a_run_takes(
+    tmp_path: Path, arms: str, megabytes: int, overrides: list[str]
+) -> None:
+    words = [str(tmp_path), arms, str(megabytes), str(ROOT / "configs/simplenet.yaml")]
+    words += ["train.epochs=2", "train.compile=false", *overrides]
+    done = subprocess.run([sys.executable, "-c", MEASURE, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert 1 / 1.5 < float(done.stdout) < 1.5
 

@@ -17,12 +17,13 @@ import pytest
 import torch
 
 from conftest import ROOT, SMALL, Minifw
-from minifw import cli, compiled, files, nn, runs
+from minifw import cli, compiled, files, memory, nn, runs
 from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.history import History
 
+IN_GROUPS = object()
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
 
 
@@ -136,12 +137,17 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
         ),
         ("compare", "--seeds", 2),
         ("compare", "--seeds", 2, "--reference", "vmap"),
+        ("compare", "--seeds", 3, "--reference", "vmap", IN_GROUPS),
     ],
 )
 def test_resume_ends_where_the_whole_run_does(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
 ) -> None:
     """Cut off after every checkpoint that there is, and resumed each time."""
+    together = memory.Sizes.together
+    if words[-1] is IN_GROUPS:
+        words = words[:-1]
+        monkeypatch.setattr(memory.Sizes, "together", lambda size: 2)
     assert minifw(*words, *QUICK, "--runs-dir", "whole").code == 0
     (whole,) = Path("whole").iterdir()
     publish = runs.Run.commit
@@ -156,6 +162,7 @@ def test_resume_ends_where_the_whole_run_does(
 
     monkeypatch.setattr(runs.Run, "commit", cut)
     answer = minifw(*words, *QUICK)
+    monkeypatch.setattr(memory.Sizes, "together", together)  # the groups stay as they were
     while answer.code == 130:
         answer = minifw("resume", only_run(), "--quiet")
     assert answer.code == 0, answer.err

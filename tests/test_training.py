@@ -118,7 +118,7 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
-    assert comparison.gradient_difference(exp, mode, "float64") <= 1e-12
+    assert comparison.gradient_difference(exp, mode) <= 1e-12
     start = network_of(exp)
     assert any(not torch.equal(v, ours.weights[n]) for n, v, _ in start.parameters())
 
@@ -127,7 +127,7 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
     exp = experiment_of(tmp_path)
     right = nn.ReLU.derivative
     monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
-    assert comparison.gradient_difference(exp, "full-batch", "float64") > 1e-11
+    assert comparison.gradient_difference(exp, "full-batch") > 1e-11
 
 
 def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:

@@ -26,7 +26,7 @@ LOSSES = {"mse": nn.LossMSE, "cross-entropy": nn.LossCrossEntropy}
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config with its seeds and data: all that can be wrong has been checked."""
+    """A config with seeds and their data: all that can be wrong has been checked."""
 
     config: Config
     seeds: list[int]
@@ -35,12 +35,37 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Plan:
-    """A config that fits its data and the machine; nothing is drawn yet."""
+    """A config that fits its data and the machine; nothing is drawn yet.
+
+    `together` is how many seeds are drawn and trained at once; others follow in further groups.
+    """
 
     config: Config
     source: Source
     table: Table | None
     sizes: memory.Sizes
+    together: int
+
+    @property
+    def seeds(self) -> list[int]:
+        """All seeds."""
+        return list(range(self.config.seed, self.config.seed + self.sizes.seeds))
+
+    @property
+    def groups(self) -> list[list[int]]:
+        """The seeds that are trained at once, group for group."""
+        size = self.together
+        return [self.seeds[first : first + size] for first in range(0, self.sizes.seeds, size)]
+
+    def draw(self, seeds: Sequence[int], dtype: str | None = None) -> Experiment:
+        """Return these seeds with their samples, in the config's dtype or another one.
+
+        Raises:
+            DataError: numbers of a file are too large for it.
+
+        """
+        config = self.config.model_copy(update={"dtype": dtype or self.config.dtype})
+        return Experiment(config, list(seeds), build_data(config, seeds, self.table))
 
 
 def build(
@@ -53,17 +78,21 @@ def build(
 
     """
     checked = plan(config, default_seeds, modes, source)
-    first, count = checked.config.seed, checked.sizes.seeds
-    seeds = list(range(first, first + count))
-    return Experiment(checked.config, seeds, build_data(checked.config, seeds, checked.table))
+    return checked.draw(checked.seeds)
 
 
 def plan(
-    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+    config: Config,
+    default_seeds: int,
+    modes: Sequence[str],
+    source: Source | None = None,
+    *,
+    ensemble: bool = False,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults.
+    `source` knows the lines of the config, for the places of faults; `ensemble` tells that
+    PyTorch will train all seeds at once too.
 
     Raises:
         ConfigError, DataError: what does not fit.
@@ -90,13 +119,16 @@ def plan(
     if "sgd" in modes and batch_size > train:
         what = f"must be at most the {train} training samples, got {batch_size}"
         source.add(("train", "batch_size"), what)
-    sizes = [memory.sizes(config, mode, seeds, features, classes, train, test) for mode in modes]
+    sizes = [
+        memory.sizes(config, mode, seeds, features, classes, train, test, ensemble)
+        for mode in modes
+    ]
     largest = max(sizes, key=lambda size: size.bytes())
     if not source.faults:
         memory.check(config, source, largest)
     if source.faults:
         raise source.error()
-    return Plan(config, source, table, largest)
+    return Plan(config, source, table, largest, min(size.together() for size in sizes))
 
 
 def _check_device(config: Config, source: Source) -> None:

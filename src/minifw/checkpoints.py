@@ -14,6 +14,7 @@ written is for the run's manifest to say: safetensors has no checksum.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +49,17 @@ class Checkpoint:
             _copy(history),
             {name: value.clone().cpu() for name, value in optimizer.state.items()},
             None if order is None else order.state,
+        )
+
+    @classmethod
+    def joined(cls, groups: Sequence[Checkpoint]) -> Checkpoint:
+        """Return weights and histories of groups of seeds as those of one stack."""
+        if len(groups) == 1:
+            return groups[0]
+        names = groups[0].weights
+        return cls(
+            {name: torch.cat([group.weights[name] for group in groups]) for name in names},
+            History.joined([group.history for group in groups]),
         )
 
     def to_bytes(self) -> bytes:

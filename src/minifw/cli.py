@@ -36,7 +36,7 @@ from minifw.options import (
 from minifw.progress import display
 
 if TYPE_CHECKING:
-    from minifw.building import Experiment
+    from minifw.building import Plan
     from minifw.experiment import Outcome
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
@@ -99,9 +99,9 @@ def train(
       minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
       minifw train configs/simplenet.yaml --set train.mode=sgd --json
     """
-    experiment = _build(config, overrides, seeds, threads, default_seeds=1)
-    mode = experiment.config.train.mode
-    _report(_run(experiment, ["minifw"], [mode], runs_dir, quiet or as_json), as_json)
+    plan = _plan(config, overrides, seeds, threads, default_seeds=1)
+    mode = plan.config.train.mode
+    _report(_run(plan, ["minifw"], [mode], runs_dir, quiet or as_json), as_json)
 
 
 @app.command()
@@ -139,9 +139,12 @@ def compare(
             f"--reference: must be one of {', '.join(REFERENCES)}, got '{reference}'"
             f"{near_miss(reference, REFERENCES)}"
         )
-    experiment = _build(config, overrides, seeds, threads, default_seeds=20, both_modes=True)
     arms = ["minifw", *REFERENCES[reference]]
-    _report(_run(experiment, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json), as_json)
+    plan = _plan(
+        config, overrides, seeds, threads,
+        default_seeds=20, both_modes=True, ensemble=reference == "vmap",
+    )  # fmt: skip
+    _report(_run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json), as_json)
 
 
 @app.command()
@@ -266,7 +269,7 @@ app.add_typer(cli_runs.app, name="runs")
 # ------------------------------------------------------------------------------------- the work
 
 
-def _build(
+def _plan(
     name: str,
     overrides: list[str] | None,
     seeds: int | None,
@@ -274,7 +277,8 @@ def _build(
     *,
     default_seeds: int,
     both_modes: bool = False,
-) -> Experiment:
+    ensemble: bool = False,
+) -> Plan:
     """Check everything that the user gave; nothing is written yet."""
     _check_counts({"--seeds": seeds, "--threads": threads})
     from minifw import loading
@@ -296,7 +300,7 @@ def _build(
     if threads is not None:
         torch.set_num_threads(threads)
     modes = experiment.MODES if both_modes else [config.train.mode]
-    return building.build(config, default_seeds, modes, source)
+    return building.plan(config, default_seeds, modes, source, ensemble=ensemble)
 
 
 def _check_counts(options: dict[str, int | None]) -> None:
@@ -308,12 +312,10 @@ def _check_counts(options: dict[str, int | None]) -> None:
         raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
 
 
-def _run(
-    experiment: Experiment, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool
-) -> Outcome:
-    from minifw import experiment as experiments
+def _run(plan: Plan, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool) -> Outcome:
+    from minifw import experiment
 
-    return experiments.run(experiment, arms, modes, runs_dir, display(quiet))
+    return experiment.run(plan, arms, modes, runs_dir, display(quiet))
 
 
 # -------------------------------------------------------------------------------------- printing

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import torch
 
 from minifw import config as configs
 from minifw import data as points
-from minifw import reference, tables
-from minifw.building import Experiment, build_data, build_loss, build_network
+from minifw import reference, schedule, tables
+from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
 from minifw.history import SERIES
@@ -34,9 +36,33 @@ def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:
     return lines
 
 
-def results(experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Observed:
+    """What only the samples of a group of seeds can tell.
+
+    `balance` and `wrong` are what `data.balance` gives; `gradients` is for each mode and dtype the
+    largest relative difference between our gradients and autograd's at the first step.
+    """
+
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    balance: points.Floats
+    wrong: points.Floats
+    gradients: dict[str, dict[str, float]]
+
+
+def observe(plan: Plan, experiment: Experiment, modes: Sequence[str], *, parity: bool) -> Observed:
+    """Look at the samples of a group of seeds; at gradients too if there is to be `parity`."""
+    data = experiment.data
+    gradients = _gradients(plan, experiment, modes) if parity else {}
+    return Observed(data.features, data.classes, *points.balance(data), gradients)
+
+
+def results(
+    plan: Plan, observed: Sequence[Observed], trained: dict[str, dict[str, Checkpoint]]
+) -> dict[str, Any]:
     """Return the content of results.json: what the tables are made of."""
-    config = experiment.config
+    config, features = plan.config, observed[0].features
     modes: dict[str, dict[str, Any]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -56,25 +82,42 @@ def results(experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]) -
             }
     results: dict[str, Any] = {
         "name": config.name,
-        "about": _about(config, len(experiment.data.features)),
-        "seeds": experiment.seeds,
+        "about": _about(config, len(features)),
+        "seeds": plan.seeds,
         "dtype": config.dtype,
         "threads": torch.get_num_threads(),
         "eta": config.train.eta,
         "epochs": config.train.epochs,
         "batch_size": config.train.batch_size,
-        "data": points.describe(experiment.data),
+        "data": {
+            "features": list(features),
+            "train": plan.sizes.train,
+            "test": plan.sizes.test,
+            "class_balance": dict(
+                zip(
+                    observed[0].classes,
+                    _percent([group.balance for group in observed]).tolist(),
+                    strict=True,
+                )
+            ),
+            "majority_error": float(_percent([group.wrong for group in observed])),
+        },
         "modes": modes,
     }
     if other := tables.reference_arm(next(iter(trained.values()))):
         results["parity"] = {
-            mode: _parity(experiment, mode, arms["minifw"], arms[other])
+            mode: _parity(plan, observed, mode, arms["minifw"], arms[other])
             for mode, arms in trained.items()
         }
         results["speedup"] = {
             mode: arms[other]["seconds"] / arms["minifw"]["seconds"] for mode, arms in modes.items()
         }
     return results
+
+
+def _percent(of_groups: Sequence[points.Floats]) -> Any:
+    """Return the mean over all seeds, the first dimension, in percent."""
+    return 100 * np.concatenate(of_groups).mean(0)
 
 
 def _layer(config: Config, position: int) -> str | None:
@@ -110,7 +153,7 @@ def _numbers(values: Any) -> list[float | None]:
 
 
 def _parity(
-    experiment: Experiment, mode: str, left: Checkpoint, right: Checkpoint
+    plan: Plan, observed: Sequence[Observed], mode: str, left: Checkpoint, right: Checkpoint
 ) -> dict[str, Any]:
     """Return how far the two frameworks are apart, at the first step and at the end."""
     both = torch.from_numpy((left.history.diverged < 0) & (right.history.diverged < 0))
@@ -120,15 +163,16 @@ def _parity(
         if both.any()
     ]
     same = (left.history.test_error[-1] == right.history.test_error[-1])[both.numpy()]
+    gradients = [group.gradients[mode] for group in observed]
     return {
-        "max_gradient_difference": gradient_difference(experiment, mode, experiment.config.dtype),
-        "max_gradient_difference_float64": gradient_difference(experiment, mode, "float64"),
+        "max_gradient_difference": max(group[plan.config.dtype] for group in gradients),
+        "max_gradient_difference_float64": max(group["float64"] for group in gradients),
         "max_weight_difference": max(weights, default=None),
         "same_test_error": f"{int(same.sum())} of {len(same)}",
         "different_seeds": [
             seed
             for seed, ours, theirs in zip(
-                experiment.seeds,
+                plan.seeds,
                 left.history.test_error[-1],
                 right.history.test_error[-1],
                 strict=True,
@@ -138,13 +182,35 @@ def _parity(
     }
 
 
-def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
+GRADIENT_SEEDS = 20
+"""How many seeds are looked at together: one step of each takes no time, but memory for all."""
+
+
+def _gradients(
+    plan: Plan, experiment: Experiment, modes: Sequence[str]
+) -> dict[str, dict[str, float]]:
+    """Return `gradient_difference` for each mode and dtype, the largest of all seeds."""
+    config, seeds = experiment.config, experiment.seeds
+    one = build_network(config, seeds[:1], len(experiment.data.features))
+    samples = experiment.data.train.labels.shape[1]
+    size = min(GRADIENT_SEEDS, schedule.seeds_in_memory(one, 1, samples))
+    found: dict[str, dict[str, float]] = {mode: {} for mode in modes}
+    for dtype in dict.fromkeys([config.dtype, "float64"]):
+        for first in range(0, len(seeds), size):
+            drawn = dtype == config.dtype and size >= len(seeds)
+            some = experiment if drawn else plan.draw(seeds[first : first + size], dtype)
+            for mode in modes:
+                difference = gradient_difference(some, mode)
+                found[mode][dtype] = max(difference, found[mode].get(dtype, 0.0))
+    return found
+
+
+def gradient_difference(experiment: Experiment, mode: str) -> float:
     """Return the largest relative difference between our gradients and autograd's at step 1.
 
     For each seed and parameter: the largest |ours - autograd's| over the largest |autograd's|.
     """
-    config, seeds = experiment.config.model_copy(update={"dtype": dtype}), experiment.seeds
-    data = experiment.data if dtype == experiment.config.dtype else build_data(config, seeds)
+    config, seeds, data = experiment.config, experiment.seeds, experiment.data
     network = build_network(config, seeds, len(data.features))
     loss = build_loss(config)
     inputs, targets = data.train.inputs, data.train.targets
@@ -167,42 +233,50 @@ def gradient_difference(experiment: Experiment, mode: str, dtype: str) -> float:
 # ------------------------------------------------------------------------------------- decisions
 
 GRID = 201
+GRID_ROWS = 4096
+"""How many points of the plane go through a network at once."""
 
 
-def decision(experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
+def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
     """Return, as .npz, what one network of each minifw arm decides over the plane.
 
     It is the network whose test error is nearest to the median over the seeds. Coordinates are
     those of the data as it came, before normalising.
     """
-    data = experiment.data
     arrays: dict[str, Any] = {}
     for mode, arms in trained.items():
         errors = arms["minifw"].history.test_error[-1]
         if np.isnan(errors).all():
             continue
-        seed = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
-        shift, scale = data.shift[seed], data.scale[seed]
-        inputs = data.test.inputs[seed].double().numpy(force=True) * scale + shift
+        place = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
+        seed = plan.seeds[place]
+        data = plan.draw([seed]).data
+        shift, scale = data.shift[0], data.scale[0]
+        inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
         margin = 0.03 * (high - low)
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
-        on_cpu = experiment.config.model_copy(update={"device": "cpu"})
-        network = build_network(on_cpu, [experiment.seeds[seed]], 2)
-        network.load_state_dict({n: v[seed : seed + 1] for n, v in arms["minifw"].weights.items()})
+        on_cpu = plan.config.model_copy(update={"device": "cpu"})
+        network = build_network(on_cpu, [seed], 2)
+        weights = arms["minifw"].weights
+        network.load_state_dict({name: v[place : place + 1] for name, v in weights.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
-        output = network.forward(normal.unsqueeze(0))
+        outputs = [network.forward(rows.unsqueeze(0))[0] for rows in torch.split(normal, GRID_ROWS)]
         arrays |= {
             f"{mode}/x": axes[0],
             f"{mode}/y": axes[1],
-            f"{mode}/decision": output[0].argmax(-1).reshape(GRID, GRID).numpy().astype(np.int16),
+            f"{mode}/decision": torch.cat(outputs)
+            .argmax(-1)
+            .reshape(GRID, GRID)
+            .numpy()
+            .astype(np.int16),
             f"{mode}/points": inputs,
-            f"{mode}/labels": data.test.labels[seed].numpy(force=True).astype(np.int16),
-            f"{mode}/seed": np.array(experiment.seeds[seed]),
-            f"{mode}/error": np.array(errors[seed]),
+            f"{mode}/labels": data.test.labels[0].numpy(force=True).astype(np.int16),
+            f"{mode}/seed": np.array(seed),
+            f"{mode}/error": np.array(errors[place]),
         }
-    section = experiment.config.data
+    section = plan.config.data
     if isinstance(section, configs.Disk):
         arrays["disk"] = np.array([*section.center, section.radius])
     if isinstance(section, configs.HalfPlane):

@@ -266,23 +266,15 @@ def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
     return {"bit_generator": "PCG64", "state": state, "has_uint32": has_half, "uinteger": half}
 
 
-def describe(dataset: Dataset) -> dict[str, Any]:
-    """Return sizes, class balance and majority error (percent, mean over seeds) for a summary."""
+def balance(dataset: Dataset) -> tuple[Floats, Floats]:
+    """Return for each seed the share of each class in its test samples, `(seeds, classes)`.
+
+    And the share of them, `(seeds,)`, that the class most frequent in training does not fit.
+    """
     labels = dataset.test.labels.numpy(force=True)
     count = len(dataset.classes)
     share = np.stack([np.bincount(row, minlength=count) for row in labels]) / labels.shape[1]
-    # Guess the class that is most frequent in training, be wrong on the rest of the test samples.
     majority = [
         np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy(force=True)
     ]
-    wrong = 1 - share[np.arange(len(share)), majority]
-    return {
-        "features": list(dataset.features),
-        "train": dataset.train.labels.shape[1],
-        "test": labels.shape[1],
-        "class_balance": {
-            name: 100 * float(part)
-            for name, part in zip(dataset.classes, share.mean(0), strict=True)
-        },
-        "majority_error": 100 * float(wrong.mean()),
-    }
+    return share, 1 - share[np.arange(len(share)), majority]

@@ -2,7 +2,8 @@
 
 An *arm* is one framework over all seeds; in one mode it is a *part* of a run. `train` runs one
 part; `compare` runs both frameworks in both modes. `building.py` has checked everything before a
-run directory exists. A part is kept as it goes, so that a run which was cut short can go on.
+run directory exists. A part is kept as it goes, so that a run which was cut short can go on. More
+seeds than memory likes are drawn and trained in groups, each with parts of its own.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import torch
 from minifw import comparison, loading, nn, plots, reference, runs, schedule, tables
 from minifw import config as configs
 from minifw import data as points
-from minifw.building import Experiment, build, build_loss, build_network
+from minifw.building import Experiment, Plan, build_loss, build_network
+from minifw.building import plan as make_plan
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
 from minifw.environment import environment
@@ -191,7 +193,7 @@ def _how_it_goes(history: History) -> str:
 
 
 def run(
-    experiment: Experiment,
+    plan: Plan,
     arms: Sequence[str],
     modes: Sequence[str],
     runs_dir: Path,
@@ -204,12 +206,13 @@ def run(
         StorageError: something could not be written.
 
     """
-    if len(arms) > 1 and experiment.config.train.compile == "auto":
+    if len(arms) > 1 and plan.config.train.compile == "auto":
         # Plainly both frameworks round in the same order; compiled sums come in another.
-        experiment = _with_compile(experiment, False)
-    config = experiment.config
-    # A network that memory has no place for fails here, before there is a directory.
-    build_network(config, experiment.seeds, len(experiment.data.features))
+        plan = _with_compile(plan, False)
+    config, groups = plan.config, plan.groups
+    # Samples and networks that memory has no place for fail here, before there is a directory.
+    drawn = [plan.draw(groups[0])]
+    build_network(config, groups[0], plan.sizes.features)
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals() as stop:
         stop.patient = True  # until there is something to go on with
@@ -224,7 +227,8 @@ def run(
             run.commit(
                 status="running",
                 name=config.name,
-                seeds=experiment.seeds,
+                seeds=plan.seeds,
+                together=plan.together,
                 modes=list(modes),
                 arms=list(arms),
                 threads=surroundings["threads"],
@@ -232,7 +236,7 @@ def run(
                 data_checksum=_data_checksum(config),
                 started=_now(),
             )
-            return _train(run, experiment, show_progress, stop)
+            return _train(run, plan, drawn, show_progress, stop)
 
 
 def resume(path: Path, show_progress: ShowProgress) -> Outcome:
@@ -257,22 +261,36 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
                 f"{getattr(config.data, 'path', path)}: this data file has changed since "
                 f"{path} began"
             )
-        experiment = build(config, len(run.manifest["seeds"]), run.manifest["modes"])
+        seeds = len(run.manifest["seeds"])
+        plan = make_plan(
+            config, seeds, run.manifest["modes"], ensemble="vmap" in run.manifest["arms"]
+        )
+        plan = replace(plan, together=run.manifest.get("together", seeds))
         run.commit(status="running", resumed=[*run.manifest.get("resumed", []), _now()])
-        return _train(run, experiment, show_progress, stop)
+        return _train(run, plan, [], show_progress, stop)
 
 
-def _train(run: Run, experiment: Experiment, show_progress: ShowProgress, stop: Stop) -> Outcome:
-    """Train all parts that are not finished, and complete the directory, or say what came."""
+def _train(
+    run: Run, plan: Plan, drawn: list[Experiment], show_progress: ShowProgress, stop: Stop
+) -> Outcome:
+    """Train all parts that are not finished, and complete the directory, or say what came.
+
+    `drawn` may hold the first group; it is taken out, so that it makes place for the next.
+    """
+    arms, modes = run.manifest["arms"], run.manifest["modes"]
+    groups = plan.groups
     try:
         stop.patient = False
         stop.check()
-        trained: dict[str, dict[str, Checkpoint]] = {mode: {} for mode in run.manifest["modes"]}
-        for mode, arms in trained.items():
-            for arm in run.manifest["arms"]:
-                with Part(run, f"{arm}-{mode}", stop) as part:
-                    arms[arm] = _train_part(experiment, arm, mode, part, show_progress)
-        return _complete(run, experiment, trained)
+        trained: Trained = {mode: {arm: [] for arm in arms} for mode in modes}
+        observed = []
+        for number, seeds in enumerate(groups, 1):
+            ending = "" if len(groups) == 1 else f".group-{number}-of-{len(groups)}"
+            experiment = drawn.pop() if drawn else plan.draw(seeds)
+            _train_group(run, experiment, ending, trained, show_progress, stop)
+            observed.append(comparison.observe(plan, experiment, modes, parity=len(arms) > 1))
+            del experiment  # or it would be held while the next group is drawn
+        return _complete(run, plan, observed, trained)
     except Interrupted as fault:
         run.commit(status="interrupted")
         fault.add_note(f"to go on: minifw resume {run.path}")
@@ -283,28 +301,45 @@ def _train(run: Run, experiment: Experiment, show_progress: ShowProgress, stop: 
         raise
 
 
-def _train_part(
-    experiment: Experiment, arm: str, mode: str, part: Part, show_progress: ShowProgress
-) -> Checkpoint:
-    if not part.finished:
-        epochs = experiment.config.train.epochs
-        total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
-        with show_progress(f"{tables.ARMS[arm]} {mode}", total) as progress:
-            part.finish(ARMS[arm](experiment, mode, progress, part))
-    trained = part.last
-    assert trained is not None
-    return trained
+Trained = dict[str, dict[str, list[Checkpoint]]]
+"""What each arm has left in each mode, for one group of seeds after another."""
+
+
+def _train_group(
+    run: Run,
+    experiment: Experiment,
+    ending: str,
+    trained: Trained,
+    show_progress: ShowProgress,
+    stop: Stop,
+) -> None:
+    """Train what is not finished of a group's parts, whose names have this ending."""
+    epochs = experiment.config.train.epochs
+    for mode, arms in trained.items():
+        for arm, groups in arms.items():
+            with Part(run, f"{arm}-{mode}{ending}", stop) as part:
+                if not part.finished:
+                    total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
+                    label = f"{tables.ARMS[arm]} {mode}{ending.replace('.', ' ')}"
+                    with show_progress(label, total) as progress:
+                        part.finish(ARMS[arm](experiment, mode, progress, part))
+                if part.last is not None:
+                    groups.append(part.last)
 
 
 def _complete(
-    run: Run, experiment: Experiment, trained: dict[str, dict[str, Checkpoint]]
+    run: Run, plan: Plan, observed: Sequence[comparison.Observed], of_groups: Trained
 ) -> Outcome:
     """Write what follows from the trained arms; the run is over with that."""
+    trained = {
+        mode: {arm: Checkpoint.joined(groups) for arm, groups in arms.items()}
+        for mode, arms in of_groups.items()
+    }
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
-    results = comparison.results(experiment, trained)
+    results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)
-    if len(experiment.data.features) == 2:
-        run.write("decision.npz", comparison.decision(experiment, trained))
+    if plan.sizes.features == 2:
+        run.write("decision.npz", comparison.decision(plan, trained))
     made = tables.write_tables(run)
     plots.write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
@@ -327,10 +362,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _with_compile(experiment: Experiment, value: bool) -> Experiment:
-    train = experiment.config.train.model_copy(update={"compile": value})
-    config = experiment.config.model_copy(update={"train": train})
-    return replace(experiment, config=config)
+def _with_compile(plan: Plan, value: bool) -> Plan:
+    train = plan.config.train.model_copy(update={"compile": value})
+    return replace(plan, config=plan.config.model_copy(update={"train": train}))
 
 
 def check_converged(outcome: Outcome) -> None:

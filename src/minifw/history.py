@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -40,6 +41,31 @@ class History:
     def of(cls, stack: tuple[int, ...]) -> History:
         """Return the history of a stack of networks that has not been trained."""
         return cls(diverged=np.full(stack, -1), diverged_layer=np.full(stack, -1))
+
+    @classmethod
+    def joined(cls, histories: Sequence[History]) -> History:
+        """Return the histories of several stacks as that of one.
+
+        A stack that ended early, since all of it had diverged, is NaN from there on.
+        """
+        longest = max(histories, key=lambda history: len(history.epochs))
+        joined = cls(
+            epoch=longest.epoch,
+            epochs=list(longest.epochs),
+            diverged=np.concatenate([history.diverged for history in histories]),
+            diverged_layer=np.concatenate([history.diverged_layer for history in histories]),
+            seconds=sum(history.seconds for history in histories),
+            evaluation_seconds=sum(history.evaluation_seconds for history in histories),
+            compiled=longest.compiled,
+        )
+        for name in SERIES:
+            columns = []
+            for history in histories:
+                values = np.stack(getattr(history, name))
+                missing = np.full((len(longest.epochs) - len(values), values.shape[1]), np.nan)
+                columns.append(np.concatenate([values, missing]))
+            setattr(joined, name, list(np.concatenate(columns, 1)))
+        return joined
 
     @property
     def all_diverged(self) -> bool:

@@ -19,6 +19,9 @@ from minifw.places import KeyPath, Source
 # here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
 # for fewer.
 PLAIN_BYTES = 2**30
+# What the samples, weights and order of the seeds that are trained together may hold. It is enough
+# for 10,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
+GROUP_BYTES = 2 * 2**30
 # A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
 RECORD_BYTES = 60
 
@@ -38,7 +41,10 @@ class Sizes:
     number: int
     """Bytes of a number."""
     one_hot: bool
+    from_file: bool
     momentum: bool
+    ensemble: bool
+    """Whether PyTorch trains all seeds at once too, none of its results in reused memory."""
 
     def weights(self) -> int:
         """Return how many numbers the weights of one network are."""
@@ -51,35 +57,69 @@ class Sizes:
 
     def bytes(self) -> int:
         """Return about how much memory the run takes at its highest, beside the program."""
-        return int(max(self._while_drawing(), self._while_training()))
+        together = self.together()
+        at_once = together * self._step() if self.ensemble else 0
+        training = together * self._training() + max(self._parts(together), at_once)
+        group = max(together * self._drawing(), training)
+        # Of the groups before: the weights, and those of all as one stack in the end.
+        kept = 2 * (self.seeds - together) * self.weights() * self.number
+        records = 3 * self.evaluations * self.seeds * RECORD_BYTES
+        return int(self._table() + group + kept + records)
+
+    def together(self) -> int:
+        """Return how many seeds are drawn and trained together: groups of about the same size."""
+        at_once = self._step() if self.ensemble else 0
+        most = max(1, GROUP_BYTES // max(self._drawing(), self._training() + at_once))
+        groups = -(-self.seeds // most)
+        return -(-self.seeds // groups)
+
+    def _table(self) -> int:
+        return (self.train + self.test) * 8 * (self.features + 1) if self.from_file else 0
 
     def _samples(self) -> int:
         target = self.number * self.classes if self.one_hot else 8
-        return self.seeds * (self.train + self.test) * (self.number * self.features + target + 8)
+        return (self.train + self.test) * (self.number * self.features + target + 8)
 
-    def _while_drawing(self) -> int:
+    def _drawing(self) -> int:
+        """Return what drawing takes in each seed of a group."""
         # Draws are float64; shifting and scaling them makes a copy, and one-hot rows another.
-        drawn = self.seeds * (self.train + self.test) * 8 * (self.features + 1)
+        drawn = (self.train + self.test) * 8 * (self.features + 1)
         copies = 2 * self.features + 1 + (self.classes if self.one_hot else 0)
-        return drawn + self._samples() + self.seeds * max(self.train, self.test) * 8 * copies
+        return drawn + self._samples() + max(self.train, self.test) * 8 * copies
 
-    def _while_training(self) -> float:
+    def _training(self) -> int:
+        """Return what training takes in each seed of a group, beside the parts of the stack."""
         # Weights, gradients, the step, a copy to be written (and, with momentum, the last step).
         weights = (5 if self.momentum else 4) * self.weights() * self.number
-        # Results and gradients of every layer and activation; an evaluation has no gradients.
-        width, rows = self.number * sum(self.layers), max(self.train, self.test)
-        training, evaluating = 4 * width * (self.batch or self.train), 2 * width * rows
-        step = training + evaluating if self.batch else max(training, evaluating)
-        seeds = min(self.seeds, max(1, PLAIN_BYTES // max(1, 4 * width * rows)))
-        parts = step * (seeds + min(self.seeds % seeds, seeds / 2))  # the last part is smaller
         order = self.train * (self.number * (self.features + self.classes) + 16)
-        records = 3 * self.evaluations * self.seeds * RECORD_BYTES
-        batches = self.seeds * order if self.batch else 0
-        return self._samples() + self.seeds * weights + parts + batches + records
+        return self._samples() + weights + (order if self.batch else 0)
+
+    def _parts(self, together: int) -> float:
+        """Return what the parts of a group take, one after another."""
+        rows = max(self.train, self.test)
+        seeds = min(together, max(1, PLAIN_BYTES // max(1, 4 * self._width() * rows)))
+        return self._step() * (seeds + min(together % seeds, seeds / 2))  # the last part is smaller
+
+    def _width(self) -> int:
+        return self.number * sum(self.layers)
+
+    def _step(self) -> int:
+        """Return what a step and an evaluation take in each seed."""
+        # Results and gradients of every layer and activation; an evaluation has no gradients.
+        width, rows = self._width(), max(self.train, self.test)
+        training, evaluating = 4 * width * (self.batch or self.train), 2 * width * rows
+        return training + evaluating if self.batch else max(training, evaluating)
 
 
 def sizes(
-    config: Config, mode: str, seeds: int, features: int, classes: int, train: int, test: int
+    config: Config,
+    mode: str,
+    seeds: int,
+    features: int,
+    classes: int,
+    train: int,
+    test: int,
+    ensemble: bool = False,
 ) -> Sizes:
     """Return the sizes of a run of this config."""
     steps = config.train
@@ -94,7 +134,9 @@ def sizes(
         evaluations=steps.epochs // steps.eval_every + 2,
         number=8 if config.dtype == "float64" else 4,
         one_hot=config.loss.kind == "mse",
+        from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.momentum > 0,
+        ensemble=ensemble,
     )
 
 

@@ -239,7 +239,7 @@ def _legend(classes: list[str], content: dict[str, Any]) -> list[Any]:
 
 
 def _save(run: Run, name: str, figure: Figure) -> None:
-    if engine := figure.get_layout_engine():
+    if figure.axes and (engine := figure.get_layout_engine()):
         engine.execute(figure)
         figure.set_layout_engine("none")  # it is laid out: not again, and differently, each time
     for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):

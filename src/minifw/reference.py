@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -317,23 +316,9 @@ def _as_stack(single: Reference) -> Reference:
 
 
 def _joined(stacks: Sequence[Reference]) -> Reference:
-    """Return all of them as one stack; those that ended early are NaN from there on."""
-    histories = [stack.history for stack in stacks]
-    longest = max(histories, key=lambda history: len(history.epochs))
-    joined = History(
-        epoch=longest.epoch,
-        epochs=longest.epochs,
-        diverged=np.concatenate([history.diverged for history in histories]),
-        diverged_layer=np.concatenate([history.diverged_layer for history in histories]),
-        seconds=sum(history.seconds for history in histories),
-        evaluation_seconds=sum(history.evaluation_seconds for history in histories),
-    )
-    for name in SERIES:
-        columns = []
-        for history in histories:
-            values = np.stack(getattr(history, name))
-            missing = np.full((len(longest.epochs) - len(values), values.shape[1]), np.nan)
-            columns.append(np.concatenate([values, missing]))
-        setattr(joined, name, list(np.concatenate(columns, 1)))
+    """Return all of them as one stack."""
     names = stacks[0].state
-    return Reference(joined, {n: torch.cat([stack.state[n] for stack in stacks]) for n in names})
+    return Reference(
+        History.joined([stack.history for stack in stacks]),
+        {name: torch.cat([stack.state[name] for stack in stacks]) for name in names},
+    )

@@ -64,7 +64,7 @@ def choose(
         compiled.require_compiler()
     threads = torch.get_num_threads()
     widest = max((m.out_features for m in network if isinstance(m, Linear)), default=1)
-    in_memory = max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
+    in_memory = seeds_in_memory(network, seeds, samples)
     plain = Schedule(in_memory, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
@@ -76,6 +76,11 @@ def choose(
     size = -(-seeds // (threads * rounds))
     otherwise = plain if compile == "auto" else None
     return Schedule(size, min(threads, seeds), compiled=True, otherwise=otherwise)
+
+
+def seeds_in_memory(network: Network, seeds: int, samples: int) -> int:
+    """Return how many networks of this stack may hold the results of a step at once."""
+    return max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
 
 
 def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:

@@ -24,7 +24,7 @@ def seconds(seeds: int, every: int) -> float:
     """Return what training takes, as a run in a directory of its own."""
     overrides = [f"seeds={seeds}", f"train.checkpoint_every={every}"]
     given = loading.load(PACKAGED / "simplenet.yaml", overrides)
-    built = building.build(given, seeds, ["full-batch"])
+    plan = building.plan(given, seeds, ["full-batch"])
     took = 0.0
 
     @contextmanager
@@ -35,7 +35,7 @@ def seconds(seeds: int, every: int) -> float:
         took = time.perf_counter() - started
 
     with tempfile.TemporaryDirectory(prefix="minifw-cost-") as folder:
-        experiment.run(built, ["minifw"], ["full-batch"], Path(folder), clock)
+        experiment.run(plan, ["minifw"], ["full-batch"], Path(folder), clock)
     return took
 
 

@@ -1,0 +1,146 @@
+"""More seeds than memory likes: drawn and trained in groups, with the numbers of one stack."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import SMALL, Minifw
+from minifw import loading, memory, nn, reference, runs
+from minifw.building import plan
+from minifw.history import SERIES, History
+
+SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
+
+
+def run_in(minifw: Minifw, folder: str, *words: object) -> tuple[runs.Run, dict[str, Any]]:
+    answer = minifw(*words, "--runs-dir", folder)
+    assert answer.code == 0, answer.err
+    (path,) = Path(folder).iterdir()
+    run = runs.load(path)
+    assert run.faults() == run.strangers() == []
+    return run, run.read_json("results.json")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("train", "simplenet-sgd"),
+        ("train", "mine.yaml"),
+        ("compare",),
+        ("compare", "--reference", "vmap"),
+    ],
+    ids=" ".join,
+)
+def test_groups_give_the_numbers_of_one_stack(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    Path("d.csv").write_text("a,b,c\n" + "".join(f"{i},{i % 7},{i % 3}\n" for i in range(90)))
+    Path("mine.yaml").write_text(
+        "name: mine\ndata: {kind: csv, path: d.csv}\nnetwork: [{linear: 3}]\n"
+        "loss: cross-entropy\ntrain: {eta: 0.1, epochs: 1}\n"
+    )
+    one, whole = run_in(minifw, "one", *words, *SEVEN)
+    size = memory.Sizes.together
+    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: min(size(sizes), 3))
+    three, grouped = run_in(minifw, "three", *words, *SEVEN)
+    assert set(three.manifest["parts"]) == {
+        f"{part}.group-{number}-of-3" for part in one.manifest["parts"] for number in (1, 2, 3)
+    }
+    for mode, arms in whole["modes"].items():
+        for arm, values in arms.items():
+            mine = grouped["modes"][mode][arm]
+            assert mine["test_error"] == values["test_error"]
+            assert mine["train_loss"] == pytest.approx(values["train_loss"], rel=1e-12)
+    assert whole["seeds"] == list(range(7))
+    for key in ("seeds", "about", "epochs", "eta", "data"):
+        assert grouped[key] == whole[key]
+    for mode, parity in whole.get("parity", {}).items():
+        mine = grouped["parity"][mode]
+        assert mine["same_test_error"] == parity["same_test_error"] == "7 of 7"
+        difference = "max_gradient_difference_float64"
+        assert mine[difference] == pytest.approx(parity[difference], abs=1e-15)
+    lines = [
+        [json.loads(line) for line in run.read("metrics.jsonl").splitlines()]
+        for run in (one, three)
+    ]
+    for left, right in zip(*lines, strict=True):
+        assert left["epoch"] == right["epoch"]
+        assert right["train_loss"] == pytest.approx(left["train_loss"], rel=1e-12)
+
+
+def test_a_group_that_ends_early_is_nan_from_there_on() -> None:
+    going, gone = History.of((2,)), History.of((1,))
+    for epoch in (0, 1, 2):
+        going.record(epoch, *(np.full(2, 10.0 * epoch) for _ in SERIES))
+    gone.record(0, *(np.full(1, 7.0) for _ in SERIES))
+    gone.diverge(np.array([True]), 1)
+    gone.record(1, *(np.full(1, 7.0) for _ in SERIES))
+    going.epoch, gone.epoch, going.seconds, gone.seconds = 2, 1, 3.0, 4.0
+    for histories in ([going, gone], [gone, going]):
+        joined = History.joined(histories)
+        order = [0, 1, 2] if histories[0] is going else [2, 0, 1]
+        assert (joined.epoch, joined.epochs, joined.seconds) == (2, [0, 1, 2], 7.0)
+        assert joined.diverged.tolist() == np.array([-1, -1, 1])[order].tolist()
+        expected = np.array([[0, 0, 7], [10, 10, np.nan], [20, 20, np.nan]])[:, order]
+        for name in SERIES:
+            np.testing.assert_array_equal(np.stack(getattr(joined, name)), expected)
+
+
+def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def groups(seeds: int, ensemble: bool = False) -> list[int]:
+        config = loading.load(Path("configs/simplenet.yaml"), [f"seeds={seeds}"])
+        return [len(g) for g in plan(config, 1, ["full-batch"], ensemble=ensemble).groups]
+
+    monkeypatch.chdir(Path(__file__).parent.parent)
+    assert groups(1) == [1]
+    assert groups(3000) == [3000]
+    many = groups(40_000)
+    assert len(many) > 2
+    assert sum(many) == 40_000
+    assert max(many) - min(many) < len(many)
+    assert max(groups(3000, ensemble=True)) < 3000
+    size = memory.sizes(loading.load(Path("configs/simplenet.yaml")), "sgd", 1, 2, 2, 10**9, 1)
+    assert size.together() == 1  # no less than one
+
+
+def test_pytorch_evaluates_no_more_at_once_than_memory_likes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """All weights wait for few samples and small networks; one at a time goes through for many."""
+    config = loading.load(Path(__file__).parent.parent / "configs/simplenet.yaml", ["seeds=1"])
+    drawn = plan(config, 1, ["full-batch"]).draw([0])
+    from minifw.building import build_loss, build_network
+
+    network = build_network(config, [0], 2)
+    seen: list[int] = []
+    outputs = reference.Loop.outputs
+
+    def counted(loop: reference.Loop, states: reference.State, inputs: Any) -> Any:
+        seen.append(len(next(iter(states.values()))))
+        return outputs(loop, states, inputs)
+
+    monkeypatch.setattr(reference.Loop, "outputs", counted)
+
+    def at_once(samples: int, numbers: int) -> tuple[list[int], History]:
+        monkeypatch.setattr(reference, "SAMPLES_AT_ONCE", samples)
+        monkeypatch.setattr(reference, "WAITING_NUMBERS", numbers)
+        seen.clear()
+        result = reference.fit(
+            network, build_loss(config), 0.0, drawn.data, [0],
+            epochs=9, eta=0.1, batch_size=None, eval_every=1,
+        )  # fmt: skip
+        return seen[::2], result.history
+
+    weights = sum(value.numel() for _, value, _ in network.parameters())
+    assert at_once(4000, 2**22)[0] == [4, 4, 1, 1]  # the last one on its own
+    assert at_once(16_000, 3 * weights)[0] == [3, 3, 3, 1]
+    (sizes, plain), (_, together) = at_once(999, 2**22), at_once(16_000, 2**22)
+    assert sizes == [1] * 10
+    assert isinstance(network, nn.Sequential)
+    for name in SERIES:
+        np.testing.assert_allclose(getattr(plain, name), getattr(together, name), rtol=1e-5)
