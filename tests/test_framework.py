@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -112,6 +114,19 @@ def test_buffers_hand_out_the_same_memory_only_inside_their_block() -> None:
     with pytest.raises(ZeroDivisionError), buffers.reuse("a"):
         raise ZeroDivisionError
     assert buffer(x) is None
+
+
+def test_a_copy_is_gone_when_nobody_holds_it() -> None:
+    network = ours.Sequential(ours.Linear(2, 3), ours.Sequential(ours.ReLU(), ours.Linear(3, 1)))
+    twin = network.with_parameters([value.clone() for _, value, _ in network.parameters()])
+    twin.forward(torch.ones(4, 2))
+    gone = weakref.ref(twin)
+    gc.disable()  # a circle would wait for it, and hold the results of a whole part
+    try:
+        del twin
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_threads_do_not_share_a_block() -> None:

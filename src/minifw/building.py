@@ -146,27 +146,22 @@ def _check_device(config: Config, source: Source) -> None:
 
 
 def build_data(config: Config, seeds: Sequence[int], table: Table | None = None) -> Dataset:
-    """Return training and test samples for each seed, stacked; `table` is the data file's."""
+    """Return training and test samples for each seed, stacked; `table` is the data file's.
+
+    Raises:
+        DataError: numbers of a file are too large for the config's dtype.
+
+    """
     section = config.data
-    features: Sequence[str] = ("x", "y")
     if isinstance(section, configs.FromFile):
         table = table or _read_table(section)
         features, classes = table.features, table.classes
-        draws = []
-        for seed in seeds:
-            rng = points.generator(seed, "data")
-            parts = points.split(rng, len(table.labels), section.train, section.test)
-            train, test = ((table.inputs[part], table.labels[part]) for part in parts)
-            draws.append((train, test))
     else:
+        features = ("x", "y")
         classes = tuple(str(number) for number in range(getattr(section, "classes", 2)))
-        draws = []
-        for seed in seeds:
-            rng = points.generator(seed, "data")
-            train = _draw(section, rng, section.train)
-            draws.append((train, _draw(section, rng, section.test)))
     return points.stack_seeds(
-        draws,
+        (_draw(section, points.generator(seed, "data"), table) for seed in seeds),
+        seeds=len(seeds),
         features=features,
         classes=classes,
         normalize=section.normalize,
@@ -176,7 +171,21 @@ def build_data(config: Config, seeds: Sequence[int], table: Table | None = None)
     )
 
 
-def _draw(section: configs.Generated, rng: np.random.Generator, samples: int) -> points.Points:
+def _draw(
+    section: configs.Generated | configs.FromFile, rng: np.random.Generator, table: Table | None
+) -> tuple[points.Points, points.Points]:
+    """Return one seed's training and test points."""
+    if table is not None:
+        parts = points.split(rng, len(table.labels), section.train, section.test)
+        train, test = ((table.inputs[part], table.labels[part]) for part in parts)
+    else:
+        assert isinstance(section, configs.Generated)
+        train = _generate(section, rng, section.train)
+        test = _generate(section, rng, section.test)
+    return train, test
+
+
+def _generate(section: configs.Generated, rng: np.random.Generator, samples: int) -> points.Points:
     match section:
         case configs.Disk():
             return points.disk(rng, samples, section.center, section.radius)

@@ -8,7 +8,7 @@ data does not change the initial weights.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -180,8 +180,9 @@ class Dataset:
 
 
 def stack_seeds(
-    draws: Sequence[tuple[Points, Points]],
+    draws: Iterable[tuple[Points, Points]],
     *,
+    seeds: int,
     features: Sequence[str],
     classes: Sequence[str],
     normalize: bool,
@@ -189,37 +190,46 @@ def stack_seeds(
     dtype: torch.dtype,
     device: str = "cpu",
 ) -> Dataset:
-    """Make one stacked dataset of each seed's (training, test) points.
+    """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
     Normalising takes each feature to mean 0 and standard deviation 1 *of the training samples
     of that seed*; the test samples are moved with the same numbers. A constant feature is only
     shifted.
+
+    Raises:
+        DataError: a number is too large for the dtype.
+
     """
-    width = len(features)
-    shift, scale = np.zeros((len(draws), width)), np.ones((len(draws), width))
-    if normalize:
-        for position, ((inputs, _), _) in enumerate(draws):
-            with np.errstate(all="ignore"):
-                shift[position], std = inputs.mean(0), inputs.std(0)
-            scale[position] = np.where(std > 0, std, 1)
-    parts = []
-    for part in (0, 1):
-        inputs = np.stack([draw[part][0] for draw in draws])
+    shift, scale = np.zeros((seeds, len(features))), np.ones((seeds, len(features)))
+    kind = dtype if one_hot else torch.int64
+    stacks: list[Samples] = []
+    for seed, draw in enumerate(draws):
         with np.errstate(all="ignore"):
-            inputs = (inputs - shift[:, None]) / scale[:, None]
-        finite = torch.from_numpy(inputs).to(dtype).isfinite().all() and np.isfinite(scale).all()
-        if not finite:
-            raise DataError(f"the data: inputs are too large for {dtype}")
-        labels = np.stack([draw[part][1] for draw in draws])
-        targets = np.eye(len(classes))[labels] if one_hot else labels
-        parts.append(
-            Samples(
-                torch.from_numpy(inputs).to(device, dtype),
-                torch.from_numpy(targets).to(device, dtype if one_hot else torch.int64),
-                torch.from_numpy(labels).to(device),
-            )
-        )
-    return Dataset(parts[0], parts[1], tuple(features), tuple(classes), shift, scale)
+            if normalize:
+                shift[seed], std = draw[0][0].mean(0), draw[0][0].std(0)
+                scale[seed] = np.where(std > 0, std, 1)
+            moved = [(points - shift[seed]) / scale[seed] for points, _ in draw]
+        for part, (inputs, (_, labels)) in enumerate(zip(moved, draw, strict=True)):
+            targets = np.eye(len(classes))[labels] if one_hot else labels
+            if seed == 0:
+                stacks.append(
+                    Samples(
+                        torch.empty(seeds, *inputs.shape, dtype=dtype),
+                        torch.empty(seeds, *targets.shape, dtype=kind),
+                        torch.empty(seeds, *labels.shape, dtype=torch.int64),
+                    )
+                )
+            stack = stacks[part].of(seed)
+            stack.inputs.copy_(torch.from_numpy(inputs))
+            stack.targets.copy_(torch.from_numpy(targets))
+            stack.labels.copy_(torch.from_numpy(labels))
+            if not (stack.inputs.isfinite().all() and np.isfinite(scale[seed]).all()):
+                raise DataError(f"the data: inputs are too large for {dtype}")
+    train, test = (
+        Samples(part.inputs.to(device), part.targets.to(device), part.labels.to(device))
+        for part in stacks
+    )
+    return Dataset(train, test, tuple(features), tuple(classes), shift, scale)
 
 
 class BatchOrder:

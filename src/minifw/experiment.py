@@ -8,6 +8,7 @@ seeds than memory likes are drawn and trained in groups, each with parts of its 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
@@ -286,6 +287,8 @@ def _train(
         observed = []
         for number, seeds in enumerate(groups, 1):
             ending = "" if len(groups) == 1 else f".group-{number}-of-{len(groups)}"
+            if number > 1:
+                gc.collect()  # what PyTorch imports as it trains holds the samples in circles
             experiment = drawn.pop() if drawn else plan.draw(seeds)
             _train_group(run, experiment, ending, trained, show_progress, stop)
             observed.append(comparison.observe(plan, experiment, modes, parity=len(arms) > 1))

@@ -58,9 +58,9 @@ class Sizes:
     def bytes(self) -> int:
         """Return about how much memory the run takes at its highest, beside the program."""
         together = self.together()
-        at_once = together * self._step() if self.ensemble else 0
-        training = together * self._training() + max(self._parts(together), at_once)
-        group = max(together * self._drawing(), training)
+        most = max(self._parts(together), together * self._ensemble())
+        training = together * self._training() + most
+        group = max(together * self._samples() + self._draw(), training)
         # Of the groups before: the weights, and those of all as one stack in the end.
         kept = 2 * (self.seeds - together) * self.weights() * self.number
         records = 3 * self.evaluations * self.seeds * RECORD_BYTES
@@ -68,8 +68,7 @@ class Sizes:
 
     def together(self) -> int:
         """Return how many seeds are drawn and trained together: groups of about the same size."""
-        at_once = self._step() if self.ensemble else 0
-        most = max(1, GROUP_BYTES // max(self._drawing(), self._training() + at_once))
+        most = max(1, GROUP_BYTES // (self._training() + self._ensemble()))
         groups = -(-self.seeds // most)
         return -(-self.seeds // groups)
 
@@ -80,12 +79,10 @@ class Sizes:
         target = self.number * self.classes if self.one_hot else 8
         return (self.train + self.test) * (self.number * self.features + target + 8)
 
-    def _drawing(self) -> int:
-        """Return what drawing takes in each seed of a group."""
-        # Draws are float64; shifting and scaling them makes a copy, and one-hot rows another.
-        drawn = (self.train + self.test) * 8 * (self.features + 1)
-        copies = 2 * self.features + 1 + (self.classes if self.one_hot else 0)
-        return drawn + self._samples() + max(self.train, self.test) * 8 * copies
+    def _draw(self) -> int:
+        """Return what drawing takes beside the samples, one seed after another."""
+        # Draws are float64; shifting and scaling them makes two copies.
+        return (self.train + self.test) * 8 * (3 * self.features + 1)
 
     def _training(self) -> int:
         """Return what training takes in each seed of a group, beside the parts of the stack."""
@@ -99,6 +96,10 @@ class Sizes:
         rows = max(self.train, self.test)
         seeds = min(together, max(1, PLAIN_BYTES // max(1, 4 * self._width() * rows)))
         return self._step() * (seeds + min(together % seeds, seeds / 2))  # the last part is smaller
+
+    def _ensemble(self) -> int:
+        """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
+        return self._step() * 3 // 2 if self.ensemble else 0  # nothing is reused
 
     def _width(self) -> int:
         return self.number * sum(self.layers)

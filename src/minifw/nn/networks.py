@@ -40,18 +40,12 @@ class Network(Module):
         return self._kept_parameters[1]
 
     def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
-        def copied(attribute: Any) -> Any:
-            if isinstance(attribute, (tuple, list)):
-                return type(attribute)(map(copied, attribute))
-            is_module = isinstance(attribute, Module)
-            return attribute.copied(values, copies) if is_module else attribute
-
         if self in copies:
             return cast(Self, copies[self])
         twin = super().copied(values, copies)
         for name, attribute in vars(self).items():
             if name not in ("call", "_kept_parameters"):
-                twin.__dict__[name] = copied(attribute)
+                twin.__dict__[name] = _copied(attribute, values, copies)
         twin._kept_parameters = (None, ())
         return twin
 
@@ -62,6 +56,14 @@ class Network(Module):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self))})"
+
+
+def _copied(attribute: Any, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Any:
+    """Return an attribute of a network, with copies of the modules in it."""
+    if isinstance(attribute, (tuple, list)):
+        return type(attribute)(_copied(item, values, copies) for item in attribute)
+    is_module = isinstance(attribute, Module)
+    return attribute.copied(values, copies) if is_module else attribute
 
 
 class Sequential(Network):
