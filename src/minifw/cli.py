@@ -37,14 +37,8 @@ from minifw.progress import display
 
 if TYPE_CHECKING:
     from minifw.building import Plan
-    from minifw.experiment import Outcome
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
-
-TRAIN_RESULTS = (
-    "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
-    "seconds",
-)  # fmt: skip
 
 app = typer.Typer(
     name="minifw",
@@ -101,7 +95,7 @@ def train(
     """
     plan = _plan(config, overrides, seeds, threads, default_seeds=1)
     mode = plan.config.train.mode
-    _report(_run(plan, ["minifw"], [mode], runs_dir, quiet or as_json), as_json)
+    _run(plan, ["minifw"], [mode], runs_dir, quiet, as_json)
 
 
 @app.command()
@@ -144,7 +138,7 @@ def compare(
         config, overrides, seeds, threads,
         default_seeds=20, both_modes=True, ensemble=reference == "vmap",
     )  # fmt: skip
-    _report(_run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet or as_json), as_json)
+    _run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet, as_json)
 
 
 @app.command()
@@ -172,7 +166,7 @@ def resume(
 
     import torch
 
-    from minifw import experiment
+    from minifw import experiment, reporting
 
     if threads not in (None, before):
         print(
@@ -181,7 +175,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json)), as_json)
+    reporting.report(experiment.resume(path, display(quiet or as_json)), as_json)
 
 
 @app.command()
@@ -312,102 +306,17 @@ def _check_counts(options: dict[str, int | None]) -> None:
         raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
 
 
-def _run(plan: Plan, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool) -> Outcome:
-    from minifw import experiment
+def _run(
+    plan: Plan, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool, as_json: bool
+) -> None:
+    """Train, leave a run directory, and print what came of it."""
+    from minifw import experiment, reporting
 
-    return experiment.run(plan, arms, modes, runs_dir, display(quiet))
-
-
-# -------------------------------------------------------------------------------------- printing
-
-
-def _report(outcome: Outcome, as_json: bool) -> None:
-    """Print what a run came to, and raise if nothing came of it."""
-    from minifw import experiment
-
-    modes = outcome.results["modes"]
-    single = len(modes) == 1  # a mode is what `train` runs; `compare` runs all
-    if as_json:
-        print_json(_train_json(outcome) if single else _compare_json(outcome))
-    else:
-        _print_summary(outcome)
-        (arm, *_) = next(iter(modes.values())).values()
-        if single and len(arm["test_error"]) == 1 and arm["test_error"][0] is not None:
-            print(
-                f"training error {arm['train_error'][0]:.2f} %, "
-                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training"
-            )
-        else:
-            print("\n\n".join(table.markdown().strip() for table in outcome.tables))
-        _print_diverged(outcome)
-        _print_differences(outcome)
-        print(f"\n{outcome.run.path}")
-    experiment.check_converged(outcome)
+    outcome = experiment.run(plan, arms, modes, runs_dir, display(quiet or as_json))
+    reporting.report(outcome, as_json)
 
 
-def _train_json(outcome: Outcome) -> dict[str, Any]:
-    results = outcome.results
-    ((mode, arms),) = results["modes"].items()
-    return {
-        "run_dir": str(outcome.run.path),
-        "mode": mode,
-        "seeds": results["seeds"],
-        **{key: arms["minifw"][key] for key in TRAIN_RESULTS},
-        "data": results["data"],
-    }
-
-
-def _compare_json(outcome: Outcome) -> dict[str, Any]:
-    results = outcome.results
-
-    def of_arms(key: str) -> dict[str, Any]:
-        return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
-
-    return {
-        "run_dir": str(outcome.run.path),
-        "seeds": results["seeds"],
-        "tables": of_arms("summary"),
-        "test_error": of_arms("test_error"),
-        "seconds": of_arms("seconds"),
-        **{key: results[key] for key in ("speedup", "parity") if key in results},
-        "data": results["data"],
-    }
-
-
-def _print_summary(outcome: Outcome) -> None:
-    data = outcome.results["data"]
-    balance = ", ".join(
-        f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8]
-    )
-    print(
-        f"{outcome.results['about']}\n"
-        f"{data['train']} training and {data['test']} test samples, {balance}; "
-        f"always guessing the majority is wrong in {data['majority_error']:.1f} %\n"
-    )
-
-
-def _print_diverged(outcome: Outcome) -> None:
-    results = outcome.results
-    for mode, arms in results["modes"].items():
-        for arm, result in arms.items():
-            gone = [
-                f"{seed} (epoch {epoch})"
-                for seed, epoch in zip(results["seeds"], result["diverged_epoch"], strict=True)
-                if epoch is not None
-            ]
-            if gone:
-                more = " …" if len(gone) > 10 else ""
-                print(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{more}")
-
-
-def _print_differences(outcome: Outcome) -> None:
-    for mode, parity in outcome.results.get("parity", {}).items():
-        if parity["different_seeds"]:
-            dtype = outcome.results["dtype"]
-            print(
-                f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding "
-                f"in {dtype} sets the others apart (weights at the end: Table 3)."
-            )
+# ---------------------------------------------------------------------------------------- the end
 
 
 def _complain(text: str) -> None:
