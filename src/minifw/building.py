@@ -52,10 +52,20 @@ class Plan:
         return list(range(self.config.seed, self.config.seed + self.sizes.seeds))
 
     @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features, in their order."""
+        return _names(self.config, self.table)[0]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in their order."""
+        return _names(self.config, self.table)[1]
+
+    @property
     def groups(self) -> list[list[int]]:
         """The seeds that are trained at once, group for group."""
-        size = self.together
-        return [self.seeds[first : first + size] for first in range(0, self.sizes.seeds, size)]
+        seeds, size = self.seeds, self.together
+        return [seeds[first : first + size] for first in range(0, len(seeds), size)]
 
     def draw(self, seeds: Sequence[int], dtype: str | None = None) -> Experiment:
         """Return these seeds with their samples, in the config's dtype or another one.
@@ -65,7 +75,7 @@ class Plan:
 
         """
         config = self.config.model_copy(update={"dtype": dtype or self.config.dtype})
-        return Experiment(config, list(seeds), build_data(config, seeds, self.table))
+        return Experiment(config, list(seeds), _build_data(config, seeds, self.table))
 
 
 def build(
@@ -103,17 +113,17 @@ def plan(
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
     section = config.data
+    table = None
     if isinstance(section, configs.Generated):
-        table, features, classes = None, 2, getattr(section, "classes", 2)
         train, test = section.train, section.test
     else:
         table = _read_table(section)
-        features, classes = len(table.features), len(table.classes)
         try:
             train, test = points.split_sizes(len(table.labels), section.train, section.test)
         except DataError as fault:
             source.add(("data", "train"), str(fault))
             raise source.error() from None
+    features, classes = map(len, _names(config, table))
     note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
@@ -145,20 +155,17 @@ def _check_device(config: Config, source: Source) -> None:
         compiled.require_compiler()
 
 
-def build_data(config: Config, seeds: Sequence[int], table: Table | None = None) -> Dataset:
-    """Return training and test samples for each seed, stacked; `table` is the data file's.
+def _names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the names of features and classes: a file's, or those of generated points."""
+    if table is not None:
+        return table.features, table.classes
+    return ("x", "y"), tuple(map(str, range(getattr(config.data, "classes", 2))))
 
-    Raises:
-        DataError: numbers of a file are too large for the config's dtype.
 
-    """
+def _build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dataset:
+    """Return training and test samples for each seed, stacked; `table` is the data file's."""
     section = config.data
-    if isinstance(section, configs.FromFile):
-        table = table or _read_table(section)
-        features, classes = table.features, table.classes
-    else:
-        features = ("x", "y")
-        classes = tuple(str(number) for number in range(getattr(section, "classes", 2)))
+    features, classes = _names(config, table)
     return points.stack_seeds(
         (_draw(section, points.generator(seed, "data"), table) for seed in seeds),
         seeds=len(seeds),

@@ -53,7 +53,7 @@ class Checkpoint:
 
     @classmethod
     def joined(cls, groups: Sequence[Checkpoint]) -> Checkpoint:
-        """Return weights and histories of groups of seeds as those of one stack."""
+        """Return weights and histories of several stacks of seeds as those of one."""
         if len(groups) == 1:
             return groups[0]
         names = groups[0].weights

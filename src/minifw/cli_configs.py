@@ -41,8 +41,6 @@ def validate(
       minifw validate mine.yaml
       minifw validate configs/*.yaml --set dtype=float64
     """
-    from minifw import building
-
     found = []
     codes = []
     for name in configs:
@@ -50,7 +48,7 @@ def validate(
         try:
             plan = _plan(name, overrides)
             # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
-            building.build_data(plan.config, [plan.config.seed], plan.table)
+            plan.draw(plan.seeds[:1])
         except MinifwError as fault:
             faults = [harmless(line) for line in str(fault).split("\n")]
             codes.append(fault.exit_code)

@@ -44,8 +44,6 @@ class Observed:
     largest relative difference between our gradients and autograd's at the first step.
     """
 
-    features: tuple[str, ...]
-    classes: tuple[str, ...]
     balance: points.Floats
     wrong: points.Floats
     gradients: dict[str, dict[str, float]]
@@ -55,14 +53,15 @@ def observe(plan: Plan, experiment: Experiment, modes: Sequence[str], *, parity:
     """Look at the samples of a group of seeds; at gradients too if there is to be `parity`."""
     data = experiment.data
     gradients = _gradients(plan, experiment, modes) if parity else {}
-    return Observed(data.features, data.classes, *points.balance(data), gradients)
+    return Observed(*points.balance(data), gradients)
 
 
 def results(
     plan: Plan, observed: Sequence[Observed], trained: dict[str, dict[str, Checkpoint]]
 ) -> dict[str, Any]:
     """Return the content of results.json: what the tables are made of."""
-    config, features = plan.config, observed[0].features
+    config = plan.config
+    balance = _percent([group.balance for group in observed])
     modes: dict[str, dict[str, Any]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -82,7 +81,7 @@ def results(
             }
     results: dict[str, Any] = {
         "name": config.name,
-        "about": _about(config, len(features)),
+        "about": _about(config, len(plan.features)),
         "seeds": plan.seeds,
         "dtype": config.dtype,
         "threads": torch.get_num_threads(),
@@ -90,16 +89,10 @@ def results(
         "epochs": config.train.epochs,
         "batch_size": config.train.batch_size,
         "data": {
-            "features": list(features),
+            "features": list(plan.features),
             "train": plan.sizes.train,
             "test": plan.sizes.test,
-            "class_balance": dict(
-                zip(
-                    observed[0].classes,
-                    _percent([group.balance for group in observed]).tolist(),
-                    strict=True,
-                )
-            ),
+            "class_balance": dict(zip(plan.classes, balance.tolist(), strict=True)),
             "majority_error": float(_percent([group.wrong for group in observed])),
         },
         "modes": modes,

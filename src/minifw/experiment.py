@@ -143,11 +143,7 @@ def run_pytorch(
         progress(position * epochs + epoch, text)
         keeper.check()
 
-    def on_seed(done: int, so_far: Callable[[], reference.Reference]) -> None:
-        keeper.offer(True, done, lambda: _of_reference(so_far()))
-
-    start = keeper.last
-    result = reference.fit(
+    return reference.fit(
         build_network(config, seeds, len(data.features)),
         build_loss(config),
         config.optimizer.momentum,
@@ -159,14 +155,9 @@ def run_pytorch(
         eval_every=config.train.eval_every,
         at_once=at_once,
         on_epoch=on_epoch,
-        on_seed=on_seed,
-        done=None if start is None else reference.Reference(start.history, start.weights),
+        on_seed=partial(keeper.offer, True),
+        done=keeper.last,
     )
-    return _of_reference(result)
-
-
-def _of_reference(result: reference.Reference) -> Checkpoint:
-    return Checkpoint({name: value.cpu() for name, value in result.state.items()}, result.history)
 
 
 ARMS: dict[str, Callable[..., Checkpoint]] = {
@@ -326,8 +317,9 @@ def _train_group(
                     label = f"{tables.ARMS[arm]} {mode}{ending.replace('.', ' ')}"
                     with show_progress(label, total) as progress:
                         part.finish(ARMS[arm](experiment, mode, progress, part))
-                if part.last is not None:
-                    groups.append(part.last)
+                checkpoint = part.last
+                assert checkpoint is not None
+                groups.append(checkpoint)
 
 
 def _complete(

@@ -20,7 +20,7 @@ from minifw.places import KeyPath, Source
 # for fewer.
 PLAIN_BYTES = 2**30
 # What the samples, weights and order of the seeds that are trained together may hold. It is enough
-# for 10,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
+# for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
 GROUP_BYTES = 2 * 2**30
 # A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
 RECORD_BYTES = 60

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from minifw import nn as ours
+from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder, Dataset, Samples
 from minifw.history import SERIES, History
 from minifw.training import clock, error_percent, finite
@@ -33,15 +33,7 @@ State = dict[str, Tensor]
 WAITING, WAITING_NUMBERS, SAMPLES_AT_ONCE = 64, 2**22, 16_000
 
 
-@dataclass
-class Reference:
-    """What the PyTorch arm leaves: its history and the final weights, both stacked over seeds."""
-
-    history: History
-    state: State
-
-
-OnSeed = Callable[[int, Callable[[], Reference]], None]
+OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
 
 
 def twin(network: ours.Network, seed: int) -> nn.Sequential:
@@ -192,8 +184,8 @@ def fit(
     at_once: bool = False,
     on_epoch: Callable[[int, int], None] | None = None,
     on_seed: OnSeed | None = None,
-    done: Reference | None = None,
-) -> Reference:
+    done: Checkpoint | None = None,
+) -> Checkpoint:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
     The meaning of the other arguments is that of `minifw.training.fit`; batches are drawn in the
@@ -204,7 +196,7 @@ def fit(
     """
     samples = data.train.labels.shape[1]
 
-    def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Reference:
+    def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         history = _epochs(
             learner,
@@ -216,7 +208,8 @@ def fit(
             eval_every,
             None if on_epoch is None else partial(on_epoch, position),
         )
-        return Reference(history, _copy(learner.weights()))
+        weights = {name: value.clone().cpu() for name, value in learner.weights().items()}
+        return Checkpoint(weights, history)
 
     if at_once:
         return trained(Ensemble(network, len(seeds), loss, eta, momentum), 0, slice(None))
@@ -225,8 +218,8 @@ def fit(
         learner = Loop(network, position, loss, eta, momentum)
         stacks.append(_as_stack(trained(learner, position, position)))
         if on_seed is not None:
-            on_seed(position + 1, partial(_joined, list(stacks)))
-    return _joined(stacks)
+            on_seed(position + 1, partial(Checkpoint.joined, list(stacks)))
+    return Checkpoint.joined(stacks)
 
 
 def _epochs(
@@ -305,20 +298,11 @@ def _evaluate(
         history.record(epoch, *of_epoch)
 
 
-def _as_stack(single: Reference) -> Reference:
+def _as_stack(single: Checkpoint) -> Checkpoint:
     """Return what a single network leaves as that of a stack of one."""
     history = single.history
     for name in SERIES:
         setattr(history, name, [value.reshape(1) for value in getattr(history, name)])
     history.diverged = history.diverged.reshape(1)
     history.diverged_layer = history.diverged_layer.reshape(1)
-    return Reference(history, {name: value.unsqueeze(0) for name, value in single.state.items()})
-
-
-def _joined(stacks: Sequence[Reference]) -> Reference:
-    """Return all of them as one stack."""
-    names = stacks[0].state
-    return Reference(
-        History.joined([stack.history for stack in stacks]),
-        {name: torch.cat([stack.state[name] for stack in stacks]) for name in names},
-    )
+    return Checkpoint({name: value.unsqueeze(0) for name, value in single.weights.items()}, history)
