@@ -160,6 +160,22 @@ def test_compare_shows_parity(minifw: Minifw, arm: str) -> None:
     assert result["tables"]["full-batch"] != result["tables"]["sgd"]
 
 
+@pytest.mark.parametrize("arm", ["pytorch", "vmap"])
+def test_gradients_that_are_not_finite_are_not_equal(minifw: Minifw, arm: str) -> None:
+    huge = ("--set", "init={kind: normal, std: 1e15}", "--set", "train.epochs=2", *SMALL)
+    answer = minifw("compare", "--seeds", 3, *huge, "--json", "--reference", arm)
+    assert answer.code == 3, answer.err
+    (run,) = Path("runs").iterdir()
+    for parity in json.loads((run / "results.json").read_text())["parity"].values():
+        assert parity["max_gradient_difference"] is None
+        assert parity["gradients_not_finite"] == 3
+        assert parity["max_gradient_difference_float64"] < 1e-12
+        assert parity["max_weight_difference"] is None
+        assert parity["same_test_error"] == "0 of 0"
+    table = (run / "tables/table3.csv").read_text()
+    assert "not finite,3,3" in table
+
+
 def test_tables_in_all_formats(minifw: Minifw) -> None:
     answer = minifw("compare", "--seeds", 4, *QUICK)
     assert answer.code == 0, answer.err
@@ -317,7 +333,7 @@ def test_mistakes_in_a_config(
         (["train", "simplenet", "--seeds", "many"], "Invalid value for '--seeds'"),
         (["train", "simplenet", "--threads", "100000"], "--threads: must be at most the "),
         (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 1.5}"], "data.train: must be a fraction below 1 or a whole number of samples, got 1.5"),
-        (["train", "simplenet", "--set", "data={kind: moons, noise: 1e300}"], "inputs are too large for torch.float32"),
+        (["train", "simplenet", "--set", "data={kind: moons, noise: 1e300}"], "the data of seed 0: inputs are too large for torch.float32"),
         (["train", "simplenet", "--threads", "0"], "--threads: must be at least 1, got 0"),
         (["train", "simplenet", "--set", "train.eta"], "expects section.key=value"),
         (["train", "simplenet", "--sede", "3"], "No such option: --sede"),

@@ -11,7 +11,7 @@ import torch
 from sklearn.datasets import make_moons
 
 from minifw import data, datafiles
-from minifw.errors import DataError
+from minifw.errors import DataError, ShapeError
 
 RADIUS = 1 / math.sqrt(2 * math.pi)
 
@@ -82,7 +82,7 @@ def draws_of(seed: int, samples: int = 40) -> tuple[data.Points, data.Points]:
 
 def stacked(seeds: list[int], normalize: bool = True, one_hot: bool = True) -> data.Dataset:
     return data.stack_seeds(
-        (draws_of(seed) for seed in seeds), seeds=len(seeds), features=("x", "y"), classes=("0", "1"),
+        (draws_of(seed) for seed in seeds), seeds=seeds, features=("x", "y"), classes=("0", "1"),
         normalize=normalize, one_hot=one_hot, dtype=torch.float64,
     )  # fmt: skip
 
@@ -104,7 +104,7 @@ def test_normalising_uses_the_training_samples_of_each_seed() -> None:
 def test_a_constant_feature_is_only_shifted() -> None:
     inputs, labels = np.array([[1.0, 5.0], [2.0, 5.0]]), np.array([0, 1])
     dataset = data.stack_seeds(
-        [((inputs, labels), (inputs, labels))], seeds=1, features=("a", "b"), classes=("0", "1"),
+        [((inputs, labels), (inputs, labels))], seeds=[0], features=("a", "b"), classes=("0", "1"),
         normalize=True, one_hot=False, dtype=torch.float32,
     )  # fmt: skip
     assert torch.equal(dataset.train.inputs[0, :, 1], torch.zeros(2))
@@ -135,6 +135,10 @@ def test_samples_in_order(one_hot: bool) -> None:
     for seed in (0, 1):
         assert torch.equal(inputs[seed], samples.inputs[seed][order[seed]])
         assert torch.equal(targets[seed], samples.targets[seed][order[seed]])
+    for wrong in (-1, 40):  # also where it would be a sample of the other seed
+        order[0, 1] = wrong
+        with pytest.raises(ShapeError, match="in_order: positions must be 0 to 39, got"):
+            samples.in_order(order, (torch.empty(0), torch.empty(0)))
 
 
 # ----------------------------------------------------------------------------------------- files
@@ -268,7 +272,7 @@ def test_balance() -> None:
     draws = [((inputs, np.array([0, 0, 0, 1])), (inputs, np.array([0, 1, 1, 1])))]
     dataset = data.stack_seeds(
         draws,
-        seeds=1,
+        seeds=[0],
         features=("a",),
         classes=("no", "yes"),
         normalize=False,

@@ -1,4 +1,4 @@
-"""More seeds than memory likes: drawn and trained in groups, with the numbers of one stack."""
+"""More seeds than memory likes: in groups, with the numbers of one stack to rounding."""
 
 from __future__ import annotations
 
@@ -80,11 +80,11 @@ import gc, sys, weakref
 from minifw import cli, memory, schedule
 from minifw.building import Plan
 draw, held = Plan.draw, []
-def watched(plan, seeds, dtype=None):
-    if len(seeds) == 2 and dtype is None:
+def watched(plan, seeds):
+    if len(seeds) == 2:
         assert [ref() for ref in held] == [None] * len(held), "a group is still there"
-    drawn = draw(plan, seeds, dtype)
-    if len(seeds) == 2 and dtype is None:
+    drawn = draw(plan, seeds)
+    if len(seeds) == 2:
         held.append(weakref.ref(drawn.data.train.inputs))
     return drawn
 Plan.draw = watched
@@ -127,10 +127,23 @@ def test_a_group_that_ends_early_is_nan_from_there_on() -> None:
             np.testing.assert_array_equal(np.stack(getattr(joined, name)), expected)
 
 
+def test_the_last_epoch_is_that_of_the_group_that_came_furthest() -> None:
+    """With as many evaluations: those after 8 and after 10 epochs where each tenth is looked at."""
+    going, gone = History.of((1,)), History.of((1,))
+    gone.diverge(np.array([True]), 8)
+    for history, last in ((going, 10), (gone, 8)):
+        for epoch in (0, last):
+            history.record(epoch, *(np.full(1, 1.0) for _ in SERIES))
+        history.epoch = last
+    for histories in ([going, gone], [gone, going]):
+        joined = History.joined(histories)
+        assert (joined.epoch, joined.epochs) == (10, [0, 10])
+
+
 def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def groups(seeds: int, ensemble: bool = False) -> list[int]:
+    def groups(seeds: int, *arms: str) -> list[int]:
         config = loading.load(Path("configs/simplenet.yaml"), [f"seeds={seeds}"])
-        return [len(g) for g in plan(config, 1, ["full-batch"], ensemble=ensemble).groups]
+        return [len(g) for g in plan(config, 1, ["full-batch"], arms=["minifw", *arms]).groups]
 
     monkeypatch.chdir(Path(__file__).parent.parent)
     assert groups(1) == [1]
@@ -139,9 +152,12 @@ def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(many) > 2
     assert sum(many) == 99_999
     assert max(many) - min(many) < len(many)
-    assert max(groups(3000, ensemble=True)) < 3000
+    assert max(groups(3000, "vmap")) < 3000
     size = memory.sizes(loading.load(Path("configs/simplenet.yaml")), "sgd", 1, 2, 2, 10**9, 1)
     assert size.together() == 1  # no less than one
+    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    smaller = groups(3000)  # where less is free
+    assert max(smaller) < 3000 == sum(smaller)
 
 
 def test_pytorch_evaluates_no_more_at_once_than_memory_likes(

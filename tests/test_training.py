@@ -118,7 +118,7 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
-    assert comparison.gradient_difference(exp, mode) <= 1e-12
+    assert comparison.gradient_differences(exp, mode, "float64").max() <= 1e-12
     start = network_of(exp)
     assert any(not torch.equal(v, ours.weights[n]) for n, v, _ in start.parameters())
 
@@ -127,7 +127,33 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
     exp = experiment_of(tmp_path)
     right = nn.ReLU.derivative
     monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
-    assert comparison.gradient_difference(exp, "full-batch") > 1e-11
+    assert comparison.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
+
+
+def test_a_seed_without_finite_gradients_hides_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exp = experiment_of(tmp_path)
+    exp.data.train.inputs[1] = torch.nan
+    right = nn.ReLU.derivative
+    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    for mode in experiment.MODES:
+        found = comparison.gradient_differences(exp, mode, "float64")
+        assert np.isnan(found).tolist() == [False, True, False]
+        assert min(found[0], found[2]) > 1e-11
+        observed = comparison.observe(exp, [mode], parity=True)
+        np.testing.assert_array_equal(observed.gradients[mode]["float64"], found)
+
+
+def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exp = experiment_of(tmp_path, "dtype=float32", seeds=5)
+    whole = comparison.observe(exp, experiment.MODES, parity=True).gradients
+    monkeypatch.setattr(comparison, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
+    parts = comparison.observe(exp, experiment.MODES, parity=True).gradients
+    for mode in experiment.MODES:
+        for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
+            assert parts[mode][dtype].shape == (5,)
+            assert max(parts[mode][dtype].max(), whole[mode][dtype].max()) < most
 
 
 def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:

@@ -32,6 +32,10 @@ class Experiment:
     seeds: list[int]
     data: Dataset
 
+    def of(self, some: slice) -> Experiment:
+        """Return the experiment with some of the seeds."""
+        return Experiment(self.config, self.seeds[some], self.data.of(some))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -67,15 +71,14 @@ class Plan:
         seeds, size = self.seeds, self.together
         return [seeds[first : first + size] for first in range(0, len(seeds), size)]
 
-    def draw(self, seeds: Sequence[int], dtype: str | None = None) -> Experiment:
-        """Return these seeds with their samples, in the config's dtype or another one.
+    def draw(self, seeds: Sequence[int]) -> Experiment:
+        """Return these seeds with their samples.
 
         Raises:
-            DataError: numbers of a file are too large for it.
+            DataError: numbers are too large for the config's dtype.
 
         """
-        config = self.config.model_copy(update={"dtype": dtype or self.config.dtype})
-        return Experiment(config, list(seeds), _build_data(config, seeds, self.table))
+        return Experiment(self.config, list(seeds), _build_data(self.config, seeds, self.table))
 
 
 def build(
@@ -97,12 +100,11 @@ def plan(
     modes: Sequence[str],
     source: Source | None = None,
     *,
-    ensemble: bool = False,
+    arms: Sequence[str] = ("minifw",),
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults; `ensemble` tells that
-    PyTorch will train all seeds at once too.
+    `source` knows the lines of the config, for the places of faults.
 
     Raises:
         ConfigError, DataError: what does not fit.
@@ -130,7 +132,19 @@ def plan(
         what = f"must be at most the {train} training samples, got {batch_size}"
         source.add(("train", "batch_size"), what)
     sizes = [
-        memory.sizes(config, mode, seeds, features, classes, train, test, ensemble)
+        memory.fitted(
+            memory.sizes(
+                config,
+                mode,
+                seeds,
+                features,
+                classes,
+                train,
+                test,
+                ensemble="vmap" in arms,
+                parts=len(arms) * len(modes),
+            )
+        )
         for mode in modes
     ]
     largest = max(sizes, key=lambda size: size.bytes())
@@ -168,7 +182,7 @@ def _build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Da
     features, classes = _names(config, table)
     return points.stack_seeds(
         (_draw(section, points.generator(seed, "data"), table) for seed in seeds),
-        seeds=len(seeds),
+        seeds=seeds,
         features=features,
         classes=classes,
         normalize=section.normalize,

@@ -6,6 +6,7 @@ import errno
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -136,7 +137,7 @@ def compare(
     arms = ["minifw", *REFERENCES[reference]]
     plan = _plan(
         config, overrides, seeds, threads,
-        default_seeds=20, both_modes=True, ensemble=reference == "vmap",
+        default_seeds=20, both_modes=True, arms=arms,
     )  # fmt: skip
     _run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet, as_json)
 
@@ -271,7 +272,7 @@ def _plan(
     *,
     default_seeds: int,
     both_modes: bool = False,
-    ensemble: bool = False,
+    arms: Sequence[str] = ("minifw",),
 ) -> Plan:
     """Check everything that the user gave; nothing is written yet."""
     _check_counts({"--seeds": seeds, "--threads": threads})
@@ -294,7 +295,7 @@ def _plan(
     if threads is not None:
         torch.set_num_threads(threads)
     modes = experiment.MODES if both_modes else [config.train.mode]
-    return building.plan(config, default_seeds, modes, source, ensemble=ensemble)
+    return building.plan(config, default_seeds, modes, source, arms=arms)
 
 
 def _check_counts(options: dict[str, int | None]) -> None:

@@ -15,7 +15,7 @@ import torch
 from minifw import config as configs
 from minifw import data as points
 from minifw import reference, schedule, tables
-from minifw.building import Experiment, Plan, build_loss, build_network
+from minifw.building import DTYPES, Experiment, Plan, build_loss, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
 from minifw.history import SERIES
@@ -40,20 +40,19 @@ def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:
 class Observed:
     """What only the samples of a group of seeds can tell.
 
-    `balance` and `wrong` are what `data.balance` gives; `gradients` is for each mode and dtype the
-    largest relative difference between our gradients and autograd's at the first step.
+    `balance` and `wrong` are what `data.balance` gives; `gradients` is for each mode and dtype what
+    `gradient_differences` gives.
     """
 
     balance: points.Floats
     wrong: points.Floats
-    gradients: dict[str, dict[str, float]]
+    gradients: dict[str, dict[str, points.Floats]]
 
 
-def observe(plan: Plan, experiment: Experiment, modes: Sequence[str], *, parity: bool) -> Observed:
+def observe(experiment: Experiment, modes: Sequence[str], *, parity: bool) -> Observed:
     """Look at the samples of a group of seeds; at gradients too if there is to be `parity`."""
-    data = experiment.data
-    gradients = _gradients(plan, experiment, modes) if parity else {}
-    return Observed(*points.balance(data), gradients)
+    gradients = _gradients(experiment, modes) if parity else {}
+    return Observed(*points.balance(experiment.data), gradients)
 
 
 def results(
@@ -156,10 +155,14 @@ def _parity(
         if both.any()
     ]
     same = (left.history.test_error[-1] == right.history.test_error[-1])[both.numpy()]
-    gradients = [group.gradients[mode] for group in observed]
+    gradients = {
+        dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
+        for dtype in observed[0].gradients[mode]
+    }
     return {
-        "max_gradient_difference": max(group[plan.config.dtype] for group in gradients),
-        "max_gradient_difference_float64": max(group["float64"] for group in gradients),
+        "max_gradient_difference": _largest(gradients[plan.config.dtype]),
+        "max_gradient_difference_float64": _largest(gradients["float64"]),
+        "gradients_not_finite": int(np.isnan(gradients[plan.config.dtype]).sum()),
         "max_weight_difference": max(weights, default=None),
         "same_test_error": f"{int(same.sum())} of {len(same)}",
         "different_seeds": [
@@ -175,52 +178,65 @@ def _parity(
     }
 
 
-GRADIENT_SEEDS = 20
-"""How many seeds are looked at together: one step of each takes no time, but memory for all."""
+def _largest(values: points.Floats) -> float | None:
+    """Return the largest of these that are numbers, None if there is none."""
+    return float(np.nanmax(values)) if not np.isnan(values).all() else None
 
 
-def _gradients(
-    plan: Plan, experiment: Experiment, modes: Sequence[str]
-) -> dict[str, dict[str, float]]:
-    """Return `gradient_difference` for each mode and dtype, the largest of all seeds."""
-    config, seeds = experiment.config, experiment.seeds
-    one = build_network(config, seeds[:1], len(experiment.data.features))
-    samples = experiment.data.train.labels.shape[1]
-    size = min(GRADIENT_SEEDS, schedule.seeds_in_memory(one, 1, samples))
-    found: dict[str, dict[str, float]] = {mode: {} for mode in modes}
-    for dtype in dict.fromkeys([config.dtype, "float64"]):
-        for first in range(0, len(seeds), size):
-            drawn = dtype == config.dtype and size >= len(seeds)
-            some = experiment if drawn else plan.draw(seeds[first : first + size], dtype)
-            for mode in modes:
-                difference = gradient_difference(some, mode)
-                found[mode][dtype] = max(difference, found[mode].get(dtype, 0.0))
-    return found
+GRADIENT_BYTES = 2**28
+"""What the inputs of the seeds whose gradients are looked at together may hold, in float64."""
 
 
-def gradient_difference(experiment: Experiment, mode: str) -> float:
-    """Return the largest relative difference between our gradients and autograd's at step 1.
+def _gradients(experiment: Experiment, modes: Sequence[str]) -> dict[str, dict[str, points.Floats]]:
+    """Return `gradient_differences` of all seeds for each mode and dtype."""
+    data, seeds = experiment.data, len(experiment.seeds)
+    one = build_network(_in(experiment.config, "float64"), experiment.seeds[:1], len(data.features))
+    _, samples, features = data.train.inputs.shape
+    size = min(
+        max(1, GRADIENT_BYTES // (8 * samples * features)),
+        schedule.seeds_in_memory(one, 1, samples),
+    )
+    some = [experiment.of(slice(first, first + size)) for first in range(0, seeds, size)]
+    return {
+        mode: {
+            dtype: np.concatenate([gradient_differences(each, mode, dtype) for each in some])
+            for dtype in dict.fromkeys([experiment.config.dtype, "float64"])
+        }
+        for mode in modes
+    }
 
-    For each seed and parameter: the largest |ours - autograd's| over the largest |autograd's|.
+
+def _in(config: Config, dtype: str) -> Config:
+    return config.model_copy(update={"dtype": dtype})
+
+
+def gradient_differences(experiment: Experiment, mode: str, dtype: str) -> points.Floats:
+    """Return how far our gradients are from autograd's at step 1, one figure a seed.
+
+    It is over all parameters the largest |ours - autograd's| over the largest value in either;
+    NaN where one of them is not finite.
     """
     config, seeds, data = experiment.config, experiment.seeds, experiment.data
-    network = build_network(config, seeds, len(data.features))
+    network = build_network(_in(config, dtype), seeds, len(data.features))
     loss = build_loss(config)
     inputs, targets = data.train.inputs, data.train.targets
     if mode == "sgd":
-        order = points.BatchOrder(seeds, data.train.labels.shape[1])()
+        order = points.BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
         inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
+    inputs = inputs.to(DTYPES[dtype])
+    targets = targets.to(DTYPES[dtype]) if targets.is_floating_point() else targets
     output = network.forward(inputs)
     network.backward(loss.grad(output, targets))
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
-    largest = 0.0
+    largest = torch.zeros(len(seeds), dtype=torch.float64, device=inputs.device)
     for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):
-        difference = (mine - other).abs().flatten(1).amax(1)
-        scale = other.abs().flatten(1).amax(1)
-        # Where autograd's gradient is exactly zero, ours must be too.
-        relative = torch.where(difference == 0, 0.0, difference / scale)
-        largest = max(largest, float(relative.max()))
-    return largest
+        difference, left, right = (
+            values.abs().flatten(1).amax(1) for values in (mine - other, mine, other)
+        )
+        relative = difference / torch.maximum(left, right)
+        relative[(left == 0) & (right == 0)] = 0.0  # nothing is nowhere apart
+        largest = torch.maximum(largest, relative.double())  # NaN stays NaN
+    return largest.numpy(force=True)
 
 
 # ------------------------------------------------------------------------------------- decisions

@@ -2,8 +2,9 @@
 
 An *arm* is one framework over all seeds; in one mode it is a *part* of a run. `train` runs one
 part; `compare` runs both frameworks in both modes. `building.py` has checked everything before a
-run directory exists. A part is kept as it goes, so that a run which was cut short can go on. More
-seeds than memory likes are drawn and trained in groups, each with parts of its own.
+run directory exists, but for numbers that are too large once they are drawn: there only those of
+the first group. A part is kept as it goes, so that a run which was cut short can go on. More seeds
+than memory likes are drawn and trained in groups, each with parts of its own.
 """
 
 from __future__ import annotations
@@ -254,9 +255,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
                 f"{path} began"
             )
         seeds = len(run.manifest["seeds"])
-        plan = make_plan(
-            config, seeds, run.manifest["modes"], ensemble="vmap" in run.manifest["arms"]
-        )
+        plan = make_plan(config, seeds, run.manifest["modes"], arms=run.manifest["arms"])
         plan = replace(plan, together=run.manifest.get("together", seeds))
         run.commit(status="running", resumed=[*run.manifest.get("resumed", []), _now()])
         return _train(run, plan, [], show_progress, stop)
@@ -282,7 +281,7 @@ def _train(
                 gc.collect()  # what PyTorch imports as it trains holds the samples in circles
             experiment = drawn.pop() if drawn else plan.draw(seeds)
             _train_group(run, experiment, ending, trained, show_progress, stop)
-            observed.append(comparison.observe(plan, experiment, modes, parity=len(arms) > 1))
+            observed.append(comparison.observe(experiment, modes, parity=len(arms) > 1))
             del experiment  # or it would be held while the next group is drawn
         return _complete(run, plan, observed, trained)
     except Interrupted as fault:
@@ -319,17 +318,19 @@ def _train_group(
                         part.finish(ARMS[arm](experiment, mode, progress, part))
                 checkpoint = part.last
                 assert checkpoint is not None
-                groups.append(checkpoint)
+                # What only a training that goes on needs would stay for all groups.
+                groups.append(replace(checkpoint, optimizer={}, generators=None))
 
 
 def _complete(
     run: Run, plan: Plan, observed: Sequence[comparison.Observed], of_groups: Trained
 ) -> Outcome:
     """Write what follows from the trained arms; the run is over with that."""
-    trained = {
-        mode: {arm: Checkpoint.joined(groups) for arm, groups in arms.items()}
-        for mode, arms in of_groups.items()
-    }
+    trained: dict[str, dict[str, Checkpoint]] = {mode: {} for mode in of_groups}
+    for mode, arms in of_groups.items():
+        for arm, groups in arms.items():
+            trained[mode][arm] = Checkpoint.joined(groups)
+            groups.clear()  # or all would be held twice
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
     results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)

@@ -48,7 +48,7 @@ class History:
 
         A stack that ended early, since all of it had diverged, is NaN from there on.
         """
-        longest = max(histories, key=lambda history: len(history.epochs))
+        longest = max(histories, key=lambda history: history.epoch)
         joined = cls(
             epoch=longest.epoch,
             epochs=list(longest.epochs),

@@ -1,7 +1,7 @@
 """How much memory a run will need, before anything is drawn, and which key to change if too much.
 
-The estimate counts numbers, from sizes alone. The most memory that real runs took beside the
-program was 0.7 to 1.3 times of it (docs/decisions.md); a test holds some sizes to that.
+The estimate counts numbers, from sizes alone. How near it is to what runs take stands in
+docs/decisions.md; a test holds some sizes to that.
 """
 
 from __future__ import annotations
@@ -45,6 +45,10 @@ class Sizes:
     momentum: bool
     ensemble: bool
     """Whether PyTorch trains all seeds at once too, none of its results in reused memory."""
+    parts: int
+    """How many trained networks of each seed are kept to the end: one of each arm in each mode."""
+    group_bytes: int
+    """What the seeds that are trained together may hold."""
 
     def weights(self) -> int:
         """Return how many numbers the weights of one network are."""
@@ -61,14 +65,15 @@ class Sizes:
         most = max(self._parts(together), together * self._ensemble())
         training = together * self._training() + most
         group = max(together * self._samples() + self._draw(), training)
-        # Of the groups before: the weights, and those of all as one stack in the end.
-        kept = 2 * (self.seeds - together) * self.weights() * self.number
-        records = 3 * self.evaluations * self.seeds * RECORD_BYTES
+        # Weights of what was trained before; of groups, those of a part as one stack in the end.
+        stacks = self.parts + (together < self.seeds)
+        kept = (stacks * self.seeds - together) * self.weights() * self.number
+        records = 3 * self.evaluations * self.parts * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
     def together(self) -> int:
         """Return how many seeds are drawn and trained together: groups of about the same size."""
-        most = max(1, GROUP_BYTES // (self._training() + self._ensemble()))
+        most = max(1, self.group_bytes // (self._training() + self._ensemble()))
         groups = -(-self.seeds // most)
         return -(-self.seeds // groups)
 
@@ -86,8 +91,12 @@ class Sizes:
 
     def _training(self) -> int:
         """Return what training takes in each seed of a group, beside the parts of the stack."""
-        # Weights, gradients, the step, a copy to be written (and, with momentum, the last step).
-        weights = (5 if self.momentum else 4) * self.weights() * self.number
+        # Weights, gradients, the weights before the epoch; and of a checkpoint, a copy and its
+        # bytes twice. Momentum is at most as much again, but for gradients; seldom all at once.
+        copies = 8 if self.momentum else 6
+        if self.ensemble:
+            copies += 3  # PyTorch's networks beside ours, and weights that are to be evaluated
+        weights = copies * self.weights() * self.number
         order = self.train * (self.number * (self.features + self.classes) + 16)
         return self._samples() + weights + (order if self.batch else 0)
 
@@ -99,7 +108,7 @@ class Sizes:
 
     def _ensemble(self) -> int:
         """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
-        return self._step() * 3 // 2 if self.ensemble else 0  # nothing is reused
+        return 2 * self._step() if self.ensemble else 0  # nothing is reused
 
     def _width(self) -> int:
         return self.number * sum(self.layers)
@@ -120,7 +129,9 @@ def sizes(
     classes: int,
     train: int,
     test: int,
+    *,
     ensemble: bool = False,
+    parts: int = 1,
 ) -> Sizes:
     """Return the sizes of a run of this config."""
     steps = config.train
@@ -138,6 +149,8 @@ def sizes(
         from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.momentum > 0,
         ensemble=ensemble,
+        parts=parts,
+        group_bytes=GROUP_BYTES,
     )
 
 
@@ -151,6 +164,15 @@ def available() -> int:
         if limit != resource.RLIM_INFINITY:
             free = min(free, max(0, limit - psutil.Process().memory_info().vms))
     return free
+
+
+def fitted(size: Sizes) -> Sizes:
+    """Return these sizes with smaller groups of seeds, if it takes that for the run to fit."""
+    free = available()
+    smaller = size
+    while smaller.bytes() > free and smaller.together() > 1:
+        smaller = replace(smaller, group_bytes=smaller.group_bytes // 2)
+    return smaller if smaller.bytes() <= free else size
 
 
 def check(config: Config, source: Source, size: Sizes) -> None:

@@ -217,6 +217,8 @@ def fit(
     for position in range(0 if done is None else len(done.history.diverged), len(seeds)):
         learner = Loop(network, position, loss, eta, momentum)
         stacks.append(_as_stack(trained(learner, position, position)))
+        if len(stacks) == WAITING:  # thousands of arrays of one number are large
+            stacks = [Checkpoint.joined(stacks)]
         if on_seed is not None:
             on_seed(position + 1, partial(Checkpoint.joined, list(stacks)))
     return Checkpoint.joined(stacks)

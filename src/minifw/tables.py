@@ -155,6 +155,9 @@ def work_table(results: dict[str, Any]) -> Table:
             if key.endswith("float64") and results["dtype"] == "float64":
                 continue
             rows.append((label, [results["parity"][mode][key] for mode in modes]))
+        gone: list[Cell] = [results["parity"][mode]["gradients_not_finite"] for mode in modes]
+        if any(gone):
+            rows.append(("seeds whose gradients are not finite", gone))
         rows.append(
             (
                 "seeds with the same test error",
