@@ -218,10 +218,15 @@ def test_pytorch_sees_weights_that_are_not_finite_when_it_evaluates_them(
 def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
     # Not one evaluation is due between the first and the epoch in which all diverge.
     exp = experiment_of(tmp_path, "train.eta=1e30", "train.epochs=50", "train.eval_every=40")
+    ends = []
     for run in experiment.ARMS.values():
         history = run(exp, "full-batch", quiet).history
         assert (history.diverged >= 0).all()
         assert np.isnan(history.test_error[-1]).all()
+        assert history.epochs == [0, history.epoch]
+        assert history.epoch == history.diverged.max() < 40
+        ends.append(history.epoch)
+    assert max(ends) - min(ends) <= 1  # rounding may move the epoch by one
 
 
 @pytest.mark.parametrize("arm", ["pytorch", "vmap"])

@@ -246,22 +246,22 @@ def _epochs(
             _evaluate(learner, dict(some), train, test, history)
         waiting.clear()
 
+    unseen: list[Tensor] = []  # losses since the last look, of the epochs up to this one
     for epoch in range(1, epochs + 1):
         started = clock(train)
         order = None if next_order is None else next_order().to(train.labels.device)
-        losses = learner.train(train, order, batch_size)
+        unseen.append(learner.train(train, order, batch_size))
         stepped = clock(train)
         history.seconds += stepped - started
         history.epoch = epoch
         ended = epoch == epochs
-        # Weights that are not finite while the loss is are found when they are evaluated.
-        if not math.isfinite(losses.sum() if losses.ndim else losses):
-            history.diverge(~finite([losses], losses.shape), epoch)
-            ended |= history.all_diverged
+        if ended or epoch % eval_every == 0 or len(unseen) == WAITING:
+            ended |= _all_diverged(unseen, history)
+            unseen.clear()
         if ended:
             evaluate()  # so that the last one is evaluated on its own
         if epoch % eval_every == 0 or ended:
-            waiting[epoch] = _copy(learner.weights())
+            waiting[history.epoch] = _copy(learner.weights())
             if ended or len(waiting) >= min(WAITING, WAITING_NUMBERS // numbers):
                 evaluate()
         history.evaluation_seconds += clock(train) - stepped
@@ -270,6 +270,24 @@ def _epochs(
         if ended:
             break
     return history
+
+
+def _all_diverged(losses: Sequence[Tensor], history: History) -> bool:
+    """Look at the losses of the latest epochs, the last of which is the history's.
+
+    If no network is left, the history ends with the epoch in which the last of them diverged.
+    Weights that are not finite while the loss is are found when they are evaluated.
+    """
+    stacked = torch.stack(list(losses))
+    if math.isfinite(stacked.sum()):
+        return False
+    first = history.epoch - len(losses) + 1
+    for epoch, of_epoch in enumerate(stacked, first):
+        history.diverge(~finite([of_epoch], of_epoch.shape), epoch)
+        if history.all_diverged:
+            history.epoch = epoch
+            return True
+    return False
 
 
 def _copy(weights: State) -> State:
