@@ -14,6 +14,7 @@ import pytest
 from conftest import SMALL, Minifw
 from minifw import loading, memory, nn, reference, runs
 from minifw.building import build_loss, build_network, plan
+from minifw.checkpoints import Checkpoint
 from minifw.history import SERIES, History
 
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
@@ -125,6 +126,24 @@ def test_a_group_that_ends_early_is_nan_from_there_on() -> None:
         expected = np.array([[0, 0, 7], [10, 10, np.nan], [20, 20, np.nan]])[:, order]
         for name in SERIES:
             np.testing.assert_array_equal(np.stack(getattr(joined, name)), expected)
+
+
+def test_a_group_leaves_weights_and_history_alone(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not what only a training that goes on needs: with many groups that would be a lot."""
+    left: list[Checkpoint] = []
+    joined = Checkpoint.joined
+
+    def watched(groups: list[Checkpoint]) -> Checkpoint:
+        left.extend(groups)
+        return joined(groups)
+
+    monkeypatch.setattr(Checkpoint, "joined", watched)
+    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: 3)
+    run_in(minifw, "runs", "train", "simplenet-sgd", *SEVEN, "--set", "optimizer.momentum=0.9")
+    assert len(left) == 3
+    assert all(not group.optimizer and group.generators is None for group in left)
 
 
 def test_the_last_epoch_is_that_of_the_group_that_came_furthest() -> None:

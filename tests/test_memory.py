@@ -55,7 +55,7 @@ print(peak / estimate)
         ),
         ("minifw vmap", 2048, ["seeds=5", "network.2.linear=2000", "network.4.linear=2000", "data.train=40"]),
         ("minifw", 100, ["seeds=2000"]),
-        ("minifw vmap", 2048, ["seeds=600", "data.train=10", "data.test=10", "train.epochs=300", "train.batch_size=10", "train.eval_every=1"]),
+        ("minifw vmap", 2048, ["seeds=300", "data.train=10", "data.test=10", "train.epochs=1000", "train.batch_size=10", "train.eval_every=1"]),
         ("minifw vmap", 200, ["seeds=600"]),
     ],
     ids=str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minifw import building, comparison, data, experiment, loading, nn, reference, training
+from minifw.checkpoints import Checkpoint
 from minifw.errors import ConfigError, ShapeError
 from minifw.history import History
 from minifw.training import fit
@@ -147,13 +149,15 @@ def test_a_seed_without_finite_gradients_hides_no_other(
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment_of(tmp_path, "dtype=float32", seeds=5)
+    exp.data.train.inputs[3] = torch.nan
     whole = comparison.observe(exp, experiment.MODES, parity=True).gradients
     monkeypatch.setattr(comparison, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
     parts = comparison.observe(exp, experiment.MODES, parity=True).gradients
     for mode in experiment.MODES:
         for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
-            assert parts[mode][dtype].shape == (5,)
-            assert max(parts[mode][dtype].max(), whole[mode][dtype].max()) < most
+            for found in (whole[mode][dtype], parts[mode][dtype]):
+                assert np.isnan(found).tolist() == [False, False, False, True, False]
+                assert np.nanmax(found) < most
 
 
 def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:
@@ -239,6 +243,25 @@ def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: str) -> Non
     assert list(ours >= 0) == list(theirs >= 0)
     assert np.abs(ours - theirs).max() <= 1  # rounding may move the epoch by one
     assert 0 < (ours >= 0).sum() < 8
+
+
+def test_pytorch_joins_its_seeds_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exp = experiment_of(tmp_path, seeds=5)
+    whole = experiment.run_pytorch(exp, "sgd", quiet)
+    joined, sizes = Checkpoint.joined, []
+
+    def counted(groups: Sequence[Checkpoint]) -> Checkpoint:
+        sizes.append(len(groups))
+        return joined(groups)
+
+    monkeypatch.setattr(Checkpoint, "joined", counted)
+    monkeypatch.setattr(reference, "WAITING", 2)
+    parts = experiment.run_pytorch(exp, "sgd", quiet)
+    assert sizes == [2, 2, 2, 2, 1]
+    assert parts.history.epochs == whole.history.epochs
+    assert all(torch.equal(value, parts.weights[name]) for name, value in whole.weights.items())
 
 
 def test_batch_size_must_be_possible(tmp_path: Path) -> None:

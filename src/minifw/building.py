@@ -104,7 +104,8 @@ def plan(
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults.
+    `source` knows the lines of the config, for the places of faults; `arms` are those that will be
+    trained, by their names in `experiment.ARMS`.
 
     Raises:
         ConfigError, DataError: what does not fit.
@@ -142,7 +143,7 @@ def plan(
                 train,
                 test,
                 ensemble="vmap" in arms,
-                parts=len(arms) * len(modes),
+                trained=len(arms) * len(modes),
             )
         )
         for mode in modes

@@ -190,7 +190,9 @@ GRADIENT_BYTES = 2**28
 def _gradients(experiment: Experiment, modes: Sequence[str]) -> dict[str, dict[str, points.Floats]]:
     """Return `gradient_differences` of all seeds for each mode and dtype."""
     data, seeds = experiment.data, len(experiment.seeds)
-    one = build_network(_in(experiment.config, "float64"), experiment.seeds[:1], len(data.features))
+    one = build_network(
+        _with_dtype(experiment.config, "float64"), experiment.seeds[:1], len(data.features)
+    )
     _, samples, features = data.train.inputs.shape
     size = min(
         max(1, GRADIENT_BYTES // (8 * samples * features)),
@@ -206,7 +208,7 @@ def _gradients(experiment: Experiment, modes: Sequence[str]) -> dict[str, dict[s
     }
 
 
-def _in(config: Config, dtype: str) -> Config:
+def _with_dtype(config: Config, dtype: str) -> Config:
     return config.model_copy(update={"dtype": dtype})
 
 
@@ -217,7 +219,7 @@ def gradient_differences(experiment: Experiment, mode: str, dtype: str) -> point
     NaN where one of them is not finite.
     """
     config, seeds, data = experiment.config, experiment.seeds, experiment.data
-    network = build_network(_in(config, dtype), seeds, len(data.features))
+    network = build_network(_with_dtype(config, dtype), seeds, len(data.features))
     loss = build_loss(config)
     inputs, targets = data.train.inputs, data.train.targets
     if mode == "sgd":

@@ -190,8 +190,13 @@ class Dataset:
 
     def of(self, seeds: slice) -> Dataset:
         """Return the samples of some seeds."""
-        parts = {name: getattr(self, name)[seeds] for name in ("shift", "scale")}
-        return replace(self, train=self.train.of(seeds), test=self.test.of(seeds), **parts)
+        return replace(
+            self,
+            train=self.train.of(seeds),
+            test=self.test.of(seeds),
+            shift=self.shift[seeds],
+            scale=self.scale[seeds],
+        )
 
 
 def stack_seeds(

@@ -45,7 +45,7 @@ class Sizes:
     momentum: bool
     ensemble: bool
     """Whether PyTorch trains all seeds at once too, none of its results in reused memory."""
-    parts: int
+    trained: int
     """How many trained networks of each seed are kept to the end: one of each arm in each mode."""
     group_bytes: int
     """What the seeds that are trained together may hold."""
@@ -66,9 +66,9 @@ class Sizes:
         training = together * self._training() + most
         group = max(together * self._samples() + self._draw(), training)
         # Weights of what was trained before; of groups, those of a part as one stack in the end.
-        stacks = self.parts + (together < self.seeds)
+        stacks = self.trained + (together < self.seeds)
         kept = (stacks * self.seeds - together) * self.weights() * self.number
-        records = 3 * self.evaluations * self.parts * self.seeds * RECORD_BYTES
+        records = 3 * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
     def together(self) -> int:
@@ -92,7 +92,7 @@ class Sizes:
     def _training(self) -> int:
         """Return what training takes in each seed of a group, beside the parts of the stack."""
         # Weights, gradients, the weights before the epoch; and of a checkpoint, a copy and its
-        # bytes twice. Momentum is at most as much again, but for gradients; seldom all at once.
+        # bytes twice. Momentum would add five, all at one moment; 7.5 in all were the most seen.
         copies = 8 if self.momentum else 6
         if self.ensemble:
             copies += 3  # PyTorch's networks beside ours, and weights that are to be evaluated
@@ -131,7 +131,7 @@ def sizes(
     test: int,
     *,
     ensemble: bool = False,
-    parts: int = 1,
+    trained: int = 1,
 ) -> Sizes:
     """Return the sizes of a run of this config."""
     steps = config.train
@@ -149,7 +149,7 @@ def sizes(
         from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.momentum > 0,
         ensemble=ensemble,
-        parts=parts,
+        trained=trained,
         group_bytes=GROUP_BYTES,
     )
 
@@ -167,7 +167,7 @@ def available() -> int:
 
 
 def fitted(size: Sizes) -> Sizes:
-    """Return these sizes with smaller groups of seeds, if it takes that for the run to fit."""
+    """Return these sizes with groups of seeds that fit into what is free, if there are any."""
     free = available()
     smaller = size
     while smaller.bytes() > free and smaller.together() > 1:

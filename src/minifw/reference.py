@@ -29,7 +29,7 @@ State = dict[str, Tensor]
 # A single network is little work for many calls. Weights to be evaluated wait until there are so
 # many, or so many numbers; in a row they take two thirds of the time, for the first calls after
 # training find neither code nor memory in the cache. And as many go through in one call as have
-# together so many samples.
+# together so many samples. So many losses wait to be looked at too, and seeds to be joined.
 WAITING, WAITING_NUMBERS, SAMPLES_AT_ONCE = 64, 2**22, 16_000
 
 

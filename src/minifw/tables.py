@@ -157,7 +157,7 @@ def work_table(results: dict[str, Any]) -> Table:
             rows.append((label, [results["parity"][mode][key] for mode in modes]))
         gone: list[Cell] = [results["parity"][mode]["gradients_not_finite"] for mode in modes]
         if any(gone):
-            rows.append(("seeds whose gradients are not finite", gone))
+            rows.append((f"seeds without finite gradients, {results['dtype']}", gone))
         rows.append(
             (
                 "seeds with the same test error",
