@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,7 +100,7 @@ class SideBySide(nn.Network):
 def compiled_and_plain(
     network: nn.Network, loss: nn.Loss, x: Tensor, target: Tensor
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Take the steps of `(steps, seeds, …)` in both ways; return the weights and last outputs."""
+    """Take the steps of `(steps, seeds, …)` in both ways; return weights, momenta, last outputs."""
     values = [value for _, value, _ in network.parameters()]
     twin = network.with_parameters([value.clone() for value in values])
     optimizer, other = nn.SGD(network, 0.9), nn.SGD(twin, 0.9)
@@ -110,7 +112,9 @@ def compiled_and_plain(
         output = twin.forward(batch)
         twin.backward(loss.grad(output, of_batch))
         other.step(0.05)
-    return [*values, last], [*(value for _, value, _ in twin.parameters()), output]
+    ours = [*values, *optimizer.state.values(), last]
+    theirs = [*(value for _, value, _ in twin.parameters()), *other.state.values(), output]
+    return ours, theirs
 
 
 @needs_compiler
@@ -123,6 +127,57 @@ def test_every_module_computes_the_same_compiled() -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
     for value, before in zip(ours, start, strict=False):
         assert not torch.allclose(value, before)  # every parameter has moved
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_products_of_every_size_are_right_compiled(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._inductor.cpu_vec_isa import pick_vec_isa
+
+    from minifw import inductor
+
+    small: list[bool] = []
+    usual = inductor._small_product
+
+    def noting(node: Any) -> Any:
+        small.append((arguments := usual(node)) is not None)
+        return arguments
+
+    monkeypatch.setattr(inductor, "_small_product", noting)
+    # Vectors hold 16 or 8 numbers: widths that fill some, leave a rest of one, or fit into one.
+    # Between 128 and 200 the library multiplies.
+    widths = [3, 17, 64, 65, 128, 200, 129, 5, 1, 33, 2]
+    network = nn.Sequential(
+        *(nn.Linear(a, b, stack=(2,), dtype=dtype) for a, b in pairwise(widths))
+    )
+    x, target = normal(1, 2, 29, 3).to(dtype), torch.zeros(1, 2, 29, 2, dtype=dtype)
+    # After one step the momenta are the gradients.
+    ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).norm() <= 100 * torch.finfo(dtype).eps * other.norm()
+    assert False in small
+    assert (True in small) == (pick_vec_isa().bit_width() == 512)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("widths", "steps", "samples"),
+    [
+        ([3, 128, 200, 129, 2], 3, 29),  # Inductor put a product of the last step before the loop
+        ([2, 25, 25, 25, 2], 3, 1),  # and could not write this at all
+    ],
+)
+def test_a_step_that_is_left_after_whole_turns_comes_last(
+    widths: list[int], steps: int, samples: int
+) -> None:
+    network = nn.Sequential(*(linear(a, b, (5,)) for a, b in pairwise(widths)))
+    x = normal(steps, 5, samples, widths[0])
+    target = torch.zeros(steps, 5, samples, widths[-1], dtype=x.dtype)
+    ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert (mine - other).norm() <= 1e-13 * other.norm()
 
 
 @needs_compiler

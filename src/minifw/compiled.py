@@ -19,7 +19,7 @@ import shutil
 import sys
 import tempfile
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -168,10 +168,11 @@ def _padded(tensor: Tensor, dim: int, missing: int) -> Tensor:
 
 
 def _by_turns(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and the steps that are left."""
+    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and a turn of those left, if any."""
     a_turn = min(STEPS_A_TURN, len(values))
-    whole = len(values) - len(values) % a_turn
-    return values[:whole].unflatten(0, (-1, a_turn)), values[whole:]
+    left = len(values) % a_turn
+    whole = len(values) - left
+    return values[:whole].unflatten(0, (-1, a_turn)), values[whole:].unflatten(0, (-1, left or 1))
 
 
 # ------------------------------------------------------------------------------------ compiling
@@ -204,37 +205,40 @@ def _loop(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Te
     from torch.fx.experimental.proxy_tensor import make_fx
 
     *state, inputs, _, targets, _, eta = arguments
-    turns = len(inputs)
     step = _record(network, loss, optimizer, [*state, inputs[0, 0], targets[0, 0], eta])
+    changed = ",".join(str(1 + position) for position in range(len(state)))
 
-    def some_steps(state: Sequence[Tensor], inputs: Tensor, targets: Tensor, eta: Tensor) -> None:
-        new = state
-        for x, target in zip(inputs, targets, strict=True):
-            new = step(*new, x, target, eta)
-        for tensor, value in zip(state, new, strict=True):
-            tensor.copy_(value)
+    def turns_from(first: int, done: Tensor, state: list[Tensor], *of_turns: Tensor) -> Tensor:
+        """Take the turns of these inputs and targets; `first` are `done` already."""
+        last = first + len(of_turns[0])
 
-    def more_to_do(turn: Tensor, *_: Tensor) -> Tensor:
-        return turn < turns
+        def more_to_do(turn: Tensor, *_: Tensor) -> Tensor:
+            return turn < last
 
-    def take_turn(turn: Tensor, *arguments: Tensor) -> tuple[Tensor]:
-        *state, inputs, targets, eta = arguments
-        number: Any = turn.item()
-        torch._check(number >= 0)
-        torch._check(number < turns)
-        some_steps(state, inputs.select(0, number), targets.select(0, number), eta)
-        return (turn + 1,)
+        def take_turn(turn: Tensor, *arguments: Tensor) -> tuple[Tensor]:
+            *state, inputs, targets, eta = arguments
+            number: Any = turn.item() - first
+            torch._check(number >= 0)
+            torch._check(number < len(inputs))
+            new = state
+            for x, target in zip(inputs.select(0, number), targets.select(0, number), strict=True):
+                new = step(*new, x, target, eta)
+            for tensor, value in zip(state, new, strict=True):
+                tensor.copy_(value)
+            return (turn + 1,)
+
+        (done,) = while_loop_op(
+            more_to_do, take_turn, (done,), (*state, *of_turns), mutated_arg_indices=changed
+        )
+        return done
 
     def loop(*arguments: Tensor) -> list[Tensor]:
         *state, inputs, last_inputs, targets, last_targets, eta = arguments
-        first = torch.zeros((), dtype=torch.int64)
-        changed = ",".join(str(1 + position) for position in range(len(state)))
-        (done,) = while_loop_op(
-            more_to_do, take_turn, (first,), (*state, inputs, targets, eta),
-            mutated_arg_indices=changed,
-        )  # fmt: skip
+        done = turns_from(0, torch.zeros((), dtype=torch.int64), state, inputs, targets, eta)
+        # A loop as well: Inductor does not know what the first one changes, and may put before it
+        # whatever does not wait for the number of turns that it returns.
         if len(last_inputs):
-            some_steps(state, last_inputs, last_targets, eta)
+            done = turns_from(len(inputs), done, state, last_inputs, last_targets, eta)
         return [done]
 
     return make_fx(loop, tracing_mode="fake")(*arguments)
@@ -285,12 +289,12 @@ def _key(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Ten
     objects = [*_modules(network), loss, optimizer]
     classes = {cls for thing in objects for cls in type(thing).__mro__}
     files = sorted({getattr(sys.modules[cls.__module__], "__file__", "") for cls in classes} - {""})
-    inductor_file = Path(__file__).with_name("inductor.py")
+    ours = [Path(__file__).with_name(name) for name in ("compiled.py", "inductor.py", "products.h")]
     parts = [
         torch.__version__, _processor(), repr(OPTIONS), repr(STEPS_A_TURN),
         *map(repr, objects),
         *(f"{tuple(tensor.shape)} {tensor.stride()} {tensor.dtype}" for tensor in arguments),
-        *(Path(file).read_text(encoding="utf-8") for file in [__file__, inductor_file, *files]),
+        *(Path(file).read_text(encoding="utf-8") for file in [*ours, *files]),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
