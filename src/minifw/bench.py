@@ -7,6 +7,7 @@ that whatever else the machine does disturbs all arms alike.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import time
@@ -181,15 +182,18 @@ def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
 
 
 def _peak(seconds: float) -> float:
-    """Return how many additions and multiplications a second a large matrix product does."""
+    """Return how many additions and multiplications a second a large matrix product does.
+
+    It is the quickest of some: others may be slowed down by threads of the arm before.
+    """
     left = torch.rand(PEAK, PEAK)
     right, result = torch.rand(PEAK, PEAK), torch.empty(PEAK, PEAK)
     torch.mm(left, right, out=result)
-    count, started = 0, time.perf_counter()
-    while time.perf_counter() - started < seconds:
+    quickest, ends = math.inf, time.perf_counter() + seconds
+    while (started := time.perf_counter()) < ends:
         torch.mm(left, right, out=result)
-        count += 1
-    return count * 2 * PEAK**3 / (time.perf_counter() - started)
+        quickest = min(quickest, time.perf_counter() - started)
+    return 2 * PEAK**3 / quickest
 
 
 # --------------------------------------------------------------------------------------- growth
