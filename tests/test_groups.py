@@ -16,6 +16,7 @@ from minifw import loading, memory, nn, reference, runs
 from minifw.building import build_loss, build_network, plan
 from minifw.checkpoints import Checkpoint
 from minifw.history import SERIES, History
+from minifw.training import Evaluation, evaluate
 
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
 
@@ -179,37 +180,33 @@ def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(smaller) < 3000 == sum(smaller)
 
 
-def test_pytorch_evaluates_no_more_at_once_than_memory_likes(
+def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All weights wait for few samples and small networks; one at a time goes through for many."""
+    """As many as memory likes go through minifw at once; the last ones through PyTorch itself."""
     config = loading.load(Path(__file__).parent.parent / "configs/simplenet.yaml", ["seeds=1"])
     drawn = plan(config, 1, ["full-batch"]).draw([0])
     network = build_network(config, [0], 2)
-    seen: list[int] = []
-    outputs = reference.Loop.outputs
+    together: list[int] = []
 
-    def counted(loop: reference.Loop, states: reference.State, inputs: Any) -> Any:
-        seen.append(len(next(iter(states.values()))))
-        return outputs(loop, states, inputs)
+    def counted(stack: nn.Network, *of: Any) -> Evaluation:
+        together.append(len(stack.parameters()[0].value))
+        return evaluate(stack, *of)
 
-    monkeypatch.setattr(reference.Loop, "outputs", counted)
+    monkeypatch.setattr(reference, "evaluate", counted)
 
-    def at_once(samples: int, numbers: int) -> tuple[list[int], History]:
-        monkeypatch.setattr(reference, "SAMPLES_AT_ONCE", samples)
-        monkeypatch.setattr(reference, "WAITING_NUMBERS", numbers)
-        seen.clear()
+    def of_ten(most: int) -> tuple[list[int], History]:
+        monkeypatch.setattr(reference, "AT_ONCE_BYTES", most)
+        together.clear()
         result = reference.fit(
             network, build_loss(config), 0.0, drawn.data, [0],
             epochs=9, eta=0.1, batch_size=None, eval_every=1,
         )  # fmt: skip
-        return seen[::2], result.history
+        return list(together), result.history
 
-    weights = sum(value.numel() for _, value, _ in network.parameters())
-    assert at_once(4000, 2**22)[0] == [4, 4, 1, 1]  # the last one on its own
-    assert at_once(16_000, 3 * weights)[0] == [3, 3, 3, 1]
-    (sizes, plain), (_, together) = at_once(999, 2**22), at_once(16_000, 2**22)
-    assert sizes == [1] * 10
-    assert isinstance(network, nn.Sequential)
+    a_network = 4 * (3 * 1427 + 4 * 1000 * 77)  # weights thrice, and four results of 77 a sample
+    assert of_ten(4 * a_network)[0] == [4, 4, 1]
+    (none, alone), (nine, at_once) = of_ten(a_network), of_ten(99 * a_network)
+    assert (none, nine) == ([], [9])
     for name in SERIES:
-        np.testing.assert_allclose(getattr(plain, name), getattr(together, name), rtol=1e-5)
+        np.testing.assert_allclose(getattr(alone, name), getattr(at_once, name), rtol=1e-5)

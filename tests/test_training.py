@@ -313,7 +313,7 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
                 network, loss, nn.SGD(network, 0.9), samples, samples, slice(None), nn.Buffers()
             )
             output, target = part.train(None, 15, 0.1)
-            values = [output, target, part.output(inputs), loss.function(output, target)]
+            values = [output, target, network.forward(inputs), loss.function(output, target)]
             values += samples.in_order(classes)
             values += [tensor for p in network.parameters() for tensor in (p.value, p.gradient)]
             assert {str(value.device) for value in values} == {"cuda:0"}

@@ -328,8 +328,8 @@ def _complain(text: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
-    # Modules are not garbage: looking among them for some takes a tenth of the start.
-    gc.set_threshold(10_000, 10, 10)
+    # Modules are not garbage: looking among them for some takes a tenth of the start or more.
+    gc.set_threshold(10_000, 1_000, 1_000)
     if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not
         sys.stdout.reconfigure(errors="backslashreplace")
     try:

@@ -162,6 +162,11 @@ class Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
         return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
 
+    def repeated(self, times: int) -> Samples:
+        """Return the samples so many times, along a new first dimension; nothing is copied."""
+        values = self.inputs, self.targets, self.labels
+        return Samples(*(value.expand(times, *value.shape) for value in values))
+
 
 def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
     """Return these rows of `(n, …)`, in `out` if there is one."""

@@ -9,28 +9,30 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder, Dataset, Samples
-from minifw.history import SERIES, History
-from minifw.training import clock, error_percent, finite
+from minifw.history import SERIES, Floats, History
+from minifw.schedule import seeds_in_memory
+from minifw.training import clock, error_percent, evaluate, finite
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 State = dict[str, Tensor]
 """Weights and biases by their names in an nn.Sequential."""
 
-# A single network is little work for many calls. Weights to be evaluated wait until there are so
-# many, or so many numbers; in a row they take two thirds of the time, for the first calls after
-# training find neither code nor memory in the cache. And as many go through in one call as have
-# together so many samples. So many losses wait to be looked at too, and seeds to be joined.
-WAITING, WAITING_NUMBERS, SAMPLES_AT_ONCE = 64, 2**22, 16_000
+# A single small network is little work for many calls. So weights wait until as many are there as
+# this memory holds in an evaluation: 17 of `simplenet` at once take 0.6 of the time, and more take
+# more, for the cache is full. Losses wait until so many are looked at, seeds until so many are
+# joined.
+AT_ONCE_BYTES, WAITING = 20 * 2**20, 64
 
 
 OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
@@ -118,17 +120,10 @@ class Loop:
         """Return what is trained."""
         return {name: value.detach() for name, value in self.net.named_parameters()}
 
-    def outputs(self, states: State, inputs: Tensor) -> Tensor:
-        """Return the output `(k, n, …)` with each of k weights, stacked."""
-
-        def output(values: State) -> Tensor:
-            output: Tensor = torch.func.functional_call(self.net, values, (inputs,))
-            return output
-
-        if len(next(iter(states.values()))) == 1:  # as a user of PyTorch would
-            return output({name: value[0] for name, value in states.items()}).unsqueeze(0)
-        outputs: Tensor = torch.func.vmap(output)(states)
-        return outputs
+    def output(self, inputs: Tensor) -> Tensor:
+        """Return the output `(n, …)` for these inputs."""
+        output: Tensor = self.net(inputs)
+        return output
 
 
 class Ensemble:
@@ -164,9 +159,9 @@ class Ensemble:
         """Return what is trained, stacked over seeds."""
         return {name: value.detach() for name, value in self.values.items()}
 
-    def outputs(self, states: State, inputs: Tensor) -> Tensor:
-        """Return the outputs `(k, seeds, n, …)` with each of k weights, on each seed's inputs."""
-        outputs: Tensor = torch.func.vmap(self._forward, (0, None))(states, inputs)
+    def output(self, inputs: Tensor) -> Tensor:
+        """Return the outputs `(seeds, n, …)` for each seed's inputs."""
+        outputs: Tensor = self._forward(self.values, inputs)
         return outputs
 
 
@@ -195,11 +190,13 @@ def fit(
     that returns them; given that as `done`, a later call goes on with the next seed.
     """
     samples = data.train.labels.shape[1]
+    snapshots = _Snapshots(network, len(seeds), loss)
 
     def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         history = _epochs(
             learner,
+            snapshots,
             data.train.of(which),
             data.test.of(which),
             epochs,
@@ -224,8 +221,43 @@ def fit(
     return Checkpoint.joined(stacks)
 
 
+class _Snapshots:
+    """Weights of past epochs, kept until so many of them can be evaluated at once, by minifw."""
+
+    def __init__(self, network: ours.Network, seeds: int, loss: ours.Loss) -> None:
+        self.network, self.seeds, self.loss = network, seeds, loss
+        self.buffers = ours.Buffers()
+        self.weights: dict[int, State] = {}  # by their epochs
+
+    def at_once(self, train: Samples, test: Samples) -> int:
+        """Return how many are evaluated at once on these samples."""
+        *stack, samples = train.labels.shape
+        rows = max(samples, test.labels.shape[-1])
+        networks = seeds_in_memory(self.network, self.seeds, rows, AT_ONCE_BYTES)
+        return networks // math.prod(stack)
+
+    def evaluate(self, train: Samples, test: Samples, history: History) -> None:
+        """Record how good they are, and keep them no longer."""
+        if not self.weights:
+            return
+        same = zip(*(weights.values() for weights in self.weights.values()), strict=True)
+        stacked = [torch.stack(values) for values in same]
+        values = evaluate(
+            self.network.with_parameters(stacked),
+            self.loss,
+            train.repeated(len(self.weights)),
+            test.repeated(len(self.weights)),
+            self.buffers,
+        )
+        gone = ~finite(stacked, values[0].shape)
+        for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
+            _record(history, epoch, *of_epoch)
+        self.weights.clear()
+
+
 def _epochs(
     learner: Loop | Ensemble,
+    snapshots: _Snapshots,
     train: Samples,
     test: Samples,
     epochs: int,
@@ -236,16 +268,21 @@ def _epochs(
 ) -> History:
     history = History.of(tuple(train.labels.shape[:-1]))
     batch_size = batch_size or train.labels.shape[-1]
-    waiting = {0: _copy(learner.weights())}  # weights to be evaluated, by their epochs
-    numbers = sum(value.numel() for value in waiting[0].values())
-    at_once = max(1, SAMPLES_AT_ONCE // max(train.labels.numel(), test.labels.numel()))
+    at_once = snapshots.at_once(train, test)
 
-    def evaluate() -> None:
-        for first in range(0, len(waiting), at_once):
-            some = islice(waiting.items(), first, first + at_once)
-            _evaluate(learner, dict(some), train, test, history)
-        waiting.clear()
+    def look(epoch: int, last: bool) -> None:
+        """Evaluate the weights as they are after this epoch: now, or with those that follow."""
+        if last or at_once <= 1:
+            snapshots.evaluate(train, test, history)
+            _record(history, epoch, *_evaluate(learner, train, test))
+            return
+        snapshots.weights[epoch] = _copy(learner.weights())
+        if len(snapshots.weights) == at_once:
+            snapshots.evaluate(train, test, history)
 
+    started = clock(train)
+    look(0, last=False)
+    history.evaluation_seconds = clock(train) - started
     unseen: list[Tensor] = []  # losses since the last look, of the epochs up to this one
     for epoch in range(1, epochs + 1):
         started = clock(train)
@@ -258,12 +295,8 @@ def _epochs(
         if ended or epoch % eval_every == 0 or len(unseen) == WAITING:
             ended |= _all_diverged(unseen, history)
             unseen.clear()
-        if ended:
-            evaluate()  # so that the last one is evaluated on its own
-        if epoch % eval_every == 0 or ended:
-            waiting[history.epoch] = _copy(learner.weights())
-            if ended or len(waiting) >= min(WAITING, WAITING_NUMBERS // numbers):
-                evaluate()
+        if ended or epoch % eval_every == 0:
+            look(history.epoch, ended)
         history.evaluation_seconds += clock(train) - stepped
         if on_epoch is not None:
             on_epoch(epoch)
@@ -296,26 +329,29 @@ def _copy(weights: State) -> State:
 
 @torch.no_grad()
 def _evaluate(
-    learner: Loop | Ensemble,
-    states: Mapping[int, State],
-    train: Samples,
-    test: Samples,
-    history: History,
-) -> None:
-    """Record loss and errors with each of these weights, given by their epochs."""
-    names = next(iter(states.values()))
-    stacked = {name: torch.stack([state[name] for state in states.values()]) for name in names}
-    output = learner.outputs(stacked, train.inputs)
-    losses = torch.func.vmap(learner.losses, (0, None))(output, train.targets)
-    gone = ~finite([*stacked.values()], losses.shape)
-    values = (
+    learner: Loop | Ensemble, train: Samples, test: Samples
+) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
+    """Return which networks have diverged, loss and errors, all of it by PyTorch alone."""
+    output = learner.output(train.inputs)
+    losses: Tensor = learner.losses(output, train.targets)
+    return (
+        ~finite([*learner.weights().values()], losses.shape),
         losses.double().numpy(force=True),
         error_percent(output, train.labels),
-        error_percent(learner.outputs(stacked, test.inputs), test.labels),
+        error_percent(learner.output(test.inputs), test.labels),
     )
-    for epoch, diverged, *of_epoch in zip(states, gone, *values, strict=True):
-        history.diverge(diverged, max(epoch, 1))  # what was never finite shows in the first epoch
-        history.record(epoch, *of_epoch)
+
+
+def _record(
+    history: History,
+    epoch: int,
+    gone: NDArray[np.bool_],
+    loss: Floats,
+    train_error: Floats,
+    test_error: Floats,
+) -> None:
+    history.diverge(gone, max(epoch, 1))  # what was never finite shows in the first epoch
+    history.record(epoch, loss, train_error, test_error)
 
 
 def _as_stack(single: Checkpoint) -> Checkpoint:

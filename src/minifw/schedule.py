@@ -78,9 +78,9 @@ def choose(
     return Schedule(size, min(threads, seeds), compiled=True, otherwise=otherwise)
 
 
-def seeds_in_memory(network: Network, seeds: int, samples: int) -> int:
-    """Return how many networks of this stack may hold the results of a step at once."""
-    return max(1, PLAIN_BYTES // _bytes_a_seed(network, seeds, samples))
+def seeds_in_memory(network: Network, seeds: int, samples: int, most: int = PLAIN_BYTES) -> int:
+    """Return how many networks of this stack hold the results of a step in `most` bytes."""
+    return max(1, most // _bytes_a_seed(network, seeds, samples))
 
 
 def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:

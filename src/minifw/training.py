@@ -149,16 +149,12 @@ class _Part:
         return last
 
     def _step(self, inputs: Tensor, target: Tensor, eta: float) -> Tensor:
-        with self._reused(inputs.shape):
+        with _reused(self.buffers, inputs.shape):
             self.network.reset_gradient()
             output: Tensor = self.network.forward(inputs)
             self.network.accumulate(self.loss.grad(output, target))
             self.optimizer.step(eta)
         return output
-
-    def _reused(self, shape: torch.Size) -> AbstractContextManager[None]:
-        """Within this block, results overwrite those of this thread's last block for the shape."""
-        return self.buffers.reuse((threading.get_ident(), shape))
 
     def finite(self, last: Batch) -> NDArray[np.bool_]:
         """Return for each network whether its loss in the last step and its weights are finite."""
@@ -204,19 +200,10 @@ class _Part:
                 break
         return list(found.values())
 
-    def evaluate(self) -> tuple[Floats, Floats, Floats]:
-        """Return each network's loss, and its error in percent, in training and in test."""
-        train, test = self.train_samples, self.test_samples
-        output = self.output(train.inputs)
-        loss = self.loss.function(output, train.targets).double().numpy(force=True)
-        train_error = error_percent(output, train.labels)
-        return loss, train_error, error_percent(self.output(test.inputs), test.labels)
-
-    def output(self, inputs: Tensor) -> Tensor:
-        """Return the output for these inputs, in memory that this thread's next call overwrites."""
-        with self._reused(inputs.shape):
-            output: Tensor = self.network.forward(inputs)
-        return output
+    def evaluate(self) -> Evaluation:
+        """Evaluate the part's networks, in any thread."""
+        samples = self.train_samples, self.test_samples
+        return evaluate(self.network, self.loss, *samples, self.buffers)
 
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
         """Return all batches but a cut last one, `(steps, seeds, batch, …)`, and that one, if any.
@@ -360,6 +347,31 @@ def clock(samples: Samples) -> float:
     return time.perf_counter()
 
 
+Evaluation = tuple[Floats, Floats, Floats]
+"""Each network's loss, its error in percent in training, and in test."""
+
+
+def evaluate(
+    network: Network, loss: Loss, train: Samples, test: Samples, buffers: Buffers
+) -> Evaluation:
+    """Return how good the networks of a stack are; results go into reused memory."""
+
+    def output(inputs: Tensor) -> Tensor:
+        with _reused(buffers, inputs.shape):
+            output: Tensor = network.forward(inputs)
+        return output
+
+    of_train = output(train.inputs)  # overwritten by that of test, where both have one shape
+    losses = loss.function(of_train, train.targets).double().numpy(force=True)
+    train_error = error_percent(of_train, train.labels)
+    return losses, train_error, error_percent(output(test.inputs), test.labels)
+
+
+def _reused(buffers: Buffers, shape: torch.Size) -> AbstractContextManager[None]:
+    """Within this block, results overwrite those of this thread's last block for the shape."""
+    return buffers.reuse((threading.get_ident(), shape))
+
+
 def error_percent(output: Tensor, labels: Tensor) -> Floats:
     """Percent of samples whose largest output is not their class, one value a network."""
     wrong = (output.argmax(-1) != labels).sum(-1).double()
@@ -376,7 +388,7 @@ def _joined(values: Sequence[Floats]) -> Floats:
     return values[0] if len(values) == 1 else np.concatenate(values)
 
 
-def finite(values: Sequence[Tensor], stack: torch.Size) -> NDArray[np.bool_]:
+def finite(values: Sequence[Tensor], stack: tuple[int, ...]) -> NDArray[np.bool_]:
     """Return for each network of a stack whether all of its values are finite."""
     # A sum is finite only if all of its terms are: one number tells that all is well.
     if math.isfinite(sum(float(value.sum()) for value in values)):
