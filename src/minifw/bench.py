@@ -15,10 +15,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import numpy as np
 import torch
 
 from minifw import building, experiment, plots
@@ -184,15 +186,19 @@ def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
 def _peak(seconds: float) -> float:
     """Return how many additions and multiplications a second a large matrix product does.
 
-    It is the quickest of some: others may be slowed down by threads of the arm before.
+    It is the quickest of some, for others may be slowed down by threads of what came before; by
+    torch's library or NumPy's, for either may not know the processor.
     """
-    left = torch.rand(PEAK, PEAK)
-    right, result = torch.rand(PEAK, PEAK), torch.empty(PEAK, PEAK)
-    torch.mm(left, right, out=result)
-    quickest, ends = math.inf, time.perf_counter() + seconds
-    while (started := time.perf_counter()) < ends:
-        torch.mm(left, right, out=result)
-        quickest = min(quickest, time.perf_counter() - started)
+    left, right, result = (torch.rand(PEAK, PEAK) for _ in range(3))
+    by_torch = partial(torch.mm, left, right, out=result)
+    by_numpy = partial(np.matmul, left.numpy(), right.numpy(), out=result.numpy())
+    quickest = math.inf
+    for product in (by_numpy, by_torch):
+        product()
+        ends = time.perf_counter() + seconds / 2
+        while (started := time.perf_counter()) < ends:
+            product()
+            quickest = min(quickest, time.perf_counter() - started)
     return 2 * PEAK**3 / quickest
 
 

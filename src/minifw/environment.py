@@ -26,13 +26,13 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
+    """Return the processor's name and, since clouds shorten it, what else tells one from another."""
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        known = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
+        return f"{known['model name']} (family {known['cpu family']}, model {known['model']})"
+    except (OSError, KeyError):  # not Linux, or not an x86
+        return platform.processor()
 
 
 def _git() -> dict[str, Any] | None:
