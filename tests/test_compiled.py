@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -206,6 +207,90 @@ def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Pa
     ]
     assert len(set(keys)) == len(keys)
     assert keys[0] == compiled._key(network_of(exp), nn.LossMSE("sample"), sgd, values)
+
+
+class Scaled(nn.ReLU):
+    """A constant that `repr` does not show."""
+
+    def __init__(self, factor: float) -> None:
+        self.factor = factor
+
+
+def test_wiring_and_hidden_constants_are_part_of_the_name() -> None:
+    a, b, relu = linear(3, 3, (2,)), linear(3, 3, (2,)), nn.ReLU()
+
+    def key(*modules: nn.Module) -> str:
+        network = nn.Sequential(*modules)
+        values = [value for _, value, _ in network.parameters()]
+        return compiled._key(network, nn.LossMSE(), nn.SGD(network), values)
+
+    chains = [(a, relu, b, relu, a), (a, relu, b, relu, b), (a, relu, a, relu, b)]
+    keys = [key(*chain) for chain in chains] + [key(a, Scaled(0.1)), key(a, Scaled(0.2))]
+    assert len(set(keys)) == len(keys)
+    assert key(a, Scaled(0.2)) == keys[-1]
+    nowhere: dict[str, Any] = {"ReLU": nn.ReLU, "__name__": "nowhere"}
+    exec("class Typed(ReLU): pass", nowhere)
+    with pytest.raises(TypeError, match="the class Typed must stand in a file"):
+        key(a, nowhere["Typed"]())
+
+
+@needs_compiler
+def test_a_damaged_library_is_made_anew_and_spaces_do_no_harm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
+    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
+    path = compiled.cache_dir() / "loop.so"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"damaged")
+    x = normal(3, 2, 6, 4)
+    target = torch.zeros(3, 2, 6, 3, dtype=x.dtype)
+    ours, theirs = compiled_and_plain(
+        nn.Sequential(linear(4, 3, (2,))), nn.LossMSE("sample"), x, target
+    )
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+    assert [file.name for file in path.parent.iterdir()] == ["loop.so"]
+    assert path.stat().st_size > 1000
+
+
+class Late(nn.SGD):
+    """Its state comes up in the first step, which is too late."""
+
+    def step(self, eta: Tensor | float) -> None:
+        self.state["steps"] = torch.ones(1)
+        super().step(eta)
+
+
+def test_what_cannot_be_compiled_is_one_line_or_the_plain_way(tmp_path: Path, cache: Path) -> None:
+    exp = experiment_of(tmp_path, seeds=1)
+    network = network_of(exp)
+    alone = nn.Sequential(*(linear(m.in_features, m.out_features, ()) if isinstance(m, nn.Linear)
+                            else m for m in network))  # fmt: skip
+    of_one = replace(exp.data, train=exp.data.train.of(0), test=exp.data.test.of(0))
+    loss = nn.LossMSE("sample")
+    for net, optimizer, samples, why in (
+        (alone, nn.SGD(alone), of_one, r"a stack of seeds in one dimension, got networks \(\)"),
+        (
+            network,
+            Late(network),
+            exp.data,
+            r"SGD\(.*\) must change in place the state that it begins with",
+        ),
+    ):
+        plan = Schedule(compiled=True)
+        with pytest.raises(UsageError, match=f"^train.compile: true: .*{why}"):
+            fit(net, loss, optimizer, samples, epochs=1, eta=0.1, schedule=plan)
+        plan = replace(plan, otherwise=Schedule())
+        assert fit(net, loss, optimizer, samples, epochs=1, eta=0.1, schedule=plan).epoch == 1
+
+
+def test_inner_layers_count_where_memory_does(tmp_path: Path) -> None:
+    network = network_of(experiment_of(tmp_path, seeds=5))
+    nested = nn.Sequential(nn.Sequential(*network))
+    for compile_ in (True, False):
+        plans = [schedule.choose(net, 5, 1000, 1000, 10, compile_) for net in (network, nested)]
+        assert plans[0] == plans[1]
+    assert schedule.seeds_in_memory(nested, 5, 10**6) == schedule.seeds_in_memory(network, 5, 10**6)
 
 
 def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import inspect
 import os
 import platform
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,12 @@ import torch
 from torch import Tensor
 
 from minifw.errors import UsageError
+from minifw.files import publish
 from minifw.nn import Loss, Network, Optimizer
 
-# A turn of the loop takes this many steps. The second writes the weights over those that the first
-# has read, so neither reads what it has just written, which processors are slow at: 20 seeds with
-# batches of one took 10 us a step so, 18 with one step a turn, and 12 with four.
+# A turn of the loop takes this many steps. The first writes its weights beside those it reads, the
+# second writes back over those: no step overwrites its own operands, which processors are slow at.
+# 20 seeds with batches of one took 10 us a step so, 18 with one step a turn, and 12 with four.
 STEPS_A_TURN = 2
 
 OPTIONS = {
@@ -78,13 +80,14 @@ class Epoch:
         targets: Tensor,
         threads: int = 1,
     ) -> None:
-        self._output = torch.zeros_like(network.forward(inputs[0]))
+        output: Tensor = network.forward(inputs[0])
+        self._output = torch.zeros(output.shape, dtype=output.dtype)
         eta = torch.zeros((), dtype=inputs.dtype)
         state = [*_state(network, optimizer), self._output]
         batches = [*_by_turns(inputs), *_by_turns(targets)]
         arguments = [tensor.contiguous() for tensor in (*state, *batches, eta)]
         try:
-            self._library = ctypes.CDLL(str(_library(network, loss, optimizer, arguments)))
+            self._library = _library(network, loss, optimizer, arguments)
         except Exception as fault:  # torch's compiler has no error of its own for all of this
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
             raise UsageError(
@@ -138,7 +141,9 @@ class Epoch:
 
     def _check(self, code: int) -> None:
         if code != 0:
-            raise RuntimeError("the compiled training step failed; train.compile: false avoids it")
+            raise UsageError(
+                "train.compile: true: the compiled steps failed; false trains without them"
+            )
 
     def __del__(self) -> None:
         if getattr(self, "_container", None):
@@ -146,11 +151,12 @@ class Epoch:
 
 
 # torch hands tensors to C in capsules, Python's objects around an address.
-_address = ctypes.pythonapi.PyCapsule_GetPointer
-_address.restype, _address.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
-_capsule = ctypes.pythonapi.PyCapsule_New
-_capsule.restype = ctypes.py_object
-_capsule.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+_address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+_capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p)(
+    ("PyCapsule_New", ctypes.pythonapi)
+)
 
 
 def _state(network: Network, optimizer: Optimizer) -> list[Tensor]:
@@ -168,35 +174,46 @@ def _padded(tensor: Tensor, dim: int, missing: int) -> Tensor:
 
 
 def _by_turns(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and a turn of those left, if any."""
+    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and likewise those that are left.
+
+    If none is left there are no turns of them.
+    """
     a_turn = min(STEPS_A_TURN, len(values))
-    left = len(values) % a_turn
-    whole = len(values) - left
-    return values[:whole].unflatten(0, (-1, a_turn)), values[whole:].unflatten(0, (-1, left or 1))
+    whole = len(values) - len(values) % a_turn
+    of_last = max(1, len(values) - whole)
+    return values[:whole].unflatten(0, (-1, a_turn)), values[whole:].unflatten(0, (-1, of_last))
 
 
 # ------------------------------------------------------------------------------------ compiling
 
 
-def _library(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Path:
+def _library(
+    network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]
+) -> ctypes.CDLL:
     """Return the library of this loop, from the cache or newly made."""
     path = cache_dir() / f"{_key(network, loss, optimizer, arguments)}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as folder, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
-            import torch._inductor
+    if path.exists():
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError:  # damaged
+            path.unlink()
+    with _one_at_a_time, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
+        import torch._inductor
 
-            from minifw.inductor import allocating_once
+        from minifw.inductor import as_we_need_it
 
-            with allocating_once():
-                made = torch._inductor.aot_compile(
-                    _loop(network, loss, optimizer, arguments),
-                    tuple(arguments),
-                    options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
-                )
-            Path(str(made)).replace(path)
-    return path
+        with as_we_need_it():
+            made = torch._inductor.aot_compile(
+                _loop(network, loss, optimizer, arguments),
+                tuple(arguments),
+                options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
+            )
+        publish(path, Path(str(made)).read_bytes())
+    return ctypes.CDLL(str(path))
+
+
+_one_at_a_time = threading.Lock()  # Inductor is changed while it compiles, for all threads
 
 
 def _loop(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> Any:
@@ -258,7 +275,10 @@ def _record(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[
         remembered = dict(zip(optimizer.state, state[count:], strict=True))
         output = twin.forward(x)
         twin.accumulate(loss.grad(output, target))
-        optimizer.with_state(twin, remembered).step(eta)
+        acting = optimizer.with_state(twin, remembered)
+        acting.step(eta)
+        if {*map(id, acting.state.values())} != {*map(id, remembered.values())}:
+            raise TypeError(f"{optimizer} must change in place the state that it begins with")
         return [*state, output]
 
     def baddbmm(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
@@ -283,27 +303,46 @@ def cache_dir() -> Path:
 def _key(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> str:
     """Return a name for all that the compiled code depends on.
 
-    The formulas count by the text of the files in which their classes stand, and by their
-    numbers, as `repr` shows them.
+    The formulas count by the text of the files in which their classes stand, and of all files of
+    the framework; their constants as `repr` and public attributes show them; and a module that
+    stands in several places by the first of them.
     """
-    objects = [*_modules(network), loss, optimizer]
-    classes = {cls for thing in objects for cls in type(thing).__mro__}
-    files = sorted({getattr(sys.modules[cls.__module__], "__file__", "") for cls in classes} - {""})
-    ours = [Path(__file__).with_name(name) for name in ("compiled.py", "inductor.py", "products.h")]
+    objects = [*network.modules(), loss, optimizer]
+    places: dict[int, int] = {}
+    classes = {cls for thing in objects for cls in type(thing).__mro__ if cls is not object}
+    here = Path(__file__).parent
+    files = {*here.glob("nn/*.py"), *map(_file, classes)}
+    files |= {here / name for name in ("compiled.py", "inductor.py", "products.h")}
     parts = [
         torch.__version__, _processor(), repr(OPTIONS), repr(STEPS_A_TURN),
-        *map(repr, objects),
+        *(f"{thing!r} {_constants(thing)} {places.setdefault(id(thing), place)}"
+          for place, thing in enumerate(objects)),
         *(f"{tuple(tensor.shape)} {tensor.stride()} {tensor.dtype}" for tensor in arguments),
-        *(Path(file).read_text(encoding="utf-8") for file in [*ours, *files]),
+        *(file.read_text(encoding="utf-8") for file in sorted(files)),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _modules(network: Network) -> Iterable[Any]:
-    """Yield the network and everything inside it."""
-    yield network
-    for module in network:
-        yield from _modules(module) if isinstance(module, Network) else [module]
+def _file(cls: type) -> Path:
+    """Return the file in which a class stands.
+
+    Raises:
+        TypeError: it stands in none, so that nothing would tell when its formula changes.
+
+    """
+    try:
+        return Path(inspect.getfile(cls))
+    except (TypeError, OSError):
+        raise TypeError(f"the class {cls.__name__} must stand in a file") from None
+
+
+def _constants(thing: Any) -> dict[str, Any]:
+    """Return the public attributes that are numbers or words."""
+    return {
+        name: value
+        for name, value in sorted(vars(thing).items())
+        if not name.startswith("_") and isinstance(value, (bool, int, float, str))
+    }
 
 
 @cache

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch._inductor.codegen import common
 from torch._inductor.codegen.cpp import CppScheduling
 from torch._inductor.codegen.cpp_utils import DTYPE_TO_CPP, cexpr
@@ -24,11 +25,12 @@ from torch._inductor.codegen.cpp_wrapper_cpu import CppWrapperCpu
 from torch._inductor.codegen.wrapper import WrapperLine
 from torch._inductor.cpu_vec_isa import pick_vec_isa
 from torch._inductor.utils import DeferredLineBase, IndentedBuffer
+from torch._inductor.virtualized import V
 
 
 @contextmanager
-def allocating_once() -> Iterator[None]:
-    """Within this block, Inductor compiles loops that allocate their memory before they begin."""
+def as_we_need_it() -> Iterator[None]:
+    """Within this block, Inductor compiles as described above, for all threads."""
     common.init_backend_registration()
     usual = common.device_codegens["cpu"]
     common.device_codegens["cpu"] = common.DeviceCodegen(
@@ -44,9 +46,11 @@ class _Scheduling(CppScheduling):
     """Writes kernels one after another where Inductor fails to write them as one."""
 
     def codegen_outer_loop_node(self, node: Any) -> None:
+        removed = V.graph.removed_buffers.copy()
         try:
             super().codegen_outer_loop_node(node)
         except KeyError:  # one kernel overwrites what another reads, as in one step with momentum
+            V.graph.removed_buffers = removed  # what the one kernel would have kept to itself
             for part in node.get_outer_nodes():
                 self.codegen_node(part)
 
@@ -96,9 +100,12 @@ class _Wrapper(CppWrapperCpu):
         self.writeline(_BeforeLoop(self))
         super().codegen_while_loop(while_loop, stack_output)
 
+    def _handed_on(self, name: str) -> bool:
+        """Whether the next turn, or what comes after the loop, gets this tensor."""
+        return name in self.get_codegened_graph().get_output_names()
+
     def make_allocation(self, name: str, *of_what: Any, **more: Any) -> str:
-        handed_on = name in self.get_codegened_graph().get_output_names()
-        if not self._in_loop or handed_on:
+        if not self._in_loop or self._handed_on(name):
             return str(super().make_allocation(name, *of_what, **more))
         inside, self.wrapper_call = self.wrapper_call, self.before_loop
         try:
@@ -110,6 +117,11 @@ class _Wrapper(CppWrapperCpu):
     def codegen_subgraph_prefix(self, subgraph: Any, outer_inputs: Any, outer_outputs: Any) -> None:
         for inner, outer in zip(subgraph.graph.graph_inputs, outer_inputs, strict=True):
             self.writeline(f"auto&& {inner} = {outer};")
+
+    def make_buffer_reuse(self, old: Any, new: Any, delete_old: bool) -> str:
+        if self._in_loop and self._handed_on(new.get_name()):
+            return str(self.make_buffer_allocation(new))  # the old one stays for the next turn
+        return str(super().make_buffer_reuse(old, new, delete_old))
 
     def codegen_exact_buffer_reuse(self, old_name: str, new_name: str, del_line: str) -> str:
         if self._in_loop:
@@ -126,12 +138,12 @@ class _Wrapper(CppWrapperCpu):
             self.define_kernel("products", text, gpu=False, cpp_definition="")
         if product not in self._products:
             name = self._products[product] = f"products_{len(self._products)}"
-            number = DTYPE_TO_CPP[node.get_dtype()]
-            head = f'extern "C" void {name}(const {number}* a, const {number}* b, {number}* c)'
+            c_type = DTYPE_TO_CPP[node.get_dtype()]
+            head = f'extern "C" void {name}(const {c_type}* a, const {c_type}* b, {c_type}* c)'
             sizes = ", ".join(map(str, product))
             body = f"{head} {{ minifw::products<{sizes}>(a, b, c); }}"
             self.define_kernel(name, body, gpu=False, cpp_definition=f"{head};")
-        memory = ", ".join(map(_address, [*node.inputs, node]))
+        memory = ", ".join(map(_start, [*node.inputs, node]))
         self.writeline(f"{self._products[product]}({memory});")
 
     def make_buffer_free(self, buffer: Any) -> str:
@@ -141,7 +153,8 @@ class _Wrapper(CppWrapperCpu):
         return "" if self._in_loop else str(super().make_free_by_names(names_to_del))
 
 
-# Of the three sizes of a small product at least two are at most this. Larger ones MKL multiplies as
+# Of the three sizes of a small product at least two are at most this; and the inner one is, if an
+# operand has to be copied for it (as many rows in products.h). Larger ones MKL multiplies as
 # quickly, since it packs its operands into the cache; measured for 25 to 512 columns.
 SMALL = 128
 
@@ -157,17 +170,21 @@ def _small_product(node: Any) -> tuple[Any, ...] | None:
     seeds, m, k = map(int, left.get_size())
     n = int(right.get_size()[2])
     strides = [int(stride) for matrix in (left, right) for stride in matrix.get_stride()]
-    _, a_row, _, _, _, b_column = strides
-    as_they_stand = a_row == b_column == 1  # or a copy of an operand is made, k numbers high
+    _, a_row, a_column, _, b_row, b_column = strides
+    as_they_stand = a_row == b_column == 1
     if sorted([m, n, k])[1] > SMALL or (k > SMALL and not as_they_stand):
         return None
-    if list(node.get_stride()) != [m * n, n, 1]:
-        return None
-    return seeds, m, n, k, *strides, DTYPE_TO_CPP[node.get_dtype()]
+    known = (
+        node.get_dtype() in (torch.float32, torch.float64)
+        and 1 in (a_row, a_column)
+        and 1 in (b_row, b_column)
+        and list(node.get_stride()) == [m * n, n, 1]
+    )
+    return (seeds, m, n, k, *strides, DTYPE_TO_CPP[node.get_dtype()]) if known else None
 
 
-def _address(tensor: Any) -> str:
+def _start(tensor: Any) -> str:
     """Return where the numbers of a tensor begin, in C++."""
-    number = DTYPE_TO_CPP[tensor.get_dtype()]
-    start = cexpr(tensor.get_layout().offset)
-    return f"static_cast<{number}*>({tensor.get_name()}.data_ptr()) + {start}"
+    c_type = DTYPE_TO_CPP[tensor.get_dtype()]
+    offset = cexpr(tensor.get_layout().offset)
+    return f"static_cast<{c_type}*>({tensor.get_name()}.data_ptr()) + {offset}"

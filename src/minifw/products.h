@@ -10,8 +10,11 @@
 namespace minifw {
 
 // A tile has at most four vectors side by side and 24 in all. The processor has 32 registers: 24
-// sums, four vectors of B and a number of A. Less than eight sums would wait for each other.
+// sums, four vectors of B and a number of A. With less than eight sums, each waits for the one
+// before; that cannot be helped where C is so small.
 constexpr int64_t VECTORS_A_ROW = 4, VECTORS_A_TILE = 24;
+// A copy of columns of B has its place on the stack: at most so many bytes.
+constexpr int64_t COPY_BYTES = 32 * 1024;
 
 // Where element (i, j) of a matrix stands in memory: at i * row + j * column.
 template <int64_t row_stride, int64_t column_stride>
@@ -50,11 +53,11 @@ inline void tile(const T* a, const T* b, int64_t b_row, T* c) {
     for (int64_t m = 0; m < M; m++)
       for (int64_t w = 0; w < W; w++) sum[m][w].store(c + m * C::row + w * L, length(w));
   } else {
-    T rows[M][W * L];
+    T sums[M][W * L];
     for (int64_t m = 0; m < M; m++)
-      for (int64_t w = 0; w < W; w++) sum[m][w].store(rows[m] + w * L);
+      for (int64_t w = 0; w < W; w++) sum[m][w].store(sums[m] + w * L);
     for (int64_t n = 0; n < N; n++)
-      for (int64_t m = 0; m < M; m++) c[m * C::row + n * C::column] = rows[m][n];
+      for (int64_t m = 0; m < M; m++) c[m * C::row + n * C::column] = sums[m][n];
   }
 }
 
@@ -66,16 +69,19 @@ inline void product(const T* a, const T* b, T* c) {
         b, a, c);
   } else {
     in_blocks<N, VECTORS_A_ROW * L>([&]<int64_t n>(int64_t column) {
-      const T* rows = b + column * B::column;
-      int64_t row = B::row;
-      T packed[B::column == 1 ? 1 : K * n];
-      if constexpr (B::column != 1) {
-        at::vec::transpose_mxn<T>(rows, B::column, packed, n, n, K);
-        rows = packed, row = n;
+      constexpr bool copied = B::column != 1;
+      const T* columns = b + column * B::column;
+      int64_t b_row = B::row;
+      T copy[copied ? K * n : 1];
+      if constexpr (copied) {
+        static_assert(B::row == 1 && sizeof(copy) <= COPY_BYTES);
+        at::vec::transpose_mxn<T>(columns, B::column, copy, n, n, K);
+        columns = copy, b_row = n;
       }
       constexpr int64_t tiles = ceil_div(M, VECTORS_A_TILE / ceil_div(n, L));
-      in_blocks<M, ceil_div(M, tiles)>([&]<int64_t m>(int64_t first) {
-        tile<m, n, K, A, C>(a + first * A::row, rows, row, c + first * C::row + column * C::column);
+      in_blocks<M, ceil_div(M, tiles)>([&]<int64_t m>(int64_t row) {
+        tile<m, n, K, A, C>(
+            a + row * A::row, columns, b_row, c + row * C::row + column * C::column);
       });
     });
   }

@@ -29,10 +29,11 @@ State = dict[str, Tensor]
 """Weights and biases by their names in an nn.Sequential."""
 
 # A single small network is little work for many calls. So weights wait until as many are there as
-# this memory holds in an evaluation: 17 of `simplenet` at once take 0.6 of the time, and more take
-# more, for the cache is full. Losses wait until so many are looked at, seeds until so many are
-# joined.
-AT_ONCE_BYTES, WAITING = 20 * 2**20, 64
+# this memory holds in an evaluation: 16 of `simplenet` at once take 0.6 of the time, and more take
+# more, for the cache is full.
+AT_ONCE_BYTES = 20 * 2**20
+# So many losses wait to be looked at together, and so many seeds to be joined.
+WAITING = 64
 
 
 OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
@@ -190,7 +191,9 @@ def fit(
     that returns them; given that as `done`, a later call goes on with the next seed.
     """
     samples = data.train.labels.shape[1]
-    snapshots = _Snapshots(network, len(seeds), loss)
+    rows = max(samples, data.test.labels.shape[1])
+    most = seeds_in_memory(network, len(seeds), rows, AT_ONCE_BYTES)
+    snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
     def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
@@ -222,26 +225,21 @@ def fit(
 
 
 class _Snapshots:
-    """Weights of past epochs, kept until so many of them can be evaluated at once, by minifw."""
+    """Weights of past epochs, kept until `most` of them are there, and evaluated by minifw."""
 
-    def __init__(self, network: ours.Network, seeds: int, loss: ours.Loss) -> None:
-        self.network, self.seeds, self.loss = network, seeds, loss
+    def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
+        self.network, self.loss, self.most = network, loss, most
         self.buffers = ours.Buffers()
-        self.weights: dict[int, State] = {}  # by their epochs
+        self.weights: dict[int, list[Tensor]] = {}  # by their epochs
 
-    def at_once(self, train: Samples, test: Samples) -> int:
-        """Return how many are evaluated at once on these samples."""
-        *stack, samples = train.labels.shape
-        rows = max(samples, test.labels.shape[-1])
-        networks = seeds_in_memory(self.network, self.seeds, rows, AT_ONCE_BYTES)
-        return networks // math.prod(stack)
+    def add(self, epoch: int, weights: State) -> None:
+        self.weights[epoch] = [value.clone() for value in weights.values()]
 
     def evaluate(self, train: Samples, test: Samples, history: History) -> None:
         """Record how good they are, and keep them no longer."""
         if not self.weights:
             return
-        same = zip(*(weights.values() for weights in self.weights.values()), strict=True)
-        stacked = [torch.stack(values) for values in same]
+        stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
         values = evaluate(
             self.network.with_parameters(stacked),
             self.loss,
@@ -268,17 +266,19 @@ def _epochs(
 ) -> History:
     history = History.of(tuple(train.labels.shape[:-1]))
     batch_size = batch_size or train.labels.shape[-1]
-    at_once = snapshots.at_once(train, test)
 
     def look(epoch: int, last: bool) -> None:
-        """Evaluate the weights as they are after this epoch: now, or with those that follow."""
-        if last or at_once <= 1:
+        """Evaluate the weights as they are after this epoch: now, or with those that follow.
+
+        The last ones, whose errors the tables hold, go through PyTorch itself.
+        """
+        now = last or snapshots.most <= 1
+        if not now:
+            snapshots.add(epoch, learner.weights())
+        if now or len(snapshots.weights) == snapshots.most:
             snapshots.evaluate(train, test, history)
+        if now:
             _record(history, epoch, *_evaluate(learner, train, test))
-            return
-        snapshots.weights[epoch] = _copy(learner.weights())
-        if len(snapshots.weights) == at_once:
-            snapshots.evaluate(train, test, history)
 
     started = clock(train)
     look(0, last=False)
@@ -321,10 +321,6 @@ def _all_diverged(losses: Sequence[Tensor], history: History) -> bool:
             history.epoch = epoch
             return True
     return False
-
-
-def _copy(weights: State) -> State:
-    return {name: value.clone() for name, value in weights.items()}
 
 
 @torch.no_grad()

@@ -63,7 +63,7 @@ def choose(
     if compile is True:
         compiled.require_compiler()
     threads = torch.get_num_threads()
-    widest = max((m.out_features for m in network if isinstance(m, Linear)), default=1)
+    widest = max(_widths(network), default=1)
     in_memory = seeds_in_memory(network, seeds, samples)
     plain = Schedule(in_memory, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
@@ -90,7 +90,11 @@ def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:
     layer, of its activation, and the gradients of both.
     """
     values = [value for _, value, _ in network.parameters()]
-    width = sum(m.out_features for m in network if isinstance(m, Linear))
+    width = sum(_widths(network))
     size = max((value.element_size() for value in values), default=4)
     weights = sum(value.numel() for value in values) // seeds
     return max(1, size * (3 * weights + 4 * rows * width))
+
+
+def _widths(network: Network) -> list[int]:
+    return [module.out_features for module in network.modules() if isinstance(module, Linear)]

@@ -77,7 +77,7 @@ def fit(
     parts = _parts(network, loss, optimizer, data, schedule)
     if schedule.compiled:
         try:
-            _compile(parts, batch_size, schedule.threads or 1)
+            _compile(parts, batch_size, schedule.threads or torch.get_num_threads())
         except UsageError:
             if schedule.otherwise is None:
                 raise
@@ -279,6 +279,11 @@ def _compile(parts: Sequence[_Part], batch_size: int, threads: int) -> None:
     """Give all parts the compiled loop of the first, which has the most seeds."""
     first = parts[0]
     samples = first.train_samples
+    if samples.labels.ndim != 2:
+        raise UsageError(
+            "train.compile: true: compiled steps are for a stack of seeds in one dimension, "
+            f"got networks {tuple(samples.labels.shape[:-1])}; false trains these"
+        )
     whole = samples.labels.shape[1] - samples.labels.shape[1] % batch_size
     epoch = compiled.Epoch(
         first.network, first.loss, first.optimizer,

@@ -24,6 +24,12 @@ class Network(Module):
         """Iterate over the modules, in the order in which they act."""
         raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
 
+    def modules(self) -> Iterator[Module]:
+        """Iterate over this network and all modules in it, those of inner networks too."""
+        yield self
+        for module in self:
+            yield from module.modules() if isinstance(module, Network) else (module,)
+
     _kept_parameters: tuple[Any, tuple[Parameter, ...]] = (None, ())
 
     def parameters(self) -> Sequence[Parameter]:
