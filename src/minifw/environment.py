@@ -26,7 +26,7 @@ def environment() -> dict[str, Any]:
 
 
 def _processor() -> str:
-    """Return the processor's name and, since clouds shorten it, what else tells one from another."""
+    """Return the processor's name and, since clouds shorten it, its family and model."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         known = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
