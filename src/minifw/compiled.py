@@ -196,7 +196,7 @@ def _library(
         try:
             return ctypes.CDLL(str(path))
         except OSError:  # damaged
-            path.unlink()
+            path.unlink(missing_ok=True)
     with _one_at_a_time, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
         import torch._inductor
