@@ -175,7 +175,7 @@ class PyTorch:
         return time.perf_counter() - started, epochs / len(self.loops)
 
     def weights(self) -> list[Tensor]:
-        states = [loop.weights() for loop in self.loops]
+        states = [loop.weights for loop in self.loops]
         return [torch.stack([state[name] for state in states]) for name in states[0]]
 
 
@@ -197,7 +197,7 @@ class Vmap:
         return time.perf_counter() - started, epochs
 
     def weights(self) -> list[Tensor]:
-        return [*self.ensemble.weights().values()]
+        return [*self.ensemble.weights.values()]
 
 
 class Jax:

@@ -97,7 +97,10 @@ def gradients(
 
 
 class Loop:
-    """One network of a stack, trained as is usual in PyTorch: a loop over batches."""
+    """One network of a stack, trained as is usual in PyTorch: a loop over batches.
+
+    `weights` are the memory that is trained.
+    """
 
     def __init__(
         self, network: ours.Network, seed: int, loss: ours.Loss, eta: float, momentum: float
@@ -105,6 +108,7 @@ class Loop:
         self.net = twin(network, seed)
         self.losses = criterion_like(loss)
         self.optimizer = torch.optim.SGD(self.net.parameters(), lr=eta, momentum=momentum)
+        self.weights = {name: value.detach() for name, value in self.net.named_parameters()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
@@ -117,10 +121,6 @@ class Loop:
             self.optimizer.step()
         return loss.detach()
 
-    def weights(self) -> State:
-        """Return what is trained."""
-        return {name: value.detach() for name, value in self.net.named_parameters()}
-
     def output(self, inputs: Tensor) -> Tensor:
         """Return the output `(n, …)` for these inputs."""
         output: Tensor = self.net(inputs)
@@ -128,7 +128,10 @@ class Loop:
 
 
 class Ensemble:
-    """All networks of a stack at once, as torch.func's tutorial on model ensembling does it."""
+    """All networks of a stack at once, as torch.func's tutorial on model ensembling does it.
+
+    `weights`, stacked over seeds, are the memory that is trained.
+    """
 
     def __init__(
         self, network: ours.Network, seeds: int, loss: ours.Loss, eta: float, momentum: float
@@ -141,6 +144,7 @@ class Ensemble:
         )
         self.losses: Criterion = torch.func.vmap(criterion_like(loss))
         self.optimizer = torch.optim.SGD(self.values.values(), lr=eta, momentum=momentum)
+        self.weights = {name: value.detach() for name, value in self.values.items()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""
@@ -155,10 +159,6 @@ class Ensemble:
             losses.sum().backward()  # each network's gradient is that of its own loss
             self.optimizer.step()
         return losses.detach()
-
-    def weights(self) -> State:
-        """Return what is trained, stacked over seeds."""
-        return {name: value.detach() for name, value in self.values.items()}
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the outputs `(seeds, n, …)` for each seed's inputs."""
@@ -208,7 +208,7 @@ def fit(
             eval_every,
             None if on_epoch is None else partial(on_epoch, position),
         )
-        weights = {name: value.clone().cpu() for name, value in learner.weights().items()}
+        weights = {name: value.clone().cpu() for name, value in learner.weights.items()}
         return Checkpoint(weights, history)
 
     if at_once:
@@ -274,7 +274,7 @@ def _epochs(
         """
         now = last or snapshots.most <= 1
         if not now:
-            snapshots.add(epoch, learner.weights())
+            snapshots.add(epoch, learner.weights)
         if now or len(snapshots.weights) == snapshots.most:
             snapshots.evaluate(train, test, history)
         if now:
@@ -331,7 +331,7 @@ def _evaluate(
     output = learner.output(train.inputs)
     losses: Tensor = learner.losses(output, train.targets)
     return (
-        ~finite([*learner.weights().values()], losses.shape),
+        ~finite([*learner.weights.values()], losses.shape),
         losses.double().numpy(force=True),
         error_percent(output, train.labels),
         error_percent(learner.output(test.inputs), test.labels),
