@@ -15,8 +15,8 @@ from conftest import SMALL, Minifw
 from minifw import loading, memory, nn, reference, runs
 from minifw.building import build_loss, build_network, plan
 from minifw.checkpoints import Checkpoint
+from minifw.evaluation import Evaluation, evaluate
 from minifw.history import SERIES, History
-from minifw.training import Evaluation, evaluate
 
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
 

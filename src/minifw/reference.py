@@ -20,9 +20,10 @@ from torch import Tensor, nn
 from minifw import nn as ours
 from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder, Dataset, Samples
+from minifw.evaluation import error_percent, evaluate, finite
 from minifw.history import SERIES, Floats, History
 from minifw.schedule import seeds_in_memory
-from minifw.training import clock, error_percent, evaluate, finite
+from minifw.training import clock
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 State = dict[str, Tensor]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -19,6 +17,7 @@ from torch import Tensor
 from minifw import compiled
 from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
+from minifw.evaluation import Evaluation, evaluate, finite
 from minifw.history import Floats, History
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
@@ -149,7 +148,7 @@ class _Part:
         return last
 
     def _step(self, inputs: Tensor, target: Tensor, eta: float) -> Tensor:
-        with _reused(self.buffers, inputs.shape):
+        with self.buffers.reuse_in_thread(inputs.shape):
             self.network.reset_gradient()
             output: Tensor = self.network.forward(inputs)
             self.network.accumulate(self.loss.grad(output, target))
@@ -352,37 +351,6 @@ def clock(samples: Samples) -> float:
     return time.perf_counter()
 
 
-Evaluation = tuple[Floats, Floats, Floats]
-"""Each network's loss, its error in percent in training, and in test."""
-
-
-def evaluate(
-    network: Network, loss: Loss, train: Samples, test: Samples, buffers: Buffers
-) -> Evaluation:
-    """Return how good the networks of a stack are; results go into reused memory."""
-
-    def output(inputs: Tensor) -> Tensor:
-        with _reused(buffers, inputs.shape):
-            output: Tensor = network.forward(inputs)
-        return output
-
-    of_train = output(train.inputs)  # overwritten by that of test, where both have one shape
-    losses = loss.function(of_train, train.targets).double().numpy(force=True)
-    train_error = error_percent(of_train, train.labels)
-    return losses, train_error, error_percent(output(test.inputs), test.labels)
-
-
-def _reused(buffers: Buffers, shape: torch.Size) -> AbstractContextManager[None]:
-    """Within this block, results overwrite those of this thread's last block for the shape."""
-    return buffers.reuse((threading.get_ident(), shape))
-
-
-def error_percent(output: Tensor, labels: Tensor) -> Floats:
-    """Percent of samples whose largest output is not their class, one value a network."""
-    wrong = (output.argmax(-1) != labels).sum(-1).double()
-    return (wrong * 100 / labels.shape[-1]).numpy(force=True)
-
-
 def _evaluate(parts: Sequence[_Part], epoch: int, history: History, run: Run) -> None:
     values = run([part.evaluate for part in parts], torch.get_num_threads())
     history.record(epoch, *map(_joined, zip(*values, strict=True)))
@@ -391,13 +359,3 @@ def _evaluate(parts: Sequence[_Part], epoch: int, history: History, run: Run) ->
 def _joined(values: Sequence[Floats]) -> Floats:
     """Return one array for the whole stack (a single network has no dimension to join along)."""
     return values[0] if len(values) == 1 else np.concatenate(values)
-
-
-def finite(values: Sequence[Tensor], stack: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Return for each network of a stack whether all of its values are finite."""
-    # A sum is finite only if all of its terms are: one number tells that all is well.
-    if math.isfinite(sum(float(value.sum()) for value in values)):
-        return np.ones(stack, bool)
-    fine = [value.isfinite().reshape(*stack, -1).all(-1).numpy(force=True) for value in values]
-    together: NDArray[np.bool_] = np.logical_and.reduce(fine)
-    return together

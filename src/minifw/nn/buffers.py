@@ -64,6 +64,10 @@ class Buffers:
             self._passes[key] = _Pass()
         return self._passes[key]
 
+    def reuse_in_thread(self, key: Hashable) -> AbstractContextManager[None]:
+        """Do the same, with memory of its own for each thread."""
+        return self.reuse((threading.get_ident(), key))
+
 
 def buffer(like: Tensor) -> Tensor | None:
     """Return where the next result goes: a reused tensor, or None for a new one.
