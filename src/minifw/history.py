@@ -77,6 +77,8 @@ class History:
 
         Returns the positions among them of those that were not known to.
         """
+        if not gone.any():  # as after nearly every epoch; it is called once in each
+            return []
         # A single network has no dimension to slice, nor positions.
         diverged = self.diverged[seeds] if self.diverged.ndim else self.diverged
         new = gone & ((diverged < 0) | (diverged > epoch))
