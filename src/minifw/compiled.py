@@ -282,7 +282,8 @@ def _record(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[
         return [*state, output]
 
     def baddbmm(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        return total + torch.bmm(left, right)  # the total is zero here: Inductor drops it
+        # So that `products.h` does the product. The total of a gradient is zero: Inductor drops it.
+        return total + torch.bmm(left, right)
 
     recorded = make_fx(
         functionalize(step),

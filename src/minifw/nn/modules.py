@@ -92,9 +92,7 @@ class Linear(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        y = product(x, self.weight.mT)  # y = x Wᵀ + b
-        if self.bias is not None:
-            y.add_(self.bias.unsqueeze(-2))
+        y = product(x, self.weight.mT, self.bias)  # y = x Wᵀ + b
         self.remember((x,), (y,))
         return y
 
