@@ -116,6 +116,21 @@ def test_buffers_hand_out_the_same_memory_only_inside_their_block() -> None:
     assert buffer(x) is None
 
 
+@pytest.mark.parametrize("stack", [(), (3,), (3, 2)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_layers_write_their_results_into_reused_memory(stack: tuple[int, ...], bias: bool) -> None:
+    layer, relu, buffers = ours.Linear(4, 2, bias, stack=stack), ours.ReLU(), ours.Buffers()
+    steps = []
+    for _ in range(3):
+        with buffers.reuse("step"):
+            y = layer.forward(torch.ones(*stack, 5, 4))
+            z = relu.forward(y)
+            back = layer.backward(relu.backward(torch.ones_like(z)))
+        steps.append([result.data_ptr() for result in (y, z, back)])
+    assert steps[0] == steps[1] == steps[2]
+    assert len(set(steps[0])) == 3
+
+
 def test_a_copy_is_gone_when_nobody_holds_it() -> None:
     network = ours.Sequential(ours.Linear(2, 3), ours.Sequential(ours.ReLU(), ours.Linear(3, 1)))
     twin = network.with_parameters([value.clone() for _, value, _ in network.parameters()])

@@ -88,7 +88,7 @@ def buffer(like: Tensor) -> Tensor | None:
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     """Matrix product over the last two dimensions, `(…, n, k) @ (…, k, m) -> (…, n, m)`.
 
-    To each row of it goes `plus`, `(…, m)`.
+    `plus`, `(…, m)`, is added to each of its rows.
     """
     out = buffer(left)
     if left.ndim == right.ndim == 3:
