@@ -14,6 +14,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from minifw import building, comparison, data, experiment, loading, nn, reference, training
 from minifw.checkpoints import Checkpoint
 from minifw.errors import ConfigError, ShapeError
+from minifw.evaluation import error_percent
 from minifw.history import History
 from minifw.training import fit
 
@@ -65,6 +66,21 @@ def test_fit_is_the_loop_that_a_person_would_write(
             optimizer.step(0.05)
     for name, value in network.state_dict().items():
         torch.testing.assert_close(value, by_hand.state_dict()[name], rtol=1e-12, atol=1e-13)
+
+
+@pytest.mark.parametrize("classes", [1, 2, 3, 17])
+def test_the_class_of_a_sample_is_the_first_of_its_largest_outputs(classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    outputs = rng.integers(0, 3, (4, 200, classes)).astype(np.float32)  # with many ties
+    outputs[rng.random(outputs.shape) < 0.1] = np.inf
+    outputs[3, rng.random((200, classes)) < 0.1] = np.nan
+    labels = rng.integers(0, classes, (4, 200))
+    expected = 100 * (outputs.argmax(-1) != labels).mean(-1)
+    found = error_percent(torch.from_numpy(outputs), torch.from_numpy(labels))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+    # A single network, without the stack's dimension.
+    one = error_percent(torch.from_numpy(outputs[0]), torch.from_numpy(labels[0]))
+    assert one == pytest.approx(expected[0])
 
 
 def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
