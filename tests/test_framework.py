@@ -15,7 +15,7 @@ from torch import Tensor
 
 from cases import SimpleNet, normal
 from minifw import nn as ours
-from minifw.errors import ModuleError, ShapeError
+from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer
 
 # -------------------------------------------------------------------------------------- networks
@@ -87,6 +87,10 @@ def test_dtype_and_stack_follow_the_parameters() -> None:
     layer.bias = normal(3)
     with pytest.raises(ShapeError, match="with the same stack"):
         layer.forward(normal(4, 5, 2))
+    for stack in ((), (4,)):
+        layer.weight, layer.bias = normal(*stack, 3, 2), normal(*stack, 3).float()
+        with pytest.raises(DtypeError, match=r"of one dtype, got torch.float64 and torch.float32"):
+            layer.forward(normal(*stack, 5, 2))
 
 
 def test_an_activation_between_all_layers_leaves_others_inputs_alone() -> None:

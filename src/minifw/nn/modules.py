@@ -133,6 +133,11 @@ class Linear(Module):
                 f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
                 f"and {None if bias is None else tuple(bias.shape)}"
             )
+        if bias is not None and bias.dtype != weight.dtype:
+            raise DtypeError(
+                f"{self}.forward: expects weight and bias of one dtype, "
+                f"got {weight.dtype} and {bias.dtype}"
+            )
         self._checked = assignments()
 
     def __repr__(self) -> str:
