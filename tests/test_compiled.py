@@ -313,8 +313,7 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
 def test_a_cut_last_batch_is_not_lost_to_the_next_part_of_its_thread(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=4)
     network = network_of(exp)
-    plan = Schedule(seeds_per_part=2, compiled=True)
-    parts = training._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, plan)
+    parts = training._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, 2)
 
     class NoSteps:
         """Stands for a compiled loop."""
@@ -335,9 +334,8 @@ def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
     network = network_of(exp)
     held = []
     for size in (6, 2, 1):
-        plan = Schedule(seeds_per_part=size)
         loss = nn.LossMSE("sample")
-        parts = training._parts(network, loss, nn.SGD(network), exp.data, plan)
+        parts = training._parts(network, loss, nn.SGD(network), exp.data, size)
         for part in parts:
             part.train(None, 40, 0.01)
             part.evaluate()
@@ -381,14 +379,15 @@ def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         for batch in (1, 1000, 10_000_000):
             for given in (True, False):
                 plan = schedule.choose(network, seeds, batch, batch, 10, given)
-                parts = training._parts(network, nn.LossMSE(), sgd, exp.data, plan)
+                size = plan.seeds_per_part
+                parts = training._parts(network, nn.LossMSE(), sgd, exp.data, size)
                 covered = [seed for part in parts for seed in range(seeds)[part.seeds]]
                 assert covered == list(range(seeds))
                 assert len(parts) == 1 or batch > 1 or given
         assert len(parts) == seeds  # one at a time is all that memory has place for
 
 
-def test_compiled_parts_evaluate_at_the_same_time_and_share_the_memory_for_it(
+def test_parts_are_at_work_at_the_same_time_and_share_the_memory_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
@@ -397,11 +396,11 @@ def test_compiled_parts_evaluate_at_the_same_time_and_share_the_memory_for_it(
     a_row = schedule._bytes_a_seed(network, 64, 2) - schedule._bytes_a_seed(network, 64, 1)
     samples = PLAIN_BYTES // (24 * a_row)  # some 24 seeds fill it
     a_seed = schedule._bytes_a_seed(network, 64, samples)
-    for given, together in ((False, 1), (True, 4)):
-        size = schedule.choose(network, 64, 1, samples, 10, given).seeds_per_part
+    for given in (False, True):
+        size = schedule.choose(network, 64, 1, samples, 10, given).seeds_per_evaluation
         assert size is not None
         assert size > 1
-        assert size * together * a_seed <= PLAIN_BYTES < (size + 2) * together * a_seed
+        assert size * 4 * a_seed <= PLAIN_BYTES < (size + 2) * 4 * a_seed
 
 
 def test_compiling_that_fails_is_one_line_or_the_plain_way(

@@ -22,6 +22,7 @@ from minifw.errors import (
     harmless,
     near_miss,
 )
+from minifw.machine import processors
 from minifw.options import (
     PACKAGED,
     ConfigName,
@@ -217,8 +218,6 @@ def bench(
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
     """
     _check_counts({"--rounds": rounds, "--threads": threads})
-    import torch
-
     from minifw import bench as benchmark
     from minifw import peers
 
@@ -242,7 +241,7 @@ def bench(
         "seconds": seconds,
         "show_progress": display(quiet or as_json),
     }
-    with benchmark.on_threads(threads or torch.get_num_threads()):
+    with benchmark.on_threads(threads or _usual_threads()):
         if scaling:
             name = "scaling"
             results = benchmark.run_scaling(base, arms, **plan)
@@ -292,8 +291,7 @@ def _plan(
 
     from minifw import building, experiment
 
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads or _usual_threads())
     modes = experiment.MODES if both_modes else [config.train.mode]
     return building.plan(config, default_seeds, modes, source, arms=arms)
 
@@ -303,8 +301,18 @@ def _check_counts(options: dict[str, int | None]) -> None:
         if value is not None and value < 1:
             raise UsageError(f"{option}: must be at least 1, got {value}")
     threads = options["--threads"]
-    if threads is not None and threads > (os.cpu_count() or 1):
-        raise UsageError(f"--threads: must be at most the {os.cpu_count()} CPUs, got {threads}")
+    if threads is not None and threads > processors():
+        raise UsageError(
+            f"--threads: must be at most the {processors()} CPU(s) that this process may use, "
+            f"got {threads}"
+        )
+
+
+def _usual_threads() -> int:
+    """Return how many threads torch takes, or as many as a container's quota allows."""
+    import torch
+
+    return min(torch.get_num_threads(), processors())
 
 
 def _run(

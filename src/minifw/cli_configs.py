@@ -176,9 +176,9 @@ def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> P
 
 
 def _memory(plan: Plan) -> tuple[int, int]:
-    from minifw import memory
+    from minifw.machine import available
 
-    return plan.sizes.bytes(), memory.available()
+    return plan.sizes.bytes(), available()
 
 
 def _leaves(value: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Any]]:

@@ -6,13 +6,11 @@ docs/decisions.md; a test holds some sizes to that.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import psutil
-
 from minifw.config import Config, Generated
+from minifw.machine import available
 from minifw.places import KeyPath, Source
 
 # What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
@@ -152,18 +150,6 @@ def sizes(
         trained=trained,
         group_bytes=GROUP_BYTES,
     )
-
-
-def available() -> int:
-    """Return how much memory a run may take: what is free, and what this process is allowed."""
-    free: int = psutil.virtual_memory().available
-    if sys.platform != "win32":
-        import resource
-
-        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
-        if limit != resource.RLIM_INFINITY:
-            free = min(free, max(0, limit - psutil.Process().memory_info().vms))
-    return free
 
 
 def fitted(size: Sizes) -> Sizes:

@@ -32,16 +32,19 @@ COMPILE_FROM = 50_000
 class Schedule:
     """What `fit` does besides its formulas; it changes rounding at most.
 
-    `seeds_per_part` divides the stack: each part takes all steps of an epoch before the next
-    begins (None: one part). `threads` None leaves torch's setting. Compiled parts run beside one
-    another, one on each thread; plain parts one after another, with all threads for each. Where
-    compiling fails, `otherwise` is what is done instead; None makes it an error.
+    `seeds_per_part` divides the stack (None: one part). Parts are trained beside one another on
+    `threads` threads (None: as many as torch is set to), each with one of torch's own; a part that
+    is alone has them all. `seeds_per_evaluation` and `evaluation_threads` say the same of
+    evaluations, which are larger than a step of SGD. Where compiling fails, `otherwise` is what is
+    done instead; None makes it an error.
     """
 
     seeds_per_part: int | None = None
     threads: int | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
+    seeds_per_evaluation: int | None = None
+    evaluation_threads: int | None = None
 
 
 def choose(
@@ -62,20 +65,43 @@ def choose(
     """
     if compile is True:
         compiled.require_compiler()
-    threads = torch.get_num_threads()
-    widest = max(_widths(network), default=1)
-    in_memory = seeds_in_memory(network, seeds, samples)
-    plain = Schedule(in_memory, 1 if seeds * batch_size * widest < PARALLEL_FROM else threads)
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
+    threads = torch.get_num_threads() if on_cpu else 1
+    in_memory = seeds_in_memory(network, seeds, samples)
+    evaluation = _divided(network, seeds, samples, in_memory, threads)
+    training = _divided(network, seeds, batch_size, in_memory, threads)
+    plain = Schedule(*training, False, None, *evaluation)
     pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
     if compile is False or (compile == "auto" and not pays):
         return plain
     in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
-    # As many parts as keep all threads busy to the end, of equal size.
-    rounds = -(-seeds // (threads * min(in_cache, max(1, in_memory // threads))))
-    size = -(-seeds // (threads * rounds))
+    size = _equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     otherwise = plain if compile == "auto" else None
-    return Schedule(size, min(threads, seeds), compiled=True, otherwise=otherwise)
+    return Schedule(size, min(threads, seeds), True, otherwise, *evaluation)
+
+
+def _divided(
+    network: Network, seeds: int, rows: int, in_memory: int, threads: int
+) -> tuple[int, int]:
+    """Return the seeds of a part and the number of threads for `rows` samples of each network.
+
+    The threads are Python's, with a part of the stack for each. Those of torch share every single
+    operation and wait for one another by spinning: where other programs want the processors too,
+    five small networks took 10 to 48 s on two of them, and 1 s on one.
+    """
+    size = rows * max(_widths(network), default=1)
+    if threads == 1 or seeds * size < PARALLEL_FROM:
+        return in_memory, 1
+    if seeds == 1:
+        return 1, threads  # nothing to divide but the operations
+    workers = min(threads, seeds)
+    return _equal_parts(seeds, max(1, in_memory // workers), workers), workers
+
+
+def _equal_parts(seeds: int, most: int, threads: int) -> int:
+    """Return the seeds of a part: all threads busy to the end, `most` in a part."""
+    rounds = -(-seeds // (threads * most))
+    return -(-seeds // (threads * rounds))
 
 
 def seeds_in_memory(network: Network, seeds: int, samples: int, most: int = PLAIN_BYTES) -> int:

@@ -73,7 +73,7 @@ def fit(
     samples = data.train.labels.shape[-1]
     batch_size = min(batch_size or samples, samples)
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
-    parts = _parts(network, loss, optimizer, data, schedule)
+    parts = _parts(network, loss, optimizer, data, schedule.seeds_per_part)
     if schedule.compiled:
         try:
             _compile(parts, batch_size, schedule.threads or torch.get_num_threads())
@@ -81,31 +81,34 @@ def fit(
             if schedule.otherwise is None:
                 raise
             schedule = schedule.otherwise
-            parts = _parts(network, loss, optimizer, data, schedule)
+            parts = _parts(network, loss, optimizer, data, schedule.seeds_per_part)
     history.compiled = schedule.compiled
-    threads = schedule.threads or torch.get_num_threads()
-    with _workers(schedule) as run:
+    evaluated = parts
+    if schedule.seeds_per_evaluation not in (None, schedule.seeds_per_part):
+        evaluated = _parts(network, loss, optimizer, data, schedule.seeds_per_evaluation)
+    with (
+        _workers(schedule.threads, len(parts), schedule.compiled) as run,
+        _workers(schedule.evaluation_threads or schedule.threads, len(evaluated)) as run_evaluation,
+    ):
         if not history.epochs:
-            _evaluate(parts, 0, history, run)
+            _evaluate(evaluated, 0, history, run_evaluation)
         while history.epoch < epochs and not history.all_diverged:
             history.epoch += 1
             order = None
             if next_order is not None:
                 with _timed(data, history, "seconds"):
                     order = next_order().to(data.train.labels.device)
-            # Compiled parts run at the same time; plain ones share memory, so one at a time.
-            for some in [parts] if schedule.compiled else [[part] for part in parts]:
-                with _timed(data, history, "seconds"):
-                    last = run([partial(p.train, order, batch_size, eta) for p in some], threads)
-                with _timed(data, history, "evaluation_seconds"):
-                    for part, batch in zip(some, last, strict=True):
-                        if new := history.diverge(~part.finite(batch), history.epoch, part.seeds):
-                            layers = part.first_failing(new, order, batch_size, eta)
-                            history.diverged_layer[part.seeds][new] = layers
+            with _timed(data, history, "seconds"):
+                last = run([partial(part.train, order, batch_size, eta) for part in parts])
+            with _timed(data, history, "evaluation_seconds"):
+                for part, batch in zip(parts, last, strict=True):
+                    if new := history.diverge(~part.finite(batch), history.epoch, part.seeds):
+                        layers = part.first_failing(new, order, batch_size, eta)
+                        history.diverged_layer[part.seeds][new] = layers
             ended = history.epoch == epochs or history.all_diverged
             if history.epoch % eval_every == 0 or ended:
                 with _timed(data, history, "evaluation_seconds"):
-                    _evaluate(parts, history.epoch, history, run)
+                    _evaluate(evaluated, history.epoch, history, run_evaluation)
             if on_epoch is not None:
                 on_epoch(history.epoch, history)
     return history
@@ -143,7 +146,7 @@ class _Part:
             rest = [*zip(inputs, targets, strict=True), *rest]
         for batch, target in rest:
             last = self._step(batch, target, eta), target
-        if self.epoch is not None and rest:  # the thread's next part would write over it
+        if rest:  # the thread's next part would write over it
             last = last[0].clone(), last[1]
         return last
 
@@ -255,11 +258,11 @@ def _values_of_step(
 
 
 def _parts(
-    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, schedule: Schedule
+    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, seeds_per_part: int | None
 ) -> list[_Part]:
     """Divide the stack: each part's tensors are views of the whole's."""
     seeds, buffers = len(data.train.labels), Buffers()
-    size = schedule.seeds_per_part or seeds
+    size = seeds_per_part or seeds
     if data.train.labels.ndim != 2 or size >= seeds:
         return [_Part(network, loss, optimizer, data.train, data.test, slice(None), buffers)]
     values = [value for _, value, _ in network.parameters()]
@@ -300,17 +303,21 @@ def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
     return steps.movedim(dim, 0)
 
 
-Run = Callable[[Sequence[Callable[[], Any]], int], list[Any]]
-"""Calls all the functions, with so many threads for each, and returns what they return."""
+Run = Callable[[Sequence[Callable[[], Any]]], list[Any]]
+"""Calls all the functions, beside one another, and returns what they return."""
 
 
 @contextmanager
-def _workers(schedule: Schedule) -> Iterator[Run]:
-    """Share compiled parts among threads; run plain ones one by one, with many threads for each."""
+def _workers(threads: int | None, parts: int, compiled: bool = False) -> Iterator[Run]:
+    """Share parts among threads of Python's; one that is alone has as many of torch's instead."""
     usual = torch.get_num_threads()
-    helpers = (schedule.threads or usual) - 1 if schedule.compiled else 0
+    threads = threads or usual
+    helpers = min(threads, parts) - 1
+    # Compiled code takes one thread. Torch's own keep a processor busy for milliseconds after
+    # their work, and all who wait for them as well.
+    inside = 1 if helpers or compiled else threads
 
-    def run(work: Sequence[Callable[[], Any]], threads: int) -> list[Any]:
+    def run(work: Sequence[Callable[[], Any]]) -> list[Any]:
         results: list[Any] = [None] * len(work)
         left = iter(enumerate(work))
 
@@ -318,8 +325,7 @@ def _workers(schedule: Schedule) -> Iterator[Run]:
             for position, function in left:
                 results[position] = function()
 
-        # A thread of torch's own keeps a processor busy for milliseconds after its work.
-        torch.set_num_threads(1 if helpers else threads)
+        torch.set_num_threads(inside)
         try:
             others = [pool.submit(take) for _ in range(helpers)]
             take()
@@ -352,7 +358,7 @@ def clock(samples: Samples) -> float:
 
 
 def _evaluate(parts: Sequence[_Part], epoch: int, history: History, run: Run) -> None:
-    values = run([part.evaluate for part in parts], torch.get_num_threads())
+    values = run([part.evaluate for part in parts])
     history.record(epoch, *map(_joined, zip(*values, strict=True)))
 
 

@@ -1,0 +1,127 @@
+"""What this process may use of the machine: processors and memory, as a container allows them.
+
+Beside what the machine has, three things count: the affinity of the process, its resource limits,
+and its control group (Linux, cgroup v1 and v2), by which containers and job schedulers share a
+machine out. A group's limits hold for all below it, so all groups on the way up are looked at.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+
+import psutil
+
+
+def processors() -> int:
+    """Return how many processors this process may use, at least 1.
+
+    A quota of 1.5 processors' time counts as 2.
+    """
+    try:
+        count = len(os.sched_getaffinity(0))
+    except (AttributeError, OSError):  # macOS has no affinity
+        count = os.cpu_count() or 1
+    return max(1, math.ceil(min(count, _least(_processors_of, "cpu"))))
+
+
+def available() -> int:
+    """Return how many bytes this process may still take: free, and allowed to it."""
+    free: int = psutil.virtual_memory().available
+    if sys.platform != "win32":
+        import resource
+
+        limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+        if limit != resource.RLIM_INFINITY:
+            free = min(free, limit - psutil.Process().memory_info().vms)
+    return max(0, int(min(free, _least(_memory_of, "memory"))))
+
+
+# ---------------------------------------------------------------------------------- control groups
+
+
+def _least(limit_of: Callable[[Path], float], controller: str) -> float:
+    """Return the smallest limit of the groups that this process is in, infinity without one."""
+    return min((limit_of(folder) for folder in _groups(controller)), default=math.inf)
+
+
+def _groups(controller: str, proc: Path = Path("/proc/self")) -> Iterator[Path]:
+    """Yield the folders of the groups that this process is in, for one controller.
+
+    `cgroup` names the group below a hierarchy's root, `mountinfo` what part of a hierarchy is to be
+    seen where. In a container the two may not fit together; then what is mounted is its own group.
+    """
+    try:
+        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
+        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+    except OSError:
+        return
+    for group in groups:
+        if len(group) != 3 or not (group[1] == "" or controller in group[1].split(",")):
+            continue
+        for mount in mounts:
+            if "-" not in mount or len(mount) < 10:
+                continue
+            kind, options = mount[mount.index("-") + 1], mount[-1].split(",")
+            fits = kind == "cgroup2" if group[1] == "" else kind == "cgroup"
+            if fits and (group[1] == "" or controller in options):
+                yield from _upwards(Path(_unescaped(mount[4])), _unescaped(mount[3]), group[2])
+
+
+def _upwards(mounted: Path, root: str, group: str) -> Iterator[Path]:
+    """Yield the group's folder below the place where `root` is mounted, and all above it."""
+    try:
+        below = PurePosixPath(group).relative_to(root)
+    except ValueError:
+        below = PurePosixPath()
+    folder = mounted / below if ".." not in below.parts else mounted
+    while folder != mounted:
+        yield folder
+        folder = folder.parent
+    yield mounted
+
+
+def _unescaped(path: str) -> str:
+    """Return a path of mountinfo, which writes a blank as `\\040`."""
+    return path.encode("latin-1", "replace").decode("unicode_escape") if "\\" in path else path
+
+
+def _processors_of(folder: Path) -> float:
+    """Return how many processors' time a group may take: its quota in a period."""
+    both = _words(folder / "cpu.max")  # version 2: `max 100000` or `150000 100000`
+    if not both:
+        both = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
+    try:
+        quota, period = map(float, both)
+    except ValueError:
+        return math.inf
+    return quota / period if quota > 0 and period > 0 else math.inf
+
+
+def _memory_of(folder: Path) -> float:
+    """Return how many bytes a group may still take.
+
+    Pages of files that were not used lately are given back when they are needed: they are free.
+    """
+    for limit, used, cache in (
+        ("memory.max", "memory.current", "inactive_file"),
+        ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+    ):
+        try:
+            (most,), (taken,) = (map(int, _words(folder / name)) for name in (limit, used))
+        except ValueError:  # no such file, or `max`
+            continue
+        words = _words(folder / "memory.stat")
+        kept = dict(zip(words[::2], words[1::2], strict=False)).get(cache, "0")
+        return max(0, most - taken + int(kept))
+    return math.inf
+
+
+def _words(file: Path) -> list[str]:
+    try:
+        return file.read_text().split()
+    except (OSError, ValueError):
+        return []

@@ -1,0 +1,116 @@
+"""How a stack is divided: who is at work on it, on how many threads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import torch
+
+from minifw import data, nn, schedule
+from minifw.schedule import Schedule
+from minifw.training import fit
+
+
+def dataset(seeds: int, samples: int) -> data.Dataset:
+    draws = [
+        [data.disk(data.generator(s, "data"), samples, (0.5, 0.5), 0.4)] * 2 for s in range(seeds)
+    ]
+    return data.stack_seeds(
+        ((train, test) for train, test in draws), seeds=range(seeds), features="xy", classes="01",
+        normalize=True, one_hot=True, dtype=torch.float32,
+    )  # fmt: skip
+
+
+def network(seeds: int, width: int = 25) -> nn.Sequential:
+    generators = [data.generator(s, "init") for s in range(seeds)]
+    first = nn.Linear(2, width, stack=(seeds,), generators=generators)
+    return nn.Sequential(
+        first, nn.ReLU(), nn.Linear(width, 2, stack=(seeds,), generators=generators)
+    )
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    usual = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(usual)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_work: set[int] = set()
+    of_torch: set[int] = set()
+    both = threading.Barrier(2)
+    of_linear = nn.Linear.forward
+
+    def forward(self: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        me = threading.get_ident()
+        if len(at_work) < 2 and me not in at_work:
+            at_work.add(me)
+            both.wait(timeout=60)  # for the other thread: it is at work at the same time
+        of_torch.add(torch.get_num_threads())
+        return of_linear(self, x)
+
+    monkeypatch.setattr(nn.Linear, "forward", forward)
+    samples, stack = dataset(5, 1000), network(5)
+    plan = schedule.choose(stack, 5, 1000, 1000, 2, False)
+    fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
+    assert len(at_work) == 2
+    assert of_torch == {1}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_numbers_do_not_depend_on_how_the_stack_is_divided() -> None:
+    samples, ends = dataset(5, 700), []
+    for plan in (
+        Schedule(threads=1),
+        Schedule(3, 2),
+        Schedule(1, 2),
+        Schedule(2, 1, False, None, 4, 2),
+    ):
+        stack = network(5)
+        history = fit(
+            stack,
+            nn.LossMSE(),
+            nn.SGD(stack),
+            samples,
+            epochs=6,
+            eta=0.1,
+            eval_every=2,
+            schedule=plan,
+        )
+        ends.append((stack.state_dict(), history))
+    for state, history in ends[1:]:
+        for name, value in ends[0][0].items():
+            assert torch.equal(state[name], value)
+        for series in ("train_loss", "train_error", "test_error"):
+            np.testing.assert_array_equal(getattr(history, series), getattr(ends[0][1], series))
+
+
+def test_small_steps_take_one_thread_and_their_evaluation_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    for seeds, batch, expected in (
+        (1, 1000, (1, 1, 1, 1)),
+        (20, 40, (20, 1, 5, 4)),
+        (20, 1000, (5, 4, 5, 4)),
+        (3, 1000, (1, 3, 1, 3)),
+    ):
+        plan = schedule.choose(network(seeds), seeds, batch, 1000, 10, False)
+        found = [
+            plan.seeds_per_part,
+            plan.threads,
+            plan.seeds_per_evaluation,
+            plan.evaluation_threads,
+        ]
+        assert (
+            tuple(min(seeds, n or 0) if i % 2 == 0 else n for i, n in enumerate(found)) == expected
+        )
