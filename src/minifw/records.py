@@ -76,7 +76,7 @@ class PartRecord(_Record):
     file: Name
     epoch: Count
     finished: bool
-    seconds: Annotated[float, Field(gt=0, le=1e12, allow_inf_nan=False)]
+    seconds: Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]  # one is divided by it
     evaluation_seconds: Seconds
     compiled: bool
 
