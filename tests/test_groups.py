@@ -52,8 +52,8 @@ def test_groups_give_the_numbers_of_one_stack(
     size = memory.Sizes.together
     monkeypatch.setattr(memory.Sizes, "together", lambda sizes: min(size(sizes), 3))
     three, grouped = run_in(minifw, "three", *words, *SEVEN)
-    assert set(three.manifest["parts"]) == {
-        f"{part}.group-{number}-of-3" for part in one.manifest["parts"] for number in (1, 2, 3)
+    assert set(three.manifest.parts) == {
+        f"{part}.group-{number}-of-3" for part in one.manifest.parts for number in (1, 2, 3)
     }
     for mode, arms in whole["modes"].items():
         for arm, values in arms.items():

@@ -22,6 +22,7 @@ from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.history import History
+from minifw.records import Manifest
 
 IN_GROUPS = object()
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
@@ -35,6 +36,16 @@ def only_run(folder: Path = Path()) -> Path:
 def manifest_of(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((path / "manifest.json").read_text())
     return content
+
+
+def a_manifest() -> Manifest:
+    return Manifest.model_validate(
+        {
+            "format": 1, "status": "running", "name": "a", "seeds": [0], "modes": ["sgd"],
+            "arms": ["minifw"], "threads": 1, "versions": {}, "data_checksum": None,
+            "started": "2026-11-25T12:00:00+00:00", "parts": {}, "files": {},
+        }
+    )  # fmt: skip
 
 
 def computed(path: Path) -> dict[str, str]:
@@ -71,8 +82,8 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
     )
     run = runs.load(path)
     assert run.status == "interrupted"
-    epoch = run.manifest["parts"]["minifw-full-batch"]["epoch"]
-    assert run.manifest["parts"]["minifw-full-batch"]["file"].endswith(f".at-{epoch}.safetensors")
+    epoch = run.manifest.parts["minifw-full-batch"].epoch
+    assert run.manifest.parts["minifw-full-batch"].file.endswith(f".at-{epoch}.safetensors")
     assert run.faults() == run.strangers()[1:] == []  # the lock's file is there, empty
     assert (path / "lock").read_text() == ""
 
@@ -98,7 +109,7 @@ def test_a_second_signal_ends_the_process_at_once() -> None:
 
 
 def test_runs_of_the_same_second_have_directories_of_their_own(tmp_path: Path) -> None:
-    paths = {runs.create(tmp_path, "a").path for _ in range(20)}
+    paths = {runs.create(tmp_path, a_manifest()).path for _ in range(20)}
     assert len(paths) == 20
     assert all(path.is_dir() for path in paths)
 
@@ -215,10 +226,10 @@ def test_a_full_disk_ends_training_when_it_is_full(
 ) -> None:
     publish, last = files.publish, 0
 
-    def full(target: Path, data: bytes) -> str:
+    def full(target: Path, data: bytes, root: Path) -> str:
         if ".at-" in target.name:
             raise StorageError(f"{target}: cannot be written: No space left on device")
-        return publish(target, data)
+        return publish(target, data, root=root)
 
     def on_epoch(label: str, total: int) -> Any:
         def progress(done: int, text: str) -> None:

@@ -28,7 +28,7 @@ from minifw.environment import environment
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import ShowProgress
 from minifw.peers import ARMS, Arm, Problem, Regime, problem, simplenet
-from minifw.runs import Run
+from minifw.runs import Files
 from minifw.tables import Cell, Table
 
 REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
@@ -319,7 +319,7 @@ def _digits(value: float) -> str:
 
 def write(results: dict[str, Any], folder: Path, name: str) -> None:
     """Write the figures into `folder`: as JSON, and as a table or as a figure."""
-    files = Run(folder)
+    files = Files(folder)
     files.write_json(f"{name}.json", results)
     if "growth" in results:
         plots.write_scaling(files, name)

@@ -14,8 +14,10 @@ written is for the run's manifest to say: safetensors has no checksum.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import safetensors
@@ -25,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.data import BatchOrder
-from minifw.errors import ArtefactError, StateError
+from minifw.errors import ArtefactError, StateError, harmless
 from minifw.history import SERIES, History
 from minifw.nn import Network, Optimizer
 
@@ -92,20 +94,39 @@ class Checkpoint:
         """
         try:
             tensors = safetensors.torch.load(content)
-        except (safetensors.SafetensorError, ValueError, KeyError, RuntimeError) as fault:
-            raise ArtefactError(f"{where}: not a checkpoint: {fault}") from None
-        try:
-            history = History(
-                epoch=int(tensors.pop("state/epoch")),
-                epochs=tensors.pop("history/epochs").tolist(),
-                diverged=tensors.pop("history/diverged").numpy(),
-                diverged_layer=tensors.pop("history/diverged_layer").numpy(),
+        except Exception as fault:  # the file may be anybody's, and so what is wrong with it
+            raise ArtefactError(f"{where}: not a checkpoint: {harmless(fault)}") from None
+
+        def take(name: str, dtype: torch.dtype, shape: Sequence[int | None]) -> Any:
+            """Return the array of this dtype and shape, in which None is any size."""
+            value = tensors.pop(name, None)
+            if value is None:
+                raise ArtefactError(f"{where}: not a checkpoint of minifw: it lacks '{name}'")
+            fits = len(value.shape) == len(shape) and all(
+                size in (None, came) for size, came in zip(shape, value.shape, strict=True)
             )
-            for name in SERIES:
-                setattr(history, name, list(tensors.pop(f"history/{name}").numpy()))
-        except (KeyError, RuntimeError) as fault:
-            raise ArtefactError(f"{where}: not a checkpoint of minifw: {fault}") from None
-        generators = tensors.pop("state/generators", None)
+            if value.dtype != dtype or not fits:
+                raise ArtefactError(
+                    f"{where}: '{name}' must hold {dtype} of shape {_shape(shape)}, "
+                    f"got {value.dtype} of {_shape(value.shape)}"
+                )
+            return value.numpy()
+
+        diverged = take("history/diverged", torch.int64, [None])
+        seeds = diverged.shape
+        epochs = take("history/epochs", torch.int64, [None])
+        history = History(
+            epoch=int(take("state/epoch", torch.int64, [])),
+            epochs=epochs.tolist(),
+            diverged=diverged,
+            diverged_layer=take("history/diverged_layer", torch.int64, seeds),
+        )
+        shape = (len(epochs), *seeds) if len(epochs) else (0,)
+        for name in SERIES:
+            setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
+        rows = None
+        if "state/generators" in tensors:
+            rows = take("state/generators", torch.int64, [None, 6]).view(np.uint64)
         optimizer = {
             name.removeprefix("optimizer/"): tensors.pop(name)
             for name in list(tensors)
@@ -113,9 +134,38 @@ class Checkpoint:
         }
         unknown = [name for name in tensors if "/" in name]
         if unknown:
-            raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
-        rows = None if generators is None else generators.numpy().view(np.uint64)
+            raise ArtefactError(
+                f"{where}: this minifw does not know '{harmless(unknown[0])}' in it"
+            )
         return cls(tensors, history, optimizer, rows)
+
+    def check(self, network: Network, epochs: int, finished: bool, where: str) -> None:
+        """Check that this is of a training of that network for so many epochs.
+
+        Of one that is not `finished` there may be fewer seeds, which were trained one by one.
+
+        Raises:
+            ArtefactError: it is of another.
+
+        """
+        history = self.history
+        own = {name: value for name, value, _ in network.parameters()}
+        seeds, whole = len(history.diverged), len(next(iter(own.values())))
+        fits = _shapes(self.weights) == {
+            name: (torch.Size([seeds, *value.shape[1:]]), value.dtype)
+            for name, value in own.items()
+        }
+        fits &= seeds == whole if finished else 0 < seeds <= whole
+        known = history.epochs
+        fits &= known[:1] == [0] and all(a < b for a, b in pairwise(known))
+        fits &= bool(known) and known[-1] <= history.epoch <= epochs
+        if fits and finished:
+            ended = history.epoch == epochs or history.all_diverged
+            fits = ended and known[-1] == history.epoch
+        layers = len([*network]) if isinstance(network, Iterable) else 1
+        fits &= bool((history.diverged_layer < layers).all())
+        if not fits:
+            raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
 
     def restore(
         self, network: Network, optimizer: Optimizer, order: BatchOrder | None, where: str
@@ -135,12 +185,21 @@ class Checkpoint:
         try:
             network.load_state_dict(self.weights)
         except StateError as fault:
-            raise ArtefactError(f"{where}: {fault}") from None
+            raise ArtefactError(f"{where}: {harmless(fault)}") from None
         for name, value in optimizer.state.items():
             value.copy_(self.optimizer[name])
         if order is not None and self.generators is not None:
-            order.state = self.generators
+            try:
+                order.state = self.generators
+            except (ValueError, OverflowError) as fault:
+                raise ArtefactError(
+                    f"{where}: 'state/generators' is no state of generators: {fault}"
+                ) from None
         return _copy(self.history)
+
+
+def _shape(sizes: Sequence[int | None]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in sizes)})"
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:

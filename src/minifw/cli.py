@@ -164,12 +164,18 @@ def resume(
     from minifw import runs
 
     path = runs.find(runs_dir, run)
-    before = runs.load(path).manifest["threads"]
+    before = runs.load(path).manifest.threads
 
     import torch
 
     from minifw import experiment, reporting
 
+    cpus = os.cpu_count() or 1
+    if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
+        raise UsageError(
+            f"{harmless(path)}: this run began on {before} threads, there are {cpus} CPUs here; "
+            f"--threads {cpus} goes on with those"
+        )
     if threads not in (None, before):
         print(
             f"minifw: this run began on {before} thread(s); on {threads} its sums are rounded in "
@@ -336,6 +342,9 @@ def _complain(text: str) -> None:
 
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr."""
+    if sys.platform == "win32":
+        _complain("minifw: does not run on Windows itself; it does in WSL, Windows' own Linux")
+        _leave(UsageError.exit_code)
     # Modules are not garbage: looking among them for some takes a tenth of the start or more.
     gc.set_threshold(10_000, 1_000, 1_000)
     if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not

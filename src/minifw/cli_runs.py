@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,10 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minifw.errors import ArtefactError, UsageError, harmless, near_miss
+from minifw.errors import (
+    ArtefactError,
+    ConfigError,
+    MinifwError,
+    StorageError,
+    UsageError,
+    harmless,
+    near_miss,
+)
 from minifw.options import Json, RunsDir, print_json
 
 if TYPE_CHECKING:
+    from minifw.records import Arm, ArmResults, Mode
     from minifw.runs import Entry, Run
 
 app = typer.Typer(
@@ -53,9 +63,9 @@ def ls(
             f"{near_miss(status, runs.STATUSES)}"
         )
     lines = [
-        _line(entry)
-        for entry in runs.entries(runs_dir)
-        if status in (None, entry.status) and (name or "") in entry.path.name
+        line
+        for line in (_line(entry) for entry in runs.entries(runs_dir))
+        if status in (None, line["status"]) and (name or "") in line["run"]
     ]
     if as_json:
         print_json({"runs": lines})
@@ -63,12 +73,19 @@ def ls(
     if not lines:
         print(f"minifw: no such runs in {harmless(runs_dir)}", file=sys.stderr)
         return
-    width = max(len(line["run"]) for line in lines)
+    width = max(len(harmless(line["run"])) for line in lines)
     print(f"{'run':{width}}  {'status':11}  {'test error':>14}  {'age':>5}")
     for line in lines:
         errors = " / ".join(_percent(error) for error in line["test_error"].values()) or "–"
         age = _age(line["started"])
         print(f"{harmless(line['run']):{width}}  {line['status']:11}  {errors:>14}  {age:>5}")
+    empty = [harmless(line["run_dir"]) for line in lines if line["status"] == "empty"]
+    if empty:
+        print(
+            f"minifw: {len(empty)} of them ended before they began: nothing to go on with; "
+            f"`minifw runs rm {' '.join(empty[:3])}{' …' if empty[3:] else ''}` deletes them",
+            file=sys.stderr,
+        )
 
 
 @app.command()
@@ -78,12 +95,12 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
 
     found = runs.load(runs.find(runs_dir, run))
     manifest, environment = found.manifest, _json(found, "env.json")
-    results, config = _json(found, "results.json"), found.read("config.yaml").decode()
+    results, config = _json(found, "results.json"), found.read_text("config.yaml")
     if as_json:
         print_json(
             {
                 "run_dir": str(found.path),
-                "manifest": manifest | {"status": found.status},
+                "manifest": manifest.content() | {"status": found.status},
                 "env": environment,
                 "config": _flat_config(found),
                 "results": results,
@@ -91,27 +108,28 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
         )
         return
     print(f"{harmless(found.path)}\n\nstatus    {found.status}")
-    if "error" in manifest:
-        print(f"error     {harmless(manifest['error'])}")
-    for key in ("started", "finished"):
-        if key in manifest:
-            print(f"{key:9} {manifest[key]}")
-    for moment in manifest.get("resumed", []):
+    if manifest.error is not None:
+        print(f"error     {harmless(manifest.error)}")
+    print(f"started   {manifest.started}")
+    if manifest.finished is not None:
+        print(f"finished  {manifest.finished}")
+    for moment in manifest.resumed:
         print(f"resumed   {moment}")
-    seeds = manifest["seeds"]
-    print(f"seeds     {seeds[0]} to {seeds[-1]}\nthreads   {manifest['threads']}")
-    for name, part in manifest["parts"].items():
-        state = "finished" if part["finished"] else f"checkpoint of epoch {part['epoch']}"
-        print(f"part      {name}: {state}, {part['seconds']:.1f} s of training")
+    seeds = manifest.seeds
+    print(f"seeds     {seeds[0]} to {seeds[-1]}\nthreads   {manifest.threads}")
+    for name, part in manifest.parts.items():
+        state = "finished" if part.finished else f"checkpoint of epoch {part.epoch}"
+        print(f"part      {name}: {state}, {part.seconds:.1f} s of training")
     for key in ("processor", "platform", "git", "command_line"):
         value = (environment or {}).get(key)
-        text = " ".join(value) if isinstance(value, list) else value
+        text = " ".join(map(str, value)) if isinstance(value, list) else value
         print(f"{key.split('_')[0]:9} {harmless(_shown(text))}")
-    print("versions  " + ", ".join(f"{name} {v}" for name, v in manifest["versions"].items()))
-    print(f"\n{config.rstrip()}")
-    for name in manifest["files"]:
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    print(f"versions  {harmless(versions)}")
+    _print_text(config)
+    for name in manifest.files:
         if name.startswith("tables/") and name.endswith(".md"):
-            print(f"\n{found.read(name).decode().rstrip()}")
+            _print_text(found.read_text(name))
 
 
 @app.command()
@@ -151,25 +169,26 @@ def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = Fal
     from minifw import runs
 
     answers: dict[str, list[str]] = {}
-    for text in some:
-        path = runs.find(runs_dir, text)
+    faults: list[MinifwError] = []
+    for path in dict.fromkeys(runs.find(runs_dir, text) for text in some):
+        found: list[MinifwError] = []
         try:
             run = runs.load(path)
-            answers[str(path)] = run.faults()
-        except ArtefactError as fault:
-            answers[str(path)] = [str(fault)]
-            continue
-        for name in run.strangers():
-            print(
-                f"{harmless(path / name)}: not of this run, as its manifest says", file=sys.stderr
-            )
-        if not answers[str(path)] and not as_json:
-            print(f"{harmless(path)}: all {len(run.manifest['files'])} files are as written")
+            for name in run.strangers():
+                print(
+                    f"{harmless(path / name)}: not of this run, as its manifest says",
+                    file=sys.stderr,
+                )
+            found += map(ArtefactError, run.faults())
+            if not found and not as_json:
+                print(f"{harmless(path)}: all {len(run.known)} files are as written")
+        except (ArtefactError, StorageError) as fault:
+            found.append(fault)  # the other runs are looked at all the same
+        answers[str(path)] = [str(fault) for fault in found]
+        faults += found
     if as_json:
         print_json({"faults": answers})
-    faults = [fault for found in answers.values() for fault in found]
-    if faults:
-        raise ArtefactError("\n".join(faults))
+    _raise_all(faults)
 
 
 @app.command()
@@ -189,39 +208,64 @@ def rm(
             print(harmless(path), file=sys.stderr)
         if not typer.confirm(f"delete {len(paths)} run(s)?", err=True):
             return
+    faults: list[MinifwError] = []
     for path in paths:
-        runs.delete(path)
-        print(f"{harmless(path)}: deleted")
+        try:
+            runs.delete(path)
+        except (UsageError, ArtefactError, StorageError) as fault:
+            faults.append(fault)  # the others are deleted all the same
+        else:
+            print(f"{harmless(path)}: deleted")
+    _raise_all(faults)
+
+
+def _raise_all(faults: list[MinifwError]) -> None:
+    """Raise all of these as one error, a line each, with the exit code of the largest."""
+    if faults:
+        kind = max((type(fault) for fault in faults), key=lambda kind: kind.exit_code)
+        raise kind("\n".join(map(str, faults)))
 
 
 def _line(entry: Entry) -> dict[str, Any]:
+    """Return what a list tells of a run; of one that cannot be read, that it is so."""
     run, status = entry.run, entry.status
     errors: dict[str, float | None] = {}
     if run is not None:
         try:
-            results = _json(run, "results.json") or {"modes": {}}
-            errors = {
-                mode: arms["minifw"]["summary"]["median"] for mode, arms in results["modes"].items()
-            }
+            errors = {mode: arms["minifw"].summary.median for mode, arms in _results(run).items()}
         except ArtefactError:
             status = "damaged"
+        except StorageError:
+            status = "unreadable"
+    manifest = None if run is None else run.manifest
     return {
         "run": entry.path.name,
         "run_dir": str(entry.path),
         "status": status,
-        "config": run.manifest["name"] if run else None,
-        "seeds": len(run.manifest["seeds"]) if run else None,
+        "config": None if manifest is None else manifest.name,
+        "seeds": None if manifest is None else len(manifest.seeds),
         "test_error": errors,
-        "started": run.manifest["started"] if run else None,
+        "started": None if manifest is None else manifest.started,
     }
 
 
 def _json(run: Run, name: str) -> dict[str, Any] | None:
     """Return the content of a JSON file of the run, None if it has not got so far."""
-    if name not in run.manifest["files"]:
+    if name not in run.known:
         return None
-    content: dict[str, Any] = run.read_json(name)
+    content = run.read_json(name)
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{harmless(run.path / name)}: must hold a JSON object")
     return content
+
+
+def _results(run: Run) -> dict[Mode, dict[Arm, ArmResults]]:
+    """Return the results of a run as far as lists show them, of each arm in each mode."""
+    from minifw import records
+
+    name = "results.json"
+    content = _json(run, name) or {"modes": {}}
+    return records.checked(records.Results, content, harmless(run.path / name)).modes
 
 
 def _flat_config(run: Run) -> dict[str, Any]:
@@ -229,18 +273,34 @@ def _flat_config(run: Run) -> dict[str, Any]:
     from minifw.places import Source
 
     name = "config.yaml"
-    return _flat(yaml12.parse(run.read(name).decode(), Source(str(run.path / name))), "")
+    source = Source(str(run.path / name))
+    try:
+        flat = _flat(yaml12.parse(run.read_text(name), source), "")
+        if source.faults:
+            raise source.error()
+    except ConfigError as fault:
+        raise ArtefactError(fault.faults[0]) from None
+    for key, value in flat.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ArtefactError(f"{source.name}: {harmless(key)}: must be a finite number")
+    return flat
 
 
 def _flat_results(run: Run) -> dict[str, Any]:
-    results = _json(run, "results.json") or {"modes": {}}
     flat: dict[str, Any] = {"status": run.status}
-    for mode, arms in results["modes"].items():
+    for mode, arms in _results(run).items():
         for arm, outcome in arms.items():
-            for row, value in outcome["summary"].items():
+            for row, value in outcome.summary.model_dump().items():
                 flat[f"{mode} {arm}: {row} test error, %"] = value
-            flat[f"{mode} {arm}: training, s"] = outcome["seconds"]
+            flat[f"{mode} {arm}: training, s"] = outcome.seconds
     return flat
+
+
+def _print_text(text: str) -> None:
+    """Print a text of the run behind an empty line; it cannot move the cursor."""
+    print()
+    for line in text.rstrip().split("\n"):
+        print(harmless(line))
 
 
 def _flat(value: Any, path: str) -> dict[str, Any]:

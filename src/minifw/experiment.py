@@ -36,10 +36,12 @@ from minifw.errors import (
     Interrupted,
     StorageError,
     UsageError,
+    harmless,
 )
 from minifw.files import checksum
 from minifw.history import History
 from minifw.keeping import NOTHING, Keeper, Part
+from minifw.records import FORMAT, Manifest
 from minifw.runs import Run
 from minifw.stopping import Stop, on_signals
 from minifw.training import fit
@@ -209,7 +211,24 @@ def run(
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals() as stop:
         stop.patient = True  # until there is something to go on with
-        run = runs.create(runs_dir, config.name)
+        manifest = Manifest.model_validate(
+            {
+                "format": FORMAT,
+                "status": "running",
+                "name": config.name,
+                "seeds": plan.seeds,
+                "together": plan.together,
+                "modes": list(modes),
+                "arms": list(arms),
+                "threads": surroundings["threads"],
+                "versions": surroundings["versions"],
+                "data_checksum": _data_checksum(config),
+                "started": _now(),
+                "parts": {},
+                "files": {},
+            }
+        )
+        run = runs.create(runs_dir, manifest)
         with run.held():
             run.write(
                 "config.yaml",
@@ -217,18 +236,7 @@ def run(
                 f"{loading.dump(config)}",
             )
             run.write_json("env.json", surroundings)
-            run.commit(
-                status="running",
-                name=config.name,
-                seeds=plan.seeds,
-                together=plan.together,
-                modes=list(modes),
-                arms=list(arms),
-                threads=surroundings["threads"],
-                versions=surroundings["versions"],
-                data_checksum=_data_checksum(config),
-                started=_now(),
-            )
+            run.commit(status="running")
             return _train(run, plan, drawn, show_progress, stop)
 
 
@@ -243,21 +251,29 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
     """
     run = runs.load(path)
     with on_signals() as stop, run.held():
-        run.manifest = runs.load(path).manifest  # as it is now that nobody else can change it
-        if run.manifest["status"] in runs.OVER:
-            raise UsageError(f"{path}: this run is {run.manifest['status']}; nothing is left to do")
+        run.reload()
+        manifest = run.manifest
+        if manifest.status in runs.OVER:
+            raise UsageError(
+                f"{harmless(path)}: this run is {manifest.status}; nothing is left to do"
+            )
         run.clean()
         run.read("config.yaml")  # it must be what it was
         config = loading.load(path / "config.yaml")
-        if _data_checksum(config) != run.manifest["data_checksum"]:
+        if _data_checksum(config) != manifest.data_checksum:
             raise ArtefactError(
-                f"{getattr(config.data, 'path', path)}: this data file has changed since "
-                f"{path} began"
+                f"{harmless(getattr(config.data, 'path', path))}: this data file has changed since "
+                f"{harmless(path)} began"
             )
-        seeds = len(run.manifest["seeds"])
-        plan = make_plan(config, seeds, run.manifest["modes"], arms=run.manifest["arms"])
-        plan = replace(plan, together=run.manifest.get("together", seeds))
-        run.commit(status="running", resumed=[*run.manifest.get("resumed", []), _now()])
+        seeds = len(manifest.seeds)
+        plan = make_plan(config, seeds, manifest.modes, arms=manifest.arms)
+        lacks_batches = "sgd" in manifest.modes and config.train.batch_size is None
+        if plan.seeds != manifest.seeds or lacks_batches:
+            raise ArtefactError(
+                f"{harmless(path)}: its manifest has other seeds or modes than its config.yaml"
+            )
+        plan = replace(plan, together=manifest.together or seeds)
+        run.commit(status="running", resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
 
 
@@ -268,7 +284,7 @@ def _train(
 
     `drawn` may hold the first group; it is taken out, so that it makes place for the next.
     """
-    arms, modes = run.manifest["arms"], run.manifest["modes"]
+    arms, modes = run.manifest.arms, run.manifest.modes
     groups = plan.groups
     try:
         stop.patient = False
@@ -286,7 +302,7 @@ def _train(
         return _complete(run, plan, observed, trained)
     except Interrupted as fault:
         run.commit(status="interrupted")
-        fault.add_note(f"to go on: minifw resume {run.path}")
+        fault.add_note(f"to go on: minifw resume {harmless(run.path)}")
         raise
     except Exception as fault:
         with suppress(StorageError):  # what went wrong first is what counts
@@ -311,6 +327,11 @@ def _train_group(
     for mode, arms in trained.items():
         for arm, groups in arms.items():
             with Part(run, f"{arm}-{mode}{ending}", stop) as part:
+                if (kept := part.last) is not None:
+                    network = build_network(
+                        experiment.config, experiment.seeds, len(experiment.data.features)
+                    )
+                    kept.check(network, epochs, part.finished, part.where)
                 if not part.finished:
                     total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
                     label = f"{tables.ARMS[arm]} {mode}{ending.replace('.', ' ')}"
@@ -336,6 +357,8 @@ def _complete(
     run.write_json("results.json", results)
     if plan.sizes.features == 2:
         run.write("decision.npz", comparison.decision(plan, trained))
+    else:
+        run.known.pop("decision.npz", None)  # figures are made only of what is written here
     made = tables.write_tables(run)
     plots.write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())

@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Self
+from typing import Self
 
 from minifw.checkpoints import Checkpoint
+from minifw.errors import harmless
+from minifw.records import PartRecord
 from minifw.runs import Run
 from minifw.stopping import Stop
 
@@ -59,26 +61,27 @@ class Part(Keeper):
         self._not_before = 0.0  # on the clock of time.monotonic
 
     @property
-    def _entry(self) -> dict[str, Any]:
-        entry: dict[str, Any] = self.run.manifest["parts"].get(self.part, {})
-        return entry
+    def _record(self) -> PartRecord | None:
+        return self.run.manifest.parts.get(self.part)
 
     @property
     def where(self) -> str:
-        return str(self.run.path / self._entry["file"])
+        record = self._record
+        return "" if record is None else harmless(self.run.path / record.file)
 
     @property
     def finished(self) -> bool:
         """Whether nothing is left to do for this part."""
-        return bool(self._entry.get("finished"))
+        return self._record is not None and self._record.finished
 
     @property
     def last(self) -> Checkpoint | None:
-        if not self._entry:
+        record = self._record
+        if record is None:
             return None
-        checkpoint = Checkpoint.from_bytes(self.run.read(self._entry["file"]), self.where)
+        checkpoint = Checkpoint.from_bytes(self.run.read(record.file), self.where)
         for name in CLOCKS:
-            setattr(checkpoint.history, name, self._entry[name])
+            setattr(checkpoint.history, name, getattr(record, name))
         return checkpoint
 
     def check(self) -> None:
@@ -117,18 +120,20 @@ class Part(Keeper):
 
     def _publish(self, checkpoint: Checkpoint, name: str, finished: bool = False) -> None:
         started = time.monotonic()
-        before, file = self._entry.get("file"), f"checkpoints/{name}.safetensors"
+        before, file = self._record, f"checkpoints/{name}.safetensors"
         self.run.write(file, checkpoint.to_bytes())
-        if before not in (None, file):
-            del self.run.manifest["files"][before]
-        self.run.manifest["parts"][self.part] = {
-            "file": file,
-            "epoch": checkpoint.history.epoch,
-            "finished": finished,
+        manifest = self.run.manifest
+        superseded = None if before is None or before.file == file else before.file
+        if superseded is not None:
+            del manifest.files[superseded]
+        manifest.parts[self.part] = PartRecord(
+            file=file,
+            epoch=checkpoint.history.epoch,
+            finished=finished,
             **{clock: getattr(checkpoint.history, clock) for clock in CLOCKS},
-        }
+        )
         self.run.commit()
-        if before not in (None, file):
-            self.run.remove(before)
+        if superseded is not None:
+            self.run.remove(superseded)
         ended = time.monotonic()
         self._not_before = ended + (ended - started) / SHARE

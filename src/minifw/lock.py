@@ -14,9 +14,11 @@ from typing import Any
 
 import psutil
 
-from minifw.errors import StorageError, UsageError
+from minifw import files
+from minifw.errors import ArtefactError, MinifwError, StorageError, UsageError, harmless
 
 LOCK = "lock"
+MAX_BYTES = 4096
 
 
 @contextmanager
@@ -28,23 +30,29 @@ def hold(folder: Path) -> Iterator[None]:
 
     Raises:
         UsageError: another process holds it.
+        ArtefactError: what has the lock's name is no file of this folder's own.
         StorageError: the file cannot be written.
 
     """
-    path = folder / LOCK
+    path = harmless(folder / LOCK)
     try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = files.open_regular(folder, LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as fault:
         raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink > 1:
+                # It is written in place: whoever has the other name would lose its content.
+                raise ArtefactError(f"{path}: this file has a second name elsewhere; delete it")
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(_myself()).encode(), 0)
         except OSError as fault:
             if fault.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 who = (holder(folder) or {}).get("pid", "unknown")
-                raise UsageError(f"{folder}: process {who} is at work on this run") from None
+                raise UsageError(
+                    f"{harmless(folder)}: process {who} is at work on this run"
+                ) from None
             raise StorageError(f"{path}: cannot be locked: {fault.strerror}") from None
         try:
             yield
@@ -62,18 +70,22 @@ def _myself() -> dict[str, Any]:
 def holder(folder: Path) -> dict[str, Any] | None:
     """Return what the lock says of the process at work, None if there is none (any more).
 
-    A process id is used again after a while, so the start time must be the same too. Of another
-    machine's processes nothing can be seen: they count as being at work.
+    It holds `pid`, `started` and `host`. A process id is used again after a while, so the start
+    time must be the same too. Of another machine's processes nothing can be seen: they count as
+    being at work.
     """
     try:
-        holder = json.loads((folder / LOCK).read_bytes())
-        pid, started, host = int(holder["pid"]), float(holder["started"]), holder["host"]
-    except (OSError, ValueError, KeyError, TypeError):
+        said = json.loads(files.read(folder, LOCK, MAX_BYTES))
+        pid, started, host = said["pid"], said["started"], said["host"]
+    except (MinifwError, ValueError, KeyError, TypeError, RecursionError):
         return None
+    if not (isinstance(pid, int) and isinstance(started, float) and isinstance(host, str)):
+        return None
+    found = {"pid": pid, "started": started, "host": host}
     if host != socket.gethostname():
-        return dict(holder)
+        return found
     try:
         same = abs(psutil.Process(pid).create_time() - started) < 2
-    except psutil.Error:
+    except (psutil.Error, ValueError, OverflowError):  # or no process can have such an id
         return None
-    return dict(holder) if same else None
+    return found if same else None

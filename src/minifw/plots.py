@@ -17,7 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from minifw.runs import Run
+from minifw.runs import Files, Run
 from minifw.tables import ARMS, MODES
 
 # Frameworks differ by gray value and by line against marker, train and test by dashes.
@@ -59,11 +59,11 @@ def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
     with _settings():
         _save(run, "plots/errors", error_curves(run))
-        if (run.path / "decision.npz").exists():
+        if "decision.npz" in run.known:
             _save(run, "plots/decision", decision_regions(run))
 
 
-def write_scaling(files: Run, name: str) -> None:
+def write_scaling(files: Files, name: str) -> None:
     """Draw and write how time and memory grow, from the benchmark's `name`.json."""
     with _settings():
         _save(files, name, scaling(files.read_json(f"{name}.json")))
@@ -238,11 +238,11 @@ def _legend(classes: list[str], content: dict[str, Any]) -> list[Any]:
     return handles
 
 
-def _save(run: Run, name: str, figure: Figure) -> None:
+def _save(files: Files, name: str, figure: Figure) -> None:
     if figure.axes and (engine := figure.get_layout_engine()):
         engine.execute(figure)
         figure.set_layout_engine("none")  # it is laid out: not again, and differently, each time
     for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
         file = io.BytesIO()
         figure.savefig(file, format=ending, **extra)
-        run.write(f"{name}.{ending}", file.getvalue())
+        files.write(f"{name}.{ending}", file.getvalue())

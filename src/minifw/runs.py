@@ -13,93 +13,131 @@
         lock              who is at work on it; gone when the run is over
 
 A file counts once the manifest names it with its checksum, so the manifest is what makes several
-files change together: until it is published, a reader sees the state before.
+files change together: until it is published, a reader sees the state before. A run may come from
+anybody: `records.py` says what its manifest may hold, `files.py` keeps to the directory.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from minifw.errors import ArtefactError, StorageError, UsageError, near_miss
+from minifw import files, records
+from minifw.errors import (
+    ArtefactError,
+    StorageError,
+    UsageError,
+    harmless,
+    near_miss,
+)
 from minifw.files import TEMPORARY, checksum, publish
 from minifw.lock import LOCK, hold, holder
+from minifw.records import Manifest
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-"""The layout of a run directory; a run of a later one is refused."""
 
 OVER = ("complete", "diverged")
-STATUSES = (*OVER, "running", "interrupted", "failed", "crashed", "damaged")
+STATUSES = (
+    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
+)  # fmt: skip
+"""The last three have no manifest that can be read: none yet, a wrong one, or no permission."""
+
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
+"""Of a run's directory, as `create` gives it."""
 
 
-class Run:
-    """One run directory. Files are written whole or not at all."""
+class Files:
+    """Files in a folder, each written whole or not at all; `known` are the checksums of those."""
 
-    def __init__(self, path: Path, manifest: dict[str, Any] | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self.manifest: dict[str, Any] = manifest or {"format": FORMAT, "parts": {}, "files": {}}
+        self._known: dict[str, str] = {}
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The SHA-256 of each file, by its path in the folder."""
+        return self._known
 
     def write(self, name: str, content: str | bytes) -> None:
-        """Publish the file `name`, a path inside the run, in one step.
+        """Publish the file `name`, a path inside the folder, in one step.
 
         Raises:
             StorageError: it could not be written; an earlier file of that name is intact.
+            ArtefactError: the way to it leads through a link.
 
         """
         data = content.encode() if isinstance(content, str) else content
-        self.manifest["files"][name] = publish(self.path / name, data)
+        self.known[name] = publish(self.path / name, data, root=self.path)
 
     def write_json(self, name: str, content: Any) -> None:
         """Publish `content` as JSON; NaN and infinity are refused, they are not JSON."""
         self.write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def read(self, name: str) -> bytes:
-        """Return the content of a file of the run, as it was written.
+        """Return the content of a file of the folder, as it was written.
 
         Raises:
-            ArtefactError: there is no such file, or its checksum is not the manifest's.
+            ArtefactError: there is no such file, it is a link or no regular file, or its checksum
+                is not the one known.
             StorageError: it could not be read.
 
         """
-        data = _bytes(self.path / name)
-        known = self.manifest["files"].get(name)
+        where = harmless(self.path / name)
+        known = self.known.get(name)
         if known is None:
-            raise ArtefactError(f"{self.path / name}: the manifest does not name this file")
+            raise ArtefactError(f"{where}: the manifest does not name this file")
+        data = files.read(self.path, name)
         if checksum(data) != known:
             raise ArtefactError(
-                f"{self.path / name}: damaged: its SHA-256 must be {known[:12]}…, "
-                f"got {checksum(data)[:12]}…"
+                f"{where}: damaged: its SHA-256 must be {known[:12]}…, got {checksum(data)[:12]}…"
             )
         return data
 
     def read_json(self, name: str) -> Any:
-        """Return the content of a JSON file of the run."""
+        """Return the content of a JSON file of the folder."""
+        return records.parse(self.read(name), harmless(self.path / name))
+
+    def read_text(self, name: str) -> str:
+        """Return the content of a text file of the folder."""
         try:
-            return json.loads(self.read(name))
-        except ValueError as fault:
-            raise ArtefactError(f"{self.path / name}: not valid JSON: {fault}") from None
+            return self.read(name).decode()
+        except UnicodeDecodeError as fault:
+            raise ArtefactError(f"{harmless(self.path / name)}: not UTF-8: {fault}") from None
 
     def remove(self, name: str) -> None:
-        """Delete a file that the manifest on disk no longer names."""
-        try:
-            (self.path / name).unlink(missing_ok=True)
-        except OSError as fault:
-            raise StorageError(f"{self.path / name}: cannot be deleted: {fault.strerror}") from None
+        """Delete a file of the folder, or the link of that name."""
+        files.remove(self.path, name)
+
+
+class Run(Files):
+    """One run directory, and its manifest as an object."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        super().__init__(path)
+        self.manifest = manifest
+
+    @property
+    def known(self) -> dict[str, str]:
+        return self.manifest.files
 
     def commit(self, **changes: Any) -> None:
         """Change the manifest and publish it: what was written since the last time counts now."""
-        self.manifest |= changes
-        content = {"checksum": _checksum(self.manifest), **self.manifest}
-        publish(self.path / MANIFEST, (json.dumps(content, indent=2) + "\n").encode())
+        for key, value in changes.items():
+            setattr(self.manifest, key, value)
+        publish(self.path / MANIFEST, self.manifest.to_bytes(), root=self.path)
+
+    def reload(self) -> None:
+        """Read the manifest again, as it is now that the run is held and nobody else changes it."""
+        self.manifest = load(self.path).manifest
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -112,7 +150,7 @@ class Run:
         with hold(self.path):
             yield
             # While it is still held: nobody can have taken hold of the name in between.
-            if self.manifest.get("status") in OVER:
+            if self.manifest.status in OVER:
                 self.remove(LOCK)
 
     def clean(self) -> None:
@@ -121,9 +159,7 @@ class Run:
         Only by who holds the run. These are temporary files and checkpoints of the run's own
         parts; what anybody else put into the directory stays.
         """
-        parts = {
-            f"{arm}-{mode}" for arm in self.manifest["arms"] for mode in self.manifest["modes"]
-        }
+        parts = {f"{arm}-{mode}" for arm in self.manifest.arms for mode in self.manifest.modes}
         for name in self.strangers():
             folder, file = os.path.split(name)
             own = folder == "checkpoints" and file.partition(".")[0] in parts
@@ -133,15 +169,20 @@ class Run:
     @property
     def status(self) -> str:
         """How it stands with the run: one of STATUSES."""
-        status = str(self.manifest.get("status", "running"))
+        status = self.manifest.status
         if status == "running" and holder(self.path) is None:
             return "crashed"
         return status
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the files, a line each: missing, damaged, or not known."""
+        """Return what is wrong with the files the manifest names, a line each.
+
+        Raises:
+            StorageError: one could not be read.
+
+        """
         faults = []
-        for name in self.manifest["files"]:
+        for name in self.known:
             try:
                 self.read(name)
             except ArtefactError as fault:
@@ -149,35 +190,44 @@ class Run:
         return faults
 
     def strangers(self) -> list[str]:
-        """Return the files in the directory that the manifest does not name."""
-        known = {MANIFEST, LOCK, *self.manifest["files"]}
-        found = (file for file in self.path.rglob("*") if not file.is_dir() or file.is_symlink())
-        names = (str(file.relative_to(self.path)) for file in found)
-        return sorted(name for name in names if name not in known)
+        """Return the files in the directory, links too, that the manifest does not name."""
+        known = {MANIFEST, LOCK, *self.known}
+        found = []
+        for folder, inner, names in os.walk(self.path):  # which follows no link
+            links = [name for name in inner if Path(folder, name).is_symlink()]
+            found += [str(Path(folder, name).relative_to(self.path)) for name in names + links]
+        return sorted(name for name in found if name not in known)
 
 
 # --------------------------------------------------------------------------------- making, finding
 
 
-def create(runs_dir: Path, name: str) -> Run:
-    """Make a new run directory for `name` below `runs_dir`, whatever else is there.
+def create(runs_dir: Path, manifest: Manifest) -> Run:
+    """Make a new run directory below `runs_dir`, whatever else is there; nothing is in it yet.
 
     Raises:
         StorageError: it cannot be made.
 
     """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as fault:  # neither a folder nor a link to one
+        what = "a link that leads nowhere" if Path(fault.filename).is_symlink() else "a file"
+        raise StorageError(
+            f"{harmless(fault.filename)}: expects a directory, this is {what}"
+        ) from None
+    except OSError as fault:
+        raise StorageError(f"{harmless(runs_dir)}: cannot be made: {fault.strerror}") from None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     while True:
-        path = runs_dir / f"{stamp}-{name}-{secrets.token_hex(3)}"
+        path = runs_dir / f"{stamp}-{manifest.name}-{secrets.token_hex(3)}"
         try:
-            path.mkdir(parents=True)
+            path.mkdir()
         except FileExistsError:
-            if runs_dir.exists() and not runs_dir.is_dir():
-                raise StorageError(f"{runs_dir}: expects a directory, this is a file") from None
+            continue  # another run of this second; the folder around it is there
         except OSError as fault:
-            raise StorageError(f"{path}: cannot be made: {fault.strerror}") from None
-        else:
-            return Run(path)
+            raise StorageError(f"{harmless(path)}: cannot be made: {fault.strerror}") from None
+        return Run(path, manifest)
 
 
 def load(path: Path) -> Run:
@@ -185,22 +235,19 @@ def load(path: Path) -> Run:
 
     Raises:
         ArtefactError: it has no manifest, or one that is damaged or not minifw's.
+        StorageError: it could not be read.
 
     """
-    where = path / MANIFEST
-    try:
-        manifest = json.loads(_bytes(where))
-    except ValueError as fault:
-        raise ArtefactError(f"{where}: damaged: not valid JSON: {fault}") from None
-    if not isinstance(manifest, dict) or "files" not in manifest or "parts" not in manifest:
-        raise ArtefactError(f"{where}: not the manifest of a run of this minifw")
-    if manifest.get("format") != FORMAT:
+    where = harmless(path / MANIFEST)
+    if not _there(path / MANIFEST) and _there(path / LOCK):
+        if holder(path) is not None:
+            raise ArtefactError(f"{harmless(path)}: this run is just beginning")
         raise ArtefactError(
-            f"{where}: this minifw knows format {FORMAT}, got {manifest.get('format')!r}"
+            f"{harmless(path)}: this run ended before it began: nothing to go on with; "
+            f"`minifw runs rm {harmless(path)}` deletes it"
         )
-    if manifest.pop("checksum", None) != _checksum(manifest):
-        raise ArtefactError(f"{where}: damaged: it is not what its own checksum says")
-    return Run(path, manifest)
+    data = files.read(path, MANIFEST, records.MAX_BYTES)
+    return Run(path, Manifest.from_bytes(data, where))
 
 
 def find(runs_dir: Path, text: str) -> Path:
@@ -208,38 +255,53 @@ def find(runs_dir: Path, text: str) -> Path:
 
     Raises:
         UsageError: there is none, or there are several.
+        StorageError: there is a directory, but no permission to look at it.
 
     """
     path = Path(text)
-    if text and path.is_dir():
-        return path
+    try:
+        if text and path.is_dir():
+            return path
+    except PermissionError as fault:
+        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+    except OSError:
+        pass  # no path, such as a word that is too long for one
     names = [entry.name for entry in folders(runs_dir)]
     found = [text] if text in names else [name for name in names if text and text in name]
     if len(found) == 1:
         return runs_dir / found[0]
+    where, text = harmless(runs_dir), harmless(text)
     if found:
-        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
+        raise UsageError(f"{text}: {len(found)} runs in {where} are named so, as {found[-1]}")
     near = near_miss(text, names) if len(names) <= 10 else ""
-    raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
+    raise UsageError(f"{text}: there is no such run, in {where} or as a path{near}")
 
 
 def folders(runs_dir: Path) -> list[Path]:
-    """Return the run directories below `runs_dir`, oldest first; none if it does not exist."""
-    if not runs_dir.exists():
-        return []
+    """Return the run directories below `runs_dir`, oldest first; none if it does not exist.
+
+    One that may not be looked into is among them.
+    """
     try:
-        return sorted(
-            path
-            for path in runs_dir.iterdir()
-            if path.is_dir() and not path.is_symlink() and _is_run(path)
-        )
+        inside = sorted(runs_dir.iterdir())
+    except FileNotFoundError:
+        return []
     except OSError as fault:
-        raise StorageError(f"{runs_dir}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{harmless(runs_dir)}: cannot be read: {fault.strerror}") from None
+    return [path for path in inside if path.is_dir() and not path.is_symlink() and _may_be(path)]
+
+
+def _may_be(path: Path) -> bool:
+    """Whether this directory is a run, as far as one can see."""
+    try:
+        return _is_run(path)
+    except StorageError:
+        return True
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list of runs. `run` is None where the manifest is missing or damaged."""
+    """A line of a list of runs. `run` is None where there is no manifest that can be read."""
 
     path: Path
     status: str
@@ -248,19 +310,21 @@ class Entry:
 
 def entries(runs_dir: Path) -> list[Entry]:
     """Return all runs below `runs_dir`, oldest first, whatever their state."""
-    found = []
-    for path in folders(runs_dir):
-        try:
-            run = load(path)
-        except ArtefactError:
-            status = "damaged"
-            if not (path / MANIFEST).exists():
+    return [_entry(path) for path in folders(runs_dir)]
+
+
+def _entry(path: Path) -> Entry:
+    try:
+        run = load(path)
+        return Entry(path, run.status, run)
+    except StorageError:
+        return Entry(path, "unreadable", None)
+    except ArtefactError:
+        with suppress(StorageError):
+            if not _there(path / MANIFEST):
                 # It was killed, or is about to begin, before its first manifest.
-                status = "crashed" if holder(path) is None else "running"
-            found.append(Entry(path, status, None))
-        else:
-            found.append(Entry(path, run.status, run))
-    return found
+                return Entry(path, "empty" if holder(path) is None else "running", None)
+        return Entry(path, "damaged", None)
 
 
 def delete(path: Path) -> None:
@@ -271,31 +335,36 @@ def delete(path: Path) -> None:
         StorageError: something could not be deleted.
 
     """
+    shown = harmless(path)
     if path.is_symlink():
-        raise UsageError(f"{path}: this is a link; delete the directory that it points to by name")
+        raise UsageError(f"{shown}: this is a link; delete the directory that it points to by name")
     if not _is_run(path):
-        raise UsageError(f"{path}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
-    with Run(path).held():
+        raise UsageError(f"{shown}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
+    if not _NAME.fullmatch(path.absolute().name):
+        try:  # a manifest.json is in other programs' directories too
+            load(path)
+        except ArtefactError as fault:
+            raise UsageError(f"{shown}: neither named as a run, nor one: {fault}") from None
+    with ExitStack() as stack:
+        with suppress(ArtefactError):  # what has the lock's name is none, so nobody holds it
+            stack.enter_context(hold(path))
         try:
             shutil.rmtree(path)  # a link in it is deleted, not followed
         except OSError as fault:
-            raise StorageError(
-                f"{fault.filename or path}: cannot be deleted: {fault.strerror}"
-            ) from None
+            where = harmless(fault.filename or path)
+            raise StorageError(f"{where}: cannot be deleted: {fault.strerror}") from None
 
 
 def _is_run(path: Path) -> bool:
-    return (path / MANIFEST).is_file() or (path / LOCK).is_file()
+    return _there(path / MANIFEST) or _there(path / LOCK)
 
 
-def _bytes(path: Path) -> bytes:
+def _there(path: Path) -> bool:
+    """Whether there is anything of this name, a link that leads nowhere too."""
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise ArtefactError(f"{path}: this file of the run is missing") from None
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
     except OSError as fault:
-        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
-
-
-def _checksum(manifest: dict[str, Any]) -> str:
-    return checksum(json.dumps(manifest, sort_keys=True).encode())
+        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+    return True

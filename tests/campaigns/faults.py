@@ -52,6 +52,8 @@ class _Files:
         self.fsync, self.replace = disk.wrap(os.fsync), disk.wrap(os.replace)
 
     def fdopen(self, handle: int, mode: str) -> Any:
+        if mode == "rb":
+            return os.fdopen(handle, mode)
         file: Any = os.fdopen(handle, mode, buffering=0)
         disk = self._disk
 
@@ -111,9 +113,9 @@ def fault_of(failing: int, expected: dict[str, str]) -> list[str] | None:
         if run.status not in ("failed", "crashed"):
             return [f"status {run.status}"]
         # A file that was published anew while the manifest was not is either old or new.
-        part = run.manifest["parts"].get("minifw-sgd")
+        part = run.manifest.parts.get("minifw-sgd")
         if part is not None:
-            run.read(part["file"])
+            run.read(part.file)
         code = wait(start(folder, "resume", path.relative_to(folder), "-q"))
         if code:
             return [f"resume ended with {code}: {(folder / 'output').read_text()}"]
