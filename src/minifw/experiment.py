@@ -22,22 +22,12 @@ import numpy as np
 import torch
 
 from minifw import comparison, loading, nn, plots, reference, runs, schedule, tables
-from minifw import config as configs
 from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
 from minifw.checkpoints import Checkpoint
-from minifw.config import Config
 from minifw.environment import environment
-from minifw.errors import (
-    ArtefactError,
-    DataError,
-    DivergedError,
-    Interrupted,
-    StorageError,
-    UsageError,
-)
-from minifw.files import checksum
+from minifw.errors import DivergedError, Interrupted, StorageError, UsageError
 from minifw.history import History
 from minifw.keeping import NOTHING, Keeper, Part
 from minifw.runs import Run
@@ -226,7 +216,7 @@ def run(
                 arms=list(arms),
                 threads=surroundings["threads"],
                 versions=surroundings["versions"],
-                data_checksum=_data_checksum(config),
+                data_checksum=plan.table.checksum if plan.table is not None else None,
                 started=_now(),
             )
             return _train(run, plan, drawn, show_progress, stop)
@@ -249,13 +239,14 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         run.clean()
         run.read("config.yaml")  # it must be what it was
         config = loading.load(path / "config.yaml")
-        if _data_checksum(config) != run.manifest["data_checksum"]:
-            raise ArtefactError(
-                f"{getattr(config.data, 'path', path)}: this data file has changed since "
-                f"{path} began"
-            )
         seeds = len(run.manifest["seeds"])
-        plan = make_plan(config, seeds, run.manifest["modes"], arms=run.manifest["arms"])
+        plan = make_plan(
+            config,
+            seeds,
+            run.manifest["modes"],
+            arms=run.manifest["arms"],
+            data_checksum=run.manifest["data_checksum"],
+        )
         plan = replace(plan, together=run.manifest.get("together", seeds))
         run.commit(status="running", resumed=[*run.manifest.get("resumed", []), _now()])
         return _train(run, plan, [], show_progress, stop)
@@ -341,17 +332,6 @@ def _complete(
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
     run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
     return Outcome(run, results, made)
-
-
-def _data_checksum(config: Config) -> str | None:
-    """Return the checksum of the user's data file, None where data is generated."""
-    if not isinstance(config.data, configs.FromFile):
-        return None
-    path = Path(config.data.path)
-    try:
-        return checksum(path.read_bytes())
-    except OSError as fault:
-        raise DataError(f"{path}: cannot be read: {fault.strerror}") from None
 
 
 def _now() -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from minifw.errors import StorageError, UsageError
 
@@ -49,6 +52,31 @@ def publish(target: Path, data: bytes, *, replace: bool = True) -> str:
 
 TEMPORARY = ".minifw-"
 """How the names of temporary files begin; a process that was killed may leave one."""
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a file to read its bytes, if it is an ordinary file: no device, pipe, or directory.
+
+    A pipe could keep its reader waiting, and a device never end.
+
+    Raises:
+        OSError: it cannot be opened, or is another kind of file; `strerror` says so in words.
+
+    """
+    # Opening a pipe waits for its writer unless told not to; what was opened is what is looked at.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    handle = os.open(path, flags)
+    try:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            kind = "pipe" if stat.S_ISFIFO(mode) else "device"
+            raise OSError(errno.EINVAL, f"Is a {kind}, not a regular file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
 
 
 def checksum(data: bytes) -> str:
