@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from sklearn.datasets import make_moons
+from sklearn.preprocessing import StandardScaler
 
 from minifw import data, datafiles
 from minifw.errors import DataError, ShapeError
@@ -110,6 +112,53 @@ def test_a_constant_feature_is_only_shifted() -> None:
     assert torch.equal(dataset.train.inputs[0, :, 1], torch.zeros(2))
 
 
+def scaled(*columns: object) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Training samples of these features, as numbers and as scales."""
+    inputs = np.stack([np.asarray(column, float) for column in columns], 1)
+    labels = np.zeros(len(inputs), np.int64)
+    names = [str(place) for place in range(len(columns))]
+    dataset = data.stack_seeds(
+        [((inputs, labels), (inputs, labels))], seeds=[0], features=names, classes=("0", "1"),
+        normalize=True, one_hot=False, dtype=torch.float64,
+    )  # fmt: skip
+    return dataset.train.inputs[0].numpy(), dataset.scale[0]
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 100, 1001])
+def test_a_constant_is_only_shifted_whatever_it_is(samples: int) -> None:
+    generator = np.random.default_rng(samples)
+    powers = 10.0 ** generator.uniform(-140, 140, 50)
+    constants = [0.1, -0.1, 0.0, 1 / 3, 5e-324, 1e-200, 1.7e308, -1e200, *powers, *-powers]
+    inputs, scale = scaled(*(np.full(samples, constant) for constant in constants))
+    assert np.array_equal(scale, np.ones(len(constants)))
+    assert (np.abs(inputs) <= samples * 2.3e-16 * np.abs(constants)).all()
+    theirs = StandardScaler().fit(np.tile([*powers, *-powers], (samples, 1)))
+    assert np.array_equal(scale[8:], theirs.scale_)
+
+
+def test_what_is_nearly_constant_is_told_as_scikit_learn_tells_it() -> None:
+    generator = np.random.default_rng(0)
+    levels = 10.0 ** generator.uniform(-20, 20, 400)
+    # Rounding hides what is below 7e-14 of the mean here; near that the two may differ.
+    sizes = 10.0 ** np.where(np.arange(400) < 200, -18, -12.5 + generator.uniform(0, 10, 400))
+    columns = levels * (1 + sizes * generator.normal(size=(300, 400)))
+    _, scale = scaled(*columns.T)
+    theirs = StandardScaler().fit(columns).scale_
+    np.testing.assert_allclose(scale, theirs, rtol=1e-3)
+    assert np.array_equal(scale == 1, np.arange(400) < 200)
+    # What varies is scaled, however small or large: its squares leave no float.
+    for unit in (1e-300, 1e-170, 1e170, 1e300):
+        inputs, scale = scaled([0, unit, 3 * unit])
+        np.testing.assert_allclose(scale, unit * np.std([0, 1, 3]))
+        np.testing.assert_allclose(inputs.std(), 1)
+
+
+def test_normalising_keeps_every_bit_of_mean_and_deviation() -> None:
+    inputs = np.random.default_rng(0).normal(3, 0.2, (1000, 2))
+    _, scale = scaled(*inputs.T)
+    assert np.array_equal(scale, inputs.std(0))
+
+
 def test_seed_k_of_a_stack_is_seed_k_alone() -> None:
     many, one = stacked([5, 6, 7]), stacked([6])
     assert torch.equal(many.train.inputs[1], one.train.inputs[0])
@@ -172,15 +221,18 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a,b,y\n1,2,0\n1,x,1\n", r"points.csv:3: column 'b' must hold a finite number, got 'x'"),
-        ("a,b,y\n1,2,0\n1,,1\n", r"points.csv:3: column 'b' must hold a finite number, got ''"),
+        (
+            "a,b,y\n1,2,0\n1,,1\n",
+            r"points.csv:3: column 'b' must hold a finite number, got '', the only missing cell",
+        ),
         ("a,b,y\n1,nan,0\n", r"points.csv:2: column 'b' must hold a finite number, got 'nan'"),
         ("a,b,y\n1,2,0\n1,2\n", r"points.csv:3: expects 3 values, as in line 1, got 2"),
-        ("a,b,y\n1,2,\n", r"points.csv:2: column 'y' must hold a class, it is empty"),
+        ("a,b,y\n1,2,\n", r"points.csv:2: column 'y' must hold a class, got ''"),
         ("a,a,y\n1,2,3\n", r"points.csv:1: column names must differ, 'a' stands there twice"),
         ("a,b,y\n1,2,0\n3,4,0\n", r"at least two classes, all samples are '0'"),
         ("a,b,y\n", r"a line of column names and then samples, got 1 line"),
         ("", r"got 0 line"),
-        (b"a,y\n\xff,1\n", r"cannot be read as data"),
+        (b"a,y\n1,1\n\xff,1\n", r"points.csv:3: cannot be read as data: not UTF-8 text"),
         ("a,y\n" + "".join(f"1,{i}\n" for i in range(1001)), r"is the target a class at all\?"),
     ],
 )
@@ -198,7 +250,7 @@ def test_csv_columns_that_are_not_there(tmp_path: Path) -> None:
         datafiles.read_csv(path, ["heigth"], None)
     with pytest.raises(DataError, match="cannot be read as data: No such file"):
         datafiles.read_csv(tmp_path / "none.csv", None, None)
-    with pytest.raises(DataError, match="cannot be read as data: Is a directory"):
+    with pytest.raises(DataError, match="cannot be read as data: this is a directory"):
         datafiles.read_csv(tmp_path, None, None)
 
 
@@ -222,9 +274,20 @@ def test_npz(tmp_path: Path) -> None:
         ({"x": np.eye(3), "z": [0, 1, 0]}, r"there is no array 'y'"),
         ({"x": np.eye(3), "y": [0, 1]}, r"got \(3, 3\) and \(2,\)"),
         ({"x": np.ones(3), "y": [0, 1, 0]}, r"got \(3,\)"),
-        ({"x": np.full((2, 2), np.nan), "y": [0, 1]}, r"finite real numbers"),
+        ({"x": [[0, 1], [np.nan, np.nan]], "y": [0, 1]}, r"x\[1, 0\] .*got 'nan', the first of 2"),
+        (
+            {"x": [[0, 1], [2, np.inf]], "y": [0, 1]},
+            r"x\[1, 1\] must hold a finite number, got inf",
+        ),
         ({"x": np.ones((2, 2)) * 1j, "y": [0, 1]}, r"finite real numbers"),
-        ({"x": np.eye(2), "y": [0.5, 1.5]}, r"whole numbers or text"),
+        (
+            {"x": np.eye(2), "y": [0.5, np.nan]},
+            r"y\[1\] must hold a class, got 'nan', the only missing",
+        ),
+        ({"x": np.eye(2), "y": np.array([1j, 2])}, r"numbers, truth values or text\), got complex"),
+        ({"x": np.eye(2), "y": np.array([b"a", b"\xff"])}, r"'y' must hold text, got bytes"),
+        ({"x": np.eye(2), "y": [10**400, 1]}, r"it holds Python objects"),
+        ({"x": np.full((2, 2), np.longdouble("1e4000")), "y": [0, 1]}, r"got 1e\+4000"),
         ({"x": np.empty((0, 2)), "y": np.empty(0, int)}, r"got \(0, 2\)"),
         ({"x": np.array([[1, None]], dtype=object), "y": [0]}, r"cannot be read as data"),
     ],

@@ -427,7 +427,7 @@ def test_nothing_is_written_or_deleted_through_a_linked_folder(
     answer = minifw("resume", path, "-q")
     if name != "plots":  # which the fixture leaves out
         assert (answer.code, answer.err) == (
-            4, f"{path}/{name}: expects a folder, this is a link\n",
+            4, f"{path}/{name}: expects a directory, this is a link\n",
         )  # fmt: skip
     tried(minifw, path, LOOKS)
     assert minifw("runs", "rm", "--yes", path).code == 0
@@ -474,7 +474,7 @@ def test_special_files(
     answers = tried(minifw, path, ALL)
     said = f"{file}: "
     said += {
-        "pipe": "expects a file, this is a pipe", "folder": "expects a file, this is a folder",
+        "pipe": "expects a file, this is a pipe", "folder": "expects a file, this is a directory",
         "hard link": "this file has a second name elsewhere; delete it" if name == "lock" else "damaged: ",
     }.get(kind, "expects a file, this is a link")  # fmt: skip
     assert answers["resume RUN -q"].code == 4

@@ -101,14 +101,17 @@ def plan(
     source: Source | None = None,
     *,
     arms: Sequence[str] = ("minifw",),
+    data_checksum: str | None = None,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
     `source` knows the lines of the config, for the places of faults; `arms` are those that will be
-    trained, by their names in `experiment.ARMS`.
+    trained, by their names in `experiment.ARMS`; `data_checksum` is what the data file must have
+    where a run goes on.
 
     Raises:
         ConfigError, DataError: what does not fit.
+        ArtefactError: the data file is not the one that the run began with.
 
     """
     source = source or Source(config.name)
@@ -120,7 +123,7 @@ def plan(
     if isinstance(section, configs.Generated):
         train, test = section.train, section.test
     else:
-        table = _read_table(section)
+        table = _read_table(section, data_checksum)
         try:
             train, test = points.split_sizes(len(table.labels), section.train, section.test)
         except DataError as fault:
@@ -220,13 +223,13 @@ def _generate(section: configs.Generated, rng: np.random.Generator, samples: int
     raise AssertionError(f"no generator for {section}")
 
 
-def _read_table(section: configs.FromFile) -> Table:
+def _read_table(section: configs.FromFile, expected: str | None) -> Table:
     path = Path(section.path)
     match section:
         case configs.Csv():
-            return datafiles.read_csv(path, section.features, section.target)
+            return datafiles.read_csv(path, section.features, section.target, expected=expected)
         case configs.Npz():
-            return datafiles.read_npz(path, section.features, section.target)
+            return datafiles.read_npz(path, section.features, section.target, expected=expected)
     raise AssertionError(f"no reader for {section}")
 
 

@@ -218,8 +218,8 @@ def stack_seeds(
     """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
     Normalising takes each feature to mean 0 and standard deviation 1 *of the training samples
-    of that seed*; the test samples are moved with the same numbers. A constant feature is only
-    shifted.
+    of that seed*; the test samples are moved with the same numbers. A feature that is constant, as
+    far as rounding lets one tell, is only shifted.
 
     Raises:
         DataError: a number is too large for the dtype.
@@ -231,8 +231,7 @@ def stack_seeds(
     for place, draw in enumerate(draws):
         with np.errstate(all="ignore"):
             if normalize:
-                shift[place], std = draw[0][0].mean(0), draw[0][0].std(0)
-                scale[place] = np.where(std > 0, std, 1)
+                shift[place], scale[place] = _shift_and_scale(draw[0][0])
             moved = [(points - shift[place]) / scale[place] for points, _ in draw]
         for part, (inputs, (_, labels)) in enumerate(zip(moved, draw, strict=True)):
             targets = np.eye(len(classes))[labels] if one_hot else labels
@@ -256,6 +255,23 @@ def stack_seeds(
         for part in stacks
     )
     return Dataset(train, test, tuple(features), tuple(classes), shift, scale)
+
+
+def _shift_and_scale(inputs: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each feature; the latter 1 where it is constant.
+
+    The computed variance of a constant is hardly ever 0: 0.1 a hundred times has one of 8e-34. So
+    it is compared with the bound of its rounding error, as scikit-learn's StandardScaler does
+    (Chan, Golub and LeVeque 1983).
+    """
+    # In units of a power of two no digit changes, but no square is too large or too small either.
+    unit = np.frexp(np.abs(inputs).max(0))[1]
+    scaled = np.ldexp(inputs, -unit)
+    samples, mean, std = len(inputs), scaled.mean(0), scaled.std(0)
+    rounding = samples * np.finfo(np.float64).eps
+    constant = std**2 <= rounding * std**2 + (rounding * mean) ** 2
+    scale = np.ldexp(std, unit)
+    return np.ldexp(mean, unit), np.where(constant | (scale == 0), 1, scale)  # 0: below any float
 
 
 class BatchOrder:

@@ -22,23 +22,19 @@ import numpy as np
 import torch
 
 from minifw import comparison, loading, nn, plots, reference, runs, schedule, tables
-from minifw import config as configs
 from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
 from minifw.checkpoints import Checkpoint
-from minifw.config import Config
 from minifw.environment import environment
 from minifw.errors import (
     ArtefactError,
-    DataError,
     DivergedError,
     Interrupted,
     StorageError,
     UsageError,
     harmless,
 )
-from minifw.files import checksum
 from minifw.history import History
 from minifw.keeping import NOTHING, Keeper, Part
 from minifw.records import FORMAT, Manifest
@@ -222,7 +218,7 @@ def run(
                 "arms": list(arms),
                 "threads": surroundings["threads"],
                 "versions": surroundings["versions"],
-                "data_checksum": _data_checksum(config),
+                "data_checksum": None if plan.table is None else plan.table.checksum,
                 "started": _now(),
                 "parts": {},
                 "files": {},
@@ -260,13 +256,14 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         run.clean()
         run.read("config.yaml")  # it must be what it was
         config = loading.load(path / "config.yaml")
-        if _data_checksum(config) != manifest.data_checksum:
-            raise ArtefactError(
-                f"{harmless(getattr(config.data, 'path', path))}: this data file has changed since "
-                f"{harmless(path)} began"
-            )
         seeds = len(manifest.seeds)
-        plan = make_plan(config, seeds, manifest.modes, arms=manifest.arms)
+        plan = make_plan(
+            config,
+            seeds,
+            manifest.modes,
+            arms=manifest.arms,
+            data_checksum=manifest.data_checksum,
+        )
         lacks_batches = "sgd" in manifest.modes and config.train.batch_size is None
         if plan.seeds != manifest.seeds or lacks_batches:
             raise ArtefactError(
@@ -364,17 +361,6 @@ def _complete(
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
     run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
     return Outcome(run, results, made)
-
-
-def _data_checksum(config: Config) -> str | None:
-    """Return the checksum of the user's data file, None where data is generated."""
-    if not isinstance(config.data, configs.FromFile):
-        return None
-    path = Path(config.data.path)
-    try:
-        return checksum(path.read_bytes())
-    except OSError as fault:
-        raise DataError(f"{path}: cannot be read: {fault.strerror}") from None
 
 
 def _now() -> str:

@@ -15,6 +15,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from minifw.errors import ArtefactError, StorageError, UsageError, harmless
 
@@ -147,6 +148,26 @@ def open_regular(root: Path, name: str, flags: int) -> int:
     return handle
 
 
+def open_input(path: Path) -> BinaryIO:
+    """Open a file of the user's to read its bytes, be it through links.
+
+    A pipe could keep its reader waiting, and a device never end.
+
+    Raises:
+        OSError: it cannot be opened, or is no regular file; `strerror` says so in words.
+
+    """
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        mode = os.fstat(handle).st_mode
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, f"this is {_kind(mode)}, not a file")
+        return os.fdopen(handle, "rb")
+    except BaseException:
+        os.close(handle)
+        raise
+
+
 @contextmanager
 def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
     """Open the folder below `root` that holds `name`; give its handle, and the last part of `name`.
@@ -170,7 +191,7 @@ def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, st
             found = os.stat(part, dir_fd=handle, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
                 where = harmless(root.joinpath(*path.parts[:depth]))
-                raise ArtefactError(f"{where}: expects a folder, this is {_kind(found.st_mode)}")
+                raise ArtefactError(f"{where}: expects a directory, this is {_kind(found.st_mode)}")
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             inner = os.open(part, flags, dir_fd=handle)
             os.close(handle)
@@ -188,7 +209,7 @@ def _check_regular(found: os.stat_result, where: str) -> None:
 def _kind(mode: int) -> str:
     """Return in words what it is that has this mode."""
     kinds = {
-        stat.S_IFREG: "a file", stat.S_IFDIR: "a folder", stat.S_IFLNK: "a link",
+        stat.S_IFREG: "a file", stat.S_IFDIR: "a directory", stat.S_IFLNK: "a link",
         stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
     }  # fmt: skip
     return kinds.get(stat.S_IFMT(mode), "a device")

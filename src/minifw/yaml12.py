@@ -9,6 +9,7 @@ same way and takes the place of what stands in the file.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any, NoReturn
 import yaml
 
 from minifw.errors import ConfigError, StorageError, harmless, near_miss
+from minifw.files import open_input
 from minifw.places import Fault, KeyPath, Place, Source, dotted, short, short_word
 
 MAX_BYTES = 1 << 20
@@ -246,9 +248,7 @@ def read(path: Path) -> str:
     """
     name = harmless(path)
     try:
-        if path.is_dir():
-            raise ConfigError([f"{name}: expects a YAML file, this is a directory"])
-        with path.open("rb") as file:
+        with open_input(path) as file:
             content = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
@@ -256,6 +256,9 @@ def read(path: Path) -> str:
             [f"{name}: there is no such file{near_miss(path.name, beside)}"]
         ) from None
     except OSError as fault:
+        if fault.errno == errno.EINVAL:
+            kind, _, _ = str(fault.strerror).partition(",")
+            raise ConfigError([f"{name}: expects a YAML file, {kind}"]) from None
         raise StorageError(f"{name}: cannot be read: {fault.strerror}") from None
     except ValueError as fault:  # a NUL byte in the name, say
         raise ConfigError([f"{name}: is no name of a file: {fault}"]) from None
