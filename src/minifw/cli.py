@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from minifw import __version__, cli_configs, cli_runs
+from minifw import __version__, cli_configs, cli_predict, cli_runs
 from minifw.errors import (
     Interrupted,
     MinifwError,
@@ -262,6 +262,7 @@ def bench(
         print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
 
 
+cli_predict.register(app)
 cli_configs.register(app)
 app.add_typer(cli_runs.app, name="runs")
 

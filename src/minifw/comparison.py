@@ -41,18 +41,21 @@ class Observed:
     """What only the samples of a group of seeds can tell.
 
     `balance` and `wrong` are what `data.balance` gives; `gradients` is for each mode and dtype what
-    `gradient_differences` gives.
+    `gradient_differences` gives; `shift` and `scale` are the dataset's.
     """
 
     balance: points.Floats
     wrong: points.Floats
+    shift: points.Floats
+    scale: points.Floats
     gradients: dict[str, dict[str, points.Floats]]
 
 
 def observe(experiment: Experiment, modes: Sequence[str], *, parity: bool) -> Observed:
     """Look at the samples of a group of seeds; at gradients too if there is to be `parity`."""
     gradients = _gradients(experiment, modes) if parity else {}
-    return Observed(*points.balance(experiment.data), gradients)
+    data = experiment.data
+    return Observed(*points.balance(data), data.shift, data.scale, gradients)
 
 
 def results(

@@ -42,6 +42,8 @@ class Table:
     classes: tuple[str, ...]
     checksum: str
     """SHA-256 of the bytes that were parsed."""
+    target: str
+    """Column or array of the classes."""
 
 
 def read_csv(
@@ -74,7 +76,7 @@ def read_csv(
     gaps = _Gaps(", or choose other columns by data.features and data.target")
     inputs, words, codes = _columns(path, names, rows, chosen, target, gaps)
     gaps.check()
-    return _table(path, inputs, words, codes, chosen, found)
+    return _table(path, inputs, words, codes, chosen, found, target)
 
 
 def read_npz(path: Path, features: str, target: str, *, expected: str | None = None) -> Table:
@@ -109,7 +111,7 @@ def read_npz(path: Path, features: str, target: str, *, expected: str | None = N
         gaps.note(must, words[codes[row]], int(missing.sum()))
     gaps.check()
     names = [f"{features}[{column}]" for column in range(inputs.shape[1])]
-    return _table(path, numbers, words, codes, names, found)
+    return _table(path, numbers, words, codes, names, found, target)
 
 
 def read_inputs(
@@ -198,7 +200,7 @@ def _contents(path: Path, expected: str | None) -> tuple[bytes, str]:
 
 
 def _check_memory(what: str, needed: int) -> None:
-    if needed > (free := memory.available()):
+    if needed > (free := machine.available()):
         raise DataError(
             f"{what} needs about {memory.gigabytes(needed)} of memory, "
             f"{memory.gigabytes(free)} are free; fewer samples in it would help"
@@ -260,6 +262,7 @@ def _table(
     codes: Integers,
     features: Sequence[str],
     found: str,
+    target: str,
 ) -> Table:
     """Name the classes of the target's different cells, `words`, and number them in order.
 
@@ -284,7 +287,7 @@ def _table(
         )
     number = {name: position for position, name in enumerate(classes)}
     labels = np.array([number[name] for name in names], np.int64)[codes]
-    return Table(inputs, labels, tuple(features), tuple(classes), found)
+    return Table(inputs, labels, tuple(features), tuple(classes), found, target)
 
 
 def _unreadable(path: Path, fault: Exception) -> DataError:

@@ -21,7 +21,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from minifw import comparison, loading, nn, plots, reference, runs, schedule, tables
+from minifw import comparison, loading, nn, plots, prediction, reference, runs, schedule, tables
 from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
@@ -349,6 +349,10 @@ def _complete(
         for arm, groups in arms.items():
             trained[mode][arm] = Checkpoint.joined(groups)
             groups.clear()  # or all would be held twice
+    shift, scale = (
+        np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
+    )
+    prediction.write(run, plan, shift, scale)
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
     results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)

@@ -1,0 +1,253 @@
+"""`minifw predict`: what a run keeps is enough to use its networks, and gives its own errors again."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import safetensors.numpy
+
+from conftest import Answer, Minifw
+from minifw import data
+from minifw.files import checksum
+from minifw.runs import load
+
+NAMES = ["a b", "two", "10"]
+
+
+def write_csv(path: Path, samples: int = 60, *, extra: bool = False) -> None:
+    rng = np.random.default_rng(3)
+    lines = ["wide,noise,tall,kind" if not extra else "kind,tall,other,wide,noise"]
+    for i in range(samples):
+        wide, noise, tall = (repr(float(v)) for v in rng.normal([i % 3, 5, 100 - i % 3], 0.8))
+        kind = NAMES[i % 3]
+        lines.append(
+            ",".join([wide, noise, tall, kind] if not extra else [kind, tall, "x", wide, noise])
+        )
+    path.write_text("\n".join(lines) + "\n")
+
+
+def trained(
+    minifw: Minifw, *words: object, loss: str = "cross-entropy", command: str = "train"
+) -> Path:
+    write_csv(Path("d.csv"))
+    answer = minifw(
+        command, "simplenet", "--set", "data={kind: csv, path: d.csv, target: kind}", "--quiet",
+        "--set", "network=[{linear: 5}, relu, {linear: 3}]", "--set", f"loss={loss}",
+        "--set", "train={eta: 0.5, epochs: 20, batch_size: 7}", *words, "--json",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    return Path(answer.json["run_dir"])
+
+
+def table(answer: Answer) -> list[dict[str, str]]:
+    assert answer.code == 0, answer.err
+    return list(csv.DictReader(io.StringIO(answer.out)))
+
+
+@pytest.mark.parametrize("loss", ["mse", "cross-entropy"])
+def test_each_seed_has_the_test_error_of_its_run_again(minifw: Minifw, loss: str) -> None:
+    run = trained(minifw, "--seeds", 3, loss=loss)
+    results = json.loads((run / "results.json").read_text())
+    errors = results["modes"]["full-batch"]["minifw"]["test_error"]
+    for seed in range(3):
+        rows = table(minifw("predict", run, "d.csv", "--seed", seed))
+        _, test = data.split(data.generator(seed, "data"), 60, 0.8, None)
+        wrong = [rows[i]["class"] != NAMES[i % 3] for i in test]
+        assert 100 * np.mean(wrong) == pytest.approx(errors[seed])
+
+
+def test_what_is_documented_is_enough_to_compute_it_without_minifw(minifw: Minifw) -> None:
+    run = trained(minifw, "--seeds", 2)
+    about = json.loads((run / "inputs.json").read_text())
+    normal = safetensors.numpy.load((run / "normalization.safetensors").read_bytes())
+    weights = safetensors.numpy.load(
+        (run / "checkpoints/minifw-full-batch.safetensors").read_bytes()
+    )
+    assert about["features"] == ["wide", "noise", "tall"]
+    assert about["classes"] == sorted(NAMES)
+    columns = list(csv.DictReader(io.StringIO(Path("d.csv").read_text())))
+    inputs = np.array([[float(row[name]) for name in about["features"]] for row in columns])
+    scores = []
+    for k in range(2):
+        x = ((inputs - normal["shift"][k]) / normal["scale"][k]).astype(np.float32)
+        hidden = np.maximum(0, x @ weights["0.weight"][k].T + weights["0.bias"][k])
+        output = hidden @ weights["2.weight"][k].T + weights["2.bias"][k]
+        scores.append(np.exp(output) / np.exp(output).sum(1, keepdims=True))
+    rows = table(minifw("predict", run, "d.csv", "--all-seeds"))
+    for i, row in enumerate(rows):
+        choices = [about["classes"][scores[k][i].argmax()] for k in range(2)]
+        assert [row["seed 0"], row["seed 1"]] == choices
+        assert int(row["votes"]) == choices.count(row["class"])
+        for c, name in enumerate(about["classes"]):
+            own = [scores[k][i][c] for k in range(2)]
+            assert float(row[f"score {name}"]) == pytest.approx(np.mean(own), abs=1e-5)
+            assert float(row[f"spread {name}"]) == pytest.approx(np.std(own, ddof=1), abs=1e-5)
+
+
+def test_columns_are_found_by_their_names(minifw: Minifw) -> None:
+    run = trained(minifw)
+    write_csv(Path("other.csv"), extra=True)
+    answers = [minifw("predict", run, name) for name in ("d.csv", "other.csv")]
+    assert table(answers[0]) == table(answers[1])
+    assert "votes" not in answers[0].out  # one seed does not vote
+    assert "column 'kind' is there too: " in answers[0].err
+
+
+def test_of_classes_with_the_same_votes_the_better_score_is_chosen(minifw: Minifw) -> None:
+    run = trained(minifw, "--seeds", 2)
+    rows = table(minifw("predict", run, "d.csv", "--all-seeds"))
+    torn = [row for row in rows if row["seed 0"] != row["seed 1"]]
+    assert torn
+    for row in torn:
+        scores = {name: float(row[f"score {name}"]) for name in (row["seed 0"], row["seed 1"])}
+        assert row["class"] == max(scores, key=lambda name: scores[name])
+
+
+def test_answers_go_to_a_file_or_into_json(minifw: Minifw) -> None:
+    run = trained(minifw, "--seeds", 2)
+    plain = minifw("predict", run, "d.csv")
+    written = minifw("predict", run, "d.csv", "--out", "classes.csv")
+    assert written.out == "classes.csv\n"
+    assert Path("classes.csv").read_text() == plain.out
+    answer = minifw("predict", run, "d.csv", "--json").json
+    assert answer["seeds"] == [0, 1]
+    assert answer["score"] == "probability"
+    assert [str(row["class"]) for row in answer["rows"]] == [row["class"] for row in table(plain)]
+
+
+def test_generated_data_and_npz(minifw: Minifw) -> None:
+    small = ("--set", "train.epochs=2", "--set", "data.train=20", "--quiet", "--json")
+    run = Path(minifw("train", "simplenet", *small).json["run_dir"])
+    Path("points.csv").write_text("y,x\n0.1,0.9\n0.5,0.5\n")
+    assert len(table(minifw("predict", run, "points.csv"))) == 2
+    x, y = np.random.default_rng(0).normal(size=(20, 2)), np.arange(20) % 2
+    np.savez("d.npz", inputs=x, y=y)
+    answer = minifw("train", "simplenet", "--set", "data={kind: npz, path: d.npz, features: inputs}",
+                    "--set", "train.epochs=2", "--quiet", "--json")  # fmt: skip
+    rows = table(minifw("predict", answer.json["run_dir"], "d.npz"))
+    assert len(rows) == 20
+    assert set(rows[0]) == {"row", "class", "score 0", "score 1"}
+
+
+def test_both_modes_of_a_comparison(minifw: Minifw) -> None:
+    run = trained(minifw, "--seeds", 2, "--reference", "none", command="compare")
+    answer = minifw("predict", run, "d.csv")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == "--mode: this run has several, choose one of full-batch, sgd\n"
+    full, sgd = (table(minifw("predict", run, "d.csv", "--mode", m)) for m in ("full-batch", "sgd"))
+    assert full != sgd
+
+
+def test_seeds_that_diverged_have_no_vote(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained(minifw, "--seeds", 3)
+    from minifw.checkpoints import Checkpoint
+
+    real = Checkpoint.from_bytes.__func__  # type: ignore[attr-defined]
+
+    def one_gone(cls: type[Checkpoint], content: bytes, where: str) -> Checkpoint:
+        checkpoint: Checkpoint = real(cls, content, where)
+        checkpoint.history.diverged[1] = 5
+        return checkpoint
+
+    monkeypatch.setattr(Checkpoint, "from_bytes", classmethod(one_gone))
+    answer = minifw("predict", run, "d.csv", "--all-seeds")
+    assert "left out, since diverged: seed 1" in answer.err
+    assert [key for key in table(answer)[0] if key.startswith("seed ")] == ["seed 0", "seed 2"]
+    answer = minifw("predict", run, "d.csv", "--seed", 1)
+    assert (answer.code, answer.err) == (2, f"{run}: seed 1 diverged; there is no network to ask\n")
+
+
+def test_groups_of_seeds_are_put_together_in_their_order(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(minifw, "--seeds", 3)
+    expected = table(minifw("predict", whole, "d.csv", "--all-seeds"))
+    monkeypatch.setattr("minifw.memory.GROUP_BYTES", 1)
+    run = trained(minifw, "--seeds", 3)
+    assert len(load(run).manifest.parts) == 3
+    assert table(minifw("predict", run, "d.csv", "--all-seeds")) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("wide,tall,kind\n1,2,two\n", "p.csv:1: there is no column 'noise'"),
+        ("wide,kind\n1,two\n", "p.csv:1: there is no column 'noise', 'tall'"),
+        ("wide,noise,tall\n1,,3\n", "p.csv:2: column 'noise' must hold a"),
+        ("wide,noise,tall\n1,x,3\n", "p.csv:2: column 'noise' must hold a"),
+        ("wide,noise,tall\n1,1e300,3\n", "sample 1: inputs are too large for torch.float32"),
+    ],
+)
+def test_faults_of_the_file(minifw: Minifw, text: str, what: str) -> None:
+    run = trained(minifw)
+    Path("p.csv").write_text(text)
+    answer = minifw("predict", run, "p.csv", "--out", "never.csv")
+    assert (answer.code, answer.out, answer.err.count("\n")) == (2, "", 1)
+    assert what in answer.err
+    assert not Path("never.csv").exists()
+
+
+def test_faults_of_the_run(minifw: Minifw) -> None:
+    run = trained(minifw)
+
+    def changed(name: str, content: bytes | None, *, known: bool = True) -> tuple[int, str]:
+        """The answer for a copy of the run in which a file is another."""
+        copy = Path("copy")
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(run, copy)
+        again = load(copy)
+        if content is None:
+            del again.known[name]
+        else:
+            (copy / name).write_bytes(content)
+            if known:
+                again.known[name] = checksum(content)
+        again.commit()
+        answer = minifw("predict", copy, "d.csv")
+        assert answer.err.count("\n") == 1
+        return answer.code, answer.err
+
+    assert changed("inputs.json", None)[0] == 4
+    assert "minifw train copy/config.yaml makes it anew" in changed("inputs.json", None)[1]
+    normal: dict[str, Any] = safetensors.numpy.load(
+        (run / "normalization.safetensors").read_bytes()
+    )
+    name = "normalization.safetensors"
+    assert "damaged" in changed(name, b"x", known=False)[1]
+    for wrong in (
+        {"shift": normal["shift"]},
+        normal | {"scale": normal["scale"] * 0},
+        normal | {"shift": normal["shift"] * np.nan},
+        normal | {"shift": normal["shift"][:, :2].copy()},
+        normal | {"scale": normal["scale"].astype(np.float32)},
+    ):
+        code, err = changed(name, safetensors.numpy.save(wrong))
+        assert (code, err.startswith(f"copy/{name}: ")) == (4, True)
+    about = json.loads((run / "inputs.json").read_text())
+    for key, value in (("features", 5), ("classes", []), ("seeds", ["a"]), ("score", "x")):
+        code, err = changed("inputs.json", json.dumps(about | {key: value}).encode())
+        assert (code, f"inputs.json: {key}" in err) == (4, True)
+    assert changed("inputs.json", json.dumps(about | {"classes": ["a", "b"]}).encode())[0] == 4
+    assert changed("inputs.json", json.dumps(about | {"seeds": [0, 1]}).encode())[0] == 4
+    config = (run / "config.yaml").read_text()
+    assert "out_features: 5" in config
+    wrong_config = config.replace("out_features: 5", "out_features: 6").encode()
+    assert changed("config.yaml", wrong_config)[0] == 4
+
+
+def test_options_that_do_not_fit(minifw: Minifw) -> None:
+    run = trained(minifw)
+    for words, what in (
+        (("--seed", 3), "--seed: this run has no seed 3; known here: 0"),
+        (("--seed", 0, "--all-seeds"), "--all-seeds: leave out --seed, which asks for one"),
+        (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),
+    ):
+        answer = minifw("predict", run, "d.csv", *words)
+        assert (answer.code, answer.out, answer.err) == (2, "", f"{what}\n")
