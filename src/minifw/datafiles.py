@@ -21,7 +21,7 @@ from typing import IO, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw import cells, memory
+from minifw import cells, machine, memory
 from minifw.errors import ArtefactError, DataError, near_miss
 from minifw.files import checksum, open_input
 from minifw.places import short, short_word

@@ -19,6 +19,11 @@ from minifw.nn import Linear, Network
 # of their numbers from another core: slower, not faster.
 PARALLEL_FROM = 32_768
 
+# One network alone has torch's threads from here on. Each operation ends with a wait for the last
+# of them: with two busy programs a processor, 1000 samples took 8 times as long at width 128 as on
+# one thread, and still 5 times at 512, where two idle processors gain the most.
+ALONE_FROM = 262_144
+
 # What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) parts of 2, 5, 10 seeds
 # took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
 # costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
@@ -92,8 +97,8 @@ def _divided(
     size = rows * max(_widths(network), default=1)
     if threads == 1 or seeds * size < PARALLEL_FROM:
         return in_memory, 1
-    if seeds == 1:
-        return 1, threads  # nothing to divide but the operations
+    if seeds == 1:  # nothing to divide but the operations
+        return 1, threads if size >= ALONE_FROM else 1
     workers = min(threads, seeds)
     return _equal_parts(seeds, max(1, in_memory // workers), workers), workers
 
