@@ -143,8 +143,8 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
 
 def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment_of(tmp_path)
-    right = nn.ReLU.derivative
-    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    right = nn.ReLU.backward
+    monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
     assert comparison.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
 
 
@@ -153,8 +153,8 @@ def test_a_seed_without_finite_gradients_hides_no_other(
 ) -> None:
     exp = experiment_of(tmp_path)
     exp.data.train.inputs[1] = torch.nan
-    right = nn.ReLU.derivative
-    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    right = nn.ReLU.backward
+    monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
     for mode in experiment.MODES:
         found = comparison.gradient_differences(exp, mode, "float64")
         assert np.isnan(found).tolist() == [False, True, False]
