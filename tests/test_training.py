@@ -283,7 +283,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
 def test_batch_size_must_be_possible(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
-    with pytest.raises(ShapeError, match="batch_size must be at least 1, got 0"):
+    with pytest.raises(ShapeError, match="batch_size must be a whole number of at least 1, got 0"):
         fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=1, batch_size=0)
 
 
