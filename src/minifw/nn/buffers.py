@@ -134,7 +134,7 @@ def picked(values: Tensor, where: Tensor) -> Tensor:
 
 
 def _zero(like: Tensor) -> Tensor | int:
-    """Return 0, inside a block as a tensor that is kept: torch makes one of each number, in 1 us."""
+    """Return 0, inside a block as a tensor that is kept: torch makes one of a number, in 1 us."""
     block = _active.block
     if block is None:
         return 0

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError
-from minifw.nn.module import Module, described, descend, note_assignment
+from minifw.nn.module import Module, descend, described, note_assignment
 
 
 class Optimizer:
