@@ -35,7 +35,7 @@ def check(
         if not isinstance(value, kind):
             lone = "; Sequential(…) makes a network of it" if isinstance(value, Module) else ""
             raise DtypeError(
-                f"fit: {name} must be a {kind.__name__}, got {type(value).__name__}{lone}"
+                f"fit: {name} must be a minifw {kind.__name__}, got {type(value).__name__}{lone}"
             )
     if optimizer.network is not network:
         raise ModuleError(
