@@ -155,12 +155,15 @@ def test_what_is_put_aside_later_is_named_when_an_optimizer_is_made() -> None:
 
 
 def test_constants_shared_modules_and_references_back_are_fine() -> None:
-    relu, outer = ours.ReLU(), ours.Sequential(ours.Sequential(ours.Linear(2, 2)))
+    relu, outer = (
+        ours.ReLU(),
+        ours.Sequential(ours.Sequential(ours.Linear(2, 2)), ours.Linear(2, 2)),
+    )
     for aside in (torch.ones(3), [relu], {"name": 1}, None):
         assert len(ours.SGD(Aside(aside)).network.parameters()) == 2
     inner = outer[0]
     inner.outer = outer  # type: ignore[attr-defined]
-    assert len(ours.SGD(outer).network.parameters()) == 2
+    assert len(ours.SGD(outer).network.parameters()) == 4
     assert len(ours.SGD(inner).network.parameters()) == 2
     network = Aside(None)
     network.aside = [network.first]

@@ -428,11 +428,18 @@ def test_fit_divides_what_memory_does_not_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp = experiment_of(tmp_path)
-    parts, right = [], training._parts
-    monkeypatch.setattr(training, "_parts", lambda *of: parts.append(right(*of)) or parts[-1])
+    parts: list[int] = []
+    right = training._parts
+
+    def counted(*of: Any) -> Any:
+        made = right(*of)
+        parts.append(len(made))
+        return made
+
+    monkeypatch.setattr(training, "_parts", counted)
     monkeypatch.setattr(schedule, "seeds_in_memory", lambda *of: 1)
     train_on(exp, network_of(exp))
-    assert [len(some) for some in parts] == [3]
+    assert parts == [3]
 
 
 def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path) -> None:

@@ -54,11 +54,11 @@ def check(
         output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
         _check_output(output, samples, name)
         if name == "training":
-            value = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
-            if value.shape != stack:
+            losses = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
+            if losses.shape != stack:
                 raise ShapeError(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
-                    f"got {tuple(value.shape)}"
+                    f"got {tuple(losses.shape)}"
                 )
 
 
@@ -106,7 +106,7 @@ def whole(name: str, value: object, least: int) -> int:
         ShapeError: it is not a whole number of at least `least`.
 
     """
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
         raise ShapeError(f"fit: {name} must be a whole number of at least {least}, got {value!r}")
     return int(value)
 
@@ -118,7 +118,7 @@ def learning_rate(eta: object, dtype: torch.dtype) -> float:
         ModuleError: it is not above 0 and finite, in numbers of `dtype` as well.
 
     """
-    if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 < eta < math.inf:
+    if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 < float(eta) < math.inf:
         raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
     rounded = float(torch.tensor(float(eta), dtype=torch.float64).to(dtype))
     if not 0 < rounded < math.inf:
