@@ -7,6 +7,7 @@ loss has no row.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -172,6 +173,19 @@ MODULES = [
         {ours.Module, ours.Sequential},
     ),
 ]
+# Numbers at which a formula may go another way than PyTorch's: tests put them in as inputs and as
+# gradients, each with each. A NaN may have a sign.
+SPECIAL = [
+    math.nan, -math.nan, math.inf, -math.inf, 0.0, -0.0, 1e-45, -1e-45, 1e-310, -1e-310,
+    3e38, -3e38, 1e308, -1e308, 1.0, -1.0, 20.0, -20.0, 0.3, -0.3,
+]  # fmt: skip
+
+
+def special(dtype: torch.dtype) -> Tensor:
+    """The special numbers in this dtype, `(numbers,)`; what float32 cannot hold is 0 or infinite."""
+    return torch.tensor(SPECIAL, dtype=torch.float64).to(dtype)
+
+
 # What a row cannot make: the interfaces that the rows derive from.
 ABSTRACT = {ours.Module, ours.Network, ours.ActivationFunction, ours.Loss}
 
@@ -187,6 +201,8 @@ class LossCase:
     reference: Callable[[Tensor, Tensor], Tensor]
     covers: set[type]
     bad: list[tuple[Any, Any, str]] = field(default_factory=list)
+    # All targets of one sample of two outputs that special outputs are tried with.
+    special: list[Any] = field(default_factory=list)
 
 
 def _classes(stack: Shape) -> Tensor:
@@ -213,6 +229,7 @@ LOSSES = [
             (torch.empty(0, 3), torch.empty(0, 3), r"at least one of each, got \(0, 3\)"),
             ([1.0], normal(6, 3), "got list"),
         ],
+        [[a, b] for a in SPECIAL for b in (0.0, 1.0, math.inf, math.nan)],
     ),
     LossCase(
         "LossCrossEntropy, classes",
@@ -230,6 +247,7 @@ LOSSES = [
             ),
             (_OUT, torch.zeros(6, dtype=torch.int32), "int64"),
         ],
+        [0, 1],
     ),
     LossCase(
         "LossCrossEntropy, soft targets",
@@ -238,6 +256,7 @@ LOSSES = [
         lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
         {ours.LossCrossEntropy},
         [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+        [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.25, 0.75]],
     ),
     LossCase(
         "LossCrossEntropy, targets that are no distribution",
@@ -245,5 +264,6 @@ LOSSES = [
         lambda stack: normal(*stack, 6, 3, seed=9).exp(),
         lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
         {ours.LossCrossEntropy},
+        special=[[0.0, 0.0], [2.0, 0.0], [3.0, 0.5], [math.inf, 1.0], [math.nan, 1.0]],
     ),
 ]

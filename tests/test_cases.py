@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import inspect
+import math
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal
+from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal, special
 from minifw import nn as ours
 from minifw.errors import MinifwError, OrderError, ShapeError, StateError
 from minifw.nn.module import as_tuple
@@ -334,12 +336,77 @@ def test_losses_change_nothing_and_name_what_is_wrong(case: LossCase) -> None:
         case.make("maen")
 
 
+@losses
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_losses_equal_pytorch_at_special_numbers(case: LossCase, dtype: torch.dtype) -> None:
+    outputs = torch.cartesian_prod(special(dtype), special(dtype))
+    loss = case.make("sum")
+    assert case.special
+    for target in case.special:
+        targets = torch.tensor([target], dtype=torch.int64 if target in (0, 1) else dtype)
+        targets = targets.expand(len(outputs), *targets.shape[1:])
+        leaf = outputs.clone().requires_grad_()
+        terms = case.reference(leaf, targets)
+        (theirs,) = torch.autograd.grad(terms.sum(), leaf)
+        expected = terms.detach().reshape(len(outputs), -1).sum(-1)
+        networks = outputs.unsqueeze(1), targets.unsqueeze(1)  # one sample each
+        torch.testing.assert_close(loss.grad(*networks).squeeze(1), theirs, equal_nan=True)
+        # PyTorch has 0 · -∞ = NaN for probabilities: see the next test.
+        same = ~expected.isnan() | outputs.isnan().any(-1) | (outputs == torch.inf).any(-1)
+        value = loss.function(*networks)
+        torch.testing.assert_close(value[same], expected[same], equal_nan=True)
+
+
+def test_what_cannot_be_counts_nothing_where_its_target_is_0() -> None:
+    """PyTorch has 0 · -∞ = NaN for probabilities, but 0 for the same targets as classes."""
+    output = torch.tensor([[0, -math.inf], [3e38, -3e38]])
+    loss = ours.LossCrossEntropy("sum")
+    for target in (torch.tensor([0, 0]), torch.tensor([[1.0, 0.0], [1.0, 0.0]])):
+        assert float(loss.function(output, target)) == 0
+        assert torch.equal(loss.grad(output, target), torch.zeros(2, 2))
+    for target in (torch.tensor([1, 1]), torch.tensor([[0.0, 1.0], [0.5, 0.5]])):
+        assert float(loss.function(output, target)) == math.inf
+    assert math.isnan(float(loss.function(torch.tensor([[math.nan, 0]]), torch.zeros(1, 2))))
+
+
 def test_cross_entropy_does_not_overflow() -> None:
     output = torch.tensor([[1e4, -1e4], [-1e4, 1e4]])
     loss = ours.LossCrossEntropy()
     target = torch.tensor([1, 1])
     assert float(loss.function(output, target)) == pytest.approx(1e4)
     assert torch.equal(loss.grad(output, target), torch.tensor([[0.5, -0.5], [0.0, 0.0]]))
+
+
+ACTIVATIONS = [case for case in MODULES if isinstance(case.make(()), ours.ActivationFunction)]
+
+
+def test_every_activation_is_tried_at_special_numbers() -> None:
+    exported = {value for name in ours.__all__ if inspect.isclass(value := getattr(ours, name))}
+    kinds = {kind for kind in exported if issubclass(kind, ours.ActivationFunction)}
+    assert {type(case.make(())) for case in ACTIVATIONS} == kinds - ABSTRACT
+
+
+@pytest.mark.parametrize("case", ACTIVATIONS, ids=lambda case: case.name)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("copies", [1, 3], ids=["few", "many"])  # few numbers go another way
+def test_activations_equal_pytorch_at_special_numbers(
+    case: ModuleCase, dtype: torch.dtype, copies: int
+) -> None:
+    """Each number as input meets each one as gradient; in reused memory the same."""
+    x, gradient = torch.cartesian_prod(special(dtype), special(dtype)).repeat(copies, 1).unbind(-1)
+    leaf = x.clone().requires_grad_()
+    expected = case.reference(leaf)
+    (theirs,) = torch.autograd.grad(expected, leaf, gradient)
+    module, buffers = case.make(()), ours.Buffers()
+    for block in (nullcontext(), buffers.reuse("step"), buffers.reuse("step")):
+        with block:
+            y = module.forward(x)
+            found = module.backward(gradient)
+            torch.testing.assert_close(y, expected.detach(), equal_nan=True)
+            torch.testing.assert_close(found, theirs, equal_nan=True)
+    if isinstance(module, ours.ReLU):
+        assert torch.equal(found.isnan(), theirs.isnan())
+        assert torch.equal(found.nan_to_num(), theirs.nan_to_num())  # picked: bit for bit
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

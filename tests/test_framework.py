@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gc
 import math
+import operator
 import threading
 import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -17,6 +20,7 @@ from cases import SimpleNet, normal
 from minifw import nn as ours
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer
+from minifw.nn.module import trainable
 
 # -------------------------------------------------------------------------------------- networks
 
@@ -60,6 +64,146 @@ def test_wrong_networks_are_named() -> None:
         ShapeError, match=r"expects an input of shape \(20, samples, 2\), got \(3, 5, 2\)"
     ):
         ours.Linear(2, 2, stack=(20,)).forward(torch.ones(3, 5, 2))
+
+
+class Skip(ours.Module):
+    """x + inner(x), as one writes it who does not know of Network: its gradients are right."""
+
+    def __init__(self) -> None:
+        self.inner = ours.Sequential(ours.Linear(2, 2), ours.Tanh())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.inner.forward(x) + x
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        back: Tensor = self.inner.backward(gradient) + gradient
+        return back
+
+
+class Aside(ours.Sequential):
+    """A chain with something beside it, in an attribute."""
+
+    def __init__(self, aside: object) -> None:
+        self.first, self.aside = ours.Linear(2, 2), aside
+        self.register_modules(self.first)
+
+
+class OfClass(ours.Sequential):
+    """A chain whose layer stands in its class."""
+
+    layer = ours.Linear(2, 2)
+
+
+class Scaled(ours.Sequential):
+    """A chain with a trainable number of its own."""
+
+    scale: Tensor = trainable()
+
+
+def scaled() -> Scaled:
+    network = Scaled(ours.Linear(2, 2))
+    network.scale = torch.ones(2)
+    return network
+
+
+UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
+    "a module in a module": (
+        Skip,
+        r"^Skip: holds Sequential\(Linear\(2, 2\), Tanh\(\)\) in 'inner', whose '0.weight' would "
+        r"never be trained; a module made of modules must be a Network that iterates over them",
+    ),
+    "that in a network": (lambda: ours.Sequential(ours.ReLU(), Skip()), "^Skip: holds"),
+    "unregistered": (
+        lambda: Aside(ours.Linear(2, 3)),
+        r"^Aside: holds Linear\(2, 3\) in 'aside', whose 'weight' would never be trained; give it "
+        "to register_modules as well$",
+    ),
+    "in a list": (lambda: Aside([1, [ours.Linear(2, 3)]]), "in 'aside', whose 'weight'"),
+    "in a dict": (lambda: Aside({"a": (ours.Linear(2, 3),)}), "in 'aside', whose 'weight'"),
+    "in a set": (lambda: Aside({ours.Linear(2, 3)}), "in 'aside', whose 'weight'"),
+    "in the class": (lambda: OfClass(ours.Linear(2, 2)), "^OfClass: holds .* in 'layer'"),
+    "a parameter": (scaled, "^Scaled: its own 'scale' would never be trained; a network trains"),
+}
+
+
+@pytest.mark.parametrize("case", UNTRAINED)
+def test_what_would_never_be_trained_is_named(case: str) -> None:
+    make, message = UNTRAINED[case]
+    module = make()
+    for use in (
+        module.parameters,
+        module.reset_gradient,
+        lambda: module.update_parameters(0.1),
+        module.state_dict,
+        lambda: ours.SGD(module),
+    ):
+        for _ in range(2):  # it is not forgotten
+            with pytest.raises(ModuleError, match=message) as raised:
+                use()
+            assert "\n" not in str(raised.value)
+
+
+def test_what_is_put_aside_later_is_named_when_an_optimizer_is_made() -> None:
+    layer, network = ours.Linear(2, 2), Aside([])
+    ours.SGD(network)
+    assert isinstance(network.aside, list)
+    network.aside.append(layer)
+    with pytest.raises(ModuleError, match="^Aside: holds"):
+        ours.SGD(network)
+
+
+def test_constants_shared_modules_and_references_back_are_fine() -> None:
+    relu, outer = (
+        ours.ReLU(),
+        ours.Sequential(ours.Sequential(ours.Linear(2, 2)), ours.Linear(2, 2)),
+    )
+    for aside in (torch.ones(3), [relu], {"name": 1}, None):
+        assert len(ours.SGD(Aside(aside)).network.parameters()) == 2
+    inner = outer[0]
+    inner.outer = outer  # type: ignore[attr-defined]
+    assert len(ours.SGD(outer).network.parameters()) == 4
+    assert len(ours.SGD(inner).network.parameters()) == 2
+    network = Aside(None)
+    network.aside = [network.first]
+    assert len(ours.SGD(network).network.parameters()) == 2
+
+
+class Pair(NamedTuple):
+    """Two modules with names."""
+
+    left: ours.Module
+    right: ours.Module
+
+
+class Branches(ours.Network):
+    """Modules in a dict and in a NamedTuple."""
+
+    def __init__(self) -> None:
+        self.by_name = {"a": ours.Linear(2, 2), "b": ours.ReLU()}
+        self.pair = Pair(ours.Linear(2, 2), ours.Tanh())
+
+    def __iter__(self) -> Iterator[ours.Module]:
+        return iter([*self.by_name.values(), *self.pair])
+
+
+class Delegate(Skip):
+    """Names the parameters of another module as its own."""
+
+    def parameters(self) -> Sequence[ours.Parameter]:
+        return self.inner.parameters()
+
+
+def test_a_copy_shares_nothing_that_is_trained() -> None:
+    network = Branches()
+    values = [torch.ones_like(value) for _, value, _ in network.parameters()]
+    twin = network.with_parameters(values)
+    assert all(map(operator.is_, [value for _, value, _ in twin.parameters()], values))
+    assert not {*map(id, twin)} & {*map(id, network)}
+    skip = Delegate()
+    with pytest.raises(ModuleError, match=r"^Delegate.with_parameters: the copy still holds old"):
+        skip.with_parameters([value.clone() for _, value, _ in skip.parameters()])
 
 
 def test_an_exchanged_parameter_is_trained_from_then_on() -> None:
@@ -191,6 +335,24 @@ def test_wrong_momentum_is_named() -> None:
     for momentum in (-0.1, 1.0, math.nan):
         with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1"):
             ours.SGD(SimpleNet(), momentum)
+    with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1, got 'a'"):
+        ours.SGD(SimpleNet(), "a")  # type: ignore[arg-type]
+
+
+def test_an_optimizer_takes_the_network_not_its_parameters() -> None:
+    with pytest.raises(DtypeError, match="^SGD: expects the network itself, got tuple"):
+        ours.SGD(SimpleNet().parameters())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+@pytest.mark.parametrize("eta", [-0.1, math.nan, math.inf])
+def test_a_wrong_learning_rate_changes_nothing(eta: float, momentum: float) -> None:
+    network = SimpleNet()
+    optimizer, before = ours.SGD(network, momentum), network.state_dict()
+    for step in (optimizer.step, network.update_parameters):
+        with pytest.raises(ModuleError, match="^eta must be a finite number of at least 0, got"):
+            step(eta)
+    assert all(torch.equal(value, before[name]) for name, value, _ in network.parameters())
 
 
 # ---------------------------------------------------------------------------------- initialisers

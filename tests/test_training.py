@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,19 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from minifw import building, comparison, data, experiment, loading, nn, reference, training
+from minifw import (
+    building,
+    comparison,
+    data,
+    experiment,
+    loading,
+    nn,
+    reference,
+    schedule,
+    training,
+)
 from minifw.checkpoints import Checkpoint
-from minifw.errors import ConfigError, ShapeError
+from minifw.errors import ConfigError, ModuleError
 from minifw.evaluation import error_percent
 from minifw.history import History
 from minifw.training import fit
@@ -143,8 +154,8 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
 
 def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment_of(tmp_path)
-    right = nn.ReLU.derivative
-    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    right = nn.ReLU.backward
+    monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
     assert comparison.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
 
 
@@ -153,8 +164,8 @@ def test_a_seed_without_finite_gradients_hides_no_other(
 ) -> None:
     exp = experiment_of(tmp_path)
     exp.data.train.inputs[1] = torch.nan
-    right = nn.ReLU.derivative
-    monkeypatch.setattr(nn.ReLU, "derivative", lambda self, x, y: right(self, x, y) * (1 + 1e-9))
+    right = nn.ReLU.backward
+    monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
     for mode in experiment.MODES:
         found = comparison.gradient_differences(exp, mode, "float64")
         assert np.isnan(found).tolist() == [False, True, False]
@@ -280,11 +291,155 @@ def test_pytorch_joins_its_seeds_as_they_come(
     assert all(torch.equal(value, parts.weights[name]) for name, value in whole.weights.items())
 
 
-def test_batch_size_must_be_possible(tmp_path: Path) -> None:
+WRONG: dict[str, tuple[dict[str, Any], str]] = {
+    "eta 0": ({"eta": 0}, "eta must be a number above 0 and finite, got 0"),
+    "eta < 0": ({"eta": -0.1}, "eta must be a number above 0 and finite, got -0.1"),
+    "eta nan": ({"eta": np.nan}, "eta must be a number above 0 and finite, got nan"),
+    "eta inf": ({"eta": np.inf}, "eta must be a number above 0 and finite, got inf"),
+    "eta text": ({"eta": "0.1"}, "eta must be a number above 0 and finite, got '0.1'"),
+    "eta large": ({"eta": 3.5e38}, r"eta must be above 0 and finite in float32, got 3.5e\+38: inf"),
+    "eta small": ({"eta": 1e-50}, "eta must be above 0 and finite in float32, got 1e-50: 0.0"),
+    "epochs": ({"epochs": -1}, "epochs must be a whole number of at least 0, got -1"),
+    "epochs 1.5": ({"epochs": 1.5}, "epochs must be a whole number of at least 0, got 1.5"),
+    "eval_every": ({"eval_every": 0}, "eval_every must be a whole number of at least 1, got 0"),
+    "batch_size": ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+    "batch_size 2.0": ({"batch_size": 2.0}, "batch_size must be a whole number .* got 2.0"),
+    "batch_size true": ({"batch_size": True}, "batch_size must be a whole number .* got True"),
+    "network": (
+        {"network": nn.Linear(2, 2)},
+        "network must be a minifw Network, got Linear; Sequential",
+    ),
+    "loss": ({"loss": "mse"}, "loss must be a minifw Loss, got str"),
+    "optimizer": ({"optimizer": 0.1}, "optimizer must be a minifw Optimizer, got float"),
+    "data": ({"data": None}, "data must be a minifw Dataset, got NoneType"),
+    "history": (
+        {"history": History.of((2,))},
+        r"history must be that of networks \(3,\), got \(2,\)",
+    ),
+    "order": (
+        {"next_order": lambda: torch.zeros(3, 7, dtype=torch.int64)},
+        r"next_order must give an order of shape \(3, 40\), .* got \(3, 7\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_wrong_argument_is_named_and_changes_nothing(tmp_path: Path, case: str) -> None:
+    exp = experiment_of(tmp_path, "dtype=float32")
+    network = network_of(exp)
+    before = network.state_dict()
+    more, message = WRONG[case]
+    given = {"network": network, "loss": nn.LossMSE(), "optimizer": nn.SGD(network),
+             "data": exp.data, "epochs": 2, "eta": 0.1, **more}  # fmt: skip
+    with pytest.raises(ModuleError, match=f"^fit: {message}") as raised:
+        fit(**given)
+    assert "\n" not in str(raised.value)
+    assert all(torch.equal(value, before[name]) for name, value, _ in network.parameters())
+
+
+def test_the_optimizer_must_be_that_of_the_network(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network, other = network_of(exp), nn.Sequential(nn.Linear(2, 2))
+    with pytest.raises(
+        ModuleError,
+        match=r"^fit: the optimizer, SGD\(momentum=0.9\), belongs to another network, "
+        r"Sequential\(Linear\(2, 2\)\); SGD\(network\) makes one of this$",
+    ):
+        fit(network, nn.LossMSE(), nn.SGD(other, 0.9), exp.data, epochs=1, eta=0.1)
+
+
+class Mean(nn.LossMSE):
+    """Mixes the networks of a stack."""
+
+    def function(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+        return super().function(output, target).mean()
+
+
+def test_what_does_not_fit_the_network_is_named(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
-    with pytest.raises(ShapeError, match="batch_size must be at least 1, got 0"):
-        fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=1, batch_size=0)
+    sgd, mse, right = nn.SGD(network), nn.LossMSE(), exp.data
+    train, test = right.train, right.test
+
+    def of(name: str, **changes: torch.Tensor) -> data.Dataset:
+        return dataclasses.replace(
+            right, **{name: dataclasses.replace(getattr(right, name), **changes)}
+        )
+
+    for samples, loss, message in (
+        (right.of(slice(2)), mse, r"Linear\(2, 6\).forward: expects an input of shape \(3, "),
+        (of("test", inputs=test.inputs.float()), mse, "Linear.*: expects a tensor of torch.float64"),
+        (of("test", inputs=test.inputs[..., :1]), mse, "Linear.*: expects an input of shape"),
+        (of("test", labels=test.labels[:2]), mse, r"fit: the test labels must be \(3, samples\)"),
+        (of("test", labels=test.labels + 1), mse, "fit: the test classes must be from 0 to 1, .* 2$"),
+        (of("train", labels=train.labels - 1), mse, "fit: the training classes must be .* got -1 to"),
+        (of("train", labels=train.labels.double()), mse, "fit: the training labels must be int64"),
+        (of("train", targets=train.targets[:, :7]), mse, "fit: the training targets must begin with"),
+        (of("train", inputs=train.inputs[:, :7]), mse, "fit: the training inputs must begin with"),
+        (of("train", targets=train.labels), mse, "LossMSE.*: expects a target of the output's"),
+        (
+            of("train", targets=train.labels + 2 * (torch.arange(40) == 9)),
+            nn.LossCrossEntropy(),
+            "fit: the training classes must be from 0 to 1, as the network has 2 outputs",
+        ),
+        (right, Mean(), r"fit: Mean.* must give one loss for each network, of shape \(3,\), got"),
+    ):  # fmt: skip
+        with pytest.raises(ModuleError, match=f"^{message}"):
+            fit(network, loss, sgd, samples, epochs=1, eta=0.1)
+    start = network_of(exp).state_dict()
+    assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+def test_no_epochs_only_evaluate(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=0, eta=0.1)
+    assert (history.epochs, history.epoch) == ([0], 0)
+    start = network_of(exp).state_dict()
+    assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+@pytest.mark.parametrize("batch_size", [None, 15])
+def test_fit_chooses_the_schedule_that_the_command_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int | None
+) -> None:
+    exp = experiment_of(tmp_path, f"train.batch_size={batch_size or 40}")
+    asked: list[tuple[Any, ...]] = []
+    right = schedule.choose
+
+    def choose(network: nn.Network, *sizes: Any) -> schedule.Schedule:
+        asked.append(sizes)
+        return right(network, *sizes)
+
+    monkeypatch.setattr(schedule, "choose", choose)
+    monkeypatch.setattr(training, "choose", choose)
+    experiment.run_minifw(exp, "sgd" if batch_size else "full-batch", quiet)
+    network = network_of(exp)
+    history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
+                  batch_size=batch_size)  # fmt: skip
+    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")] * 2
+    # Going on, it keeps to the way, for the sums would be rounded in another order.
+    fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,
+        batch_size=batch_size, history=history)  # fmt: skip
+    assert asked[2][-1] is False
+
+
+def test_fit_divides_what_memory_does_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exp = experiment_of(tmp_path)
+    parts: list[int] = []
+    right = training._parts
+
+    def counted(*of: Any) -> Any:
+        made = right(*of)
+        parts.append(len(made))
+        return made
+
+    monkeypatch.setattr(training, "_parts", counted)
+    monkeypatch.setattr(schedule, "seeds_in_memory", lambda *of: 1)
+    train_on(exp, network_of(exp))
+    assert parts == [3]
 
 
 def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw import compiled
+from minifw import arguments, compiled
 from minifw.data import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
 from minifw.evaluation import Evaluation, evaluate, finite
 from minifw.history import Floats, History
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
-from minifw.schedule import Schedule
+from minifw.schedule import Schedule, choose
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step, or, afterwards, output and targets."""
@@ -49,29 +50,43 @@ def fit(
     """Train a stack of networks, each on its own data, and return what was recorded.
 
     Args:
+        optimizer: that of this very network.
         data: samples `(seeds, n, features)`; the stack is that of the network.
-        epochs: passes over the training samples.
-        eta: learning rate.
-        batch_size: samples in a step; None takes all of them in one (full batch).
+        epochs: passes over the training samples, in all; 0 only evaluates the network as it is.
+        eta: learning rate, above 0.
+        batch_size: samples in a step; None, or more than there are, takes all of them in one
+            (full batch).
         next_order: gives each epoch's order of samples, `(seeds, n)`; without it the order
             stays. The last batch of an epoch holds what is left.
         eval_every: epochs between evaluations; before the first and after the last there is
             always one.
         on_epoch: called after each epoch.
         schedule: how many seeds go through at once, on how many threads, and whether compiled;
-            without it all seeds, plainly, on the threads that torch is set to.
+            without it what `schedule.choose` finds best, as for a config without `train.compile`
+            (and as `history` says, where training goes on).
         history: that of an earlier training to go on with, after its `epoch`. Network,
             optimizer and `next_order` must be as they were then; what is returned, and what they
             hold in the end, is bit for bit what one training without a break gives.
 
     Training ends early when every seed has diverged.
 
+    Raises:
+        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
+            nothing has been changed then.
+        UsageError: the schedule asks for compiled steps, and they cannot be had.
+
     """
-    if batch_size is not None and batch_size < 1:
-        raise ShapeError(f"fit: batch_size must be at least 1, got {batch_size}")
-    schedule = schedule or Schedule()
+    arguments.check(network, loss, optimizer, data, history)
     samples = data.train.labels.shape[-1]
-    batch_size = min(batch_size or samples, samples)
+    batch_size = samples if batch_size is None else arguments.whole("batch_size", batch_size, 1)
+    batch_size = min(batch_size, samples)
+    epochs, eval_every = (
+        arguments.whole("epochs", epochs, 0),
+        arguments.whole("eval_every", eval_every, 1),
+    )
+    eta = arguments.learning_rate(eta, data.train.inputs.dtype)
+    if schedule is None:
+        schedule = _chosen(network, data, batch_size, epochs, history)
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
     parts = _parts(network, loss, optimizer, data, schedule.seeds_per_part)
     if schedule.compiled:
@@ -97,7 +112,7 @@ def fit(
             order = None
             if next_order is not None:
                 with _timed(data, history, "seconds"):
-                    order = next_order().to(data.train.labels.device)
+                    order = _checked_order(next_order(), data.train.labels)
             with _timed(data, history, "seconds"):
                 last = run([partial(part.train, order, batch_size, eta) for part in parts])
             with _timed(data, history, "evaluation_seconds"):
@@ -112,6 +127,31 @@ def fit(
             if on_epoch is not None:
                 on_epoch(history.epoch, history)
     return history
+
+
+def _chosen(
+    network: Network, data: Dataset, batch_size: int, epochs: int, history: History | None
+) -> Schedule:
+    """Return the schedule that a command would choose for this training."""
+    *stack, samples = data.train.labels.shape
+    return choose(
+        network,
+        math.prod(stack),
+        batch_size,
+        max(samples, data.test.labels.shape[-1]),
+        epochs * -(-samples // batch_size),
+        "auto" if history is None else history.compiled,
+    )
+
+
+def _checked_order(order: Tensor, labels: Tensor) -> Tensor:
+    """Return an epoch's order on the device of the samples."""
+    if order.shape != labels.shape:
+        raise ShapeError(
+            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position for "
+            f"each training sample, got {tuple(order.shape)}"
+        )
+    return order.to(labels.device)
 
 
 class _Part:

@@ -106,18 +106,27 @@ class LossCrossEntropy(Loss):
     one-hot or soft targets of the output's shape. The gradient is
     scale · (softmax(output) · Σ_c target_c - target), for probabilities simply
     scale · (softmax - target). The largest logit is taken out before the exponential, so no
-    logit overflows. Each sample has one loss, so `mean` and `sample` are the same here, and
-    PyTorch's default. Source: Goodfellow et al., Deep Learning (2016), section 6.2.2.
+    logit overflows. Where a target is 0 its term is 0, even if log softmax is -∞: PyTorch agrees
+    where targets are classes, and gives NaN where they are probabilities. Each sample has one
+    loss, so `mean` and `sample` are the same here, and PyTorch's default. Source: Goodfellow et
+    al., Deep Learning (2016), section 6.2.2.
     """
 
     def function(self, output: Tensor, target: Tensor) -> Tensor:
-        target = self._probabilities(output, target)
-        return -(target * torch.log_softmax(output, -1)).sum((-2, -1)) * self.scale(output)
+        rows = self._probabilities(output, target)
+        logs = torch.log_softmax(output, -1)
+        if target.dtype == torch.int64:  # the logarithm at each sample's class, 0 at all others
+            terms = rows.scatter_(-1, target.unsqueeze(-1), logs.gather(-1, target.unsqueeze(-1)))
+        else:
+            terms = (rows * logs).masked_fill_((rows == 0) & (logs == -torch.inf), 0)
+        return -terms.sum((-2, -1)) * self.scale(output)
 
     def grad(self, output: Tensor, target: Tensor) -> Tensor:
-        target = self._probabilities(output, target)
-        mass = target.sum(-1, keepdim=True)
-        return (torch.softmax(output, -1) * mass - target) * self.scale(output)
+        rows = self._probabilities(output, target)
+        softmax = torch.softmax(output, -1)
+        if target.dtype != torch.int64:  # the rows of classes have the sum 1
+            softmax *= rows.sum(-1, keepdim=True)
+        return (softmax - rows) * self.scale(output)
 
     def scale(self, output: Tensor) -> float:
         return 1.0 if self.reduction == "sum" else 1 / output.shape[-2]

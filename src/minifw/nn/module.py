@@ -8,14 +8,22 @@ case without leading dimensions.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple, Self, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from minifw.errors import DtypeError, OrderError, ShapeError, StateError, near_miss
+from minifw.errors import (
+    DtypeError,
+    ModuleError,
+    OrderError,
+    ShapeError,
+    StateError,
+    near_miss,
+)
 
 Tensors = Tensor | tuple[Tensor, ...]
 """One tensor, or several where a module takes or gives several."""
@@ -88,6 +96,8 @@ class Module:
 
     parameter_names: ClassVar[tuple[str, ...]] = ()
     call: Call | None = None
+    _sound = -1  # the number of assignments when `check_held` found nothing wrong
+    _checking = False
 
     def forward(self, *inputs: Tensor) -> Any:
         """Compute the outputs from the inputs, and remember what `backward` will need."""
@@ -121,12 +131,53 @@ class Module:
         self.call = Call(as_tuple(value))
 
     def parameters(self) -> Sequence[Parameter]:
-        """Return name, value and gradient of each trainable tensor; empty if there are none."""
+        """Return name, value and gradient of each trainable tensor; empty if there are none.
+
+        Raises:
+            ModuleError: this module holds another one whose parameters are not among them, so
+                that no step would ever change those.
+
+        """
+        parameters = self.own_parameters()
+        if self._sound != assignments():
+            self.check_held(parameters)
+        return parameters
+
+    def own_parameters(self) -> list[Parameter]:
+        """Return the parameters that this module declares itself, by `trainable()`."""
         return [
             Parameter(name, value, getattr(self, f"{name}_grad"))
             for name in self.parameter_names
             if (value := getattr(self, name)) is not None
         ]
+
+    def check_held(self, parameters: Iterable[Parameter]) -> None:
+        """Raise a ModuleError unless `parameters` are those of all modules that this one holds.
+
+        It holds what its attributes are, or the lists, tuples, dicts and sets in them; a network
+        around it, to which it refers, trains it and not the other way round.
+        """
+        if self._checking:  # two modules may hold each other
+            return
+        self._checking = True
+        try:
+            trained = {id(gradient) for _, _, gradient in parameters}
+            for place, module in _held(self):
+                if self in module.modules():
+                    continue
+                for name, _, gradient in module.parameters():
+                    if id(gradient) not in trained:
+                        raise ModuleError(
+                            f"{type(self).__name__}: holds {module} in '{place}', whose '{name}' "
+                            f"would never be trained; {self.how_to_hold}"
+                        )
+        finally:
+            self._checking = False
+        self._sound = assignments()
+
+    how_to_hold: ClassVar[str] = (
+        "a module made of modules must be a Network that iterates over them, such as Sequential"
+    )
 
     def with_parameters(self, values: Iterable[Tensor]) -> Self:
         """Return a copy of this module that holds `values`, in the order of `parameters()`.
@@ -136,7 +187,14 @@ class Module:
         """
         own = [gradient for _, _, gradient in self.parameters()]
         # A gradient belongs to one module, so it tells whose value is meant.
-        return self.copied(dict(zip(map(id, own), values, strict=True)), {})
+        new = dict(zip(map(id, own), values, strict=True))
+        twin = self.copied(new, {})
+        if any(a is not b for (_, a, _), b in zip(twin.parameters(), new.values(), strict=True)):
+            raise ModuleError(
+                f"{type(self).__name__}.with_parameters: the copy still holds old parameters; "
+                f"{Module.how_to_hold}, in attributes, lists, tuples or dicts"
+            )
+        return twin
 
     def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
         """Return this module's copy out of `copies`, or make it there; see `with_parameters`.
@@ -150,6 +208,10 @@ class Module:
                 if getattr(self, name) is not None:
                     setattr(twin, name, values[id(getattr(self, f"{name}_grad"))])
         return cast(Self, copies[self])
+
+    def modules(self) -> Iterator[Module]:
+        """Iterate over this module and, in a network, all modules in it."""
+        yield self
 
     def reset_gradient(self) -> None:
         """Set all gradients to zero, in place."""
@@ -240,17 +302,40 @@ class Module:
         return f"{type(self).__name__}()"
 
 
+def _held(module: Module) -> Iterator[tuple[str, Module]]:
+    """Give each module that this one holds, with the name of the attribute in which it stands."""
+    for owner in (module, *type(module).__mro__):
+        for name, attribute in list(vars(owner).items()):
+            if name not in ("call", "_kept_parameters"):  # of the latest use, not of its parts
+                for item in _items(attribute):
+                    yield name, item
+
+
+def _items(attribute: Any) -> Iterator[Module]:
+    if isinstance(attribute, Module):
+        yield attribute
+    elif isinstance(attribute, (list, tuple, set, frozenset, dict)):
+        for item in attribute.values() if isinstance(attribute, dict) else attribute:
+            yield from _items(item)
+
+
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
     """Take the step `value -= eta * direction` for all parameters, in place.
 
     `eta` is a number; compiled code takes a tensor without dimensions, so that it need not be
     compiled anew for each learning rate.
+
+    Raises:
+        ModuleError: `eta` is a number below 0, infinite or NaN.
+
     """
     values = [value for _, value, _ in parameters]
     if isinstance(eta, Tensor):
         for value, direction in zip(values, directions, strict=True):
             value.sub_(direction * eta)
     else:
+        if not 0 <= eta < math.inf:
+            raise ModuleError(f"eta must be a finite number of at least 0, got {eta!r}")
         torch._foreach_sub_(values, directions, alpha=eta)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ShapeError
-from minifw.nn.buffers import add_product, buffer, product
+from minifw.nn.buffers import add_product, buffer, picked, product
 from minifw.nn.initializers import Initializer, find_initializer
 from minifw.nn.module import Module, assignments, described, trainable
 
@@ -153,7 +153,8 @@ def _stacked(draws: list[np.ndarray[Any, Any]], like: Tensor) -> Tensor:
 class ActivationFunction(Module):
     """y = σ(x) for each number of a tensor of any shape; dL/dx = dL/dy ⊙ σ'(x).
 
-    A subclass gives the formulas, `function` for σ and `derivative` for σ'.
+    A subclass gives the formulas, `function` for σ and `derivative` for σ'; or its own `backward`,
+    where that is no product.
     """
 
     def function(self, x: Tensor) -> Tensor:
@@ -177,14 +178,19 @@ class ActivationFunction(Module):
 
 
 class ReLU(ActivationFunction):
-    """y = max(0, x); σ'(x) = 1 where x > 0, else 0. Shapes: any, the output's is the input's."""
+    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Shapes: any, the output's is the input's.
+
+    dL/dy is picked, not multiplied by σ'(x): where x <= 0, infinity and NaN become 0 too. A NaN
+    of x goes through, and so does its dL/dy, as in PyTorch.
+    """
 
     def function(self, x: Tensor) -> Tensor:
-        return torch.clamp(x, min=0, out=buffer(x))
+        # max(0, x) that is never -0, whose bits would not be 0.
+        return torch.threshold(x, 0, 0, out=buffer(x))
 
-    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        # sign(y) is 1 where x > 0 and 0 elsewhere; `x > 0` as booleans is many times slower.
-        return torch.sign(y, out=buffer(y))
+    def backward(self, gradient: Tensor) -> Tensor:
+        (y,) = self.recall(gradient).outputs or ()
+        return picked(gradient, y)
 
 
 class Tanh(ActivationFunction):

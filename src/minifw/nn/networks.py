@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Self, cast
 
 import numpy as np
@@ -28,9 +28,18 @@ class Network(Module):
         """Iterate over this network and all modules in it, those of inner networks too."""
         yield self
         for module in self:
-            yield from module.modules() if isinstance(module, Network) else (module,)
+            yield from module.modules()
 
+    how_to_hold = "a network trains what it iterates over: __iter__ must give that module too"
     _kept_parameters: tuple[Any, tuple[Parameter, ...]] = (None, ())
+
+    def check_held(self, parameters: Iterable[Parameter]) -> None:
+        for name, _, _ in self.own_parameters():
+            raise ModuleError(
+                f"{type(self).__name__}: its own '{name}' would never be trained; a network trains "
+                "the modules that it iterates over: put it into one of those"
+            )
+        super().check_held(parameters)
 
     def parameters(self) -> Sequence[Parameter]:
         # Every step asks for them, so they are kept until a module or any tensor is exchanged.
@@ -42,7 +51,9 @@ class Network(Module):
                 for name, value, gradient in module.parameters():
                     parameter = Parameter(f"{position}.{name}", value, gradient)
                     found.setdefault(id(gradient), parameter)
-            self._kept_parameters = (state, tuple(found.values()))
+            parameters = tuple(found.values())
+            self.check_held(parameters)
+            self._kept_parameters = (state, parameters)
         return self._kept_parameters[1]
 
     def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
@@ -66,8 +77,12 @@ class Network(Module):
 
 def _copied(attribute: Any, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Any:
     """Return an attribute of a network, with copies of the modules in it."""
+    if isinstance(attribute, dict):
+        return {name: _copied(item, values, copies) for name, item in attribute.items()}
     if isinstance(attribute, (tuple, list)):
-        return type(attribute)(_copied(item, values, copies) for item in attribute)
+        items = [_copied(item, values, copies) for item in attribute]
+        named = hasattr(attribute, "_fields")  # a NamedTuple takes them one by one
+        return type(attribute)(*items) if named else type(attribute)(items)
     is_module = isinstance(attribute, Module)
     return attribute.copied(values, copies) if is_module else attribute
 
@@ -86,6 +101,7 @@ class Sequential(Network):
                 self.register_modules(self.hidden, self.relu, self.output)
     """
 
+    how_to_hold = "give it to register_modules as well"
     _modules: tuple[Module, ...] = ()
 
     def __init__(self, *modules: Module) -> None:

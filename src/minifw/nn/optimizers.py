@@ -9,8 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from minifw.errors import ModuleError
-from minifw.nn.module import Module, descend
+from minifw.errors import DtypeError, ModuleError
+from minifw.nn.module import Module, descend, described, note_assignment
 
 
 class Optimizer:
@@ -18,14 +18,25 @@ class Optimizer:
 
     `state` holds by name whatever is remembered from step to step; each tensor begins with the
     dimensions of the network's stack.
+
+    Raises:
+        ModuleError: the network holds a module that it does not train.
+        DtypeError: `network` is something else, such as a list of parameters.
+
     """
 
     def __init__(self, network: Module) -> None:
+        if not isinstance(network, Module):
+            raise DtypeError(
+                f"{type(self).__name__}: expects the network itself, got {described(network)}"
+            )
+        note_assignment()  # so that the network looks at all it holds
+        network.parameters()
         self.network = network
         self.state: dict[str, Tensor] = {}
 
     def step(self, eta: float | Tensor) -> None:
-        """Change every parameter once, in place, with learning rate `eta`."""
+        """Change every parameter once, in place, with learning rate `eta`, at least 0."""
         raise NotImplementedError(f"{type(self).__name__} does not define step")
 
     def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
@@ -51,7 +62,7 @@ class SGD(Optimizer):
 
     def __init__(self, network: Module, momentum: float = 0.0) -> None:
         super().__init__(network)
-        if not 0 <= momentum < 1:
+        if not isinstance(momentum, (int, float)) or not 0 <= momentum < 1:
             raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {momentum!r}")
         self.momentum = momentum
         if momentum:
