@@ -16,7 +16,7 @@ from minifw.config import Config
 from minifw.errors import ConfigError
 from minifw.loading import dump, load
 
-FOLDER = Path(__file__).parent.parent / "configs"
+FOLDER = Path(__file__).parent.parent / "src/minifw/configs"
 PACKAGED = sorted(FOLDER.rglob("*.yaml"))
 
 

@@ -23,7 +23,6 @@ from minifw.errors import (
     near_miss,
 )
 from minifw.options import (
-    PACKAGED,
     ConfigName,
     Json,
     Quiet,
@@ -32,6 +31,7 @@ from minifw.options import (
     Set,
     Threads,
     find_config,
+    packaged_config,
     print_json,
 )
 from minifw.progress import display
@@ -236,7 +236,7 @@ def bench(
     arms, missing = peers.present()
     for arm, reason in missing.items():
         print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
-    base = PACKAGED / "simplenet.yaml"
+    base = packaged_config("simplenet")
     plan: dict[str, Any] = {
         "rounds": rounds,
         "seconds": seconds,
