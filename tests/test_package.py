@@ -65,7 +65,9 @@ def unpacked(sdist: Path, tmp_path: Path) -> Path:
 
 def unpack(sdist: Path, target: Path) -> Path:
     with tarfile.open(sdist) as archive:
-        archive.extractall(target, filter="data")
+        # Python 3.11.0 to 3.11.3 have no filters; newer ones warn where none is named.
+        archive.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
+        archive.extractall(target)
     return target / sdist.name.removesuffix(".tar.gz")
 
 
