@@ -5,13 +5,21 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 SEEDS ?= 20
 
-.PHONY: tables test bench check campaign lint format types layers quick clean
+.PHONY: tables test test-lowest test-newest bench check campaign lint format types layers quick clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
 
 test: .venv/installed  ## all tests, warnings as errors
 	$(BIN)/python -m pytest
+
+test-lowest: .venv-lowest/installed  ## all tests with the lowest versions that pyproject.toml promises
+	.venv-lowest/bin/python -m pytest
+
+test-newest: .venv-newest/bin/python  ## all tests with the newest of today; torch is the one of constraints.txt
+	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+	  "$$(grep '^torch==' constraints.txt)" --editable '.[dev,bench]'
+	.venv-newest/bin/python -m pytest
 
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
@@ -39,13 +47,18 @@ layers: .venv/installed
 quick: .venv/installed
 	$(BIN)/minifw bench --quick --out .venv/benchmarks
 
-# The pip of an older Python may not know how to read pyproject.toml's license field: renew it.
-.venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "minifw needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try PYTHON=/path/to/python3.11 make"; exit 2; }
-	$(PYTHON) -m venv .venv
+.venv/installed: pyproject.toml constraints.txt .venv/bin/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt .venv-lowest/bin/python
+	.venv-lowest/bin/python -m pip install --quiet --constraint constraints-lowest.txt --editable '.[dev,bench]'
+	touch $@
+
+%/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "minifw needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1). Try PYTHON=/path/to/python3.11 make"; exit 2; }
+	$(PYTHON) -m venv $*
+
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,7 +23,7 @@ PLAIN = ["minifw, plain", "PyTorch", "PyTorch vmap"]
 
 @pytest.fixture
 def given() -> peers.Problem:
-    return peers.problem(ROOT / "configs" / "simplenet.yaml", SMALL)
+    return peers.problem(ROOT / "src/minifw/configs/simplenet.yaml", SMALL)
 
 
 def test_arms_train_the_same_networks(given: peers.Problem) -> None:
@@ -62,7 +62,7 @@ def test_a_wrong_factor_is_found(monkeypatch: pytest.MonkeyPatch, case: str) -> 
     expected = r"bench 3 x 20 x 4: .* must end with the same weights; 0.weight ends .*% of the way"
     with pytest.raises(CheckError, match=expected):
         bench.run(
-            ROOT / "configs" / "simplenet.yaml", [Regime(3, 20, 4)], PLAIN[:2],
+            ROOT / "src/minifw/configs/simplenet.yaml", [Regime(3, 20, 4)], PLAIN[:2],
             rounds=1, seconds=0.0, show_progress=no_progress,
         )  # fmt: skip
     assert CheckError.exit_code == 5
@@ -73,7 +73,7 @@ def no_progress(label: str, total: int) -> AbstractContextManager[Progress]:
 
 
 def test_the_problem_is_the_same_whatever_a_user_makes_of_the_config(tmp_path: Path) -> None:
-    packaged, edited = ROOT / "configs" / "simplenet.yaml", tmp_path / "simplenet.yaml"
+    packaged, edited = ROOT / "src/minifw/configs/simplenet.yaml", tmp_path / "simplenet.yaml"
     text = packaged.read_text()
     for old, new in (
         ("momentum: 0.0", "momentum: 0.9"), ("eta: 1e-2", "eta: 0.3"), ("seed: 0", "seed: 7"),

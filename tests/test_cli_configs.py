@@ -13,7 +13,7 @@ import pytest
 
 from bad_configs import GOOD
 from conftest import ROOT, Minifw
-from minifw import cli_configs, options
+from minifw import options
 
 CSV = GOOD.replace("{kind: disk, train: 50, test: 60}", "{kind: csv, path: p.csv}")
 
@@ -53,7 +53,9 @@ def test_validate_as_json(minifw: Minifw) -> None:
     }
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "src/minifw/configs").glob("*.yaml")), ids=lambda p: p.stem
+)
 def test_shipped_configs_are_valid(minifw: Minifw, path: Path) -> None:
     assert minifw("validate", path).out == f"{path}: ok\n"
 
@@ -207,6 +209,44 @@ def test_commands_about_configs_have_examples(minifw: Minifw) -> None:
         assert max(map(len, answer.out.splitlines())) <= 80
 
 
-def test_the_starter_is_among_the_packaged_configs() -> None:
-    assert cli_configs.STARTER.is_file()
-    assert options.find_config("starter") == cli_configs.STARTER
+def test_packaged_configs_are_found_by_name() -> None:
+    for name in ("starter", "simplenet"):
+        assert options.find_config(name) == options.packaged_config(name)
+        assert options.packaged_config(name).is_file()
+
+
+@pytest.mark.parametrize("left", ["nothing", "a file", "an empty folder"])
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [
+        (["init"], "starter"),
+        (["train", "simplenet"], "simplenet"),
+        (["compare"], "simplenet"),
+        (["show", "simplenet"], "simplenet"),
+        (["validate", "simplenet"], "simplenet"),
+        (["bench", "--quick"], "simplenet"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_an_installation_without_its_configs_is_one_line(
+    minifw: Minifw,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path_factory: pytest.TempPathFactory,
+    left: str,
+    words: list[str],
+    missing: str,
+) -> None:
+    folder = tmp_path_factory.mktemp("installed") / "configs"
+    if left == "a file":  # what a clone without symbolic links makes of one
+        folder.write_text("../../configs")
+    elif left == "an empty folder":
+        folder.mkdir()
+    monkeypatch.setattr(options, "PACKAGED", folder)
+    answer = minifw(*words)
+    assert answer.out == ""
+    assert answer.code == 4
+    assert answer.err.splitlines()[-1] == (
+        f"{folder / missing}.yaml: is missing: this installation of minifw is incomplete; "
+        "install it again"
+    )
+    assert not list(Path().iterdir())

@@ -20,7 +20,7 @@ import safetensors.torch
 from conftest import ROOT, SMALL, Answer, Minifw
 from minifw import compiled
 
-CONFIGS = ROOT / "configs"
+CONFIGS = ROOT / "src/minifw/configs"
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")
 
 

@@ -16,7 +16,7 @@ from minifw.config import Config
 from minifw.errors import ConfigError
 from minifw.loading import dump, load
 
-FOLDER = Path(__file__).parent.parent / "configs"
+FOLDER = Path(__file__).parent.parent / "src/minifw/configs"
 PACKAGED = sorted(FOLDER.rglob("*.yaml"))
 
 
@@ -121,6 +121,15 @@ train:
 @pytest.mark.parametrize("text", ["{a: 1, a: ", "? ", "[? ", "- ? - "])
 def test_depth_is_bounded_where_values_do_not_count(tmp_path: Path, text: str) -> None:
     assert faults(tmp_path, text * 1000)[-1].endswith(f"nested more than {yaml12.MAX_DEPTH} deep")
+
+
+def test_nesting_beyond_what_the_parser_takes_is_one_fault(tmp_path: Path) -> None:
+    (fault,) = faults(tmp_path, "[" * 50_000)
+    # PyYAML since 6.0.4 looks ahead and stops by itself at its own bound, 1000.
+    assert fault in (
+        f"a.yaml:1:21: nested more than {yaml12.MAX_DEPTH} deep",
+        "a.yaml:1:1001: not valid YAML: exceeded maximum nesting depth",
+    )
 
 
 def test_faults_beyond_the_fiftieth_are_counted(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from minifw.checkpoints import Checkpoint
 from minifw.evaluation import Evaluation, evaluate
 from minifw.history import SERIES, History
 
+SIMPLENET = Path(__file__).parent.parent / "src/minifw/configs/simplenet.yaml"
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
 
 
@@ -162,7 +163,7 @@ def test_the_last_epoch_is_that_of_the_group_that_came_furthest() -> None:
 
 def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     def groups(seeds: int, *arms: str) -> list[int]:
-        config = loading.load(Path("configs/simplenet.yaml"), [f"seeds={seeds}"])
+        config = loading.load(SIMPLENET, [f"seeds={seeds}"])
         return [len(g) for g in plan(config, 1, ["full-batch"], arms=["minifw", *arms]).groups]
 
     monkeypatch.chdir(Path(__file__).parent.parent)
@@ -173,7 +174,7 @@ def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(many) == 99_999
     assert max(many) - min(many) < len(many)
     assert max(groups(3000, "vmap")) < 3000
-    size = memory.sizes(loading.load(Path("configs/simplenet.yaml")), "sgd", 1, 2, 2, 10**9, 1)
+    size = memory.sizes(loading.load(SIMPLENET), "sgd", 1, 2, 2, 10**9, 1)
     assert size.together() == 1  # no less than one
     monkeypatch.setattr(memory, "available", lambda: 10**9)
     smaller = groups(3000)  # where less is free
@@ -184,7 +185,7 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As many as memory likes go through minifw at once; the last ones through PyTorch itself."""
-    config = loading.load(Path(__file__).parent.parent / "configs/simplenet.yaml", ["seeds=1"])
+    config = loading.load(SIMPLENET, ["seeds=1"])
     drawn = plan(config, 1, ["full-batch"]).draw([0])
     network = build_network(config, [0], 2)
     together: list[int] = []

@@ -46,7 +46,7 @@ def commands() -> list[str]:
 def test_every_command_of_the_readme_runs(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, line: str
 ) -> None:
-    (tmp_path / "configs").symlink_to(ROOT / "configs")
+    (tmp_path / "configs").symlink_to(ROOT / "src/minifw/configs")
     (tmp_path / "mine.csv").write_text(
         "height,width,kind\n" + "".join(f"{i % 7},{i % 5},{'ab'[i % 2]}\n" for i in range(100))
     )
@@ -82,7 +82,7 @@ def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixtu
 def test_what_the_readme_quotes_is_so(minifw: Minifw, tmp_path: Path) -> None:
     error, code = (block.strip("\n") for block in blocks("text"))
     assert code in (ROOT / "src/minifw/nn/modules.py").read_text()
-    text = (ROOT / "configs/simplenet.yaml").read_text()
+    text = (ROOT / "src/minifw/configs/simplenet.yaml").read_text()
     (tmp_path / "mine.yaml").write_text(text.replace("  epochs: 1000", "  epcohs: 1000"))
     assert minifw("train", "mine.yaml").err.splitlines()[0] == error
 

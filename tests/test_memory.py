@@ -63,7 +63,7 @@ print(peak / estimate)
 def test_the_estimate_is_near_what_a_run_takes(
     tmp_path: Path, arms: str, megabytes: int, overrides: list[str]
 ) -> None:
-    words = [str(tmp_path), arms, str(megabytes), str(ROOT / "configs/simplenet.yaml")]
+    words = [str(tmp_path), arms, str(megabytes), str(ROOT / "src/minifw/configs/simplenet.yaml")]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *words, *overrides], capture_output=True, text=True
     )
@@ -106,7 +106,7 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
 
 
 def test_parameters_are_counted_as_the_network_has_them() -> None:
-    config = loading.load(ROOT / "configs/simplenet.yaml")
+    config = loading.load(ROOT / "src/minifw/configs/simplenet.yaml")
     size = memory.sizes(config, "sgd", 1, 2, 2, 1000, 1000)
     assert size.weights() == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
 

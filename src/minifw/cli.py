@@ -24,7 +24,6 @@ from minifw.errors import (
 )
 from minifw.machine import processors
 from minifw.options import (
-    PACKAGED,
     ConfigName,
     Json,
     Quiet,
@@ -33,6 +32,7 @@ from minifw.options import (
     Set,
     Threads,
     find_config,
+    packaged_config,
     print_json,
 )
 from minifw.progress import display
@@ -241,7 +241,7 @@ def bench(
     arms, missing = peers.present()
     for arm, reason in missing.items():
         print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
-    base = PACKAGED / "simplenet.yaml"
+    base = packaged_config("simplenet")
     plan: dict[str, Any] = {
         "rounds": rounds,
         "seconds": seconds,

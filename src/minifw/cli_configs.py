@@ -11,13 +11,19 @@ import typer
 
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.files import publish
-from minifw.options import PACKAGED, ConfigName, Json, Seeds, Set, find_config, print_json
+from minifw.options import (
+    ConfigName,
+    Json,
+    Seeds,
+    Set,
+    find_config,
+    packaged_config,
+    print_json,
+)
 
 if TYPE_CHECKING:
     from minifw.building import Plan
     from minifw.places import KeyPath, Source
-
-STARTER = PACKAGED / "starter.yaml"
 
 
 def register(app: typer.Typer) -> None:
@@ -153,7 +159,7 @@ def init(
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
     path = Path(f"{name}.yaml")
     # The first line names a schema that lies beside the packaged configs only.
-    text = STARTER.read_text(encoding="utf-8").partition("\n")[2]
+    text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
     publish(path, text.replace("name: starter", f"name: {name}").encode(), replace=False)
     print(path)
     print(f"minifw: now edit it, or: minifw train {path}", file=sys.stderr)

@@ -77,7 +77,7 @@ class DivergedError(MinifwError):
 
 
 class ArtefactError(MinifwError):
-    """A file of a run directory that is corrupt, incomplete or not minifw's."""
+    """A file of a run directory, or of the installation, that is corrupt, missing or foreign."""
 
     exit_code = 4
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minifw.errors import UsageError, harmless, near_miss
+from minifw.errors import ArtefactError, UsageError, harmless, near_miss
 
 PACKAGED = Path(__file__).parent / "configs"
 
@@ -48,12 +48,28 @@ def find_config(name: str) -> Path:
     bare = path.name == name and not path.suffix
     if path.exists() or not bare:
         return path
-    packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
-    if name not in packaged:
+    known = [file.stem for file in PACKAGED.glob("*.yaml")]
+    if name not in known and known:
         raise UsageError(
-            f"{harmless(name)}: there is no such file or packaged config{near_miss(name, packaged)}"
+            f"{harmless(name)}: there is no such file or packaged config{near_miss(name, known)}"
         )
-    return packaged[name]
+    return packaged_config(name)
+
+
+def packaged_config(name: str) -> Path:
+    """Return the path of a config that every complete installation has.
+
+    Raises:
+        ArtefactError: it is not there.
+
+    """
+    path = PACKAGED / f"{name}.yaml"
+    if not path.is_file():
+        raise ArtefactError(
+            f"{harmless(path)}: is missing: this installation of minifw is incomplete; "
+            "install it again"
+        )
+    return path
 
 
 def print_json(content: dict[str, Any]) -> None:

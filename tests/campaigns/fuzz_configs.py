@@ -32,7 +32,7 @@ from minifw import loading
 from minifw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = [path.read_bytes() for path in sorted((ROOT / "configs").glob("*.yaml"))]
+SHIPPED = [path.read_bytes() for path in sorted((ROOT / "src/minifw/configs").glob("*.yaml"))]
 
 SECONDS, MEGABYTES, HANG = 0.2, 200, 10
 
