@@ -10,35 +10,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from minifw.errors import ArtefactError, UsageError, harmless, near_miss
-from minifw.options import Json, RunsDir, print_json
+from minifw.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_json, statuses
+from minifw.terminal import print_rows, print_table, print_wrapped
 
 if TYPE_CHECKING:
     from minifw.runs import Entry, Run
 
-app = typer.Typer(
-    no_args_is_help=True, help="List, look at, check and delete runs.", rich_markup_mode=None
-)
+app = typer.Typer(rich_markup_mode=None)
 
-OneRun = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's directory, its name, or a part of that.")
-]
-SomeRuns = Annotated[
-    list[str], typer.Argument(metavar="RUN…", help="Directories, names, or parts of names.")
-]
+
+@app.callback(invoke_without_command=True)
+def _runs(context: typer.Context) -> None:
+    """List, look at, check and delete runs."""
+    help_alone(context)
 
 
 @app.command()
 def ls(
     runs_dir: RunsDir = Path("runs"),
     status: Annotated[
-        str | None, typer.Option("--status", metavar="WHICH", help="Only runs of this status.")
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="WHICH",
+            help="Only runs of this status.",
+            autocompletion=statuses,
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="TEXT", help="Only runs with this in the name.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List runs, oldest first: status, median test error in percent (full batch, SGD), and age.
+    """List runs, oldest first, with status and test error.
+
+    The error is the median over seeds in percent, of full batch and of SGD.
 
     \b
     Examples:
@@ -63,18 +69,22 @@ def ls(
     if not lines:
         print(f"minifw: no such runs in {harmless(runs_dir)}", file=sys.stderr)
         return
-    width = max(len(line["run"]) for line in lines)
-    print(f"{'run':{width}}  {'status':11}  {'test error':>14}  {'age':>5}")
-    for line in lines:
-        errors = " / ".join(_percent(error) for error in line["test_error"].values()) or "–"
-        age = _age(line["started"])
-        print(f"{harmless(line['run']):{width}}  {line['status']:11}  {errors:>14}  {age:>5}")
+    rows = [
+        (
+            line["run"],
+            line["status"],
+            " / ".join(_percent(error) for error in line["test_error"].values()) or "–",
+            _age(line["started"]),
+        )
+        for line in lines
+    ]
+    print_rows(("run", "status", "test error", "age"), rows, right=(2, 3))
 
 
 @app.command()
 def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
-    """Show one run in full: status, parts, environment, config and tables."""
-    from minifw import runs
+    """Show one run in full: status, environment, config and tables."""
+    from minifw import runs, tables
 
     found = runs.load(runs.find(runs_dir, run))
     manifest, environment = found.manifest, _json(found, "env.json")
@@ -106,48 +116,48 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
     for key in ("processor", "platform", "git", "command_line"):
         value = (environment or {}).get(key)
         text = " ".join(value) if isinstance(value, list) else value
-        print(f"{key.split('_')[0]:9} {harmless(_shown(text))}")
-    print("versions  " + ", ".join(f"{name} {v}" for name, v in manifest["versions"].items()))
+        print_wrapped(f"{key.split('_')[0]:9} {harmless(_shown(text))}", indent=10)
+    versions = ", ".join(f"{name} {harmless(v)}" for name, v in manifest["versions"].items())
+    print_wrapped(f"versions  {versions}", indent=10)
     print(f"\n{config.rstrip()}")
-    for name in manifest["files"]:
-        if name.startswith("tables/") and name.endswith(".md"):
-            print(f"\n{found.read(name).decode().rstrip()}")
+    if results is not None:
+        for table in tables.of_results(results).values():
+            print()
+            print_table(table)
 
 
 @app.command()
 def diff(
     left: OneRun, right: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False
 ) -> None:
-    """Put two runs side by side: the keys of their configs that differ, and their results."""
+    """Put two runs side by side: what differs, and their results."""
     from minifw import runs
 
     pair = [runs.load(runs.find(runs_dir, text)) for text in (left, right)]
     rows = {}
-    for part, tables in (
+    for part, flat in (
         ("config", [_flat_config(run) for run in pair]),
         ("results", [_flat_results(run) for run in pair]),
     ):
-        keys = dict.fromkeys([*tables[0], *tables[1]])
-        values = {key: [table.get(key) for table in tables] for key in keys}
+        keys = dict.fromkeys([*flat[0], *flat[1]])
+        values = {key: [of_run.get(key) for of_run in flat] for key in keys}
         # Of results all are shown: that two are equal is worth seeing.
         rows[part] = {k: v for k, v in values.items() if part == "results" or v[0] != v[1]}
     if as_json:
         print_json({"runs": [str(run.path) for run in pair], **rows})
         return
-    shown = [("", [run.path.name for run in pair])]
-    shown += [
-        (key, [_shown(v) for v in values]) for part in rows.values() for key, values in part.items()
-    ]
+    shown = [(key, *map(_shown, values)) for part in rows.values() for key, values in part.items()]
     if not rows["config"]:
         print("the two configs are equal", file=sys.stderr)
-    widths = [max(len(key) for key, _ in shown), max(len(values[0]) for _, values in shown)]
-    for key, (a, b) in shown:
-        print(f"{harmless(key):{widths[0]}}  {harmless(a):{widths[1]}}  {harmless(b)}".rstrip())
+    print_rows(("", *(run.path.name for run in pair)), shown)
 
 
 @app.command()
 def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
-    """Check every file of runs against its checksum; exit code 4 if one is missing or damaged."""
+    """Check every file of runs against its checksum.
+
+    The exit code is 4 if one is missing or damaged.
+    """
     from minifw import runs
 
     answers: dict[str, list[str]] = {}
@@ -178,7 +188,10 @@ def rm(
     runs_dir: RunsDir = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete runs, with all that is in them; what a link in them points to stays."""
+    """Delete runs, with all that is in them.
+
+    What a link in them points to stays.
+    """
     from minifw import runs
 
     paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))
