@@ -317,14 +317,19 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def write(results: dict[str, Any], folder: Path, name: str) -> None:
-    """Write the figures into `folder`: as JSON, and as a table or as a figure."""
+def write(results: dict[str, Any], folder: Path, name: str) -> Path:
+    """Write the results into `folder`: as JSON, and as a table or as a figure.
+
+    Return the file to look at first.
+    """
     files = Files(folder)
     files.write_json(f"{name}.json", results)
     if "growth" in results:
-        plots.write_scaling(files, name)
+        ending = "svg" if plots.write_scaling(files, name) else "json"
     else:
+        ending = "md"
         files.write(f"{name}.md", table(results).markdown())
+    return folder / f"{name}.{ending}"
 
 
 def parse(text: str) -> Regime:

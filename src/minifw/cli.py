@@ -26,16 +26,19 @@ from minifw.machine import processors
 from minifw.options import (
     ConfigName,
     Json,
+    OneRun,
     Quiet,
     RunsDir,
     Seeds,
     Set,
     Threads,
     find_config,
+    help_alone,
     packaged_config,
     print_json,
 )
 from minifw.progress import display
+from minifw.terminal import print_table
 
 if TYPE_CHECKING:
     from minifw.building import Plan
@@ -44,8 +47,6 @@ REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "n
 
 app = typer.Typer(
     name="minifw",
-    no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -58,8 +59,9 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+@app.callback(invoke_without_command=True)
 def minifw(
+    context: typer.Context,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -75,6 +77,7 @@ def minifw(
       minifw init mine                            a config of your own
       minifw show mine.yaml                       what it comes to, key by key
     """
+    help_alone(context)
 
 
 @app.command()
@@ -111,6 +114,7 @@ def compare(
             "--reference",
             metavar="WHICH",
             help="pytorch, one seed after another; vmap, all at once by torch.func; or none.",
+            autocompletion=lambda incomplete: [x for x in REFERENCES if x.startswith(incomplete)],
         ),
     ] = "pytorch",
     runs_dir: RunsDir = Path("runs"),
@@ -118,7 +122,7 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train with minifw and with PyTorch, and put them side by side.
+    """Train with minifw and with PyTorch, side by side.
 
     Both modes, full batch and SGD, from one config.
 
@@ -145,13 +149,13 @@ def compare(
 
 @app.command()
 def resume(
-    run: Annotated[str, typer.Argument(help="A run's directory, its name, or a part of that.")],
+    run: OneRun,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a run that was interrupted, or whose process or machine went down.
+    """Go on with a run that was interrupted, or that crashed.
 
     It ends where it would have ended without the break, bit for bit, on as many threads as before.
 
@@ -253,13 +257,14 @@ def bench(
             results = benchmark.run_scaling(base, arms, **plan)
         else:
             results = benchmark.run(base, chosen, arms, **plan)
-    benchmark.write(results, out, name)
+    written = benchmark.write(results, out, name)
     if as_json:
         print_json(results)
     elif scaling:
-        print(out / f"{name}.svg")
+        print(written)
     else:
-        print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
+        print_table(benchmark.table(results))
+        print(f"\n{out / name}.json")
 
 
 cli_predict.register(app)
@@ -350,6 +355,8 @@ def main() -> NoReturn:
     gc.set_threshold(10_000, 1_000, 1_000)
     if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not
         sys.stdout.reconfigure(errors="backslashreplace")
+    if os.environ.get("_MINIFW_COMPLETE"):
+        app(prog_name="minifw")  # a shell asks how a word may go on: Typer answers, and exits
     try:
         code = app(prog_name="minifw", standalone_mode=False) or 0
         sys.stdout.flush()

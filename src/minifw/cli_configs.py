@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,10 +15,12 @@ from minifw.options import (
     Json,
     Seeds,
     Set,
+    configs_like,
     find_config,
     packaged_config,
     print_json,
 )
+from minifw.terminal import print_rows
 
 if TYPE_CHECKING:
     from minifw.building import Plan
@@ -33,7 +34,12 @@ def register(app: typer.Typer) -> None:
 
 
 def validate(
-    configs: Annotated[list[str], typer.Argument(help="YAML files, or names of packaged configs.")],
+    configs: Annotated[
+        list[str],
+        typer.Argument(
+            help="YAML files, or names of packaged configs.", autocompletion=configs_like
+        ),
+    ],
     overrides: Set = None,
     as_json: Json = False,
 ) -> None:
@@ -77,7 +83,9 @@ def show(
     seeds: Seeds = None,
     as_json: Json = False,
 ) -> None:
-    """Show what a config comes to: every key, where it is from, and the network.
+    """Show what a config comes to: each key, and the network.
+
+    Each key is shown with its value and where that is from.
 
     \b
     Examples:
@@ -106,7 +114,7 @@ def show(
         (_key(path), short_word(_as_written(value)), _origin(path, plan.source, brief=True))
         for path, value in values
     ]
-    _print_table(("key", "value", "from"), rows)
+    print_rows(("key", "value", "from"), rows)
     total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "operations")}
     lines = [
         (f"{i} {x['layer']}", str(x["output"]), f"{x['parameters']:,}", f"{x['operations']:,}")
@@ -114,7 +122,7 @@ def show(
     ]
     lines.append(("total", "", f"{total['parameters']:,}", f"{total['operations']:,}"))
     print()
-    _print_table(("layer", "output", "parameters", "operations"), lines, numbers_from=1)
+    print_rows(("layer", "output", "parameters", "operations"), lines, right=(1, 2, 3))
     print(
         f"\nData: {plan.sizes.features} features, {plan.sizes.classes} classes, "
         f"{plan.sizes.train} training and {plan.sizes.test} test samples.\n"
@@ -235,17 +243,3 @@ def _layers(plan: Plan) -> list[dict[str, Any]]:
             }
         )
     return layers
-
-
-def _print_table(
-    head: tuple[str, ...], rows: Sequence[tuple[str, ...]], numbers_from: int = 9
-) -> None:
-    """Print aligned columns; those of numbers to the right, and no line beyond 80 characters."""
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for row in (head, tuple("-" * width for width in widths), *rows):
-        cells = [
-            cell.rjust(width) if column >= numbers_from else cell.ljust(width)
-            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ]
-        line = "  ".join(cells).rstrip()
-        print(line if len(line) <= 80 else f"{line[:79]}…")

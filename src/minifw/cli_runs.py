@@ -19,36 +19,43 @@ from minifw.errors import (
     harmless,
     near_miss,
 )
-from minifw.options import Json, RunsDir, print_json
+from minifw.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_json, statuses
+from minifw.terminal import print_rows, print_table, print_wrapped
 
 if TYPE_CHECKING:
     from minifw.records import Arm, ArmResults, Mode
     from minifw.runs import Entry, Run
+    from minifw.tables import Table
 
-app = typer.Typer(
-    no_args_is_help=True, help="List, look at, check and delete runs.", rich_markup_mode=None
-)
+app = typer.Typer(rich_markup_mode=None)
 
-OneRun = Annotated[
-    str, typer.Argument(metavar="RUN", help="A run's directory, its name, or a part of that.")
-]
-SomeRuns = Annotated[
-    list[str], typer.Argument(metavar="RUN…", help="Directories, names, or parts of names.")
-]
+
+@app.callback(invoke_without_command=True)
+def _runs(context: typer.Context) -> None:
+    """List, look at, check and delete runs."""
+    help_alone(context)
 
 
 @app.command()
 def ls(
     runs_dir: RunsDir = Path("runs"),
     status: Annotated[
-        str | None, typer.Option("--status", metavar="WHICH", help="Only runs of this status.")
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="WHICH",
+            help="Only runs of this status.",
+            autocompletion=statuses,
+        ),
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", metavar="TEXT", help="Only runs with this in the name.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List runs, oldest first: status, median test error in percent (full batch, SGD), and age.
+    """List runs, oldest first, with status and test error.
+
+    The error is the median over seeds in percent, of full batch and of SGD.
 
     \b
     Examples:
@@ -73,12 +80,16 @@ def ls(
     if not lines:
         print(f"minifw: no such runs in {harmless(runs_dir)}", file=sys.stderr)
         return
-    width = max(len(harmless(line["run"])) for line in lines)
-    print(f"{'run':{width}}  {'status':11}  {'test error':>14}  {'age':>5}")
-    for line in lines:
-        errors = " / ".join(_percent(error) for error in line["test_error"].values()) or "–"
-        age = _age(line["started"])
-        print(f"{harmless(line['run']):{width}}  {line['status']:11}  {errors:>14}  {age:>5}")
+    rows = [
+        (
+            line["run"],
+            line["status"],
+            " / ".join(_percent(error) for error in line["test_error"].values()) or "–",
+            _age(line["started"]),
+        )
+        for line in lines
+    ]
+    print_rows(("run", "status", "test error", "age"), rows, right=(2, 3))
     empty = [harmless(line["run_dir"]) for line in lines if line["status"] == "empty"]
     if empty:
         print(
@@ -90,7 +101,7 @@ def ls(
 
 @app.command()
 def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
-    """Show one run in full: status, parts, environment, config and tables."""
+    """Show one run in full: status, environment, config and tables."""
     from minifw import runs
 
     found = runs.load(runs.find(runs_dir, run))
@@ -107,6 +118,7 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
             }
         )
         return
+    shown = [] if results is None else _tables(found, results)
     print(f"{harmless(found.path)}\n\nstatus    {found.status}")
     if manifest.error is not None:
         print(f"error     {harmless(manifest.error)}")
@@ -123,49 +135,61 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
     for key in ("processor", "platform", "git", "command_line"):
         value = (environment or {}).get(key)
         text = " ".join(map(str, value)) if isinstance(value, list) else value
-        print(f"{key.split('_')[0]:9} {harmless(_shown(text))}")
+        print_wrapped(f"{key.split('_')[0]:9} {harmless(_shown(text))}", indent=10)
     versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
-    print(f"versions  {harmless(versions)}")
+    print_wrapped(f"versions  {harmless(versions)}", indent=10)
     _print_text(config)
-    for name in manifest.files:
-        if name.startswith("tables/") and name.endswith(".md"):
-            _print_text(found.read_text(name))
+    for table in shown:
+        print()
+        print_table(table)
+
+
+def _tables(run: Run, results: dict[str, Any]) -> list[Table]:
+    """Return the tables that a run's results.json makes, whoever wrote it."""
+    from minifw import tables
+
+    try:
+        made = list(tables.of_results(results).values())
+        for table in made:
+            _ = table.body  # the words for each figure
+    except Exception as fault:  # whatever a foreign file holds
+        where = harmless(run.path / "results.json")
+        raise ArtefactError(f"{where}: makes no tables: {type(fault).__name__}: {fault}") from None
+    return made
 
 
 @app.command()
 def diff(
     left: OneRun, right: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False
 ) -> None:
-    """Put two runs side by side: the keys of their configs that differ, and their results."""
+    """Put two runs side by side: what differs, and their results."""
     from minifw import runs
 
     pair = [runs.load(runs.find(runs_dir, text)) for text in (left, right)]
     rows = {}
-    for part, tables in (
+    for part, flat in (
         ("config", [_flat_config(run) for run in pair]),
         ("results", [_flat_results(run) for run in pair]),
     ):
-        keys = dict.fromkeys([*tables[0], *tables[1]])
-        values = {key: [table.get(key) for table in tables] for key in keys}
+        keys = dict.fromkeys([*flat[0], *flat[1]])
+        values = {key: [of_run.get(key) for of_run in flat] for key in keys}
         # Of results all are shown: that two are equal is worth seeing.
         rows[part] = {k: v for k, v in values.items() if part == "results" or v[0] != v[1]}
     if as_json:
         print_json({"runs": [str(run.path) for run in pair], **rows})
         return
-    shown = [("", [run.path.name for run in pair])]
-    shown += [
-        (key, [_shown(v) for v in values]) for part in rows.values() for key, values in part.items()
-    ]
+    shown = [(key, *map(_shown, values)) for part in rows.values() for key, values in part.items()]
     if not rows["config"]:
         print("the two configs are equal", file=sys.stderr)
-    widths = [max(len(key) for key, _ in shown), max(len(values[0]) for _, values in shown)]
-    for key, (a, b) in shown:
-        print(f"{harmless(key):{widths[0]}}  {harmless(a):{widths[1]}}  {harmless(b)}".rstrip())
+    print_rows(("", *(run.path.name for run in pair)), shown)
 
 
 @app.command()
 def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
-    """Check every file of runs against its checksum; exit code 4 if one is missing or damaged."""
+    """Check every file of runs against its checksum.
+
+    The exit code is 4 if one is missing or damaged.
+    """
     from minifw import runs
 
     answers: dict[str, list[str]] = {}
@@ -197,7 +221,10 @@ def rm(
     runs_dir: RunsDir = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete runs, with all that is in them; what a link in them points to stays."""
+    """Delete runs, with all that is in them.
+
+    What a link in them points to stays.
+    """
     from minifw import runs
 
     paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))

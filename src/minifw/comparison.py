@@ -246,16 +246,27 @@ def gradient_differences(experiment: Experiment, mode: str, dtype: str) -> point
 
 # ------------------------------------------------------------------------------------- decisions
 
-GRID = 201
+GRID = 101
+"""How many points the plane has along each axis; between them scores are as good as linear."""
 GRID_ROWS = 4096
 """How many points of the plane go through a network at once."""
+SCORED = 10
+"""Of more classes than that only the best two are kept for each point, or files would be large."""
 
 
 def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
     """Return, as .npz, what one network of each minifw arm decides over the plane.
 
     It is the network whose test error is nearest to the median over the seeds. Coordinates are
-    those of the data as it came, before normalising.
+    those of the data as it came, before normalising. For each mode there are
+
+        x, y                coordinates of the plane's points
+        decision            `(y, x)`: the class with the largest score
+        scores              `(y, x, classes)`: the network's outputs; of more classes than `SCORED`
+        second, margin      `(y, x)`: the class next to the best, and how far it is below
+        points, labels      the test samples, and their classes
+        answers             the class that the network gives each of them
+        seed, error         which network it is, and its test error in percent
     """
     arrays: dict[str, Any] = {}
     for mode, arms in trained.items():
@@ -268,7 +279,7 @@ def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
         shift, scale = data.shift[0], data.scale[0]
         inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
-        margin = 0.03 * (high - low)
+        margin = 0.03 * np.where(high > low, high - low, 1.0)
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
         on_cpu = plan.config.model_copy(update={"device": "cpu"})
@@ -276,20 +287,23 @@ def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
         weights = arms["minifw"].weights
         network.load_state_dict({name: v[place : place + 1] for name, v in weights.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
-        outputs = [network.forward(rows.unsqueeze(0))[0] for rows in torch.split(normal, GRID_ROWS)]
-        arrays |= {
-            f"{mode}/x": axes[0],
-            f"{mode}/y": axes[1],
-            f"{mode}/decision": torch.cat(outputs)
-            .argmax(-1)
-            .reshape(GRID, GRID)
-            .numpy()
-            .astype(np.int16),
-            f"{mode}/points": inputs,
-            f"{mode}/labels": data.test.labels[0].numpy(force=True).astype(np.int16),
-            f"{mode}/seed": np.array(seed),
-            f"{mode}/error": np.array(errors[place]),
+        outputs, answers = (
+            torch.cat(
+                [network.forward(some.unsqueeze(0))[0] for some in torch.split(rows, GRID_ROWS)]
+            )
+            for rows in (normal, data.test.inputs[0].cpu())
+        )
+        found = {
+            "x": axes[0],
+            "y": axes[1],
+            **_decided(outputs),
+            "points": inputs,
+            "labels": data.test.labels[0].numpy(force=True).astype(np.int16),
+            "answers": answers.argmax(-1).numpy().astype(np.int16),
+            "seed": np.array(seed),
+            "error": np.array(errors[place]),
         }
+        arrays |= {f"{mode}/{name}": array for name, array in found.items()}
     section = plan.config.data
     if isinstance(section, configs.Disk):
         arrays["disk"] = np.array([*section.center, section.radius])
@@ -298,3 +312,23 @@ def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()
+
+
+def _decided(outputs: torch.Tensor) -> dict[str, Any]:
+    """Return what a network says over the plane, from its outputs `(points, classes)`."""
+    best = outputs.argmax(-1)
+    arrays = {"decision": best.to(torch.int16)}
+    if outputs.shape[-1] <= SCORED:
+        arrays["scores"] = outputs.float()
+    else:
+        top = outputs.gather(-1, best[:, None])
+        rest = outputs.scatter(-1, best[:, None], -torch.inf)
+        second = rest.max(-1)
+        arrays |= {
+            "second": second.indices.to(torch.int16),
+            "margin": (top[:, 0] - second.values).float(),
+        }
+    return {
+        name: values.reshape(GRID, GRID, *values.shape[1:]).numpy()
+        for name, values in arrays.items()
+    }

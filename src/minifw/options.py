@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,8 +13,57 @@ from minifw.errors import ArtefactError, UsageError, harmless, near_miss
 
 PACKAGED = Path(__file__).parent / "configs"
 
+
+# ------------------------------------------------------------------ what the shell completes
+
+
+def configs_like(incomplete: str) -> list[str]:
+    """Return packaged configs and YAML files of this folder whose names begin so."""
+    names = [*(file.stem for file in PACKAGED.glob("*.yaml")), *map(str, Path().glob("*.yaml"))]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def runs_like(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of runs that begin so, in the folder that the command line names."""
+    from minifw import runs
+
+    folder = Path(context.params.get("runs_dir") or "runs")
+    names = (path.name for path in runs.folders(folder))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def statuses(incomplete: str) -> list[str]:
+    """Return the states of runs that begin so."""
+    from minifw import runs
+
+    return [status for status in runs.STATUSES if status.startswith(incomplete)]
+
+
+# ----------------------------------------------------------------------------------- options
+
 ConfigName = Annotated[
-    str, typer.Argument(help="A YAML file, or the name of a packaged config.", metavar="CONFIG")
+    str,
+    typer.Argument(
+        help="A YAML file, or the name of a packaged config.",
+        metavar="CONFIG",
+        autocompletion=configs_like,
+    ),
+]
+OneRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's directory, its name, or a part of that.",
+        autocompletion=runs_like,
+    ),
+]
+SomeRuns = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN…",
+        help="Directories, names, or parts of names.",
+        autocompletion=runs_like,
+    ),
 ]
 Set = Annotated[
     list[str] | None,
@@ -40,6 +90,16 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+
+
+def help_alone(context: typer.Context) -> None:
+    """Print the help of a group of commands that is called without one: a mistake, so exit code 2.
+
+    Typer's own way prints it as an error message.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
 
 
 def find_config(name: str) -> Path:

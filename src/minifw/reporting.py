@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from minifw.errors import harmless
 from minifw.experiment import Outcome, check_converged
 from minifw.options import print_json
+from minifw.terminal import print_table, print_wrapped
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
@@ -25,13 +27,15 @@ def report(outcome: Outcome, as_json: bool) -> None:
         if single and len(arm["test_error"]) == 1 and arm["test_error"][0] is not None:
             print(
                 f"training error {arm['train_error'][0]:.2f} %, "
-                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training"
+                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training\n"
             )
         else:
-            print("\n\n".join(table.markdown().strip() for table in outcome.tables))
+            for table in outcome.tables:
+                print_table(table)
+                print()
         _print_diverged(outcome)
         _print_differences(outcome)
-        print(f"\n{outcome.run.path}")
+        print(outcome.run.path)
     check_converged(outcome)
 
 
@@ -67,10 +71,11 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
     balance = ", ".join(
-        f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8]
+        f"class {harmless(name)} {part:.1f} %"
+        for name, part in list(data["class_balance"].items())[:8]
     )
-    print(
-        f"{outcome.results['about']}\n"
+    print_wrapped(
+        f"{harmless(outcome.results['about'])}\n"
         f"{data['train']} training and {data['test']} test samples, {balance}; "
         f"always guessing the majority is wrong in {data['majority_error']:.1f} %\n"
     )
@@ -87,14 +92,14 @@ def _print_diverged(outcome: Outcome) -> None:
             ]
             if gone:
                 more = " …" if len(gone) > 10 else ""
-                print(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{more}")
+                print_wrapped(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{more}\n")
 
 
 def _print_differences(outcome: Outcome) -> None:
     for mode, parity in outcome.results.get("parity", {}).items():
         if parity["different_seeds"]:
             dtype = outcome.results["dtype"]
-            print(
+            print_wrapped(
                 f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding "
-                f"in {dtype} sets the others apart (weights at the end: Table 3)."
+                f"in {dtype} sets the others apart (weights at the end: Table 3).\n"
             )

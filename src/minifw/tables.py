@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minifw.errors import harmless
 from minifw.runs import Run
 from minifw.statistics import ROWS
 
@@ -21,22 +23,40 @@ Cell = float | str | None
 
 @dataclass(frozen=True)
 class Table:
-    """A small table: figures as they are in `rows`, and as people read them through `unit`."""
+    """A small table: figures as they are in `rows`, and as people read them through `unit`.
+
+    `number` is for tables that stand together, `brief` a caption for a terminal, where the rest
+    has been said, and `label` what LaTeX refers to.
+    """
 
     caption: str
     head: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Cell]]]
     unit: str = ""
+    number: int | None = None
+    brief: str = ""
+    label: str = ""
+
+    @property
+    def body(self) -> list[list[str]]:
+        """The rows as people read them."""
+        return [[name, *map(self.shown, cells)] for name, cells in self.rows]
+
+    def titled(self, caption: str) -> str:
+        """Return the caption after the table's number, if it has one, else as a sentence."""
+        if self.number is None:
+            return caption[:1].upper() + caption[1:]
+        return f"Table {self.number}: {caption}"
 
     def markdown(self) -> str:
         """Return a GitHub table under its caption."""
         lines = [
-            self.caption,
+            self.titled(self.caption),
             "",
             _pipes(self.head),
             _pipes(["---", *["---:"] * (len(self.head) - 1)]),
+            *map(_pipes, self.body),
         ]
-        lines += [_pipes([name, *map(self.shown, cells)]) for name, cells in self.rows]
         return "\n".join(lines) + "\n"
 
     def csv(self) -> str:
@@ -50,21 +70,24 @@ class Table:
         return text.getvalue()
 
     def latex(self) -> str:
-        """Return a `table` environment that needs no package."""
-        body = [[name, *map(self.shown, cells)] for name, cells in self.rows]
+        """Return a `table` environment; LaTeX numbers it, and `\\ref` finds its label."""
+        sentence = self.caption[:1].upper() + self.caption[1:]
         lines = [
-            r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(self.caption)}}}",
-            rf"  \begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}", r"    \hline",
-            f"    {' & '.join(map(_tex, self.head))} \\\\", r"    \hline",
-            *(f"    {' & '.join(map(_tex, row))} \\\\" for row in body),
-            r"    \hline", r"  \end{tabular}", r"\end{table}",
+            r"% in the preamble: \usepackage{booktabs}",
+            *([_OTHER_LETTERS] if _has_other_letters(self) else []),
+            r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(sentence)}}}",
+            rf"  \label{{tab:{self.label}}}",
+            rf"  \begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}", r"    \toprule",
+            f"    {' & '.join(map(_tex, self.head))} \\\\", r"    \midrule",
+            *(f"    {' & '.join(map(_tex, row))} \\\\" for row in self.body),
+            r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
     def json(self) -> str:
         """Return caption, columns, unit and the bare figures."""
         content = {
-            "caption": self.caption,
+            "caption": self.titled(self.caption),
             "unit": self.unit.strip(),
             "columns": list(self.head[1:]),
             "rows": {name: list(cells) for name, cells in self.rows},
@@ -86,9 +109,7 @@ class Table:
 
 def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them, and return them."""
-    results = run.read_json("results.json")
-    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]}
-    tables["table3"] = work_table(results)
+    tables = of_results(run.read_json("results.json"))
     for name, table in tables.items():
         for ending, content in (
             ("md", table.markdown()), ("csv", table.csv()),
@@ -96,6 +117,12 @@ def write_tables(run: Run) -> list[Table]:
         ):  # fmt: skip
             run.write(f"tables/{name}.{ending}", content)
     return list(tables.values())
+
+
+def of_results(results: dict[str, Any]) -> dict[str, Table]:
+    """Return all tables of a run under their files' names."""
+    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]}
+    return tables | {"table3": work_table(results)}
 
 
 def reference_arm(arms: Iterable[str]) -> str | None:
@@ -111,15 +138,23 @@ def error_table(results: dict[str, Any], mode: str) -> Table:
         ARMS[arm]: seeds - sum(error is not None for error in outcome["test_error"])
         for arm, outcome in arms.items()
     }
-    caption = (
-        f"Table {NUMBERS[mode]}: {MODES[mode]} – test error of {results['about']}, "
-        f"{_steps(results, mode)}, over {_counted(seeds, 'independent draw')} of data and weights."
+    draws = f"over {_counted(seeds, 'independent draw')} of data and weights"
+    gone = "".join(
+        f" {arm}: {count} of {seeds} diverged and are left out."
+        for arm, count in left_out.items()
+        if count
     )
-    for arm, count in left_out.items():
-        if count:
-            caption += f" {arm}: {count} of {seeds} diverged and are left out."
     rows = [(row, [outcome["summary"][row] for outcome in arms.values()]) for row in ROWS]
-    return Table(caption, ["test error", *(ARMS[arm] for arm in arms)], rows, " %")
+    return Table(
+        caption=f"{MODES[mode]} – test error of {harmless(results['about'])}, "
+        f"{_steps(results, mode)}, {draws}.{gone}",
+        head=["test error", *(ARMS[arm] for arm in arms)],
+        rows=rows,
+        unit=" %",
+        number=_number(results, NUMBERS[mode]),
+        brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{gone}",
+        label=_label(results, mode),
+    )
 
 
 def work_table(results: dict[str, Any]) -> Table:
@@ -136,7 +171,7 @@ def work_table(results: dict[str, Any]) -> Table:
         ]
         rows.append(("minifw: compiled", answers))
     caption = (
-        f"Table 3: time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
+        f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
         f"{_counted(threads, 'thread')}, {results['dtype']}"
     )
     if other := reference_arm(arms):
@@ -165,7 +200,23 @@ def work_table(results: dict[str, Any]) -> Table:
             )
         )
         caption += "; and how far the two frameworks are apart"
-    return Table(f"{caption}.", ["", *(MODES[mode] for mode in modes)], rows)
+    return Table(
+        caption=f"{caption}.",
+        head=["", *(MODES[mode] for mode in modes)],
+        rows=rows,
+        number=_number(results, 3),
+        brief=f"{caption}.",
+        label=_label(results, "work"),
+    )
+
+
+def _number(results: dict[str, Any], number: int) -> int | None:
+    """Return the table's number where there are all three of them, as `compare` makes them."""
+    return number if len(results["modes"]) > 1 else None
+
+
+def _label(results: dict[str, Any], what: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{results['name']}-{what}")
 
 
 def _steps(results: dict[str, Any], mode: str) -> str:
@@ -181,10 +232,33 @@ def _pipes(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
+# ----------------------------------------------------------------------------------- LaTeX
+
 _TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "–": "--", **{sign: f"\\{sign}" for sign in "&%$#_{}"}}
-)
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+        '"': r"{\ttfamily\symbol{34}}",  # the straight one, whatever the font's encoding
+        "‐": "-", "‑": "-", "‒": "--", "–": "--", "—": "---", "−": r"\ensuremath{-}",
+        "×": r"\ensuremath{\times}", "µ": r"\ensuremath{\mu}", "…": r"\ldots{}",
+        "‘": "`", "’": "'", "“": "``", "”": "''",
+    }
+)  # fmt: skip
+
+_NOT_IN_OT1 = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # the encoding LaTeX begins with
+_OTHER_LETTERS = "% and for the letters in this caption: XeLaTeX or LuaLaTeX, with a font of them"
 
 
 def _tex(text: str) -> str:
-    return text.translate(_TEX)
+    """Return a text of the user's so that LaTeX sets it as it is."""
+    # Two of these in a row would become one sign.
+    apart = re.sub(r"(?<=[-`',])(?=[-`',])|(?<=[?!])(?=`)", "\0", harmless(text))
+    return apart.translate(_TEX).replace("\0", "{}")
+
+
+def _has_other_letters(table: Table) -> bool:
+    """Return whether a text has letters that pdfLaTeX does not know as it comes."""
+    texts = [table.caption, *table.head, *(cell for row in table.body for cell in row)]
+    left = set("".join(texts).translate(_TEX))
+    return bool(left & _NOT_IN_OT1) or any(ord(sign) > 0x17F for sign in left)

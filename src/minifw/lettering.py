@@ -1,0 +1,65 @@
+"""Text in figures: names of a user's that fit, and legends that do."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.text import Text
+
+from minifw.errors import harmless
+
+
+def short(text: object, length: int) -> str:
+    """Return a text of the user's on one line, of at most `length` characters."""
+    shown = harmless(str(text)[: length + 1])
+    return shown if len(shown) <= length else f"{shown[: length - 1]}…"
+
+
+def fitted(figure: Figure, text: object, inches: float, size: float) -> str:
+    """Return as much of a text of the user's as takes at most so many inches in this font size."""
+    for length in range(60, 1, -3):
+        shown = short(text, length)
+        if width(figure, shown, size) <= inches:
+            return shown
+    return "…"
+
+
+def width(figure: Figure, text: str, size: float) -> float:
+    """Return how many inches a text takes in this font size."""
+    label = Text(0, 0, text, fontsize=size, figure=figure)
+    return float(label.get_window_extent().width / figure.dpi)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> None:
+    """Put a legend below all axes, in as many columns as fit; the figure grows by its height.
+
+    The figure's other parts are laid out by this too, and stay where they are then.
+    """
+    inches = figure.get_figwidth() - 0.2
+    for columns in range(min(len(handles), 5), 0, -1):
+        legend = figure.legend(
+            handles=handles, title=title, loc="outside lower center", ncols=columns, frameon=False
+        )
+        extent = legend.get_window_extent()
+        if extent.width / figure.dpi <= inches or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi + 0.1)
+    lay_out(figure)
+
+
+def lay_out(figure: Figure) -> None:
+    """Give all parts of a figure their places, once for all formats."""
+    engine = figure.get_layout_engine()
+    assert isinstance(engine, ConstrainedLayoutEngine)
+    engine.set(w_pad=0.08, h_pad=0.08)  # inches
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # where nothing fits, nothing moves
+        # Axes of equal scales shrink as they are drawn: the second time that is accounted for.
+        for _ in range(2):
+            engine.execute(figure)
+    figure.set_layout_engine("none")
