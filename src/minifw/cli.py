@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__, cli_configs, cli_runs, streams
-from minifw.environment import quiet_matplotlib
+from minifw.environment import leave_lost_folder, quiet_matplotlib
 from minifw.errors import (
     Interrupted,
     MinifwError,
@@ -346,6 +346,8 @@ def main() -> NoReturn:
     # Modules are not garbage: looking among them for some takes a tenth of the start or more.
     gc.set_threshold(10_000, 1_000, 1_000)
     with streams.that_never_fail() as out, on_signals() as stop, quiet_matplotlib():
+        if leave_lost_folder():
+            _complain("minifw: the working directory was deleted; only absolute paths can be used")
         code = _call(stop)
         if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
             _complain(f"minifw: standard output: {_reason(out.fault)}")
@@ -391,21 +393,11 @@ def _call(stop: Stop) -> int:
 
 def _reason(fault: Exception) -> str:
     """Return what an operation on a file failed for, and the file's name if it is known."""
-    if isinstance(fault, FileNotFoundError) and _lost_folder():
-        return "the working directory no longer exists; cd to one that does"
     if not isinstance(fault, OSError) or fault.strerror is None:
         return str(fault) or type(fault).__name__
     if fault.filename is None:
         return fault.strerror
     return f"{harmless(fault.filename)}: {fault.strerror}"
-
-
-def _lost_folder() -> bool:
-    try:
-        os.getcwd()  # noqa: PTH109, of pathlib's way it is the part that fails
-    except OSError:
-        return True
-    return False
 
 
 def _leave(code: int) -> NoReturn:

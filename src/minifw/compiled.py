@@ -22,7 +22,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -229,17 +229,28 @@ def _library(
 
 @contextmanager
 def _scratch() -> Iterator[str]:
-    """Give a folder to compile in; Inductor keeps its own files there too where it cannot else."""
-    from torch._inductor.runtime import cache_dir_utils
+    """Give a folder to compile in; Inductor's own files go there too where theirs cannot be used.
 
+    Inductor makes its folder while it is imported, so it is looked at before.
+    """
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    usual = os.environ.get(name)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if usual is not None and not _is_writable(Path(usual)):
+            os.environ[name] = f"{folder}/inductor"
         try:
-            writable = os.access(cache_dir_utils.cache_dir(), os.W_OK)
-        except OSError:
-            writable = False
-        other = cache_dir_utils.temporary_cache_dir(f"{folder}/inductor")
-        with nullcontext() if writable else other:
             yield folder
+        finally:
+            if usual is not None:
+                os.environ[name] = usual
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 _one_at_a_time = threading.Lock()  # Inductor is changed while it compiles, for all threads

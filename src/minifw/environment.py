@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -82,6 +82,22 @@ def _git() -> dict[str, Any] | None:
         return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def leave_lost_folder() -> bool:
+    """Go elsewhere if the working directory has been deleted; return whether that is so.
+
+    Libraries need one that has a name: MKL ends the process at its first product without. Where
+    Linux shows this process's threads nothing is called as a user's file, and nothing can be made,
+    so that a relative path fails as it would have.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        with suppress(OSError):
+            os.chdir("/proc/self/task")
+        return True
+    return False
 
 
 @contextmanager
