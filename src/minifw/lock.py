@@ -55,8 +55,18 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def _myself() -> dict[str, Any]:
-    process = psutil.Process()
-    return {"pid": process.pid, "started": process.create_time(), "host": socket.gethostname()}
+    try:
+        started = psutil.Process().create_time()
+    except (psutil.Error, OSError):  # there is no /proc, say; the lock holds without
+        started = 0.0
+    return {"pid": os.getpid(), "started": started, "host": _host()}
+
+
+def _host() -> str:
+    try:
+        return socket.gethostname()
+    except OSError:
+        return ""
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
@@ -70,7 +80,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
         pid, started, host = int(holder["pid"]), float(holder["started"]), holder["host"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    if host != socket.gethostname():
+    if host != _host():
         return dict(holder)
     try:
         same = abs(psutil.Process(pid).create_time() - started) < 2

@@ -6,8 +6,10 @@ docs/decisions.md; a test holds some sizes to that.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import psutil
@@ -156,14 +158,28 @@ def sizes(
 
 def available() -> int:
     """Return how much memory a run may take: what is free, and what this process is allowed."""
-    free: int = psutil.virtual_memory().available
+    try:
+        free: int = psutil.virtual_memory().available
+    except (psutil.Error, OSError):  # there is no /proc, say
+        free = _free_pages()
     if sys.platform != "win32":
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            free = min(free, max(0, limit - psutil.Process().memory_info().vms))
+            taken = 0
+            with suppress(psutil.Error, OSError):
+                taken = psutil.Process().memory_info().vms
+            free = min(free, max(0, limit - taken))
     return free
+
+
+def _free_pages() -> int:
+    """Return what no process has taken, by the C library alone; without it, no limit is known."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize
 
 
 def fitted(size: Sizes) -> Sizes:

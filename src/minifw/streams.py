@@ -73,14 +73,15 @@ def that_never_fail() -> Iterator[Stream]:
     usual: Any = sys.stdin, sys.stdout, sys.stderr
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold what the terminal's code lacks
         sys.stdout.reconfigure(errors="backslashreplace")
-    out, err = (Stream(file or _nowhere("w")) for file in usual[1:])
-    sys.stdin, sys.stdout, sys.stderr = usual[0] or _nowhere("r"), out, err
-    try:
-        yield out
-    finally:
-        out.flush()
-        err.flush()
-        sys.stdin, sys.stdout, sys.stderr = usual
+    with _nowhere("r") as nothing, _nowhere("w") as nobody:
+        out, err = Stream(usual[1] or nobody), Stream(usual[2] or nobody)
+        sys.stdin, sys.stdout, sys.stderr = usual[0] or nothing, out, err
+        try:
+            yield out
+        finally:
+            out.flush()
+            err.flush()
+            sys.stdin, sys.stdout, sys.stderr = usual
 
 
 def _nowhere(mode: str) -> Any:
