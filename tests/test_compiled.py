@@ -448,7 +448,7 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
             os.access(os.environ["TORCHINDUCTOR_CACHE_DIR"], os.W_OK)
             or made.parent in Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parents
         )
-        return shutil.copy(_ctypes.__file__, made)
+        return shutil.copy(_ctypes.__file__, str(made))
 
     monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
     monkeypatch.setattr(compiled, "_loop", lambda *of: None)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -333,9 +334,7 @@ def test_a_machine_that_does_not_tell_of_itself(
     monkeypatch.setattr("socket.gethostname", fault(OSError(errno.EPERM, "not permitted")))
     monkeypatch.setattr(psutil, "virtual_memory", fault(FileNotFoundError(errno.ENOENT, "gone")))
     monkeypatch.setattr(psutil.Process, "create_time", fault(psutil.NoSuchProcess(1)))
-    monkeypatch.setattr(
-        environment.metadata, "version", fault(environment.metadata.PackageNotFoundError("x"))
-    )
+    monkeypatch.setattr(metadata, "version", fault(metadata.PackageNotFoundError("x")))
     told = environment.environment()
     assert told["versions"]["minifw"] == sys.modules["minifw"].__version__
     assert told["platform"].startswith(sys.platform.capitalize())
