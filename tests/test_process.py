@@ -23,7 +23,15 @@ from minifw.errors import Interrupted
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")
-LONG = ("train", "simplenet", *SMALL, "--set", "train.epochs=1000000")
+LONG = (
+    "train",
+    "simplenet",
+    *SMALL,
+    "--set",
+    "train.epochs=1000000",
+    "--set",
+    "train.compile=false",
+)
 
 
 class Lost(io.StringIO):
