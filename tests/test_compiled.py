@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import _ctypes
+import errno
+import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -240,7 +244,7 @@ def test_a_damaged_library_is_made_anew_and_spaces_do_no_harm(
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
     monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
-    path = compiled.cache_dir() / "loop.so"
+    path = tmp_path / "a cache" / "minifw" / "loop.so"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"damaged")
     x = normal(3, 2, 6, 4)
@@ -406,8 +410,10 @@ def test_parts_are_at_work_at_the_same_time_and_share_the_memory_for_it(
 def test_compiling_that_fails_is_one_line_or_the_plain_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "file").write_text("a file where the cache should be")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    def full(*of: Any) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "mkdtemp", full)
     exp = experiment_of(tmp_path)
     network = network_of(exp)
     loss, sgd = nn.LossMSE("sample"), nn.SGD(network)
@@ -416,3 +422,40 @@ def test_compiling_that_fails_is_one_line_or_the_plain_way(
     plan = Schedule(compiled=True, otherwise=Schedule(1))
     history = fit(network, loss, sgd, exp.data, epochs=1, eta=0.1, schedule=plan)
     assert history.epochs == [0, 1]
+
+
+@pytest.mark.parametrize("kept", ["kept", "unwritable", "no home"])
+def test_a_library_that_cannot_be_kept_is_used_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+) -> None:
+    (tmp_path / "file").write_text("a file where folders should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("cache" if kept == "kept" else "file")))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "file"))
+
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    if kept == "no home":
+        monkeypatch.delenv("XDG_CACHE_HOME")
+        monkeypatch.setattr(Path, "home", no_home)
+    scratch = []
+
+    def compile_(loop: object, arguments: object, options: dict[str, Any]) -> str:
+        made = Path(options["aot_inductor.output_path"])
+        scratch.append(made.parent)
+        assert (
+            os.access(os.environ["TORCHINDUCTOR_CACHE_DIR"], os.W_OK)
+            or made.parent in Path(os.environ["TORCHINDUCTOR_CACHE_DIR"]).parents
+        )
+        return shutil.copy(_ctypes.__file__, str(made))
+
+    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
+    monkeypatch.setattr(compiled, "_loop", lambda *of: None)
+    monkeypatch.setattr("torch._inductor.aot_compile", compile_)
+    network = nn.Sequential(linear(4, 3, (2,)))
+    for _ in range(2):
+        library = compiled._library(network, nn.LossMSE(), nn.SGD(network), [])
+        assert library.PyInit__ctypes
+    assert len(scratch) == (1 if kept == "kept" else 2)
+    assert not any(folder.exists() for folder in scratch)
+    assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "file")

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from minifw import __version__, cli_configs, cli_predict, cli_runs
+from minifw import __version__, cli_configs, cli_predict, cli_runs, streams
+from minifw.environment import leave_lost_folder, quiet_matplotlib
 from minifw.errors import (
     Interrupted,
     MinifwError,
@@ -38,10 +37,12 @@ from minifw.options import (
     print_json,
 )
 from minifw.progress import display
+from minifw.stopping import Stop, on_signals
 from minifw.terminal import print_table
 
 if TYPE_CHECKING:
     from minifw.building import Plan
+    from minifw.experiment import Outcome
 
 REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
@@ -172,7 +173,7 @@ def resume(
 
     import torch
 
-    from minifw import experiment, reporting
+    from minifw import experiment
 
     cpus = os.cpu_count() or 1
     if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
@@ -187,7 +188,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    reporting.report(experiment.resume(path, display(quiet or as_json)), as_json)
+    _report(experiment.resume(path, display(quiet or as_json)), as_json)
 
 
 @app.command()
@@ -331,10 +332,19 @@ def _run(
     plan: Plan, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool, as_json: bool
 ) -> None:
     """Train, leave a run directory, and print what came of it."""
-    from minifw import experiment, reporting
+    from minifw import experiment
 
-    outcome = experiment.run(plan, arms, modes, runs_dir, display(quiet or as_json))
-    reporting.report(outcome, as_json)
+    _report(experiment.run(plan, arms, modes, runs_dir, display(quiet or as_json)), as_json)
+
+
+def _report(outcome: Outcome, as_json: bool) -> None:
+    from minifw import reporting
+
+    try:
+        reporting.report(outcome, as_json)
+    except Interrupted as end:
+        end.add_note(f"the run is over: {outcome.run.path}")
+        raise
 
 
 # ---------------------------------------------------------------------------------------- the end
@@ -347,50 +357,72 @@ def _complain(text: str) -> None:
 
 
 def main() -> NoReturn:
-    """Run the command line and exit; every known error is one line on stderr."""
+    """Run the command line and exit; every known error is one line on stderr.
+
+    The exit code is the work's own, whether anybody listens or not. Only of output that a full
+    disk has cut, say, there is a line and a code, if nothing else went wrong; a reader who went
+    away, as in `minifw schema | head -1`, has seen what was wanted.
+    """
     if sys.platform == "win32":
         _complain("minifw: does not run on Windows itself; it does in WSL, Windows' own Linux")
         _leave(UsageError.exit_code)
     # Modules are not garbage: looking among them for some takes a tenth of the start or more.
     gc.set_threshold(10_000, 1_000, 1_000)
-    if isinstance(sys.stdout, TextIOWrapper):  # a name may hold what the terminal's code has not
-        sys.stdout.reconfigure(errors="backslashreplace")
     if os.environ.get("_MINIFW_COMPLETE"):
         app(prog_name="minifw")  # a shell asks how a word may go on: Typer answers, and exits
+    with streams.that_never_fail() as out, on_signals() as stop, quiet_matplotlib():
+        if leave_lost_folder():
+            _complain("minifw: the working directory was deleted; only absolute paths can be used")
+        code = _call(stop)
+        if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
+            _complain(f"minifw: standard output: {_reason(out.fault)}")
+            code = code or StorageError.exit_code
+    _leave(code)
+
+
+def _call(stop: Stop) -> int:
+    """Run the command and return its exit code; what it raises becomes lines on stderr."""
     try:
-        code = app(prog_name="minifw", standalone_mode=False) or 0
-        sys.stdout.flush()
+        try:
+            code: int = app(prog_name="minifw", standalone_mode=False) or 0
+        finally:
+            sys.stdout.flush()  # before any complaint
+            stop.patient = True  # it ends anyway
         if code == 130:  # Typer returns it for an interrupt during a command
             raise KeyboardInterrupt
     except typer.TyperException as fault:
         _complain(f"minifw: {fault.format_message()}")
-        code = 2
+        return 2
     except (KeyboardInterrupt, typer.Abort):
         _complain("minifw: interrupted; nothing was begun")
-        code = 130
-    except (MemoryError, RuntimeError) as fault:
-        if not isinstance(fault, MemoryError) and "allocate memory" not in str(fault):
-            raise
-        print(
-            "minifw: not enough memory; fewer seeds, samples or outputs need less", file=sys.stderr
-        )
-        code = 2
+        return 130
     except Interrupted as end:
-        _complain("; ".join(["minifw: interrupted", *getattr(end, "__notes__", ())]))
-        code = end.exit_code
-    except (BrokenPipeError, SystemExit):
-        # The reader of a pipe went away, as in `minifw train … | head -1`; within a command Typer
-        # makes an exit of it.
-        code = 0
+        notes = getattr(end, "__notes__", ["nothing was begun"])
+        _complain("; ".join(["minifw: interrupted", *notes]))
+        return end.exit_code
     except MinifwError as fault:
         _complain(str(fault))
-        code = fault.exit_code
-    except OSError as fault:
-        if fault.errno != errno.ENOSPC:
-            raise
-        _complain(f"minifw: standard output: {fault.strerror}")
-        code = StorageError.exit_code
-    _leave(code)
+        return fault.exit_code
+    except OSError as fault:  # of whatever has no words of its own: the machine's, not a bug
+        _complain(f"minifw: {_reason(fault)}")
+        return StorageError.exit_code
+    except Exception as fault:
+        of_torch = isinstance(fault, RuntimeError) and "allocate memory" in str(fault)
+        if isinstance(fault, MemoryError) or of_torch:
+            _complain("minifw: not enough memory; fewer seeds, samples or outputs need less")
+            return 2
+        fault.add_note("minifw: this is a bug in minifw; please report it with these lines")
+        raise
+    return code
+
+
+def _reason(fault: Exception) -> str:
+    """Return what an operation on a file failed for, and the file's name if it is known."""
+    if not isinstance(fault, OSError) or fault.strerror is None:
+        return str(fault) or type(fault).__name__
+    if fault.filename is None:
+        return fault.strerror
+    return f"{harmless(fault.filename)}: {fault.strerror}"
 
 
 def _leave(code: int) -> NoReturn:
@@ -399,7 +431,6 @@ def _leave(code: int) -> NoReturn:
     And if a signal came during an `exec` of text, which torch's compiler does all the time, Python
     would end by the signal itself and not with a code.
     """
-    sys.stderr.flush()
     os._exit(code)
 
 

@@ -21,6 +21,8 @@ import sys
 import tempfile
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from minifw.errors import UsageError
+from minifw.environment import cpu_info
+from minifw.errors import StorageError, UsageError
 from minifw.files import publish
 from minifw.nn import Loss, Network, Optimizer
 
@@ -190,14 +193,16 @@ def _by_turns(values: Tensor) -> tuple[Tensor, Tensor]:
 def _library(
     network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]
 ) -> ctypes.CDLL:
-    """Return the library of this loop, from the cache or newly made."""
-    path = cache_dir() / f"{_key(network, loss, optimizer, arguments)}.so"
-    if path.exists():
-        try:
-            return ctypes.CDLL(str(path))
-        except OSError:  # damaged
-            path.unlink(missing_ok=True)
-    with _one_at_a_time, tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+    """Return the library of this loop, from the cache or newly made.
+
+    A cache that cannot be read or written costs the time of compiling, and nothing else.
+    """
+    name = f"{_key(network, loss, optimizer, arguments)}.so"
+    kept = None if (folder := cache_dir()) is None else folder / name
+    if kept is not None:
+        with suppress(OSError):  # not there, not to be read, or damaged
+            return ctypes.CDLL(str(kept))
+    with _one_at_a_time, _scratch() as scratch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
         import torch._inductor
 
@@ -207,10 +212,45 @@ def _library(
             made = torch._inductor.aot_compile(
                 _loop(network, loss, optimizer, arguments),
                 tuple(arguments),
-                options=OPTIONS | {"aot_inductor.output_path": f"{folder}/loop.so"},
+                options=OPTIONS | {"aot_inductor.output_path": f"{scratch}/loop.so"},
             )
-        publish(path, Path(str(made)).read_bytes())
-    return ctypes.CDLL(str(path))
+        if kept is not None:
+            with suppress(StorageError):
+                publish(kept, Path(str(made)).read_bytes())
+        # Once it is open its file may go. In a scratch folder that nothing can be run from it
+        # does not open, but may where it is kept.
+        try:
+            return ctypes.CDLL(str(made))
+        except OSError:
+            if kept is None:
+                raise
+            return ctypes.CDLL(str(kept))
+
+
+@contextmanager
+def _scratch() -> Iterator[str]:
+    """Give a folder to compile in; Inductor's own files go there too where theirs cannot be used.
+
+    Inductor makes its folder while it is imported, so it is looked at before.
+    """
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    usual = os.environ.get(name)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        if usual is not None and not _is_writable(Path(usual)):
+            os.environ[name] = f"{folder}/inductor"
+        try:
+            yield folder
+        finally:
+            if usual is not None:
+                os.environ[name] = usual
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 _one_at_a_time = threading.Lock()  # Inductor is changed while it compiles, for all threads
@@ -296,9 +336,16 @@ def _record(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[
 # --------------------------------------------------------------------------------------- cache
 
 
-def cache_dir() -> Path:
-    """Return where compiled loops are kept: `minifw` in $XDG_CACHE_HOME, else in ~/.cache."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minifw"
+def cache_dir() -> Path | None:
+    """Return where compiled loops are kept: `minifw` in $XDG_CACHE_HOME, else in ~/.cache.
+
+    None where there is no such place: the user has no home, as in some containers.
+    """
+    try:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minifw"
+    except RuntimeError:
+        return None
+    return folder if folder.is_absolute() else None  # as the standard of $XDG_CACHE_HOME says
 
 
 def _key(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[Tensor]) -> str:
@@ -349,7 +396,6 @@ def _constants(thing: Any) -> dict[str, Any]:
 @cache
 def _processor() -> str:
     """Return what kind of processor this is: code is made for it alone."""
-    flags = Path("/proc/cpuinfo")
-    text = flags.read_text() if flags.exists() else ""
-    features = next((line for line in text.splitlines() if line.startswith(("flags", "Feat"))), "")
+    known = cpu_info()
+    features = known.get("flags") or known.get("Features", "")
     return f"{platform.system()} {platform.machine()} {platform.processor()} {features}"

@@ -1,12 +1,19 @@
-"""What a result may depend on beside its config: versions, processor, the state of the code."""
+"""What a result may depend on beside its config: versions, processor, the state of the code.
+
+None of this is needed to train. What a machine does not tell is left open, and says nothing.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
+import shutil
 import subprocess
 import sys
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +22,8 @@ def environment() -> dict[str, Any]:
     """Return versions, processor and command line: what another machine may do differently."""
     names = ("minifw", "torch", "numpy")
     return {
-        "versions": {"python": platform.python_version(), **{n: version(n) for n in names}},
-        "platform": platform.platform(),
+        "versions": {"python": platform.python_version(), **{n: _version(n) for n in names}},
+        "platform": _platform(),
         "machine": platform.machine(),
         "processor": _processor(),
         "cpus": os.cpu_count(),
@@ -25,26 +32,91 @@ def environment() -> dict[str, Any]:
     }
 
 
+def _version(package: str) -> str:
+    """Return the installed version; a copy of the code that is not installed has none."""
+    try:
+        return metadata.version(package) or "unknown"
+    except metadata.PackageNotFoundError:
+        return str(getattr(sys.modules.get(package), "__version__", "unknown"))
+
+
+def _platform() -> str:
+    try:
+        return platform.platform()
+    except OSError:  # it reads Python's own program for the version of the C library
+        return f"{platform.system()}-{platform.release()}-{platform.machine()}"
+
+
+def cpu_info() -> dict[str, str]:
+    """Return what Linux says of the last processor, by key; empty elsewhere."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return {}
+    pairs = (line.partition(":") for line in text.splitlines())
+    return {key.strip(): value.strip() for key, _, value in pairs}
+
+
 def _processor() -> str:
     """Return the processor's name and, since clouds shorten it, its family and model."""
+    known = cpu_info()
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        known = {key.strip(): value.strip() for key, _, value in (x.partition(":") for x in lines)}
         return f"{known['model name']} (family {known['cpu family']}, model {known['model']})"
-    except (OSError, KeyError):  # not Linux, or not an x86
+    except KeyError:  # not Linux, or not an x86
         return platform.processor()
 
 
 def _git() -> dict[str, Any] | None:
     """Return commit and state of the repository that the command ran in, None without one."""
 
-    def git(*words: str) -> str:
+    def git(*words: str) -> bytes:  # names of files are bytes, in no code that must be known
+        # Without optional locks: to look must not write, nor stop a git that is at work.
         done = subprocess.run(
-            ["git", *words], capture_output=True, text=True, timeout=5, check=True
-        )
+            ["git", "--no-optional-locks", *words],
+            stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=True,
+        )  # fmt: skip
         return done.stdout.strip()
 
     try:
-        return {"commit": git("rev-parse", "HEAD"), "dirty": bool(git("status", "--porcelain"))}
-    except (OSError, subprocess.SubprocessError):
+        commit = git("rev-parse", "HEAD").decode("ascii")
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
+    except (OSError, ValueError, subprocess.SubprocessError):
         return None
+
+
+def leave_lost_folder() -> bool:
+    """Go elsewhere if the working directory has been deleted; return whether that is so.
+
+    Libraries need one that has a name: MKL ends the process at its first product without. Where
+    Linux shows this process's threads nothing is called as a user's file, and nothing can be made,
+    so that a relative path fails as it would have.
+    """
+    try:
+        Path.cwd()
+    except OSError:
+        with suppress(OSError):
+            os.chdir("/proc/self/task")
+        return True
+    return False
+
+
+@contextmanager
+def quiet_matplotlib() -> Iterator[None]:
+    """Within this block a user's home that Matplotlib cannot write to is nothing to talk about.
+
+    It makes itself a temporary folder then, which goes when the block ends: our processes end
+    without the cleaning up that Python does for a module.
+    """
+    log = logging.getLogger("matplotlib")
+    level, before = log.level, os.environ.get("MPLCONFIGDIR")
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+        made = os.environ.get("MPLCONFIGDIR", "")
+        if made != before and Path(made).name.startswith("matplotlib-"):
+            shutil.rmtree(made, ignore_errors=True)
+            del os.environ["MPLCONFIGDIR"]
+            if before is not None:
+                os.environ["MPLCONFIGDIR"] = before

@@ -14,8 +14,9 @@
     ├── CheckError               5  two things that must be equal are not
     └── StorageError             6  the disk is full, or permission is missing
 
-    Interrupted              130, 143  SIGINT or SIGTERM; no Exception, so that no
-                                       `except Exception` in a library swallows it
+    Interrupted              128 + n  signal n: 130 SIGINT, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1
+                                      on Linux; no Exception, so that no `except Exception` in a
+                                      library swallows it
 
 A message is one line per fault: where, what must hold, what came. Commands print it as it is.
 """

@@ -63,8 +63,18 @@ def hold(folder: Path) -> Iterator[None]:
 
 
 def _myself() -> dict[str, Any]:
-    process = psutil.Process()
-    return {"pid": process.pid, "started": process.create_time(), "host": socket.gethostname()}
+    try:
+        started = psutil.Process().create_time()
+    except (psutil.Error, OSError):  # there is no /proc, say; the lock holds without
+        started = 0.0
+    return {"pid": os.getpid(), "started": started, "host": _host()}
+
+
+def _host() -> str:
+    try:
+        return socket.gethostname()
+    except OSError:
+        return ""
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
@@ -82,7 +92,7 @@ def holder(folder: Path) -> dict[str, Any] | None:
     if not (isinstance(pid, int) and isinstance(started, float) and isinstance(host, str)):
         return None
     found = {"pid": pid, "started": started, "host": host}
-    if host != socket.gethostname():
+    if host != _host():
         return found
     try:
         same = abs(psutil.Process(pid).create_time() - started) < 2

@@ -11,6 +11,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import psutil
@@ -30,14 +31,28 @@ def processors() -> int:
 
 def available() -> int:
     """Return how many bytes this process may still take: free, and allowed to it."""
-    free: int = psutil.virtual_memory().available
+    try:
+        free: int = psutil.virtual_memory().available
+    except (psutil.Error, OSError):  # there is no /proc, say
+        free = _free_pages()
     if sys.platform != "win32":
         import resource
 
         limit, _ = resource.getrlimit(resource.RLIMIT_AS)
         if limit != resource.RLIM_INFINITY:
-            free = min(free, limit - psutil.Process().memory_info().vms)
+            taken = 0
+            with suppress(psutil.Error, OSError):
+                taken = psutil.Process().memory_info().vms
+            free = min(free, limit - taken)
     return max(0, int(min(free, _least(_memory_of, "memory"))))
+
+
+def _free_pages() -> int:
+    """Return what no process has taken, by the C library alone; without it, no limit is known."""
+    try:
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return sys.maxsize
 
 
 # ---------------------------------------------------------------------------------- control groups
