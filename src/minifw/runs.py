@@ -55,7 +55,8 @@ class Run:
             StorageError: it could not be written; an earlier file of that name is intact.
 
         """
-        data = content.encode() if isinstance(content, str) else content
+        # A path may hold bytes that are no UTF-8; in text they are seen as `\udcff`.
+        data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
         self.manifest["files"][name] = publish(self.path / name, data)
 
     def write_json(self, name: str, content: Any) -> None:
