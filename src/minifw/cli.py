@@ -21,6 +21,7 @@ from minifw.errors import (
     UsageError,
     harmless,
     near_miss,
+    one_line,
 )
 from minifw.options import (
     PACKAGED,
@@ -252,9 +253,9 @@ def bench(
     if as_json:
         print_json(results)
     elif scaling:
-        print(out / f"{name}.svg")
+        print(harmless(out / f"{name}.svg"))
     else:
-        print(f"{benchmark.table(results).markdown()}\n{out / name}.json")
+        print(f"{benchmark.table(results).markdown()}\n{harmless(out / name)}.json")
 
 
 cli_configs.register(app)
@@ -320,10 +321,10 @@ def _run(
 # ---------------------------------------------------------------------------------------- the end
 
 
-def _complain(text: str) -> None:
+def _complain(*lines: str) -> None:
     """Print the lines of an error; whatever a user's file put into them stays text."""
-    for line in text.split("\n"):
-        print(harmless(line), file=sys.stderr)
+    for line in lines:
+        print(one_line(line), file=sys.stderr)
 
 
 def main() -> NoReturn:
@@ -338,7 +339,9 @@ def main() -> NoReturn:
         if code == 130:  # Typer returns it for an interrupt during a command
             raise KeyboardInterrupt
     except typer.TyperException as fault:
-        _complain(f"minifw: {fault.format_message()}")
+        # Where no command is given, the message is the help; else it is a line.
+        text = f"minifw: {fault.format_message()}"
+        _complain(*(text.split("\n") if type(fault).__name__ == "NoArgsIsHelpError" else [text]))
         code = 2
     except (KeyboardInterrupt, typer.Abort):
         _complain("minifw: interrupted; nothing was begun")
@@ -358,7 +361,7 @@ def main() -> NoReturn:
         # makes an exit of it.
         code = 0
     except MinifwError as fault:
-        _complain(str(fault))
+        _complain(*fault.lines)
         code = fault.exit_code
     except OSError as fault:
         if fault.errno != errno.ENOSPC:

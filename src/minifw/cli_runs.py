@@ -169,7 +169,7 @@ def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = Fal
         print_json({"faults": answers})
     faults = [fault for found in answers.values() for fault in found]
     if faults:
-        raise ArtefactError("\n".join(faults))
+        raise ArtefactError(*faults)
 
 
 @app.command()

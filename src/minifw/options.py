@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minifw.errors import UsageError, harmless, near_miss
+from minifw.errors import UsageError, near_miss
 
 PACKAGED = Path(__file__).parent / "configs"
 
@@ -51,7 +51,7 @@ def find_config(name: str) -> Path:
     packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
     if name not in packaged:
         raise UsageError(
-            f"{harmless(name)}: there is no such file or packaged config{near_miss(name, packaged)}"
+            f"{name}: there is no such file or packaged config{near_miss(name, packaged)}"
         )
     return packaged[name]
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from minifw.errors import harmless
 from minifw.experiment import Outcome, check_converged
 from minifw.options import print_json
+from minifw.places import short_word
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
@@ -31,7 +33,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
             print("\n\n".join(table.markdown().strip() for table in outcome.tables))
         _print_diverged(outcome)
         _print_differences(outcome)
-        print(f"\n{outcome.run.path}")
+        print(f"\n{harmless(outcome.run.path)}")
     check_converged(outcome)
 
 
@@ -67,10 +69,11 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
     balance = ", ".join(
-        f"class {name} {part:.1f} %" for name, part in list(data["class_balance"].items())[:8]
+        f"class {short_word(name)} {part:.1f} %"
+        for name, part in list(data["class_balance"].items())[:8]
     )
     print(
-        f"{outcome.results['about']}\n"
+        f"{harmless(outcome.results['about'])}\n"
         f"{data['train']} training and {data['test']} test samples, {balance}; "
         f"always guessing the majority is wrong in {data['majority_error']:.1f} %\n"
     )

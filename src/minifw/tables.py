@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from minifw.errors import harmless
 from minifw.runs import Run
 from minifw.statistics import ROWS
 
@@ -31,7 +33,7 @@ class Table:
     def markdown(self) -> str:
         """Return a GitHub table under its caption."""
         lines = [
-            self.caption,
+            _markdown(self.caption),
             "",
             _pipes(self.head),
             _pipes(["---", *["---:"] * (len(self.head) - 1)]),
@@ -178,13 +180,24 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(_markdown, cells)) + " |"
 
 
+# Captions and names hold a user's words: what has a meaning in a format is escaped there.
+# An underline within a word means nothing in GitHub's Markdown.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
 _TEX = str.maketrans(
-    {"\\": r"\textbackslash{}", "–": "--", **{sign: f"\\{sign}" for sign in "&%$#_{}"}}
-)
+    {
+        "\\": r"\textbackslash{}", "–": "--", "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+        "|": r"\textbar{}", '"': "''", **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)  # fmt: skip
+
+
+def _markdown(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", harmless(text))
 
 
 def _tex(text: str) -> str:
-    return text.translate(_TEX)
+    return harmless(text).translate(_TEX)
