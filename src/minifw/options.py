@@ -46,7 +46,11 @@ def find_config(name: str) -> Path:
     """Return the path of a config: a file, else the packaged config of that name."""
     path = Path(name)
     bare = path.name == name and not path.suffix
-    if path.exists() or not bare:
+    try:
+        there = path.exists()
+    except OSError:  # a name longer than any file's, say
+        there = False
+    if there or not bare:
         return path
     packaged = {file.stem: file for file in PACKAGED.glob("*.yaml")}
     if name not in packaged:

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Patch
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from minifw.places import short_word
 from minifw.runs import Run
 from minifw.tables import ARMS, MODES
 
@@ -204,8 +205,8 @@ def decision_regions(run: Run) -> Figure:
         )
         _true_border(axis, content)
         axis.set_title(f"{MODES[mode]} – seed {int(seed)}, test error {float(error):.1f} %")
-        axis.set_xlabel(features[0])
-        axis.set_ylabel(features[1])
+        axis.set_xlabel(short_word(features[0]))
+        axis.set_ylabel(short_word(features[1]))
         if "disk" in content or "line" in content:
             axis.set_aspect("equal")
     figure.legend(

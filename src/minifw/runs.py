@@ -23,7 +23,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,8 +212,9 @@ def find(runs_dir: Path, text: str) -> Path:
 
     """
     path = Path(text)
-    if text and path.is_dir():
-        return path
+    with suppress(OSError):  # a name longer than any directory's, say
+        if text and path.is_dir():
+            return path
     names = [entry.name for entry in folders(runs_dir)]
     found = [text] if text in names else [name for name in names if text and text in name]
     if len(found) == 1:
@@ -226,9 +227,9 @@ def find(runs_dir: Path, text: str) -> Path:
 
 def folders(runs_dir: Path) -> list[Path]:
     """Return the run directories below `runs_dir`, oldest first; none if it does not exist."""
-    if not runs_dir.exists():
-        return []
     try:
+        if not runs_dir.exists():
+            return []
         return sorted(
             path
             for path in runs_dir.iterdir()
