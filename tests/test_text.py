@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from bad_configs import GOOD
 from conftest import Minifw
 from minifw import loading, places, runs, tables, yaml12
+from minifw.config import Config
 from minifw.errors import MAX_LINE, ConfigError, MinifwError, UsageError, harmless, one_line
 
 # ----------------------------------------------------------------------- written and read again
@@ -32,10 +33,11 @@ CHARACTERS = (
 TEXTS = st.text(CHARACTERS, max_size=40) | st.sampled_from(
     ["", "~", "null", "on", "0x1F", "1e-3", "-.inf", "<<", "=", "---", "- a", "? a", "a: b", "%TAG"]
 )
+KEYS = TEXTS.filter(lambda text: not re.search("[\0\udc80-\udcff]", text))
 NUMBERS = st.integers(-(10**98), 10**98) | st.floats(allow_nan=False)
 VALUES = st.recursive(
     st.none() | st.booleans() | NUMBERS | TEXTS,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXTS, inner, max_size=4),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=15,
 )
 
@@ -70,14 +72,14 @@ def test_usual_text_stays_readable() -> None:
     assert yaml12.dump("a\u2028b\udcff\n") == '"a\\u2028b\\0ff\\n"\n'
 
 
-@given(st.lists(TEXTS.filter(lambda t: not re.search("[\udc80-\udcff]", t)), min_size=1), TEXTS)
+@given(st.lists(KEYS, min_size=1), TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_a_config_is_read_back_whatever_its_names(features: list[str], path: str) -> None:
     good = yaml12.parse(GOOD, places.Source("good"))
     data = {"kind": "csv", "path": path or "a", "features": features, "target": features[0]}
-    config = loading.Config.model_validate({**good, "data": data})
+    config = Config.model_validate({**good, "data": data})
     again = yaml12.parse(loading.dump(config), places.Source("again"))
-    assert loading.Config.model_validate(again) == config
+    assert Config.model_validate(again) == config
 
 
 def test_a_config_that_a_run_could_not_read_back_is_refused(tmp_path: Path) -> None:
@@ -317,11 +319,11 @@ def test_long_lines_keep_their_ends(text: str) -> None:
 
 def test_names_are_escaped_for_the_format_of_a_table() -> None:
     name = "a|b*<i>`$x$_\\\n~^&%#{}\u202e"
-    table = tables.Table(f"of {name}", ["", name], [(name, [1.5, name])], " %")
+    table = tables.Table(f"Of {name}", ["", name], [(name, [1.5, name])], " %")
     escaped = r"a\|b\*\<i\>\`\$x\$\_\\\\n\~^&%#{}\\u202e"
     assert table.markdown() == (
-        f"of {escaped}\n\n|  | {escaped} |\n| --- | ---: |\n| {escaped} | 1.50 % | {escaped} |\n"
+        f"Of {escaped}\n\n|  | {escaped} |\n| --- | ---: |\n| {escaped} | 1.50 % | {escaped} |\n"
     )
-    assert r"\caption{of a\textbar{}b*\textless{}i\textgreater{}`\$x\$\_" in (table.latex())
-    assert r"\textasciitilde{}\textasciicircum{}\&\%\#\{\}\textbackslash{}u202e}" in table.latex()
+    assert table.latex().replace("\n", "").isprintable()
+    assert table.latex().count(r"\&\%\#\{\}\textbackslash{}u202e") == 4
     assert tables.Table("2–3 my_name", ["a"], []).markdown().startswith("2–3 my_name\n")

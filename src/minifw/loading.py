@@ -148,7 +148,10 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
     layers = network if isinstance(network, list) else []
     for kept in (source.places, source.keys):
         for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
-            layer = layers[path[1]] if isinstance(path[1], int) else None
+            position, layer = path[1], None
+            # Not so after `--set network=relu` and `--set network.0.linear=3`.
+            if isinstance(position, int) and position < len(layers):
+                layer = layers[position]
             if not is_one_key(layer) or path[2] not in layer:
                 continue
             kind = str(path[2])

@@ -183,20 +183,18 @@ def _pipes(cells: Sequence[str]) -> str:
     return "| " + " | ".join(map(_markdown, cells)) + " |"
 
 
-# Captions and names hold a user's words: what has a meaning in a format is escaped there.
-# An underline within a word means nothing in GitHub's Markdown.
+# Signs with a meaning in Markdown; a caption holds a user's words. An underline within a word is
+# none.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
-_TEX = str.maketrans(
-    {
-        "\\": r"\textbackslash{}", "–": "--", "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-        "|": r"\textbar{}", '"': "''", **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-    }
-)  # fmt: skip
 
 
 def _markdown(text: str) -> str:
     return _MARKUP.sub(r"\\\g<0>", harmless(text))
+
+
+_TEX = str.maketrans(
+    {"\\": r"\textbackslash{}", "–": "--", **{sign: f"\\{sign}" for sign in "&%$#_{}"}}
+)
 
 
 def _tex(text: str) -> str:

@@ -197,7 +197,7 @@ class _Reader:
                 self.skip(next(self.events))
                 continue
             self.count(event)
-            key = _text(event)
+            key = event.value  # as it is: no key holds bytes, see `override`
             own = (*path, key)
             if event.anchor is not None or event.tag is not None:
                 self.refuse(event, own, "anchors (&name) and tags (!name) are not allowed")
@@ -326,6 +326,8 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     given = Source(f"--set {shown if len(shown) <= 120 else f'{shown[:119]}…'}", given=True)
     here = given.at(0, 0)
     name, equals, text = assignment.partition("=")
+    # No key holds bytes that are no UTF-8, and pydantic would stop at one that does.
+    name = name.encode(errors="backslashreplace").decode()
     path: KeyPath = tuple(
         int(part) if part.isascii() and part.isdecimal() and len(part) < 10 else part
         for part in name.split(".")
