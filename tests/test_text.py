@@ -103,10 +103,12 @@ def odd_experiment(folder: Path) -> Path:
     """A config and its CSV in a folder, and with columns, whose names are not printable."""
     (folder / ODD).mkdir()
     rows = "".join(f"{i},{i * i % 7},{'c' if i % 2 else 'd|x'}\n" for i in range(40))
-    (folder / ODD / os.fsdecode(b"p\xff.csv")).write_text(f"a\x85b,q\u2028\x1b[31m$\\|,y\n{rows}")
+    (folder / ODD / os.fsdecode(b"p\xff.csv")).write_text(
+        f"a\x85\x1b[31mb,q\u2028\x1b[31m$\\|,y\n{rows}"
+    )
     text = GOOD.replace(
         "{kind: disk, train: 50, test: 60}",
-        '{kind: csv, path: "p\\0ff.csv", features: ["a\\Nb", "q\\L\\e[31m$\\\\|"]}',
+        '{kind: csv, path: "p\\0ff.csv", features: ["a\\N\\e[31mb", "q\\L\\e[31m$\\\\|"]}',
     ).replace("epochs: 3", "epochs: 3\n  checkpoint_every: 1\n  compile: false")
     path = folder / ODD / "c.yaml"
     path.write_text(text)
