@@ -233,7 +233,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:1:7: character U+0000 is not allowed',
     ]),
     ('name: good', 'name: \x1b[31m', [
-        'a.yaml:1:7: character U+001B is not allowed',
+        'a.yaml:1:7: character U+001B is not allowed; in double quotes "\\x1b" stands for it',
     ]),
     ('epochs: 3', 'epochs: 3\n"\\e[31mred": 1', [
         'a.yaml:11:1: \\x1b[31mred: unknown key; known here: data, device, dtype, init, loss, name, network, optimizer, seed, seeds, train',
@@ -280,7 +280,7 @@ FILES: list[tuple[str | bytes, str]] = [
     ("{a: " * 30, "a.yaml:1:81: nested more than 20 deep"),
     ("- 1\n" * 20_000, "a.yaml:10000:3: more than 10000 keys and values; is this a config?"),
     ("a: \x00", "a.yaml:1:4: character U+0000 is not allowed"),
-    ("a: 1\nb: c\x85d", "a.yaml:2:5: character U+0085 is not allowed"),
+    ("a: 1\nb: c\x85d", "a.yaml:2:5: character U+0085 is not allowed; in double quotes \"\\x85\" stands for it"),
     ("a" * (1 << 20) + "a", "a.yaml: larger than 1048576 bytes; is this a config?"),
     ("%TAG !a! x\n" * 20_000, "a.yaml:1:1: tags (%TAG) are not allowed"),
     ("%YAML 1." + "1" * 10_000 + "\n---\na: 1", "a.yaml:1:18: not valid YAML: found extremely long version number"),

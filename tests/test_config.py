@@ -186,6 +186,18 @@ def test_wrong_overrides_name_themselves(tmp_path: Path, override: str, expected
     assert faults(tmp_path, GOOD, override) == [expected]
 
 
+def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
+    assert faults(tmp_path, GOOD, "network=relu", "network.0.linear=3") == [
+        "--set network=relu: network: must be a list, got a mapping"
+    ]
+    # Pydantic itself would stop at such a key, and leave the other fault out.
+    assert faults(tmp_path, GOOD, "\udcff=1", "loss.kind=x") == [
+        "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text)",
+        "--set \\udcff=1: \\udcff: unknown key; known here: data, device, dtype, init, loss, name, "
+        "network, optimizer, seed, seeds, train",
+    ]
+
+
 def test_a_list_of_wrong_items_is_not_called_short(tmp_path: Path) -> None:
     assert faults(tmp_path, GOOD, "network=[linear]") == [
         "--set network=[linear]: network.0.out_features: this key is missing"

@@ -20,6 +20,7 @@ from minifw.errors import (
     UsageError,
     harmless,
     near_miss,
+    one_line,
 )
 from minifw.machine import processors
 from minifw.options import (
@@ -262,10 +263,10 @@ def bench(
     if as_json:
         print_json(results)
     elif scaling:
-        print(written)
+        print(harmless(written))
     else:
         print_table(benchmark.table(results))
-        print(f"\n{out / name}.json")
+        print(f"\n{harmless(out / name)}.json")
 
 
 cli_predict.register(app)
@@ -350,10 +351,10 @@ def _report(outcome: Outcome, as_json: bool) -> None:
 # ---------------------------------------------------------------------------------------- the end
 
 
-def _complain(text: str) -> None:
+def _complain(*lines: str) -> None:
     """Print the lines of an error; whatever a user's file put into them stays text."""
-    for line in text.split("\n"):
-        print(harmless(line), file=sys.stderr)
+    for line in lines:
+        print(one_line(line), file=sys.stderr)
 
 
 def main() -> NoReturn:
@@ -391,7 +392,9 @@ def _call(stop: Stop) -> int:
         if code == 130:  # Typer returns it for an interrupt during a command
             raise KeyboardInterrupt
     except typer.TyperException as fault:
-        _complain(f"minifw: {fault.format_message()}")
+        # Where no command is given, the message is the help; else it is a line.
+        text = f"minifw: {fault.format_message()}"
+        _complain(*(text.split("\n") if type(fault).__name__ == "NoArgsIsHelpError" else [text]))
         return 2
     except (KeyboardInterrupt, typer.Abort):
         _complain("minifw: interrupted; nothing was begun")
@@ -401,7 +404,7 @@ def _call(stop: Stop) -> int:
         _complain("; ".join(["minifw: interrupted", *notes]))
         return end.exit_code
     except MinifwError as fault:
-        _complain(str(fault))
+        _complain(*fault.lines)
         return fault.exit_code
     except OSError as fault:  # of whatever has no words of its own: the machine's, not a bug
         _complain(f"minifw: {_reason(fault)}")

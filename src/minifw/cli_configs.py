@@ -62,7 +62,7 @@ def validate(
             # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
             plan.draw(plan.seeds[:1])
         except MinifwError as fault:
-            faults = [harmless(line) for line in str(fault).split("\n")]
+            faults = [*fault.lines]
             codes.append(fault.exit_code)
         found.append({"config": name, "ok": not faults, "faults": faults})
         if as_json:
@@ -221,7 +221,7 @@ def _as_written(value: Any) -> str:
 
     if isinstance(value, list):
         return f"[{', '.join(map(_as_written, value))}]"
-    return yaml12.dump({"a": value})[3:].strip().replace("\n", " ")
+    return yaml12.dump({"a": value})[3:].strip()
 
 
 def _layers(plan: Plan) -> list[dict[str, Any]]:

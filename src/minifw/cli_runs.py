@@ -250,7 +250,7 @@ def _raise_all(faults: list[MinifwError]) -> None:
     """Raise all of these as one error, a line each, with the exit code of the largest."""
     if faults:
         kind = max((type(fault) for fault in faults), key=lambda kind: kind.exit_code)
-        raise kind("\n".join(map(str, faults)))
+        raise kind(*(line for fault in faults for line in fault.lines))
 
 
 def _line(entry: Entry) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    ValidatorFunctionWrapHandler,
     WithJsonSchema,
+    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -151,10 +153,20 @@ class Spirals(Generated):
     classes: int = Field(2, ge=2, le=100, description="number of arms")
 
 
+def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """A path may hold bytes that are no UTF-8 (lone surrogates); pydantic's text may not."""
+    if not isinstance(value, str):
+        return check(value)
+    check(value.encode(errors="replace").decode())
+    return value
+
+
 class FromFile(Section):
     """Keys that all data files share."""
 
-    path: str = Field(min_length=1, description="the file, seen from the config's folder")
+    path: Annotated[str, WrapValidator(_path)] = Field(
+        min_length=1, description="the file, seen from the config's folder"
+    )
     train: ShareOrCount = Field(
         0.8, description="training samples: their number, or a fraction below 1 of all"
     )

@@ -18,7 +18,9 @@
                                       on Linux; no Exception, so that no `except Exception` in a
                                       library swallows it
 
-A message is one line per fault: where, what must hold, what came. Commands print it as it is.
+A message is one line per fault: where, what must hold, what came. What a line quotes of a user's
+file, options or paths is made harmless here, in one place: no line can break, forge another, or
+move the cursor, whoever raises it. Commands print `lines` as they are.
 """
 
 from __future__ import annotations
@@ -26,11 +28,24 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+MAX_LINE = 1000
+"""Characters of one line of an error; what is longer is cut in its middle."""
+
 
 class MinifwError(Exception):
-    """Base of all errors of minifw; `exit_code` is what a command ends with."""
+    """Base of all errors of minifw; `exit_code` is what a command ends with.
+
+    Each argument is one fault and becomes one of `lines`, by `one_line`; str(error) joins them.
+    """
 
     exit_code = 1
+
+    def __init__(self, *faults: object) -> None:
+        super().__init__(*faults)
+        self.lines = tuple(map(one_line, faults))
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
 
 
 class ModuleError(MinifwError, ValueError):
@@ -63,8 +78,11 @@ class ConfigError(UsageError):
     """All faults of one config. `faults` holds one line for each."""
 
     def __init__(self, faults: Iterable[str]) -> None:
-        self.faults = tuple(faults)
-        super().__init__("\n".join(self.faults))
+        super().__init__(*faults)
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        return self.lines
 
 
 class DataError(UsageError):
@@ -110,17 +128,30 @@ def near_miss(word: object, known: Iterable[str]) -> str:
     sought, near = str(word), [choice for choice in choices if len(choice) <= 100][:1000]
     close = difflib.get_close_matches(sought, near, n=1, cutoff=0.6) if len(sought) <= 100 else []
     if close:
-        return f"; did you mean '{harmless(close[0])}'?"
+        return f"; did you mean '{close[0]}'?"
     if not choices:
         return ""
     more = f" and {len(choices) - 20} more" if len(choices) > 20 else ""
-    return f"; known here: {', '.join(harmless(choice) for choice in choices[:20])}{more}"
+    return f"; known here: {', '.join(choices[:20])}{more}"
+
+
+def one_line(text: object) -> str:
+    """Return the text as one harmless line of at most MAX_LINE characters."""
+    return _cut(harmless(_cut(str(text))))  # cut first, since a user's text may be megabytes long
+
+
+def _cut(text: str) -> str:
+    """Return the text without its middle where it is long: where and what to do stay."""
+    if len(text) <= MAX_LINE:
+        return text
+    return f"{text[: MAX_LINE * 2 // 3]} … {text[3 - MAX_LINE // 3 :]}"
 
 
 def harmless(text: object) -> str:
     """Return the text with all that is not printable escaped: no message moves the cursor.
 
-    Control characters, line breaks, invisible marks and lone surrogates become `\\x1b`.
+    Control characters, line breaks, marks of direction or without width, and lone surrogates
+    become `\\x1b`. What is harmless already comes back as it is.
     """
     text = str(text)
     if text.isprintable():

@@ -26,6 +26,7 @@ _TYPES = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
+    "string_unicode": "text of whole characters",
     "list_type": "a list",
     "tuple_type": "a list",
     "model_type": "a mapping (`key: value` lines)",

@@ -39,7 +39,8 @@ def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config,
 
     """
     source = Source(str(path))
-    raw = yaml12.parse(yaml12.read(path), source)
+    text = yaml12.read(path)
+    raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:
             needed = f"the file is empty; a config needs at least {_required()}"
@@ -64,12 +65,37 @@ def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config,
         base = Path.cwd() if source.place(("data", "path")).given else path.absolute().parent
         data = config.data.model_copy(update={"path": str(base / config.data.path)})
         config = config.model_copy(update={"data": data})
+    if len(text) + sum(map(len, overrides)) > _SHORT:
+        _check_size(config, source)
     return config, source
 
 
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out, which loads to an equal config."""
     return yaml12.dump(config.model_dump(mode="json"))
+
+
+_SHORT = 10_000
+"""Characters of a config that no short form makes too large."""
+
+
+def _check_size(config: Config, source: Source) -> None:
+    """A run keeps its config with all keys spelled out, and must be able to read it again."""
+    values = config.model_dump(mode="json")
+    # 100 bytes are for what a run adds: a line of comment, and the number of seeds.
+    if _count(values) > yaml12.MAX_VALUES or (
+        len(yaml12.dump(values).encode()) > yaml12.MAX_BYTES - 100
+    ):
+        most = f"{yaml12.MAX_VALUES} keys and values or {yaml12.MAX_BYTES} bytes"
+        what = f"has more than {most} once every key is spelled out, as a run keeps it"
+        raise ConfigError([f"{source.name}: {what}"])
+
+
+def _count(value: Any) -> int:
+    """Return how many keys and values there are, as `yaml12.parse` counts them."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_count, value.values()))
+    return 1 + (sum(map(_count, value)) if isinstance(value, list) else 0)
 
 
 def _required() -> str:
@@ -122,7 +148,10 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
     layers = network if isinstance(network, list) else []
     for kept in (source.places, source.keys):
         for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
-            layer = layers[path[1]] if isinstance(path[1], int) else None
+            position, layer = path[1], None
+            # Not so after `--set network=relu` and `--set network.0.linear=3`.
+            if isinstance(position, int) and position < len(layers):
+                layer = layers[position]
             if not is_one_key(layer) or path[2] not in layer:
                 continue
             kind = str(path[2])

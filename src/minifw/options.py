@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minifw.errors import ArtefactError, UsageError, harmless, near_miss
+from minifw.errors import ArtefactError, UsageError, near_miss
 
 PACKAGED = Path(__file__).parent / "configs"
 
@@ -106,12 +106,16 @@ def find_config(name: str) -> Path:
     """Return the path of a config: a file, else the packaged config of that name."""
     path = Path(name)
     bare = path.name == name and not path.suffix
-    if path.exists() or not bare:
+    try:
+        there = path.exists()
+    except OSError:  # a name longer than any file's, say
+        there = False
+    if there or not bare:
         return path
     known = [file.stem for file in PACKAGED.glob("*.yaml")]
     if name not in known and known:
         raise UsageError(
-            f"{harmless(name)}: there is no such file or packaged config{near_miss(name, known)}"
+            f"{name}: there is no such file or packaged config{near_miss(name, known)}"
         )
     return packaged_config(name)
 
@@ -126,8 +130,7 @@ def packaged_config(name: str) -> Path:
     path = PACKAGED / f"{name}.yaml"
     if not path.is_file():
         raise ArtefactError(
-            f"{harmless(path)}: is missing: this installation of minifw is incomplete; "
-            "install it again"
+            f"{path}: is missing: this installation of minifw is incomplete; install it again"
         )
     return path
 

@@ -7,6 +7,7 @@ from typing import Any
 from minifw.errors import harmless
 from minifw.experiment import Outcome, check_converged
 from minifw.options import print_json
+from minifw.places import short_word
 from minifw.terminal import print_table, print_wrapped
 
 TRAIN_RESULTS = (
@@ -35,7 +36,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
                 print()
         _print_diverged(outcome)
         _print_differences(outcome)
-        print(outcome.run.path)
+        print(harmless(outcome.run.path))
     check_converged(outcome)
 
 
@@ -71,7 +72,7 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
 def _print_summary(outcome: Outcome) -> None:
     data = outcome.results["data"]
     balance = ", ".join(
-        f"class {harmless(name)} {part:.1f} %"
+        f"class {short_word(name)} {part:.1f} %"
         for name, part in list(data["class_balance"].items())[:8]
     )
     print_wrapped(

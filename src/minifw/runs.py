@@ -75,7 +75,8 @@ class Files:
             ArtefactError: the way to it leads through a link.
 
         """
-        data = content.encode() if isinstance(content, str) else content
+        # A path may hold bytes that are no UTF-8; in text they are seen as `\udcff`.
+        data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
         self.known[name] = publish(self.path / name, data, root=self.path)
 
     def write_json(self, name: str, content: Any) -> None:

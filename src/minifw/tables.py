@@ -51,7 +51,7 @@ class Table:
     def markdown(self) -> str:
         """Return a GitHub table under its caption."""
         lines = [
-            self.titled(self.caption),
+            _markdown(self.titled(self.caption)),
             "",
             _pipes(self.head),
             _pipes(["---", *["---:"] * (len(self.head) - 1)]),
@@ -229,7 +229,16 @@ def _counted(count: int, noun: str) -> str:
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(_markdown, cells)) + " |"
+
+
+# Signs with a meaning in Markdown; a caption holds a user's words. An underline within a word is
+# none.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
+
+
+def _markdown(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", harmless(text))
 
 
 # ----------------------------------------------------------------------------------- LaTeX

@@ -5,11 +5,16 @@ no anchors, aliases, tags or duplicate keys, and bounds on size, depth and numbe
 PyYAML's parser is used, not its constructors: it tells of one event after another, and the values
 are made from those here, so that a bound ends the reading at once. `--set key=value` is read the
 same way and takes the place of what stands in the file.
+
+What is written is read back as it was, whatever it holds. Text that is not plain and printable is
+written in double quotes, with YAML's escapes. A byte of a path that is not UTF-8, which Python
+holds as a lone surrogate, has none; it is written as NUL and two hexadecimal digits, `"\\0ff"`.
 """
 
 from __future__ import annotations
 
 import errno
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,8 +45,12 @@ _SCALARS = {
 """Plain words that are no text, and the characters they begin with: YAML 1.2's core schema."""
 _PATTERNS = {kind: re.compile(pattern) for kind, (pattern, _) in _SCALARS.items()}
 
+# How a NUL and a byte that is no UTF-8 are written: no path or word has a NUL of its own.
+_BYTE = re.compile("\0(00|[89a-f][0-9a-f])")
+
 # What YAML itself forbids, and line breaks that no editor counts.
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+_USELESS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # no path or word holds these
 
 
 # libyaml's parser, which PyYAML's wheels bring along, is a hundred times as fast as Python's.
@@ -49,11 +58,32 @@ _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Dumper(yaml.SafeDumper):
-    """SafeDumper that quotes text which looks like a number of YAML 1.2, and no other."""
+    """SafeDumper for what `parse` reads: the numbers of YAML 1.2, no aliases, text on one line."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012, as in the base class
 
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
+    def text(self, text: str) -> yaml.ScalarNode:
+        style = None if text.isprintable() else '"'  # None: quotes only where YAML needs them
+        return self.represent_scalar("tag:yaml.org,2002:str", text, style)
+
+    def write_double_quoted(self, text: str, split: bool = True) -> None:
+        self.write_indicator(f'"{"".join(map(_escaped, text))}"', True)
+
+
+def _escaped(character: str) -> str:
+    """Return a character as it stands between double quotes."""
+    if character in '"\\':
+        return f"\\{character}"
+    if character == "\0" or "\udc80" <= character <= "\udcff":
+        return f"\\0{ord(character) & 0xFF:02x}"
+    return harmless(character)  # Python's escapes are YAML's
+
+
+_Dumper.add_representer(str, _Dumper.text)
+_Dumper.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile("^<<$"), ["<"])
 for _kind, (_pattern, _first) in _SCALARS.items():
     _Dumper.add_implicit_resolver(
         f"tag:yaml.org,2002:{_kind}", re.compile(f"^(?:{_pattern})$"), _first
@@ -86,7 +116,10 @@ class _Reader:
         self.source = source
         self.values = self.depth = 0
         if found := _FORBIDDEN.search(text):
-            self.stop_at(text, found.start(), f"character U+{ord(found[0]):04X} is not allowed")
+            what = f"character U+{ord(found[0]):04X} is not allowed"
+            if not _USELESS.match(found[0]):
+                what += f'; in double quotes "{_escaped(found[0])}" stands for it'
+            self.stop_at(text, found.start(), what)
         # PyYAML compares each with all others before it tells of the first.
         if found := re.search("^%TAG", text, re.MULTILINE):
             self.stop_at(text, found.start(), "tags (%TAG) are not allowed")
@@ -105,9 +138,9 @@ class _Reader:
         except yaml.MarkedYAMLError as fault:
             mark = fault.problem_mark or fault.context_mark
             place = self.source.mark(mark) if mark else Place(self.source.name)
-            what = harmless(fault.problem or fault.context or "it ends too early")
+            what = fault.problem or fault.context or "it ends too early"
         except (yaml.YAMLError, ValueError, OverflowError) as fault:
-            place, what = Place(self.source.name), harmless(str(fault).partition("\n")[0])
+            place, what = Place(self.source.name), str(fault).partition("\n")[0]
         else:
             return
         self.source.faults.append(Fault(place, None, f"not valid YAML: {what}"))
@@ -166,7 +199,8 @@ class _Reader:
                 self.skip(next(self.events))
                 continue
             self.count(event)
-            key, own = event.value, (*path, event.value)
+            key = event.value  # as it is: no key holds bytes, see `override`
+            own = (*path, key)
             if event.anchor is not None or event.tag is not None:
                 self.refuse(event, own, "anchors (&name) and tags (!name) are not allowed")
             if key == "<<" and event.implicit[0]:
@@ -195,7 +229,7 @@ class _Reader:
 
     def scalar(self, event: Any, path: KeyPath) -> Any:
         if not event.implicit[0]:
-            return event.value
+            return _text(event)
         try:
             return plain(event.value)
         except ValueError:
@@ -212,6 +246,17 @@ class _Reader:
     def stop(self, event: Any, what: str) -> NoReturn:
         self.refuse(event, None, what)
         raise _Stop
+
+
+def _text(event: Any) -> str:
+    """Return the text of a scalar, with NULs and bytes as Python holds them."""
+
+    def held(found: re.Match[str]) -> str:
+        byte = int(found[1], 16)
+        return chr(0xDC00 + byte) if byte else "\0"
+
+    text: str = event.value
+    return _BYTE.sub(held, text) if "\0" in text else text
 
 
 def plain(text: str) -> str | int | float | bool | None:
@@ -246,7 +291,7 @@ def read(path: Path) -> str:
         StorageError: it is there but may not be read.
 
     """
-    name = harmless(path)
+    name = str(path)
     try:
         with open_input(path) as file:
             content = file.read(MAX_BYTES + 1)
@@ -284,6 +329,8 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     given = Source(f"--set {shown if len(shown) <= 120 else f'{shown[:119]}…'}", given=True)
     here = given.at(0, 0)
     name, equals, text = assignment.partition("=")
+    # No key holds bytes that are no UTF-8, and pydantic would stop at one that does.
+    name = name.encode(errors="backslashreplace").decode()
     path: KeyPath = tuple(
         int(part) if part.isascii() and part.isdecimal() and len(part) < 10 else part
         for part in name.split(".")
@@ -341,4 +388,4 @@ def _assign(raw: dict[str, Any], path: KeyPath, value: Any) -> str:
 
 def dump(values: Any) -> str:
     """Return plain values as YAML, which reads back as the same values."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
