@@ -199,7 +199,7 @@ def test_resume_refuses_what_has_changed(minifw: Minifw, monkeypatch: pytest.Mon
     Path("d.csv").unlink()
     answer = minifw("resume", path)
     assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert answer.err.endswith("d.csv: cannot be read: No such file or directory\n")
+    assert answer.err.endswith("d.csv: cannot be read as data: No such file or directory\n")
     (path / "config.yaml").write_text((path / "config.yaml").read_text() + "\n")
     answer = minifw("resume", path)
     assert answer.code == 4
