@@ -73,7 +73,7 @@ def open_regular(path: Path) -> BinaryIO:
         if not stat.S_ISREG(mode):
             kind = "pipe" if stat.S_ISFIFO(mode) else "device"
             raise OSError(errno.EINVAL, f"Is a {kind}, not a regular file")
-        return open(handle, "rb")
+        return open(handle, "rb")  # noqa: PTH123, a handle is no path
     except BaseException:
         os.close(handle)
         raise
