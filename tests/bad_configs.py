@@ -20,6 +20,24 @@ train:
 
 # fmt: off
 EDITS: list[tuple[str, str, list[str]]] = [
+    ('eta: 1e-3', 'eta: 3.5e38', [
+        'a.yaml:9:8: train.eta: must be at most 3.4028e+38 for dtype float32, got 3.5e+38',
+    ]),
+    ('eta: 1e-3', 'eta: 1e-46', [
+        'a.yaml:9:8: train.eta: 1e-46 is 0 in dtype float32; dtype: float64 can hold it',
+    ]),
+    ('kind: disk, train: 50, test: 60', 'kind: disk, radius: 1e200, center: [1, -1e37]', [
+        'a.yaml:2:28: data.radius: must be at most 3.4028e+36 for dtype float32, got 1e+200',
+        'a.yaml:2:47: data.center.1: must be at least -3.4028e+36 for dtype float32, got -1e+37',
+    ]),
+    ('loss: mse', 'loss: mse\ninit: {kind: normal, std: 1e37}\noptimizer: {momentum: 0.99999999}', [
+        'a.yaml:8:27: init.std: must be at most 3.4028e+36 for dtype float32, got 1e+37',
+        'a.yaml:9:23: optimizer.momentum: 0.99999999 is 1 in dtype float32; dtype: float64 can hold it',
+    ]),
+    ('kind: disk, train: 50, test: 60', 'kind: disk, radius: 1e200}\ndtype: float64\ninit: {kind: normal, std: 1e160', [
+        'a.yaml:2:28: data.radius: must be at most 1e+150 for dtype float64, got 1e+200',
+        'a.yaml:4:27: init.std: must be at most 1e+150 for dtype float64, got 1e+160',
+    ]),
     ('epochs: 3', 'epcohs: 3', [
         "a.yaml:10:3: train.epcohs: unknown key; did you mean 'epochs'?",
         'a.yaml:9:3: train.epochs: this key is missing',

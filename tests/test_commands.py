@@ -336,7 +336,7 @@ def test_mistakes_in_a_config(
         (["train", "simplenet", "--seeds", "many"], "Invalid value for '--seeds'"),
         (["train", "simplenet", "--threads", "100000"], "--threads: must be at most the "),
         (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 1.5}"], "data.train: must be a fraction below 1 or a whole number of samples, got 1.5"),
-        (["train", "simplenet", "--set", "data={kind: moons, noise: 1e300}"], "the data of seed 0: inputs are too large for torch.float32"),
+        (["train", "simplenet", "--set", "data={kind: moons, noise: 1e300}"], "data.noise: must be at most 3.4028e+36 for dtype float32, got 1e+300"),
         (["train", "simplenet", "--threads", "0"], "--threads: must be at least 1, got 0"),
         (["train", "simplenet", "--set", "train.eta"], "expects section.key=value"),
         (["train", "simplenet", "--sede", "3"], "No such option: --sede"),

@@ -75,7 +75,7 @@ class Plan:
         """Return these seeds with their samples.
 
         Raises:
-            DataError: numbers are too large for the config's dtype.
+            DataError: numbers are too large for the dtype, which `plan` has told before.
 
         """
         return Experiment(self.config, list(seeds), _build_data(self.config, seeds, self.table))
@@ -156,7 +156,37 @@ def plan(
         memory.check(config, source, largest)
     if source.faults:
         raise source.error()
-    return Plan(config, source, table, largest, min(size.together() for size in sizes))
+    plan = Plan(config, source, table, largest, min(size.together() for size in sizes))
+    if table is not None and _may_overflow(table, section.normalize, DTYPES[config.dtype]):
+        try:
+            for seed in plan.seeds:
+                plan.draw([seed])
+        except DataError as fault:
+            source.add(("data",), str(fault))
+            raise source.error() from None
+    return plan
+
+
+def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
+    """Return whether the samples of some seed could be beyond the dtype.
+
+    That depends on which samples are drawn, so only drawing tells; it is hardly ever needed.
+    """
+    largest = torch.finfo(dtype).max
+    for column in table.inputs.T:
+        with np.errstate(over="ignore"):
+            if not normalize:
+                reach = np.abs(column).max()
+            else:
+                # No two numbers are nearer than rounding allows: so small may a deviation be, and
+                # so far may a sample be from the mean.
+                sizes = np.abs(column[column != 0])
+                nearest = sizes.min(initial=np.inf) * np.finfo(np.float64).eps / 2
+                span = column.max() - column.min()
+                reach = max(span, span / max(nearest, 5e-324) * len(column))
+        if reach > largest:
+            return True
+    return False
 
 
 def _check_device(config: Config, source: Source) -> None:

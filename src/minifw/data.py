@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.errors import DataError, ShapeError
+from minifw.places import short_word
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -247,9 +248,14 @@ def stack_seeds(
             stack.inputs.copy_(torch.from_numpy(inputs))
             stack.targets.copy_(torch.from_numpy(targets))
             stack.labels.copy_(torch.from_numpy(labels))
-            if not (stack.inputs.isfinite().all() and np.isfinite(scale[place]).all()):
-                where = f"the data of seed {seeds[place]}"
-                raise DataError(f"{where}: inputs are too large for {dtype}")
+            fine = stack.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
+            if not fine.all():
+                name = short_word(features[int(fine.argmin())])
+                beyond = str(dtype).removeprefix("torch.")
+                raise DataError(
+                    f"with seed {seeds[place]}, feature '{name}' comes to numbers beyond {beyond}; "
+                    "data.normalize, dtype, or leaving it out by data.features may help"
+                )
     train, test = (
         Samples(part.inputs.to(device), part.targets.to(device), part.labels.to(device))
         for part in stacks

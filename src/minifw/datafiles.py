@@ -13,7 +13,7 @@ import os
 import warnings
 import zipfile
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
@@ -68,7 +68,7 @@ def read_csv(
     for name in [target, *chosen]:
         if name not in known:
             raise DataError(
-                f"{path}:1: there is no column '{short_word(name)}'{near_miss(name, names)}"
+                f"{path}:1: there is no column '{short_word(name)}'{_near(name, names)}"
             )
     if not chosen:
         raise DataError(f"{path}:1: expects a column beside the target '{short_word(target)}'")
@@ -154,11 +154,11 @@ def _csv_inputs(
     if absent := [name for name in features if name not in known]:
         shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        near = near_miss(absent[0], names) if len(absent) == 1 else ""
+        near = _near(absent[0], names) if len(absent) == 1 else ""
         raise DataError(f"{path}:1: there is no column {shown}{more}{near}")
     target = target if target in known else None
-    inputs, *classes = _columns(path, names, rows, features, target, gaps, predict=True)
-    return inputs, None if target is None else (classes[0], classes[1])
+    inputs, words, codes = _columns(path, names, rows, features, target, gaps, predict=True)
+    return inputs, None if target is None else (words, codes)
 
 
 def _npz_inputs(
@@ -243,6 +243,11 @@ def _check_once(path: Path, features: Sequence[str], target: str) -> None:
         )
     if (double := _twice(features)) is not None:
         raise DataError(f"{path}: data.features names column '{short_word(double)}' twice")
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """Return what is near, or known; names of any length come from a file."""
+    return near_miss(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
 
 
 def _twice(names: Sequence[str]) -> str | None:
@@ -402,7 +407,7 @@ def _arrays(
             for name in names:
                 if name not in members:
                     raise DataError(
-                        f"{path}: there is no array '{short_word(name)}'{near_miss(name, members)}"
+                        f"{path}: there is no array '{short_word(name)}'{_near(name, members)}"
                     )
             wanted = [*names, *([optional] if optional in members else [])]
             needed = 0
@@ -449,7 +454,7 @@ def _numbers(path: Path, name: str, values: NDArray[Any], gaps: _Gaps) -> Floats
             row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
             must = f"{path}: {shown}[{row}, {column}] must hold a finite number"
             if is_wrong is np.isinf:
-                raise DataError(f"{must}, got {values[row, column]}")
+                raise DataError(f"{must}, got {values[row, column]!s}")
             gaps.note(must, "nan", int(wrong.sum()))
     return numbers
 

@@ -162,7 +162,7 @@ def open_input(path: Path) -> BinaryIO:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, f"this is {_kind(mode)}, not a file")
-        return os.fdopen(handle, "rb")
+        return open(handle, "rb")  # noqa: PTH123, a handle is no path
     except BaseException:
         os.close(handle)
         raise

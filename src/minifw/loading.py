@@ -8,7 +8,8 @@ stand-ins take the place of what is faulty, so that the next stage can go on wit
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import sys
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from minifw import yaml12
 from minifw.config import LAYER_SIZE, Config, FromFile, Generated, LinearLayer, is_one_key
 from minifw.errors import ConfigError
 from minifw.faults import keys_of_kind, note_faults
-from minifw.places import Fault, KeyPath, Source, kind_of
+from minifw.places import Fault, KeyPath, Source, kind_of, short
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -57,6 +58,7 @@ def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config,
     checked = _validate(raw, source)
     _check_train(checked, source)
     _check_chain(checked, source)
+    _check_numbers(checked, source)
     if source.faults:
         raise source.error()
     config = checked.config
@@ -242,6 +244,42 @@ def _check_chain(checked: _Checked, source: Source) -> None:
     if "data" not in checked.faulty and isinstance(data, Generated):
         features, classes = 2, getattr(data, "classes", 2)
     note_chain(checked.config, source, features, classes, checked.unknown)
+
+
+_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
+
+
+def _check_numbers(checked: _Checked, source: Source) -> None:
+    """Every number must be one in the config's dtype too, and so must what is made of it."""
+    config, faulty = checked.config, checked.faulty
+    if "dtype" in faulty:
+        return
+    largest = _LARGEST[config.dtype]
+    # Samples and weights are drawn up to some times these; a distance is squared, in float64.
+    drawn = min(largest / 100, 1e150)
+    for path, value in _numbers(config.model_dump()):
+        bound = largest if path == ("train", "eta") else drawn
+        if path[0] not in faulty and abs(value) > bound:
+            limit = f"at most {bound:.5g}" if value > 0 else f"at least {-bound:.5g}"
+            source.add(path, f"must be {limit} for dtype {config.dtype}, got {short(value)}")
+    if config.dtype == "float64":
+        return
+    eta, momentum = config.train.eta, config.optimizer.momentum
+    rounded = "in dtype float32; dtype: float64 can hold it"
+    if "train" not in faulty and eta <= 2**-150:
+        source.add(("train", "eta"), f"{short(eta)} is 0 {rounded}")
+    if "optimizer" not in faulty and momentum >= 1 - 2**-25:
+        source.add(("optimizer", "momentum"), f"{short(momentum)} is 1 {rounded}")
+
+
+def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
+    """Yield all numbers with a point in a config, each with its path."""
+    if isinstance(value, float):
+        yield path, value
+    elif isinstance(value, (dict, list, tuple)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for part, inner in items:
+            yield from _numbers(inner, (*path, part))
 
 
 def note_chain(

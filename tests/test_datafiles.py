@@ -1,0 +1,304 @@
+"""A user's file is a regular file that fits into memory, read once; and samples to predict."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+import zipfile
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from conftest import Minifw
+from minifw import building, datafiles, experiment, loading, memory, runs, yaml12
+from minifw.errors import ArtefactError, ConfigError, DataError
+
+LINES = "a,b,y\n1,2,no\n3,4,yes\n5,7,no\n6,9,yes\n"
+CONFIG = """\
+name: mine
+data: {kind: csv, path: points.csv}
+network: [{linear: 2}]
+loss: mse
+train: {eta: 0.1, epochs: 1}
+"""
+
+
+def points(folder: Path, text: str = LINES) -> Path:
+    path = folder / "points.csv"
+    path.write_text(text)
+    return path
+
+
+def refused(read: Any, *arguments: Any) -> str:
+    """The one line by which these are refused."""
+    with pytest.raises((DataError, ConfigError, ArtefactError)) as raised:
+        read(*arguments)
+    assert "\n" not in str(raised.value)
+    return str(raised.value)
+
+
+# ------------------------------------------------------------------------------- regular files
+
+
+def test_a_pipe_is_no_data_and_no_config(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    readings: list[
+        Callable[[], object]
+    ] = [  # a pipe without a writer, and one that somebody writes to
+        lambda: None,
+        lambda: threading.Thread(target=pipe.write_text, args=(LINES,), daemon=True).start(),
+    ]
+    for reading in readings:
+        reading()
+        for call in (
+            (datafiles.read_csv, pipe, None, None),
+            (datafiles.read_npz, pipe, "x", "y"),
+            (datafiles.read_inputs, pipe, "csv", ["a"]),
+        ):
+            assert refused(*call) == (
+                f"{pipe}: cannot be read as data: Is a pipe, not a regular file"
+            )
+        assert refused(yaml12.read, pipe).endswith(
+            "expects a YAML file, this is a pipe, not a regular file"
+        )
+
+
+@pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
+def test_a_device_is_no_data_and_no_config(device: str) -> None:
+    what = "a device, not a regular file"
+    assert f"cannot be read as data: Is {what}" in refused(
+        datafiles.read_csv, Path(device), None, None
+    )
+    assert f"this is {what}" in refused(yaml12.read, Path(device))
+
+
+def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
+    path, link = points(tmp_path), tmp_path / "link"
+    link.symlink_to(path)
+    assert datafiles.read_csv(link, None, None).features == ("a", "b")
+
+
+def test_a_file_is_read_once_and_its_checksum_is_of_what_was_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opened = points(tmp_path), []
+    really = os.open
+    monkeypatch.setattr(os, "open", lambda *words, **more: (opened.append(words[0]), really(*words, **more))[1])  # type: ignore[func-returns-value] # fmt: skip
+    (tmp_path / "mine.yaml").write_text(CONFIG)
+    config, source = loading.load_with_source(tmp_path / "mine.yaml")
+    plan = building.plan(config, 1, ["full-batch"], source)
+    assert opened.count(path) == 1
+    assert plan.table is not None
+    assert plan.table.checksum == hashlib.sha256(LINES.encode()).hexdigest()
+    path.unlink()  # nobody needs it any more
+    outcome = experiment.run(plan, ["minifw"], ["full-batch"], tmp_path / "runs", no_progress)
+    assert runs.load(outcome.run.path).manifest["data_checksum"] == plan.table.checksum
+
+
+def no_progress(label: str, total: int) -> Any:
+    return nullcontext(lambda done, text: None)
+
+
+def test_a_file_that_has_changed_is_told_before_it_is_parsed(tmp_path: Path) -> None:
+    path = points(tmp_path, "no csv at all")
+    assert refused(lambda: datafiles.read_csv(path, None, None, expected="0" * 64)) == (
+        f"{path}: this data file has changed since the run began"
+    )
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert "has changed" not in refused(
+        lambda: datafiles.read_csv(path, None, None, expected=found)
+    )
+
+
+# -------------------------------------------------------------------------------------- memory
+
+
+def member(shape: tuple[int, ...], kind: str = "<f8") -> bytes:
+    """An .npy file that says so in its header, and then holds zeros."""
+    file = io.BytesIO()
+    header = {"descr": kind, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + bytes(64)
+
+
+def archive(folder: Path, **members: bytes) -> Path:
+    path = folder / "points.npz"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        for name, content in members.items():
+            file.writestr(f"{name}.npy", content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (((10**8, 10**6), "<f8"), ((10**8,), "<i8")),
+        (((4, 2), "<f8"), ((10**15,), "|u1")),
+        (((4, 2), "<f8"), ((4,), "<U500000000")),
+        (((2**63, 2**63), "|i1"), ((4,), "<i8")),
+    ],
+)
+def test_what_an_archive_unfolds_to_is_told_from_its_headers(
+    tmp_path: Path, x: tuple[Any, ...], y: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
+    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    path = archive(tmp_path, x=member(*x), y=member(*y))
+    message = refused(datafiles.read_npz, path, "x", "y")
+    assert f"{path}: unpacking this file needs about" in message
+    assert message.endswith("of memory, 1.0 GB are free; fewer samples in it would help")
+
+
+def test_a_file_beyond_memory_is_not_read(tmp_path: Path) -> None:
+    path = points(tmp_path)
+    with path.open("r+b") as file:
+        file.truncate(2**43)  # a hole, which takes no room on the disk
+    for call in (
+        (datafiles.read_csv, path, None, None),
+        (datafiles.read_npz, path, "x", "y"),
+        (datafiles.read_inputs, path, "npz", ["x[0]"]),
+    ):
+        assert f"{path}: reading this file needs about 26.4 TB of memory" in refused(*call)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        member((-4, 2)), member((4, 2))[:20], member((4,), "|O"), b"", b"\x93NUMPY\x03\x00",
+        member((4, 2), "|V8"), member((4, 2)).replace(b"4, 2", b"((((" ), member((4, 0)),
+    ],
+)  # fmt: skip
+def test_arrays_that_are_none(tmp_path: Path, content: bytes) -> None:
+    refused(datafiles.read_npz, archive(tmp_path, x=content, y=member((4,), "<i8")), "x", "y")
+    refused(datafiles.read_npz, archive(tmp_path, x=member((4, 2)), y=content), "x", "y")
+
+
+# -------------------------------------------------------------------------- columns and cells
+
+
+@pytest.mark.parametrize(
+    ("features", "target", "message"),
+    [
+        (["a", "y"], None, "column 'y' is the target (data.target, by default the last column)"),
+        (["y"], "y", "column 'y' is the target"),
+        (["a", "b", "a"], None, "data.features names column 'a' twice"),
+        (["c", "d"], None, "there is no column 'c'"),
+    ],
+)
+def test_a_column_is_used_once(
+    tmp_path: Path, features: list[str], target: str | None, message: str
+) -> None:
+    assert message in refused(datafiles.read_csv, points(tmp_path), features, target)
+
+
+def test_an_array_is_used_once(tmp_path: Path) -> None:
+    path = tmp_path / "points.npz"
+    np.savez(path, x=np.eye(4))
+    assert "data.features and data.target both name the array 'x'" in refused(
+        datafiles.read_npz, path, "x", "x"
+    )
+
+
+def test_a_file_of_classes_alone_has_no_features(tmp_path: Path) -> None:
+    path = points(tmp_path, "y\n0\n1\n")
+    assert "expects a column beside the target 'y'" in refused(datafiles.read_csv, path, None, None)
+
+
+def test_missing_cells_are_counted_in_the_columns_that_are_used(tmp_path: Path) -> None:
+    path = points(tmp_path, "a,b,c,y\n1,2,,no\n3,NA,?,yes\nnan,7,,no\n6,9,,None\n")
+    message = refused(datafiles.read_csv, path, ["a", "b"], "y")
+    assert message == (
+        f"{path}:3: column 'b' must hold a finite number, got 'NA', the first of 3 missing cells; "
+        "complete the file or leave such samples out of it, or choose other columns by "
+        "data.features and data.target"
+    )
+    assert "the first of 7" in refused(datafiles.read_csv, path, None, "y")
+
+
+def test_long_text_of_a_file_is_cut(tmp_path: Path) -> None:
+    for text in (
+        "x" * 9000 + ",y\n1,0\n",
+        "a,y\n" + "x" * 9000 + ",0\n",
+        "a,y\n1," + "9" * 5000 + "\n",
+    ):
+        assert len(refused(datafiles.read_csv, points(tmp_path, text), ["a"], "y")) < 400
+
+
+# ------------------------------------------------------------------------------------ predicting
+
+
+def test_inputs_are_found_by_the_names_of_their_columns(tmp_path: Path) -> None:
+    path = points(tmp_path, "y, b ,other,a\nNO,2,text,1\n1.0,4,,3\n?,6,NA,5\n")
+    inputs, classes = datafiles.read_inputs(path, "csv", ["a", "b"])
+    np.testing.assert_array_equal(inputs, [[1, 2], [3, 4], [5, 6]])
+    assert inputs.dtype == np.float64
+    assert classes is None
+    assert datafiles.read_inputs(path, "csv", ["a", "b"], "y")[1] == ["NO", "1", None]
+    assert datafiles.read_inputs(path, "csv", ["a"], "nowhere")[1] is None
+
+
+def test_inputs_of_an_array_have_as_many_columns_as_features(tmp_path: Path) -> None:
+    path = tmp_path / "points.npz"
+    np.savez(path, x=np.arange(6, dtype=np.int16).reshape(3, 2), y=np.array([b"a", b"b", b"nan"]))
+    features = ["x[0]", "x[1]"]
+    inputs, classes = datafiles.read_inputs(path, "npz", features)
+    np.testing.assert_array_equal(inputs, [[0, 1], [2, 3], [4, 5]])
+    assert inputs.dtype == np.float64
+    assert classes is None
+    assert datafiles.read_inputs(path, "npz", features, "y")[1] == ["a", "b", None]
+    assert datafiles.read_inputs(path, "npz", features, "nowhere")[1] is None
+    assert "expects 'x' of shape (samples, 3), got (3, 2)" in refused(
+        datafiles.read_inputs, path, "npz", [*features, "x[2]"]
+    )
+    assert "there is no array 'z'" in refused(datafiles.read_inputs, path, "npz", ["z[0]"])
+
+
+def test_inputs_that_cannot_be_predicted(tmp_path: Path) -> None:
+    path = points(tmp_path)
+    assert refused(datafiles.read_inputs, path, "csv", ["a", "hight", "width"]) == (
+        f"{path}:1: there is no column 'hight', 'width'"
+    )
+    assert "there is no column 'bb'; did you mean 'b'?" in refused(
+        datafiles.read_inputs, path, "csv", ["bb"]
+    )
+    points(tmp_path, "a,b\n1,\n?,3\n")
+    message = refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+    assert f"{path}:2: column 'b' must hold a finite number, got '', the first of 2" in message
+    assert "data.features" not in message  # there is no config
+    points(tmp_path, "a,b\n1,x\n")
+    message = refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+    assert message == f"{path}:2: column 'b' must hold a finite number, got 'x'"
+    points(tmp_path, "a,b\n")
+    assert "got 1 line" in refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+
+
+def test_inputs_are_those_that_were_trained_on(tmp_path: Path) -> None:
+    """A table's own names lead back to its numbers."""
+    path, arrays = points(tmp_path), tmp_path / "points.npz"
+    np.savez(arrays, x=np.array([[0.5, 1], [2, 3]]), y=np.array([0, 1]))
+    for kind, file, table in (
+        ("csv", path, datafiles.read_csv(path, ["b", "a"], None)),
+        ("npz", arrays, datafiles.read_npz(arrays, "x", "y")),
+    ):
+        inputs, classes = datafiles.read_inputs(file, kind, table.features, "y")  # type: ignore[arg-type]
+        np.testing.assert_array_equal(inputs, table.inputs)
+        assert classes == [table.classes[label] for label in table.labels]
+
+
+def test_a_command_refuses_a_pipe_in_one_line(minifw: Minifw) -> None:
+    os.mkfifo("points.csv")
+    os.mkfifo("pipe.yaml")
+    Path("mine.yaml").write_text(CONFIG)
+    for command in ("validate", "show", "train"):
+        for config in ("mine.yaml", "pipe.yaml"):
+            answer = minifw(command, config)
+            assert answer.code == 2
+            assert answer.err.count("\n") == 1
+            assert "pipe, not a regular file" in answer.err
