@@ -553,7 +553,7 @@ def test_rm_deletes_the_others_of_a_tree_that_stays(
         patch.setattr(shutil, "rmtree", refusing)
         answer = minifw("runs", "rm", "--yes", path, whole)
     assert (answer.code, answer.out) == (6, f"{whole}: deleted\n")
-    assert answer.err == "checkpoints: cannot be deleted: Permission denied\n"
+    assert answer.err == f"{path}: cannot be deleted: checkpoints: Permission denied\n"
 
 
 def test_another_program_s_manifest_is_no_run(minifw: Minifw, tmp_path: Path) -> None:
