@@ -238,6 +238,45 @@ def test_a_sound_value_that_is_not_this_run_s(
     tried(minifw, path, ALL)
 
 
+OUT = "../../outside/precious"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"modes": ["x/../../../../pwned"], "parts": {}}, "modes.0: must be 'full-batch' or 'sgd'"),
+        ({"arms": ["minifw", "../x"], "parts": {}}, "arms.1: must be 'minifw', "),
+        ({"arms": ["pytorch"], "parts": {}}, "arms: must be minifw, alone or with one other"),
+        ({"files": {OUT: "0" * 64}}, "files."),
+        ({"files": {"/etc/hostname": "0" * 64}}, "files."),
+        ({"files": {"a\\b": "0" * 64}}, "files."),
+        ({"files": {"tables/../x": "0" * 64}}, "files."),
+        ({"files": {".minifw-x": "0" * 64}}, "files."),
+        ({"file": OUT}, "parts.minifw-sgd.file: is nothing that minifw writes there, got '../"),
+        ({"file": "config.yaml"}, "parts: 'config.yaml' is no checkpoint of 'minifw-sgd'"),
+        ({"file": "checkpoints/minifw-sgd.at-99.safetensors"}, "parts: 'checkpoints/minifw-sgd.at-99"),
+        ({"part": "../x"}, "parts: '../x' is no part of this run"),
+    ],
+)  # fmt: skip
+def test_names_that_lead_out_of_the_run(
+    foreign: Callable[[str], Path], minifw: Minifw, change: dict[str, Any], said: str
+) -> None:
+    path = foreign(BEGUN)
+    manifest = manifest_of(path)
+    if "file" in change:
+        manifest["parts"]["minifw-sgd"]["file"] = change["file"]
+    elif "part" in change:
+        manifest["parts"][change["part"]] = manifest["parts"].pop("minifw-sgd")
+    elif "files" in change:
+        manifest["files"] |= change["files"]
+    else:
+        manifest |= change
+    seal(path, manifest)
+    answer = minifw("resume", path, "-q")
+    assert answer.code == 4
+    assert answer.err.startswith(f"{path}/manifest.json: {said}")
+
+
 TEXTS: dict[str, bytes] = {
     "deep": DEEP,
     "deep inside": b'{"parts": {}, "files": ' + b'{"a": ' * 500 + b"1" + b"}" * 501,
@@ -553,7 +592,7 @@ def test_rm_deletes_the_others_of_a_tree_that_stays(
         patch.setattr(shutil, "rmtree", refusing)
         answer = minifw("runs", "rm", "--yes", path, whole)
     assert (answer.code, answer.out) == (6, f"{whole}: deleted\n")
-    assert answer.err == "checkpoints: cannot be deleted: Permission denied\n"
+    assert answer.err == f"{path}: cannot be deleted: checkpoints: Permission denied\n"
 
 
 def test_another_program_s_manifest_is_no_run(minifw: Minifw, tmp_path: Path) -> None:

@@ -219,14 +219,16 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
     except ValidationError as error:
         faults = error.errors(include_url=False)
     first = faults[0]
+    came = _came(first["input"])
     what = {
+        "string_pattern_mismatch": f"is nothing that minifw writes there, got {came}",
         "missing": "this key is missing",
         "extra_forbidden": "this minifw does not know this key",
         "value_error": first["msg"].removeprefix("Value error, "),
     }.get(first["type"])
     if what is None:
         must = first["msg"].replace("Input should", "must").replace(" should ", " must ")
-        what = f"{must}, got {_came(first['input'])}"
+        what = f"{must}, got {came}"
     key = f"{dotted(first['loc'])}: " if first["loc"] else ""
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
     raise ArtefactError(f"{where}: {key}{harmless(what)}{more}") from None

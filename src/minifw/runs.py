@@ -352,8 +352,9 @@ def delete(path: Path) -> None:
         try:
             shutil.rmtree(path)  # a link in it is deleted, not followed
         except OSError as fault:
-            where = harmless(fault.filename or path)
-            raise StorageError(f"{where}: cannot be deleted: {fault.strerror}") from None
+            name = harmless(Path(fault.filename or path).name)
+            what = f"cannot be deleted: {name}: {fault.strerror}"
+            raise StorageError(f"{shown}: {what}") from None
 
 
 def _is_run(path: Path) -> bool:
