@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from minifw import cli
+from minifw.records import Manifest
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("--set", "data.train=40", "--set", "data.test=30", "--set", "train.batch_size=15")
@@ -30,6 +31,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["XDG_CACHE_HOME"] = str(folder)
     return folder / "minifw"
+
+
+def a_manifest() -> Manifest:
+    """That of a run which has just begun."""
+    return Manifest.model_validate(
+        {
+            "format": 1, "status": "running", "name": "a", "seeds": [0], "modes": ["sgd"],
+            "arms": ["minifw"], "threads": 1, "versions": {}, "data_checksum": None,
+            "started": "2026-11-25T12:00:00+00:00", "parts": {}, "files": {},
+        }
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,12 @@ def test_every_command_of_the_readme_runs(
         short = []
         if words[0] in ("validate", "show"):
             assert minifw("init", "mine").code == 0
+    elif words[0] == "predict":
+        short = []
+        quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
+        run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
+        run.rename(f"{str(run)[:-6]}a1b2c3")
+        Path("new.csv").write_text("x,y\n0.5,0.5\n0.1,0.9\n")
     elif words[0] == "bench":
         short = ["--quick", "--regime", "2x100x4", "--rounds", "1", "--quiet"]
     answer = minifw(*words, *short)

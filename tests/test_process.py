@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import SMALL, Minifw
+from conftest import SMALL, Minifw, a_manifest
 from minifw import building, compiled, environment, lock, machine, plots, runs, schema, stopping
 from minifw.errors import Interrupted
 
@@ -120,8 +120,9 @@ def test_work_goes_on_when_nobody_reads_of_it(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Unbuffered, each line is a chance to fail: all runs are looked at and deleted."""
-    for name in ("a", "b"):
-        runs.create(tmp_path / "runs", name).commit(status="complete", name=name, files={"x": "0"})
+    for _ in range(2):
+        run = runs.create(tmp_path / "runs", a_manifest())
+        run.commit(status="complete", files={"x": "0" * 64})
     names = [path.name for path in (tmp_path / "runs").iterdir()]
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdout", Lost(errno.EPIPE))
@@ -152,7 +153,7 @@ def test_a_file_never_gets_the_number_of_a_closed_stream(tmp_path: Path) -> None
 
 
 def test_nobody_who_could_be_asked(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = runs.create(Path("runs"), "a").path
+    path = runs.create(Path("runs"), a_manifest()).path
     (path / "lock").touch()
     monkeypatch.setattr(sys, "stdin", None)
     answer = minifw("runs", "rm", path.name)
@@ -259,7 +260,7 @@ def test_a_terminal_that_closes_leaves_a_checkpoint(tmp_path: Path) -> None:
     assert process.wait() == 129
     run = the_run(tmp_path)
     assert run.status == "interrupted"
-    assert run.manifest["parts"]["minifw-full-batch"]["epoch"] > 0
+    assert run.manifest.parts["minifw-full-batch"].epoch > 0
 
 
 # ------------------------------------------------------------------------------- a bare machine

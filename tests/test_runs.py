@@ -16,13 +16,12 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT, SMALL, Minifw
+from conftest import ROOT, SMALL, Minifw, a_manifest
 from minifw import cli, compiled, files, memory, nn, runs
 from minifw.checkpoints import Checkpoint
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.history import History
-from minifw.records import Manifest
 
 IN_GROUPS = object()
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
@@ -36,16 +35,6 @@ def only_run(folder: Path = Path()) -> Path:
 def manifest_of(path: Path) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((path / "manifest.json").read_text())
     return content
-
-
-def a_manifest() -> Manifest:
-    return Manifest.model_validate(
-        {
-            "format": 1, "status": "running", "name": "a", "seeds": [0], "modes": ["sgd"],
-            "arms": ["minifw"], "threads": 1, "versions": {}, "data_checksum": None,
-            "started": "2026-11-25T12:00:00+00:00", "parts": {}, "files": {},
-        }
-    )  # fmt: skip
 
 
 def computed(path: Path) -> dict[str, str]:
@@ -67,7 +56,7 @@ def begin(folder: Path, *words: object) -> subprocess.Popen[str]:
     return process
 
 
-LONG = ("train", "simplenet", "--seeds", 2, *SMALL, "--set", "train.epochs=1000000")
+LONG = ("train", "simplenet", "--seeds", 2, *SMALL, "--set", "train.epochs=1000000", "--set", "train.compile=false")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
