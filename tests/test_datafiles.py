@@ -93,7 +93,7 @@ def test_a_file_is_read_once_and_its_checksum_is_of_what_was_parsed(
         return call
 
     for module in (os, io, builtins):
-        monkeypatch.setattr(module, "open", watched(module.open))  # type: ignore[attr-defined]
+        monkeypatch.setattr(module, "open", watched(module.open))
     (tmp_path / "mine.yaml").write_text(CONFIG)
     config, source = loading.load_with_source(tmp_path / "mine.yaml")
     opened.clear()
