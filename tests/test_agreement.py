@@ -117,7 +117,7 @@ def cases(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
             "momentum": draw(mostly(st.sampled_from([0, 0.9]), st.just(0.99999999))),
         },
         "train": {
-            "eta": draw(mostly(st.floats(0.01, 1) | st.just(1e30), EXTREME)),
+            "eta": draw(st.floats(0.01, 1) | st.just(1e30) | EXTREME),
             "epochs": draw(st.integers(1, 3)),
             "mode": mode,
             **({"batch_size": draw(st.integers(1, 3))} if mode == "sgd" else {}),
@@ -151,3 +151,35 @@ def test_validate_and_train_agree(minifw: Minifw, monkeypatch: pytest.MonkeyPatc
 
     agree()
     assert codes == {0, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("cells", "normalize"),
+    [
+        # Only a draw with the last sample in it is too large.
+        (["1", "2", "3", "4", "5", "1e39"], "false"),
+        # Only a draw without it for training has a deviation that is too small for it.
+        (["0", "1e-300", "0", "1e-300", "2e-300", "1"], "true"),
+    ],
+)
+def test_what_only_some_seed_draws_is_told_before_there_is_a_run(
+    minifw: Minifw, cells: list[str], normalize: str
+) -> None:
+    rows = [f"{cell},{i % 2}" for i, cell in enumerate(cells)]
+    Path("points").write_text("\n".join(["a,y", *rows, ""]))
+    Path("any.yaml").write_text(
+        "name: any\nnetwork: [{linear: 2}]\nloss: mse\ntrain: {eta: 0.1, epochs: 1}\n"
+        f"data: {{kind: csv, path: points, train: 3, test: 1, normalize: {normalize}}}\n"
+    )
+    alone = [minifw("validate", "any.yaml", "--set", f"seed={seed}") for seed in range(12)]
+    assert {answer.code for answer in alone} == {0, 2}
+    first = next(seed for seed, answer in enumerate(alone) if answer.code == 0)
+    bad = next(seed for seed, answer in enumerate(alone) if answer.code and seed > first)
+    words = ("any.yaml", "--set", f"seed={first}", "--set", f"seeds={bad - first + 1}")
+    for command in ("validate", "show", "train"):
+        answer = minifw(command, *words)
+        assert answer.code == 2
+        assert answer.err.startswith(
+            f"any.yaml:5:7: data: with seed {bad}, feature 'a' comes to numbers beyond float32"
+        )
+    assert not Path("runs").exists()

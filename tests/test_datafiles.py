@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import io
 import os
-import threading
 import zipfile
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -46,28 +46,23 @@ def refused(read: Any, *arguments: Any) -> str:
 # ------------------------------------------------------------------------------- regular files
 
 
-def test_a_pipe_is_no_data_and_no_config(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
+@pytest.mark.parametrize("written", [False, True])
+def test_a_pipe_is_no_data_and_no_config(tmp_path: Path, written: bool) -> None:
+    pipe, writer = tmp_path / "pipe", None
     os.mkfifo(pipe)
-    readings: list[
-        Callable[[], object]
-    ] = [  # a pipe without a writer, and one that somebody writes to
-        lambda: None,
-        lambda: threading.Thread(target=pipe.write_text, args=(LINES,), daemon=True).start(),
-    ]
-    for reading in readings:
-        reading()
-        for call in (
-            (datafiles.read_csv, pipe, None, None),
-            (datafiles.read_npz, pipe, "x", "y"),
-            (datafiles.read_inputs, pipe, "csv", ["a"]),
-        ):
-            assert refused(*call) == (
-                f"{pipe}: cannot be read as data: Is a pipe, not a regular file"
-            )
-        assert refused(yaml12.read, pipe).endswith(
-            "expects a YAML file, this is a pipe, not a regular file"
-        )
+    if written:  # without a writer, opening it could wait for ever
+        writer = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+        os.write(writer, LINES.encode())
+    for call in (
+        (datafiles.read_csv, pipe, None, None),
+        (datafiles.read_npz, pipe, "x", "y"),
+        (datafiles.read_inputs, pipe, "csv", ["a"]),
+    ):
+        assert refused(*call) == f"{pipe}: cannot be read as data: Is a pipe, not a regular file"
+    what = "expects a YAML file, this is a pipe, not a regular file"
+    assert refused(yaml12.read, pipe) == f"{pipe}: {what}"
+    if writer is not None:
+        os.close(writer)
 
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
@@ -89,12 +84,21 @@ def test_a_file_is_read_once_and_its_checksum_is_of_what_was_parsed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, opened = points(tmp_path), []
-    really = os.open
-    monkeypatch.setattr(os, "open", lambda *words, **more: (opened.append(words[0]), really(*words, **more))[1])  # type: ignore[func-returns-value] # fmt: skip
+
+    def watched(really: Callable[..., Any]) -> Callable[..., Any]:
+        def call(name: Any, *words: Any, **more: Any) -> Any:
+            opened.append(name)
+            return really(name, *words, **more)
+
+        return call
+
+    for module in (os, io, builtins):
+        monkeypatch.setattr(module, "open", watched(module.open))
     (tmp_path / "mine.yaml").write_text(CONFIG)
     config, source = loading.load_with_source(tmp_path / "mine.yaml")
+    opened.clear()
     plan = building.plan(config, 1, ["full-batch"], source)
-    assert opened.count(path) == 1
+    assert list(map(str, opened)).count(str(path)) == 1
     assert plan.table is not None
     assert plan.table.checksum == hashlib.sha256(LINES.encode()).hexdigest()
     path.unlink()  # nobody needs it any more
