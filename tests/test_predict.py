@@ -215,7 +215,8 @@ def test_faults_of_the_run(minifw: Minifw) -> None:
         return answer.code, answer.err
 
     assert changed("inputs.json", None)[0] == 4
-    assert "minifw train copy/config.yaml makes it anew" in changed("inputs.json", None)[1]
+    code, err = changed("normalization.safetensors", None)
+    assert (code, "minifw train copy/config.yaml makes it anew" in err) == (4, True)
     normal: dict[str, Any] = safetensors.numpy.load(
         (run / "normalization.safetensors").read_bytes()
     )
@@ -251,3 +252,17 @@ def test_options_that_do_not_fit(minifw: Minifw) -> None:
     ):
         answer = minifw("predict", run, "d.csv", *words)
         assert (answer.code, answer.out, answer.err) == (2, "", f"{what}\n")
+
+
+def test_resume_refuses_classes_that_are_read_otherwise(minifw: Minifw) -> None:
+    """The file may be the same, and another minifw order its classes in another way."""
+    run = load(trained(minifw))
+    about = json.loads((run.path / "inputs.json").read_text())
+    run.write_json("inputs.json", about | {"classes": about["classes"][::-1]})
+    run.commit(status="interrupted", finished=None)
+    answer = minifw("resume", run.path, "--quiet")
+    assert (answer.code, answer.err.count("\n")) == (4, 1)
+    assert answer.err.startswith(f"{run.path}/inputs.json: classes: this minifw reads ['10', ")
+    run.write_json("inputs.json", about)
+    run.commit()
+    assert minifw("resume", run.path, "--quiet").code == 0

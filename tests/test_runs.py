@@ -56,7 +56,17 @@ def begin(folder: Path, *words: object) -> subprocess.Popen[str]:
     return process
 
 
-LONG = ("train", "simplenet", "--seeds", 2, *SMALL, "--set", "train.epochs=1000000", "--set", "train.compile=false")
+LONG = (
+    "train",
+    "simplenet",
+    "--seeds",
+    2,
+    *SMALL,
+    "--set",
+    "train.epochs=1000000",
+    "--set",
+    "train.compile=false",
+)
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -232,6 +232,7 @@ def run(
                 f"{loading.dump(config)}",
             )
             run.write_json("env.json", surroundings)
+            prediction.write_inputs(run, plan)
             run.commit(status="running")
             return _train(run, plan, drawn, show_progress, stop)
 
@@ -269,6 +270,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             raise ArtefactError(
                 f"{harmless(path)}: its manifest has other seeds or modes than its config.yaml"
             )
+        prediction.check_inputs(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
         run.commit(status="running", resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
@@ -352,7 +354,7 @@ def _complete(
     shift, scale = (
         np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
     )
-    prediction.write(run, plan, shift, scale)
+    prediction.write_normalization(run, shift, scale)
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
     results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)

@@ -24,6 +24,7 @@ from minifw import loading, nn, records
 from minifw.building import DTYPES, Plan, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.errors import ArtefactError, DataError, StateError, UsageError, harmless, near_miss
+from minifw.places import short
 from minifw.runs import Run
 
 Floats = NDArray[np.float64]
@@ -31,7 +32,8 @@ Integers = NDArray[np.int64]
 
 INPUTS = "inputs.json"
 NORMALIZATION = "normalization.safetensors"
-SCORES = {"mse": "output", "cross-entropy": "probability"}
+Score = Literal["probability", "output"]
+SCORES: dict[str, Score] = {"mse": "output", "cross-entropy": "probability"}
 CHUNK_NUMBERS = 2**22
 """How many numbers of all seeds' outputs there are at once."""
 
@@ -50,20 +52,45 @@ class Inputs(BaseModel):
     target: str | None
     classes: Annotated[list[str], Field(min_length=2)]
     seeds: Annotated[list[int], Field(min_length=1)]
-    score: Literal["probability", "output"]
+    score: Score
 
 
-def write(run: Run, plan: Plan, shift: Floats, scale: Floats) -> None:
-    """Keep what the weights of a run need to be used; `shift`, `scale` are (seeds, features)."""
-    content = Inputs(
+def write_inputs(run: Run, plan: Plan) -> None:
+    """Keep what the columns and outputs of a run stand for, from its start on."""
+    run.write_json(INPUTS, _inputs(plan).model_dump())
+
+
+def _inputs(plan: Plan) -> Inputs:
+    return Inputs(
         kind=plan.config.data.kind,
         features=list(plan.features),
         target=None if plan.table is None else plan.table.target,
         classes=list(plan.classes),
         seeds=plan.seeds,
-        score=SCORES[plan.config.loss.kind],  # type: ignore[arg-type]
+        score=SCORES[plan.config.loss.kind],
     )
-    run.write_json(INPUTS, content.model_dump())
+
+
+def check_inputs(run: Run, plan: Plan) -> None:
+    """Raise an ArtefactError if the plan reads columns or classes otherwise than the run began.
+
+    The data file may be the same, and how its cells are read may have changed with minifw.
+    """
+    if INPUTS not in run.known:  # of an earlier minifw
+        write_inputs(run, plan)
+        return
+    where = harmless(run.path / INPUTS)
+    known, now = records.checked(Inputs, run.read_json(INPUTS), where), _inputs(plan)
+    for key, value in now.model_dump().items():
+        if getattr(known, key) != value:
+            raise ArtefactError(
+                f"{where}: {key}: this minifw reads {short(value)} from the data, the run began "
+                f"with {short(getattr(known, key))}; minifw train makes a new run"
+            )
+
+
+def write_normalization(run: Run, shift: Floats, scale: Floats) -> None:
+    """Keep how the inputs of each seed were normalised; both arrays are (seeds, features)."""
     run.write(NORMALIZATION, safetensors.numpy.save({"scale": scale, "shift": shift}))
 
 
@@ -114,7 +141,7 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
         raise UsageError(
             f"{where}: this run is {run.status}; minifw resume {where} goes on with it"
         )
-    if INPUTS not in run.known:
+    if NORMALIZATION not in run.known:
         raise ArtefactError(
             f"{where}: made by a minifw that kept neither normalisation nor names of columns; "
             f"minifw train {where}/config.yaml makes it anew"
