@@ -40,7 +40,9 @@ def check_run_dir(path: Path, arms: list[str], modes: list[str]) -> dict[str, An
         "results.json",
         "metrics.jsonl",
         "decision.npz",
+        "inputs.json",
         "manifest.json",
+        "normalization.safetensors",
     }
     expected |= {f"checkpoints/{arm}-{mode}.safetensors" for arm in arms for mode in modes}
     expected |= {f"plots/{name}.{end}" for name in ("errors", "decision") for end in ("svg", "png")}

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from conftest import Minifw
-from minifw import building, datafiles, experiment, loading, memory, runs, yaml12
+from minifw import building, datafiles, experiment, loading, machine, runs, yaml12
 from minifw.errors import ArtefactError, ConfigError, DataError
 
 LINES = "a,b,y\n1,2,no\n3,4,yes\n5,7,no\n6,9,yes\n"
@@ -58,8 +58,8 @@ def test_a_pipe_is_no_data_and_no_config(tmp_path: Path, written: bool) -> None:
         (datafiles.read_npz, pipe, "x", "y"),
         (datafiles.read_inputs, pipe, "csv", ["a"]),
     ):
-        assert refused(*call) == f"{pipe}: cannot be read as data: Is a pipe, not a regular file"
-    what = "expects a YAML file, this is a pipe, not a regular file"
+        assert refused(*call) == f"{pipe}: cannot be read as data: this is a pipe, not a file"
+    what = "expects a YAML file, this is a pipe"
     assert refused(yaml12.read, pipe) == f"{pipe}: {what}"
     if writer is not None:
         os.close(writer)
@@ -67,11 +67,11 @@ def test_a_pipe_is_no_data_and_no_config(tmp_path: Path, written: bool) -> None:
 
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/null"])
 def test_a_device_is_no_data_and_no_config(device: str) -> None:
-    what = "a device, not a regular file"
-    assert f"cannot be read as data: Is {what}" in refused(
+    what = "this is a device"
+    assert f"cannot be read as data: {what}, not a file" in refused(
         datafiles.read_csv, Path(device), None, None
     )
-    assert f"this is {what}" in refused(yaml12.read, Path(device))
+    assert what in refused(yaml12.read, Path(device))
 
 
 def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_an_archive_unfolds_to_is_told_from_its_headers(
     tmp_path: Path, x: tuple[Any, ...], y: tuple[Any, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
-    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    monkeypatch.setattr(machine, "available", lambda: 10**9)
     path = archive(tmp_path, x=member(*x), y=member(*y))
     message = refused(datafiles.read_npz, path, "x", "y")
     assert f"{path}: unpacking this file needs about" in message
@@ -305,4 +305,4 @@ def test_a_command_refuses_a_pipe_in_one_line(minifw: Minifw) -> None:
             answer = minifw(command, config)
             assert answer.code == 2
             assert answer.err.count("\n") == 1
-            assert "pipe, not a regular file" in answer.err
+            assert "this is a pipe" in answer.err

@@ -345,7 +345,7 @@ def test_a_figure_that_cannot_be_drawn_loses_no_run(
 PICTURE = """
 from pathlib import Path
 from minifw import plots
-from minifw.runs import Run
+from minifw.runs import Files
 
 def draw():
     from matplotlib.figure import Figure
@@ -354,7 +354,7 @@ def draw():
     figure.legend()
     return figure
 
-print(plots._write(Run(Path("there")), "picture", draw))
+print(plots._write(Files(Path("there")), "picture", draw))
 """
 
 

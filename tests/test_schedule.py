@@ -50,6 +50,8 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
     of_linear = nn.Linear.forward
 
     def forward(self: nn.Linear, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[-2] == 1:  # the sample by which fit checks its arguments
+            return of_linear(self, x)
         me = threading.get_ident()
         if len(at_work) < 2 and me not in at_work:
             at_work.add(me)

@@ -237,7 +237,9 @@ def test_shells_complete_commands_configs_and_runs(tmp_path: Path) -> None:
     assert complete("minifw runs rm --runs-dir elsewhere 2", tmp_path) == [run.name]
 
 
-def test_completion_can_be_installed(minifw: Minifw) -> None:
+def test_completion_can_be_installed(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Else Typer looks for a shell among the parents of this process, where there may be none.
+    monkeypatch.setenv("_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION", "1")
     answer = minifw("--show-completion", "bash")
     assert answer.code == 0
     assert "_MINIFW_COMPLETE=complete_bash" in answer.out

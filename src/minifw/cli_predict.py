@@ -46,7 +46,7 @@ def predict(
     runs_dir: RunsDir = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Say which class the samples of a file are of, by the networks of a run.
+    """Say which class new samples are of, by the networks of a run.
 
     All seeds vote. For each sample: the class with the most votes and their number, and of each
     class the mean score and its standard deviation over the seeds ("spread"). A score is a
