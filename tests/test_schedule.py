@@ -60,8 +60,8 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
         return of_linear(self, x)
 
     monkeypatch.setattr(nn.Linear, "forward", forward)
-    samples, stack = dataset(5, 1000), network(5)
-    plan = schedule.choose(stack, 5, 1000, 1000, 2, False)
+    samples, stack = dataset(9, 1000), network(9)
+    plan = schedule.choose(stack, 9, 1000, 1000, 2, False)
     fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
     assert len(at_work) == 2
     assert of_torch == {1}
@@ -102,9 +102,10 @@ def test_small_steps_take_one_thread_and_their_evaluation_more(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for seeds, batch, expected in (
         (1, 1000, (1, 1, 1, 1)),
+        (5, 1000, (5, 1, 5, 1)),
         (20, 40, (20, 1, 5, 4)),
         (20, 1000, (5, 4, 5, 4)),
-        (3, 1000, (1, 3, 1, 3)),
+        (3, 10_000, (1, 3, 3, 1)),
     ):
         plan = schedule.choose(network(seeds), seeds, batch, 1000, 10, False)
         found = [

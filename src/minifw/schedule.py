@@ -14,10 +14,11 @@ from minifw import compiled
 from minifw.memory import PLAIN_BYTES
 from minifw.nn import Linear, Network
 
-# From this many numbers on torch divides element-wise work among threads (its GRAIN_SIZE). Below,
-# a second thread would share the matrix products only, and all other operations would fetch half
-# of their numbers from another core: slower, not faster.
-PARALLEL_FROM = 32_768
+# A thread gets a part of the stack if each layer of that has this many results. Below, the threads
+# spend more on handing Python's lock to one another, at every operation, than they gain: with parts
+# of 50, 100, 150, 200 and 250 thousand two threads took 1.44, 0.99, 0.83, 0.71 and 0.64 times what
+# one takes, on two idle processors.
+WORTH_A_THREAD = 100_000
 
 # One network alone has torch's threads from here on. Each operation ends with a wait for the last
 # of them: with two busy programs a processor, 1000 samples took 8 times as long at width 128 as on
@@ -95,11 +96,11 @@ def _divided(
     five small networks took 10 to 48 s on two of them, and 1 s on one.
     """
     size = rows * max(_widths(network), default=1)
-    if threads == 1 or seeds * size < PARALLEL_FROM:
-        return in_memory, 1
     if seeds == 1:  # nothing to divide but the operations
         return 1, threads if size >= ALONE_FROM else 1
-    workers = min(threads, seeds)
+    workers = min(threads, seeds, seeds * size // WORTH_A_THREAD)
+    if workers < 2:
+        return in_memory, 1
     return _equal_parts(seeds, max(1, in_memory // workers), workers), workers
 
 
