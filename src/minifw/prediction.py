@@ -285,4 +285,6 @@ def rows(prediction: Prediction, networks: Networks, every_seed: bool) -> Iterat
 
 
 def _named(word: str, classes: Sequence[str], values: Floats) -> dict[str, float]:
-    return {f"{word} {name}": value for name, value in zip(classes, values.tolist(), strict=True)}
+    """Return values of float32 networks, or means of such, to the six digits that they have."""
+    pairs = zip(classes, values.tolist(), strict=True)
+    return {f"{word} {name}": float(f"{value:.6g}") for name, value in pairs}

@@ -5,7 +5,7 @@ All rules depend on sizes alone, never on a clock, so that a run can be repeated
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -74,16 +74,20 @@ def choose(
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     threads = torch.get_num_threads() if on_cpu else 1
     in_memory = seeds_in_memory(network, seeds, samples)
-    evaluation = _divided(network, seeds, samples, in_memory, threads)
-    training = _divided(network, seeds, batch_size, in_memory, threads)
-    plain = Schedule(*training, False, None, *evaluation)
+    size, workers = _divided(network, seeds, batch_size, in_memory, threads)
+    evaluated, evaluators = _divided(network, seeds, samples, in_memory, threads)
+    plain = Schedule(size, workers, seeds_per_evaluation=evaluated, evaluation_threads=evaluators)
     pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
     if compile is False or (compile == "auto" and not pays):
         return plain
     in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
-    size = _equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
-    otherwise = plain if compile == "auto" else None
-    return Schedule(size, min(threads, seeds), True, otherwise, *evaluation)
+    return replace(
+        plain,
+        seeds_per_part=_equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads),
+        threads=min(threads, seeds),
+        compiled=True,
+        otherwise=plain if compile == "auto" else None,
+    )
 
 
 def _divided(
