@@ -69,7 +69,7 @@ def test_train_leaves_a_complete_run(minifw: Minifw) -> None:
     assert manifest["seeds"] == [0, 1, 2]
     text = " ".join(answer.out.split())
     assert "class 0 " in text
-    assert "always guessing the majority is wrong in" in text
+    assert "guessing the class most frequent in training is wrong in" in text
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [0, 2, 4]
     assert all(len(line["test_error"]) == 3 for line in lines)

@@ -56,7 +56,7 @@ def test_a_pipe_is_no_data_and_no_config(tmp_path: Path, written: bool) -> None:
     for call in (
         (datafiles.read_csv, pipe, None, None),
         (datafiles.read_npz, pipe, "x", "y"),
-        (datafiles.read_inputs, pipe, "csv", ["a"]),
+        (datafiles.read_inputs, pipe, ["a"]),
     ):
         assert refused(*call) == f"{pipe}: cannot be read as data: this is a pipe, not a file"
     what = "expects a YAML file, this is a pipe"
@@ -167,9 +167,9 @@ def test_a_file_beyond_memory_is_not_read(tmp_path: Path) -> None:
     for call in (
         (datafiles.read_csv, path, None, None),
         (datafiles.read_npz, path, "x", "y"),
-        (datafiles.read_inputs, path, "npz", ["x[0]"]),
+        (datafiles.read_inputs, path, ["x[0]"]),
     ):
-        assert f"{path}: reading this file needs about 26.4 TB of memory" in refused(*call)
+        assert f"{path}: reading this file needs about 8.8 TB of memory" in refused(*call)
 
 
 @pytest.mark.parametrize(
@@ -240,60 +240,85 @@ def test_long_text_of_a_file_is_cut(tmp_path: Path) -> None:
 
 def test_inputs_are_found_by_the_names_of_their_columns(tmp_path: Path) -> None:
     path = points(tmp_path, "y, b ,other,a\nNO,2,text,1\n1.0,4,,3\n?,6,NA,5\n")
-    inputs, classes = datafiles.read_inputs(path, "csv", ["a", "b"])
+    inputs, classes, _ = datafiles.read_inputs(path, ["a", "b"])
     np.testing.assert_array_equal(inputs, [[1, 2], [3, 4], [5, 6]])
     assert inputs.dtype == np.float64
     assert classes is None
-    assert datafiles.read_inputs(path, "csv", ["a", "b"], "y")[1] == ["NO", "1", None]
-    assert datafiles.read_inputs(path, "csv", ["a"], "nowhere")[1] is None
+    assert datafiles.read_inputs(path, ["a", "b"], "y")[1] == ["NO", "1", None]
+    assert datafiles.read_inputs(path, ["a"], "nowhere")[1] is None
 
 
 def test_inputs_of_an_array_have_as_many_columns_as_features(tmp_path: Path) -> None:
     path = tmp_path / "points.npz"
     np.savez(path, x=np.arange(6, dtype=np.int16).reshape(3, 2), y=np.array([b"a", b"b", b"nan"]))
     features = ["x[0]", "x[1]"]
-    inputs, classes = datafiles.read_inputs(path, "npz", features)
+    inputs, classes, _ = datafiles.read_inputs(path, features)
     np.testing.assert_array_equal(inputs, [[0, 1], [2, 3], [4, 5]])
     assert inputs.dtype == np.float64
     assert classes is None
-    assert datafiles.read_inputs(path, "npz", features, "y")[1] == ["a", "b", None]
-    assert datafiles.read_inputs(path, "npz", features, "nowhere")[1] is None
+    assert datafiles.read_inputs(path, features, "y")[1] == ["a", "b", None]
+    assert datafiles.read_inputs(path, features, "nowhere")[1] is None
     assert "expects 'x' of shape (samples, 3), got (3, 2)" in refused(
-        datafiles.read_inputs, path, "npz", [*features, "x[2]"]
+        datafiles.read_inputs, path, [*features, "x[2]"]
     )
-    assert "there is no array 'z'" in refused(datafiles.read_inputs, path, "npz", ["z[0]"])
+    assert "there is no array 'z'" in refused(datafiles.read_inputs, path, ["z[0]"])
 
 
 def test_inputs_that_cannot_be_predicted(tmp_path: Path) -> None:
     path = points(tmp_path)
-    assert refused(datafiles.read_inputs, path, "csv", ["a", "hight", "width"]) == (
+    assert refused(datafiles.read_inputs, path, ["a", "hight", "width"]) == (
         f"{path}:1: there is no column 'hight', 'width'"
     )
     assert "there is no column 'bb'; did you mean 'b'?" in refused(
-        datafiles.read_inputs, path, "csv", ["bb"]
+        datafiles.read_inputs, path, ["bb"]
     )
     points(tmp_path, "a,b\n1,\n?,3\n")
-    message = refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+    message = refused(datafiles.read_inputs, path, ["a", "b"])
     assert f"{path}:2: column 'b' must hold a finite number, got '', the first of 2" in message
     assert "data.features" not in message  # there is no config
     points(tmp_path, "a,b\n1,x\n")
-    message = refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+    message = refused(datafiles.read_inputs, path, ["a", "b"])
     assert message == f"{path}:2: column 'b' must hold a finite number, got 'x'"
     points(tmp_path, "a,b\n")
-    assert "got 1 line" in refused(datafiles.read_inputs, path, "csv", ["a", "b"])
+    assert "got 1 line" in refused(datafiles.read_inputs, path, ["a", "b"])
 
 
 def test_inputs_are_those_that_were_trained_on(tmp_path: Path) -> None:
     """A table's own names lead back to its numbers."""
     path, arrays = points(tmp_path), tmp_path / "points.npz"
     np.savez(arrays, x=np.array([[0.5, 1], [2, 3]]), y=np.array([0, 1]))
-    for kind, file, table in (
-        ("csv", path, datafiles.read_csv(path, ["b", "a"], None)),
-        ("npz", arrays, datafiles.read_npz(arrays, "x", "y")),
+    for file, table in (
+        (path, datafiles.read_csv(path, ["b", "a"], None)),
+        (arrays, datafiles.read_npz(arrays, "x", "y")),
     ):
-        inputs, classes = datafiles.read_inputs(file, kind, table.features, "y")  # type: ignore[arg-type]
+        inputs, classes, _ = datafiles.read_inputs(file, table.features, "y")
         np.testing.assert_array_equal(inputs, table.inputs)
         assert classes == [table.classes[label] for label in table.labels]
+
+
+def test_what_a_file_is_its_content_tells(tmp_path: Path) -> None:
+    path, arrays = tmp_path / "points.npz", tmp_path / "points.csv"
+    points(tmp_path).rename(path)
+    with arrays.open("wb") as file:
+        np.savez(file, x=np.array([[0.5, 1], [2, 3]]))
+    assert datafiles.read_inputs(path, ["a"])[0].shape[1] == 1
+    assert datafiles.read_inputs(arrays, ["x[0]", "x[1]"])[0].shape == (2, 2)
+    message = refused(datafiles.read_inputs, arrays, ["a", "b"])
+    assert message == (
+        f"{arrays}: an archive of arrays has no columns named 'a', …; a CSV file has"
+    )
+
+
+def test_what_a_csv_becomes_must_fit_into_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A cell of two bytes becomes a number of eight."""
+    path = points(tmp_path, "a,b,y\n" + "1,2,0\n3,4,1\n" * 1000)
+    monkeypatch.setattr(machine, "available", lambda: 20_000)
+    message = refused(datafiles.read_csv, path, None, None)
+    assert f"{path}: parsing this file needs about 48.0 kB of memory, 20.0 kB are free" in message
+    monkeypatch.setattr(machine, "available", lambda: 60_000)
+    assert len(datafiles.read_csv(path, None, None).inputs) == 2000
 
 
 def test_a_command_refuses_a_pipe_in_one_line(minifw: Minifw) -> None:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import shutil
+import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ import pytest
 import safetensors.numpy
 
 from conftest import Answer, Minifw
-from minifw import data
+from minifw import data, prediction
 from minifw.files import checksum
 from minifw.runs import load
 
@@ -100,14 +103,35 @@ def test_columns_are_found_by_their_names(minifw: Minifw) -> None:
     assert "column 'kind' is there too: " in answers[0].err
 
 
-def test_of_classes_with_the_same_votes_the_better_score_is_chosen(minifw: Minifw) -> None:
-    run = trained(minifw, "--seeds", 2)
-    rows = table(minifw("predict", run, "d.csv", "--all-seeds"))
-    torn = [row for row in rows if row["seed 0"] != row["seed 1"]]
-    assert torn
-    for row in torn:
-        scores = {name: float(row[f"score {name}"]) for name in (row["seed 0"], row["seed 1"])}
-        assert row["class"] == max(scores, key=lambda name: scores[name])
+def test_of_classes_with_the_same_votes_the_better_score_is_chosen() -> None:
+    votes = np.array([[1, 1, 0], [0, 1, 1], [2, 0, 0], [1, 1, 1]])
+    scores = np.array([[0.3, 0.4, 0.9], [0.9, 0.2, 0.1], [0.1, 0.8, 0.9], [0.1, 0.2, 0.3]])
+    assert prediction._chosen(votes, scores).tolist() == [1, 1, 0, 2]
+
+
+def test_the_file_is_written_where_its_name_leads(minifw: Minifw) -> None:
+    run = trained(minifw)
+    plain = minifw("predict", run, "d.csv").out
+    Path("real.csv").write_text("old")
+    Path("real.csv").chmod(0o600)
+    Path("link.csv").symlink_to("real.csv")
+    assert minifw("predict", run, "d.csv", "--out", "link.csv").code == 0
+    assert Path("link.csv").is_symlink()
+    assert Path("real.csv").read_text() == plain
+    assert Path("real.csv").stat().st_mode & 0o777 == 0o600
+    os.mkfifo("pipe")
+    with subprocess.Popen(["cat", "pipe"], stdout=subprocess.PIPE, text=True) as reader:
+        assert minifw("predict", run, "d.csv", "--out", "pipe").code == 0
+        assert reader.communicate()[0] == plain
+    assert stat.S_ISFIFO(Path("pipe").stat().st_mode)
+    for wrong, code, what in (
+        ("d.csv/x", 6, "d.csv/x: cannot be written: there is no such directory"),
+        ("nowhere/x", 6, "nowhere/x: cannot be written: there is no such directory"),
+        ("d.csv", 2, "--out: 'd.csv' is the file to read, and is not overwritten"),
+    ):
+        answer = minifw("predict", run, "d.csv", "--out", wrong)
+        assert (answer.code, answer.out, answer.err) == (code, "", f"{what}\n")
+    assert not Path("nowhere").exists()
 
 
 def test_answers_go_to_a_file_or_into_json(minifw: Minifw) -> None:
@@ -120,6 +144,23 @@ def test_answers_go_to_a_file_or_into_json(minifw: Minifw) -> None:
     assert answer["seeds"] == [0, 1]
     assert answer["score"] == "probability"
     assert [str(row["class"]) for row in answer["rows"]] == [row["class"] for row in table(plain)]
+
+
+def test_classes_in_the_file_are_compared(minifw: Minifw) -> None:
+    run = trained(minifw, "--seeds", 2)
+    text = Path("d.csv").read_text()
+    same = minifw("predict", run, "d.csv", "--json")
+    assert "the file that the run was trained on" in same.err
+    right = [row["class"] == NAMES[i % 3] for i, row in enumerate(same.json["rows"])]
+    assert same.json["compared"] == {"samples": 60, "different": 60 - sum(right), "unknown": []}
+    Path("new.csv").write_text(text.replace(",two", ",tow", 1).replace(",10", ",?", 1))
+    other = minifw("predict", run, "new.csv", "--json")
+    assert "trained on" not in other.err
+    assert "with classes that this run does not know: 'tow'" in other.err
+    assert other.json["compared"]["samples"] == 59
+    assert other.json["compared"]["unknown"] == ["tow"]
+    Path("none.csv").write_text(text.replace("kind", "other", 1))
+    assert minifw("predict", run, "none.csv", "--json").json["compared"] is None
 
 
 def test_generated_data_and_npz(minifw: Minifw) -> None:
@@ -182,7 +223,8 @@ def test_groups_of_seeds_are_put_together_in_their_order(
         ("wide,kind\n1,two\n", "p.csv:1: there is no column 'noise', 'tall'"),
         ("wide,noise,tall\n1,,3\n", "p.csv:2: column 'noise' must hold a"),
         ("wide,noise,tall\n1,x,3\n", "p.csv:2: column 'noise' must hold a"),
-        ("wide,noise,tall\n1,1e300,3\n", "sample 1: inputs are too large for torch.float32"),
+        ("wide,noise,tall\n1,1,3\n1,1e300,3\n", "sample 2: its numbers are too large"),
+        ("wide,noise,tall\n8e37,1e38,8e37\n", "sample 1: its numbers are too large"),
     ],
 )
 def test_faults_of_the_file(minifw: Minifw, text: str, what: str) -> None:
@@ -232,7 +274,14 @@ def test_faults_of_the_run(minifw: Minifw) -> None:
         code, err = changed(name, safetensors.numpy.save(wrong))
         assert (code, err.startswith(f"copy/{name}: ")) == (4, True)
     about = json.loads((run / "inputs.json").read_text())
-    for key, value in (("features", 5), ("classes", []), ("seeds", ["a"]), ("score", "x")):
+    for key, value in (
+        ("features", 5),
+        ("classes", []),
+        ("classes", ["a", "a", "b"]),
+        ("classes", ["a", "\x1b[31m", "b"]),
+        ("seeds", ["a"]),
+        ("score", "x"),
+    ):
         code, err = changed("inputs.json", json.dumps(about | {key: value}).encode())
         assert (code, f"inputs.json: {key}" in err) == (4, True)
     assert changed("inputs.json", json.dumps(about | {"classes": ["a", "b"]}).encode())[0] == 4
@@ -246,7 +295,7 @@ def test_faults_of_the_run(minifw: Minifw) -> None:
 def test_options_that_do_not_fit(minifw: Minifw) -> None:
     run = trained(minifw)
     for words, what in (
-        (("--seed", 3), "--seed: this run has no seed 3; known here: 0"),
+        (("--seed", 3), "--seed: must be 0 to 0, as in this run, got 3"),
         (("--seed", 0, "--all-seeds"), "--all-seeds: leave out --seed, which asks for one"),
         (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),
     ):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import sys
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from minifw.errors import UsageError, harmless
-from minifw.options import Json, RunsDir, print_json
+from minifw.files import write_output
+from minifw.options import Json, OneRun, RunsDir, print_json
 
 if TYPE_CHECKING:
-    from minifw.prediction import Networks, Prediction
+    from minifw.prediction import Compared, Networks
 
 
 def register(app: typer.Typer) -> None:
@@ -23,10 +26,7 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    run: Annotated[
-        str,
-        typer.Argument(metavar="RUN", help="A run's directory, its name, or a part of that."),
-    ],
+    run: OneRun,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or NPZ with its features.")],
     seed: Annotated[
         int | None,
@@ -48,10 +48,11 @@ def predict(
 ) -> None:
     """Say which class new samples are of, by the networks of a run.
 
-    All seeds vote. For each sample: the class with the most votes and their number, and of each
-    class the mean score and its standard deviation over the seeds ("spread"). A score is a
-    probability (softmax) after training with cross-entropy, else the output itself. Columns are
-    found by their names; others in the file are left alone.
+    All seeds vote. For each sample: the class with the most votes (of several, the one with the
+    largest mean score) and their number, and of each class the mean score and its standard
+    deviation over the seeds ("spread", with n - 1). A score is a probability (softmax) after
+    training with cross-entropy, else the output itself. Columns are found by their names; others
+    in the file are left alone. Generated data has columns x and y.
 
     \b
     Examples:
@@ -63,23 +64,24 @@ def predict(
         raise UsageError("--all-seeds: leave out --seed, which asks for one")
     from minifw import runs
 
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
     found = runs.load(runs.find(runs_dir, run))
     from minifw import datafiles, prediction
 
     networks = prediction.load(found, mode, seed)
     about = networks.about
-    kind = "npz" if file.suffix.lower() == ".npz" else "csv"
-    inputs, known = datafiles.read_inputs(file, kind, about.features, about.target)  # type: ignore[arg-type]
-    answer = prediction.predict(networks, inputs)
-    lines = list(prediction.rows(answer, networks, all_seeds))
-    table = io.StringIO()
-    writer = csv.DictWriter(table, list(lines[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(lines)
-    if out is not None:
-        from minifw.files import publish
+    samples, known, checksum = datafiles.read_inputs(file, about.features, about.target)
+    answer = prediction.predict(networks, samples)
+    compared = None if known is None else prediction.compare(answer, networks, known)
 
-        publish(out, table.getvalue().encode(errors="surrogateescape"))
+    def lines() -> Iterable[dict[str, Any]]:
+        return prediction.lines(answer, networks, all_seeds)
+
+    if out is not None:
+        table = io.StringIO()
+        _write(lines(), table)
+        write_output(out, table.getvalue().encode())
     if as_json:
         print_json(
             {
@@ -89,34 +91,45 @@ def predict(
                 "features": about.features,
                 "classes": about.classes,
                 "score": about.score,
-                "rows": lines,
+                "compared": compared and dataclasses.asdict(compared),
+                "rows": list(lines()),
             }
         )
     elif out is None:
-        print(table.getvalue(), end="")
-    _tell(networks, answer, known)
-    if out is not None and not as_json:
+        _write(lines(), sys.stdout)
+    else:
         print(harmless(out))
+    _tell(networks, compared)
+    if checksum == found.manifest.data_checksum:
+        what = "this is the file that the run was trained on: most of these samples are not new"
+        print(f"minifw: {what}", file=sys.stderr)
 
 
-def _tell(networks: Networks, answer: Prediction, known: list[str | None] | None) -> None:
+def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
+    """Write a table as CSV, its head first."""
+    writer = csv.writer(file, lineterminator="\n")
+    for number, line in enumerate(lines):
+        if number == 0:
+            writer.writerow(line)
+        writer.writerow(line.values())
+
+
+def _tell(networks: Networks, compared: Compared | None) -> None:
     """Say on stderr what a reader of the table should know."""
     if networks.left_out:
         some = ", ".join(map(str, networks.left_out[:10]))
         more = " …" if len(networks.left_out) > 10 else ""
         print(f"minifw: left out, since diverged: seed {some}{more}", file=sys.stderr)
-    if known is None:
+    if compared is None or not compared.samples:
         return
-    classes = networks.about.classes
-    pairs = [
-        (classes[choice], name)
-        for choice, name in zip(answer.chosen.tolist(), known, strict=True)
-        if name is not None
-    ]
-    if pairs:
-        wrong = sum(choice != name for choice, name in pairs)
-        print(
-            f"minifw: column '{harmless(networks.about.target)}' is there too: "
-            f"{wrong} of {len(pairs)} samples differ from it ({100 * wrong / len(pairs):.2f} %)",
-            file=sys.stderr,
-        )
+    column = f"minifw: column '{harmless(networks.about.target)}' is there too"
+    share = 100 * compared.different / compared.samples
+    print(
+        f"{column}: {compared.different} of {compared.samples} samples differ from it "
+        f"({share:.2f} %)",
+        file=sys.stderr,
+    )
+    if compared.unknown:
+        some = ", ".join(f"'{harmless(name)}'" for name in compared.unknown[:5])
+        more = " …" if len(compared.unknown) > 5 else ""
+        print(f"{column}, with classes that this run does not know: {some}{more}", file=sys.stderr)

@@ -235,19 +235,22 @@ def stack_seeds(
                 shift[place], scale[place] = _shift_and_scale(draw[0][0])
             moved = [(points - shift[place]) / scale[place] for points, _ in draw]
         for part, (inputs, (_, labels)) in enumerate(zip(moved, draw, strict=True)):
-            targets = np.eye(len(classes))[labels] if one_hot else labels
             if place == 0:
+                wide = (*labels.shape, len(classes)) if one_hot else labels.shape
                 stacks.append(
                     Samples(
                         torch.empty(len(seeds), *inputs.shape, dtype=dtype),
-                        torch.empty(len(seeds), *targets.shape, dtype=kind),
+                        torch.empty(len(seeds), *wide, dtype=kind),
                         torch.empty(len(seeds), *labels.shape, dtype=torch.int64),
                     )
                 )
             stack = stacks[part].of(place)
             stack.inputs.copy_(torch.from_numpy(inputs))
-            stack.targets.copy_(torch.from_numpy(targets))
             stack.labels.copy_(torch.from_numpy(labels))
+            if one_hot:
+                stack.targets.zero_().scatter_(-1, stack.labels.unsqueeze(-1), 1)
+            else:
+                stack.targets.copy_(stack.labels)
             fine = stack.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
             if not fine.all():
                 name = short_word(features[int(fine.argmin())])

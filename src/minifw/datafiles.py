@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,39 +110,39 @@ def read_npz(path: Path, features: str, target: str, *, expected: str | None = N
         must = f"{path}: {short_word(target)}[{row}] must hold a class"
         gaps.note(must, words[codes[row]], int(missing.sum()))
     gaps.check()
-    names = [f"{features}[{column}]" for column in range(inputs.shape[1])]
+    names = _of_array(features, inputs.shape[1])
     return _table(path, numbers, words, codes, names, found, target)
 
 
 def read_inputs(
-    path: Path, kind: Literal["csv", "npz"], features: Sequence[str], target: str | None = None
-) -> tuple[Floats, list[str | None] | None]:
+    path: Path, features: Sequence[str], target: str | None = None
+) -> tuple[Floats, list[str | None] | None, str]:
     """Read samples of which the features are known, to put them through a trained network.
 
     Args:
-        path: a CSV file, whose other columns are not looked at, or an NPZ file.
-        kind: which of the two.
+        path: a CSV file, whose other columns are not looked at, or an NPZ file; its content tells.
         features: their names, in the order in which they are wanted; those of a `Table`.
         target: column or array of classes; the file need not have it.
 
     Returns:
         The inputs `(n, features)`, and for each row the name of its class, None where it is
-        missing; or None in place of all names where the file has no such column.
+        missing; or None in place of all names where the file has no such column. And the file's
+        checksum.
 
     Raises:
         DataError: with the place of the first fault, or all columns that are not there.
 
     """
-    content, _ = _contents(path, None)
+    content, found = _contents(path, None)
     gaps = _Gaps()
-    read = _csv_inputs if kind == "csv" else _npz_inputs
+    read = _npz_inputs if content.startswith(b"PK") else _csv_inputs  # as all zip archives do
     inputs, classes = read(path, content, features, target, gaps)
     gaps.check()
     if classes is None:
-        return inputs, None
+        return inputs, None, found
     words, codes = classes
     names = [None if cells.missing(word) else cells.class_name(word) for word in words]
-    return inputs, [names[code] for code in codes]
+    return inputs, [names[code] for code in codes], found
 
 
 def _csv_inputs(
@@ -154,7 +154,7 @@ def _csv_inputs(
     if absent := [name for name in features if name not in known]:
         shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        near = _near(absent[0], names) if len(absent) == 1 else ""
+        near = _near(absent[0], names)
         raise DataError(f"{path}:1: there is no column {shown}{more}{near}")
     target = target if target in known else None
     inputs, words, codes = _columns(path, names, rows, features, target, gaps, predict=True)
@@ -164,7 +164,12 @@ def _csv_inputs(
 def _npz_inputs(
     path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: _Gaps
 ) -> tuple[Floats, tuple[list[str], Integers] | None]:
-    name = features[0].rpartition("[")[0]  # the features of a Table are name[0], name[1], …
+    name = features[0].rpartition("[")[0]
+    if list(features) != _of_array(name, len(features)):
+        raise DataError(
+            f"{path}: an archive of arrays has no columns named '{short_word(features[0])}', …; "
+            "a CSV file has"
+        )
     arrays = _arrays(path, content, [name], target)
     inputs, labels = arrays[name], arrays.get(target or "")
     if inputs.ndim != 2 or inputs.shape[1] != len(features) or not inputs.size:
@@ -188,8 +193,7 @@ def _contents(path: Path, expected: str | None) -> tuple[bytes, str]:
     """Return the bytes of a file and their checksum."""
     try:
         with open_input(path) as file:
-            # What is parsed from a CSV takes up to twice its bytes, beside those.
-            _check_memory(f"{path}: reading this file", 3 * os.fstat(file.fileno()).st_size)
+            _check_memory(f"{path}: reading this file", os.fstat(file.fileno()).st_size)
             content = file.read()
     except (OSError, ValueError) as fault:  # a NUL byte in the name is a ValueError
         raise _unreadable(path, fault) from None
@@ -306,6 +310,9 @@ def _unreadable(path: Path, fault: Exception) -> DataError:
 
 def _rows(path: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
     """Yield all lines that are not empty, with their numbers."""
+    # Each cell ends with one of these signs and becomes a float64.
+    cells_at_most = content.count(b",") + content.count(b"\n")
+    _check_memory(f"{path}: parsing this file", 8 * cells_at_most)
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
     try:
         for row in reader:

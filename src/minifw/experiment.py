@@ -21,7 +21,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from minifw import comparison, loading, nn, plots, prediction, reference, runs, schedule, tables
+from minifw import (
+    comparison,
+    inputs,
+    loading,
+    nn,
+    plots,
+    reference,
+    runs,
+    schedule,
+    tables,
+)
 from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
@@ -232,7 +242,7 @@ def run(
                 f"{loading.dump(config)}",
             )
             run.write_json("env.json", surroundings)
-            prediction.write_inputs(run, plan)
+            inputs.write(run, plan)
             run.commit(status="running")
             return _train(run, plan, drawn, show_progress, stop)
 
@@ -270,7 +280,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             raise ArtefactError(
                 f"{harmless(path)}: its manifest has other seeds or modes than its config.yaml"
             )
-        prediction.check_inputs(run, plan)
+        inputs.check(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
         run.commit(status="running", resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
@@ -354,7 +364,7 @@ def _complete(
     shift, scale = (
         np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
     )
-    prediction.write_normalization(run, shift, scale)
+    inputs.write_normalization(run, shift, scale)
     run.write("metrics.jsonl", "".join(comparison.metrics(trained)))
     results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)

@@ -218,3 +218,27 @@ def _kind(mode: int) -> str:
 def checksum(data: bytes) -> str:
     """Return the SHA-256 of these bytes, in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def write_output(path: Path, data: bytes) -> None:
+    """Write a file that the user named, where they want it: a link is followed, a mode is kept.
+
+    A regular file is replaced as a whole; into a pipe or a device the bytes are written.
+
+    Raises:
+        StorageError: it could not be written; an earlier file of that name is intact.
+
+    """
+    try:
+        target = path.resolve()
+        if not target.parent.is_dir():  # a typing error is not to become a folder
+            raise FileNotFoundError(errno.ENOENT, "there is no such directory")
+        before = target.stat() if target.exists() else None
+        if before is not None and not stat.S_ISREG(before.st_mode):
+            target.write_bytes(data)
+            return
+        publish(target, data)
+        if before is not None:
+            target.chmod(stat.S_IMODE(before.st_mode))
+    except OSError as fault:
+        raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None

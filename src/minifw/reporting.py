@@ -77,8 +77,8 @@ def _print_summary(outcome: Outcome) -> None:
     )
     print_wrapped(
         f"{harmless(outcome.results['about'])}\n"
-        f"{data['train']} training and {data['test']} test samples, {balance}; "
-        f"always guessing the majority is wrong in {data['majority_error']:.1f} %\n"
+        f"{data['train']} training and {data['test']} test samples. Of these: {balance}; "
+        f"guessing the class most frequent in training is wrong in {data['majority_error']:.1f} %\n"
     )
 
 
