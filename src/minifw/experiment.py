@@ -255,8 +255,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
                 f"{harmless(path)}: this run is {manifest.status}; nothing is left to do"
             )
         run.clean()
-        run.read("config.yaml")  # it must be what it was
-        config = loading.load(path / "config.yaml")
+        config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
         seeds = len(manifest.seeds)
         plan = make_plan(
             config,
