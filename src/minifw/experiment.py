@@ -21,7 +21,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from minifw import comparison, loading, nn, plots, prediction, reference, runs, schedule, tables
+from minifw import (
+    comparison,
+    compiled,
+    loading,
+    nn,
+    plots,
+    prediction,
+    reference,
+    runs,
+    schedule,
+    tables,
+)
 from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
@@ -256,6 +267,10 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             )
         run.clean()
         config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
+        parts = manifest.parts.values()
+        # What began with `auto` goes on as it began, or its sums would be rounded otherwise.
+        if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
+            compiled.require_compiler(str(path))
         seeds = len(manifest.seeds)
         plan = make_plan(
             config,
@@ -271,7 +286,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             )
         prediction.check_inputs(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
-        run.commit(status="running", resumed=[*manifest.resumed, _now()])
+        run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
 
 
