@@ -364,7 +364,28 @@ def test_resume_of_what_is_no_config(
     path = foreign(BEGUN)
     replace_file(path, name, content)
     (answer,) = tried(minifw, path, ["resume RUN -q"]).values()
-    assert answer.code == {"config.yaml": 2, "env.json": 0}[name]
+    assert answer.code == {"config.yaml": 4, "env.json": 0}[name]
+
+
+def test_the_config_that_was_checked_is_the_one_that_counts(
+    foreign: Callable[[str], Path],
+    minifw: Minifw,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = foreign(BEGUN)
+    read = runs.Run.read
+
+    def read_and_swap(run: runs.Run, name: str) -> bytes:
+        content = read(run, name)
+        if name == "config.yaml":
+            linked(path / name, path / "other.yaml")
+        return content
+
+    (path / "other.yaml").write_text("name: other")
+    monkeypatch.setattr(runs.Run, "read", read_and_swap)
+    answer = minifw("resume", path, "-q")
+    assert (answer.code, answer.err) == (0, "")
+    assert (path / "config.yaml").is_symlink()
 
 
 Tensors = dict[str, torch.Tensor]

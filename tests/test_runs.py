@@ -251,13 +251,77 @@ def test_a_full_disk_ends_training_when_it_is_full(
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)  # torch can have more threads than processors
+    monkeypatch.setattr(cli, "processors", lambda: 2)  # torch can have more threads than those
     with monkeypatch.context() as patch:
         patch.setattr("minifw.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130
     answer = minifw("resume", only_run(), "-q", "--threads", 2)
     assert answer.code == 0
     assert answer.err.startswith("minifw: this run began on 1 thread(s); on 2 its sums are rounded")
+
+
+def test_a_run_of_many_threads_goes_on_with_those_that_may_be_used(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("minifw.plots.write_plots", _interrupt)
+        assert minifw("train", "simplenet", *QUICK).code == 130
+    path = only_run()
+    run = runs.load(path)
+    with run.held():
+        run.commit(threads=9)
+    # What the machine has does not count: `taskset` or a container may leave one of many.
+    monkeypatch.setattr(os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0}, raising=False)
+    answer = minifw("resume", path, "-q")
+    assert (answer.code, answer.err) == (
+        2,
+        f"{path}: this run began on 9 threads, this process may use 1 CPU(s); "
+        "--threads 1 goes on with those\n",
+    )
+    assert minifw("resume", path, "-q", "--threads", 1).code == 0
+
+
+def test_a_run_that_failed_and_went_on_has_no_error(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(run: object) -> None:
+        raise StorageError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("minifw.plots.write_plots", failing)
+        assert minifw("train", "simplenet", *QUICK).code == 6
+    path = only_run()
+    assert runs.load(path).manifest.error == "the disk is full"
+    assert minifw("resume", path, "-q").code == 0
+    assert runs.load(path).manifest.error is None
+    assert "error" not in minifw("runs", "show", path, "--json").json["manifest"]
+
+
+@pytest.mark.parametrize("way", ["auto", "true"])
+def test_a_run_that_began_compiled_needs_a_compiler(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("minifw.plots.write_plots", _interrupt)
+        assert minifw("train", "simplenet", *QUICK, "--set", "train.compile=false").code == 130
+    run = runs.load(only_run())
+    if way == "auto":
+        (part,) = run.manifest.parts.values()
+        part.compiled, part.finished = True, False
+    else:
+        config = run.read_text("config.yaml")
+        run.write("config.yaml", config.replace("compile: false", "compile: true"))
+    run.commit()
+    before = manifest_of(run.path)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    answer = minifw("resume", run.path, "-q")
+    assert (answer.code, answer.err) == (
+        2,
+        f"{run.path}: this run began compiled; to go on it needs a C++ compiler, and there is none; "
+        "install g++ (`apt install g++`, `dnf install gcc-c++`) or name one in CXX\n",
+    )
+    assert manifest_of(run.path) == before  # it did not fail, it did not go on
 
 
 def _interrupt(run: object) -> None:

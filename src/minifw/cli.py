@@ -176,10 +176,10 @@ def resume(
 
     from minifw import experiment
 
-    cpus = os.cpu_count() or 1
+    cpus = processors()
     if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
         raise UsageError(
-            f"{harmless(path)}: this run began on {before} threads, there are {cpus} CPUs here; "
+            f"{path}: this run began on {before} threads, this process may use {cpus} CPU(s); "
             f"--threads {cpus} goes on with those"
         )
     if threads not in (None, before):

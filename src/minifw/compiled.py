@@ -54,13 +54,20 @@ def compiler() -> str | None:
     return shutil.which(os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++"))
 
 
-def require_compiler() -> None:
-    """Raise a UsageError that says what to install, unless there is a C++ compiler."""
-    if compiler() is None:
-        raise UsageError(
-            "train.compile: true needs a C++ compiler, and there is none; install g++ "
-            "(`apt install g++`, `dnf install gcc-c++`), name one in CXX, or use auto"
-        )
+def require_compiler(begun: str | None = None) -> None:
+    """Raise a UsageError that says what to install, unless there is a C++ compiler.
+
+    `begun` is the run that needs it since it began compiled, if it is one that goes on.
+    """
+    if compiler() is not None:
+        return
+    install = "and there is none; install g++ (`apt install g++`, `dnf install gcc-c++`)"
+    if begun is not None:
+        what = f"{begun}: this run began compiled; to go on it needs a C++ compiler"
+        raise UsageError(f"{what}, {install} or name one in CXX")
+    raise UsageError(
+        f"train.compile: true needs a C++ compiler, {install}, name one in CXX, or use auto"
+    )
 
 
 class Epoch:

@@ -23,6 +23,7 @@ import torch
 
 from minifw import (
     comparison,
+    compiled,
     inputs,
     loading,
     nn,
@@ -265,8 +266,11 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
                 f"{harmless(path)}: this run is {manifest.status}; nothing is left to do"
             )
         run.clean()
-        run.read("config.yaml")  # it must be what it was
-        config = loading.load(path / "config.yaml")
+        config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
+        parts = manifest.parts.values()
+        # What began with `auto` goes on as it began, or its sums would be rounded otherwise.
+        if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
+            compiled.require_compiler(str(path))
         seeds = len(manifest.seeds)
         plan = make_plan(
             config,
@@ -282,7 +286,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             )
         inputs.check(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
-        run.commit(status="running", resumed=[*manifest.resumed, _now()])
+        run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
 
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from minifw import yaml12
 from minifw.config import LAYER_SIZE, Config, FromFile, Generated, LinearLayer, is_one_key
-from minifw.errors import ConfigError
+from minifw.errors import ArtefactError, ConfigError
 from minifw.faults import keys_of_kind, note_faults
 from minifw.places import Fault, KeyPath, Source, kind_of, short
 
@@ -39,8 +39,29 @@ def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config,
         StorageError: the file is there but may not be read.
 
     """
+    return _of_text(yaml12.read(path), path, overrides)
+
+
+def of_run(text: str, path: Path) -> Config:
+    """Validate the text of a run's config, as it was read and checked; see `load_with_source`.
+
+    Nothing is read again: `path`, where it was read, is for messages, and a path in the text is
+    meant from its folder.
+
+    Raises:
+        ArtefactError: it is no config; one line tells of its first fault.
+
+    """
+    try:
+        yaml12.check_size(len(text.encode()), str(path))
+        return _of_text(text, path, ())[0]
+    except ConfigError as error:
+        more = f", and {len(error.faults) - 1} more" if len(error.faults) > 1 else ""
+        raise ArtefactError(f"{error.faults[0]}{more}") from None
+
+
+def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, Source]:
     source = Source(str(path))
-    text = yaml12.read(path)
     raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:

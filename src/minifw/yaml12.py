@@ -283,6 +283,12 @@ def plain(text: str) -> str | int | float | bool | None:
     return float(re.sub(r"\.(?=[iInN])", "", text))  # .inf and .nan, refused later
 
 
+def check_size(size: int, name: str) -> None:
+    """Raise a ConfigError if a text of so many bytes is too large for a config."""
+    if size > MAX_BYTES:
+        raise ConfigError([f"{name}: larger than {MAX_BYTES} bytes; is this a config?"])
+
+
 def read(path: Path) -> str:
     """Return the text of a config.
 
@@ -307,8 +313,7 @@ def read(path: Path) -> str:
         raise StorageError(f"{name}: cannot be read: {fault.strerror}") from None
     except ValueError as fault:  # a NUL byte in the name, say
         raise ConfigError([f"{name}: is no name of a file: {fault}"]) from None
-    if len(content) > MAX_BYTES:
-        raise ConfigError([f"{name}: larger than {MAX_BYTES} bytes; is this a config?"])
+    check_size(len(content), name)
     try:
         return content.removeprefix(b"\xef\xbb\xbf").decode()
     except UnicodeDecodeError as fault:
