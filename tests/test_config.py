@@ -186,6 +186,18 @@ def test_wrong_overrides_name_themselves(tmp_path: Path, override: str, expected
     assert faults(tmp_path, GOOD, override) == [expected]
 
 
+def test_no_standard_deviation_is_below_nothing(tmp_path: Path) -> None:
+    """NumPy takes -0.0 for a scale below 0."""
+    text = "data: {kind: moons, noise: -0.0}\ninit: {kind: normal, std: -0.0}\n"
+    rest = "name: a\nnetwork: [{linear: 2}]\nloss: mse\ntrain: {eta: 1, epochs: 1}\n"
+    (tmp_path / "a.yaml").write_text(rest + text)
+    config = load(tmp_path / "a.yaml", ["optimizer.momentum=-0.0"])
+    assert isinstance(config.data, configs.Moons)
+    assert isinstance(config.init, configs.NormalInit)
+    values = config.data.noise, config.init.std, config.optimizer.momentum
+    assert [math.copysign(1, value) for value in values] == [1, 1, 1]
+
+
 def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
     assert faults(tmp_path, GOOD, "network=relu", "network.0.linear=3") == [
         "--set network=relu: network: must be a list, got a mapping"

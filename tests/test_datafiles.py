@@ -309,6 +309,15 @@ def test_what_a_file_is_its_content_tells(tmp_path: Path) -> None:
     )
 
 
+def test_the_header_of_an_array_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """NumPy would read a header of any size first, and 4 GiB of blanks need 4 MB in an archive."""
+    monkeypatch.setattr(np.lib.format, "read_array_header_2_0", lambda _: pytest.fail("read"))
+    long = b"\x93NUMPY\x02\x00" + (2**31).to_bytes(4, "little") + b" " * 100
+    path = archive(tmp_path, x=long, y=member((4,)))
+    message = refused(datafiles.read_npz, path, "x", "y")
+    assert message.endswith("cannot be read as data: an array with a header of 2147483648 bytes")
+
+
 def test_what_a_csv_becomes_must_fit_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

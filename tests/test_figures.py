@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.axis import Axis
+from matplotlib.colors import to_rgba
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -36,6 +37,9 @@ def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 # ------------------------------------------------------------------------- runs that never ran
+
+
+TRUE = [*to_rgba(regions.TRUE["color"])]
 
 
 def results(
@@ -222,6 +226,28 @@ def test_regions(modes: int, more: dict[str, Any], scale: float, shift: float) -
     inside = [text.get_text() for axes in figure.axes for text in axes.texts]
     assert inside, "no region is named"
     assert {*inside} <= {lettering.short(name, 18) for name in content["data"]["class_balance"]}
+
+
+def test_a_true_border_is_drawn_where_the_plane_has_it() -> None:
+    """A circle of radius 1e7 drawn whole is so many dashes that a run seems to hang."""
+    content = results()
+    for disk, drawn in (
+        ((0.5, 0.5, 0.4), True),
+        ((0.5, 1e7, 1e7), True),
+        ((0.5, 0.5, 1e20), False),
+    ):
+        with np.load(io.BytesIO(plane(content))) as arrays:
+            changed = {name: arrays[name] for name in arrays.files}
+        file = io.BytesIO()
+        np.savez(file, **changed | {"disk": np.array(disk)})
+        axes = regions.decision_regions(content, file.getvalue()).axes[0]
+        dashed = [c for c in axes.collections if c.get_edgecolor().tolist()[:1] == [TRUE]]
+        points = [path.vertices for c in dashed for path in c.get_paths() if len(path.vertices)]
+        assert bool(points) == drawn
+        for vertices in points:
+            assert len(vertices) < 1000
+            distance = np.hypot(*(vertices - disk[:2]).T)
+            np.testing.assert_allclose(distance, disk[2], atol=1e-3)
 
 
 def test_regions_of_no_network() -> None:

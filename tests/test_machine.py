@@ -17,8 +17,9 @@ OLD = "31 24 0:27 {root} {at} rw - cgroup cgroup rw,{controllers}\n"
 def proc(folder: Path, cgroup: str, mounts: str) -> Path:
     made = folder / "proc"
     made.mkdir()
-    (made / "cgroup").write_text(cgroup)
-    (made / "mountinfo").write_text("22 1 8:1 / / rw - ext4 /dev/sda rw\n" + mounts)
+    (made / "cgroup").write_bytes(os.fsencode(cgroup))
+    mounts = f"22 1 8:1 / / rw - ext4 /dev/sda rw\n{mounts}"
+    (made / "mountinfo").write_bytes(os.fsencode(mounts))
     return made
 
 
@@ -101,6 +102,7 @@ def test_a_limit_of_memory_counts_and_old_pages_of_files_are_free(
     [
         ("", ""),
         ("nonsense\n0::\n::\n", "a b - c\n"),
+        ("0::/\udce9\n", "30 24 0:26 / /mnt/caf\udce9\\ rw - vfat x rw\n"),
         ("0::/../../../etc\n", MOUNT.format(root="/", at="/nowhere")),
     ],
 )
@@ -117,6 +119,16 @@ def test_nonsense_in_a_group_is_no_limit(tmp_path: Path, limits: Path) -> None:
     for text in ("", "0 0", "a b", "1 2 3", "\xff"):
         write(limits / "a", cpu__max=text, memory__max=text, memory__current=text)
         assert machine.processors() == 64
+    write(limits / "a", memory__max="-1", memory__current="5", memory__stat="inactive_file x\n")
+    assert machine.available() > 10**6
+    write(limits / "a", memory__max="1000")
+    assert machine.available() == 995
+
+
+def test_a_group_below_a_folder_with_a_blank(tmp_path: Path, limits: Path) -> None:
+    proc(tmp_path, GROUP, MOUNT.format(root="/", at=f"{limits}\\040x"))
+    write(Path(f"{limits} x") / "a", cpu__max="200000 100000")
+    assert machine.processors() == 2
 
 
 def test_affinity_counts(monkeypatch: pytest.MonkeyPatch) -> None:

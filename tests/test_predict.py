@@ -128,6 +128,11 @@ def test_the_file_is_written_where_its_name_leads(minifw: Minifw) -> None:
         ("d.csv/x", 6, "d.csv/x: cannot be written: there is no such directory"),
         ("nowhere/x", 6, "nowhere/x: cannot be written: there is no such directory"),
         ("d.csv", 2, "--out: 'd.csv' is the file to read, and is not overwritten"),
+        (
+            f"{run}/config.yaml",
+            2,
+            f"--out: '{run}/config.yaml' is within the run, whose files stay as they were written",
+        ),
     ):
         answer = minifw("predict", run, "d.csv", "--out", wrong)
         assert (answer.code, answer.out, answer.err) == (code, "", f"{what}\n")
@@ -286,6 +291,19 @@ def test_faults_of_the_run(minifw: Minifw) -> None:
         assert (code, f"inputs.json: {key}" in err) == (4, True)
     assert changed("inputs.json", json.dumps(about | {"classes": ["a", "b"]}).encode())[0] == 4
     assert changed("inputs.json", json.dumps(about | {"seeds": [0, 1]}).encode())[0] == 4
+    assert changed("inputs.json", json.dumps(about | {"score": "output"}).encode())[0] == 4
+    assert changed("inputs.json", json.dumps(about | {"features": ["wide"] * 3}).encode())[0] == 4
+    name = "checkpoints/minifw-full-batch.safetensors"
+    weights: dict[str, Any] = safetensors.numpy.load((run / name).read_bytes())
+    for key, value in (
+        ("0.weight", weights["0.weight"][0]),
+        ("0.weight", np.array(1, np.float32)),
+        ("0.weight", np.repeat(weights["0.weight"], 2, 0)),
+        ("0.bias", None),
+        ("history/epochs", np.zeros(0, np.int64)),
+    ):
+        wrong = {k: v for k, v in (weights | {key: value}).items() if v is not None}
+        assert changed(name, safetensors.numpy.save(wrong))[0] == 4
     config = (run / "config.yaml").read_text()
     assert "out_features: 5" in config
     wrong_config = config.replace("out_features: 5", "out_features: 6").encode()

@@ -67,6 +67,8 @@ def predict(
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
     found = runs.load(runs.find(runs_dir, run))
+    if out is not None and out.resolve().is_relative_to(found.path.resolve()):
+        raise UsageError(f"--out: '{out}' is within the run, whose files stay as they were written")
     from minifw import datafiles, prediction
 
     networks = prediction.load(found, mode, seed)

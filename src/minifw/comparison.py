@@ -279,7 +279,8 @@ def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
         shift, scale = data.shift[0], data.scale[0]
         inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
-        margin = 0.03 * np.where(high > low, high - low, 1.0)
+        # A constant is a line of some width, however large it is.
+        margin = 0.03 * np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
         on_cpu = plan.config.model_copy(update={"device": "cpu"})

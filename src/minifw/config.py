@@ -89,6 +89,7 @@ def _share_or_count(value: object) -> object:
 MAX_COUNT = 10**9
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0), AfterValidator(lambda value: value + 0.0)]  # no -0.0
 ShareOrCount = Annotated[
     int | float,
     BeforeValidator(_share_or_count),
@@ -141,14 +142,14 @@ class Moons(Generated):
     """Two half circles that interlock; `noise` is the standard deviation around them."""
 
     kind: Literal["moons"] = Field(description="two half circles that interlock")
-    noise: float = Field(0.1, ge=0, description="standard deviation around them")
+    noise: NotNegative = Field(0.1, description="standard deviation around them")
 
 
 class Spirals(Generated):
     """Arms that wind `turns` times around the origin, one a class."""
 
     kind: Literal["spirals"] = Field(description="arms that wind around the origin, one a class")
-    noise: float = Field(0.02, ge=0, description="standard deviation around them")
+    noise: NotNegative = Field(0.02, description="standard deviation around them")
     turns: Positive = Field(1.0, description="how often an arm winds around the origin")
     classes: int = Field(2, ge=2, le=100, description="number of arms")
 
@@ -211,7 +212,7 @@ class NormalInit(Section):
     """N(0, std²) for weights and biases."""
 
     kind: Literal["normal"] = Field(description="normally distributed weights and biases")
-    std: float = Field(1.0, ge=0, description="their standard deviation")
+    std: NotNegative = Field(1.0, description="their standard deviation")
 
 
 Init = Annotated[
@@ -257,7 +258,7 @@ class OptimizerConfig(Section):
     """Gradient descent, with momentum or without."""
 
     kind: Literal["sgd"] = Field("sgd", description="gradient descent")
-    momentum: float = Field(0.0, ge=0, lt=1, description="share of the last step in the next one")
+    momentum: NotNegative = Field(0.0, lt=1, description="share of the last step in the next one")
 
 
 def _no_number(value: Any) -> Any:

@@ -30,6 +30,8 @@ Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MOST_CLASSES = 1000
+MOST_HEADER = 10_000
+"""Bytes of the header of an array; NumPy takes no more either."""
 
 
 @dataclass(frozen=True)
@@ -442,6 +444,11 @@ def _bytes_needed(where: str, file: IO[bytes]) -> int:
     }.get(version)
     if read is None:
         raise ValueError(f"an array of format {version[0]}.{version[1]}")
+    start = file.tell()
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > MOST_HEADER:  # NumPy would take so much memory before it looks
+        raise ValueError(f"an array with a header of {length} bytes")
+    file.seek(start)
     shape, _, dtype = read(file)
     if dtype.hasobject:  # which only pickle can read, and pickle may run any program
         raise DataError(f"{where} cannot be read as data: it holds Python objects")

@@ -33,11 +33,15 @@ SCORES: dict[str, Score] = {"mse": "output", "cross-entropy": "probability"}
 
 def _names(classes: list[str]) -> list[str]:
     """Check what every data file is asked for: a run may be anybody's."""
-    if len(set(classes)) < len(classes):
-        raise ValueError("classes: must be different")
-    if not all(name.isprintable() and len(name) <= LONGEST for name in classes):
+    if not all(name.isprintable() and 0 < len(name) <= LONGEST for name in classes):
         raise ValueError(f"classes: must be printable text of at most {LONGEST} characters")
-    return classes
+    return _different(classes)
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("features, classes: must be different from one another")
+    return names
 
 
 class Inputs(BaseModel):
@@ -50,7 +54,7 @@ class Inputs(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     kind: str
-    features: Annotated[list[str], Field(min_length=1)]
+    features: Annotated[list[str], Field(min_length=1), AfterValidator(_different)]
     target: str | None
     classes: Annotated[list[str], Field(min_length=2), AfterValidator(_names)]
     seeds: Annotated[list[int], Field(min_length=1)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -70,8 +71,8 @@ def _groups(controller: str, proc: Path = Path("/proc/self")) -> Iterator[Path]:
     seen where. In a container the two may not fit together; then what is mounted is its own group.
     """
     try:
-        groups = [line.split(":", 2) for line in (proc / "cgroup").read_text().splitlines()]
-        mounts = [line.split() for line in (proc / "mountinfo").read_text().splitlines()]
+        groups = [line.split(":", 2) for line in _text(proc / "cgroup").split("\n")]
+        mounts = [line.split(" ") for line in _text(proc / "mountinfo").split("\n")]
     except OSError:
         return
     for group in groups:
@@ -101,7 +102,7 @@ def _upwards(mounted: Path, root: str, group: str) -> Iterator[Path]:
 
 def _unescaped(path: str) -> str:
     """Return a path of mountinfo, which writes a blank as `\\040`."""
-    return path.encode("latin-1", "replace").decode("unicode_escape") if "\\" in path else path
+    return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)
 
 
 def _processors_of(folder: Path) -> float:
@@ -129,14 +130,21 @@ def _memory_of(folder: Path) -> float:
             (most,), (taken,) = (map(int, _words(folder / name)) for name in (limit, used))
         except ValueError:  # no such file, or `max`
             continue
+        if most < 0:
+            continue
         words = _words(folder / "memory.stat")
-        kept = dict(zip(words[::2], words[1::2], strict=False)).get(cache, "0")
-        return max(0, most - taken + int(kept))
+        kept = dict(zip(words[::2], words[1::2], strict=False)).get(cache, "")
+        return max(0, most - taken + (int(kept) if kept.isdecimal() else 0))
     return math.inf
 
 
 def _words(file: Path) -> list[str]:
     try:
-        return file.read_text().split()
-    except (OSError, ValueError):
+        return _text(file).split()
+    except OSError:
         return []
+
+
+def _text(file: Path) -> str:
+    """Return the text of a file; bytes of names that are not UTF-8 are kept."""
+    return os.fsdecode(file.read_bytes())

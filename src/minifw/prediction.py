@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from minifw import inputs, loading, nn, runs
 from minifw.building import DTYPES, build_network
 from minifw.checkpoints import Checkpoint
-from minifw.errors import ArtefactError, DataError, StateError, UsageError
+from minifw.config import Config
+from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.inputs import Inputs
 from minifw.runs import Run
 
@@ -99,12 +100,15 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
     if mode is not None and mode not in modes:
         raise UsageError(f"--mode: must be one of {', '.join(modes)}, got '{mode}'")
     about = inputs.read(run)
-    checkpoint = _weights(run, mode or modes[0])
-    diverged = checkpoint.history.diverged
-    if about.seeds != run.manifest.seeds or len(diverged) != len(about.seeds):
+    # The data file's path may lead nowhere by now; what is needed of the data is in the run.
+    config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
+    config = config.model_copy(update={"device": "cpu"})
+    if about.seeds != run.manifest.seeds or about.score != inputs.SCORES[config.loss.kind]:
         raise ArtefactError(
-            f"{where}/{inputs.INPUTS}: seeds: must be those of the run and its weights"
+            f"{where}/{inputs.INPUTS}: seeds and score: must be those of the run and its loss"
         )
+    checkpoint = _weights(run, mode or modes[0], config, about)
+    diverged = checkpoint.history.diverged
     shift, scale = inputs.read_normalization(run, about)
     if seed is not None and seed not in about.seeds:
         raise UsageError(
@@ -117,9 +121,6 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
         raise UsageError(f"{where}: {who} diverged; there is no network to ask")
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
-    # The data file's path may lead nowhere by now; what is needed of the data is in the run.
-    config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
-    config = config.model_copy(update={"device": "cpu"})
     network = build_network(config, seeds, len(about.features))
     outputs = [module.out_features for module in network if isinstance(module, nn.Linear)][-1]
     if outputs != len(about.classes):
@@ -127,28 +128,31 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
             f"{where}/{inputs.INPUTS}: classes: must be {outputs}, one for each output, "
             f"got {len(about.classes)}"
         )
-    try:
-        network.load_state_dict({k: value[places] for k, value in checkpoint.weights.items()})
-    except (StateError, IndexError) as fault:
-        raise ArtefactError(f"{where}: the weights are not those of its config: {fault}") from None
+    network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
     dtype = DTYPES[config.dtype]
     return Networks(about, seeds, left_out, network, dtype, shift[places], scale[places])
 
 
-def _weights(run: Run, mode: str) -> Checkpoint:
-    """Return the weights of all seeds, group after group."""
+def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
+    """Return the weights of all seeds, group after group, each checked against its network."""
     parts = run.manifest.parts
     groups = [name for name in parts if name.partition(".")[0] == f"minifw-{mode}"]
     # `minifw-sgd.group-10-of-12` comes after `minifw-sgd.group-2-of-12`.
     groups.sort(key=lambda name: (len(name), name))
-    if not groups:
-        raise ArtefactError(f"{run.path}: its manifest names no weights of {mode}")
-    return Checkpoint.joined(
-        [
-            Checkpoint.from_bytes(run.read(parts[name].file), str(run.path / parts[name].file))
-            for name in groups
-        ]
-    )
+    found: list[Checkpoint] = []
+    left = about.seeds
+    for name in groups:
+        file = parts[name].file
+        checkpoint = Checkpoint.from_bytes(run.read(file), str(run.path / file))
+        count = len(checkpoint.history.diverged)
+        if 0 < count <= len(left):
+            network = build_network(config, left[:count], len(about.features))
+            checkpoint.check(network, config.train.epochs, True, str(run.path / file))
+            found.append(checkpoint)
+        left = left[count:]
+    if left or len(found) < len(groups):
+        raise ArtefactError(f"{run.path}: its weights of {mode} are not those of all its seeds")
+    return Checkpoint.joined(found)
 
 
 def predict(networks: Networks, samples: Floats) -> Prediction:

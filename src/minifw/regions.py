@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Circle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
@@ -62,7 +61,7 @@ def decision_regions(results: dict[str, Any], file: bytes) -> Figure:
         }  # fmt: skip
         paint(axis, mine)
         _points(axis, mine, len(classes))
-        _true_border(axis, content)
+        _true_border(axis, content, mine)
         seed, error = int(mine["seed"]), float(mine["error"])
         axis.set_title(f"{MODES[mode]} – seed {seed}, test error {error:.1f} %", fontsize=10)
         axis.set_xlim(mine["x"][[0, -1]])
@@ -209,10 +208,15 @@ def _face(number: int, style: dict[str, Any]) -> str:
     return str(style["markeredgecolor"]) if filled else "none"
 
 
-def _true_border(axis: Axes, content: Content) -> None:
+def _true_border(axis: Axes, content: Content, plane: Content) -> None:
+    """Draw the border between the true classes, where it is within the plane."""
     if "disk" in content:
         *center, radius = content["disk"]
-        axis.add_patch(Circle(tuple(center), radius, fill=False, zorder=2.5, **TRUE))
+        # A circle of any size would be drawn whole, dash by dash, far beyond the plane.
+        distance = np.hypot(plane["x"] - center[0], plane["y"][:, None] - center[1]) - radius
+        if distance.min() < 0 < distance.max():
+            dashed = {"colors": TRUE["color"], "linestyles": "--", "linewidths": TRUE["linewidth"]}
+            axis.contour(plane["x"], plane["y"], distance, levels=[0], zorder=2.5, **dashed)
     if "line" in content:
         axis.plot(*content["line"].T, zorder=2.5, **TRUE)
 
