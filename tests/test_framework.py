@@ -337,6 +337,10 @@ def test_wrong_momentum_is_named() -> None:
             ours.SGD(SimpleNet(), momentum)
     with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1, got 'a'"):
         ours.SGD(SimpleNet(), "a")  # type: ignore[arg-type]
+    optimizer = ours.SGD(SimpleNet())
+    with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1, got 2"):
+        optimizer.momentum = 2
+    assert optimizer.momentum == 0
 
 
 def test_an_optimizer_takes_the_network_not_its_parameters() -> None:

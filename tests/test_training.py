@@ -348,6 +348,76 @@ def test_the_optimizer_must_be_that_of_the_network(tmp_path: Path) -> None:
         fit(network, nn.LossMSE(), nn.SGD(other, 0.9), exp.data, epochs=1, eta=0.1)
 
 
+class Late(nn.SGD):
+    """A velocity that comes up in the first step; or one that each step makes anew."""
+
+    def step(self, eta: torch.Tensor | float) -> None:
+        super().step(eta)
+        for name, _, gradient in self.network.parameters():
+            self.state[name] = self.state.get(name, 0) * 0.5 + gradient
+
+
+class Counts(nn.SGD):
+    """Has a state without the dimensions of the stack."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self.state["steps"] = torch.zeros(())
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    start, plan = network.state_dict(), schedule.Schedule(size)
+    late, new = Late(network), Late(network)
+    new.step(0.0)
+    must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
+    for optimizer, message in (
+        (late, rf"{must} by step, got \[\] before a step and \[0.weight: \(3, 6, 2\) of float64, "),
+        (new, must),
+        (
+            Counts(network),
+            r"fit: SGD.*.state\['steps'\] must begin with the stack \(3,\), got \(\)",
+        ),
+    ):
+        with pytest.raises(ModuleError, match=f"^{message}") as raised:
+            fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.1, schedule=plan)
+        assert "\n" not in str(raised.value)
+    assert not late.state
+    assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_momentum_that_is_set_later_is_that_of_the_start(tmp_path: Path, size: int | None) -> None:
+    exp, ends = experiment_of(tmp_path), []
+    for later in (False, True):
+        network = network_of(exp)
+        optimizer = nn.SGD(network, 0.0 if later else 0.9)
+        optimizer.momentum = 0.9
+        fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.05, batch_size=15,
+            schedule=schedule.Schedule(size))  # fmt: skip
+        ends.append(network.state_dict() | {f"v of {k}": v for k, v in optimizer.state.items()})
+    assert len(ends[0]) == 12
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_momentum_may_begin_between_two_epochs(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network, by_hand = network_of(exp), network_of(exp)
+    optimizer = nn.SGD(network)
+
+    def on_epoch(epoch: int, history: History) -> None:
+        optimizer.momentum = 0.9
+
+    fit(network, nn.LossMSE(), optimizer, exp.data, epochs=3, eta=0.05, on_epoch=on_epoch)
+    optimizer = nn.SGD(by_hand)
+    for epochs in (1, 2):  # of one epoch, then of two
+        fit(by_hand, nn.LossMSE(), optimizer, exp.data, epochs=epochs, eta=0.05)
+        optimizer.momentum = 0.9
+    assert all(torch.equal(v, by_hand.state_dict()[n]) for n, v, _ in network.parameters())
+
+
 class Mean(nn.LossMSE):
     """Mixes the networks of a stack."""
 

@@ -207,7 +207,7 @@ class _Part:
         """Keep weights and state as they are before an epoch, for `first_failing`."""
         values = [value for _, value, _ in self.network.parameters()]
         values += self.optimizer.state.values()
-        if self.start:
+        if len(self.start) == len(values):  # momentum may begin between two epochs
             torch._foreach_copy_(self.start, values)
         else:
             self.start = [value.clone() for value in values]
