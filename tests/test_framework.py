@@ -108,6 +108,12 @@ def scaled() -> Scaled:
     return network
 
 
+def endless() -> list[object]:
+    values: list[object] = [1]
+    values.append((values,))
+    return values
+
+
 UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "a module in a module": (
         Skip,
@@ -124,6 +130,10 @@ UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "in a dict": (lambda: Aside({"a": (ours.Linear(2, 3),)}), "in 'aside', whose 'weight'"),
     "in a set": (lambda: Aside({ours.Linear(2, 3)}), "in 'aside', whose 'weight'"),
     "in the class": (lambda: OfClass(ours.Linear(2, 2)), "^OfClass: holds .* in 'layer'"),
+    "in a list of itself": (
+        lambda: Aside(endless()),
+        "^Aside: 'aside' must hold no list that holds itself$",
+    ),
     "a parameter": (scaled, "^Scaled: its own 'scale' would never be trained; a network trains"),
 }
 

@@ -46,6 +46,10 @@ def check(
     note_assignment()  # so that the network looks at all it holds
     network.parameters()
     stack = tuple(data.train.labels.shape[:-1])
+    if len(stack) > 1:
+        raise ShapeError(
+            f"fit: the networks must be one, or a stack in one dimension, got a stack {stack}"
+        )
     if history is not None and history.diverged.shape != stack:
         raise ShapeError(
             f"fit: history must be that of networks {stack}, got {history.diverged.shape}"
@@ -152,10 +156,18 @@ def learning_rate(eta: object, dtype: torch.dtype) -> float:
         ModuleError: it is not above 0 and finite, in numbers of `dtype` as well.
 
     """
-    if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 < float(eta) < math.inf:
+    if isinstance(eta, bool) or not isinstance(eta, Real):
         raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
-    rounded = float(torch.tensor(float(eta), dtype=torch.float64).to(dtype))
+    try:
+        rate = float(eta)
+    except OverflowError:  # a whole number or a fraction
+        raise ModuleError(
+            "fit: eta must be a number above 0 and finite, got one of more than 308 digits"
+        ) from None
+    if not 0 < rate < math.inf:
+        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+    rounded = float(torch.tensor(rate, dtype=torch.float64).to(dtype))
     if not 0 < rounded < math.inf:
         kind = str(dtype).removeprefix("torch.")
         raise ModuleError(f"fit: eta must be above 0 and finite in {kind}, got {eta!r}: {rounded}")
-    return float(eta)
+    return rate

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from minifw.evaluation import Evaluation, evaluate, finite
 from minifw.history import Floats, History
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
+from minifw.nn.module import Call, described
 from minifw.schedule import Schedule, choose
 
 Batch = tuple[Tensor, Tensor]
@@ -49,6 +51,9 @@ def fit(
 ) -> History:
     """Train a stack of networks, each on its own data, and return what was recorded.
 
+    The stack has one dimension, the seeds. A single network has none, in `data`, `next_order` and
+    what is recorded.
+
     Args:
         optimizer: that of this very network.
         data: samples `(seeds, n, features)`; the stack is that of the network.
@@ -56,8 +61,8 @@ def fit(
         eta: learning rate, above 0.
         batch_size: samples in a step; None, or more than there are, takes all of them in one
             (full batch).
-        next_order: gives each epoch's order of samples, `(seeds, n)`; without it the order
-            stays. The last batch of an epoch holds what is left.
+        next_order: gives each epoch's order of samples, `(seeds, n)` of int64; without it the
+            order stays. The last batch of an epoch holds what is left.
         eval_every: epochs between evaluations; before the first and after the last there is
             always one.
         on_epoch: called after each epoch.
@@ -119,7 +124,7 @@ def fit(
                 for part, batch in zip(parts, last, strict=True):
                     if new := history.diverge(~part.finite(batch), history.epoch, part.seeds):
                         layers = part.first_failing(new, order, batch_size, eta)
-                        history.diverged_layer[part.seeds][new] = layers
+                        np.atleast_1d(history.diverged_layer)[part.seeds][new] = layers
             ended = history.epoch == epochs or history.all_diverged
             if history.epoch % eval_every == 0 or ended:
                 with _timed(data, history, "evaluation_seconds"):
@@ -144,12 +149,12 @@ def _chosen(
     )
 
 
-def _checked_order(order: Tensor, labels: Tensor) -> Tensor:
+def _checked_order(order: object, labels: Tensor) -> Tensor:
     """Return an epoch's order on the device of the samples."""
-    if order.shape != labels.shape:
+    if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != labels.shape:
         raise ShapeError(
-            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position for "
-            f"each training sample, got {tuple(order.shape)}"
+            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position of "
+            f"int64 for each training sample, got {described(order)}"
         )
     return order.to(labels.device)
 
@@ -223,24 +228,27 @@ class _Part:
         found = dict.fromkeys(seeds, -1)
         if not isinstance(self.network, Sequential):
             return list(found.values())
-        start = [value[list(seeds)] for value in self.start]
+        start = [self._copied(value, seeds) for value in self.start]
         weights = len(self.network.parameters())
         network = self.network.with_parameters(start[:weights])
         state = dict(zip(self.optimizer.state, start[weights:], strict=True))
         optimizer = self.optimizer.with_state(network, state)
         (inputs, targets), rest = self._batches(order, batch_size)
         for batch, target in [*zip(inputs, targets, strict=True), *rest]:
-            step = _values_of_step(
-                network, self.loss, optimizer, batch[list(seeds)], target[list(seeds)], eta
-            )
+            batch, target = self._copied(batch, seeds), self._copied(target, seeds)
+            step = _values_of_step(network, self.loss, optimizer, batch, target, eta)
             for position, values in step:
-                finite = values.isfinite().flatten(1).all(1).tolist()
+                finite = values.isfinite().reshape(len(seeds), -1).all(1).tolist()
                 for seed, fine in zip(seeds, finite, strict=True):
                     if not fine and found[seed] < 0:
                         found[seed] = position
             if min(found.values()) >= 0:
                 break
         return list(found.values())
+
+    def _copied(self, value: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return a copy of what these seeds of the part have of a tensor."""
+        return value[list(seeds)] if self.train_samples.labels.ndim > 1 else value.clone()
 
     def evaluate(self) -> Evaluation:
         """Evaluate the part's networks, in any thread."""
@@ -268,10 +276,20 @@ class _Part:
             steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
             with self.batches.reuse("an epoch"):
                 out = buffer(samples.inputs), buffer(samples.targets)
-                inputs, targets = samples.in_order(steps, out)
+                inputs, targets = _in_order(samples, steps, out)
             if whole < count:
-                cut = [samples.in_order(order.narrow(dim, whole, count - whole))]
+                cut = [_in_order(samples, order.narrow(dim, whole, count - whole))]
         return (inputs, targets), cut
+
+
+def _in_order(
+    samples: Samples, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Batch:
+    """Return the samples in an order as `Samples.in_order` does, or those of a single network."""
+    if samples.labels.ndim > 1:
+        return samples.in_order(order, out)
+    inputs, targets = samples.repeated(1).in_order(order.unsqueeze(-2), out)
+    return inputs.squeeze(order.ndim - 1), targets.squeeze(order.ndim - 1)
 
 
 def _values_of_step(
@@ -285,10 +303,13 @@ def _values_of_step(
     """Take a step, and give all that it computes, each with the position of its module."""
     network.reset_gradient()
     output: Tensor = network.forward(inputs)
-    calls = network.call.saved if network.call else []
-    # What a module gives is what the next one takes.
-    outputs = [call.inputs[0] for call in calls[1:] if call is not None]
-    yield from enumerate([*outputs, output])
+    calls: list[Call | None] = network.call.saved if network.call else []
+    for position, (call, following) in enumerate(pairwise(calls)):
+        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
+        outputs = (call and call.outputs) or (following and following.inputs) or ()
+        for values in outputs:
+            yield position, values
+    yield len(network) - 1, output
     network.accumulate(loss.grad(output, target))
     for name, _, gradient in reversed(network.parameters()):
         yield int(name.partition(".")[0]), gradient

@@ -303,20 +303,27 @@ class Module:
 
 
 def _held(module: Module) -> Iterator[tuple[str, Module]]:
-    """Give each module that this one holds, with the name of the attribute in which it stands."""
+    """Give each module that this one holds, with the name of the attribute in which it stands.
+
+    Raises:
+        ModuleError: an attribute is a list or dict that contains itself, and so has no end.
+
+    """
     for owner in (module, *type(module).__mro__):
         for name, attribute in list(vars(owner).items()):
             if name not in ("call", "_kept_parameters"):  # of the latest use, not of its parts
-                for item in _items(attribute):
+                for item in _items(attribute, f"{type(module).__name__}: '{name}'"):
                     yield name, item
 
 
-def _items(attribute: Any) -> Iterator[Module]:
+def _items(attribute: Any, where: str, around: tuple[int, ...] = ()) -> Iterator[Module]:
     if isinstance(attribute, Module):
         yield attribute
     elif isinstance(attribute, (list, tuple, set, frozenset, dict)):
+        if id(attribute) in around:
+            raise ModuleError(f"{where} must hold no {type(attribute).__name__} that holds itself")
         for item in attribute.values() if isinstance(attribute, dict) else attribute:
-            yield from _items(item)
+            yield from _items(item, where, (*around, id(attribute)))
 
 
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
