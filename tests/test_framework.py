@@ -245,6 +245,11 @@ def test_dtype_and_stack_follow_the_parameters() -> None:
         layer.weight, layer.bias = normal(*stack, 3, 2), normal(*stack, 3).float()
         with pytest.raises(DtypeError, match=r"of one dtype, got torch.float64 and torch.float32"):
             layer.forward(normal(*stack, 5, 2))
+    layer.weight, layer.bias = layer.weight.half(), layer.bias.half()
+    with pytest.raises(DtypeError, match=r"expects a weight of float32 or float64, got .*float16$"):
+        layer.forward(normal(*stack, 5, 2).half())
+    with pytest.raises(DtypeError, match="dtype must be .*float64, got torch.int64"):
+        ours.Linear(2, 3, dtype=torch.int64)
 
 
 def test_an_activation_between_all_layers_leaves_others_inputs_alone() -> None:

@@ -29,6 +29,10 @@ Tensors = Tensor | tuple[Tensor, ...]
 """One tensor, or several where a module takes or gives several."""
 
 
+FLOATING = (torch.float32, torch.float64)
+"""The dtypes of all computation."""
+
+
 class Parameter(NamedTuple):
     """One trainable tensor of a module: its name, its value, and the gradient of the loss."""
 
@@ -292,8 +296,8 @@ class Module:
         return self.call
 
     def check_floating(self, x: object) -> None:
-        """Raise a DtypeError unless the input `x` is a tensor of floating-point numbers."""
-        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+        """Raise a DtypeError unless the input `x` is a tensor of float32 or float64."""
+        if not isinstance(x, Tensor) or x.dtype not in FLOATING:
             raise DtypeError(
                 f"{self}.forward: expects a tensor of float32 or float64, got {described(x)}"
             )
