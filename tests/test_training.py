@@ -378,7 +378,7 @@ class Counts(nn.SGD):
 def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
-    start, plan = network.state_dict(), schedule.Schedule(size)
+    start, plan = network.state_dict(), schedule.Schedule(schedule.Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
     must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
@@ -405,7 +405,7 @@ def test_momentum_that_is_set_later_is_that_of_the_start(tmp_path: Path, size: i
         optimizer = nn.SGD(network, 0.0 if later else 0.9)
         optimizer.momentum = 0.9
         fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.05, batch_size=15,
-            schedule=schedule.Schedule(size))  # fmt: skip
+            schedule=schedule.Schedule(schedule.Division(size)))  # fmt: skip
         ends.append(network.state_dict() | {f"v of {k}": v for k, v in optimizer.state.items()})
     assert len(ends[0]) == 12
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
@@ -479,10 +479,10 @@ def test_no_epochs_only_evaluate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [None, 15])
-def test_fit_chooses_the_schedule_that_the_command_chooses(
+def test_fit_chooses_its_schedule_by_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int | None
 ) -> None:
-    exp = experiment_of(tmp_path, f"train.batch_size={batch_size or 40}")
+    exp = experiment_of(tmp_path)
     asked: list[tuple[Any, ...]] = []
     right = schedule.choose
 
@@ -491,16 +491,14 @@ def test_fit_chooses_the_schedule_that_the_command_chooses(
         return right(network, *sizes)
 
     monkeypatch.setattr(schedule, "choose", choose)
-    monkeypatch.setattr(training, "choose", choose)
-    experiment.run_minifw(exp, "sgd" if batch_size else "full-batch", quiet)
     network = network_of(exp)
     history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
                   batch_size=batch_size)  # fmt: skip
-    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")] * 2
+    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")]
     # Going on, it keeps to the way, for the sums would be rounded in another order.
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,
         batch_size=batch_size, history=history)  # fmt: skip
-    assert asked[2][-1] is False
+    assert asked[1][-1] is False
 
 
 def test_fit_divides_what_memory_does_not_hold(
