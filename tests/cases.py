@@ -99,6 +99,7 @@ def _shared_network(stack: Shape) -> ours.Sequential:
 
 
 NOT_FLOAT = (torch.ones(5, 4, dtype=torch.int64), "expects a tensor of (torch.)?float.*of int64")
+HALF = (torch.ones(5, 4, dtype=torch.float16), "expects a tensor of (torch.)?float.*of float16")
 NOT_TENSOR = ([[1.0, 2.0, 3.0, 4.0]], "got list")
 
 MODULES = [
@@ -110,6 +111,7 @@ MODULES = [
         {ours.Linear},
         [
             NOT_FLOAT,
+            HALF,
             NOT_TENSOR,
             (
                 normal(5, 3),
@@ -133,7 +135,7 @@ MODULES = [
         [(5, 4)],
         torch.relu,
         {ours.ReLU},
-        [NOT_FLOAT, NOT_TENSOR],
+        [NOT_FLOAT, HALF, NOT_TENSOR],
     ),
     ModuleCase(
         "Tanh",
@@ -141,7 +143,7 @@ MODULES = [
         [(5, 4)],
         torch.tanh,
         {ours.Tanh},
-        [NOT_FLOAT, NOT_TENSOR],
+        [NOT_FLOAT, HALF, NOT_TENSOR],
     ),
     ModuleCase(
         "Sigmoid",
@@ -149,7 +151,7 @@ MODULES = [
         [(5, 4)],
         torch.sigmoid,
         {ours.Sigmoid},
-        [NOT_FLOAT, NOT_TENSOR],
+        [NOT_FLOAT, HALF, NOT_TENSOR],
     ),
     ModuleCase(
         "Sequential",

@@ -332,6 +332,10 @@ def test_losses_change_nothing_and_name_what_is_wrong(case: LossCase) -> None:
         for method in (loss.function, loss.grad):
             with pytest.raises(MinifwError, match=message):
                 method(out, aim)
+    half = output.half(), target.half() if target.is_floating_point() else target
+    for method in (loss.function, loss.grad):
+        with pytest.raises(MinifwError, match="as a tensor of float32 or float64, got .*float16"):
+            method(*half)
     with pytest.raises(MinifwError, match="unknown reduction 'maen'; did you mean 'mean'"):
         case.make("maen")
 

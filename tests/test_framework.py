@@ -108,6 +108,12 @@ def scaled() -> Scaled:
     return network
 
 
+def endless() -> list[object]:
+    values: list[object] = [1]
+    values.append((values,))
+    return values
+
+
 UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "a module in a module": (
         Skip,
@@ -124,6 +130,10 @@ UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "in a dict": (lambda: Aside({"a": (ours.Linear(2, 3),)}), "in 'aside', whose 'weight'"),
     "in a set": (lambda: Aside({ours.Linear(2, 3)}), "in 'aside', whose 'weight'"),
     "in the class": (lambda: OfClass(ours.Linear(2, 2)), "^OfClass: holds .* in 'layer'"),
+    "in a list of itself": (
+        lambda: Aside(endless()),
+        "^Aside: 'aside' must hold no list that holds itself$",
+    ),
     "a parameter": (scaled, "^Scaled: its own 'scale' would never be trained; a network trains"),
 }
 
@@ -235,6 +245,11 @@ def test_dtype_and_stack_follow_the_parameters() -> None:
         layer.weight, layer.bias = normal(*stack, 3, 2), normal(*stack, 3).float()
         with pytest.raises(DtypeError, match=r"of one dtype, got torch.float64 and torch.float32"):
             layer.forward(normal(*stack, 5, 2))
+    layer.weight, layer.bias = layer.weight.half(), layer.bias.half()
+    with pytest.raises(DtypeError, match=r"expects a weight of float32 or float64, got .*float16$"):
+        layer.forward(normal(*stack, 5, 2).half())
+    with pytest.raises(DtypeError, match="dtype must be .*float64, got torch.int64"):
+        ours.Linear(2, 3, dtype=torch.int64)
 
 
 def test_an_activation_between_all_layers_leaves_others_inputs_alone() -> None:
@@ -337,6 +352,10 @@ def test_wrong_momentum_is_named() -> None:
             ours.SGD(SimpleNet(), momentum)
     with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1, got 'a'"):
         ours.SGD(SimpleNet(), "a")  # type: ignore[arg-type]
+    optimizer = ours.SGD(SimpleNet())
+    with pytest.raises(ModuleError, match="momentum must be at least 0 and below 1, got 2"):
+        optimizer.momentum = 2
+    assert optimizer.momentum == 0
 
 
 def test_an_optimizer_takes_the_network_not_its_parameters() -> None:

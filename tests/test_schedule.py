@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 
 import numpy as np
 import pytest
 import torch
 
 from minifw import data, nn, schedule
-from minifw.schedule import Schedule
+from minifw.schedule import Division, Schedule
 from minifw.training import fit
 
 
@@ -72,10 +73,10 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
 def test_numbers_do_not_depend_on_how_the_stack_is_divided() -> None:
     samples, ends = dataset(5, 700), []
     for plan in (
-        Schedule(threads=1),
-        Schedule(3, 2),
-        Schedule(1, 2),
-        Schedule(2, 1, False, None, 4, 2),
+        Schedule(Division(threads=1)),
+        Schedule(Division(3, 2)),
+        Schedule(Division(1, 2)),
+        Schedule(Division(2, 1), Division(4, 2)),
     ):
         stack = network(5)
         history = fit(
@@ -96,24 +97,44 @@ def test_numbers_do_not_depend_on_how_the_stack_is_divided() -> None:
             np.testing.assert_array_equal(getattr(history, series), getattr(ends[0][1], series))
 
 
+@pytest.mark.usefixtures("two_threads")
+def test_steps_and_evaluations_share_their_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every thread has memory of its own for results.
+    at_work: dict[int, set[int]] = {}
+    both = threading.Barrier(2)
+    reuse = nn.Buffers.reuse_in_thread
+
+    def reuse_in_thread(self: nn.Buffers, key: torch.Size) -> AbstractContextManager[None]:
+        mine = at_work.setdefault(key[-2], set())
+        if len(mine) < 2 and threading.get_ident() not in mine:
+            mine.add(threading.get_ident())
+            both.wait(timeout=60)  # for the other thread, so that each takes a part
+        mine.add(threading.get_ident())
+        return reuse(self, key)
+
+    monkeypatch.setattr(nn.Buffers, "reuse_in_thread", reuse_in_thread)
+    stack = network(4)
+    fit(stack, nn.LossMSE(), nn.SGD(stack), dataset(4, 40), epochs=3, eta=0.1, batch_size=10,
+        schedule=Schedule(Division(1, 2), Division(2, 2)))  # fmt: skip
+    assert at_work.keys() == {10, 40}
+    assert at_work[10] == at_work[40]
+    assert len(at_work[10]) == 2
+
+
 def test_small_steps_take_one_thread_and_their_evaluation_more(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     for seeds, batch, expected in (
-        (1, 1000, (1, 1, 1, 1)),
-        (5, 1000, (5, 1, 5, 1)),
-        (20, 40, (20, 1, 5, 4)),
-        (20, 1000, (5, 4, 5, 4)),
-        (3, 10_000, (1, 3, 3, 1)),
+        (1, 1000, [(1, 1), (1, 1)]),
+        (5, 1000, [(5, 1), (5, 1)]),
+        (20, 40, [(20, 1), (5, 4)]),
+        (20, 1000, [(5, 4), (5, 4)]),
+        (3, 10_000, [(1, 3), (3, 1)]),
     ):
         plan = schedule.choose(network(seeds), seeds, batch, 1000, 10, False)
+        assert plan.evaluation is not None
         found = [
-            plan.seeds_per_part,
-            plan.threads,
-            plan.seeds_per_evaluation,
-            plan.evaluation_threads,
+            (min(seeds, part.seeds or 0), part.threads) for part in (plan.training, plan.evaluation)
         ]
-        assert (
-            tuple(min(seeds, n or 0) if i % 2 == 0 else n for i, n in enumerate(found)) == expected
-        )
+        assert found == expected

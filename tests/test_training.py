@@ -297,6 +297,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "eta nan": ({"eta": np.nan}, "eta must be a number above 0 and finite, got nan"),
     "eta inf": ({"eta": np.inf}, "eta must be a number above 0 and finite, got inf"),
     "eta text": ({"eta": "0.1"}, "eta must be a number above 0 and finite, got '0.1'"),
+    "eta whole": ({"eta": 10**5000}, "eta must be .* finite, got one of more than 308 digits"),
     "eta large": ({"eta": 3.5e38}, r"eta must be above 0 and finite in float32, got 3.5e\+38: inf"),
     "eta small": ({"eta": 1e-50}, "eta must be above 0 and finite in float32, got 1e-50: 0.0"),
     "epochs": ({"epochs": -1}, "epochs must be a whole number of at least 0, got -1"),
@@ -318,7 +319,15 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "order": (
         {"next_order": lambda: torch.zeros(3, 7, dtype=torch.int64)},
-        r"next_order must give an order of shape \(3, 40\), .* got \(3, 7\)",
+        r"next_order must give an order of shape \(3, 40\), .* got \(3, 7\) of int64",
+    ),
+    "order of float": (
+        {"next_order": lambda: torch.zeros(3, 40)},
+        r"next_order must give an order .*, one position of int64 .* got \(3, 40\) of float32",
+    ),
+    "order of NumPy": (
+        {"next_order": lambda: np.zeros((3, 40), np.int64)},
+        "next_order must give an order .* got ndarray",
     ),
 }
 
@@ -346,6 +355,76 @@ def test_the_optimizer_must_be_that_of_the_network(tmp_path: Path) -> None:
         r"Sequential\(Linear\(2, 2\)\); SGD\(network\) makes one of this$",
     ):
         fit(network, nn.LossMSE(), nn.SGD(other, 0.9), exp.data, epochs=1, eta=0.1)
+
+
+class Late(nn.SGD):
+    """A velocity that comes up in the first step; or one that each step makes anew."""
+
+    def step(self, eta: torch.Tensor | float) -> None:
+        super().step(eta)
+        for name, _, gradient in self.network.parameters():
+            self.state[name] = self.state.get(name, 0) * 0.5 + gradient
+
+
+class Counts(nn.SGD):
+    """Has a state without the dimensions of the stack."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        self.state["steps"] = torch.zeros(())
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    start, plan = network.state_dict(), schedule.Schedule(schedule.Division(size))
+    late, new = Late(network), Late(network)
+    new.step(0.0)
+    must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
+    for optimizer, message in (
+        (late, rf"{must} by step, got \[\] before a step and \[0.weight: \(3, 6, 2\) of float64, "),
+        (new, must),
+        (
+            Counts(network),
+            r"fit: SGD.*.state\['steps'\] must begin with the stack \(3,\), got \(\)",
+        ),
+    ):
+        with pytest.raises(ModuleError, match=f"^{message}") as raised:
+            fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.1, schedule=plan)
+        assert "\n" not in str(raised.value)
+    assert not late.state
+    assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+@pytest.mark.parametrize("size", [None, 2])
+def test_momentum_that_is_set_later_is_that_of_the_start(tmp_path: Path, size: int | None) -> None:
+    exp, ends = experiment_of(tmp_path), []
+    for later in (False, True):
+        network = network_of(exp)
+        optimizer = nn.SGD(network, 0.0 if later else 0.9)
+        optimizer.momentum = 0.9
+        fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.05, batch_size=15,
+            schedule=schedule.Schedule(schedule.Division(size)))  # fmt: skip
+        ends.append(network.state_dict() | {f"v of {k}": v for k, v in optimizer.state.items()})
+    assert len(ends[0]) == 12
+    assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+def test_momentum_may_begin_between_two_epochs(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network, by_hand = network_of(exp), network_of(exp)
+    optimizer = nn.SGD(network)
+
+    def on_epoch(epoch: int, history: History) -> None:
+        optimizer.momentum = 0.9
+
+    fit(network, nn.LossMSE(), optimizer, exp.data, epochs=3, eta=0.05, on_epoch=on_epoch)
+    optimizer = nn.SGD(by_hand)
+    for epochs in (1, 2):  # of one epoch, then of two
+        fit(by_hand, nn.LossMSE(), optimizer, exp.data, epochs=epochs, eta=0.05)
+        optimizer.momentum = 0.9
+    assert all(torch.equal(v, by_hand.state_dict()[n]) for n, v, _ in network.parameters())
 
 
 class Mean(nn.LossMSE):
@@ -400,10 +479,10 @@ def test_no_epochs_only_evaluate(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [None, 15])
-def test_fit_chooses_the_schedule_that_the_command_chooses(
+def test_fit_chooses_its_schedule_by_sizes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batch_size: int | None
 ) -> None:
-    exp = experiment_of(tmp_path, f"train.batch_size={batch_size or 40}")
+    exp = experiment_of(tmp_path)
     asked: list[tuple[Any, ...]] = []
     right = schedule.choose
 
@@ -412,16 +491,14 @@ def test_fit_chooses_the_schedule_that_the_command_chooses(
         return right(network, *sizes)
 
     monkeypatch.setattr(schedule, "choose", choose)
-    monkeypatch.setattr(training, "choose", choose)
-    experiment.run_minifw(exp, "sgd" if batch_size else "full-batch", quiet)
     network = network_of(exp)
     history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
                   batch_size=batch_size)  # fmt: skip
-    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")] * 2
+    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")]
     # Going on, it keeps to the way, for the sums would be rounded in another order.
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,
         batch_size=batch_size, history=history)  # fmt: skip
-    assert asked[2][-1] is False
+    assert asked[1][-1] is False
 
 
 def test_fit_divides_what_memory_does_not_hold(
@@ -442,20 +519,87 @@ def test_fit_divides_what_memory_does_not_hold(
     assert parts == [3]
 
 
-def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path) -> None:
-    exp = experiment_of(tmp_path, seeds=1)
-    alone = data.Dataset(exp.data.train.of(0), exp.data.test.of(0), exp.data.features,
-                         exp.data.classes, exp.data.shift, exp.data.scale)  # fmt: skip
-    stacked = network_of(exp)
+def alone(
+    exp: building.Experiment, stacked: nn.Sequential, seed: int
+) -> tuple[nn.Sequential, data.Dataset]:
+    """One network of a stack, and its data, without the stack's dimension."""
     network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)
                               if isinstance(m, nn.Linear) else m for m in network_of(exp)))  # fmt: skip
-    network.load_state_dict({name: value[0] for name, value in stacked.state_dict().items()})
-    history = train_on(exp, stacked)
-    solo = fit(
-        network, nn.LossMSE("sample"), nn.SGD(network), alone, epochs=30, eta=0.05, eval_every=10
-    )
+    network.load_state_dict({name: value[seed] for name, value in stacked.state_dict().items()})
+    of_one = {name: getattr(exp.data, name).of(seed) for name in ("train", "test")}
+    return network, dataclasses.replace(exp.data, **of_one)
+
+
+@pytest.mark.parametrize("batch_size", [None, 15])
+def test_one_network_without_a_stack_can_be_fitted(tmp_path: Path, batch_size: int | None) -> None:
+    exp = experiment_of(tmp_path, seeds=1)
+    stacked = network_of(exp)
+    network, samples = alone(exp, stacked, 0)
+    orders = [data.BatchOrder(exp.seeds, 40) for _ in range(2)]
+    history = train_on(exp, stacked, next_order=orders[0], batch_size=batch_size)
+    solo = fit(network, nn.LossMSE("sample"), nn.SGD(network), samples, epochs=30, eta=0.05,
+               eval_every=10, next_order=lambda: orders[1]()[0], batch_size=batch_size)  # fmt: skip
     np.testing.assert_allclose(solo.train_loss, np.array(history.train_loss)[:, 0], rtol=1e-12)
     assert solo.test_error[-1].shape == ()
+
+
+@pytest.mark.parametrize("shuffled", [False, True])
+def test_one_network_without_a_stack_diverges_where_it_does_in_one(
+    tmp_path: Path, shuffled: bool
+) -> None:
+    exp, network = diverging(tmp_path)
+    single, samples = alone(exp, network, 1)
+    order = data.BatchOrder(exp.seeds, 40)() if shuffled else torch.arange(40).expand(3, 40)
+    expected = train_on(exp, network, next_order=lambda: order, batch_size=15)
+    solo = fit(single, nn.LossMSE("sample"), nn.SGD(single), samples, epochs=30, eta=0.05,
+               batch_size=15, next_order=(lambda: order[1]) if shuffled else None)  # fmt: skip
+    assert solo.diverged == expected.diverged[1] >= 0
+    assert solo.diverged_layer == expected.diverged_layer[1] >= 0
+    assert np.isnan(solo.test_error[-1])
+
+
+def test_a_stack_in_two_dimensions_is_refused(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = nn.Sequential(nn.Linear(2, 2, stack=(2, 3), dtype=torch.float64))
+    both = {name: getattr(exp.data, name).repeated(2) for name in ("train", "test")}
+    samples = dataclasses.replace(exp.data, **both)
+    with pytest.raises(ModuleError, match=r"^fit: .* in one dimension, got a stack \(2, 3\)$"):
+        fit(network, nn.LossMSE(), nn.SGD(network), samples, epochs=1, eta=0.1)
+
+
+class Silent(nn.Module):
+    """Changes nothing, and keeps nothing."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+class OnlyInput(Silent):
+    """Keeps its input, as the shortest module that needs it does."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.input = x
+        return x
+
+
+@pytest.mark.parametrize("kind", [Silent, OnlyInput])
+@pytest.mark.parametrize("places", [(0,), (1,), (2,), (3,), (0, 1), (3, 3), (0, 2, 2, 3)])
+def test_the_layer_that_diverged_is_counted_with_modules_that_keep_nothing(
+    tmp_path: Path, places: tuple[int, ...], kind: type[nn.Module]
+) -> None:
+    exp = experiment_of(tmp_path)
+    layers = [linear for linear in network_of(exp) if isinstance(linear, nn.Linear)]
+    weight = layers[1].weight
+    layers[1].weight = weight * torch.tensor([1, torch.inf, 1]).reshape(3, 1, 1)
+    modules: list[nn.Module] = [*layers]
+    for place in reversed(places):
+        modules.insert(place, kind())
+    network = nn.Sequential(*modules)
+    history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.05)
+    assert history.diverged_layer.tolist() == [-1, modules.index(layers[1]), -1]
 
 
 def test_the_twin_refuses_what_it_does_not_know() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from numbers import Integral, Real
 
 import torch
@@ -45,6 +46,10 @@ def check(
     note_assignment()  # so that the network looks at all it holds
     network.parameters()
     stack = tuple(data.train.labels.shape[:-1])
+    if len(stack) > 1:
+        raise ShapeError(
+            f"fit: the networks must be one, or a stack in one dimension, got a stack {stack}"
+        )
     if history is not None and history.diverged.shape != stack:
         raise ShapeError(
             f"fit: history must be that of networks {stack}, got {history.diverged.shape}"
@@ -60,6 +65,39 @@ def check(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
                     f"got {tuple(losses.shape)}"
                 )
+    _check_state(network, optimizer, stack)
+
+
+def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
+    """Raise unless the optimizer's state is complete, and a step changes it in place.
+
+    Parts of a stack have views of it, so what a step put in its place would be lost. The weights
+    are put back after the step, and its state is a copy.
+    """
+    state = optimizer.state
+    for name, value in state.items():
+        if tuple(value.shape[: len(stack)]) != stack:
+            raise ShapeError(
+                f"fit: {optimizer}.state['{name}'] must begin with the stack {stack}, "
+                f"got {tuple(value.shape)}"
+            )
+    weights = [(value, value.clone()) for _, value, _ in network.parameters()]
+    begun = {name: value.clone() for name, value in state.items()}
+    acting = optimizer.with_state(network, begun)
+    try:
+        acting.step(0.0)
+    finally:
+        for value, before in weights:
+            value.copy_(before)
+    if {n: id(value) for n, value in acting.state.items()} != {n: id(v) for n, v in begun.items()}:
+        raise ModuleError(
+            f"fit: the state of {optimizer} must be complete after __init__ and changed in place "
+            f"by step, got {_names(state)} before a step and {_names(acting.state)} after it"
+        )
+
+
+def _names(state: Mapping[str, Tensor]) -> str:
+    return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
 
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
@@ -118,10 +156,18 @@ def learning_rate(eta: object, dtype: torch.dtype) -> float:
         ModuleError: it is not above 0 and finite, in numbers of `dtype` as well.
 
     """
-    if isinstance(eta, bool) or not isinstance(eta, Real) or not 0 < float(eta) < math.inf:
+    if isinstance(eta, bool) or not isinstance(eta, Real):
         raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
-    rounded = float(torch.tensor(float(eta), dtype=torch.float64).to(dtype))
+    try:
+        rate = float(eta)
+    except OverflowError:  # a whole number or a fraction
+        raise ModuleError(
+            "fit: eta must be a number above 0 and finite, got one of more than 308 digits"
+        ) from None
+    if not 0 < rate < math.inf:
+        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+    rounded = float(torch.tensor(rate, dtype=torch.float64).to(dtype))
     if not 0 < rounded < math.inf:
         kind = str(dtype).removeprefix("torch.")
         raise ModuleError(f"fit: eta must be above 0 and finite in {kind}, got {eta!r}: {rounded}")
-    return float(eta)
+    return rate

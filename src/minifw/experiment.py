@@ -85,11 +85,10 @@ def run_minifw(
     config, data = experiment.config, experiment.data
     network = build_network(config, experiment.seeds, len(data.features))
     optimizer = nn.SGD(network, config.optimizer.momentum)
-    samples = data.train.labels.shape[1]
     batch_size, order = None, None
     if mode == "sgd":
         batch_size = config.train.batch_size
-        order = points.BatchOrder(experiment.seeds, samples)
+        order = points.BatchOrder(experiment.seeds, data.train.labels.shape[1])
     start, way, history = keeper.last, config.train.compile, None
     if start is not None:
         history = start.restore(network, optimizer, order, keeper.where)
@@ -108,15 +107,7 @@ def run_minifw(
             lambda: Checkpoint.of(network, history, optimizer, order),
         )
 
-    whole = batch_size or samples
-    plan = schedule.choose(
-        network,
-        len(experiment.seeds),
-        whole,
-        max(samples, data.test.labels.shape[1]),
-        config.train.epochs * -(-samples // whole),
-        way,
-    )
+    plan = schedule.for_data(network, data, batch_size, config.train.epochs, way)
     if plan.compiled:
         progress(0, "compiling, unless it has been before")
     history = fit(

@@ -75,15 +75,15 @@ class History:
     def diverge(self, gone: NDArray[np.bool_], epoch: int, seeds: slice = slice(None)) -> list[int]:
         """Note which of these seeds had diverged by that epoch.
 
-        Returns the positions among them of those that were not known to.
+        Returns the positions among them of those that were not known to; a single network, which
+        has no dimension of seeds, counts as one seed.
         """
         if not gone.any():  # as after nearly every epoch; it is called once in each
             return []
-        # A single network has no dimension to slice, nor positions.
-        diverged = self.diverged[seeds] if self.diverged.ndim else self.diverged
+        diverged = np.atleast_1d(self.diverged)[seeds]
         new = gone & ((diverged < 0) | (diverged > epoch))
         diverged[new] = epoch
-        return [int(position) for position in np.flatnonzero(new)] if new.ndim else []
+        return [int(position) for position in np.flatnonzero(new)]
 
     def record(
         self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats

@@ -5,12 +5,14 @@ All rules depend on sizes alone, never on a clock, so that a run can be repeated
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
 from minifw import compiled
+from minifw.data import Dataset
 from minifw.memory import PLAIN_BYTES
 from minifw.nn import Linear, Network
 
@@ -34,23 +36,55 @@ PART_BYTES = 8 * 2**20
 COMPILE_FROM = 50_000
 
 
+class Division(NamedTuple):
+    """Parts of so many seeds of a stack (None: all), on so many threads.
+
+    Parts go beside one another, each with one thread of torch's own; a part that is alone has
+    all of them. None is as many as torch is set to.
+    """
+
+    seeds: int | None = None
+    threads: int | None = None
+
+
+WHOLE = Division()
+
+
 @dataclass(frozen=True)
 class Schedule:
     """What `fit` does besides its formulas; it changes rounding at most.
 
-    `seeds_per_part` divides the stack (None: one part). Parts are trained beside one another on
-    `threads` threads (None: as many as torch is set to), each with one of torch's own; a part that
-    is alone has them all. `seeds_per_evaluation` and `evaluation_threads` say the same of
-    evaluations, which are larger than a step of SGD. Where compiling fails, `otherwise` is what is
-    done instead; None makes it an error.
+    An evaluation is larger than a step of SGD, so its division is another (None: the same).
+    Where compiling fails, `otherwise` is what is done instead; None makes it an error.
     """
 
-    seeds_per_part: int | None = None
-    threads: int | None = None
+    training: Division = WHOLE
+    evaluation: Division | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
-    seeds_per_evaluation: int | None = None
-    evaluation_threads: int | None = None
+
+
+def for_data(
+    network: Network,
+    data: Dataset,
+    batch_size: int | None,
+    epochs: int,
+    compile: Literal["auto", True, False],  # noqa: A002, the name of the config's key
+) -> Schedule:
+    """Return what `choose` finds for `epochs` passes over the training samples of `data`.
+
+    `batch_size` is that of `fit`: None, or more than there are, takes all samples in one step.
+    """
+    *stack, samples = data.train.labels.shape
+    batch_size = samples if batch_size is None else min(batch_size, samples)
+    return choose(
+        network,
+        math.prod(stack),
+        batch_size,
+        max(samples, data.test.labels.shape[-1]),
+        epochs * -(-samples // batch_size),
+        compile,
+    )
 
 
 def choose(
@@ -74,26 +108,25 @@ def choose(
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     threads = torch.get_num_threads() if on_cpu else 1
     in_memory = seeds_in_memory(network, seeds, samples)
-    size, workers = _divided(network, seeds, batch_size, in_memory, threads)
-    evaluated, evaluators = _divided(network, seeds, samples, in_memory, threads)
-    plain = Schedule(size, workers, seeds_per_evaluation=evaluated, evaluation_threads=evaluators)
+    plain = Schedule(
+        training=_divided(network, seeds, batch_size, in_memory, threads),
+        evaluation=_divided(network, seeds, samples, in_memory, threads),
+    )
     pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
     if compile is False or (compile == "auto" and not pays):
         return plain
     in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
+    size = _equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     return replace(
         plain,
-        seeds_per_part=_equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads),
-        threads=min(threads, seeds),
+        training=Division(size, min(threads, seeds)),
         compiled=True,
         otherwise=plain if compile == "auto" else None,
     )
 
 
-def _divided(
-    network: Network, seeds: int, rows: int, in_memory: int, threads: int
-) -> tuple[int, int]:
-    """Return the seeds of a part and the number of threads for `rows` samples of each network.
+def _divided(network: Network, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
+    """Return how to divide the stack for `rows` samples of each network.
 
     The threads are Python's, with a part of the stack for each. Those of torch share every single
     operation and wait for one another by spinning: where other programs want the processors too,
@@ -101,11 +134,11 @@ def _divided(
     """
     size = rows * max(_widths(network), default=1)
     if seeds == 1:  # nothing to divide but the operations
-        return 1, threads if size >= ALONE_FROM else 1
+        return Division(1, threads if size >= ALONE_FROM else 1)
     workers = min(threads, seeds, seeds * size // WORTH_A_THREAD)
     if workers < 2:
-        return in_memory, 1
-    return _equal_parts(seeds, max(1, in_memory // workers), workers), workers
+        return Division(in_memory, 1)
+    return Division(_equal_parts(seeds, max(1, in_memory // workers), workers), workers)
 
 
 def _equal_parts(seeds: int, most: int, threads: int) -> int:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,8 @@ from minifw.evaluation import Evaluation, evaluate, finite
 from minifw.history import Floats, History
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
-from minifw.schedule import Schedule, choose
+from minifw.nn.module import Call, described
+from minifw.schedule import Schedule, for_data
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step, or, afterwards, output and targets."""
@@ -49,6 +50,9 @@ def fit(
 ) -> History:
     """Train a stack of networks, each on its own data, and return what was recorded.
 
+    The stack has one dimension, the seeds. A single network has none, in `data`, `next_order` and
+    what is recorded.
+
     Args:
         optimizer: that of this very network.
         data: samples `(seeds, n, features)`; the stack is that of the network.
@@ -56,13 +60,13 @@ def fit(
         eta: learning rate, above 0.
         batch_size: samples in a step; None, or more than there are, takes all of them in one
             (full batch).
-        next_order: gives each epoch's order of samples, `(seeds, n)`; without it the order
-            stays. The last batch of an epoch holds what is left.
+        next_order: gives each epoch's order of samples, `(seeds, n)` of int64; without it the
+            order stays. The last batch of an epoch holds what is left.
         eval_every: epochs between evaluations; before the first and after the last there is
             always one.
         on_epoch: called after each epoch.
         schedule: how many seeds go through at once, on how many threads, and whether compiled;
-            without it what `schedule.choose` finds best, as for a config without `train.compile`
+            without it what `schedule.for_data` finds best, as for a config without `train.compile`
             (and as `history` says, where training goes on).
         history: that of an earlier training to go on with, after its `epoch`. Network,
             optimizer and `next_order` must be as they were then; what is returned, and what they
@@ -86,27 +90,32 @@ def fit(
     )
     eta = arguments.learning_rate(eta, data.train.inputs.dtype)
     if schedule is None:
-        schedule = _chosen(network, data, batch_size, epochs, history)
+        schedule = for_data(
+            network, data, batch_size, epochs, "auto" if history is None else history.compiled
+        )
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
-    parts = _parts(network, loss, optimizer, data, schedule.seeds_per_part)
+    parts = _parts(network, loss, optimizer, data, schedule.training.seeds)
     if schedule.compiled:
         try:
-            _compile(parts, batch_size, schedule.threads or torch.get_num_threads())
+            _compile(parts, batch_size, schedule.training.threads or torch.get_num_threads())
         except UsageError:
             if schedule.otherwise is None:
                 raise
             schedule = schedule.otherwise
-            parts = _parts(network, loss, optimizer, data, schedule.seeds_per_part)
+            parts = _parts(network, loss, optimizer, data, schedule.training.seeds)
     history.compiled = schedule.compiled
+    evaluation = schedule.evaluation or schedule.training
     evaluated = parts
-    if schedule.seeds_per_evaluation not in (None, schedule.seeds_per_part):
-        evaluated = _parts(network, loss, optimizer, data, schedule.seeds_per_evaluation)
-    with (
-        _workers(schedule.threads, len(parts), schedule.compiled) as run,
-        _workers(schedule.evaluation_threads or schedule.threads, len(evaluated)) as run_evaluation,
-    ):
+    if evaluation.seeds != schedule.training.seeds:
+        evaluated = _parts(network, loss, optimizer, data, evaluation.seeds)
+    threads = schedule.training.threads or torch.get_num_threads()
+    evaluators = evaluation.threads or torch.get_num_threads()
+    if schedule.compiled:  # in one thread; torch's own would keep a processor busy for nothing
+        threads = min(threads, len(parts))
+    with _workers(max(threads, evaluators)) as run:
+        evaluate_all = partial(_evaluate, evaluated, history, run, evaluators)
         if not history.epochs:
-            _evaluate(evaluated, 0, history, run_evaluation)
+            evaluate_all()
         while history.epoch < epochs and not history.all_diverged:
             history.epoch += 1
             order = None
@@ -114,42 +123,28 @@ def fit(
                 with _timed(data, history, "seconds"):
                     order = _checked_order(next_order(), data.train.labels)
             with _timed(data, history, "seconds"):
-                last = run([partial(part.train, order, batch_size, eta) for part in parts])
+                work = [partial(part.train, order, batch_size, eta) for part in parts]
+                last = run(work, threads)
             with _timed(data, history, "evaluation_seconds"):
                 for part, batch in zip(parts, last, strict=True):
                     if new := history.diverge(~part.finite(batch), history.epoch, part.seeds):
                         layers = part.first_failing(new, order, batch_size, eta)
-                        history.diverged_layer[part.seeds][new] = layers
+                        np.atleast_1d(history.diverged_layer)[part.seeds][new] = layers
             ended = history.epoch == epochs or history.all_diverged
             if history.epoch % eval_every == 0 or ended:
                 with _timed(data, history, "evaluation_seconds"):
-                    _evaluate(evaluated, history.epoch, history, run_evaluation)
+                    evaluate_all()
             if on_epoch is not None:
                 on_epoch(history.epoch, history)
     return history
 
 
-def _chosen(
-    network: Network, data: Dataset, batch_size: int, epochs: int, history: History | None
-) -> Schedule:
-    """Return the schedule that a command would choose for this training."""
-    *stack, samples = data.train.labels.shape
-    return choose(
-        network,
-        math.prod(stack),
-        batch_size,
-        max(samples, data.test.labels.shape[-1]),
-        epochs * -(-samples // batch_size),
-        "auto" if history is None else history.compiled,
-    )
-
-
-def _checked_order(order: Tensor, labels: Tensor) -> Tensor:
+def _checked_order(order: object, labels: Tensor) -> Tensor:
     """Return an epoch's order on the device of the samples."""
-    if order.shape != labels.shape:
+    if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != labels.shape:
         raise ShapeError(
-            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position for "
-            f"each training sample, got {tuple(order.shape)}"
+            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position of "
+            f"int64 for each training sample, got {described(order)}"
         )
     return order.to(labels.device)
 
@@ -207,7 +202,7 @@ class _Part:
         """Keep weights and state as they are before an epoch, for `first_failing`."""
         values = [value for _, value, _ in self.network.parameters()]
         values += self.optimizer.state.values()
-        if self.start:
+        if len(self.start) == len(values):  # momentum may begin between two epochs
             torch._foreach_copy_(self.start, values)
         else:
             self.start = [value.clone() for value in values]
@@ -223,24 +218,27 @@ class _Part:
         found = dict.fromkeys(seeds, -1)
         if not isinstance(self.network, Sequential):
             return list(found.values())
-        start = [value[list(seeds)] for value in self.start]
+        start = [self._copied(value, seeds) for value in self.start]
         weights = len(self.network.parameters())
         network = self.network.with_parameters(start[:weights])
         state = dict(zip(self.optimizer.state, start[weights:], strict=True))
         optimizer = self.optimizer.with_state(network, state)
         (inputs, targets), rest = self._batches(order, batch_size)
         for batch, target in [*zip(inputs, targets, strict=True), *rest]:
-            step = _values_of_step(
-                network, self.loss, optimizer, batch[list(seeds)], target[list(seeds)], eta
-            )
+            batch, target = self._copied(batch, seeds), self._copied(target, seeds)
+            step = _values_of_step(network, self.loss, optimizer, batch, target, eta)
             for position, values in step:
-                finite = values.isfinite().flatten(1).all(1).tolist()
+                finite = values.isfinite().reshape(len(seeds), -1).all(1).tolist()
                 for seed, fine in zip(seeds, finite, strict=True):
                     if not fine and found[seed] < 0:
                         found[seed] = position
             if min(found.values()) >= 0:
                 break
         return list(found.values())
+
+    def _copied(self, value: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return a copy of what these seeds of the part have of a tensor."""
+        return value[list(seeds)] if self.train_samples.labels.ndim > 1 else value.clone()
 
     def evaluate(self) -> Evaluation:
         """Evaluate the part's networks, in any thread."""
@@ -268,10 +266,20 @@ class _Part:
             steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
             with self.batches.reuse("an epoch"):
                 out = buffer(samples.inputs), buffer(samples.targets)
-                inputs, targets = samples.in_order(steps, out)
+                inputs, targets = _in_order(samples, steps, out)
             if whole < count:
-                cut = [samples.in_order(order.narrow(dim, whole, count - whole))]
+                cut = [_in_order(samples, order.narrow(dim, whole, count - whole))]
         return (inputs, targets), cut
+
+
+def _in_order(
+    samples: Samples, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Batch:
+    """Return the samples in an order as `Samples.in_order` does, or those of a single network."""
+    if samples.labels.ndim > 1:
+        return samples.in_order(order, out)
+    inputs, targets = samples.repeated(1).in_order(order.unsqueeze(-2), out)
+    return inputs.squeeze(order.ndim - 1), targets.squeeze(order.ndim - 1)
 
 
 def _values_of_step(
@@ -285,10 +293,13 @@ def _values_of_step(
     """Take a step, and give all that it computes, each with the position of its module."""
     network.reset_gradient()
     output: Tensor = network.forward(inputs)
-    calls = network.call.saved if network.call else []
-    # What a module gives is what the next one takes.
-    outputs = [call.inputs[0] for call in calls[1:] if call is not None]
-    yield from enumerate([*outputs, output])
+    calls: list[Call | None] = network.call.saved if network.call else []
+    for position, (call, following) in enumerate(pairwise(calls)):
+        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
+        outputs = (call and call.outputs) or (following and following.inputs) or ()
+        for values in outputs:
+            yield position, values
+    yield len(network) - 1, output
     network.accumulate(loss.grad(output, target))
     for name, _, gradient in reversed(network.parameters()):
         yield int(name.partition(".")[0]), gradient
@@ -298,11 +309,11 @@ def _values_of_step(
 
 
 def _parts(
-    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, seeds_per_part: int | None
+    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, size: int | None
 ) -> list[_Part]:
-    """Divide the stack: each part's tensors are views of the whole's."""
+    """Divide the stack, `size` seeds a part: each part's tensors are views of the whole's."""
     seeds, buffers = len(data.train.labels), Buffers()
-    size = seeds_per_part or seeds
+    size = size or seeds
     if data.train.labels.ndim != 2 or size >= seeds:
         return [_Part(network, loss, optimizer, data.train, data.test, slice(None), buffers)]
     values = [value for _, value, _ in network.parameters()]
@@ -343,21 +354,21 @@ def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
     return steps.movedim(dim, 0)
 
 
-Run = Callable[[Sequence[Callable[[], Any]]], list[Any]]
-"""Calls all the functions, beside one another, and returns what they return."""
+Run = Callable[[Sequence[Callable[[], Any]], int], list[Any]]
+"""Calls all the functions on so many threads, and returns what they return."""
 
 
 @contextmanager
-def _workers(threads: int | None, parts: int, compiled: bool = False) -> Iterator[Run]:
-    """Share parts among threads of Python's; one that is alone has as many of torch's instead."""
-    usual = torch.get_num_threads()
-    threads = threads or usual
-    helpers = min(threads, parts) - 1
-    # Compiled code takes one thread. Torch's own keep a processor busy for milliseconds after
-    # their work, and all who wait for them as well.
-    inside = 1 if helpers or compiled else threads
+def _workers(most: int) -> Iterator[Run]:
+    """Share functions among at most so many threads of Python's.
 
-    def run(work: Sequence[Callable[[], Any]]) -> list[Any]:
+    A function that is alone has as many of torch's instead. Those keep a processor busy for
+    milliseconds after their work, and all who wait for them as well.
+    """
+    usual = torch.get_num_threads()
+
+    def run(work: Sequence[Callable[[], Any]], threads: int) -> list[Any]:
+        helpers = min(threads, len(work)) - 1
         results: list[Any] = [None] * len(work)
         left = iter(enumerate(work))
 
@@ -365,9 +376,9 @@ def _workers(threads: int | None, parts: int, compiled: bool = False) -> Iterato
             for position, function in left:
                 results[position] = function()
 
-        torch.set_num_threads(inside)
+        torch.set_num_threads(1 if helpers else threads)
         try:
-            others = [pool.submit(take) for _ in range(helpers)]
+            others = [pool.submit(take) for pool in pools[:helpers]]
             take()
             for other in others:
                 other.result()
@@ -375,10 +386,15 @@ def _workers(threads: int | None, parts: int, compiled: bool = False) -> Iterato
             torch.set_num_threads(usual)
         return results
 
-    # Each thread has a setting of its own.
-    with ThreadPoolExecutor(
-        max(1, helpers), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    # The first helpers are always the same threads, so no other one needs memory for its results.
+    # Each has a setting of its own; it starts when it gets work.
+    with ExitStack() as stack:
+        pools = [
+            stack.enter_context(
+                ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
+            )
+            for _ in range(most - 1)
+        ]
         yield run
 
 
@@ -397,9 +413,9 @@ def clock(samples: Samples) -> float:
     return time.perf_counter()
 
 
-def _evaluate(parts: Sequence[_Part], epoch: int, history: History, run: Run) -> None:
-    values = run([part.evaluate for part in parts])
-    history.record(epoch, *map(_joined, zip(*values, strict=True)))
+def _evaluate(parts: Sequence[_Part], history: History, run: Run, threads: int) -> None:
+    values = run([part.evaluate for part in parts], threads)
+    history.record(history.epoch, *map(_joined, zip(*values, strict=True)))
 
 
 def _joined(values: Sequence[Floats]) -> Floats:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError, near_miss
 from minifw.nn.buffers import buffer
-from minifw.nn.module import described
+from minifw.nn.module import FLOATING, described
 
 Reduction = Literal["mean", "sample", "sum"]
 
@@ -55,10 +55,11 @@ class Loss:
         return 1 / samples if self.reduction == "sample" else 1.0
 
     def check_output(self, output: Tensor) -> None:
-        """Raise unless `output` is `(…, samples, outputs)` of floating-point numbers, not empty."""
-        if not isinstance(output, Tensor) or not output.dtype.is_floating_point:
+        """Raise unless `output` is `(…, samples, outputs)` of float32 or float64, not empty."""
+        if not isinstance(output, Tensor) or output.dtype not in FLOATING:
             raise DtypeError(
-                f"{self}: expects the output as a float tensor, got {described(output)}"
+                f"{self}: expects the output as a tensor of float32 or float64, "
+                f"got {described(output)}"
             )
         if output.ndim < 2 or output.numel() == 0:
             raise ShapeError(

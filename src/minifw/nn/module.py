@@ -29,6 +29,10 @@ Tensors = Tensor | tuple[Tensor, ...]
 """One tensor, or several where a module takes or gives several."""
 
 
+FLOATING = (torch.float32, torch.float64)
+"""The dtypes of all computation."""
+
+
 class Parameter(NamedTuple):
     """One trainable tensor of a module: its name, its value, and the gradient of the loss."""
 
@@ -292,8 +296,8 @@ class Module:
         return self.call
 
     def check_floating(self, x: object) -> None:
-        """Raise a DtypeError unless the input `x` is a tensor of floating-point numbers."""
-        if not isinstance(x, Tensor) or not x.dtype.is_floating_point:
+        """Raise a DtypeError unless the input `x` is a tensor of float32 or float64."""
+        if not isinstance(x, Tensor) or x.dtype not in FLOATING:
             raise DtypeError(
                 f"{self}.forward: expects a tensor of float32 or float64, got {described(x)}"
             )
@@ -303,20 +307,27 @@ class Module:
 
 
 def _held(module: Module) -> Iterator[tuple[str, Module]]:
-    """Give each module that this one holds, with the name of the attribute in which it stands."""
+    """Give each module that this one holds, with the name of the attribute in which it stands.
+
+    Raises:
+        ModuleError: an attribute is a list or dict that contains itself, and so has no end.
+
+    """
     for owner in (module, *type(module).__mro__):
         for name, attribute in list(vars(owner).items()):
             if name not in ("call", "_kept_parameters"):  # of the latest use, not of its parts
-                for item in _items(attribute):
+                for item in _items(attribute, f"{type(module).__name__}: '{name}'"):
                     yield name, item
 
 
-def _items(attribute: Any) -> Iterator[Module]:
+def _items(attribute: Any, where: str, around: tuple[int, ...] = ()) -> Iterator[Module]:
     if isinstance(attribute, Module):
         yield attribute
     elif isinstance(attribute, (list, tuple, set, frozenset, dict)):
+        if id(attribute) in around:
+            raise ModuleError(f"{where} must hold no {type(attribute).__name__} that holds itself")
         for item in attribute.values() if isinstance(attribute, dict) else attribute:
-            yield from _items(item)
+            yield from _items(item, where, (*around, id(attribute)))
 
 
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:

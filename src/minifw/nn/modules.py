@@ -13,7 +13,7 @@ from torch import Tensor
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, picked, product
 from minifw.nn.initializers import Initializer, find_initializer
-from minifw.nn.module import Module, assignments, described, trainable
+from minifw.nn.module import FLOATING, Module, assignments, described, trainable
 
 
 class Linear(Module):
@@ -64,6 +64,8 @@ class Linear(Module):
                 raise ShapeError(
                     f"Linear: {name} must be a whole number of at least 1, got {value!r}"
                 )
+        if dtype not in FLOATING:
+            raise DtypeError(f"Linear: dtype must be torch.float32 or torch.float64, got {dtype}")
         self.in_features = in_features
         self.out_features = out_features
         stack = tuple(stack)
@@ -132,6 +134,10 @@ class Linear(Module):
                 f"{self}.forward: expects weight (…, {self.out_features}, {self.in_features}) and "
                 f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
                 f"and {None if bias is None else tuple(bias.shape)}"
+            )
+        if weight.dtype not in FLOATING:
+            raise DtypeError(
+                f"{self}.forward: expects a weight of float32 or float64, got {described(weight)}"
             )
         if bias is not None and bias.dtype != weight.dtype:
             raise DtypeError(

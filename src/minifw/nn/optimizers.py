@@ -17,7 +17,7 @@ class Optimizer:
     """Changes the parameters of a network by their gradients, one `step` at a time.
 
     `state` holds by name whatever is remembered from step to step; each tensor begins with the
-    dimensions of the network's stack.
+    dimensions of the network's stack. It is complete after `__init__`; `step` changes it in place.
 
     Raises:
         ModuleError: the network holds a module that it does not train.
@@ -62,11 +62,21 @@ class SGD(Optimizer):
 
     def __init__(self, network: Module, momentum: float = 0.0) -> None:
         super().__init__(network)
-        if not isinstance(momentum, (int, float)) or not 0 <= momentum < 1:
-            raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {momentum!r}")
         self.momentum = momentum
-        if momentum:
-            for name, _, gradient in network.parameters():
+
+    @property
+    def momentum(self) -> float:
+        """How much of v a step keeps; setting it above 0 makes the v that are not there yet."""
+        value: float = self.__dict__["momentum"]
+        return value
+
+    @momentum.setter
+    def momentum(self, value: float) -> None:
+        if not isinstance(value, (int, float)) or not 0 <= value < 1:
+            raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {value!r}")
+        self.__dict__["momentum"] = value
+        if value:
+            for name, _, gradient in self.network.parameters():
                 self._velocity(name, gradient)
 
     def step(self, eta: float | Tensor) -> None:
