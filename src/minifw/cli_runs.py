@@ -66,7 +66,7 @@ def ls(
 
     if status is not None and status not in runs.STATUSES:
         raise UsageError(
-            f"--status: must be one of {', '.join(runs.STATUSES)}, got '{harmless(status)}'"
+            f"--status: must be one of {', '.join(runs.STATUSES)}, got '{status}'"
             f"{near_miss(status, runs.STATUSES)}"
         )
     lines = [
@@ -153,7 +153,7 @@ def _tables(run: Run, results: dict[str, Any]) -> list[Table]:
         for table in made:
             _ = table.body  # the words for each figure
     except Exception as fault:  # whatever a foreign file holds
-        where = harmless(run.path / "results.json")
+        where = run.path / "results.json"
         raise ArtefactError(f"{where}: makes no tables: {type(fault).__name__}: {fault}") from None
     return made
 
@@ -282,7 +282,7 @@ def _json(run: Run, name: str) -> dict[str, Any] | None:
         return None
     content = run.read_json(name)
     if not isinstance(content, dict):
-        raise ArtefactError(f"{harmless(run.path / name)}: must hold a JSON object")
+        raise ArtefactError(f"{run.path / name}: must hold a JSON object")
     return content
 
 
@@ -292,7 +292,7 @@ def _results(run: Run) -> dict[Mode, dict[Arm, ArmResults]]:
 
     name = "results.json"
     content = _json(run, name) or {"modes": {}}
-    return records.checked(records.Results, content, harmless(run.path / name)).modes
+    return records.checked(records.Results, content, str(run.path / name)).modes
 
 
 def _flat_config(run: Run) -> dict[str, Any]:
@@ -309,7 +309,7 @@ def _flat_config(run: Run) -> dict[str, Any]:
         raise ArtefactError(fault.faults[0]) from None
     for key, value in flat.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ArtefactError(f"{source.name}: {harmless(key)}: must be a finite number")
+            raise ArtefactError(f"{source.name}: {key}: must be a finite number")
     return flat
 
 

@@ -262,9 +262,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         run.reload()
         manifest = run.manifest
         if manifest.status in runs.OVER:
-            raise UsageError(
-                f"{harmless(path)}: this run is {manifest.status}; nothing is left to do"
-            )
+            raise UsageError(f"{path}: this run is {manifest.status}; nothing is left to do")
         run.clean()
         config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
         parts = manifest.parts.values()
@@ -282,7 +280,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         lacks_batches = "sgd" in manifest.modes and config.train.batch_size is None
         if plan.seeds != manifest.seeds or lacks_batches:
             raise ArtefactError(
-                f"{harmless(path)}: its manifest has other seeds or modes than its config.yaml"
+                f"{path}: its manifest has other seeds or modes than its config.yaml"
             )
         prediction.check_inputs(run, plan)
         plan = replace(plan, together=manifest.together or seeds)

@@ -9,7 +9,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from minifw.checkpoints import Checkpoint
-from minifw.errors import harmless
 from minifw.records import PartRecord
 from minifw.runs import Run
 from minifw.stopping import Stop
@@ -67,7 +66,7 @@ class Part(Keeper):
     @property
     def where(self) -> str:
         record = self._record
-        return "" if record is None else harmless(self.run.path / record.file)
+        return "" if record is None else str(self.run.path / record.file)
 
     @property
     def finished(self) -> bool:

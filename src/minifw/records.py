@@ -23,7 +23,7 @@ from pydantic import (
     model_validator,
 )
 
-from minifw.errors import ArtefactError, harmless
+from minifw.errors import ArtefactError
 from minifw.files import checksum
 from minifw.places import dotted, kind_of, short
 
@@ -198,7 +198,7 @@ def parse(data: bytes, where: str) -> Any:
     except RecursionError:
         shallow = False
     except ValueError as fault:
-        raise ArtefactError(f"{where}: damaged: not valid JSON: {harmless(fault)}") from None
+        raise ArtefactError(f"{where}: damaged: not valid JSON: {fault}") from None
     if not shallow:
         raise ArtefactError(f"{where}: must be nested at most {MAX_DEPTH} deep")
     return value
@@ -231,11 +231,11 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
         what = f"{must}, got {came}"
     key = f"{dotted(first['loc'])}: " if first["loc"] else ""
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    raise ArtefactError(f"{where}: {key}{harmless(what)}{more}") from None
+    raise ArtefactError(f"{where}: {key}{what}{more}") from None
 
 
 def _came(value: Any) -> str:
-    return kind_of(value) if isinstance(value, dict | list) else harmless(short(value))
+    return kind_of(value) if isinstance(value, dict | list) else short(value)
 
 
 def _shallow(value: Any) -> bool:

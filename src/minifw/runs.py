@@ -36,7 +36,6 @@ from minifw.errors import (
     ArtefactError,
     StorageError,
     UsageError,
-    harmless,
     near_miss,
 )
 from minifw.files import TEMPORARY, checksum, publish
@@ -92,7 +91,7 @@ class Files:
             StorageError: it could not be read.
 
         """
-        where = harmless(self.path / name)
+        where = self.path / name
         known = self.known.get(name)
         if known is None:
             raise ArtefactError(f"{where}: the manifest does not name this file")
@@ -105,14 +104,14 @@ class Files:
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file of the folder."""
-        return records.parse(self.read(name), harmless(self.path / name))
+        return records.parse(self.read(name), str(self.path / name))
 
     def read_text(self, name: str) -> str:
         """Return the content of a text file of the folder."""
         try:
             return self.read(name).decode()
         except UnicodeDecodeError as fault:
-            raise ArtefactError(f"{harmless(self.path / name)}: not UTF-8: {fault}") from None
+            raise ArtefactError(f"{self.path / name}: not UTF-8: {fault}") from None
 
     def remove(self, name: str) -> None:
         """Delete a file of the folder, or the link of that name."""
@@ -214,11 +213,9 @@ def create(runs_dir: Path, manifest: Manifest) -> Run:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except FileExistsError as fault:  # neither a folder nor a link to one
         what = "a link that leads nowhere" if Path(fault.filename).is_symlink() else "a file"
-        raise StorageError(
-            f"{harmless(fault.filename)}: expects a directory, this is {what}"
-        ) from None
+        raise StorageError(f"{fault.filename}: expects a directory, this is {what}") from None
     except OSError as fault:
-        raise StorageError(f"{harmless(runs_dir)}: cannot be made: {fault.strerror}") from None
+        raise StorageError(f"{runs_dir}: cannot be made: {fault.strerror}") from None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     while True:
         path = runs_dir / f"{stamp}-{manifest.name}-{secrets.token_hex(3)}"
@@ -227,7 +224,7 @@ def create(runs_dir: Path, manifest: Manifest) -> Run:
         except FileExistsError:
             continue  # another run of this second; the folder around it is there
         except OSError as fault:
-            raise StorageError(f"{harmless(path)}: cannot be made: {fault.strerror}") from None
+            raise StorageError(f"{path}: cannot be made: {fault.strerror}") from None
         return Run(path, manifest)
 
 
@@ -239,16 +236,15 @@ def load(path: Path) -> Run:
         StorageError: it could not be read.
 
     """
-    where = harmless(path / MANIFEST)
     if not _there(path / MANIFEST) and _there(path / LOCK):
         if holder(path) is not None:
-            raise ArtefactError(f"{harmless(path)}: this run is just beginning")
+            raise ArtefactError(f"{path}: this run is just beginning")
         raise ArtefactError(
-            f"{harmless(path)}: this run ended before it began: nothing to go on with; "
-            f"`minifw runs rm {harmless(path)}` deletes it"
+            f"{path}: this run ended before it began: nothing to go on with; "
+            f"`minifw runs rm {path}` deletes it"
         )
     data = files.read(path, MANIFEST, records.MAX_BYTES)
-    return Run(path, Manifest.from_bytes(data, where))
+    return Run(path, Manifest.from_bytes(data, str(path / MANIFEST)))
 
 
 def find(runs_dir: Path, text: str) -> Path:
@@ -264,18 +260,17 @@ def find(runs_dir: Path, text: str) -> Path:
         if text and path.is_dir():
             return path
     except PermissionError as fault:
-        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
     except OSError:
         pass  # no path, such as a word that is too long for one
     names = [entry.name for entry in folders(runs_dir)]
     found = [text] if text in names else [name for name in names if text and text in name]
     if len(found) == 1:
         return runs_dir / found[0]
-    where, text = harmless(runs_dir), harmless(text)
     if found:
-        raise UsageError(f"{text}: {len(found)} runs in {where} are named so, as {found[-1]}")
+        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
     near = near_miss(text, names) if len(names) <= 10 else ""
-    raise UsageError(f"{text}: there is no such run, in {where} or as a path{near}")
+    raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
 
 
 def folders(runs_dir: Path) -> list[Path]:
@@ -288,7 +283,7 @@ def folders(runs_dir: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as fault:
-        raise StorageError(f"{harmless(runs_dir)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{runs_dir}: cannot be read: {fault.strerror}") from None
     return [path for path in inside if path.is_dir() and not path.is_symlink() and _may_be(path)]
 
 
@@ -336,25 +331,24 @@ def delete(path: Path) -> None:
         StorageError: something could not be deleted.
 
     """
-    shown = harmless(path)
     if path.is_symlink():
-        raise UsageError(f"{shown}: this is a link; delete the directory that it points to by name")
+        raise UsageError(f"{path}: this is a link; delete the directory that it points to by name")
     if not _is_run(path):
-        raise UsageError(f"{shown}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
+        raise UsageError(f"{path}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
     if not _NAME.fullmatch(path.absolute().name):
         try:  # a manifest.json is in other programs' directories too
             load(path)
         except ArtefactError as fault:
-            raise UsageError(f"{shown}: neither named as a run, nor one: {fault}") from None
+            raise UsageError(f"{path}: neither named as a run, nor one: {fault}") from None
     with ExitStack() as stack:
         with suppress(ArtefactError):  # what has the lock's name is none, so nobody holds it
             stack.enter_context(hold(path))
         try:
             shutil.rmtree(path)  # a link in it is deleted, not followed
         except OSError as fault:
-            name = harmless(Path(fault.filename or path).name)
+            name = Path(fault.filename or path).name
             what = f"cannot be deleted: {name}: {fault.strerror}"
-            raise StorageError(f"{shown}: {what}") from None
+            raise StorageError(f"{path}: {what}") from None
 
 
 def _is_run(path: Path) -> bool:
@@ -368,5 +362,5 @@ def _there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as fault:
-        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
     return True
