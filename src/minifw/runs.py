@@ -40,7 +40,7 @@ from minifw.errors import (
 )
 from minifw.files import TEMPORARY, checksum, publish
 from minifw.lock import LOCK, hold, holder
-from minifw.records import Manifest
+from minifw.records import Manifest, PartName
 
 MANIFEST = "manifest.json"
 
@@ -159,11 +159,10 @@ class Run(Files):
         Only by who holds the run. These are temporary files and checkpoints of the run's own
         parts; what anybody else put into the directory stays.
         """
-        parts = {f"{arm}-{mode}" for arm in self.manifest.arms for mode in self.manifest.modes}
         for name in self.strangers():
-            folder, file = os.path.split(name)
-            own = folder == "checkpoints" and file.partition(".")[0] in parts
-            if own or file.startswith(TEMPORARY):
+            part = PartName.of_file(name)
+            own = part is not None and self.manifest.has(part)
+            if own or Path(name).name.startswith(TEMPORARY):
                 self.remove(name)
 
     @property
