@@ -354,6 +354,8 @@ def test_what_a_file_of_the_run_holds_gives_no_traceback(
         tried(minifw, path, commands)
         if name == "results.json" and content.startswith(b'{"modes"'):
             assert "damaged" in minifw("runs", "ls", "--status", "damaged").out
+            (entry,) = runs.entries(path.parent)
+            assert (entry.status, entry.run is None, entry.results) == ("damaged", False, None)
 
 
 @pytest.mark.parametrize("content", [*YAML, b"metrics"])

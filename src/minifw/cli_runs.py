@@ -23,7 +23,6 @@ from minifw.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_js
 from minifw.terminal import print_rows, print_table, print_wrapped
 
 if TYPE_CHECKING:
-    from minifw.records import Arm, ArmResults, Mode
     from minifw.runs import Entry, Run
     from minifw.tables import Table
 
@@ -254,24 +253,16 @@ def _raise_all(faults: list[MinifwError]) -> None:
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    """Return what a list tells of a run; of one that cannot be read, that it is so."""
-    run, status = entry.run, entry.status
-    errors: dict[str, float | None] = {}
-    if run is not None:
-        try:
-            errors = {mode: arms["minifw"].summary.median for mode, arms in _results(run).items()}
-        except ArtefactError:
-            status = "damaged"
-        except StorageError:
-            status = "unreadable"
-    manifest = None if run is None else run.manifest
+    """Return what a list tells of a run."""
+    modes = {} if entry.results is None else entry.results.modes
+    manifest = None if entry.run is None else entry.run.manifest
     return {
         "run": entry.path.name,
         "run_dir": str(entry.path),
-        "status": status,
+        "status": entry.status,
         "config": None if manifest is None else manifest.name,
         "seeds": None if manifest is None else len(manifest.seeds),
-        "test_error": errors,
+        "test_error": {mode: arms["minifw"].summary.median for mode, arms in modes.items()},
         "started": None if manifest is None else manifest.started,
     }
 
@@ -284,15 +275,6 @@ def _json(run: Run, name: str) -> dict[str, Any] | None:
     if not isinstance(content, dict):
         raise ArtefactError(f"{run.path / name}: must hold a JSON object")
     return content
-
-
-def _results(run: Run) -> dict[Mode, dict[Arm, ArmResults]]:
-    """Return the results of a run as far as lists show them, of each arm in each mode."""
-    from minifw import records
-
-    name = "results.json"
-    content = _json(run, name) or {"modes": {}}
-    return records.checked(records.Results, content, str(run.path / name)).modes
 
 
 def _flat_config(run: Run) -> dict[str, Any]:
@@ -315,7 +297,7 @@ def _flat_config(run: Run) -> dict[str, Any]:
 
 def _flat_results(run: Run) -> dict[str, Any]:
     flat: dict[str, Any] = {"status": run.status}
-    for mode, arms in _results(run).items():
+    for mode, arms in run.results().modes.items():
         for arm, outcome in arms.items():
             for row, value in outcome.summary.model_dump().items():
                 flat[f"{mode} {arm}: {row} test error, %"] = value

@@ -40,15 +40,17 @@ from minifw.errors import (
 )
 from minifw.files import TEMPORARY, checksum, publish
 from minifw.lock import LOCK, hold, holder
-from minifw.records import Manifest, PartName
+from minifw.records import Manifest, PartName, Results
 
 MANIFEST = "manifest.json"
+RESULTS = "results.json"
 
 OVER = ("complete", "diverged")
 STATUSES = (
     *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
 )  # fmt: skip
-"""The last three have no manifest that can be read: none yet, a wrong one, or no permission."""
+"""A run that is `empty` has no manifest yet. Of one that is `damaged` or `unreadable`, the manifest
+or results.json is wrong, or there is no permission to read it."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
 """Of a run's directory, as `create` gives it."""
@@ -173,6 +175,18 @@ class Run(Files):
             return "crashed"
         return status
 
+    def results(self) -> Results:
+        """Return the results as far as lists show them; no modes if it has not got so far.
+
+        Raises:
+            ArtefactError: results.json is missing, damaged, or holds something else.
+            StorageError: it could not be read.
+
+        """
+        if RESULTS not in self.known:
+            return Results(modes={})
+        return records.checked(Results, self.read_json(RESULTS), str(self.path / RESULTS))
+
     def faults(self) -> list[str]:
         """Return what is wrong with the files the manifest names, a line each.
 
@@ -296,11 +310,15 @@ def _may_be(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list of runs. `run` is None where there is no manifest that can be read."""
+    """A line of a list of runs: what can be read of one, and its status by that.
+
+    `run` is None where no manifest can be read, `results` where no results can.
+    """
 
     path: Path
     status: str
-    run: Run | None
+    run: Run | None = None
+    results: Results | None = None
 
 
 def entries(runs_dir: Path) -> list[Entry]:
@@ -309,17 +327,18 @@ def entries(runs_dir: Path) -> list[Entry]:
 
 
 def _entry(path: Path) -> Entry:
+    run = None
     try:
         run = load(path)
-        return Entry(path, run.status, run)
+        return Entry(path, run.status, run, run.results())
     except StorageError:
-        return Entry(path, "unreadable", None)
+        return Entry(path, "unreadable", run)
     except ArtefactError:
         with suppress(StorageError):
             if not _there(path / MANIFEST):
                 # It was killed, or is about to begin, before its first manifest.
-                return Entry(path, "empty" if holder(path) is None else "running", None)
-        return Entry(path, "damaged", None)
+                return Entry(path, "empty" if holder(path) is None else "running")
+        return Entry(path, "damaged", run)
 
 
 def delete(path: Path) -> None:
