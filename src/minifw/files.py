@@ -146,20 +146,29 @@ def open_regular(root: Path, name: str, flags: int) -> int:
     return handle
 
 
+class NotAFileError(OSError):
+    """There is something of that name that is no regular file; `kind` says in words what."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(errno.EINVAL, f"this is {kind}, not a file", str(path))
+        self.kind = kind
+
+
 def open_input(path: Path) -> BinaryIO:
     """Open a file of the user's to read its bytes, be it through links.
 
     A pipe could keep its reader waiting, and a device never end.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file; `strerror` says so in words.
+        NotAFileError: it is no regular file.
+        OSError: it cannot be opened.
 
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, f"this is {_kind(mode)}, not a file")
+            raise NotAFileError(path, _kind(mode))
         return open(handle, "rb")  # noqa: PTH123, a handle is no path
     except BaseException:
         os.close(handle)
