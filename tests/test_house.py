@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,17 @@ def test_a_file_imports_only_from_floors_below() -> None:
     done = subprocess.run([tool], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout
     assert "2 kept, 0 broken" in done.stdout
+
+
+def test_the_table_of_files_goes_from_the_lowest_floor_up() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    floor = {name: n for n, layer in enumerate(layers[::-1]) for name in layer.split(" | ")}
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    named = re.findall(r"`(\w+)(?:\.py|/)`", "\n".join(rows))
+    there = {path.stem for path in (ROOT / "src/minifw").glob("*.py")} - {"__init__", "__main__"}
+    assert sorted(named) == sorted({*there, "nn"})
+    assert named == sorted(named, key=floor.__getitem__)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "src").rglob("*.py")), ids=lambda file: file.name)
