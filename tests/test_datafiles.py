@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import hashlib
 import io
 import os
@@ -17,7 +18,7 @@ import pytest
 
 from conftest import Minifw
 from minifw import building, datafiles, experiment, loading, machine, runs, yaml12
-from minifw.errors import ArtefactError, ConfigError, DataError
+from minifw.errors import ArtefactError, ConfigError, DataError, StorageError
 
 LINES = "a,b,y\n1,2,no\n3,4,yes\n5,7,no\n6,9,yes\n"
 CONFIG = """\
@@ -72,6 +73,17 @@ def test_a_device_is_no_data_and_no_config(device: str) -> None:
         datafiles.read_csv, Path(device), None, None
     )
     assert what in refused(yaml12.read, Path(device))
+
+
+def test_a_config_that_the_disk_does_not_give_is_not_another_kind_of_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def failing(path: Path) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    monkeypatch.setattr(yaml12, "open_input", failing)
+    with pytest.raises(StorageError, match=r"^a.yaml: cannot be read: Invalid argument$"):
+        yaml12.read(Path("a.yaml"))
 
 
 def test_a_link_to_a_file_is_that_file(tmp_path: Path) -> None:

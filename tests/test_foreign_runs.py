@@ -354,6 +354,8 @@ def test_what_a_file_of_the_run_holds_gives_no_traceback(
         tried(minifw, path, commands)
         if name == "results.json" and content.startswith(b'{"modes"'):
             assert "damaged" in minifw("runs", "ls", "--status", "damaged").out
+            (entry,) = runs.entries(path.parent)
+            assert (entry.status, entry.run is None, entry.results) == ("damaged", False, None)
 
 
 @pytest.mark.parametrize("content", [*YAML, b"metrics"])
@@ -674,6 +676,37 @@ def test_names_lead_nowhere_else(tmp_path: Path) -> None:
     for name in ("../x", "a/../../x", "/x", "a\0b", ".", ""):
         with pytest.raises(ArtefactError, match="is no name of a file in it"):
             files.read(tmp_path, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (records.PartName("minifw", "full-batch"), "minifw-full-batch"),
+        (records.PartName("vmap", "sgd", 2, 12), "vmap-sgd.group-2-of-12"),
+    ],
+)
+def test_a_part_s_name_is_read_as_it_is_written(name: records.PartName, text: str) -> None:
+    assert (str(name), records.PartName.parse(text)) == (text, name)
+    for file in (f"checkpoints/{text}.safetensors", f"checkpoints/{text}.at-20.safetensors"):
+        assert records.PartName.of_file(file) == name
+    assert file == name.file(at=20)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "minifw", "jax-sgd", "minifw-sgd.", "minifw-sgd.group-1-of-1", "minifw-sgd.group-01-of-2",
+     "minifw-sgd.group-0-of-2", "minifw-sgd.group-1-of-2\n", "minifw-sgd.group-٢-of-3"],
+)  # fmt: skip
+def test_what_is_no_name_of_a_part(text: str) -> None:
+    with pytest.raises(ValueError, match="is no part of a run"):
+        records.PartName.parse(text)
+    assert records.PartName.of_file(f"checkpoints/{text}.safetensors") is None
+    assert records.PartName.of_file(f"checkpoints/../minifw-sgd{text}") is None
+
+
+def test_parts_are_in_the_order_of_their_groups() -> None:
+    names = [records.PartName("minifw", "sgd", number, 12) for number in range(1, 13)]
+    assert sorted(map(records.PartName.parse, sorted(map(str, names)))) == names
 
 
 def test_words_of_manifests_are_those_of_experiments() -> None:

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import ROOT, Minifw
-from minifw import loading, memory
+from minifw import loading, memory, schedule
+from minifw.building import build_network
 
 MEASURE = """
 import sys
@@ -103,6 +105,26 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
         "assert 200 * 2**20 < memory.available() <= 300 * 2**20\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("seeds", [2, 5, 7, 400, 1000])
+@pytest.mark.parametrize("rows", [40, 1000, 20000])
+def test_parts_are_those_that_a_stack_is_divided_into(
+    monkeypatch: pytest.MonkeyPatch, threads: int, seeds: int, rows: int
+) -> None:
+    config = loading.load(ROOT / "src/minifw/configs/simplenet.yaml")
+    network = build_network(config, range(seeds), 2)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    in_memory = schedule.seeds_in_memory(network, seeds, rows)
+    size = memory.sizes(config, "full-batch", seeds, 2, 2, rows, 10, threads=threads)
+    chosen = tuple(schedule._divided(network, seeds, rows, in_memory, threads))
+    held, workers = size._divided(seeds, rows)
+    assert workers == chosen[1]
+    # The weights are counted elsewhere.
+    assert held == pytest.approx(min(seeds, chosen[0]), rel=0.02)
+    if workers > 1:
+        assert held * workers * rows * 4 * size._width() <= memory.PLAIN_BYTES
 
 
 def test_parameters_are_counted_as_the_network_has_them() -> None:

@@ -147,6 +147,7 @@ def plan(
                 test,
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
+                threads=torch.get_num_threads() if config.device == "cpu" else 1,
             )
         )
         for mode in modes

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.data import BatchOrder
-from minifw.errors import ArtefactError, StateError, harmless
+from minifw.errors import ArtefactError, StateError
 from minifw.history import SERIES, History
 from minifw.nn import Network, Optimizer
 
@@ -95,7 +95,7 @@ class Checkpoint:
         try:
             tensors = safetensors.torch.load(content)
         except Exception as fault:  # the file may be anybody's, and so what is wrong with it
-            raise ArtefactError(f"{where}: not a checkpoint: {harmless(fault)}") from None
+            raise ArtefactError(f"{where}: not a checkpoint: {fault}") from None
 
         def take(name: str, dtype: torch.dtype, shape: Sequence[int | None]) -> Any:
             """Return the array of this dtype and shape, in which None is any size."""
@@ -134,9 +134,7 @@ class Checkpoint:
         }
         unknown = [name for name in tensors if "/" in name]
         if unknown:
-            raise ArtefactError(
-                f"{where}: this minifw does not know '{harmless(unknown[0])}' in it"
-            )
+            raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
         return cls(tensors, history, optimizer, rows)
 
     def check(self, network: Network, epochs: int, finished: bool, where: str) -> None:
@@ -185,7 +183,7 @@ class Checkpoint:
         try:
             network.load_state_dict(self.weights)
         except StateError as fault:
-            raise ArtefactError(f"{where}: {harmless(fault)}") from None
+            raise ArtefactError(f"{where}: {fault}") from None
         for name, value in optimizer.state.items():
             value.copy_(self.optimizer[name])
         if order is not None and self.generators is not None:

@@ -23,7 +23,6 @@ from minifw.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_js
 from minifw.terminal import print_rows, print_table, print_wrapped
 
 if TYPE_CHECKING:
-    from minifw.records import Arm, ArmResults, Mode
     from minifw.runs import Entry, Run
     from minifw.tables import Table
 
@@ -66,7 +65,7 @@ def ls(
 
     if status is not None and status not in runs.STATUSES:
         raise UsageError(
-            f"--status: must be one of {', '.join(runs.STATUSES)}, got '{harmless(status)}'"
+            f"--status: must be one of {', '.join(runs.STATUSES)}, got '{status}'"
             f"{near_miss(status, runs.STATUSES)}"
         )
     lines = [
@@ -153,7 +152,7 @@ def _tables(run: Run, results: dict[str, Any]) -> list[Table]:
         for table in made:
             _ = table.body  # the words for each figure
     except Exception as fault:  # whatever a foreign file holds
-        where = harmless(run.path / "results.json")
+        where = run.path / "results.json"
         raise ArtefactError(f"{where}: makes no tables: {type(fault).__name__}: {fault}") from None
     return made
 
@@ -254,24 +253,16 @@ def _raise_all(faults: list[MinifwError]) -> None:
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    """Return what a list tells of a run; of one that cannot be read, that it is so."""
-    run, status = entry.run, entry.status
-    errors: dict[str, float | None] = {}
-    if run is not None:
-        try:
-            errors = {mode: arms["minifw"].summary.median for mode, arms in _results(run).items()}
-        except ArtefactError:
-            status = "damaged"
-        except StorageError:
-            status = "unreadable"
-    manifest = None if run is None else run.manifest
+    """Return what a list tells of a run."""
+    modes = {} if entry.results is None else entry.results.modes
+    manifest = None if entry.run is None else entry.run.manifest
     return {
         "run": entry.path.name,
         "run_dir": str(entry.path),
-        "status": status,
+        "status": entry.status,
         "config": None if manifest is None else manifest.name,
         "seeds": None if manifest is None else len(manifest.seeds),
-        "test_error": errors,
+        "test_error": {mode: arms["minifw"].summary.median for mode, arms in modes.items()},
         "started": None if manifest is None else manifest.started,
     }
 
@@ -282,17 +273,8 @@ def _json(run: Run, name: str) -> dict[str, Any] | None:
         return None
     content = run.read_json(name)
     if not isinstance(content, dict):
-        raise ArtefactError(f"{harmless(run.path / name)}: must hold a JSON object")
+        raise ArtefactError(f"{run.path / name}: must hold a JSON object")
     return content
-
-
-def _results(run: Run) -> dict[Mode, dict[Arm, ArmResults]]:
-    """Return the results of a run as far as lists show them, of each arm in each mode."""
-    from minifw import records
-
-    name = "results.json"
-    content = _json(run, name) or {"modes": {}}
-    return records.checked(records.Results, content, harmless(run.path / name)).modes
 
 
 def _flat_config(run: Run) -> dict[str, Any]:
@@ -309,13 +291,13 @@ def _flat_config(run: Run) -> dict[str, Any]:
         raise ArtefactError(fault.faults[0]) from None
     for key, value in flat.items():
         if isinstance(value, float) and not math.isfinite(value):
-            raise ArtefactError(f"{source.name}: {harmless(key)}: must be a finite number")
+            raise ArtefactError(f"{source.name}: {key}: must be a finite number")
     return flat
 
 
 def _flat_results(run: Run) -> dict[str, Any]:
     flat: dict[str, Any] = {"status": run.status}
-    for mode, arms in _results(run).items():
+    for mode, arms in run.results().modes.items():
         for arm, outcome in arms.items():
             for row, value in outcome.summary.model_dump().items():
                 flat[f"{mode} {arm}: {row} test error, %"] = value

@@ -48,7 +48,7 @@ from minifw.errors import (
 )
 from minifw.history import History
 from minifw.keeping import NOTHING, Keeper, Part
-from minifw.records import FORMAT, Manifest
+from minifw.records import FORMAT, Manifest, PartName
 from minifw.runs import Run
 from minifw.stopping import Stop, on_signals
 from minifw.training import fit
@@ -253,9 +253,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         run.reload()
         manifest = run.manifest
         if manifest.status in runs.OVER:
-            raise UsageError(
-                f"{harmless(path)}: this run is {manifest.status}; nothing is left to do"
-            )
+            raise UsageError(f"{path}: this run is {manifest.status}; nothing is left to do")
         run.clean()
         config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
         parts = manifest.parts.values()
@@ -273,7 +271,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         lacks_batches = "sgd" in manifest.modes and config.train.batch_size is None
         if plan.seeds != manifest.seeds or lacks_batches:
             raise ArtefactError(
-                f"{harmless(path)}: its manifest has other seeds or modes than its config.yaml"
+                f"{path}: its manifest has other seeds or modes than its config.yaml"
             )
         inputs.check(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
@@ -296,11 +294,10 @@ def _train(
         trained: Trained = {mode: {arm: [] for arm in arms} for mode in modes}
         observed = []
         for number, seeds in enumerate(groups, 1):
-            ending = "" if len(groups) == 1 else f".group-{number}-of-{len(groups)}"
             if number > 1:
                 gc.collect()  # what PyTorch imports as it trains holds the samples in circles
             experiment = drawn.pop() if drawn else plan.draw(seeds)
-            _train_group(run, experiment, ending, trained, show_progress, stop)
+            _train_group(run, experiment, (number, len(groups)), trained, show_progress, stop)
             observed.append(comparison.observe(experiment, modes, parity=len(arms) > 1))
             del experiment  # or it would be held while the next group is drawn
         return _complete(run, plan, observed, trained)
@@ -321,16 +318,17 @@ Trained = dict[str, dict[str, list[Checkpoint]]]
 def _train_group(
     run: Run,
     experiment: Experiment,
-    ending: str,
+    number: tuple[int, int],
     trained: Trained,
     show_progress: ShowProgress,
     stop: Stop,
 ) -> None:
-    """Train what is not finished of a group's parts, whose names have this ending."""
+    """Train what is not finished of a group's parts; `number` says which, and of how many."""
     epochs = experiment.config.train.epochs
     for mode, arms in trained.items():
         for arm, groups in arms.items():
-            with Part(run, f"{arm}-{mode}{ending}", stop) as part:
+            name = PartName(arm, mode, *number)
+            with Part(run, name, stop) as part:
                 if (kept := part.last) is not None:
                     network = build_network(
                         experiment.config, experiment.seeds, len(experiment.data.features)
@@ -338,7 +336,7 @@ def _train_group(
                     kept.check(network, epochs, part.finished, part.where)
                 if not part.finished:
                     total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
-                    label = f"{tables.ARMS[arm]} {mode}{ending.replace('.', ' ')}"
+                    label = f"{tables.ARMS[arm]} {mode} {name.group}".rstrip()
                     with show_progress(label, total) as progress:
                         part.finish(ARMS[arm](experiment, mode, progress, part))
                 checkpoint = part.last

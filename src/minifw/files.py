@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from minifw.errors import ArtefactError, StorageError, UsageError, harmless
+from minifw.errors import ArtefactError, StorageError, UsageError
 
 TEMPORARY = ".minifw-"
 """How the names of temporary files begin; a process that was killed may leave one."""
@@ -43,9 +43,9 @@ def publish(target: Path, data: bytes, *, replace: bool = True, root: Path | Non
         with _folder(root, str(target.relative_to(root)), make=True) as (folder, name):
             _write(folder, name, data, replace)
     except _TakenError:
-        raise UsageError(f"{harmless(target)}: is there already, and is not overwritten") from None
+        raise UsageError(f"{target}: is there already, and is not overwritten") from None
     except OSError as fault:
-        raise StorageError(f"{harmless(target)}: cannot be written: {fault.strerror}") from None
+        raise StorageError(f"{target}: cannot be written: {fault.strerror}") from None
     return checksum(data)
 
 
@@ -89,12 +89,10 @@ def read(root: Path, name: str, limit: int | None = None) -> bytes:
         with os.fdopen(open_regular(root, name, os.O_RDONLY), "rb") as file:
             size = os.fstat(file.fileno()).st_size
             if limit is not None and size > limit:
-                raise ArtefactError(
-                    f"{harmless(root / name)}: must hold at most {limit} bytes, got {size}"
-                )
+                raise ArtefactError(f"{root / name}: must hold at most {limit} bytes, got {size}")
             return file.read(size)
     except OSError as fault:
-        raise StorageError(f"{harmless(root / name)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{root / name}: cannot be read: {fault.strerror}") from None
 
 
 def remove(root: Path, name: str) -> None:
@@ -112,7 +110,7 @@ def remove(root: Path, name: str) -> None:
         return
     except OSError as fault:
         what = f"cannot be deleted: {fault.strerror}"
-        raise StorageError(f"{harmless(root / name)}: {what}") from None
+        raise StorageError(f"{root / name}: {what}") from None
 
 
 def open_regular(root: Path, name: str, flags: int) -> int:
@@ -123,7 +121,7 @@ def open_regular(root: Path, name: str, flags: int) -> int:
         OSError: it could not be opened.
 
     """
-    where = harmless(root / name)
+    where = root / name
     flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a reader does not wait
     try:
         with _folder(root, name) as (folder, last):
@@ -148,20 +146,29 @@ def open_regular(root: Path, name: str, flags: int) -> int:
     return handle
 
 
+class NotAFileError(OSError):
+    """There is something of that name that is no regular file; `kind` says in words what."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        super().__init__(errno.EINVAL, f"this is {kind}, not a file", str(path))
+        self.kind = kind
+
+
 def open_input(path: Path) -> BinaryIO:
     """Open a file of the user's to read its bytes, be it through links.
 
     A pipe could keep its reader waiting, and a device never end.
 
     Raises:
-        OSError: it cannot be opened, or is no regular file; `strerror` says so in words.
+        NotAFileError: it is no regular file.
+        OSError: it cannot be opened.
 
     """
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         mode = os.fstat(handle).st_mode
         if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, f"this is {_kind(mode)}, not a file")
+            raise NotAFileError(path, _kind(mode))
         return open(handle, "rb")  # noqa: PTH123, a handle is no path
     except BaseException:
         os.close(handle)
@@ -181,7 +188,7 @@ def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, st
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise ArtefactError(f"{harmless(root)}: '{harmless(name)}' is no name of a file in it")
+        raise ArtefactError(f"{root}: '{name}' is no name of a file in it")
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for depth, part in enumerate(path.parts[:-1], 1):
@@ -190,7 +197,7 @@ def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, st
                     os.mkdir(part, dir_fd=handle)
             found = os.stat(part, dir_fd=handle, follow_symlinks=False)
             if not stat.S_ISDIR(found.st_mode):
-                where = harmless(root.joinpath(*path.parts[:depth]))
+                where = root.joinpath(*path.parts[:depth])
                 raise ArtefactError(f"{where}: expects a directory, this is {_kind(found.st_mode)}")
             flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
             inner = os.open(part, flags, dir_fd=handle)
@@ -201,7 +208,7 @@ def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, st
         os.close(handle)
 
 
-def _check_regular(found: os.stat_result, where: str) -> None:
+def _check_regular(found: os.stat_result, where: Path) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise ArtefactError(f"{where}: expects a file, this is {_kind(found.st_mode)}")
 

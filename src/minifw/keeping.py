@@ -9,8 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
 from minifw.checkpoints import Checkpoint
-from minifw.errors import harmless
-from minifw.records import PartRecord
+from minifw.records import PartName, PartRecord
 from minifw.runs import Run
 from minifw.stopping import Stop
 
@@ -54,7 +53,7 @@ class Part(Keeper):
     the one before deleted.
     """
 
-    def __init__(self, run: Run, part: str, stop: Stop) -> None:
+    def __init__(self, run: Run, part: PartName, stop: Stop) -> None:
         self.run, self.part, self.stop = run, part, stop
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
@@ -62,12 +61,12 @@ class Part(Keeper):
 
     @property
     def _record(self) -> PartRecord | None:
-        return self.run.manifest.parts.get(self.part)
+        return self.run.manifest.parts.get(str(self.part))
 
     @property
     def where(self) -> str:
         record = self._record
-        return "" if record is None else harmless(self.run.path / record.file)
+        return "" if record is None else str(self.run.path / record.file)
 
     @property
     def finished(self) -> bool:
@@ -93,10 +92,10 @@ class Part(Keeper):
             self.wait()  # a full disk is to be known now, not when training ends
         if self.stop.asked is not None:
             self.wait()
-            self._publish(make(), f"{self.part}.at-{done}")
+            self._publish(make(), self.part.file(at=done))
         elif due and time.monotonic() >= self._not_before:
             self._not_before = math.inf  # until it is written
-            self._writing = self._thread.submit(self._publish, make(), f"{self.part}.at-{done}")
+            self._writing = self._thread.submit(self._publish, make(), self.part.file(at=done))
         self.check()
 
     def wait(self) -> None:
@@ -108,7 +107,7 @@ class Part(Keeper):
     def finish(self, checkpoint: Checkpoint) -> None:
         """Keep the last checkpoint of the part."""
         self.wait()
-        self._publish(checkpoint, self.part, finished=True)
+        self._publish(checkpoint, self.part.file(), finished=True)
         self.stop.patient = False
         self.stop.check()
 
@@ -118,15 +117,15 @@ class Part(Keeper):
     def __exit__(self, *exception: object) -> None:
         self._thread.shutdown()
 
-    def _publish(self, checkpoint: Checkpoint, name: str, finished: bool = False) -> None:
+    def _publish(self, checkpoint: Checkpoint, file: str, finished: bool = False) -> None:
         started = time.monotonic()
-        before, file = self._record, f"checkpoints/{name}.safetensors"
+        before = self._record
         self.run.write(file, checkpoint.to_bytes())
         manifest = self.run.manifest
         superseded = None if before is None or before.file == file else before.file
         if superseded is not None:
             del manifest.files[superseded]
-        manifest.parts[self.part] = PartRecord(
+        manifest.parts[str(self.part)] = PartRecord(
             file=file,
             epoch=checkpoint.history.epoch,
             finished=finished,

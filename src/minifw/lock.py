@@ -15,7 +15,7 @@ from typing import Any
 import psutil
 
 from minifw import files
-from minifw.errors import ArtefactError, MinifwError, StorageError, UsageError, harmless
+from minifw.errors import ArtefactError, MinifwError, StorageError, UsageError
 
 LOCK = "lock"
 MAX_BYTES = 4096
@@ -34,7 +34,7 @@ def hold(folder: Path) -> Iterator[None]:
         StorageError: the file cannot be written.
 
     """
-    path = harmless(folder / LOCK)
+    path = folder / LOCK
     try:
         handle = files.open_regular(folder, LOCK, os.O_RDWR | os.O_CREAT)
     except OSError as fault:
@@ -50,9 +50,7 @@ def hold(folder: Path) -> Iterator[None]:
         except OSError as fault:
             if fault.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 who = (holder(folder) or {}).get("pid", "unknown")
-                raise UsageError(
-                    f"{harmless(folder)}: process {who} is at work on this run"
-                ) from None
+                raise UsageError(f"{folder}: process {who} is at work on this run") from None
             raise StorageError(f"{path}: cannot be locked: {fault.strerror}") from None
         try:
             yield

@@ -17,6 +17,8 @@ from minifw.places import KeyPath, Source
 # here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
 # for fewer.
 PLAIN_BYTES = 2**30
+# How many results of a layer a part has at least if it gets a thread: `schedule.py` says why.
+WORTH_A_THREAD = 100_000
 # What the samples, weights and order of the seeds that are trained together may hold. It is enough
 # for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
 GROUP_BYTES = 2 * 2**30
@@ -47,6 +49,8 @@ class Sizes:
     """How many trained networks of each seed are kept to the end: one of each arm in each mode."""
     group_bytes: int
     """What the seeds that are trained together may hold."""
+    threads: int = 1
+    """How many there may be; each has a part of the stack, and memory of its own."""
 
     def weights(self) -> int:
         """Return how many numbers the weights of one network are."""
@@ -99,10 +103,27 @@ class Sizes:
         return self._samples() + weights + (order if self.batch else 0)
 
     def _parts(self, together: int) -> float:
-        """Return what the parts of a group take, one after another."""
-        rows = max(self.train, self.test)
-        seeds = min(together, max(1, PLAIN_BYTES // max(1, 4 * self._width() * rows)))
-        return self._step() * (seeds + min(together % seeds, seeds / 2))  # the last part is smaller
+        """Return what the parts of a group take: those at work at once, others after them."""
+        width, rows = self._width(), max(self.train, self.test)
+        size, workers = self._divided(together, self.batch or self.train)
+        training = _at_once(together, size, workers) * 4 * width * (self.batch or self.train)
+        size, workers = self._divided(together, rows)
+        evaluating = _at_once(together, size, workers) * 2 * width * rows
+        if self.batch:
+            return training + evaluating
+        # An evaluation has threads of its own but for one, which has the memory of its training.
+        others = (workers - 1) * size * 2 * width * rows
+        return max(training + others, evaluating)
+
+    def _divided(self, together: int, rows: int) -> tuple[int, int]:
+        """Return the seeds of a part and the number of threads, as `schedule.choose` does."""
+        most = max(1, PLAIN_BYTES // max(1, 4 * self._width() * max(self.train, self.test)))
+        results = together * rows * max(self.layers, default=0)
+        workers = min(self.threads, together, results // WORTH_A_THREAD)
+        if workers < 2:
+            return min(together, most), 1
+        rounds = -(-together // (workers * max(1, most // workers)))
+        return -(-together // (workers * rounds)), workers
 
     def _ensemble(self) -> int:
         """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
@@ -119,6 +140,14 @@ class Sizes:
         return training + evaluating if self.batch else max(training, evaluating)
 
 
+def _at_once(together: int, size: int, workers: int) -> float:
+    """Return how many seeds' results there are at once in parts of this size, on so many threads.
+
+    The last part is smaller, and has memory of its own.
+    """
+    return workers * size + min(together % size, size / 2)
+
+
 def sizes(
     config: Config,
     mode: str,
@@ -130,8 +159,9 @@ def sizes(
     *,
     ensemble: bool = False,
     trained: int = 1,
+    threads: int = 1,
 ) -> Sizes:
-    """Return the sizes of a run of this config."""
+    """Return the sizes of a run of this config, on so many threads."""
     steps = config.train
     return Sizes(
         seeds=seeds,
@@ -149,6 +179,7 @@ def sizes(
         ensemble=ensemble,
         trained=trained,
         group_bytes=GROUP_BYTES,
+        threads=threads,
     )
 
 

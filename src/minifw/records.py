@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -23,7 +24,7 @@ from pydantic import (
     model_validator,
 )
 
-from minifw.errors import ArtefactError, harmless
+from minifw.errors import ArtefactError
 from minifw.files import checksum
 from minifw.places import dotted, kind_of, short
 
@@ -61,6 +62,58 @@ Moment = Annotated[
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
+
+
+_PART = re.compile(
+    rf"({'|'.join(get_args(Arm))})-({'|'.join(get_args(Mode))})"
+    r"(?:\.group-([1-9][0-9]{0,8})-of-([2-9]|[1-9][0-9]{1,8}))?"
+)
+_CHECKPOINT = re.compile(r"checkpoints/(.+?)(?:\.at-[0-9]+)?\.safetensors")
+
+
+class PartName(NamedTuple):
+    """Which part of a run: an arm in a mode, of all seeds or of one of several groups of them.
+
+    As text it is `minifw-sgd`, or `minifw-sgd.group-2-of-3`. Part after part, names sort by group.
+    """
+
+    arm: str
+    mode: str
+    number: int = 1
+    groups: int = 1
+
+    @property
+    def group(self) -> str:
+        """Which group, in words; nothing if there is only one."""
+        return "" if self.groups == 1 else f"group-{self.number}-of-{self.groups}"
+
+    def __str__(self) -> str:
+        return f"{self.arm}-{self.mode}{self.group and '.'}{self.group}"
+
+    def file(self, at: int | None = None) -> str:
+        """Return where in a run its checkpoint is: of epoch or seed `at`, or the last one."""
+        return f"checkpoints/{self}{'' if at is None else f'.at-{at}'}.safetensors"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name that has this text.
+
+        Raises:
+            ValueError: none has.
+
+        """
+        found = _PART.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{short(text)} is no part of a run")
+        return cls(found[1], found[2], int(found[3] or 1), int(found[4] or 1))
+
+    @classmethod
+    def of_file(cls, file: str) -> Self | None:
+        """Return the part that keeps a checkpoint in a file of this name, None if none does."""
+        if found := _CHECKPOINT.fullmatch(file):
+            with suppress(ValueError):
+                return cls.parse(found[1])
+        return None
 
 
 class _Record(BaseModel):
@@ -112,15 +165,19 @@ class Manifest(_Record):
             raise ValueError("arms: must be minifw, alone or with one other")
         if len(set(self.modes)) < len(self.modes):
             raise ValueError("modes: must be different")
-        words = [f"{arm}-{mode}" for arm in self.arms for mode in self.modes]
-        part = re.compile(rf"({'|'.join(words)})(\.group-[0-9]{{1,9}}-of-[0-9]{{1,9}})?", re.ASCII)
         for name, record in self.parts.items():
-            if not part.fullmatch(name):
+            part = None
+            with suppress(ValueError):
+                part = PartName.parse(name)
+            if part is None or not self.has(part):
                 raise ValueError(f"parts: {short(name)} is no part of this run")
-            file = rf"checkpoints/{re.escape(name)}(\.at-[0-9]+)?\.safetensors"
-            if not re.fullmatch(file, record.file, re.ASCII) or record.file not in self.files:
+            if PartName.of_file(record.file) != part or record.file not in self.files:
                 raise ValueError(f"parts: {short(record.file)} is no checkpoint of {short(name)}")
         return self
+
+    def has(self, part: PartName) -> bool:
+        """Whether the arm and the mode of this part are the run's."""
+        return part.arm in self.arms and part.mode in self.modes
 
     def content(self) -> dict[str, Any]:
         """Return what is written: all keys but those that say nothing yet."""
@@ -198,7 +255,7 @@ def parse(data: bytes, where: str) -> Any:
     except RecursionError:
         shallow = False
     except ValueError as fault:
-        raise ArtefactError(f"{where}: damaged: not valid JSON: {harmless(fault)}") from None
+        raise ArtefactError(f"{where}: damaged: not valid JSON: {fault}") from None
     if not shallow:
         raise ArtefactError(f"{where}: must be nested at most {MAX_DEPTH} deep")
     return value
@@ -231,11 +288,11 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
         what = f"{must}, got {came}"
     key = f"{dotted(first['loc'])}: " if first["loc"] else ""
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    raise ArtefactError(f"{where}: {key}{harmless(what)}{more}") from None
+    raise ArtefactError(f"{where}: {key}{what}{more}") from None
 
 
 def _came(value: Any) -> str:
-    return kind_of(value) if isinstance(value, dict | list) else harmless(short(value))
+    return kind_of(value) if isinstance(value, dict | list) else short(value)
 
 
 def _shallow(value: Any) -> bool:

@@ -36,20 +36,21 @@ from minifw.errors import (
     ArtefactError,
     StorageError,
     UsageError,
-    harmless,
     near_miss,
 )
 from minifw.files import TEMPORARY, checksum, publish
 from minifw.lock import LOCK, hold, holder
-from minifw.records import Manifest
+from minifw.records import Manifest, PartName, Results
 
 MANIFEST = "manifest.json"
+RESULTS = "results.json"
 
 OVER = ("complete", "diverged")
 STATUSES = (
     *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
 )  # fmt: skip
-"""The last three have no manifest that can be read: none yet, a wrong one, or no permission."""
+"""A run that is `empty` has no manifest yet. Of one that is `damaged` or `unreadable`, the manifest
+or results.json is wrong, or there is no permission to read it."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
 """Of a run's directory, as `create` gives it."""
@@ -92,7 +93,7 @@ class Files:
             StorageError: it could not be read.
 
         """
-        where = harmless(self.path / name)
+        where = self.path / name
         known = self.known.get(name)
         if known is None:
             raise ArtefactError(f"{where}: the manifest does not name this file")
@@ -105,14 +106,14 @@ class Files:
 
     def read_json(self, name: str) -> Any:
         """Return the content of a JSON file of the folder."""
-        return records.parse(self.read(name), harmless(self.path / name))
+        return records.parse(self.read(name), str(self.path / name))
 
     def read_text(self, name: str) -> str:
         """Return the content of a text file of the folder."""
         try:
             return self.read(name).decode()
         except UnicodeDecodeError as fault:
-            raise ArtefactError(f"{harmless(self.path / name)}: not UTF-8: {fault}") from None
+            raise ArtefactError(f"{self.path / name}: not UTF-8: {fault}") from None
 
     def remove(self, name: str) -> None:
         """Delete a file of the folder, or the link of that name."""
@@ -160,11 +161,10 @@ class Run(Files):
         Only by who holds the run. These are temporary files and checkpoints of the run's own
         parts; what anybody else put into the directory stays.
         """
-        parts = {f"{arm}-{mode}" for arm in self.manifest.arms for mode in self.manifest.modes}
         for name in self.strangers():
-            folder, file = os.path.split(name)
-            own = folder == "checkpoints" and file.partition(".")[0] in parts
-            if own or file.startswith(TEMPORARY):
+            part = PartName.of_file(name)
+            own = part is not None and self.manifest.has(part)
+            if own or Path(name).name.startswith(TEMPORARY):
                 self.remove(name)
 
     @property
@@ -174,6 +174,18 @@ class Run(Files):
         if status == "running" and holder(self.path) is None:
             return "crashed"
         return status
+
+    def results(self) -> Results:
+        """Return the results as far as lists show them; no modes if it has not got so far.
+
+        Raises:
+            ArtefactError: results.json is missing, damaged, or holds something else.
+            StorageError: it could not be read.
+
+        """
+        if RESULTS not in self.known:
+            return Results(modes={})
+        return records.checked(Results, self.read_json(RESULTS), str(self.path / RESULTS))
 
     def faults(self) -> list[str]:
         """Return what is wrong with the files the manifest names, a line each.
@@ -214,11 +226,9 @@ def create(runs_dir: Path, manifest: Manifest) -> Run:
         runs_dir.mkdir(parents=True, exist_ok=True)
     except FileExistsError as fault:  # neither a folder nor a link to one
         what = "a link that leads nowhere" if Path(fault.filename).is_symlink() else "a file"
-        raise StorageError(
-            f"{harmless(fault.filename)}: expects a directory, this is {what}"
-        ) from None
+        raise StorageError(f"{fault.filename}: expects a directory, this is {what}") from None
     except OSError as fault:
-        raise StorageError(f"{harmless(runs_dir)}: cannot be made: {fault.strerror}") from None
+        raise StorageError(f"{runs_dir}: cannot be made: {fault.strerror}") from None
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     while True:
         path = runs_dir / f"{stamp}-{manifest.name}-{secrets.token_hex(3)}"
@@ -227,7 +237,7 @@ def create(runs_dir: Path, manifest: Manifest) -> Run:
         except FileExistsError:
             continue  # another run of this second; the folder around it is there
         except OSError as fault:
-            raise StorageError(f"{harmless(path)}: cannot be made: {fault.strerror}") from None
+            raise StorageError(f"{path}: cannot be made: {fault.strerror}") from None
         return Run(path, manifest)
 
 
@@ -239,16 +249,15 @@ def load(path: Path) -> Run:
         StorageError: it could not be read.
 
     """
-    where = harmless(path / MANIFEST)
     if not _there(path / MANIFEST) and _there(path / LOCK):
         if holder(path) is not None:
-            raise ArtefactError(f"{harmless(path)}: this run is just beginning")
+            raise ArtefactError(f"{path}: this run is just beginning")
         raise ArtefactError(
-            f"{harmless(path)}: this run ended before it began: nothing to go on with; "
-            f"`minifw runs rm {harmless(path)}` deletes it"
+            f"{path}: this run ended before it began: nothing to go on with; "
+            f"`minifw runs rm {path}` deletes it"
         )
     data = files.read(path, MANIFEST, records.MAX_BYTES)
-    return Run(path, Manifest.from_bytes(data, where))
+    return Run(path, Manifest.from_bytes(data, str(path / MANIFEST)))
 
 
 def find(runs_dir: Path, text: str) -> Path:
@@ -264,18 +273,17 @@ def find(runs_dir: Path, text: str) -> Path:
         if text and path.is_dir():
             return path
     except PermissionError as fault:
-        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
     except OSError:
         pass  # no path, such as a word that is too long for one
     names = [entry.name for entry in folders(runs_dir)]
     found = [text] if text in names else [name for name in names if text and text in name]
     if len(found) == 1:
         return runs_dir / found[0]
-    where, text = harmless(runs_dir), harmless(text)
     if found:
-        raise UsageError(f"{text}: {len(found)} runs in {where} are named so, as {found[-1]}")
+        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
     near = near_miss(text, names) if len(names) <= 10 else ""
-    raise UsageError(f"{text}: there is no such run, in {where} or as a path{near}")
+    raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
 
 
 def folders(runs_dir: Path) -> list[Path]:
@@ -288,7 +296,7 @@ def folders(runs_dir: Path) -> list[Path]:
     except FileNotFoundError:
         return []
     except OSError as fault:
-        raise StorageError(f"{harmless(runs_dir)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{runs_dir}: cannot be read: {fault.strerror}") from None
     return [path for path in inside if path.is_dir() and not path.is_symlink() and _may_be(path)]
 
 
@@ -302,11 +310,15 @@ def _may_be(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list of runs. `run` is None where there is no manifest that can be read."""
+    """A line of a list of runs: what can be read of one, and its status by that.
+
+    `run` is None where no manifest can be read, `results` where no results can.
+    """
 
     path: Path
     status: str
-    run: Run | None
+    run: Run | None = None
+    results: Results | None = None
 
 
 def entries(runs_dir: Path) -> list[Entry]:
@@ -315,17 +327,18 @@ def entries(runs_dir: Path) -> list[Entry]:
 
 
 def _entry(path: Path) -> Entry:
+    run = None
     try:
         run = load(path)
-        return Entry(path, run.status, run)
+        return Entry(path, run.status, run, run.results())
     except StorageError:
-        return Entry(path, "unreadable", None)
+        return Entry(path, "unreadable", run)
     except ArtefactError:
         with suppress(StorageError):
             if not _there(path / MANIFEST):
                 # It was killed, or is about to begin, before its first manifest.
-                return Entry(path, "empty" if holder(path) is None else "running", None)
-        return Entry(path, "damaged", None)
+                return Entry(path, "empty" if holder(path) is None else "running")
+        return Entry(path, "damaged", run)
 
 
 def delete(path: Path) -> None:
@@ -336,25 +349,24 @@ def delete(path: Path) -> None:
         StorageError: something could not be deleted.
 
     """
-    shown = harmless(path)
     if path.is_symlink():
-        raise UsageError(f"{shown}: this is a link; delete the directory that it points to by name")
+        raise UsageError(f"{path}: this is a link; delete the directory that it points to by name")
     if not _is_run(path):
-        raise UsageError(f"{shown}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
+        raise UsageError(f"{path}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
     if not _NAME.fullmatch(path.absolute().name):
         try:  # a manifest.json is in other programs' directories too
             load(path)
         except ArtefactError as fault:
-            raise UsageError(f"{shown}: neither named as a run, nor one: {fault}") from None
+            raise UsageError(f"{path}: neither named as a run, nor one: {fault}") from None
     with ExitStack() as stack:
         with suppress(ArtefactError):  # what has the lock's name is none, so nobody holds it
             stack.enter_context(hold(path))
         try:
             shutil.rmtree(path)  # a link in it is deleted, not followed
         except OSError as fault:
-            name = harmless(Path(fault.filename or path).name)
+            name = Path(fault.filename or path).name
             what = f"cannot be deleted: {name}: {fault.strerror}"
-            raise StorageError(f"{shown}: {what}") from None
+            raise StorageError(f"{path}: {what}") from None
 
 
 def _is_run(path: Path) -> bool:
@@ -368,5 +380,5 @@ def _there(path: Path) -> bool:
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as fault:
-        raise StorageError(f"{harmless(path)}: cannot be read: {fault.strerror}") from None
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
     return True

@@ -13,7 +13,6 @@ holds as a lone surrogate, has none; it is written as NUL and two hexadecimal di
 
 from __future__ import annotations
 
-import errno
 import math
 import re
 from collections.abc import Iterator
@@ -23,7 +22,7 @@ from typing import Any, NoReturn
 import yaml
 
 from minifw.errors import ConfigError, StorageError, harmless, near_miss
-from minifw.files import open_input
+from minifw.files import NotAFileError, open_input
 from minifw.places import Fault, KeyPath, Place, Source, dotted, short, short_word
 
 MAX_BYTES = 1 << 20
@@ -306,10 +305,9 @@ def read(path: Path) -> str:
         raise ConfigError(
             [f"{name}: there is no such file{near_miss(path.name, beside)}"]
         ) from None
+    except NotAFileError as fault:
+        raise ConfigError([f"{name}: expects a YAML file, this is {fault.kind}"]) from None
     except OSError as fault:
-        if fault.errno == errno.EINVAL:
-            kind, _, _ = str(fault.strerror).partition(",")
-            raise ConfigError([f"{name}: expects a YAML file, {kind}"]) from None
         raise StorageError(f"{name}: cannot be read: {fault.strerror}") from None
     except ValueError as fault:  # a NUL byte in the name, say
         raise ConfigError([f"{name}: is no name of a file: {fault}"]) from None
