@@ -241,10 +241,12 @@ def test_a_true_border_is_drawn_where_the_plane_has_it() -> None:
         file = io.BytesIO()
         np.savez(file, **changed | {"disk": np.array(disk)})
         axes = regions.decision_regions(content, file.getvalue()).axes[0]
-        dashed = [c for c in axes.collections if c.get_edgecolor().tolist()[:1] == [TRUE]]
-        points = [path.vertices for c in dashed for path in c.get_paths() if len(path.vertices)]
+        dashed = [
+            c for c in axes.collections if np.asarray(c.get_edgecolor()).tolist()[:1] == [TRUE]
+        ]
+        points = [path.vertices for c in dashed for path in c.get_paths() if len(path)]
         assert bool(points) == drawn
-        for vertices in points:
+        for vertices in map(np.asarray, points):
             assert len(vertices) < 1000
             distance = np.hypot(*(vertices - disk[:2]).T)
             np.testing.assert_allclose(distance, disk[2], atol=1e-3)

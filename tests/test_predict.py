@@ -295,14 +295,15 @@ def test_faults_of_the_run(minifw: Minifw) -> None:
     assert changed("inputs.json", json.dumps(about | {"features": ["wide"] * 3}).encode())[0] == 4
     name = "checkpoints/minifw-full-batch.safetensors"
     weights: dict[str, Any] = safetensors.numpy.load((run / name).read_bytes())
-    for key, value in (
+    of_weights: tuple[tuple[str, Any], ...] = (
         ("0.weight", weights["0.weight"][0]),
         ("0.weight", np.array(1, np.float32)),
         ("0.weight", np.repeat(weights["0.weight"], 2, 0)),
         ("0.bias", None),
         ("history/epochs", np.zeros(0, np.int64)),
-    ):
-        wrong = {k: v for k, v in (weights | {key: value}).items() if v is not None}
+    )
+    for key, array in of_weights:
+        wrong = {k: v for k, v in (weights | {key: array}).items() if v is not None}
         assert changed(name, safetensors.numpy.save(wrong))[0] == 4
     config = (run / "config.yaml").read_text()
     assert "out_features: 5" in config

@@ -109,11 +109,7 @@ class Sizes:
         training = _at_once(together, size, workers) * 4 * width * (self.batch or self.train)
         size, workers = self._divided(together, rows)
         evaluating = _at_once(together, size, workers) * 2 * width * rows
-        if self.batch:
-            return training + evaluating
-        # An evaluation has threads of its own but for one, which has the memory of its training.
-        others = (workers - 1) * size * 2 * width * rows
-        return max(training + others, evaluating)
+        return training + evaluating if self.batch else max(training, evaluating)
 
     def _divided(self, together: int, rows: int) -> tuple[int, int]:
         """Return the seeds of a part and the number of threads, as `schedule.choose` does."""

@@ -16,6 +16,7 @@ from minifw.checkpoints import Checkpoint
 from minifw.config import Config
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.inputs import Inputs
+from minifw.records import PartName
 from minifw.runs import Run
 
 Floats = NDArray[np.float64]
@@ -45,7 +46,8 @@ class Networks:
     def widest(self) -> int:
         """How many numbers a sample is at most, as it goes through a network."""
         layers = [module for module in self.network if isinstance(module, nn.Linear)]
-        return max(self.shift.shape[1], *(layer.out_features for layer in layers))
+        widths = [layer.out_features for layer in layers]
+        return max(len(self.about.features), *widths)
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,8 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
 def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
     """Return the weights of all seeds, group after group, each checked against its network."""
     parts = run.manifest.parts
-    groups = [name for name in parts if name.partition(".")[0] == f"minifw-{mode}"]
-    # `minifw-sgd.group-10-of-12` comes after `minifw-sgd.group-2-of-12`.
-    groups.sort(key=lambda name: (len(name), name))
+    names = sorted(map(PartName.parse, parts))
+    groups = [str(name) for name in names if (name.arm, name.mode) == ("minifw", mode)]
     found: list[Checkpoint] = []
     left = about.seeds
     for name in groups:
@@ -193,7 +194,8 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
 
 def _chosen(votes: Integers, scores: Floats) -> Integers:
     """Return the class with the most votes, and of several the one with the largest score."""
-    return np.where(votes == votes.max(-1, keepdims=True), scores, -np.inf).argmax(-1)
+    best: Integers = np.where(votes == votes.max(-1, keepdims=True), scores, -np.inf).argmax(-1)
+    return best
 
 
 @dataclass(frozen=True)
