@@ -64,7 +64,7 @@ class Sizes:
     def bytes(self) -> int:
         """Return about how much memory the run takes at its highest, beside the program."""
         together = self.together()
-        most = max(self._parts(together), together * self._ensemble())
+        most = max(self._parts(together), together * self._ensemble() + self._left(together))
         training = together * self._training() + most
         group = max(together * self._samples() + self._draw(), training)
         # Weights of what was trained before; of groups, those of a part as one stack in the end.
@@ -124,6 +124,11 @@ class Sizes:
     def _ensemble(self) -> int:
         """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
         return 2 * self._step() if self.ensemble else 0  # nothing is reused
+
+    def _left(self, together: int) -> int:
+        """Return what our threads leave: the C library keeps their memory for threads to come."""
+        size, workers = self._divided(together, self.batch or self.train)
+        return (workers - 1) * size * self._step() if self.ensemble else 0
 
     def _width(self) -> int:
         return self.number * sum(self.layers)
