@@ -20,10 +20,11 @@ from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
 from minifw import building, compiled, data, nn, schedule, training
+from minifw.division import Division
 from minifw.errors import UsageError
 from minifw.memory import PLAIN_BYTES
 from minifw.nn.module import as_tuple
-from minifw.schedule import Division, Schedule
+from minifw.schedule import Schedule
 from minifw.training import fit
 from test_training import experiment_of, network_of
 

@@ -118,11 +118,11 @@ def test_parts_are_those_that_a_stack_is_divided_into(
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     in_memory = schedule.seeds_in_memory(network, seeds, rows)
     size = memory.sizes(config, "full-batch", seeds, 2, 2, rows, 10, threads=threads)
-    chosen = tuple(schedule._divided(network, seeds, rows, in_memory, threads))
+    chosen = schedule._divided(network, seeds, rows, in_memory, threads)
     held, workers = size._divided(seeds, rows)
-    assert workers == chosen[1]
+    assert workers == chosen.threads
     # The weights are counted elsewhere.
-    assert held == pytest.approx(min(seeds, chosen[0] or seeds), rel=0.02)
+    assert held == pytest.approx(min(seeds, chosen.seeds or seeds), rel=0.02)
     if workers > 1:
         assert held * workers * rows * 4 * size._width() <= memory.PLAIN_BYTES
 

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from minifw import data, nn, schedule
-from minifw.schedule import Division, Schedule
+from minifw.division import Division
+from minifw.schedule import Schedule
 from minifw.training import fit
 
 

@@ -24,6 +24,7 @@ from minifw import (
     training,
 )
 from minifw.checkpoints import Checkpoint
+from minifw.division import Division
 from minifw.errors import ConfigError, ModuleError
 from minifw.evaluation import error_percent
 from minifw.history import History
@@ -378,7 +379,7 @@ class Counts(nn.SGD):
 def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
-    start, plan = network.state_dict(), schedule.Schedule(schedule.Division(size))
+    start, plan = network.state_dict(), schedule.Schedule(Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
     must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
@@ -405,7 +406,7 @@ def test_momentum_that_is_set_later_is_that_of_the_start(tmp_path: Path, size: i
         optimizer = nn.SGD(network, 0.0 if later else 0.9)
         optimizer.momentum = 0.9
         fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.05, batch_size=15,
-            schedule=schedule.Schedule(schedule.Division(size)))  # fmt: skip
+            schedule=schedule.Schedule(Division(size)))  # fmt: skip
         ends.append(network.state_dict() | {f"v of {k}": v for k, v in optimizer.state.items()})
     assert len(ends[0]) == 12
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minifw.config import Config, Generated
+from minifw.division import divided
 from minifw.machine import available
 from minifw.places import KeyPath, Source
 
@@ -17,8 +18,6 @@ from minifw.places import KeyPath, Source
 # here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
 # for fewer.
 PLAIN_BYTES = 2**30
-# How many results of a layer a part has at least if it gets a thread: `schedule.py` says why.
-WORTH_A_THREAD = 100_000
 # What the samples, weights and order of the seeds that are trained together may hold. It is enough
 # for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
 GROUP_BYTES = 2 * 2**30
@@ -114,12 +113,8 @@ class Sizes:
     def _divided(self, together: int, rows: int) -> tuple[int, int]:
         """Return the seeds of a part and the number of threads, as `schedule.choose` does."""
         most = max(1, PLAIN_BYTES // max(1, 4 * self._width() * max(self.train, self.test)))
-        results = together * rows * max(self.layers, default=0)
-        workers = min(self.threads, together, results // WORTH_A_THREAD)
-        if workers < 2:
-            return min(together, most), 1
-        rounds = -(-together // (workers * max(1, most // workers)))
-        return -(-together // (workers * rounds)), workers
+        size, workers = divided(together, rows * max(self.layers, default=0), most, self.threads)
+        return min(together, size or together), workers or 1
 
     def _ensemble(self) -> int:
         """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""

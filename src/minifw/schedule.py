@@ -7,20 +7,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import torch
 
 from minifw import compiled
 from minifw.data import Dataset
+from minifw.division import Division, divided, equal_parts
 from minifw.memory import PLAIN_BYTES
 from minifw.nn import Linear, Network
-
-# A thread gets a part of the stack if each layer of that has this many results. Below, the threads
-# spend more on handing Python's lock to one another, at every operation, than they gain: with parts
-# of 50, 100, 150, 200 and 250 thousand two threads took 1.44, 0.99, 0.83, 0.71 and 0.64 times what
-# one takes, on two idle processors.
-WORTH_A_THREAD = 100_000
 
 # One network alone has torch's threads from here on. Each operation ends with a wait for the last
 # of them: with two busy programs a processor, 1000 samples took 8 times as long at width 128 as on
@@ -34,17 +29,6 @@ PART_BYTES = 8 * 2**20
 
 # Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
 COMPILE_FROM = 50_000
-
-
-class Division(NamedTuple):
-    """Parts of so many seeds of a stack (None: all), on so many threads.
-
-    Parts go beside one another, each with one thread of torch's own; a part that is alone has
-    all of them. None is as many as torch is set to.
-    """
-
-    seeds: int | None = None
-    threads: int | None = None
 
 
 WHOLE = Division()
@@ -116,7 +100,7 @@ def choose(
     if compile is False or (compile == "auto" and not pays):
         return plain
     in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
-    size = _equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
+    size = equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     return replace(
         plain,
         training=Division(size, min(threads, seeds)),
@@ -128,23 +112,13 @@ def choose(
 def _divided(network: Network, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
     """Return how to divide the stack for `rows` samples of each network.
 
-    The threads are Python's, with a part of the stack for each. Those of torch share every single
-    operation and wait for one another by spinning: where other programs want the processors too,
-    five small networks took 10 to 48 s on two of them, and 1 s on one.
+    A stack is divided, and its threads are Python's. Only one network that is alone gets those of
+    torch, which share every single operation.
     """
-    size = rows * max(_widths(network), default=1)
+    results = rows * max(_widths(network), default=1)
     if seeds == 1:  # nothing to divide but the operations
-        return Division(1, threads if size >= ALONE_FROM else 1)
-    workers = min(threads, seeds, seeds * size // WORTH_A_THREAD)
-    if workers < 2:
-        return Division(in_memory, 1)
-    return Division(_equal_parts(seeds, max(1, in_memory // workers), workers), workers)
-
-
-def _equal_parts(seeds: int, most: int, threads: int) -> int:
-    """Return the seeds of a part: all threads busy to the end, `most` in a part."""
-    rounds = -(-seeds // (threads * most))
-    return -(-seeds // (threads * rounds))
+        return Division(1, threads if results >= ALONE_FROM else 1)
+    return divided(seeds, results, in_memory, threads)
 
 
 def seeds_in_memory(network: Network, seeds: int, samples: int, most: int = PLAIN_BYTES) -> int:
