@@ -1,5 +1,17 @@
-"""`python -m minifw` is `minifw`."""
+"""Where `minifw` and `python -m minifw` begin: signals first, since the rest takes a while."""
 
-from minifw.cli import main
+from __future__ import annotations
 
-main()
+from minifw.stopping import on_signals
+
+
+def main() -> None:
+    """Run the command line; a signal that comes while it is imported is heard after that."""
+    with on_signals(patient=True):
+        from minifw import cli
+
+        cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -339,9 +339,9 @@ def _run(
 
 
 def _report(outcome: Outcome, as_json: bool) -> None:
-    from minifw import reporting
-
     try:
+        from minifw import reporting
+
         reporting.report(outcome, as_json)
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
@@ -371,21 +371,29 @@ def main() -> NoReturn:
     gc.set_threshold(10_000, 1_000, 1_000)
     if os.environ.get("_MINIFW_COMPLETE"):
         app(prog_name="minifw")  # a shell asks how a word may go on: Typer answers, and exits
-    with streams.that_never_fail() as out, on_signals() as stop, quiet_matplotlib():
-        if leave_lost_folder():
-            _complain("minifw: the working directory was deleted; only absolute paths can be used")
-        code = _call(stop)
-        if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
-            _complain(f"minifw: standard output: {_reason(out.fault)}")
-            code = code or StorageError.exit_code
-    _leave(code)
+    with on_signals(patient=True) as stop:
+        with streams.that_never_fail() as out, quiet_matplotlib():
+            if leave_lost_folder():
+                what = "the working directory was deleted; only absolute paths can be used"
+                _complain(f"minifw: {what}")
+            code = _call(stop)
+            if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
+                _complain(f"minifw: standard output: {_reason(out.fault)}")
+                code = code or StorageError.exit_code
+        _leave(code)  # while signals are held: one that comes now changes no code
 
 
 def _call(stop: Stop) -> int:
     """Run the command and return its exit code; what it raises becomes lines on stderr."""
     try:
         try:
+            stop.patient = False
+            stop.check()  # one may have come during the imports of this module
             code: int = app(prog_name="minifw", standalone_mode=False) or 0
+            if stop.asked is not None:  # and a library has swallowed it
+                end = Interrupted(stop.asked)
+                end.add_note("the command was over")
+                raise end
         finally:
             sys.stdout.flush()  # before any complaint
             stop.patient = True  # it ends anyway
@@ -436,6 +444,3 @@ def _leave(code: int) -> NoReturn:
     """
     os._exit(code)
 
-
-if __name__ == "__main__":
-    main()

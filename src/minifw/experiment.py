@@ -207,8 +207,8 @@ def run(
     drawn = [plan.draw(groups[0])]
     build_network(config, groups[0], plan.sizes.features)
     surroundings = environment() | {"threads": torch.get_num_threads()}
-    with on_signals() as stop:
-        stop.patient = True  # until there is something to go on with
+    with on_signals(patient=True) as stop:  # until there is something to go on with
+        stop.check()
         manifest = Manifest.model_validate(
             {
                 "format": FORMAT,
@@ -275,6 +275,8 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
             )
         inputs.check(run, plan)
         plan = replace(plan, together=manifest.together or seeds)
+        stop.patient = True  # or the run would be left as one that crashed
+        stop.check()
         run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
 
