@@ -1,5 +1,6 @@
 # `make tables` and `make test` need Python 3.11+ and make, nothing else: they create .venv first.
 #   PYTHON=python3.12 make test    picks another Python (constraints.txt was tested on 3.11)
+#   make test-lowest TESTS=tests/test_config.py    runs some of the tests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
@@ -14,12 +15,12 @@ test: .venv/installed  ## all tests, warnings as errors
 	$(BIN)/python -m pytest
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest versions that pyproject.toml promises
-	.venv-lowest/bin/python -m pytest
+	.venv-lowest/bin/python -m pytest $(TESTS)
 
 test-newest: .venv-newest/bin/python  ## all tests with the newest of today; torch is the one of constraints.txt
 	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
 	  "$$(grep '^torch==' constraints.txt)" --editable '.[dev,bench]'
-	.venv-newest/bin/python -m pytest
+	.venv-newest/bin/python -m pytest $(TESTS)
 
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
