@@ -259,7 +259,7 @@ def test_training_on_a_csv(minifw: Minifw, tmp_path: Path) -> None:
         "--seeds", 3, "--set", "train.epochs=60", "--set", "train.eta=0.1", "--set", "train.batch_size=40",
     )  # fmt: skip
     assert answer.code == 0, answer.err
-    assert "48 training and 12 test samples, class in " in " ".join(answer.out.split())
+    assert "48 training and 12 test samples. Of these: class in " in " ".join(answer.out.split())
     again = minifw("train", run_dirs()[0] / "config.yaml", "--json")
     assert again.code == 0, again.err
     assert max(again.json["test_error"]) < 40
