@@ -443,4 +443,3 @@ def _leave(code: int) -> NoReturn:
     would end by the signal itself and not with a code.
     """
     os._exit(code)
-
