@@ -209,6 +209,90 @@ def test_only_who_repeats_an_interrupt_wants_no_orderly_end() -> None:
         assert stop.asked == signal.SIGHUP
 
 
+def test_a_block_within_another_hears_what_the_outer_one_heard() -> None:
+    with stopping.on_signals(patient=True) as outer:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        with stopping.on_signals(patient=True) as inner:
+            os.kill(os.getpid(), signal.SIGTERM)
+            with pytest.raises(Interrupted) as caught:
+                inner.check()
+        assert (caught.value.exit_code, inner) == (128 + signal.SIGUSR1, outer)
+    with stopping.on_signals() as another:
+        assert another.asked is None
+
+
+def test_after_the_first_signal_was_said_another_one_changes_nothing() -> None:
+    with stopping.on_signals():
+        with pytest.raises(Interrupted) as caught, stopping.on_signals():  # noqa: PT012
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGHUP)  # on the way from the inner block to the outer one
+        time.sleep(0.1)
+    assert caught.value.exit_code == 130
+
+
+# A finder that finds nothing, and at one import sends a signal to the process.
+IN_AN_IMPORT = """
+import os, signal, sys
+name, number, *words = sys.argv[1:]
+class Sends:
+    @staticmethod
+    def find_spec(found, path=None, target=None):
+        if found == name:
+            sys.meta_path.remove(Sends)
+            signal.raise_signal(int(number))
+            print("and the import goes on", flush=True)
+sys.meta_path.insert(0, Sends)
+sys.argv = ["minifw", *words]
+from minifw.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        ("typer", signal.SIGINT),  # before there is a command line
+        ("numpy.linalg", signal.SIGTERM),
+        ("torch._C", signal.SIGHUP),
+        ("minifw.experiment", signal.SIGINT),
+        ("matplotlib.figure", signal.SIGTERM),  # a run is there by then
+    ],
+)
+def test_a_signal_during_an_import_is_heard_after_it(
+    tmp_path: Path, module: str, number: signal.Signals
+) -> None:
+    words = [sys.executable, "-c", IN_AN_IMPORT, module, str(int(number)), *QUICK, "--quiet"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (128 + number, "and the import goes on\n")
+    if module == "matplotlib.figure":
+        run = the_run(tmp_path)
+        assert run.status == "interrupted"
+        end = f"to go on: minifw resume {run.path.relative_to(tmp_path)}"
+    else:
+        assert not (tmp_path / "runs").exists()
+        end = "nothing was begun"
+    assert done.stderr == f"minifw: interrupted; {end}\n"
+
+
+def test_what_a_library_swallows_is_said_at_the_end(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = schema.text
+
+    def swallows() -> str:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        except BaseException:
+            return usual()
+        raise AssertionError
+
+    monkeypatch.setattr(schema, "text", swallows)
+    answer = minifw("schema")
+    assert (answer.code, answer.err) == (143, "minifw: interrupted; the command was over\n")
+
+
 @pytest.mark.parametrize("where", ["draw", "compile", "figures"])
 def test_a_signal_is_heard_at_every_stage(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str
@@ -225,8 +309,12 @@ def test_a_signal_is_heard_at_every_stage(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, signals)
         patch.setattr(compiled, "require_compiler", lambda: None)
+<<<<<<< HEAD
         # Another test may have compiled this loop, and what is kept is not compiled again.
         patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+=======
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # or it may be compiled already
+>>>>>>> g-signals
         words = ["--set", "train.compile=true"] if where == "compile" else []
         answer = minifw(*QUICK, "--quiet", *words)
     assert (answer.code, answer.out) == (129, "")

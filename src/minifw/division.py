@@ -7,7 +7,11 @@ small networks took 10 to 48 s on two of them, and 1 s on one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
+
+import torch
 
 # A thread gets a part of the stack if each layer of that has this many results. Below, the threads
 # spend more on handing Python's lock to one another, at every operation, than they gain: with parts
@@ -43,3 +47,14 @@ def equal_parts(seeds: int, most: int, threads: int) -> int:
     """Return the seeds of a part: all threads busy to the end, at most `most` in a part."""
     rounds = -(-seeds // (threads * most))
     return -(-seeds // (threads * rounds))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Within this block torch has one thread, for what is small or done once."""
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)

@@ -37,6 +37,7 @@ from minifw import data as points
 from minifw.building import Experiment, Plan, build_loss, build_network
 from minifw.building import plan as make_plan
 from minifw.checkpoints import Checkpoint
+from minifw.division import one_thread
 from minifw.environment import environment
 from minifw.errors import (
     ArtefactError,
@@ -364,7 +365,8 @@ def _complete(
     results = comparison.results(plan, observed, trained)
     run.write_json("results.json", results)
     if plan.sizes.features == 2:
-        run.write("decision.npz", comparison.decision(plan, trained))
+        with one_thread():
+            run.write("decision.npz", comparison.decision(plan, trained))
     else:
         run.known.pop("decision.npz", None)  # figures are made only of what is written here
     made = tables.write_tables(run)

@@ -14,6 +14,7 @@ from minifw import inputs, loading, nn, runs
 from minifw.building import DTYPES, build_network
 from minifw.checkpoints import Checkpoint
 from minifw.config import Config
+from minifw.division import one_thread
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.inputs import Inputs
 from minifw.records import PartName
@@ -165,12 +166,13 @@ def predict(networks: Networks, samples: Floats) -> Prediction:
     """
     # Samples that go through together, so that no layer has more than so many results.
     together = max(1, CHUNK_NUMBERS // (len(networks.seeds) * networks.widest))
-    return Prediction.joined(
-        [
-            _of_some(networks, samples[first : first + together], first)
-            for first in range(0, len(samples), together)
-        ]
-    )
+    with one_thread():
+        return Prediction.joined(
+            [
+                _of_some(networks, samples[first : first + together], first)
+                for first in range(0, len(samples), together)
+            ]
+        )
 
 
 def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
