@@ -309,12 +309,8 @@ def test_a_signal_is_heard_at_every_stage(
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, signals)
         patch.setattr(compiled, "require_compiler", lambda: None)
-<<<<<<< HEAD
         # Another test may have compiled this loop, and what is kept is not compiled again.
         patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-=======
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))  # or it may be compiled already
->>>>>>> g-signals
         words = ["--set", "train.compile=true"] if where == "compile" else []
         answer = minifw(*QUICK, "--quiet", *words)
     assert (answer.code, answer.out) == (129, "")
