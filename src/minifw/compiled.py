@@ -34,6 +34,7 @@ from minifw.environment import cpu_info
 from minifw.errors import StorageError, UsageError
 from minifw.files import publish
 from minifw.nn import Loss, Network, Optimizer
+from minifw.nn.buffers import fused
 
 # A turn of the loop takes this many steps. The first writes its weights beside those it reads, the
 # second writes back over those: no step overwrites its own operands, which processors are slow at.
@@ -334,7 +335,8 @@ def _record(network: Network, loss: Loss, optimizer: Optimizer, arguments: list[
         decomposition_table={torch.ops.aten.baddbmm.default: baddbmm},
         tracing_mode="fake",
     )
-    return recorded(*arguments)
+    with fused():
+        return recorded(*arguments)
 
 
 # --------------------------------------------------------------------------------------- cache

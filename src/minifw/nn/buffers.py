@@ -16,8 +16,8 @@ to torch, which takes `None` to mean a new tensor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable
-from contextlib import AbstractContextManager
+from collections.abc import Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 from torch import Tensor
@@ -44,6 +44,7 @@ class _Active(threading.local):
     """The block that this thread is in, if any."""
 
     block: _Pass | None = None
+    fused = False
 
 
 _active = _Active()
@@ -110,6 +111,20 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
         total.add_(torch.matmul(left, right))
 
 
+@contextmanager
+def fused() -> Iterator[None]:
+    """Within this block a step is recorded for a compiler, not taken.
+
+    A compiler fuses operations on single numbers, and chooses between two without a branch. What is
+    written for the sake of torch's own operations would be in its way.
+    """
+    usual, _active.fused = _active.fused, True
+    try:
+        yield
+    finally:
+        _active.fused = usual
+
+
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 # For so many numbers torch.where is quicker than three operations on bits. It guesses each number
@@ -120,9 +135,11 @@ _FEW = 512
 def picked(values: Tensor, where: Tensor) -> Tensor:
     """Return `values` where the tensor `where`, of the same shape, is not 0; and 0 elsewhere.
 
-    Both are float32 or both float64, and no 0 of `where` is -0. A product with a mask would be
-    NaN where infinity or NaN meets a 0.
+    Both are float32 or both float64; nothing in `where` is below 0, or -0. A product with a mask
+    would be NaN where infinity or NaN meets a 0.
     """
+    if _active.fused:  # a comparison becomes a mask of vectors there; `bool` would be a loop
+        return torch.where(where <= 0, 0.0, values)
     if where.numel() <= _FEW:
         return torch.where(where.bool(), values, where, out=buffer(values))
     dtype = values.dtype
