@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ctypes
 import errno
+import math
 import os
 import shutil
 import tempfile
@@ -457,3 +458,32 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
     assert len(scratch) == (1 if kept == "kept" else 2)
     assert not any(folder.exists() for folder in scratch)
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "file")
+
+
+def test_what_is_not_finite_stays_where_it_is_plainly() -> None:
+    """ReLU picks by a comparison there, not by bits; neighbours in the stack are none the wiser."""
+
+    def trained(compiled_way: bool, x: Tensor) -> list[Tensor]:
+        draws = [data.generator(seed, "init") for seed in range(3)]
+        layers = [nn.Linear(4, 8, stack=(3,), generators=draws), nn.ReLU()]
+        network = nn.Sequential(*layers, nn.Linear(8, 2, stack=(3,), generators=draws))
+        loss, sgd = nn.LossMSE("sample"), nn.SGD(network)
+        target = torch.zeros(*x.shape[:-1], 2)
+        if compiled_way:
+            epoch = compiled.Epoch(network, loss, sgd, x, target, 1)
+            epoch.run(network, sgd, x, target, torch.tensor(0.01))
+        else:
+            for batch, wanted in zip(x, target, strict=True):
+                network.reset_gradient()
+                output = network.forward(batch)
+                network.accumulate(loss.grad(output, wanted))
+                sgd.step(0.01)
+        return [value for _, value, _ in network.parameters()]
+
+    usual = torch.rand(4, 3, 6, 4)
+    for special in (math.nan, math.inf, -math.inf, 3e38):
+        x = usual.clone()
+        x[1, 1, 2, 3] = special
+        for ours, plain in zip(trained(True, x), trained(False, x), strict=True):
+            assert torch.equal(ours.isfinite(), plain.isfinite())
+            torch.testing.assert_close(ours[[0, 2]], plain[[0, 2]])
