@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import torch
 
-from minifw import cli
-from minifw.records import Manifest
+from minifw.cli import main
+from minifw.runs.records import Manifest
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("--set", "data.train=40", "--set", "data.test=30", "--set", "train.batch_size=15")
@@ -67,14 +67,14 @@ def minifw(
     """Call the command line in an empty folder: `minifw("train", path, "--seeds", 3)`."""
     monkeypatch.chdir(tmp_path)
 
-    monkeypatch.setattr(cli, "_leave", sys.exit)  # its os._exit would end the tests too
+    monkeypatch.setattr(main, "_leave", sys.exit)  # its os._exit would end the tests too
 
     def call(*words: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["minifw", *map(str, words)])
         capfd.readouterr()
         threads = torch.get_num_threads()
         try:
-            cli.main()
+            main.main()
         except SystemExit as end:
             code = end.code
         finally:

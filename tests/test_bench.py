@@ -12,34 +12,36 @@ import torch
 from torch import Tensor
 
 from conftest import ROOT, Minifw
-from minifw import bench, loading, nn, peers
+from minifw import nn
+from minifw.bench import arms, measure
+from minifw.bench.arms import Regime
+from minifw.config import loading
 from minifw.errors import CheckError, UsageError
-from minifw.experiment import Progress
-from minifw.peers import Regime
+from minifw.experiment.runner import Progress
 
 SMALL = Regime(2, 20, 4)
 PLAIN = ["minifw, plain", "PyTorch", "PyTorch vmap"]
 
 
 @pytest.fixture
-def given() -> peers.Problem:
-    return peers.problem(ROOT / "src/minifw/configs/simplenet.yaml", SMALL)
+def given() -> arms.Problem:
+    return arms.problem(ROOT / "src/minifw/examples/simplenet.yaml", SMALL)
 
 
-def test_arms_train_the_same_networks(given: peers.Problem) -> None:
-    names = [*PLAIN, *({"JAX"} - set(peers.present()[1]))]
-    arms = {name: peers.ARMS[name](given) for name in names}
-    epochs = dict.fromkeys(arms, 0.0)
-    for name, arm in arms.items():
+def test_arms_train_the_same_networks(given: arms.Problem) -> None:
+    names = [*PLAIN, *({"JAX"} - set(arms.present()[1]))]
+    made = {name: arms.ARMS[name](given) for name in names}
+    epochs = dict.fromkeys(made, 0.0)
+    for name, arm in made.items():
         while epochs[name] < 2:
             seconds, part = arm.train(1)
             assert seconds > 0
             epochs[name] += part
     assert set(epochs.values()) == {2}
     start = next(value for _, value, _ in given.network().parameters())
-    expected = arms[PLAIN[0]].weights()
+    expected = made[PLAIN[0]].weights()
     assert not torch.allclose(expected[0], start, atol=1e-3)
-    for arm in arms.values():
+    for arm in made.values():
         torch.testing.assert_close(arm.weights(), expected, rtol=1e-4, atol=1e-5)
 
 
@@ -61,8 +63,8 @@ def test_a_wrong_factor_is_found(monkeypatch: pytest.MonkeyPatch, case: str) -> 
     monkeypatch.setattr(nn.LossMSE, "grad", WRONG[case])
     expected = r"bench 3 x 20 x 4: .* must end with the same weights; 0.weight ends .*% of the way"
     with pytest.raises(CheckError, match=expected):
-        bench.run(
-            ROOT / "src/minifw/configs/simplenet.yaml", [Regime(3, 20, 4)], PLAIN[:2],
+        measure.run(
+            ROOT / "src/minifw/examples/simplenet.yaml", [Regime(3, 20, 4)], PLAIN[:2],
             rounds=1, seconds=0.0, show_progress=no_progress,
         )  # fmt: skip
     assert CheckError.exit_code == 5
@@ -73,7 +75,7 @@ def no_progress(label: str, total: int) -> AbstractContextManager[Progress]:
 
 
 def test_the_problem_is_the_same_whatever_a_user_makes_of_the_config(tmp_path: Path) -> None:
-    packaged, edited = ROOT / "src/minifw/configs/simplenet.yaml", tmp_path / "simplenet.yaml"
+    packaged, edited = ROOT / "src/minifw/examples/simplenet.yaml", tmp_path / "simplenet.yaml"
     text = packaged.read_text()
     for old, new in (
         ("momentum: 0.0", "momentum: 0.9"), ("eta: 1e-2", "eta: 0.3"), ("seed: 0", "seed: 7"),
@@ -84,7 +86,7 @@ def test_the_problem_is_the_same_whatever_a_user_makes_of_the_config(tmp_path: P
         text = text.replace(old, new)
     edited.write_text(text)
     assert loading.load(edited) != loading.load(packaged)
-    assert peers.problem(edited, SMALL).config == peers.problem(packaged, SMALL).config
+    assert arms.problem(edited, SMALL).config == arms.problem(packaged, SMALL).config
 
 
 @pytest.mark.skipif(
@@ -92,7 +94,7 @@ def test_the_problem_is_the_same_whatever_a_user_makes_of_the_config(tmp_path: P
 )
 def test_threads_and_processors_are_given_back() -> None:
     before = torch.get_num_threads(), os.sched_getaffinity(0)
-    with bench.on_threads(1):
+    with measure.on_threads(1):
         assert (torch.get_num_threads(), len(os.sched_getaffinity(0))) == (1, 1)
     assert (torch.get_num_threads(), os.sched_getaffinity(0)) == before
 
@@ -119,7 +121,7 @@ def test_the_command_writes_what_it_prints(minifw: Minifw) -> None:
     assert {*PLAIN} <= {first, *others}
     for regime in results["regimes"]:
         assert 0 < regime["part_of_peak"] < 1
-        assert 0 < regime["weight_difference"] < bench.SAME
+        assert 0 < regime["weight_difference"] < measure.SAME
         for name in others:
             spread = regime["ratio"][name]
             assert 0 < spread["min"] <= spread["median"] <= spread["max"]
@@ -132,7 +134,7 @@ def test_what_is_missing_is_said_and_left_out(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
+    monkeypatch.setattr(arms, "find_spec", lambda name: None)
     answer = minifw("bench", "--quick", "--regime", "1x100x4", "--rounds", 1)
     assert answer.code == 0, answer.err
     assert "bench: JAX is left out: it is not installed (`pip install jax`" in answer.err
@@ -143,10 +145,10 @@ def test_what_is_missing_is_said_and_left_out(
 
 def test_growth_is_measured_and_drawn(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
-    monkeypatch.setattr(peers, "find_spec", lambda name: None)
-    sizes = {name: [Regime(1, 100, 4), Regime(2, 100, 4)] for name in bench.SCALING}
-    monkeypatch.setattr(bench, "SCALING", sizes)
-    monkeypatch.setattr(bench, "SCALING_EPOCHS", (1, 2))
+    monkeypatch.setattr(arms, "find_spec", lambda name: None)
+    sizes = {name: [Regime(1, 100, 4), Regime(2, 100, 4)] for name in measure.SCALING}
+    monkeypatch.setattr(measure, "SCALING", sizes)
+    monkeypatch.setattr(measure, "SCALING_EPOCHS", (1, 2))
     answer = minifw("bench", "--scaling", "--rounds", 1)
     assert answer.code == 0, answer.err
     assert answer.out == "benchmarks/scaling.svg\n"
@@ -164,8 +166,8 @@ def test_growth_is_measured_and_drawn(minifw: Minifw, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize("text", ["20", "20x", "0x40", "20x40x25x3", "axb", "-1x4"])
 def test_a_size_must_be_one(text: str) -> None:
     with pytest.raises(UsageError, match=r"--regime: must be SEEDSxBATCH .*, got '"):
-        bench.parse(text)
-    assert bench.parse("20 x 40 x 128") == Regime(20, 40, 128)
+        measure.parse(text)
+    assert measure.parse("20 x 40 x 128") == Regime(20, 40, 128)
 
 
 def test_the_readme_quotes_the_figures() -> None:
@@ -173,6 +175,6 @@ def test_the_readme_quotes_the_figures() -> None:
     written = (ROOT / "benchmarks" / "steps.md").read_text().splitlines()
     readme = (ROOT / "README.md").read_text().splitlines()
     rows = [line for line in written if line.startswith("| ")]
-    assert len(rows) == len(bench.REGIMES) + 2
+    assert len(rows) == len(measure.REGIMES) + 2
     for row in rows:
         assert row in readme

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minifw import cells, datafiles
+from minifw.data import cells, files
 from minifw.errors import DataError
 
 NUMBERS = {
@@ -87,9 +87,9 @@ def test_numbers_are_ordered_by_value_and_all_else_as_text() -> None:
 PROGRAM = """
 import sys
 from pathlib import Path
-from minifw import datafiles
+from minifw.data import files
 for path in sys.argv[1:]:
-    print(*datafiles.read_csv(Path(path), None, None).classes)
+    print(*files.read_csv(Path(path), None, None).classes)
 """
 
 
@@ -121,9 +121,9 @@ def test_csv_and_npz_agree_about_cells(tmp_path: Path) -> None:
         for path in (text, arrays):
             try:
                 table = (
-                    datafiles.read_csv(path, None, None)
+                    files.read_csv(path, None, None)
                     if path is text
-                    else datafiles.read_npz(path, "x", "y")
+                    else files.read_npz(path, "x", "y")
                 )
             except DataError as fault:
                 found.append(str(fault).partition(" must ")[2] or str(fault).partition(": ")[2])
@@ -149,4 +149,4 @@ def test_classes_of_every_kind_of_array(
 ) -> None:
     path = tmp_path / "points.npz"
     np.savez(path, x=[[0.0], [1.0], [2.0]], y=labels)
-    assert datafiles.read_npz(path, "x", "y").classes == classes
+    assert files.read_npz(path, "x", "y").classes == classes

@@ -13,7 +13,7 @@ import pytest
 
 from bad_configs import GOOD
 from conftest import ROOT, Minifw
-from minifw import options
+from minifw.cli import options
 
 CSV = GOOD.replace("{kind: disk, train: 50, test: 60}", "{kind: csv, path: p.csv}")
 
@@ -54,7 +54,7 @@ def test_validate_as_json(minifw: Minifw) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", sorted((ROOT / "src/minifw/configs").glob("*.yaml")), ids=lambda p: p.stem
+    "path", sorted((ROOT / "src/minifw/examples").glob("*.yaml")), ids=lambda p: p.stem
 )
 def test_shipped_configs_are_valid(minifw: Minifw, path: Path) -> None:
     assert minifw("validate", path).out == f"{path}: ok\n"

@@ -19,9 +19,9 @@ import pytest
 import safetensors.torch
 
 from conftest import ROOT, SMALL, Answer, Minifw
-from minifw import compiled
+from minifw.train import compiled
 
-CONFIGS = ROOT / "src/minifw/configs"
+CONFIGS = ROOT / "src/minifw/examples"
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")
 
 
@@ -429,7 +429,7 @@ def process(*words: str, cwd: Path, **more: Any) -> subprocess.CompletedProcess[
 def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['minifw', '--help']\n"
-        "from minifw import cli\n"
+        "from minifw.cli import main as cli\n"
         "cli._leave = lambda code: None\n"
         "cli.main()\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'pydantic', 'yaml'} & set(sys.modules)\n"

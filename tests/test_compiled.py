@@ -20,13 +20,15 @@ import torch
 from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
-from minifw import building, compiled, data, nn, schedule, training
-from minifw.division import Division
+from minifw import data, nn
 from minifw.errors import UsageError
-from minifw.memory import PLAIN_BYTES
+from minifw.experiment.plan import build_loss
 from minifw.nn.module import as_tuple
-from minifw.schedule import Schedule
-from minifw.training import fit
+from minifw.train import compiled, loop, placement
+from minifw.train.compiled import epoch
+from minifw.train.division import Division
+from minifw.train.loop import fit
+from minifw.train.placement import PLAIN_BYTES, Schedule
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(
@@ -50,7 +52,7 @@ def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: st
     ends = []
     for plan in (Schedule(), *(Schedule(Division(3, n), compiled=True) for n in (2, 1))):
         before = set(cache.glob("*"))
-        network, loss = network_of(exp), building.build_loss(exp.config)
+        network, loss = network_of(exp), build_loss(exp.config)
         optimizer = nn.SGD(network, exp.config.optimizer.momentum)
         history = fit(
             network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
@@ -143,7 +145,7 @@ def test_products_of_every_size_are_right_compiled(
 ) -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    from minifw import inductor
+    from minifw.train.compiled import inductor
 
     small: list[bool] = []
     usual = inductor._small_product
@@ -204,15 +206,15 @@ def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Pa
     mse, sgd = nn.LossMSE("sample"), nn.SGD(network, 0.9)
     wider = [torch.zeros(3, 16, 2)]
     keys = [
-        compiled._key(network, mse, sgd, values),
-        compiled._key(network, nn.LossMSE("mean"), sgd, values),
-        compiled._key(network, mse, nn.SGD(network, 0.8), values),
-        compiled._key(network, mse, sgd, [*values, *wider]),
-        compiled._key(network, mse, sgd, [value.float() for value in values]),
-        compiled._key(nn.Sequential(*network, nn.Tanh()), mse, sgd, values),
+        epoch._key(network, mse, sgd, values),
+        epoch._key(network, nn.LossMSE("mean"), sgd, values),
+        epoch._key(network, mse, nn.SGD(network, 0.8), values),
+        epoch._key(network, mse, sgd, [*values, *wider]),
+        epoch._key(network, mse, sgd, [value.float() for value in values]),
+        epoch._key(nn.Sequential(*network, nn.Tanh()), mse, sgd, values),
     ]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == compiled._key(network_of(exp), nn.LossMSE("sample"), sgd, values)
+    assert keys[0] == epoch._key(network_of(exp), nn.LossMSE("sample"), sgd, values)
 
 
 class Scaled(nn.ReLU):
@@ -228,7 +230,7 @@ def test_wiring_and_hidden_constants_are_part_of_the_name() -> None:
     def key(*modules: nn.Module) -> str:
         network = nn.Sequential(*modules)
         values = [value for _, value, _ in network.parameters()]
-        return compiled._key(network, nn.LossMSE(), nn.SGD(network), values)
+        return epoch._key(network, nn.LossMSE(), nn.SGD(network), values)
 
     chains = [(a, relu, b, relu, a), (a, relu, b, relu, b), (a, relu, a, relu, b)]
     keys = [key(*chain) for chain in chains] + [key(a, Scaled(0.1)), key(a, Scaled(0.2))]
@@ -289,9 +291,11 @@ def test_inner_layers_count_where_memory_does(tmp_path: Path) -> None:
     network = network_of(experiment_of(tmp_path, seeds=5))
     nested = nn.Sequential(nn.Sequential(*network))
     for compile_ in (True, False):
-        plans = [schedule.choose(net, 5, 1000, 1000, 10, compile_) for net in (network, nested)]
+        plans = [placement.choose(net, 5, 1000, 1000, 10, compile_) for net in (network, nested)]
         assert plans[0] == plans[1]
-    assert schedule.seeds_in_memory(nested, 5, 10**6) == schedule.seeds_in_memory(network, 5, 10**6)
+    assert placement.seeds_in_memory(nested, 5, 10**6) == placement.seeds_in_memory(
+        network, 5, 10**6
+    )
 
 
 def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
@@ -314,7 +318,7 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
 def test_a_cut_last_batch_is_not_lost_to_the_next_part_of_its_thread(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=4)
     network = network_of(exp)
-    parts = training._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, 2)
+    parts = loop._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, 2)
 
     class NoSteps:
         """Stands for a compiled loop."""
@@ -336,7 +340,7 @@ def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
     held = []
     for size in (6, 2, 1):
         loss = nn.LossMSE("sample")
-        parts = training._parts(network, loss, nn.SGD(network), exp.data, size)
+        parts = loop._parts(network, loss, nn.SGD(network), exp.data, size)
         for part in parts:
             part.train(None, 40, 0.01)
             part.evaluate()
@@ -344,7 +348,7 @@ def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
         held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
     assert held[0] == 3 * held[1] == 6 * held[2] > 0
     # A step takes what `choose` reckons with, and the evaluation of 30 samples less than another.
-    a_step = schedule._bytes_a_seed(network, 6, 40)
+    a_step = placement._bytes_a_seed(network, 6, 40)
     assert a_step / 2 < held[2] <= 2 * a_step
 
 
@@ -361,7 +365,7 @@ def test_auto_compiles_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     network = network_of(experiment_of(tmp_path, seeds=5))
 
     def chosen(steps: int, given: object = "auto") -> Schedule:
-        return schedule.choose(network, 5, 1, 1000, steps, given)  # type: ignore[arg-type]
+        return placement.choose(network, 5, 1, 1000, steps, given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     assert not chosen(1000).compiled
@@ -379,9 +383,9 @@ def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         sgd = nn.SGD(network)
         for batch in (1, 1000, 10_000_000):
             for given in (True, False):
-                plan = schedule.choose(network, seeds, batch, batch, 10, given)
+                plan = placement.choose(network, seeds, batch, batch, 10, given)
                 size = plan.training.seeds
-                parts = training._parts(network, nn.LossMSE(), sgd, exp.data, size)
+                parts = loop._parts(network, nn.LossMSE(), sgd, exp.data, size)
                 covered = [seed for part in parts for seed in range(seeds)[part.seeds]]
                 assert covered == list(range(seeds))
                 assert len(parts) == 1 or batch > 1 or given
@@ -394,11 +398,11 @@ def test_parts_are_at_work_at_the_same_time_and_share_the_memory_for_it(
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     network = network_of(experiment_of(tmp_path, seeds=64))
-    a_row = schedule._bytes_a_seed(network, 64, 2) - schedule._bytes_a_seed(network, 64, 1)
+    a_row = placement._bytes_a_seed(network, 64, 2) - placement._bytes_a_seed(network, 64, 1)
     samples = PLAIN_BYTES // (24 * a_row)  # some 24 seeds fill it
-    a_seed = schedule._bytes_a_seed(network, 64, samples)
+    a_seed = placement._bytes_a_seed(network, 64, samples)
     for given in (False, True):
-        divided = schedule.choose(network, 64, 1, samples, 10, given).evaluation
+        divided = placement.choose(network, 64, 1, samples, 10, given).evaluation
         assert divided is not None
         size = divided.seeds
         assert size is not None
@@ -453,7 +457,7 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
     monkeypatch.setattr("torch._inductor.aot_compile", compile_)
     network = nn.Sequential(linear(4, 3, (2,)))
     for _ in range(2):
-        library = compiled._library(network, nn.LossMSE(), nn.SGD(network), [])
+        library = epoch._library(network, nn.LossMSE(), nn.SGD(network), [])
         assert library.PyInit__ctypes
     assert len(scratch) == (1 if kept == "kept" else 2)
     assert not any(folder.exists() for folder in scratch)

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from bad_configs import EDITS, FILES, GOOD, OVERRIDES
 from minifw import config as configs
-from minifw import places, yaml12
-from minifw.config import Config
+from minifw.config import yaml12
+from minifw.config.loading import dump, load
+from minifw.config.model import Config
+from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError
-from minifw.loading import dump, load
 
-FOLDER = Path(__file__).parent.parent / "src/minifw/configs"
+FOLDER = Path(__file__).parent.parent / "src/minifw/examples"
 PACKAGED = sorted(FOLDER.rglob("*.yaml"))
 
 
@@ -134,7 +135,7 @@ def test_nesting_beyond_what_the_parser_takes_is_one_fault(tmp_path: Path) -> No
 
 def test_faults_beyond_the_fiftieth_are_counted(tmp_path: Path) -> None:
     found = faults(tmp_path, GOOD + "".join(f"k{i}: 1\n" for i in range(1000)))
-    assert len(found) == places.MAX_FAULTS + 1
+    assert len(found) == MAX_FAULTS + 1
     assert found[-1] == "a.yaml: and 950 more faults"
 
 
@@ -248,7 +249,7 @@ SCALARS = {
 
 @pytest.mark.parametrize(("text", "value"), SCALARS.items())
 def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
-    source = places.Source("here")
+    source = Source("here")
     found = yaml12.parse(f"a: {text}", source)["a"]
     assert (type(found), found) == (type(value), value)
     assert not source.faults
@@ -257,7 +258,7 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), max_size=20))
 def test_any_text_that_is_written_is_read_as_text(text: str) -> None:
     written = yaml12.dump({"a": text})
-    assert yaml12.parse(written, places.Source("here")) == {"a": text}
+    assert yaml12.parse(written, Source("here")) == {"a": text}
 
 
 @given(
@@ -274,5 +275,5 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
             "train": {"eta": eta, "epochs": 1},
         }
     )  # fmt: skip
-    source = places.Source("here")
+    source = Source("here")
     assert Config.model_validate(yaml12.parse(dump(config), source)) == config

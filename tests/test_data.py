@@ -12,7 +12,8 @@ import torch
 from sklearn.datasets import make_moons
 from sklearn.preprocessing import StandardScaler
 
-from minifw import data, datafiles
+from minifw import data
+from minifw.data import files
 from minifw.errors import DataError, ShapeError
 
 RADIUS = 1 / math.sqrt(2 * math.pi)
@@ -201,18 +202,18 @@ def csv_file(tmp_path: Path, text: str | bytes) -> Path:
 
 def test_csv(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "\ufeffa, b ,kind\n1,2,cat\n-3e2,4.5,dog\n\n0,0,cat\n")
-    table = datafiles.read_csv(path, None, None)
+    table = files.read_csv(path, None, None)
     assert table.features == ("a", "b")
     assert table.classes == ("cat", "dog")
     np.testing.assert_array_equal(table.inputs, [[1, 2], [-300, 4.5], [0, 0]])
     np.testing.assert_array_equal(table.labels, [0, 1, 0])
-    one = datafiles.read_csv(path, ["b"], "kind")
+    one = files.read_csv(path, ["b"], "kind")
     np.testing.assert_array_equal(one.inputs, [[2], [4.5], [0]])
 
 
 def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "a,y\n1,10\n2,9\n3,-1\n")
-    table = datafiles.read_csv(path, None, "y")
+    table = files.read_csv(path, None, "y")
     assert table.classes == ("-1", "9", "10")
     np.testing.assert_array_equal(table.labels, [2, 1, 0])
 
@@ -238,20 +239,20 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
 )
 def test_csv_faults_have_their_place(tmp_path: Path, text: str | bytes, message: str) -> None:
     with pytest.raises(DataError, match=message) as raised:
-        datafiles.read_csv(csv_file(tmp_path, text), None, "y")
+        files.read_csv(csv_file(tmp_path, text), None, "y")
     assert "\n" not in str(raised.value)
 
 
 def test_csv_columns_that_are_not_there(tmp_path: Path) -> None:
     path = csv_file(tmp_path, "height,width,label\n1,2,0\n3,4,1\n")
     with pytest.raises(DataError, match=r"there is no column 'lable'; did you mean 'label'\?"):
-        datafiles.read_csv(path, None, "lable")
+        files.read_csv(path, None, "lable")
     with pytest.raises(DataError, match=r"there is no column 'heigth'; did you mean 'height'\?"):
-        datafiles.read_csv(path, ["heigth"], None)
+        files.read_csv(path, ["heigth"], None)
     with pytest.raises(DataError, match="cannot be read as data: No such file"):
-        datafiles.read_csv(tmp_path / "none.csv", None, None)
+        files.read_csv(tmp_path / "none.csv", None, None)
     with pytest.raises(DataError, match="cannot be read as data: this is a directory"):
-        datafiles.read_csv(tmp_path, None, None)
+        files.read_csv(tmp_path, None, None)
 
 
 def npz_file(tmp_path: Path, **arrays: object) -> Path:
@@ -262,7 +263,7 @@ def npz_file(tmp_path: Path, **arrays: object) -> Path:
 
 def test_npz(tmp_path: Path) -> None:
     path = npz_file(tmp_path, x=np.eye(4, 3), y=np.array(["b", "a", "b", "a"]))
-    table = datafiles.read_npz(path, "x", "y")
+    table = files.read_npz(path, "x", "y")
     assert table.classes == ("a", "b")
     assert table.features == ("x[0]", "x[1]", "x[2]")
     np.testing.assert_array_equal(table.labels, [1, 0, 1, 0])
@@ -294,7 +295,7 @@ def test_npz(tmp_path: Path) -> None:
 )
 def test_npz_faults(tmp_path: Path, arrays: dict[str, object], message: str) -> None:
     with pytest.raises(DataError, match=message) as raised:
-        datafiles.read_npz(npz_file(tmp_path, **arrays), "x", "y")
+        files.read_npz(npz_file(tmp_path, **arrays), "x", "y")
     assert "\n" not in str(raised.value)
 
 
@@ -303,7 +304,7 @@ def test_npz_that_is_none(tmp_path: Path) -> None:
     for content in (b"", b"not a zip", b"\x93NUMPY"):
         path.write_bytes(content)
         with pytest.raises(DataError, match="cannot be read as data"):
-            datafiles.read_npz(path, "x", "y")
+            files.read_npz(path, "x", "y")
 
 
 @pytest.mark.parametrize(

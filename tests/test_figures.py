@@ -23,7 +23,9 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from conftest import ROOT, SMALL, Minifw
-from minifw import comparison, curves, lettering, plots, regions, runs
+from minifw import runs
+from minifw.experiment import results as outcomes
+from minifw.report import curves, lettering, plots, regions
 
 HOSTILE = ("$\\frac{$", "a\nb\n\nc", "\\bf{%}_^&#~", "<b>\x1b[31m", "", "ü–\u202e", "$x$", "  ")
 LONG = "a class whose name goes on and on until nobody wants to read it to the end"
@@ -31,7 +33,7 @@ LONG = "a class whose name goes on and on until nobody wants to read it to the e
 
 @pytest.fixture(autouse=True)
 def _settings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(comparison, "GRID", 41)  # less to draw
+    monkeypatch.setattr(outcomes, "GRID", 41)  # less to draw
     with plots.defaults(), matplotlib.rc_context({"figure.dpi": 50}):
         yield
 
@@ -81,12 +83,12 @@ def plane(
     classes = len(content["data"]["class_balance"])
     arrays: dict[str, Any] = {"disk": np.array([0.5, 0.5, 0.4])} if scale == 1 else {}
     for mode in content["modes"]:
-        axis = np.linspace(0, 1, comparison.GRID)
+        axis = np.linspace(0, 1, outcomes.GRID)
         points = np.stack(np.meshgrid(axis, axis), -1)
         homes = rng.random((classes, 2))
         scores = -((points[:, :, None] - homes) ** 2).sum(-1)
         outputs = torch.from_numpy(scores.reshape(-1, classes))
-        found = comparison._decided(outputs) | {
+        found = outcomes._decided(outputs) | {
             "x": axis * scale + shift, "y": axis * scale - shift,
             "points": rng.random((200, 2)) * scale + (shift, -shift),
             "labels": rng.integers(classes, size=200), "answers": rng.integers(classes, size=200),
@@ -301,10 +303,10 @@ def test_each_border_is_drawn_once() -> None:
 
 def test_best_and_second_are_enough_for_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
-    outputs = torch.from_numpy(rng.random((comparison.GRID**2, 7)))
-    whole = comparison._decided(outputs)
-    monkeypatch.setattr(comparison, "SCORED", 6)
-    kept = comparison._decided(outputs)
+    outputs = torch.from_numpy(rng.random((outcomes.GRID**2, 7)))
+    whole = outcomes._decided(outputs)
+    monkeypatch.setattr(outcomes, "SCORED", 6)
+    kept = outcomes._decided(outputs)
     assert {*whole} == {"decision", "scores"}
     assert {*kept} == {"decision", "second", "margin"}
     again = regions.scores_over_plane(kept)
@@ -372,8 +374,8 @@ def test_a_figure_that_cannot_be_drawn_loses_no_run(
 
 PICTURE = """
 from pathlib import Path
-from minifw import plots
-from minifw.runs import Files
+from minifw.report import plots
+from minifw.runs.directory import Files
 
 def draw():
     from matplotlib.figure import Figure

@@ -22,10 +22,16 @@ import safetensors.torch
 import torch
 
 from conftest import SMALL, Answer, Minifw
-from minifw import building, experiment, files, keeping, loading, plots, records, runs, tables
-from minifw.checkpoints import Checkpoint
+from minifw import experiment, runs
+from minifw.cli.options import PACKAGED
+from minifw.config import loading
 from minifw.errors import ArtefactError
-from minifw.options import PACKAGED
+from minifw.experiment import recorder
+from minifw.experiment.plan import plan as make_plan
+from minifw.report import plots, tables
+from minifw.runs import records
+from minifw.system import files
+from minifw.train.checkpoint import Checkpoint
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 WHOLE, CUT, BEGUN = (f"20260101T00000{n}Z-simplenet-00000{n}" for n in range(3))
@@ -58,8 +64,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(runs.Run, "commit", cut)
-            patch.setattr(keeping, "SHARE", 1e-9)  # of each part the first checkpoint and the last
-            plan = building.plan(config, 2, modes, arms=arms)
+            patch.setattr(recorder, "SHARE", 1e-9)  # of each part the first checkpoint and the last
+            plan = make_plan(config, 2, modes, arms=arms)
             with nullcontext() if checkpoints is None else pytest.raises(KeyboardInterrupt):
                 experiment.run(plan, arms, modes, folder / "runs", quietly)
         (path,) = (folder / "runs").iterdir()
@@ -717,7 +723,7 @@ def test_words_of_manifests_are_those_of_experiments() -> None:
 def test_windows_is_refused_in_a_line(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['fcntl'] = None; sys.argv = ['minifw', 'runs', 'ls']\n"
-        "from minifw import cli\n"
+        "from minifw.cli import main as cli\n"
         "sys.platform = 'win32'\n"
         "cli.main()\n"
     )

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bad_configs import GOOD
 from campaigns import fuzz_configs
 from minifw import config as configs
-from minifw import loading, places, yaml12
+from minifw.config import loading, source, yaml12
 
 ANY_FOLDER = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
@@ -57,7 +57,7 @@ def test_any_bytes(tmp_path: Path, content: bytes) -> None:
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
 @ANY_FOLDER
 def test_any_values(tmp_path: Path, values: dict[str, Any]) -> None:
-    sound = yaml12.parse(GOOD, places.Source("good"))
+    sound = yaml12.parse(GOOD, source.Source("good"))
     judged(tmp_path, yaml.safe_dump({**sound, **values}).encode("utf-8", "surrogatepass"))
 
 

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from conftest import SMALL, Minifw
-from minifw import loading, memory, nn, reference, runs
-from minifw.building import build_loss, build_network, plan
-from minifw.checkpoints import Checkpoint
-from minifw.evaluation import Evaluation, evaluate
-from minifw.history import SERIES, History
+from minifw import nn, reference, runs
+from minifw.config import loading
+from minifw.experiment import memory
+from minifw.experiment.plan import build_loss, build_network, plan
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.evaluation import Evaluation, evaluate
+from minifw.train.history import SERIES, History
 
-SIMPLENET = Path(__file__).parent.parent / "src/minifw/configs/simplenet.yaml"
+SIMPLENET = Path(__file__).parent.parent / "src/minifw/examples/simplenet.yaml"
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
 
 
@@ -80,8 +82,10 @@ def test_groups_give_the_numbers_of_one_stack(
 
 WATCH = """
 import gc, sys, weakref
-from minifw import cli, memory, schedule
-from minifw.building import Plan
+from minifw.cli import main
+from minifw.experiment import memory
+from minifw.train import placement
+from minifw.experiment.plan import Plan
 draw, held = Plan.draw, []
 def watched(plan, seeds):
     if len(seeds) == 2:
@@ -92,13 +96,13 @@ def watched(plan, seeds):
     return drawn
 Plan.draw = watched
 memory.Sizes.together = lambda sizes: 2
-schedule.PLAIN_BYTES = 1  # parts of one seed
+placement.PLAIN_BYTES = 1  # parts of one seed
 def left(code):
     assert (code, len(held)) == (0, 3), (code, held)
-cli._leave = left
+main._leave = left
 gc.set_threshold(0)  # as it may not look for long; nobody else may turn that back
 gc.set_threshold = print
-cli.main()
+main.main()
 """
 
 

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from minifw import machine
+from minifw.system import machine
 
 GROUP = "0::/a/b\n"
 MOUNT = "30 24 0:26 {root} {at} rw shared:9 - cgroup2 cgroup rw,nsdelegate\n"

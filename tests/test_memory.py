@@ -10,21 +10,27 @@ import pytest
 import torch
 
 from conftest import ROOT, Minifw
-from minifw import loading, memory, schedule
-from minifw.building import build_network
+from minifw.config import loading
+from minifw.experiment import memory
+from minifw.experiment.plan import build_network
+from minifw.system import machine
+from minifw.train import placement
 
 MEASURE = """
 import sys
 from contextlib import nullcontext
 from pathlib import Path
 import psutil
-from minifw import building, experiment, loading, memory
+from minifw.experiment.plan import plan as make_plan
+from minifw import experiment
+from minifw.config import loading
+from minifw.experiment import memory
 folder, arms, megabytes, config, *overrides = sys.argv[1:]
 memory.GROUP_BYTES = int(megabytes) * 2**20
 modes = ["full-batch", "sgd"] if len(arms.split()) > 1 else []
 def run(*overrides):
     sound = loading.load(Path(config), [*overrides, "train.compile=false"])
-    plan = building.plan(sound, 1, modes or [sound.train.mode], arms=arms.split())
+    plan = make_plan(sound, 1, modes or [sound.train.mode], arms=arms.split())
     shown = lambda label, total: nullcontext(lambda done, text: None)
     experiment.run(plan, arms.split(), modes or [sound.train.mode], Path(folder), shown)
     return plan.sizes.bytes()
@@ -65,7 +71,7 @@ print(peak / estimate)
 def test_the_estimate_is_near_what_a_run_takes(
     tmp_path: Path, arms: str, megabytes: int, overrides: list[str]
 ) -> None:
-    words = [str(tmp_path), arms, str(megabytes), str(ROOT / "src/minifw/configs/simplenet.yaml")]
+    words = [str(tmp_path), arms, str(megabytes), str(ROOT / "src/minifw/examples/simplenet.yaml")]
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *words, *overrides], capture_output=True, text=True
     )
@@ -99,7 +105,7 @@ def test_what_does_not_fit_names_the_key_to_change(
 def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
     pytest.importorskip("resource")
     code = (
-        "import resource, psutil; from minifw import memory\n"
+        "import resource, psutil; from minifw.experiment import memory\n"
         "used = psutil.Process().memory_info().vms\n"
         "resource.setrlimit(resource.RLIMIT_AS, (used + 300 * 2**20,) * 2)\n"
         "assert 200 * 2**20 < memory.available() <= 300 * 2**20\n"
@@ -113,22 +119,22 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
 def test_parts_are_those_that_a_stack_is_divided_into(
     monkeypatch: pytest.MonkeyPatch, threads: int, seeds: int, rows: int
 ) -> None:
-    config = loading.load(ROOT / "src/minifw/configs/simplenet.yaml")
+    config = loading.load(ROOT / "src/minifw/examples/simplenet.yaml")
     network = build_network(config, range(seeds), 2)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    in_memory = schedule.seeds_in_memory(network, seeds, rows)
+    in_memory = placement.seeds_in_memory(network, seeds, rows)
     size = memory.sizes(config, "full-batch", seeds, 2, 2, rows, 10, threads=threads)
-    chosen = schedule._divided(network, seeds, rows, in_memory, threads)
+    chosen = placement._divided(network, seeds, rows, in_memory, threads)
     held, workers = size._divided(seeds, rows)
     assert workers == chosen.threads
     # The weights are counted elsewhere.
     assert held == pytest.approx(min(seeds, chosen.seeds or seeds), rel=0.02)
     if workers > 1:
-        assert held * workers * rows * 4 * size._width() <= memory.PLAIN_BYTES
+        assert held * workers * rows * 4 * size._width() <= placement.PLAIN_BYTES
 
 
 def test_parameters_are_counted_as_the_network_has_them() -> None:
-    config = loading.load(ROOT / "src/minifw/configs/simplenet.yaml")
+    config = loading.load(ROOT / "src/minifw/examples/simplenet.yaml")
     size = memory.sizes(config, "sgd", 1, 2, 2, 1000, 1000)
     assert size.weights() == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
 
@@ -138,4 +144,4 @@ def test_parameters_are_counted_as_the_network_has_them() -> None:
     [(80_900_000_000, "80.9 GB"), (1.5e12, "1.5 TB"), (12, "0.0 kB"), (999.7e9, "1000 GB")],
 )
 def test_bytes_in_words(count: float, text: str) -> None:
-    assert memory.gigabytes(count) == text
+    assert machine.gigabytes(count) == text

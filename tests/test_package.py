@@ -78,7 +78,7 @@ def content(wheel: Path) -> dict[str, bytes]:
 
 def test_the_package_has_its_configs_as_files() -> None:
     configs = PACKAGE / "configs"
-    assert {"minifw/configs/simplenet.yaml", "minifw/configs/schema.json"} <= set(FILES)
+    assert {"minifw/examples/simplenet.yaml", "minifw/examples/schema.json"} <= set(FILES)
     assert not any(path.is_symlink() for path in (configs, *configs.iterdir()))
 
 
@@ -103,7 +103,7 @@ def test_a_wheel_is_the_same_from_the_tree_and_from_the_sdist(
 
 
 def test_a_clone_without_links_gives_the_same_archives(unpacked: Path, tmp_path: Path) -> None:
-    (unpacked / "configs").write_text("src/minifw/configs")  # what git writes in place of the link
+    (unpacked / "configs").write_text("src/minifw/examples")  # what git writes in place of the link
     again = unpack(build("sdist", unpacked, tmp_path / "archive"), tmp_path / "again")
     assert content(build("wheel", again, tmp_path / "wheel")) == FILES
 
@@ -161,7 +161,7 @@ def test_an_installed_minifw_gives_a_config_to_start_from(installed: Installed) 
 
 
 def test_an_installed_minifw_prints_the_schema(installed: Installed) -> None:
-    assert installed("schema").encode() == FILES["minifw/configs/schema.json"]
+    assert installed("schema").encode() == FILES["minifw/examples/schema.json"]
 
 
 # ----------------------------------------------------------------------------- what it promises

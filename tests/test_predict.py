@@ -17,9 +17,10 @@ import pytest
 import safetensors.numpy
 
 from conftest import Answer, Minifw
-from minifw import data, prediction
-from minifw.files import checksum
-from minifw.runs import load
+from minifw import data
+from minifw.experiment import prediction
+from minifw.runs.directory import load
+from minifw.system.files import checksum
 
 NAMES = ["a b", "two", "10"]
 
@@ -193,7 +194,7 @@ def test_both_modes_of_a_comparison(minifw: Minifw) -> None:
 
 def test_seeds_that_diverged_have_no_vote(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained(minifw, "--seeds", 3)
-    from minifw.checkpoints import Checkpoint
+    from minifw.train.checkpoint import Checkpoint
 
     real = Checkpoint.from_bytes.__func__  # type: ignore[attr-defined]
 
@@ -215,7 +216,7 @@ def test_groups_of_seeds_are_put_together_in_their_order(
 ) -> None:
     whole = trained(minifw, "--seeds", 3)
     expected = table(minifw("predict", whole, "d.csv", "--all-seeds"))
-    monkeypatch.setattr("minifw.memory.GROUP_BYTES", 1)
+    monkeypatch.setattr("minifw.experiment.memory.GROUP_BYTES", 1)
     run = trained(minifw, "--seeds", 3)
     assert len(load(run).manifest.parts) == 3
     assert table(minifw("predict", run, "d.csv", "--all-seeds")) == expected

@@ -18,8 +18,14 @@ from typing import Any
 import pytest
 
 from conftest import SMALL, Minifw, a_manifest
-from minifw import building, compiled, environment, lock, machine, plots, runs, schema, stopping
+from minifw import runs
+from minifw.config import schema
 from minifw.errors import Interrupted
+from minifw.experiment import plan
+from minifw.report import plots
+from minifw.system import environment, lock, machine, signals
+from minifw.train import compiled
+from minifw.train.compiled import epoch
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")
@@ -133,7 +139,7 @@ def test_work_goes_on_when_nobody_reads_of_it(
 
 NO_STREAMS = """
 import os, sys
-from minifw import streams
+from minifw.system import streams
 with streams.that_never_fail():
     file = os.open(sys.argv[1], os.O_WRONLY | os.O_CREAT)
     os.write(1, b"what a library prints")
@@ -182,17 +188,17 @@ def test_what_the_machine_refuses_is_a_line_and_a_bug_is_none(
 # ------------------------------------------------------------------------------------ signals
 
 
-@pytest.mark.parametrize("number", stopping.SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", signals.SIGNALS, ids=lambda number: number.name)
 def test_each_signal_has_its_code_and_one_that_was_ignored_stays_so(
     number: signal.Signals,
 ) -> None:
-    with pytest.raises(Interrupted) as caught, stopping.on_signals():  # noqa: PT012
+    with pytest.raises(Interrupted) as caught, signals.on_signals():  # noqa: PT012
         os.kill(os.getpid(), number)
         time.sleep(1)
     assert caught.value.exit_code == 128 + number
     usual = signal.signal(number, signal.SIG_IGN)
     try:
-        with stopping.on_signals() as stop:
+        with signals.on_signals() as stop:
             os.kill(os.getpid(), number)
         assert stop.asked is None
         assert signal.getsignal(number) is signal.SIG_IGN
@@ -202,7 +208,7 @@ def test_each_signal_has_its_code_and_one_that_was_ignored_stays_so(
 
 def test_only_who_repeats_an_interrupt_wants_no_orderly_end() -> None:
     """A terminal that closes sends SIGHUP twice; a batch system warns, and then terminates."""
-    with stopping.on_signals() as stop:
+    with signals.on_signals() as stop:
         stop.patient = True
         for number in (signal.SIGHUP, signal.SIGHUP, signal.SIGUSR1, signal.SIGTERM):
             os.kill(os.getpid(), number)  # a second SIGTERM would end the tests here
@@ -210,20 +216,20 @@ def test_only_who_repeats_an_interrupt_wants_no_orderly_end() -> None:
 
 
 def test_a_block_within_another_hears_what_the_outer_one_heard() -> None:
-    with stopping.on_signals(patient=True) as outer:
+    with signals.on_signals(patient=True) as outer:
         os.kill(os.getpid(), signal.SIGUSR1)
-        with stopping.on_signals(patient=True) as inner:
+        with signals.on_signals(patient=True) as inner:
             os.kill(os.getpid(), signal.SIGTERM)
             with pytest.raises(Interrupted) as caught:
                 inner.check()
         assert (caught.value.exit_code, inner) == (128 + signal.SIGUSR1, outer)
-    with stopping.on_signals() as another:
+    with signals.on_signals() as another:
         assert another.asked is None
 
 
 def test_after_the_first_signal_was_said_another_one_changes_nothing() -> None:
-    with stopping.on_signals():
-        with pytest.raises(Interrupted) as caught, stopping.on_signals():  # noqa: PT012
+    with signals.on_signals():
+        with pytest.raises(Interrupted) as caught, signals.on_signals():  # noqa: PT012
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(1)
         os.kill(os.getpid(), signal.SIGHUP)  # on the way from the inner block to the outer one
@@ -255,7 +261,7 @@ main()
         ("typer", signal.SIGINT),  # before there is a command line
         ("numpy.linalg", signal.SIGTERM),
         ("torch._C", signal.SIGHUP),
-        ("minifw.experiment", signal.SIGINT),
+        ("minifw.experiment.runner", signal.SIGINT),
         ("matplotlib.figure", signal.SIGTERM),  # a run is there by then
     ],
 )
@@ -302,8 +308,8 @@ def test_a_signal_is_heard_at_every_stage(
         time.sleep(1)
 
     owner, name = {
-        "draw": (building.Plan, "draw"),
-        "compile": (compiled, "_loop"),
+        "draw": (plan.Plan, "draw"),
+        "compile": (epoch, "_loop"),
         "figures": (plots, "write_plots"),
     }[where]
     with monkeypatch.context() as patch:
@@ -439,7 +445,7 @@ def test_a_machine_that_does_not_tell_of_itself(
     assert told["versions"]["minifw"] == sys.modules["minifw"].__version__
     assert told["platform"].startswith(sys.platform.capitalize())
     assert environment._version("no-such-package") == "unknown"
-    assert compiled._processor.__wrapped__()
+    assert epoch._processor.__wrapped__()
     assert machine.available() > 2**20
     with lock.hold(tmp_path):
         assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()

@@ -17,11 +17,15 @@ import pytest
 import torch
 
 from conftest import ROOT, SMALL, Minifw, a_manifest
-from minifw import cli, compiled, files, memory, nn, runs
-from minifw.checkpoints import Checkpoint
-from minifw.data import BatchOrder
+from minifw import nn, runs
+from minifw.cli import main
+from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError
-from minifw.history import History
+from minifw.experiment import memory
+from minifw.system import files
+from minifw.train import compiled
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.history import History
 
 IN_GROUPS = object()
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
@@ -89,7 +93,7 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
 
 SECOND = """
 import os, signal, time
-from minifw.stopping import on_signals
+from minifw.system.signals import on_signals
 with on_signals() as stop:
     stop.patient = True
     os.kill(os.getpid(), signal.SIGINT)
@@ -238,7 +242,7 @@ def test_a_full_disk_ends_training_when_it_is_full(
         return nullcontext(progress)
 
     monkeypatch.setattr(runs, "publish", full)
-    monkeypatch.setattr(cli, "display", lambda quiet: on_epoch)
+    monkeypatch.setattr(main, "display", lambda quiet: on_epoch)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=20000")
     path = only_run()
     assert (answer.code, answer.out) == (6, "")
@@ -251,9 +255,9 @@ def test_a_full_disk_ends_training_when_it_is_full(
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cli, "processors", lambda: 2)  # torch can have more threads than those
+    monkeypatch.setattr(main, "processors", lambda: 2)  # torch can have more threads than those
     with monkeypatch.context() as patch:
-        patch.setattr("minifw.plots.write_plots", _interrupt)
+        patch.setattr("minifw.report.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130
     answer = minifw("resume", only_run(), "-q", "--threads", 2)
     assert answer.code == 0
@@ -264,7 +268,7 @@ def test_a_run_of_many_threads_goes_on_with_those_that_may_be_used(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("minifw.plots.write_plots", _interrupt)
+        patch.setattr("minifw.report.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK).code == 130
     path = only_run()
     run = runs.load(path)
@@ -289,7 +293,7 @@ def test_a_run_that_failed_and_went_on_has_no_error(
         raise StorageError("the disk is full")
 
     with monkeypatch.context() as patch:
-        patch.setattr("minifw.plots.write_plots", failing)
+        patch.setattr("minifw.report.plots.write_plots", failing)
         assert minifw("train", "simplenet", *QUICK).code == 6
     path = only_run()
     assert runs.load(path).manifest.error == "the disk is full"
@@ -303,7 +307,7 @@ def test_a_run_that_began_compiled_needs_a_compiler(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("minifw.plots.write_plots", _interrupt)
+        patch.setattr("minifw.report.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--set", "train.compile=false").code == 130
     run = runs.load(only_run())
     if way == "auto":
@@ -374,8 +378,8 @@ def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
 
 def test_the_layer_is_that_of_the_first_value_that_is_not_finite() -> None:
     """A weight of the third module overflows its output, in the second network alone."""
-    from minifw.data import Dataset, Samples
-    from minifw.training import fit
+    from minifw.data.dataset import Dataset, Samples
+    from minifw.train.loop import fit
 
     generators = [np.random.default_rng(seed) for seed in range(2)]
     network = nn.Sequential(

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from minifw import data, nn, schedule
-from minifw.division import Division
-from minifw.schedule import Schedule
-from minifw.training import fit
+from minifw import data, nn
+from minifw.train import placement
+from minifw.train.division import Division
+from minifw.train.loop import fit
+from minifw.train.placement import Schedule
 
 
 def dataset(seeds: int, samples: int) -> data.Dataset:
@@ -63,7 +64,7 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
 
     monkeypatch.setattr(nn.Linear, "forward", forward)
     samples, stack = dataset(9, 1000), network(9)
-    plan = schedule.choose(stack, 9, 1000, 1000, 2, False)
+    plan = placement.choose(stack, 9, 1000, 1000, 2, False)
     fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
     assert len(at_work) == 2
     assert of_torch == {1}
@@ -133,7 +134,7 @@ def test_small_steps_take_one_thread_and_their_evaluation_more(
         (20, 1000, [(5, 4), (5, 4)]),
         (3, 10_000, [(1, 3), (3, 1)]),
     ):
-        plan = schedule.choose(network(seeds), seeds, batch, 1000, 10, False)
+        plan = placement.choose(network(seeds), seeds, batch, 1000, 10, False)
         assert plan.evaluation is not None
         found = [
             (min(seeds, part.seeds or 0), part.threads) for part in (plan.training, plan.evaluation)

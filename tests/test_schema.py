@@ -11,14 +11,14 @@ import pytest
 
 from bad_configs import GOOD
 from conftest import ROOT, Minifw
-from minifw import places, schema, yaml12
+from minifw.config import schema, source, yaml12
 
-CONFIGS = sorted((ROOT / "src/minifw/configs").glob("*.yaml"))
+CONFIGS = sorted((ROOT / "src/minifw/examples").glob("*.yaml"))
 MODELINE = "# yaml-language-server: $schema="
 
 
 def errors(text: str) -> list[str]:
-    raw = yaml12.parse(text, places.Source("here"))
+    raw = yaml12.parse(text, source.Source("here"))
     return [error.message for error in validator().iter_errors(raw)]
 
 
@@ -29,7 +29,7 @@ def validator() -> jsonschema.Draft7Validator:
 def test_the_shipped_file_is_what_the_command_prints(minifw: Minifw) -> None:
     answer = minifw("schema")
     assert answer.code == 0
-    assert answer.out == (ROOT / "src/minifw/configs/schema.json").read_text(encoding="utf-8")
+    assert answer.out == (ROOT / "src/minifw/examples/schema.json").read_text(encoding="utf-8")
     made = json.loads(answer.out)
     assert made["$schema"] == "http://json-schema.org/draft-07/schema#"
     jsonschema.Draft7Validator.check_schema(made)

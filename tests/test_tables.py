@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, SMALL, Minifw
-from minifw import terminal
-from minifw.tables import Table, of_results
+from minifw.cli import terminal
+from minifw.report.tables import Table, of_results
 
 ARM = {
     "test_error": [1.0, 2.0, None], "summary": {"min": 1.0, "median": 1.5, "mean": 1.5, "max": 2.0},

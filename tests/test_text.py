@@ -18,9 +18,12 @@ from hypothesis import strategies as st
 
 from bad_configs import GOOD
 from conftest import Minifw
-from minifw import loading, places, runs, tables, yaml12
-from minifw.config import Config
+from minifw import runs
+from minifw.config import loading, yaml12
+from minifw.config.model import Config
+from minifw.config.source import Source
 from minifw.errors import MAX_LINE, ConfigError, MinifwError, UsageError, harmless, one_line
+from minifw.report import tables
 
 # ----------------------------------------------------------------------- written and read again
 
@@ -48,7 +51,7 @@ VALUES = st.recursive(
 @example("x " * 2000)
 @settings(max_examples=300, deadline=None)
 def test_every_value_is_read_back(value: Any) -> None:
-    written, source = yaml12.dump(value), places.Source("here")
+    written, source = yaml12.dump(value), Source("here")
     assert written.encode().decode() == written
     assert written.replace("\n", "").isprintable()
     found = yaml12.parse(written, source)
@@ -58,7 +61,7 @@ def test_every_value_is_read_back(value: Any) -> None:
 
 def test_a_list_that_stands_twice_is_written_twice() -> None:
     same = ["a", "b"]
-    assert yaml12.parse(yaml12.dump({"a": same, "b": same}), places.Source("here")) == {
+    assert yaml12.parse(yaml12.dump({"a": same, "b": same}), Source("here")) == {
         "a": same,
         "b": same,
     }
@@ -75,10 +78,10 @@ def test_usual_text_stays_readable() -> None:
 @given(st.lists(KEYS, min_size=1), TEXTS)
 @settings(max_examples=100, deadline=None)
 def test_a_config_is_read_back_whatever_its_names(features: list[str], path: str) -> None:
-    good = yaml12.parse(GOOD, places.Source("good"))
+    good = yaml12.parse(GOOD, Source("good"))
     data = {"kind": "csv", "path": path or "a", "features": features, "target": features[0]}
     config = Config.model_validate({**good, "data": data})
-    again = yaml12.parse(loading.dump(config), places.Source("again"))
+    again = yaml12.parse(loading.dump(config), Source("again"))
     assert Config.model_validate(again) == config
 
 

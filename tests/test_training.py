@@ -12,23 +12,16 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from minifw import (
-    building,
-    comparison,
-    data,
-    experiment,
-    loading,
-    nn,
-    reference,
-    schedule,
-    training,
-)
-from minifw.checkpoints import Checkpoint
-from minifw.division import Division
+from minifw import data, experiment, nn, reference
+from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
-from minifw.evaluation import error_percent
-from minifw.history import History
-from minifw.training import fit
+from minifw.experiment import plan, results
+from minifw.train import loop, placement
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.division import Division
+from minifw.train.evaluation import error_percent
+from minifw.train.history import History
+from minifw.train.loop import fit
 
 TEXT = """
 name: small
@@ -39,20 +32,18 @@ train: {eta: 0.05, epochs: 6, eval_every: 2, batch_size: 15}
 """
 
 
-def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> building.Experiment:
+def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> plan.Experiment:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
-    return building.build(
-        loading.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES
-    )
+    return plan.build(loading.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES)
 
 
 def quiet(done: int, text: str) -> None:
     """No progress."""
 
 
-def network_of(exp: building.Experiment) -> nn.Sequential:
-    return building.build_network(exp.config, exp.seeds, 2)
+def network_of(exp: plan.Experiment) -> nn.Sequential:
+    return plan.build_network(exp.config, exp.seeds, 2)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -148,7 +139,7 @@ def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str]
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
-    assert comparison.gradient_differences(exp, mode, "float64").max() <= 1e-12
+    assert results.gradient_differences(exp, mode, "float64").max() <= 1e-12
     start = network_of(exp)
     assert any(not torch.equal(v, ours.weights[n]) for n, v, _ in start.parameters())
 
@@ -157,7 +148,7 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
     exp = experiment_of(tmp_path)
     right = nn.ReLU.backward
     monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
-    assert comparison.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
+    assert results.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
 
 
 def test_a_seed_without_finite_gradients_hides_no_other(
@@ -168,19 +159,19 @@ def test_a_seed_without_finite_gradients_hides_no_other(
     right = nn.ReLU.backward
     monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
     for mode in experiment.MODES:
-        found = comparison.gradient_differences(exp, mode, "float64")
+        found = results.gradient_differences(exp, mode, "float64")
         assert np.isnan(found).tolist() == [False, True, False]
         assert min(found[0], found[2]) > 1e-11
-        observed = comparison.observe(exp, [mode], parity=True)
+        observed = results.observe(exp, [mode], parity=True)
         np.testing.assert_array_equal(observed.gradients[mode]["float64"], found)
 
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = experiment_of(tmp_path, "dtype=float32", seeds=5)
     exp.data.train.inputs[3] = torch.nan
-    whole = comparison.observe(exp, experiment.MODES, parity=True).gradients
-    monkeypatch.setattr(comparison, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
-    parts = comparison.observe(exp, experiment.MODES, parity=True).gradients
+    whole = results.observe(exp, experiment.MODES, parity=True).gradients
+    monkeypatch.setattr(results, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
+    parts = results.observe(exp, experiment.MODES, parity=True).gradients
     for mode in experiment.MODES:
         for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
             for found in (whole[mode][dtype], parts[mode][dtype]):
@@ -188,7 +179,7 @@ def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
                 assert np.nanmax(found) < most
 
 
-def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:
+def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Sequential]:
     """Three seeds; the network of the second starts so large that it diverges."""
     exp = experiment_of(tmp_path, "train.epochs=30")
     network = network_of(exp)
@@ -198,7 +189,7 @@ def diverging(tmp_path: Path) -> tuple[building.Experiment, nn.Sequential]:
     return exp, network
 
 
-def train_on(exp: building.Experiment, network: nn.Sequential, **more: Any) -> History:
+def train_on(exp: plan.Experiment, network: nn.Sequential, **more: Any) -> History:
     return fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=30, eta=0.05,
                eval_every=10, **more)  # fmt: skip
 
@@ -379,7 +370,7 @@ class Counts(nn.SGD):
 def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
-    start, plan = network.state_dict(), schedule.Schedule(Division(size))
+    start, plan = network.state_dict(), placement.Schedule(Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
     must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
@@ -406,7 +397,7 @@ def test_momentum_that_is_set_later_is_that_of_the_start(tmp_path: Path, size: i
         optimizer = nn.SGD(network, 0.0 if later else 0.9)
         optimizer.momentum = 0.9
         fit(network, nn.LossMSE(), optimizer, exp.data, epochs=2, eta=0.05, batch_size=15,
-            schedule=schedule.Schedule(Division(size)))  # fmt: skip
+            schedule=placement.Schedule(Division(size)))  # fmt: skip
         ends.append(network.state_dict() | {f"v of {k}": v for k, v in optimizer.state.items()})
     assert len(ends[0]) == 12
     assert all(torch.equal(value, ends[1][name]) for name, value in ends[0].items())
@@ -485,13 +476,13 @@ def test_fit_chooses_its_schedule_by_sizes(
 ) -> None:
     exp = experiment_of(tmp_path)
     asked: list[tuple[Any, ...]] = []
-    right = schedule.choose
+    right = placement.choose
 
-    def choose(network: nn.Network, *sizes: Any) -> schedule.Schedule:
+    def choose(network: nn.Network, *sizes: Any) -> placement.Schedule:
         asked.append(sizes)
         return right(network, *sizes)
 
-    monkeypatch.setattr(schedule, "choose", choose)
+    monkeypatch.setattr(placement, "choose", choose)
     network = network_of(exp)
     history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
                   batch_size=batch_size)  # fmt: skip
@@ -507,21 +498,21 @@ def test_fit_divides_what_memory_does_not_hold(
 ) -> None:
     exp = experiment_of(tmp_path)
     parts: list[int] = []
-    right = training._parts
+    right = loop._parts
 
     def counted(*of: Any) -> Any:
         made = right(*of)
         parts.append(len(made))
         return made
 
-    monkeypatch.setattr(training, "_parts", counted)
-    monkeypatch.setattr(schedule, "seeds_in_memory", lambda *of: 1)
+    monkeypatch.setattr(loop, "_parts", counted)
+    monkeypatch.setattr(placement, "seeds_in_memory", lambda *of: 1)
     train_on(exp, network_of(exp))
     assert parts == [3]
 
 
 def alone(
-    exp: building.Experiment, stacked: nn.Sequential, seed: int
+    exp: plan.Experiment, stacked: nn.Sequential, seed: int
 ) -> tuple[nn.Sequential, data.Dataset]:
     """One network of a stack, and its data, without the stack's dimension."""
     network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)
@@ -625,7 +616,7 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
         inputs = torch.zeros(3, 40, 2, device="cuda")
         for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
             samples = data.Samples(inputs, targets, classes)
-            part = training._Part(
+            part = loop._Part(
                 network, loss, nn.SGD(network, 0.9), samples, samples, slice(None), nn.Buffers()
             )
             output, target = part.train(None, 15, 0.1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from minifw.stopping import on_signals
+from minifw.system.signals import on_signals
 
 
 def main() -> None:
     """Run the command line; a signal that comes while it is imported is heard after that."""
     with on_signals(patient=True):
-        from minifw import cli
+        from minifw.cli import main as cli
 
         cli.main()
 

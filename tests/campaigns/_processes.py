@@ -15,9 +15,10 @@ from pathlib import Path
 
 import torch  # noqa: F401, so that no child has to
 
-from minifw import checkpoints, cli, experiment, keeping, runs  # noqa: F401
+from minifw.cli import main
+from minifw.experiment import recorder
 
-keeping.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
+recorder.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
 
 
 def start(folder: Path, *words: object) -> int:
@@ -33,7 +34,7 @@ def start(folder: Path, *words: object) -> int:
         os.dup2(output, 1)
         os.dup2(output, 2)
         sys.argv = ["minifw", *map(str, words)]
-        cli.main()
+        main.main()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 98
     except BaseException:

@@ -16,15 +16,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from minifw import building, experiment, loading
-from minifw.options import PACKAGED
+from minifw import experiment
+from minifw.cli.options import PACKAGED
+from minifw.config import loading
+from minifw.experiment.plan import plan as make_plan
 
 
 def seconds(seeds: int, every: int) -> float:
     """Return what training takes, as a run in a directory of its own."""
     overrides = [f"seeds={seeds}", f"train.checkpoint_every={every}"]
     given = loading.load(PACKAGED / "simplenet.yaml", overrides)
-    plan = building.plan(given, seeds, ["full-batch"])
+    plan = make_plan(given, seeds, ["full-batch"])
     took = 0.0
 
     @contextmanager

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from campaigns._processes import hashes, run_of, start, wait
-from minifw import files, runs
+from minifw import runs
+from minifw.system import files
 
 TRAIN = (
     "train", "simplenet-sgd", "-q", "--seeds", 2, "--set", "train.epochs=6", "--set",

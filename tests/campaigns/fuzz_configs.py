@@ -28,11 +28,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from minifw import loading
+from minifw.config import loading
 from minifw.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
-SHIPPED = [path.read_bytes() for path in sorted((ROOT / "src/minifw/configs").glob("*.yaml"))]
+SHIPPED = [path.read_bytes() for path in sorted((ROOT / "src/minifw/examples").glob("*.yaml"))]
 
 SECONDS, MEGABYTES, HANG = 0.2, 200, 10
 

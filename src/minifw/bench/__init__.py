@@ -1,0 +1,1 @@
+"""A training step of minifw timed beside that of PyTorch and JAX."""

@@ -1,0 +1,274 @@
+"""What the benchmark puts side by side: one problem, and each way to train its networks.
+
+A peer is coded as its own users would code it. All start from the same weights, take the same
+batches in the same order, and compute the same loss and updates.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from minifw import data as points
+from minifw import nn, reference
+from minifw.config import loading
+from minifw.config.model import Config
+from minifw.data.dataset import Samples
+from minifw.experiment import plan
+from minifw.experiment.plan import Experiment
+from minifw.train import compiled, placement
+from minifw.train.loop import fit
+
+
+@dataclass(frozen=True)
+class Regime:
+    """A size of problem: how many seeds, samples in a batch, and features in a hidden layer."""
+
+    seeds: int
+    batch: int
+    width: int = 25
+    depth: int = 3
+
+    def __str__(self) -> str:
+        return f"{self.seeds} x {self.batch} x {self.width}"
+
+    @property
+    def steps(self) -> int:
+        """Steps in an epoch: so many that its call is small beside them.
+
+        Larger steps are fewer: each amplifies how differently the arms round.
+        """
+        return max(10, min(1000, 250_000 // (self.batch * self.width)))
+
+    @property
+    def flops(self) -> int:
+        """Additions and multiplications in the matrix products of a step, of all seeds.
+
+        Each weight is used twice for each sample in forward, twice for its own gradient, and,
+        but in the first layer, twice for the gradient of the layer's input.
+        """
+        first, hidden, last = 2 * self.width, self.width**2, 2 * self.width
+        weights = first + (self.depth - 1) * hidden + last
+        return self.seeds * self.batch * (6 * weights - 2 * first)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What all arms are given: config, data, and an order of samples for every epoch."""
+
+    regime: Regime
+    experiment: Experiment
+    order: Tensor
+
+    @property
+    def config(self) -> Config:
+        return self.experiment.config
+
+    @property
+    def train(self) -> Samples:
+        return self.experiment.data.train
+
+    def network(self) -> nn.Sequential:
+        """Return the stack with its initial weights."""
+        return plan.build_network(self.config, self.experiment.seeds, 2)
+
+
+def simplenet(base: Path, *overrides: str) -> Config:
+    """Return the config at `base` as the report has it, whatever a user has made of the file."""
+    fixed = (
+        "seed=0", "data={kind: disk}", "loss={kind: mse, reduction: sample}", "optimizer=sgd",
+        "init=pytorch", "dtype=float32", "device=cpu", "train.eta=0.01", "train.mode=sgd",
+    )  # fmt: skip
+    return loading.load(base, [*fixed, *overrides])
+
+
+def problem(base: Path, regime: Regime) -> Problem:
+    """Return SimpleNet's problem in this size, with batches and plain SGD."""
+    hidden = f"{{linear: {regime.width}}}, relu, " * regime.depth
+    config = simplenet(
+        base,
+        f"seeds={regime.seeds}",
+        f"data.train={regime.steps * regime.batch}",
+        "data.test=1",
+        f"network=[{hidden} {{linear: 2}}]",
+        f"train.batch_size={regime.batch}",
+    )
+    built = plan.build(config, 1, ["sgd"])
+    order = points.BatchOrder(built.seeds, regime.steps * regime.batch)()
+    return Problem(regime, built, order)
+
+
+# ------------------------------------------------------------------------------------------ arms
+
+
+class Arm(Protocol):
+    """One way to train the networks of a problem. Making it starts from their initial weights."""
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        """Train on; return the seconds in steps, and how many epochs of all seeds they took.
+
+        An arm that trains one seed after another takes `epochs` times an epoch of one seed.
+        """
+        ...
+
+    def weights(self) -> list[Tensor]:
+        """Return weight and bias of each layer in turn, stacked over seeds."""
+        ...
+
+
+class Minifw:
+    """minifw as `minifw train` calls it."""
+
+    def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
+        regime, samples = given.regime, len(given.order[0])
+        self.given = given
+        self.network = given.network()
+        self.schedule = placement.choose(
+            self.network, regime.seeds, regime.batch, samples, regime.steps, compile
+        )
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        config = self.given.config
+        history = fit(
+            self.network,
+            plan.build_loss(config),
+            nn.SGD(self.network, config.optimizer.momentum),
+            self.given.experiment.data,
+            epochs=epochs,
+            eta=config.train.eta,
+            batch_size=self.given.regime.batch,
+            next_order=lambda: self.given.order,
+            eval_every=epochs,
+            schedule=self.schedule,
+        )
+        return history.seconds, epochs
+
+    def weights(self) -> list[Tensor]:
+        return [*self.network.state_dict().values()]
+
+
+class PyTorch:
+    """A plain PyTorch loop, one network after another: each call trains the next of them."""
+
+    def __init__(self, given: Problem) -> None:
+        self.given = given
+        network, loss = given.network(), plan.build_loss(given.config)
+        eta, momentum = given.config.train.eta, given.config.optimizer.momentum
+        self.loops = [
+            reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
+        ]
+        self.samples = [given.train.of(seed) for seed in range(given.regime.seeds)]
+        self.next = 0
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            seed = self.next
+            order = self.given.order[seed]
+            self.loops[seed].train(self.samples[seed], order, self.given.regime.batch)
+            self.next = (seed + 1) % len(self.loops)
+        return time.perf_counter() - started, epochs / len(self.loops)
+
+    def weights(self) -> list[Tensor]:
+        states = [loop.weights for loop in self.loops]
+        return [torch.stack([state[name] for state in states]) for name in states[0]]
+
+
+class Vmap:
+    """PyTorch with torch.func: all networks at once."""
+
+    def __init__(self, given: Problem) -> None:
+        self.given = given
+        loss, train = plan.build_loss(given.config), given.config.train
+        momentum = given.config.optimizer.momentum
+        self.ensemble = reference.Ensemble(
+            given.network(), given.regime.seeds, loss, train.eta, momentum
+        )
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            self.ensemble.train(self.given.train, self.given.order, self.given.regime.batch)
+        return time.perf_counter() - started, epochs
+
+    def weights(self) -> list[Tensor]:
+        return [*self.ensemble.weights.values()]
+
+
+class Jax:
+    """JAX, as its users train an ensemble: a scan over batches, vmapped over seeds, jitted."""
+
+    def __init__(self, given: Problem) -> None:
+        import jax
+        import jax.numpy as jnp
+
+        eta, batch = given.config.train.eta, given.regime.batch
+        steps = given.regime.steps
+
+        def forward(layers: Any, x: Any) -> Any:
+            *hidden, (weight, bias) = layers
+            for w, b in hidden:
+                x = jax.nn.relu(x @ w.T + b)
+            return x @ weight.T + bias
+
+        def loss(layers: Any, x: Any, target: Any) -> Any:
+            return jnp.sum((forward(layers, x) - target) ** 2) / batch
+
+        def step(layers: Any, samples: Any) -> Any:
+            gradients = jax.grad(loss)(layers, *samples)
+            return jax.tree.map(lambda value, g: value - eta * g, layers, gradients), None
+
+        def epoch(layers: Any, inputs: Any, targets: Any, order: Any) -> Any:
+            batches = (
+                values[order].reshape(steps, batch, values.shape[-1])
+                for values in (inputs, targets)
+            )
+            return jax.lax.scan(step, layers, tuple(batches))[0]
+
+        self.block = jax.block_until_ready
+        self.epoch = jax.jit(jax.vmap(epoch))
+        values = [jnp.array(value.numpy()) for _, value, _ in given.network().parameters()]
+        self.layers = list(zip(values[::2], values[1::2], strict=True))
+        train, order = given.train, given.order.int()
+        self.arguments = [
+            jnp.array(values.numpy()) for values in (train.inputs, train.targets, order)
+        ]
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        started = time.perf_counter()
+        for _ in range(epochs):
+            self.layers = self.epoch(self.layers, *self.arguments)
+        self.block(self.layers)
+        return time.perf_counter() - started, epochs
+
+    def weights(self) -> list[Tensor]:
+        import numpy as np
+
+        return [torch.from_numpy(np.array(value)) for layer in self.layers for value in layer]
+
+
+ARMS: dict[str, Callable[[Problem], Arm]] = {
+    "minifw": partial(Minifw, compile=True),
+    "minifw, plain": partial(Minifw, compile=False),
+    "PyTorch": PyTorch,
+    "PyTorch vmap": Vmap,
+    "JAX": Jax,
+}
+
+
+def present() -> tuple[list[str], dict[str, str]]:
+    """Return the arms that can run here, and for each of the others the reason why not."""
+    missing = {}
+    if compiled.compiler() is None:
+        missing["minifw"] = "there is no C++ compiler (`apt install g++`): the plain way only"
+    if find_spec("jax") is None:
+        missing["JAX"] = "it is not installed (`pip install jax`, the extra `bench`)"
+    return [name for name in ARMS if name not in missing], missing

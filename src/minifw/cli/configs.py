@@ -1,0 +1,245 @@
+"""The commands about configs: is it right, what does it say, what may it say, and a first one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from minifw.cli.options import (
+    ConfigName,
+    Json,
+    Seeds,
+    Set,
+    configs_like,
+    find_config,
+    packaged_config,
+    print_json,
+)
+from minifw.cli.terminal import print_rows
+from minifw.errors import MinifwError, UsageError, harmless
+from minifw.system.files import publish
+
+if TYPE_CHECKING:
+    from minifw.config.source import KeyPath, Source
+    from minifw.experiment.plan import Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Make these functions commands of the app."""
+    for command in (validate, show, schema, init):
+        app.command()(command)
+
+
+def validate(
+    configs: Annotated[
+        list[str],
+        typer.Argument(
+            help="YAML files, or names of packaged configs.", autocompletion=configs_like
+        ),
+    ],
+    overrides: Set = None,
+    as_json: Json = False,
+) -> None:
+    """Check configs as `train` would, without training.
+
+    All faults of all files are reported: of the config, of its data file, and whether the run
+    would fit into memory.
+
+    \b
+    Examples:
+      minifw validate mine.yaml
+      minifw validate configs/*.yaml --set dtype=float64
+    """
+    found = []
+    codes = []
+    for name in configs:
+        faults: list[str] = []
+        try:
+            plan = _plan(name, overrides)
+            # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
+            plan.draw(plan.seeds[:1])
+        except MinifwError as fault:
+            faults = [*fault.lines]
+            codes.append(fault.exit_code)
+        found.append({"config": name, "ok": not faults, "faults": faults})
+        if as_json:
+            continue
+        if faults:
+            print("\n".join(faults), file=sys.stderr)
+        else:
+            print(f"{harmless(name)}: ok")
+    if as_json:
+        print_json({"configs": found})
+    if codes:
+        raise typer.Exit(min(codes))
+
+
+def show(
+    config: ConfigName,
+    overrides: Set = None,
+    seeds: Seeds = None,
+    as_json: Json = False,
+) -> None:
+    """Show what a config comes to: each key, and the network.
+
+    Each key is shown with its value and where that is from.
+
+    \b
+    Examples:
+      minifw show mine.yaml
+      minifw show simplenet --seeds 20 --set data.kind=moons
+    """
+    plan = _plan(config, overrides, seeds)
+    values = _leaves(plan.config.model_dump(mode="json"))
+    layers = _layers(plan)
+    needed, free = _memory(plan)
+    if as_json:
+        print_json(
+            {
+                "config": plan.config.model_dump(mode="json"),
+                "from": {_key(path): _origin(path, plan.source) for path, _ in values},
+                "network": layers,
+                "memory": {"needed": needed, "available": free},
+            }
+        )
+        return
+    from minifw.config.source import short_word
+    from minifw.system.machine import gigabytes
+
+    print(f"{plan.source.name}, each value with its line:column there\n")
+    rows = [
+        (_key(path), short_word(_as_written(value)), _origin(path, plan.source, brief=True))
+        for path, value in values
+    ]
+    print_rows(("key", "value", "from"), rows)
+    total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "operations")}
+    lines = [
+        (f"{i} {x['layer']}", str(x["output"]), f"{x['parameters']:,}", f"{x['operations']:,}")
+        for i, x in enumerate(layers)
+    ]
+    lines.append(("total", "", f"{total['parameters']:,}", f"{total['operations']:,}"))
+    print()
+    print_rows(("layer", "output", "parameters", "operations"), lines, right=(1, 2, 3))
+    print(
+        f"\nData: {plan.sizes.features} features, {plan.sizes.classes} classes, "
+        f"{plan.sizes.train} training and {plan.sizes.test} test samples.\n"
+        "Parameters are those of one seed; operations are the multiplications and\n"
+        "additions of one sample on its way forward, an activation's count one each.\n"
+        f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} beside the program; "
+        f"{gigabytes(free)} are free."
+    )
+
+
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors.
+
+    \b
+    Example:
+      minifw schema > schema.json
+    and as the first line of a config beside it:
+      # yaml-language-server: $schema=schema.json
+    """
+    from minifw.config import schema as schemas
+
+    print(schemas.text(), end="")
+
+
+def init(
+    name: Annotated[str, typer.Argument(help="Name of the experiment, and of its file.")] = (
+        "experiment"
+    ),
+) -> None:
+    """Write a config to start from, NAME.yaml, with comments.
+
+    It trains as it is. A file that is there is never overwritten.
+
+    \b
+    Examples:
+      minifw init
+      minifw init two-moons
+    """
+    from minifw.config.model import name_fault
+
+    if wrong := name_fault(name):
+        raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
+    path = Path(f"{name}.yaml")
+    # The first line names a schema that lies beside the packaged configs only.
+    text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
+    publish(path, text.replace("name: starter", f"name: {name}").encode(), replace=False)
+    print(path)
+    print(f"minifw: now edit it, or: minifw train {path}", file=sys.stderr)
+
+
+# ------------------------------------------------------------------------------------- the work
+
+
+def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> Plan:
+    if seeds is not None and seeds < 1:
+        raise UsageError(f"--seeds: must be at least 1, got {seeds}")
+    given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
+    path = find_config(name)
+    from minifw.config import loading
+
+    config, source = loading.load_with_source(path, given)
+    from minifw.experiment import plan
+
+    return plan.plan(config, 1, [config.train.mode], source)
+
+
+def _memory(plan: Plan) -> tuple[int, int]:
+    from minifw.system.machine import available
+
+    return plan.sizes.bytes(), available()
+
+
+def _leaves(value: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Any]]:
+    """Return all values with their paths; a list of plain values is one of them."""
+    if isinstance(value, dict):
+        return [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, key))]
+    if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        return [leaf for i, inner in enumerate(value) for leaf in _leaves(inner, (*path, i))]
+    return [(path, value)]
+
+
+def _key(path: KeyPath) -> str:
+    return ".".join(map(str, path))
+
+
+def _origin(path: KeyPath, source: Source, brief: bool = False) -> str:
+    place = source.places.get(path)
+    if place is None:
+        return "default"
+    return f"{place.line}:{place.column}" if brief and not place.given else str(place)
+
+
+def _as_written(value: Any) -> str:
+    """Return the value as it would stand in a config, on one line."""
+    from minifw.config import yaml12
+
+    if isinstance(value, list):
+        return f"[{', '.join(map(_as_written, value))}]"
+    return yaml12.dump({"a": value})[3:].strip()
+
+
+def _layers(plan: Plan) -> list[dict[str, Any]]:
+    from minifw.config.model import LinearLayer
+
+    size, layers = plan.sizes.features, []
+    for layer in plan.config.network:
+        parameters, operations = 0, size
+        if isinstance(layer, LinearLayer):
+            inputs, size = size, layer.out_features
+            parameters = (inputs + layer.bias) * size
+            operations = (2 * inputs - 1 + layer.bias) * size
+        layers.append(
+            {
+                "layer": layer.kind,
+                "output": size,
+                "parameters": parameters,
+                "operations": operations,
+            }
+        )
+    return layers

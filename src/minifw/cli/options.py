@@ -1,0 +1,140 @@
+"""What commands share: their options, and how a config is found."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from minifw.errors import ArtefactError, UsageError, near_miss
+
+PACKAGED = Path(__file__).parent.parent / "examples"
+
+
+# ------------------------------------------------------------------ what the shell completes
+
+
+def configs_like(incomplete: str) -> list[str]:
+    """Return packaged configs and YAML files of this folder whose names begin so."""
+    names = [*(file.stem for file in PACKAGED.glob("*.yaml")), *map(str, Path().glob("*.yaml"))]
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def runs_like(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the names of runs that begin so, in the folder that the command line names."""
+    from minifw import runs
+
+    folder = Path(context.params.get("runs_dir") or "runs")
+    names = (path.name for path in runs.folders(folder))
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def statuses(incomplete: str) -> list[str]:
+    """Return the states of runs that begin so."""
+    from minifw import runs
+
+    return [status for status in runs.STATUSES if status.startswith(incomplete)]
+
+
+# ----------------------------------------------------------------------------------- options
+
+ConfigName = Annotated[
+    str,
+    typer.Argument(
+        help="A YAML file, or the name of a packaged config.",
+        metavar="CONFIG",
+        autocompletion=configs_like,
+    ),
+]
+OneRun = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's directory, its name, or a part of that.",
+        autocompletion=runs_like,
+    ),
+]
+SomeRuns = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="RUN…",
+        help="Directories, names, or parts of names.",
+        autocompletion=runs_like,
+    ),
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
+]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        metavar="N",
+        help="How many seeds to run; default: the config's, else 1 (compare: 20).",
+        show_default=False,
+    ),
+]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        help="CPU threads; default: as many as torch takes.",
+        show_default=False,
+    ),
+]
+
+
+def help_alone(context: typer.Context) -> None:
+    """Print the help of a group of commands that is called without one: a mistake, so exit code 2.
+
+    Typer's own way prints it as an error message.
+    """
+    if context.invoked_subcommand is None:
+        print(context.get_help(), file=sys.stderr)
+        raise typer.Exit(2)
+
+
+def find_config(name: str) -> Path:
+    """Return the path of a config: a file, else the packaged config of that name."""
+    path = Path(name)
+    bare = path.name == name and not path.suffix
+    try:
+        there = path.exists()
+    except OSError:  # a name longer than any file's, say
+        there = False
+    if there or not bare:
+        return path
+    known = [file.stem for file in PACKAGED.glob("*.yaml")]
+    if name not in known and known:
+        raise UsageError(
+            f"{name}: there is no such file or packaged config{near_miss(name, known)}"
+        )
+    return packaged_config(name)
+
+
+def packaged_config(name: str) -> Path:
+    """Return the path of a config that every complete installation has.
+
+    Raises:
+        ArtefactError: it is not there.
+
+    """
+    path = PACKAGED / f"{name}.yaml"
+    if not path.is_file():
+        raise ArtefactError(
+            f"{path}: is missing: this installation of minifw is incomplete; install it again"
+        )
+    return path
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """Print one JSON object on a line; NaN and infinity are refused, they are not JSON."""
+    print(json.dumps(content, allow_nan=False))

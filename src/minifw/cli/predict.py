@@ -1,0 +1,138 @@
+"""The command that puts trained networks to use: `minifw predict RUN FILE`."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
+
+import typer
+
+from minifw.cli.options import Json, OneRun, RunsDir, print_json
+from minifw.errors import UsageError, harmless
+from minifw.system.files import write_output
+
+if TYPE_CHECKING:
+    from minifw.experiment.prediction import Compared, Networks
+
+
+def register(app: typer.Typer) -> None:
+    """Make `predict` a command of the app."""
+    app.command()(predict)
+
+
+def predict(
+    run: OneRun,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or NPZ with its features.")],
+    seed: Annotated[
+        int | None,
+        typer.Option("--seed", metavar="K", help="Ask the network of this seed alone."),
+    ] = None,
+    all_seeds: Annotated[
+        bool, typer.Option("--all-seeds", help="Also a column for each seed's own choice.")
+    ] = False,
+    mode: Annotated[
+        str | None,
+        typer.Option("--mode", metavar="MODE", help="full-batch or sgd, where a run has both."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE.csv", help="Write the table here, not to stdout."),
+    ] = None,
+    runs_dir: RunsDir = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Say which class new samples are of, by the networks of a run.
+
+    All seeds vote. For each sample: the class with the most votes (of several, the one with the
+    largest mean score) and their number, and of each class the mean score and its standard
+    deviation over the seeds ("spread", with n - 1). A score is a probability (softmax) after
+    training with cross-entropy, else the output itself. Columns are found by their names; others
+    in the file are left alone. Generated data has columns x and y.
+
+    \b
+    Examples:
+      minifw predict a1b2c3 new.csv
+      minifw predict a1b2c3 new.csv --seed 0
+      minifw predict a1b2c3 new.csv --all-seeds --out classes.csv
+    """
+    if all_seeds and seed is not None:
+        raise UsageError("--all-seeds: leave out --seed, which asks for one")
+    from minifw import runs
+
+    if out is not None and out.exists() and file.exists() and out.samefile(file):
+        raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
+    found = runs.load(runs.find(runs_dir, run))
+    if out is not None and out.resolve().is_relative_to(found.path.resolve()):
+        raise UsageError(f"--out: '{out}' is within the run, whose files stay as they were written")
+    from minifw.data import files
+    from minifw.experiment import prediction
+
+    networks = prediction.load(found, mode, seed)
+    about = networks.about
+    samples, known, checksum = files.read_inputs(file, about.features, about.target)
+    answer = prediction.predict(networks, samples)
+    compared = None if known is None else prediction.compare(answer, networks, known)
+
+    def lines() -> Iterable[dict[str, Any]]:
+        return prediction.lines(answer, networks, all_seeds)
+
+    if out is not None:
+        table = io.StringIO()
+        _write(lines(), table)
+        write_output(out, table.getvalue().encode())
+    if as_json:
+        print_json(
+            {
+                "run_dir": str(found.path),
+                "seeds": networks.seeds,
+                "left_out": networks.left_out,
+                "features": about.features,
+                "classes": about.classes,
+                "score": about.score,
+                "compared": compared and dataclasses.asdict(compared),
+                "rows": list(lines()),
+            }
+        )
+    elif out is None:
+        _write(lines(), sys.stdout)
+    else:
+        print(harmless(out))
+    _tell(networks, compared)
+    if checksum == found.manifest.data_checksum:
+        what = "this is the file that the run was trained on: most of these samples are not new"
+        print(f"minifw: {what}", file=sys.stderr)
+
+
+def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
+    """Write a table as CSV, its head first."""
+    writer = csv.writer(file, lineterminator="\n")
+    for number, line in enumerate(lines):
+        if number == 0:
+            writer.writerow(line)
+        writer.writerow(line.values())
+
+
+def _tell(networks: Networks, compared: Compared | None) -> None:
+    """Say on stderr what a reader of the table should know."""
+    if networks.left_out:
+        some = ", ".join(map(str, networks.left_out[:10]))
+        more = " …" if len(networks.left_out) > 10 else ""
+        print(f"minifw: left out, since diverged: seed {some}{more}", file=sys.stderr)
+    if compared is None or not compared.samples:
+        return
+    column = f"minifw: column '{harmless(networks.about.target)}' is there too"
+    share = 100 * compared.different / compared.samples
+    print(
+        f"{column}: {compared.different} of {compared.samples} samples differ from it "
+        f"({share:.2f} %)",
+        file=sys.stderr,
+    )
+    if compared.unknown:
+        some = ", ".join(f"'{harmless(name)}'" for name in compared.unknown[:5])
+        more = " …" if len(compared.unknown) > 5 else ""
+        print(f"{column}, with classes that this run does not know: {some}{more}", file=sys.stderr)

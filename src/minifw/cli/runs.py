@@ -1,0 +1,347 @@
+"""The commands about runs that are there: `minifw runs ls | show | diff | verify | rm`."""
+
+from __future__ import annotations
+
+import math
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from minifw.cli.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_json, statuses
+from minifw.cli.terminal import print_rows, print_table, print_wrapped
+from minifw.errors import (
+    ArtefactError,
+    ConfigError,
+    MinifwError,
+    StorageError,
+    UsageError,
+    harmless,
+    near_miss,
+)
+
+if TYPE_CHECKING:
+    from minifw.report.tables import Table
+    from minifw.runs.directory import Entry, Run
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.callback(invoke_without_command=True)
+def _runs(context: typer.Context) -> None:
+    """List, look at, check and delete runs."""
+    help_alone(context)
+
+
+@app.command()
+def ls(
+    runs_dir: RunsDir = Path("runs"),
+    status: Annotated[
+        str | None,
+        typer.Option(
+            "--status",
+            metavar="WHICH",
+            help="Only runs of this status.",
+            autocompletion=statuses,
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", metavar="TEXT", help="Only runs with this in the name.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List runs, oldest first, with status and test error.
+
+    The error is the median over seeds in percent, of full batch and of SGD.
+
+    \b
+    Examples:
+      minifw runs ls
+      minifw runs ls --status crashed
+    """
+    from minifw import runs
+
+    if status is not None and status not in runs.STATUSES:
+        raise UsageError(
+            f"--status: must be one of {', '.join(runs.STATUSES)}, got '{status}'"
+            f"{near_miss(status, runs.STATUSES)}"
+        )
+    lines = [
+        line
+        for line in (_line(entry) for entry in runs.entries(runs_dir))
+        if status in (None, line["status"]) and (name or "") in line["run"]
+    ]
+    if as_json:
+        print_json({"runs": lines})
+        return
+    if not lines:
+        print(f"minifw: no such runs in {harmless(runs_dir)}", file=sys.stderr)
+        return
+    rows = [
+        (
+            line["run"],
+            line["status"],
+            " / ".join(_percent(error) for error in line["test_error"].values()) or "–",
+            _age(line["started"]),
+        )
+        for line in lines
+    ]
+    print_rows(("run", "status", "test error", "age"), rows, right=(2, 3))
+    empty = [harmless(line["run_dir"]) for line in lines if line["status"] == "empty"]
+    if empty:
+        print(
+            f"minifw: {len(empty)} of them ended before they began: nothing to go on with; "
+            f"`minifw runs rm {' '.join(empty[:3])}{' …' if empty[3:] else ''}` deletes them",
+            file=sys.stderr,
+        )
+
+
+@app.command()
+def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """Show one run in full: status, environment, config and tables."""
+    from minifw import runs
+
+    found = runs.load(runs.find(runs_dir, run))
+    manifest, environment = found.manifest, _json(found, "env.json")
+    results, config = _json(found, "results.json"), found.read_text("config.yaml")
+    if as_json:
+        print_json(
+            {
+                "run_dir": str(found.path),
+                "manifest": manifest.content() | {"status": found.status},
+                "env": environment,
+                "config": _flat_config(found),
+                "results": results,
+            }
+        )
+        return
+    shown = [] if results is None else _tables(found, results)
+    print(f"{harmless(found.path)}\n\nstatus    {found.status}")
+    if manifest.error is not None:
+        print(f"error     {harmless(manifest.error)}")
+    print(f"started   {manifest.started}")
+    if manifest.finished is not None:
+        print(f"finished  {manifest.finished}")
+    for moment in manifest.resumed:
+        print(f"resumed   {moment}")
+    seeds = manifest.seeds
+    print(f"seeds     {seeds[0]} to {seeds[-1]}\nthreads   {manifest.threads}")
+    for name, part in manifest.parts.items():
+        state = "finished" if part.finished else f"checkpoint of epoch {part.epoch}"
+        print(f"part      {name}: {state}, {part.seconds:.1f} s of training")
+    for key in ("processor", "platform", "git", "command_line"):
+        value = (environment or {}).get(key)
+        text = " ".join(map(str, value)) if isinstance(value, list) else value
+        print_wrapped(f"{key.split('_')[0]:9} {harmless(_shown(text))}", indent=10)
+    versions = ", ".join(f"{name} {version}" for name, version in manifest.versions.items())
+    print_wrapped(f"versions  {harmless(versions)}", indent=10)
+    _print_text(config)
+    for table in shown:
+        print()
+        print_table(table)
+
+
+def _tables(run: Run, results: dict[str, Any]) -> list[Table]:
+    """Return the tables that a run's results.json makes, whoever wrote it."""
+    from minifw.report import tables
+
+    try:
+        made = list(tables.of_results(results).values())
+        for table in made:
+            _ = table.body  # the words for each figure
+    except Exception as fault:  # whatever a foreign file holds
+        where = run.path / "results.json"
+        raise ArtefactError(f"{where}: makes no tables: {type(fault).__name__}: {fault}") from None
+    return made
+
+
+@app.command()
+def diff(
+    left: OneRun, right: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False
+) -> None:
+    """Put two runs side by side: what differs, and their results."""
+    from minifw import runs
+
+    pair = [runs.load(runs.find(runs_dir, text)) for text in (left, right)]
+    rows = {}
+    for part, flat in (
+        ("config", [_flat_config(run) for run in pair]),
+        ("results", [_flat_results(run) for run in pair]),
+    ):
+        keys = dict.fromkeys([*flat[0], *flat[1]])
+        values = {key: [of_run.get(key) for of_run in flat] for key in keys}
+        # Of results all are shown: that two are equal is worth seeing.
+        rows[part] = {k: v for k, v in values.items() if part == "results" or v[0] != v[1]}
+    if as_json:
+        print_json({"runs": [str(run.path) for run in pair], **rows})
+        return
+    shown = [(key, *map(_shown, values)) for part in rows.values() for key, values in part.items()]
+    if not rows["config"]:
+        print("the two configs are equal", file=sys.stderr)
+    print_rows(("", *(run.path.name for run in pair)), shown)
+
+
+@app.command()
+def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
+    """Check every file of runs against its checksum.
+
+    The exit code is 4 if one is missing or damaged.
+    """
+    from minifw import runs
+
+    answers: dict[str, list[str]] = {}
+    faults: list[MinifwError] = []
+    for path in dict.fromkeys(runs.find(runs_dir, text) for text in some):
+        found: list[MinifwError] = []
+        try:
+            run = runs.load(path)
+            for name in run.strangers():
+                print(
+                    f"{harmless(path / name)}: not of this run, as its manifest says",
+                    file=sys.stderr,
+                )
+            found += map(ArtefactError, run.faults())
+            if not found and not as_json:
+                print(f"{harmless(path)}: all {len(run.known)} files are as written")
+        except (ArtefactError, StorageError) as fault:
+            found.append(fault)  # the other runs are looked at all the same
+        answers[str(path)] = [str(fault) for fault in found]
+        faults += found
+    if as_json:
+        print_json({"faults": answers})
+    _raise_all(faults)
+
+
+@app.command()
+def rm(
+    some: SomeRuns,
+    runs_dir: RunsDir = Path("runs"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete runs, with all that is in them.
+
+    What a link in them points to stays.
+    """
+    from minifw import runs
+
+    paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise UsageError("runs rm: nobody can be asked here; --yes deletes without a question")
+        for path in paths:
+            print(harmless(path), file=sys.stderr)
+        if not typer.confirm(f"delete {len(paths)} run(s)?", err=True):
+            return
+    faults: list[MinifwError] = []
+    for path in paths:
+        try:
+            runs.delete(path)
+        except (UsageError, ArtefactError, StorageError) as fault:
+            faults.append(fault)  # the others are deleted all the same
+        else:
+            print(f"{harmless(path)}: deleted")
+    _raise_all(faults)
+
+
+def _raise_all(faults: list[MinifwError]) -> None:
+    """Raise all of these as one error, a line each, with the exit code of the largest."""
+    if faults:
+        kind = max((type(fault) for fault in faults), key=lambda kind: kind.exit_code)
+        raise kind(*(line for fault in faults for line in fault.lines))
+
+
+def _line(entry: Entry) -> dict[str, Any]:
+    """Return what a list tells of a run."""
+    modes = {} if entry.results is None else entry.results.modes
+    manifest = None if entry.run is None else entry.run.manifest
+    return {
+        "run": entry.path.name,
+        "run_dir": str(entry.path),
+        "status": entry.status,
+        "config": None if manifest is None else manifest.name,
+        "seeds": None if manifest is None else len(manifest.seeds),
+        "test_error": {mode: arms["minifw"].summary.median for mode, arms in modes.items()},
+        "started": None if manifest is None else manifest.started,
+    }
+
+
+def _json(run: Run, name: str) -> dict[str, Any] | None:
+    """Return the content of a JSON file of the run, None if it has not got so far."""
+    if name not in run.known:
+        return None
+    content = run.read_json(name)
+    if not isinstance(content, dict):
+        raise ArtefactError(f"{run.path / name}: must hold a JSON object")
+    return content
+
+
+def _flat_config(run: Run) -> dict[str, Any]:
+    from minifw.config import yaml12
+    from minifw.config.source import Source
+
+    name = "config.yaml"
+    source = Source(str(run.path / name))
+    try:
+        flat = _flat(yaml12.parse(run.read_text(name), source), "")
+        if source.faults:
+            raise source.error()
+    except ConfigError as fault:
+        raise ArtefactError(fault.faults[0]) from None
+    for key, value in flat.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ArtefactError(f"{source.name}: {key}: must be a finite number")
+    return flat
+
+
+def _flat_results(run: Run) -> dict[str, Any]:
+    flat: dict[str, Any] = {"status": run.status}
+    for mode, arms in run.results().modes.items():
+        for arm, outcome in arms.items():
+            for row, value in outcome.summary.model_dump().items():
+                flat[f"{mode} {arm}: {row} test error, %"] = value
+            flat[f"{mode} {arm}: training, s"] = outcome.seconds
+    return flat
+
+
+def _print_text(text: str) -> None:
+    """Print a text of the run behind an empty line; it cannot move the cursor."""
+    print()
+    for line in text.rstrip().split("\n"):
+        print(harmless(line))
+
+
+def _flat(value: Any, path: str) -> dict[str, Any]:
+    """Return nested mappings and lists as one mapping with dotted keys."""
+    if isinstance(value, dict):
+        inner = value.items()
+    elif isinstance(value, list):
+        inner = {str(position): item for position, item in enumerate(value)}.items()
+    else:
+        return {path: value}
+    flat: dict[str, Any] = {}
+    for key, item in inner:
+        flat |= _flat(item, f"{path}.{key}" if path else str(key))
+    return flat
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "–" if value is None else str(value)
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _age(started: str | None) -> str:
+    """Return how long ago that was, in its largest unit."""
+    if started is None:
+        return "–"
+    seconds = (datetime.now(UTC) - datetime.fromisoformat(started)).total_seconds()
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}{unit}"
+    return f"{max(0, int(seconds))}s"

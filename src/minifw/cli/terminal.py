@@ -1,0 +1,136 @@
+"""Tables and sentences for a terminal: as wide as it is, 80 columns where there is none.
+
+Rich lays tables out as text, without colours; what the output's encoding lacks becomes ASCII.
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from minifw.errors import harmless
+
+if TYPE_CHECKING:
+    from minifw.report.tables import Table
+
+WHOLE = 16
+"""Cells of at most so many characters are broken only if words are too."""
+
+PLAIN = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "…": "...", "’": "'"})
+
+
+def width() -> int:
+    """Return how many columns the terminal has, 80 in a pipe; COLUMNS says otherwise."""
+    return max(40, shutil.get_terminal_size((80, 24)).columns)
+
+
+def encoding() -> str:
+    """Return the name of the encoding of standard output."""
+    return getattr(sys.stdout, "encoding", None) or "ascii"
+
+
+def print_table(table: Table) -> None:
+    """Print a table of results under its brief caption."""
+    print_wrapped(table.titled(table.brief or table.caption))
+    print()
+    print(framed(table.head, table.body, lines=True))
+
+
+def print_rows(
+    head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
+) -> None:
+    """Print a list under its head, a line for each row that is not too long for one.
+
+    Columns whose positions are in `right` are flush right.
+    """
+    print(framed(head, rows, lines=False, right=right))
+
+
+def print_wrapped(text: str, indent: int = 0) -> None:
+    """Print a text of one or more paragraphs, broken at words, all lines but the first indented."""
+    for paragraph in _sayable(text).split("\n"):
+        print(
+            textwrap.fill(
+                paragraph, width(), break_on_hyphens=False, subsequent_indent=" " * indent
+            )
+        )
+
+
+def framed(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    lines: bool,
+    right: Sequence[int] | None = None,
+) -> str:
+    """Return rows under their head as text of at most the terminal's width.
+
+    What is too long goes on in the next line of its cell. `right` are the columns flush right, all
+    but the first if it is not given; `lines` are drawn above and below.
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    # Two columns of space between two cells; at the ends of a frame one.
+    grid = Grid(
+        box=box.SIMPLE if lines else None, pad_edge=False, padding=(0, 1, 0, 0) if lines else (0, 1)
+    )
+    names = [*map(_sayable, head)]
+    cells = [[*map(_sayable, row)] for row in rows]
+    room = width() - 2 * len(names) - (2 if lines else 0)
+    for position, size in enumerate(_widths(names, cells, room)):
+        flush = position > 0 if right is None else position in right
+        grid.add_column(
+            Text(names[position]),
+            justify="right" if flush else "left",
+            overflow="fold",
+            width=size,
+        )
+    for row in cells:
+        grid.add_row(*map(Text, row))
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding(), errors="backslashreplace")
+    console = Console(file=file, width=width(), color_system=None, legacy_windows=False)
+    console.print(grid)
+    file.seek(0)
+    return "\n".join(line.rstrip() for line in file.read().split("\n") if line.strip())
+
+
+def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Return the width of each column, so that all have room together.
+
+    The widest give first: as long as they can break between words, then wherever.
+    """
+    columns = [[name, *cells] for name, *cells in zip(head, *rows, strict=True)]
+    widths = [max(map(len, column)) for column in columns]
+    least = [
+        # A short cell stays whole; a head, and a long cell, breaks between words.
+        max(len(part) for text in column for part in _parts(text, text is column[0]))
+        for column in columns
+    ]
+    while sum(widths) > room:
+        spare = [size - small for size, small in zip(widths, least, strict=True)]
+        if max(spare) <= 0:
+            spare = widths
+        widths[spare.index(max(spare))] -= 1
+    return widths
+
+
+def _parts(text: str, breaks: bool) -> list[str]:
+    """Return what of a text stays on one line."""
+    return text.split() or [""] if breaks or len(text) > WHOLE else [text]
+
+
+def _sayable(text: str) -> str:
+    """Return the text, harmless, with signs that the output's encoding has."""
+    lines = "\n".join(map(harmless, text.split("\n")))
+    try:
+        lines.encode(encoding())
+    except UnicodeEncodeError:
+        return lines.translate(PLAIN).encode(encoding(), "backslashreplace").decode(encoding())
+    return lines

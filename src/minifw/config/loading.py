@@ -1,0 +1,333 @@
+"""A config from its file: every fault at once, each with its place.
+
+The way of a config: text -> plain values with the line and column of each, and `--set` overrides
+(`yaml12.py`) -> pydantic in strict mode (the models of `config.py`; `faults.py` has the words for
+what it finds) -> checks across keys. The faults of all stages are reported together: sound
+stand-ins take the place of what is faulty, so that the next stage can go on with the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from minifw.config import yaml12
+from minifw.config.messages import keys_of_kind, note_faults
+from minifw.config.model import LAYER_SIZE, Config, FromFile, Generated, LinearLayer, is_one_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of, short
+from minifw.errors import ArtefactError, ConfigError
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+    """Read, override and validate the config at `path`; see `load_with_source`."""
+    return load_with_source(path, overrides)[0]
+
+
+def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Source]:
+    """Read, override and validate the config at `path`; return it and where its values stand.
+
+    Args:
+        overrides: `section.key=value` each, the value as YAML; they win over the file.
+
+    Raises:
+        ConfigError: with all faults, one line each.
+        StorageError: the file is there but may not be read.
+
+    """
+    return _of_text(yaml12.read(path), path, overrides)
+
+
+def of_run(text: str, path: Path) -> Config:
+    """Validate the text of a run's config, as it was read and checked; see `load_with_source`.
+
+    Nothing is read again: `path`, where it was read, is for messages, and a path in the text is
+    meant from its folder.
+
+    Raises:
+        ArtefactError: it is no config; one line tells of its first fault.
+
+    """
+    try:
+        yaml12.check_size(len(text.encode()), str(path))
+        return _of_text(text, path, ())[0]
+    except ConfigError as error:
+        more = f", and {len(error.faults) - 1} more" if len(error.faults) > 1 else ""
+        raise ArtefactError(f"{error.faults[0]}{more}") from None
+
+
+def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, Source]:
+    source = Source(str(path))
+    raw = yaml12.parse(text, source)
+    if not isinstance(raw, dict):
+        if not source.faults and raw is None:
+            needed = f"the file is empty; a config needs at least {_required()}"
+            raise ConfigError([f"{source.name}: {needed}"])
+        if not source.faults:
+            wrong = f"expects `key: value` lines, got {kind_of(raw)}"
+            source.faults.append(Fault(source.place(()), None, wrong))
+        raise source.error()
+    before = _kinds(raw)
+    for assignment in overrides:
+        yaml12.override(raw, assignment, source)
+    _forget_old_kinds(raw, before, source)
+    _spell_out(raw, source)
+    checked = _validate(raw, source)
+    _check_train(checked, source)
+    _check_chain(checked, source)
+    _check_numbers(checked, source)
+    if source.faults:
+        raise source.error()
+    config = checked.config
+    if isinstance(config.data, FromFile):
+        # A path in the file is meant from where the file is, one on the command line from here.
+        base = Path.cwd() if source.place(("data", "path")).given else path.absolute().parent
+        data = config.data.model_copy(update={"path": str(base / config.data.path)})
+        config = config.model_copy(update={"data": data})
+    if len(text) + sum(map(len, overrides)) > _SHORT:
+        _check_size(config, source)
+    return config, source
+
+
+def dump(config: Config) -> str:
+    """Return the config as YAML with every key spelled out, which loads to an equal config."""
+    return yaml12.dump(config.model_dump(mode="json"))
+
+
+_SHORT = 10_000
+"""Characters of a config that no short form makes too large."""
+
+
+def _check_size(config: Config, source: Source) -> None:
+    """A run keeps its config with all keys spelled out, and must be able to read it again."""
+    values = config.model_dump(mode="json")
+    # 100 bytes are for what a run adds: a line of comment, and the number of seeds.
+    if _count(values) > yaml12.MAX_VALUES or (
+        len(yaml12.dump(values).encode()) > yaml12.MAX_BYTES - 100
+    ):
+        most = f"{yaml12.MAX_VALUES} keys and values or {yaml12.MAX_BYTES} bytes"
+        what = f"has more than {most} once every key is spelled out, as a run keeps it"
+        raise ConfigError([f"{source.name}: {what}"])
+
+
+def _count(value: Any) -> int:
+    """Return how many keys and values there are, as `yaml12.parse` counts them."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_count, value.values()))
+    return 1 + (sum(map(_count, value)) if isinstance(value, list) else 0)
+
+
+def _required() -> str:
+    return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
+
+
+def _kinds(raw: dict[str, Any]) -> dict[KeyPath, str]:
+    """Return the kind of each section and layer that has one."""
+    network = raw.get("network")
+    layers = enumerate(network) if isinstance(network, list) else ()
+    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in raw.items()]
+    sections += [(("network", position), layer) for position, layer in layers]
+    found = {}
+    for path, value in sections:
+        kind = value.get("kind") if isinstance(value, dict) else value
+        if isinstance(kind, str):
+            found[path] = kind
+    return found
+
+
+def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: Source) -> None:
+    """Drop what belongs to a kind that `--set` has changed to another.
+
+    `--set data.kind=moons` is not to complain about the disk's radius in the file. What `--set`
+    gave itself is kept, and so is what neither kind knows: that is a mistake.
+    """
+    for path, kind in _kinds(raw).items():
+        old = before.get(path, kind)
+        section: Any = raw
+        for part in path:
+            section = section[part]
+        if kind == old or not isinstance(section, dict):
+            continue
+        known_before, known_now = keys_of_kind(path, old), keys_of_kind(path, kind)
+        for key in [*section] if known_now else []:
+            given = source.place((*path, key)).given
+            if key in known_before - known_now and not given:
+                del section[key]
+                for kept in (source.places, source.keys):
+                    for below in [p for p in kept if p[: len(path) + 1] == (*path, key)]:
+                        del kept[below]
+
+
+def _spell_out(raw: dict[str, Any], source: Source) -> None:
+    """Give the keys that short forms leave out the place of what stands for them.
+
+    With `- linear: 25` in line 9, network.0.kind and network.0.out_features are there.
+    """
+    network = raw.get("network")
+    layers = network if isinstance(network, list) else []
+    for kept in (source.places, source.keys):
+        for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
+            position, layer = path[1], None
+            # Not so after `--set network=relu` and `--set network.0.linear=3`.
+            if isinstance(position, int) and position < len(layers):
+                layer = layers[position]
+            if not is_one_key(layer) or path[2] not in layer:
+                continue
+            kind = str(path[2])
+            size = LAYER_SIZE.get(kind, "value")
+            if len(path) > 3:
+                kept[(*path[:2], *path[3:])] = kept[path]
+            else:
+                kept[(*path[:2], "kind")] = source.keys[path]
+                if not isinstance(layer[kind], dict):
+                    kept[(*path[:2], size)] = kept[path]
+            if path in source.bad:
+                source.bad.add((*path[:2], *(path[3:] or (size,))))
+    for path in _kinds(raw):
+        if path in source.places:
+            source.places.setdefault((*path, "kind"), source.places[path])
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """A config whose faulty parts were replaced by sound ones, so that checks can go on.
+
+    `faulty` names the sections that were replaced, `unknown` the layers. The check of a section
+    says nothing where it is one of them.
+    """
+
+    config: Config
+    faulty: frozenset[str] = frozenset()
+    unknown: frozenset[int] = frozenset()
+
+
+_STAND_INS = {
+    "name": "x",
+    "data": "disk",
+    "network": ["relu"],
+    "loss": "mse",
+    "train": {"eta": 1, "epochs": 1},
+}
+
+
+def _validate(raw: dict[str, Any], source: Source) -> _Checked:
+    """Note the faults of each section, and return a config that holds all sound ones."""
+    paths = [*source.bad]
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        paths += note_faults(error, raw, source)
+    if not paths:
+        return _Checked(config)
+    faulty = {str(path[0]) for path in paths if path}
+    sound = {key: raw[key] for key in Config.model_fields if key in raw and key not in faulty}
+    unknown: set[int] = set()
+    if "network" in faulty and ("network",) not in paths:
+        faulty.remove("network")
+        sound["network"] = layers = [*raw["network"]]
+        for _, position, *_ in (path for path in paths if path[0] == "network"):
+            if isinstance(position, int):
+                # A misspelt word has no size; what else stands there may have any.
+                layer = raw["network"][position]
+                if not isinstance(layer, str) or layer in LAYER_SIZE:
+                    unknown.add(position)
+                layers[position] = "relu"
+    config = Config.model_validate({**_STAND_INS, **sound})
+    return _Checked(config, frozenset(faulty), frozenset(unknown))
+
+
+# ---------------------------------------------------------------------------- checks across keys
+
+
+def _check_train(checked: _Checked, source: Source) -> None:
+    """Mode sgd needs a batch size, and no more samples in a batch than there are."""
+    train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
+    if "train" in checked.faulty or train.mode != "sgd":
+        return
+    if train.batch_size is None:
+        source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
+    elif "data" in checked.faulty or not isinstance(data, Generated):
+        return
+    elif train.batch_size > data.train:
+        what = f"must be at most data.train = {data.train}{source.line(('data', 'train'))}"
+        source.add(path, f"{what}, got {train.batch_size}")
+
+
+def _check_chain(checked: _Checked, source: Source) -> None:
+    """Every layer must take what the one before it gives; the first takes the data."""
+    if "network" in checked.faulty:
+        return
+    data, features, classes = checked.config.data, None, None
+    if "data" not in checked.faulty and isinstance(data, Generated):
+        features, classes = 2, getattr(data, "classes", 2)
+    note_chain(checked.config, source, features, classes, checked.unknown)
+
+
+_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
+
+
+def _check_numbers(checked: _Checked, source: Source) -> None:
+    """Every number must be one in the config's dtype too, and so must what is made of it."""
+    config, faulty = checked.config, checked.faulty
+    if "dtype" in faulty:
+        return
+    largest = _LARGEST[config.dtype]
+    # Samples and weights are drawn up to some times these; a distance is squared, in float64.
+    drawn = min(largest / 100, 1e150)
+    for path, value in _numbers(config.model_dump()):
+        bound = largest if path == ("train", "eta") else drawn
+        if path[0] not in faulty and abs(value) > bound:
+            limit = f"at most {bound:.5g}" if value > 0 else f"at least {-bound:.5g}"
+            source.add(path, f"must be {limit} for dtype {config.dtype}, got {short(value)}")
+    if config.dtype == "float64":
+        return
+    eta, momentum = config.train.eta, config.optimizer.momentum
+    rounded = "in dtype float32; dtype: float64 can hold it"
+    if "train" not in faulty and eta <= 2**-150:
+        source.add(("train", "eta"), f"{short(eta)} is 0 {rounded}")
+    if "optimizer" not in faulty and momentum >= 1 - 2**-25:
+        source.add(("optimizer", "momentum"), f"{short(momentum)} is 1 {rounded}")
+
+
+def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
+    """Yield all numbers with a point in a config, each with its path."""
+    if isinstance(value, float):
+        yield path, value
+    elif isinstance(value, (dict, list, tuple)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for part, inner in items:
+            yield from _numbers(inner, (*path, part))
+
+
+def note_chain(
+    config: Config,
+    source: Source,
+    features: int | None,
+    classes: int | None,
+    unknown: Collection[int] = (),
+) -> None:
+    """Note what does not fit in the chain from `features` inputs to `classes` outputs.
+
+    None is a number that is not known. Nothing is known of the layers in `unknown`.
+    """
+    size, giver, last = features, f"the data{source.line(('data',))}", -1
+    for position, layer in enumerate(config.network):
+        path = ("network", position)
+        if position in unknown:
+            size, giver = None, "nobody"
+        if not isinstance(layer, LinearLayer):
+            continue
+        if layer.in_features is not None and size is not None and layer.in_features != size:
+            gives = f"has {size}" if last < 0 else f"gives {size}"
+            source.add(path, f"expects {layer.in_features} inputs, but {giver} {gives}")
+        size, last = layer.out_features, position
+        giver = f"network.{position}{source.line(path)}"
+    if last < 0 and not unknown:
+        source.add(("network",), "needs at least one linear layer")
+    elif classes is not None and size is not None and size != classes:
+        outputs = f"one output for each of the {classes} classes"
+        source.add(("network", last), f"the network must end with {outputs}, got {size}")

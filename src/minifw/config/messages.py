@@ -1,0 +1,202 @@
+"""Pydantic's faults in our words: where, what must hold, what came, the near miss."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
+
+from pydantic import ValidationError
+
+from minifw.config import yaml12
+from minifw.config.model import Config, Section, is_one_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of, short
+from minifw.errors import near_miss
+
+_LIMITS = {
+    "greater_than": ("above", "gt"),
+    "greater_than_equal": ("at least", "ge"),
+    "less_than": ("below", "lt"),
+    "less_than_equal": ("at most", "le"),
+}
+_TYPES = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "finite_number": "a finite number",
+    "bool_type": "true or false",
+    "string_type": "text",
+    "string_unicode": "text of whole characters",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "model_type": "a mapping (`key: value` lines)",
+    "dict_type": "a mapping (`key: value` lines)",
+}
+
+
+# Words for a fault take longer than finding it, and nobody reads so many.
+_MOST = 200
+
+
+def note_faults(error: ValidationError, raw: Any, source: Source) -> list[KeyPath]:
+    """Note one fault for each of pydantic's; return the path of each."""
+    paths: list[KeyPath] = []
+    all_faults = error.errors(include_url=False)
+    short_lists = {f["loc"] for f in all_faults if f["type"] == "too_short"}
+    inner = {f["loc"][:n] for f in all_faults for n in range(len(f["loc"]))} if short_lists else ()
+    for number, fault in enumerate(all_faults):
+        if fault["loc"] in short_lists and fault["loc"] in inner:
+            continue  # pydantic counts the valid items only; the invalid ones have their own line
+        if number >= _MOST:
+            source.uncounted += 1
+            paths.append(tuple(fault["loc"][:2]))
+            continue
+        models, path = _follow(fault["loc"])
+        paths.append(path)
+        if path in source.bad:
+            continue  # it could not even be read, and that has been said
+        what = _words(fault, models, path, raw)
+        late = fault["type"] == "missing" and not isinstance(path[-1], int)
+        of_key = fault["type"] == "extra_forbidden"
+        if of_key and path[-1] == "value" and is_one_key(_at(raw, path[:-1])):
+            path, of_key, what = path[:-1], False, "this layer takes no value"
+        if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path), dict):
+            place = source.place((*path, "kind"))
+            path = (*path, "kind") if "kind" in _at(raw, path) else path
+            source.faults.append(Fault(place, path, what))
+        else:
+            source.add(path, what, of_key=of_key, late=late)
+    return paths
+
+
+def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any) -> str:
+    """Return what must hold and what came."""
+    kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "extra_forbidden":
+        return f"unknown key{near_miss(path[-1], _keys(models))}"
+    if kind == "missing":
+        return "this item is missing" if isinstance(path[-1], int) else "this key is missing"
+    if kind in ("union_tag_not_found", "model_attributes_type") or (
+        kind == "model_type" and path != ("train",)
+    ):
+        got = "" if isinstance(given, dict) else f", got {_came(given)}"
+        if path[:1] == ("network",) and len(path) == 2:
+            return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
+        return (
+            f"must be a word or a mapping with 'kind'{got}" if got else "the key 'kind' is missing"
+        )
+    if kind in ("union_tag_invalid", "literal_error"):
+        expected = context["expected_tags" if kind == "union_tag_invalid" else "expected"]
+        choices = re.findall(r"[\w-]+", expected.replace(" or ", " "))
+        choices = [{"True": "true", "False": "false"}.get(c, c) for c in choices]
+        if kind == "union_tag_invalid":
+            given = given["kind"] if isinstance(given, dict) else context["tag"]
+            if isinstance(given, str) and given:
+                return f"unknown kind {short(given)}{near_miss(given, choices)}"
+        near = near_miss(given, choices) if isinstance(given, str) and given not in choices else ""
+        near = near if near.startswith("; did") else ""
+        return f"must be one of {', '.join(choices)}, got {_came(given, given in choices)}{near}"
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return f"must be {words} {context[key]}, got {_came(given)}"
+    if kind in _TYPES:
+        return f"must be {_TYPES[kind]}, got {_came(given, _would_fit(kind, given))}"
+    if kind == "name":
+        return str(context["wrong"])
+    if kind == "share_or_count":
+        return f"must be a fraction below 1 or a whole number of samples, got {_came(given)}"
+    if kind == "string_too_short":
+        return "must not be empty"
+    if kind in ("too_short", "too_long"):
+        words, key = (
+            ("at least", "min_length") if kind == "too_short" else ("at most", "max_length")
+        )
+        return f"must have {words} {context[key]} item(s), got {context['actual_length']}"
+    return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, got {_came(given)}"
+
+
+def keys_of_kind(path: KeyPath, kind: str) -> set[str]:
+    """Return the keys that a section or layer of this kind may have at the path."""
+    field = Config.model_fields.get(str(path[0]))
+    return _keys(_of_kind(_sections([field.annotation]), kind)) if field else set()
+
+
+def _at(raw: Any, path: KeyPath) -> Any:
+    """Return what stands at the path, None where short forms leave it out."""
+    for part in path:
+        try:
+            raw = raw[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return raw
+
+
+def _follow(location: KeyPath) -> tuple[list[type[Section]], KeyPath]:
+    """Return the sections in which pydantic's `location` ends, and the location as in the file.
+
+    Pydantic puts the kind of a section into the location; the file has no such key.
+    """
+    current: list[Any] = [Config]
+    models: list[type[Section]] = [Config]
+    path: list[str | int] = []
+    for part in location:
+        inner = _sections(current)
+        tagged = (
+            [m for m in inner if part in get_args(m.model_fields["kind"].annotation)]
+            if all("kind" in m.model_fields for m in inner)
+            else []
+        )
+        if tagged and isinstance(part, str):
+            current = list(tagged)
+            continue
+        models = inner
+        path.append(part)
+        if isinstance(part, str):
+            current = [m.model_fields[part].annotation for m in inner if part in m.model_fields]
+    return models, tuple(path)
+
+
+def _sections(annotations: Sequence[Any]) -> list[type[Section]]:
+    """Return the sections that stand anywhere in these type annotations."""
+    found: list[type[Section]] = []
+    for annotation in annotations:
+        if isinstance(annotation, type) and issubclass(annotation, Section):
+            found.append(annotation)
+        elif get_origin(annotation) is not None:
+            found.extend(_sections(get_args(annotation)))
+    return found
+
+
+def _keys(models: Sequence[type[Section]]) -> set[str]:
+    return {key for model in models for key in model.model_fields}
+
+
+def _of_kind(models: Sequence[type[Section]], kind: str) -> list[type[Section]]:
+    return [
+        m
+        for m in models
+        if "kind" in m.model_fields and kind in get_args(m.model_fields["kind"].annotation)
+    ]
+
+
+def _would_fit(kind: str, given: object) -> bool:
+    """Return whether a text would be what is asked for if it stood there without quotes."""
+    try:
+        value = yaml12.plain(given) if isinstance(given, str) else None
+    except ValueError:
+        return False
+    if kind == "bool_type":
+        return isinstance(value, bool)
+    number = (int, float) if kind == "float_type" else int
+    return kind in _TYPES and isinstance(value, number) and not isinstance(value, bool)
+
+
+def _came(value: object, quoted: bool = False) -> str:
+    """Return what came, in words: the value, or its kind where the value is long."""
+    if value is None or isinstance(value, (dict, list)):
+        return kind_of(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return short(value)
+    return f"{short(value)} ({'text: take away the quotes' if quoted else 'text'})"

@@ -1,0 +1,37 @@
+"""Samples: generated or read from a file, split, stacked over seeds, in batches."""
+
+from minifw.data.dataset import (
+    PURPOSES,
+    BatchOrder,
+    Dataset,
+    Floats,
+    Points,
+    Samples,
+    balance,
+    disk,
+    generator,
+    half_plane,
+    moons,
+    spirals,
+    split,
+    split_sizes,
+    stack_seeds,
+)
+
+__all__ = [
+    "PURPOSES",
+    "BatchOrder",
+    "Dataset",
+    "Floats",
+    "Points",
+    "Samples",
+    "balance",
+    "disk",
+    "generator",
+    "half_plane",
+    "moons",
+    "spirals",
+    "split",
+    "split_sizes",
+    "stack_seeds",
+]

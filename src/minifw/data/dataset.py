@@ -1,0 +1,341 @@
+"""Data: generated points and classes; any samples split, normalised, in batches.
+
+Everything random comes from a generator that the caller names. `generator(seed, purpose)` gives
+each pair of seed and purpose its own, so that seed k of a stack is seed k alone, and drawing more
+data does not change the initial weights.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw.config.source import short_word
+from minifw.errors import DataError, ShapeError
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Points = tuple[Floats, Integers]
+"""Inputs `(samples, features)` and the class of each, `(samples,)`, counted from 0."""
+
+Purpose = Literal["data", "init", "shuffle"]
+# The order is part of every published number: append, never reorder.
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle")
+
+
+def generator(seed: int, purpose: Purpose) -> np.random.Generator:
+    """Return the generator that belongs to this seed and purpose, in its initial state."""
+    key = (PURPOSES.index(purpose),)
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+# ---------------------------------------------------------------------------- generated points
+
+
+def disk(rng: np.random.Generator, samples: int, center: Sequence[float], radius: float) -> Points:
+    """Uniform points of the unit square; class 1 within `radius` of `center`, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    inside = ((inputs - np.asarray(center)) ** 2).sum(1) <= radius**2
+    return inputs, inside.astype(np.int64)
+
+
+def half_plane(rng: np.random.Generator, samples: int) -> Points:
+    """Uniform points of the unit square; class 1 where x > y, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    return inputs, (inputs[:, 0] > inputs[:, 1]).astype(np.int64)
+
+
+def moons(rng: np.random.Generator, samples: int, noise: float) -> Points:
+    """Two half circles that interlock, as in scikit-learn's make_moons, plus N(0, noise²)."""
+    labels = rng.integers(0, 2, samples)
+    angle = rng.uniform(0, math.pi, samples)
+    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], 1)
+    inputs = np.where(labels[:, None] == 0, upper, lower)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+def spirals(
+    rng: np.random.Generator, samples: int, noise: float, turns: float, classes: int
+) -> Points:
+    """Arms that wind `turns` times around the origin, one a class, plus N(0, noise²)."""
+    labels = rng.integers(0, classes, samples)
+    # The square root spreads the points evenly over the area, not along the radius.
+    radius = np.sqrt(rng.uniform(0, 1, samples))
+    angle = 2 * math.pi * (turns * radius + labels / classes)
+    inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+# ------------------------------------------------------------------------------- training, test
+
+
+def split(
+    rng: np.random.Generator, samples: int, train: float, test: float | None
+) -> list[Integers]:
+    """Return the indices of training and test samples, drawn without replacement.
+
+    `train` and `test` are numbers of samples where they are whole and at least 1, else fractions
+    of all; without `test` it is all the rest.
+
+    Raises:
+        DataError: the file does not hold that many.
+
+    """
+    count = split_sizes(samples, train, test)
+    order = rng.permutation(samples)
+    return [order[: count[0]], order[count[0] : sum(count)]]
+
+
+def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, int]:
+    """Return how many training and test samples `split` gives.
+
+    Raises:
+        DataError: the file does not hold that many.
+
+    """
+    for amount in (train, test or 0):
+        if amount > 1 and amount != int(amount):
+            raise DataError(f"expects a fraction below 1 or a whole number, got {amount}")
+    training = _amount(train, samples)
+    testing = samples - training if test is None else _amount(test, samples)
+    if min(training, testing) < 1 or training + testing > samples:
+        raise DataError(
+            f"expects at least 1 training and 1 test sample, and no more than the {samples} there "
+            f"are, got {training} and {max(0, testing)}"
+        )
+    return training, testing
+
+
+def _amount(wanted: float, samples: int) -> int:
+    return round(wanted * samples) if wanted < 1 else int(wanted)
+
+
+# ------------------------------------------------------------------------------- ready to train
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a stack of seeds: inputs `(seeds, n, features)` and labels `(seeds, n)`.
+
+    `targets` is what the loss compares the output with: one-hot rows or the labels themselves.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    labels: Tensor
+
+    def in_order(
+        self, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+    ) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets in the order `(…, seeds, k)`, k samples of each seed.
+
+        They have the shape of the order, and behind it that of a sample. `out` names tensors to
+        write them to, of any shape when they are empty, and of `(samples, …)` from then on.
+
+        Raises:
+            ShapeError: a position in the order is none of a sample.
+
+        """
+        seeds, samples = self.labels.shape
+        if order.is_cpu and order.numel():  # a GPU would have to wait for the answer
+            low, high = map(int, order.aminmax())
+            if low < 0 or high >= samples:
+                what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
+                raise ShapeError(f"in_order: {what}")
+        # One look-up of whole rows in all seeds together; row s n + i is sample i of seed s.
+        first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
+        rows = (order + first).flatten()
+        inputs, targets = (
+            _take(values.flatten(0, 1), rows, place).unflatten(0, order.shape)
+            for values, place in zip((self.inputs, self.targets), out, strict=True)
+        )
+        return inputs, targets
+
+    def of(self, seeds: int | slice) -> Samples:
+        """Return the samples of some seeds, or of one, without the stack's dimension then."""
+        return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
+
+    def repeated(self, times: int) -> Samples:
+        """Return the samples so many times, along a new first dimension; nothing is copied."""
+        values = self.inputs, self.targets, self.labels
+        return Samples(*(value.expand(times, *value.shape) for value in values))
+
+
+def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
+    """Return these rows of `(n, …)`, in `out` if there is one."""
+    if out is None or not values.is_cpu:
+        return torch.index_select(values, 0, rows, out=out)
+    # The same in a third of the time, where a row is a few numbers. No row is outside (see
+    # `in_order`), so none is clipped; the default, to raise for one, gathers into a copy first.
+    out.resize_(len(rows), *values.shape[1:])
+    np.take(values.numpy(), rows.numpy(), axis=0, out=out.numpy(), mode="clip")
+    return out
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Training and test samples, and what is needed to draw them as they came.
+
+    `shift` and `scale`, `(seeds, features)`, take normalised inputs back: `inputs * scale + shift`.
+    """
+
+    train: Samples
+    test: Samples
+    features: tuple[str, ...]
+    classes: tuple[str, ...]
+    shift: Floats
+    scale: Floats
+
+    def of(self, seeds: slice) -> Dataset:
+        """Return the samples of some seeds."""
+        return replace(
+            self,
+            train=self.train.of(seeds),
+            test=self.test.of(seeds),
+            shift=self.shift[seeds],
+            scale=self.scale[seeds],
+        )
+
+
+def stack_seeds(
+    draws: Iterable[tuple[Points, Points]],
+    *,
+    seeds: Sequence[int],
+    features: Sequence[str],
+    classes: Sequence[str],
+    normalize: bool,
+    one_hot: bool,
+    dtype: torch.dtype,
+    device: str = "cpu",
+) -> Dataset:
+    """Make one stacked dataset of each seed's (training, test) points, taken one by one.
+
+    Normalising takes each feature to mean 0 and standard deviation 1 *of the training samples
+    of that seed*; the test samples are moved with the same numbers. A feature that is constant, as
+    far as rounding lets one tell, is only shifted.
+
+    Raises:
+        DataError: a number is too large for the dtype.
+
+    """
+    shift, scale = np.zeros((len(seeds), len(features))), np.ones((len(seeds), len(features)))
+    kind = dtype if one_hot else torch.int64
+    stacks: list[Samples] = []
+    for place, draw in enumerate(draws):
+        with np.errstate(all="ignore"):
+            if normalize:
+                shift[place], scale[place] = _shift_and_scale(draw[0][0])
+            moved = [(points - shift[place]) / scale[place] for points, _ in draw]
+        for part, (inputs, (_, labels)) in enumerate(zip(moved, draw, strict=True)):
+            if place == 0:
+                wide = (*labels.shape, len(classes)) if one_hot else labels.shape
+                stacks.append(
+                    Samples(
+                        torch.empty(len(seeds), *inputs.shape, dtype=dtype),
+                        torch.empty(len(seeds), *wide, dtype=kind),
+                        torch.empty(len(seeds), *labels.shape, dtype=torch.int64),
+                    )
+                )
+            stack = stacks[part].of(place)
+            stack.inputs.copy_(torch.from_numpy(inputs))
+            stack.labels.copy_(torch.from_numpy(labels))
+            if one_hot:
+                stack.targets.zero_().scatter_(-1, stack.labels.unsqueeze(-1), 1)
+            else:
+                stack.targets.copy_(stack.labels)
+            fine = stack.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
+            if not fine.all():
+                name = short_word(features[int(fine.argmin())])
+                beyond = str(dtype).removeprefix("torch.")
+                raise DataError(
+                    f"with seed {seeds[place]}, feature '{name}' comes to numbers beyond {beyond}; "
+                    "data.normalize, dtype, or leaving it out by data.features may help"
+                )
+    train, test = (
+        Samples(part.inputs.to(device), part.targets.to(device), part.labels.to(device))
+        for part in stacks
+    )
+    return Dataset(train, test, tuple(features), tuple(classes), shift, scale)
+
+
+def _shift_and_scale(inputs: Floats) -> tuple[Floats, Floats]:
+    """Return mean and standard deviation of each feature; the latter 1 where it is constant.
+
+    The computed variance of a constant is hardly ever 0: 0.1 a hundred times has one of 8e-34. So
+    it is compared with the bound of its rounding error, as scikit-learn's StandardScaler does
+    (Chan, Golub and LeVeque 1983).
+    """
+    # In units of a power of two no digit changes, but no square is too large or too small either.
+    unit = np.frexp(np.abs(inputs).max(0))[1]
+    scaled = np.ldexp(inputs, -unit)
+    samples, mean, std = len(inputs), scaled.mean(0), scaled.std(0)
+    rounding = samples * np.finfo(np.float64).eps
+    constant = std**2 <= rounding * std**2 + (rounding * mean) ** 2
+    scale = np.ldexp(std, unit)
+    return np.ldexp(mean, unit), np.where(constant | (scale == 0), 1, scale)  # 0: below any float
+
+
+class BatchOrder:
+    """Gives the next epoch's order of samples, `(seeds, samples)`, each time it is called.
+
+    Each seed has its own generator, so its order does not depend on the others.
+    """
+
+    def __init__(self, seeds: Sequence[int], samples: int) -> None:
+        self.samples = samples
+        self._generators = [generator(seed, "shuffle") for seed in seeds]
+
+    def __call__(self) -> Tensor:
+        orders = [rng.permutation(self.samples) for rng in self._generators]
+        return torch.from_numpy(np.stack(orders))
+
+    @property
+    def state(self) -> NDArray[np.uint64]:
+        """The state of all generators, `(seeds, 6)`; set it to go on from there.
+
+        A row holds PCG64's state and increment, the upper and lower halves of each, whether it
+        has half a number left over, and that half.
+        """
+        return np.array([_to_words(rng.bit_generator.state) for rng in self._generators], np.uint64)
+
+    @state.setter
+    def state(self, rows: NDArray[np.uint64]) -> None:
+        for rng, row in zip(self._generators, rows, strict=True):
+            rng.bit_generator.state = _from_words(row)
+
+
+_LOWER = 2**64 - 1
+
+
+def _to_words(state: Mapping[str, Any]) -> list[int]:
+    values = state["state"]["state"], state["state"]["inc"]
+    halves = [half for value in values for half in (value >> 64, value & _LOWER)]
+    return [*halves, state["has_uint32"], state["uinteger"]]
+
+
+def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
+    a, b, c, d, has_half, half = map(int, row)
+    state = {"state": a << 64 | b, "inc": c << 64 | d}
+    return {"bit_generator": "PCG64", "state": state, "has_uint32": has_half, "uinteger": half}
+
+
+def balance(dataset: Dataset) -> tuple[Floats, Floats]:
+    """Return for each seed the share of each class in its test samples, `(seeds, classes)`.
+
+    And the share of them, `(seeds,)`, that the class most frequent in training does not fit.
+    """
+    labels = dataset.test.labels.numpy(force=True)
+    count = len(dataset.classes)
+    share = np.stack([np.bincount(row, minlength=count) for row in labels]) / labels.shape[1]
+    majority = [
+        np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy(force=True)
+    ]
+    return share, 1 - share[np.arange(len(share)), majority]

@@ -1,0 +1,250 @@
+"""Trained networks put to use: what the seeds of a run say of new samples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from minifw import nn, runs
+from minifw.config import loading
+from minifw.config.model import Config
+from minifw.errors import ArtefactError, DataError, UsageError
+from minifw.experiment import inputs
+from minifw.experiment.inputs import Inputs
+from minifw.experiment.plan import DTYPES, build_network
+from minifw.runs.directory import Run
+from minifw.runs.records import PartName
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.division import one_thread
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+
+CHUNK_NUMBERS = 2**22
+"""How many numbers of all seeds' outputs there are at once."""
+
+
+@dataclass(frozen=True)
+class Networks:
+    """Some of the trained networks of a run, with all that they need.
+
+    `left_out` are the seeds among those asked for that had diverged. `shift` and `scale` are
+    (seeds, features).
+    """
+
+    about: Inputs
+    seeds: list[int]
+    left_out: list[int]
+    network: nn.Sequential
+    dtype: torch.dtype
+    shift: Floats
+    scale: Floats
+
+    @property
+    def widest(self) -> int:
+        """How many numbers a sample is at most, as it goes through a network."""
+        layers = [module for module in self.network if isinstance(module, nn.Linear)]
+        widths = [layer.out_features for layer in layers]
+        return max(len(self.about.features), *widths)
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What networks say of n samples.
+
+    `votes` (n, classes) counts the networks that choose a class, `chosen` (n,) is the class with
+    the most votes, and of two the one with the larger mean score. `scores` and `spread`
+    (n, classes) are mean and standard deviation of the scores over the networks; `each` (seeds, n)
+    is every network's own choice.
+    """
+
+    chosen: Integers
+    votes: Integers
+    scores: Floats
+    spread: Floats
+    each: Integers
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Return what is said of some samples and then of others as one."""
+        return cls(
+            np.concatenate([part.chosen for part in parts]),
+            np.concatenate([part.votes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+            np.concatenate([part.spread for part in parts]),
+            np.concatenate([part.each for part in parts], 1),
+        )
+
+
+def load(run: Run, mode: str | None, seed: int | None) -> Networks:
+    """Return the networks that minifw trained in a run: of one seed, or of all.
+
+    Raises:
+        UsageError: the run is not over, or has no such mode or seed, or none that did not diverge.
+        ArtefactError: a file of the run is missing, damaged, or does not fit the others.
+
+    """
+    where = run.path
+    if run.status not in runs.OVER:
+        raise UsageError(
+            f"{where}: this run is {run.status}; minifw resume {where} goes on with it"
+        )
+    if inputs.NORMALIZATION not in run.known:
+        raise ArtefactError(
+            f"{where}: made by a minifw that kept neither normalisation nor names of columns; "
+            f"minifw train {where}/config.yaml makes it anew"
+        )
+    modes = run.manifest.modes
+    if mode is None and len(modes) > 1:
+        raise UsageError(f"--mode: this run has several, choose one of {', '.join(modes)}")
+    if mode is not None and mode not in modes:
+        raise UsageError(f"--mode: must be one of {', '.join(modes)}, got '{mode}'")
+    about = inputs.read(run)
+    # The data file's path may lead nowhere by now; what is needed of the data is in the run.
+    config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
+    config = config.model_copy(update={"device": "cpu"})
+    if about.seeds != run.manifest.seeds or about.score != inputs.SCORES[config.loss.kind]:
+        raise ArtefactError(
+            f"{where}/{inputs.INPUTS}: seeds and score: must be those of the run and its loss"
+        )
+    checkpoint = _weights(run, mode or modes[0], config, about)
+    diverged = checkpoint.history.diverged
+    shift, scale = inputs.read_normalization(run, about)
+    if seed is not None and seed not in about.seeds:
+        raise UsageError(
+            f"--seed: must be {about.seeds[0]} to {about.seeds[-1]}, as in this run, got {seed}"
+        )
+    asked = [place for place, known in enumerate(about.seeds) if seed in (None, known)]
+    places = [place for place in asked if diverged[place] < 0]
+    if not places:
+        who = "all of its seeds" if seed is None else f"seed {seed}"
+        raise UsageError(f"{where}: {who} diverged; there is no network to ask")
+    left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
+    seeds = [about.seeds[place] for place in places]
+    network = build_network(config, seeds, len(about.features))
+    outputs = [module.out_features for module in network if isinstance(module, nn.Linear)][-1]
+    if outputs != len(about.classes):
+        raise ArtefactError(
+            f"{where}/{inputs.INPUTS}: classes: must be {outputs}, one for each output, "
+            f"got {len(about.classes)}"
+        )
+    network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
+    dtype = DTYPES[config.dtype]
+    return Networks(about, seeds, left_out, network, dtype, shift[places], scale[places])
+
+
+def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
+    """Return the weights of all seeds, group after group, each checked against its network."""
+    parts = run.manifest.parts
+    names = sorted(map(PartName.parse, parts))
+    groups = [str(name) for name in names if (name.arm, name.mode) == ("minifw", mode)]
+    found: list[Checkpoint] = []
+    left = about.seeds
+    for name in groups:
+        file = parts[name].file
+        checkpoint = Checkpoint.from_bytes(run.read(file), str(run.path / file))
+        count = len(checkpoint.history.diverged)
+        if 0 < count <= len(left):
+            network = build_network(config, left[:count], len(about.features))
+            checkpoint.check(network, config.train.epochs, True, str(run.path / file))
+            found.append(checkpoint)
+        left = left[count:]
+    if left or len(found) < len(groups):
+        raise ArtefactError(f"{run.path}: its weights of {mode} are not those of all its seeds")
+    return Checkpoint.joined(found)
+
+
+def predict(networks: Networks, samples: Floats) -> Prediction:
+    """Return what the networks say of samples, `(n, features)` as they come.
+
+    Raises:
+        DataError: a number is too large for the networks' dtype.
+
+    """
+    # Samples that go through together, so that no layer has more than so many results.
+    together = max(1, CHUNK_NUMBERS // (len(networks.seeds) * networks.widest))
+    with one_thread():
+        return Prediction.joined(
+            [
+                _of_some(networks, samples[first : first + together], first)
+                for first in range(0, len(samples), together)
+            ]
+        )
+
+
+def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
+    """Return what the networks say of these samples, whose first has the number `first`."""
+    with np.errstate(all="ignore"):
+        normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
+    output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
+    fine = output.isfinite().all(-1).all(0).numpy()  # no number beyond the dtype gives a finite one
+    if not fine.all():
+        row = first + int(fine.argmin()) + 1
+        raise DataError(f"sample {row}: its numbers are too large for networks of {networks.dtype}")
+    if networks.about.score == "probability":
+        output = torch.softmax(output, -1)
+    each = output.max(-1).indices.numpy()
+    values = output.double().numpy()
+    votes = np.stack([(each == number).sum(0) for number in range(values.shape[-1])], -1)
+    scores = values.mean(0)
+    spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(scores)
+    return Prediction(_chosen(votes, scores), votes, scores, spread, each)
+
+
+def _chosen(votes: Integers, scores: Floats) -> Integers:
+    """Return the class with the most votes, and of several the one with the largest score."""
+    best: Integers = np.where(votes == votes.max(-1, keepdims=True), scores, -np.inf).argmax(-1)
+    return best
+
+
+@dataclass(frozen=True)
+class Compared:
+    """How predictions differ from the classes in the file itself.
+
+    `samples` is how many have a class there, `different` how many of these were given another, and
+    `unknown` the classes that the networks have no output for.
+    """
+
+    samples: int
+    different: int
+    unknown: list[str]
+
+
+def compare(prediction: Prediction, networks: Networks, known: Sequence[str | None]) -> Compared:
+    """Return how the predictions differ from the known classes, None where there is none."""
+    classes = networks.about.classes
+    pairs = [
+        (classes[choice], name)
+        for choice, name in zip(prediction.chosen.tolist(), known, strict=True)
+        if name is not None
+    ]
+    different = sum(choice != name for choice, name in pairs)
+    return Compared(len(pairs), different, sorted({name for _, name in pairs} - {*classes}))
+
+
+def lines(prediction: Prediction, networks: Networks, every_seed: bool) -> Iterator[dict[str, Any]]:
+    """Yield what is said of each sample, by the names of the columns of a table."""
+    classes, several = networks.about.classes, len(networks.seeds) > 1
+    for row, number in enumerate(prediction.chosen.tolist()):
+        line: dict[str, Any] = {"row": row + 1, "class": classes[number]}
+        if several:
+            line["votes"] = int(prediction.votes[row, number])
+        line |= _named("score", classes, prediction.scores[row])
+        if several:
+            line |= _named("spread", classes, prediction.spread[row])
+        if every_seed:
+            choices = prediction.each[:, row].tolist()
+            for seed, choice in zip(networks.seeds, choices, strict=True):
+                line[f"seed {seed}"] = classes[choice]
+        yield line
+
+
+def _named(word: str, classes: Sequence[str], values: Floats) -> dict[str, float]:
+    """Return values of float32 networks, or means of such, to the six digits that they have."""
+    pairs = zip(classes, values.tolist(), strict=True)
+    return {f"{word} {name}": float(f"{value:.6g}") for name, value in pairs}

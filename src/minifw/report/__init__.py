@@ -1,0 +1,1 @@
+"""Results to statistics, tables and figures, read from a run directory."""

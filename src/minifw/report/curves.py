@@ -1,0 +1,225 @@
+"""Figures of lines: errors against epochs, and how the time of a step grows with each size.
+
+They are readable in black and white: lines differ by gray value, dashes and markers.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
+from numpy.typing import NDArray
+
+from minifw.report.lettering import fitted, lay_out, legend_below
+from minifw.report.tables import ARMS, MODES
+
+# Frameworks differ by gray value and by line against marker, train and test by dashes.
+_CIRCLES = {
+    "color": "#e08214",
+    "linewidth": 0,
+    "marker": "o",
+    "markersize": 5,
+    "markerfacecolor": "none",
+}
+STYLES: dict[str, dict[str, Any]] = {
+    "minifw": {"color": "#1b3a6b", "linewidth": 1.4},
+    "pytorch": _CIRCLES,
+    "vmap": _CIRCLES,
+}
+DASHES = {"train_error": (4, 2), "test_error": (1, 0)}
+WORDS = {"train_error": "training", "test_error": "test"}
+
+Floats = NDArray[np.float64]
+Curve = tuple[Floats, Floats]
+"""Epochs, and for each the lower quartile, median and upper quartile of an error: (epochs, 3)."""
+
+
+# ------------------------------------------------------------------------------------- errors
+
+
+def error_curves(results: dict[str, Any], lines: Sequence[str]) -> Figure:
+    """Training and test error against epochs: median over seeds, band between the quartiles.
+
+    `lines` is metrics.jsonl. Seeds that diverged are left out, as they are in the tables; how many
+    there are stands above the curves.
+    """
+    measured = [json.loads(line) for line in lines]
+    modes = list(results["modes"])
+    figure = Figure(figsize=(4.6 * len(modes) + 0.4, 3.4), layout="constrained")
+    axes = figure.subplots(1, len(modes), squeeze=False, sharey=True)[0]
+    handles: dict[str, Any] = {}
+    shown: list[Floats] = []
+    for axis, mode in zip(axes, modes, strict=True):
+        for arm, outcome in results["modes"][mode].items():
+            left = np.array([epoch is None for epoch in outcome["diverged_epoch"]])
+            mine = [line for line in measured if line["mode"] == mode and line["arm"] == arm]
+            if not left.any() or not mine:
+                continue
+            for kind in DASHES:
+                epochs, bands = _curve(mine, kind, left)
+                line = _draw(axis, epochs, bands, arm, kind)
+                handles[line.get_label()] = line
+                shown.append(bands)
+        _name(axis, results, mode)
+    axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results["data"]["test"]))
+    if handles:
+        legend_below(figure, [*handles.values()])
+    else:
+        lay_out(figure)
+    return figure
+
+
+def _curve(lines: list[dict[str, Any]], kind: str, left: NDArray[np.bool_]) -> Curve:
+    """Return the quartiles of an error over the seeds that are `left`."""
+    epochs = np.array([line["epoch"] for line in lines], dtype=float)
+    errors = np.array([line[kind] for line in lines], dtype=float)[:, left]  # None becomes NaN
+    known = ~np.isnan(errors).any(1)
+    if not known.any():
+        return np.zeros(0), np.zeros((0, 3))
+    return epochs[known], np.percentile(errors[known], [25, 50, 75], axis=1).T
+
+
+def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: str, kind: str) -> Any:
+    low, median, high = bands.T
+    style = dict(STYLES[arm])
+    if "marker" in style:
+        # Two curves that agree would hide one another: this arm shows as every tenth point.
+        every = max(1, len(epochs) // 12)
+        start = every // 2 if kind == "train_error" else 0
+        style |= {"markevery": (start, every), "marker": "s" if kind == "train_error" else "o"}
+        axis.fill_between(
+            epochs, low, high, facecolor="none", edgecolor=style["color"], alpha=0.5, linewidth=0.6,
+            linestyle=":",
+        )  # fmt: skip
+    else:
+        axis.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
+        style["dashes"] = DASHES[kind]
+        if len(epochs) == 1:  # a line of one point cannot be seen
+            style |= {"marker": "v" if kind == "train_error" else "^", "markersize": 5}
+    (line,) = axis.plot(epochs, median, label=f"{ARMS[arm]}, {WORDS[kind]}", **style)
+    return line
+
+
+def _name(axis: Axes, results: dict[str, Any], mode: str) -> None:
+    """Say above and below the curves what they are, and of which seeds."""
+    seeds = len(results["seeds"])
+    gone = {
+        ARMS[arm]: sum(epoch is not None for epoch in outcome["diverged_epoch"])
+        for arm, outcome in results["modes"][mode].items()
+    }
+    notes = [] if seeds == 1 else [f"median and quartiles of {seeds} seeds"]
+    counts = set(gone.values())
+    if counts == {seeds}:
+        notes, first = [], min(min(x["diverged_epoch"]) for x in results["modes"][mode].values())
+        words = (
+            "the seed diverged in" if seeds == 1 else f"all {seeds} seeds diverged, the first in"
+        )
+        axis.text(
+            0.5, 0.5, f"there is nothing to draw:\n{words} epoch {first}",
+            transform=axis.transAxes, ha="center", va="center",
+        )  # fmt: skip
+    elif len(counts) == 1 and any(counts):
+        (count,) = counts
+        notes = [f"median and quartiles of {seeds - count} seeds; {count} of {seeds} diverged"]
+    else:
+        notes += [f"{arm}: {count} of {seeds} diverged" for arm, count in gone.items() if count]
+    figure = axis.figure
+    assert isinstance(figure, Figure)
+    title = fitted(figure, f"{MODES[mode]} – {results['name']}", 4.0, 9)
+    axis.set_title("\n".join([title, *notes]), fontsize=9)
+    axis.set_xlabel("epoch")
+    axis.set_xlim(0, max(1, results["epochs"]))
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.grid(alpha=0.3, linewidth=0.5)
+
+
+def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
+    """Choose the scale of the errors by what they are; return what the axis's label says of it.
+
+    Where errors end at less than a fifth of the largest, they would be a flat line for most of
+    training: they are shown on a log scale. Zeros are shown too, on a linear piece below what one
+    of so many test samples makes.
+    """
+    values = np.concatenate([*(band.ravel() for band in bands), np.zeros(0)])
+    ends = [band[-1, 1] for band in bands if len(band)]
+    if not len(values) or min(ends) >= values.max() / 5:
+        axes[0].set_ylim(0, 1.05 * values.max(initial=0) or 100)
+        return ""
+    top, one = values.max(), 100 / samples
+    positive = values[values > 0].min()
+    if values.min() == 0:
+        least = min(one, positive)
+        axes[0].set_yscale("symlog", linthresh=least, linscale=0.4)
+        axes[0].set_ylim(0, 1.2 * top)
+        words = f" (log scale, linear below {least:.2g})"
+    else:
+        least = positive
+        axes[0].set_yscale("log")
+        axes[0].set_ylim(least / 1.2, 1.2 * top)
+        words = " (log scale)"
+    powers = [10.0**power for power in range(-9, 4)]
+    steps = (1, 2, 5) if top < 200 * least else (1,)
+    ticks = [step * power for power in powers for step in steps]
+    axes[0].set_yticks([0.0] * (not values.min()) + [t for t in ticks if least <= t <= 1.2 * top])
+    axes[0].yaxis.set_major_formatter("{x:g}")
+    axes[0].yaxis.set_minor_locator(NullLocator())
+    return words
+
+
+# ------------------------------------------------------------------------------------- scaling
+
+LINES: dict[str, dict[str, Any]] = {
+    "minifw": {"color": "#1b3a6b", "linewidth": 1.8, "marker": "o"},
+    "minifw, plain": {"color": "#1b3a6b", "linewidth": 1, "dashes": (4, 2), "marker": "s"},
+    "PyTorch vmap": {"color": "#e08214", "linewidth": 1, "dashes": (1, 1), "marker": "^"},
+    "JAX": {"color": "#555555", "linewidth": 1, "dashes": (6, 2, 1, 2), "marker": "x"},
+}
+
+
+def scaling(results: dict[str, Any]) -> Figure:
+    """Microseconds a step against each size, seconds against epochs, memory against seeds."""
+    growth = results["growth"]
+    figure = Figure(figsize=(9.6, 5.6), layout="constrained")
+    axes = figure.subplots(2, 3).ravel()
+    for axis, (size, group) in zip(axes, growth.items(), strict=False):
+        key = {"seeds": "seeds", "batch": "batch", "width": "width", "depth": "depth"}[size]
+        _growth(
+            axis, [point[key] for point in group],
+            {arm: [p["microseconds"][arm]["median"] for p in group] for arm in results["arms"]},
+            {"depth": "hidden layers", "batch": "samples in a batch"}.get(size, size),
+            "µs a step",
+        )  # fmt: skip
+    ways = list(results["epochs"][0]["seconds"])
+    _growth(
+        axes[4], [point["epochs"] for point in results["epochs"]],
+        {way: [point["seconds"][way] for point in results["epochs"]] for way in ways},
+        "epochs", "seconds, evaluation included",
+    )  # fmt: skip
+    _growth(
+        axes[5], [point["seeds"] for point in results["memory"]],
+        {way: [point["megabytes"][way] for point in results["memory"]] for way in ways},
+        "seeds, full batch of 1000", "MB beside the samples",
+    )  # fmt: skip
+    legend_below(figure, axes[0].get_legend_handles_labels()[0])
+    return figure
+
+
+def _growth(
+    axis: Axes, sizes: list[int], lines: dict[str, list[float]], what: str, unit: str
+) -> None:
+    for arm, values in lines.items():
+        axis.plot(sizes, values, label=arm, markersize=4, markerfacecolor="none", **LINES[arm])
+    axis.set(xscale="log", yscale="log", xlabel=what, ylabel=unit)
+    times = np.array([*lines.values()])
+    for line, numbers in ((axis.xaxis, np.array(sizes)), (axis.yaxis, times)):
+        # Few numbers, written in full; within two decades 2 and 5 too.
+        digits = (1.0,) if numbers.max() >= 100 * numbers.min() else (1.0, 2.0, 5.0)
+        line.set_major_locator(LogLocator(subs=digits))
+        line.set_major_formatter("{x:g}")
+        line.set_minor_formatter(NullFormatter())
+    axis.grid(color="#dddddd", linewidth=0.5)

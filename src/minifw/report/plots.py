@@ -1,0 +1,131 @@
+"""The figures of a run, SVG and PNG: drawn from what its directory holds, written into it.
+
+Figures are an extra: one that cannot be drawn is a message, and the run is complete without it.
+`curves.py` and `regions.py` draw; they, and so matplotlib, are imported when there is something
+to draw.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from minifw.errors import MinifwError, harmless
+from minifw.runs.directory import Files, Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SETTINGS: dict[str, Any] = {
+    "svg.hashsalt": "minifw",
+    "text.parse_math": False,  # a $ in a user's name of a class is just that
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
+
+
+def write_plots(run: Run) -> None:
+    """Draw and write all figures of a run."""
+
+    def errors() -> Figure:
+        from minifw.report import curves
+
+        lines = run.read("metrics.jsonl").decode().splitlines()
+        return curves.error_curves(run.read_json("results.json"), lines)
+
+    def decision() -> Figure:
+        from minifw.report import regions
+
+        return regions.decision_regions(run.read_json("results.json"), run.read("decision.npz"))
+
+    _write(run, "plots/errors", errors)
+    if "decision.npz" in run.known:
+        _write(run, "plots/decision", decision)
+
+
+def write_scaling(files: Files, name: str) -> bool:
+    """Draw how time and memory grow, from the benchmark's `name`.json; say whether that went."""
+
+    def scaling() -> Figure:
+        from minifw.report import curves
+
+        return curves.scaling(files.read_json(f"{name}.json"))
+
+    return _write(files, name, scaling)
+
+
+def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
+    """Draw a figure and write it in both formats, or say on stderr why there is none.
+
+    Raises:
+        MinifwError: a file could not be read or written; that is no fault of drawing.
+
+    """
+    pictures = {}
+    try:
+        with defaults():
+            figure = draw()
+            for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
+                file = io.BytesIO()
+                figure.savefig(file, format=ending, **extra)
+                pictures[ending] = file.getvalue()
+    except MinifwError:
+        raise
+    except Exception as fault:  # whatever a library, a font or a setting of the user's is up to
+        why = f"{type(fault).__name__}: {fault}".partition("\n")[0]
+        print(
+            harmless(f"minifw: {run.path / name}: this figure is left out: {why}"), file=sys.stderr
+        )
+        return False
+    for ending, picture in pictures.items():
+        run.write(f"{name}.{ending}", picture)
+    return True
+
+
+@contextlib.contextmanager
+def defaults() -> Iterator[None]:
+    """Within this block figures look as all of ours do, whatever a user's matplotlibrc says."""
+    matplotlib = _matplotlib()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of settings that are no longer used, when they are read
+        original = {
+            key: value
+            for key, value in matplotlib.rcParamsDefault.items()
+            if not key.startswith("backend")  # files are written without one
+        }
+    with matplotlib.rc_context(original | SETTINGS), warnings.catch_warnings():
+        # A sign of a user's name that the font lacks becomes a box, which says enough.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+def _matplotlib() -> Any:
+    """Return matplotlib; a matplotlibrc or MPLBACKEND that it cannot read is passed over."""
+    # What it logs (a bad line in a matplotlibrc, no home for its cache) is of no use here.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
+    with contextlib.suppress(Exception):
+        return importlib.import_module("matplotlib")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        del sys.modules[name]  # half imported
+    # It looks for a matplotlibrc in the current folder first, then where MATPLOTLIBRC says.
+    instead = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
+    before = {key: os.environ.get(key) for key in instead}
+    os.environ |= instead
+    try:
+        with contextlib.chdir(Path(__file__).parent):
+            return importlib.import_module("matplotlib")
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value

@@ -1,0 +1,273 @@
+"""Tables: the results of a run to Markdown, CSV, LaTeX and JSON. They read the run directory."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from minifw.errors import harmless
+from minifw.report.statistics import ROWS
+from minifw.runs.directory import Run
+
+ARMS = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
+MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
+NUMBERS = {"full-batch": 1, "sgd": 2}
+
+Cell = float | str | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """A small table: figures as they are in `rows`, and as people read them through `unit`.
+
+    `number` is for tables that stand together, `brief` a caption for a terminal, where the rest
+    has been said, and `label` what LaTeX refers to.
+    """
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell]]]
+    unit: str = ""
+    number: int | None = None
+    brief: str = ""
+    label: str = ""
+
+    @property
+    def body(self) -> list[list[str]]:
+        """The rows as people read them."""
+        return [[name, *map(self.shown, cells)] for name, cells in self.rows]
+
+    def titled(self, caption: str) -> str:
+        """Return the caption after the table's number, if it has one, else as a sentence."""
+        if self.number is None:
+            return caption[:1].upper() + caption[1:]
+        return f"Table {self.number}: {caption}"
+
+    def markdown(self) -> str:
+        """Return a GitHub table under its caption."""
+        lines = [
+            _markdown(self.titled(self.caption)),
+            "",
+            _pipes(self.head),
+            _pipes(["---", *["---:"] * (len(self.head) - 1)]),
+            *map(_pipes, self.body),
+        ]
+        return "\n".join(lines) + "\n"
+
+    def csv(self) -> str:
+        """Return the bare figures, an empty cell where there is none."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.head)
+        writer.writerows(
+            [name, *("" if c is None else c for c in cells)] for name, cells in self.rows
+        )
+        return text.getvalue()
+
+    def latex(self) -> str:
+        """Return a `table` environment; LaTeX numbers it, and `\\ref` finds its label."""
+        sentence = self.caption[:1].upper() + self.caption[1:]
+        lines = [
+            r"% in the preamble: \usepackage{booktabs}",
+            *([_OTHER_LETTERS] if _has_other_letters(self) else []),
+            r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(sentence)}}}",
+            rf"  \label{{tab:{self.label}}}",
+            rf"  \begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}", r"    \toprule",
+            f"    {' & '.join(map(_tex, self.head))} \\\\", r"    \midrule",
+            *(f"    {' & '.join(map(_tex, row))} \\\\" for row in self.body),
+            r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
+        ]  # fmt: skip
+        return "\n".join(lines) + "\n"
+
+    def json(self) -> str:
+        """Return caption, columns, unit and the bare figures."""
+        content = {
+            "caption": self.titled(self.caption),
+            "unit": self.unit.strip(),
+            "columns": list(self.head[1:]),
+            "rows": {name: list(cells) for name, cells in self.rows},
+        }
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+    def shown(self, cell: Cell) -> str:
+        """Return one figure as people read it."""
+        if cell is None:
+            return "–"
+        if isinstance(cell, float) and self.unit:
+            return f"{cell:.2f}{self.unit}"
+        if isinstance(cell, float) and cell:
+            return f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"  # parity goes down to 1e-16
+        if isinstance(cell, float):
+            return "0"
+        return str(cell)
+
+
+def write_tables(run: Run) -> list[Table]:
+    """Make all tables of a run from its results, write them, and return them."""
+    tables = of_results(run.read_json("results.json"))
+    for name, table in tables.items():
+        for ending, content in (
+            ("md", table.markdown()), ("csv", table.csv()),
+            ("tex", table.latex()), ("json", table.json()),
+        ):  # fmt: skip
+            run.write(f"tables/{name}.{ending}", content)
+    return list(tables.values())
+
+
+def of_results(results: dict[str, Any]) -> dict[str, Table]:
+    """Return all tables of a run under their files' names."""
+    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]}
+    return tables | {"table3": work_table(results)}
+
+
+def reference_arm(arms: Iterable[str]) -> str | None:
+    """Return the arm that minifw's is compared with, None if it is alone."""
+    return next((arm for arm in arms if arm != "minifw"), None)
+
+
+def error_table(results: dict[str, Any], mode: str) -> Table:
+    """Return the report's table for one mode: test error over seeds, a column for each arm."""
+    arms = results["modes"][mode]
+    seeds = len(results["seeds"])
+    left_out = {
+        ARMS[arm]: seeds - sum(error is not None for error in outcome["test_error"])
+        for arm, outcome in arms.items()
+    }
+    draws = f"over {_counted(seeds, 'independent draw')} of data and weights"
+    gone = "".join(
+        f" {arm}: {count} of {seeds} diverged and are left out."
+        for arm, count in left_out.items()
+        if count
+    )
+    rows = [(row, [outcome["summary"][row] for outcome in arms.values()]) for row in ROWS]
+    return Table(
+        caption=f"{MODES[mode]} – test error of {harmless(results['about'])}, "
+        f"{_steps(results, mode)}, {draws}.{gone}",
+        head=["test error", *(ARMS[arm] for arm in arms)],
+        rows=rows,
+        unit=" %",
+        number=_number(results, NUMBERS[mode]),
+        brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{gone}",
+        label=_label(results, mode),
+    )
+
+
+def work_table(results: dict[str, Any]) -> Table:
+    """Return what training took, and how far the frameworks are apart."""
+    modes = results["modes"]
+    threads, seeds = results["threads"], len(results["seeds"])
+    rows: list[tuple[str, list[Cell]]] = []
+    arms = list(next(iter(modes.values())))
+    for arm in arms:
+        rows.append((f"{ARMS[arm]}: training, s", [modes[mode][arm]["seconds"] for mode in modes]))
+    if any(modes[mode]["minifw"]["compiled"] for mode in modes):
+        answers: list[Cell] = [
+            "yes" if modes[mode]["minifw"]["compiled"] else "no" for mode in modes
+        ]
+        rows.append(("minifw: compiled", answers))
+    caption = (
+        f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
+        f"{_counted(threads, 'thread')}, {results['dtype']}"
+    )
+    if other := reference_arm(arms):
+        rows.append((f"{ARMS[other]} / minifw", [results["speedup"][mode] for mode in modes]))
+        for key, label in (
+            (
+                "max_gradient_difference",
+                f"gradients at step 1, {results['dtype']}: largest relative difference",
+            ),
+            (
+                "max_gradient_difference_float64",
+                "gradients at step 1, float64: largest relative difference",
+            ),
+            ("max_weight_difference", "weights at the end: largest difference"),
+        ):
+            if key.endswith("float64") and results["dtype"] == "float64":
+                continue
+            rows.append((label, [results["parity"][mode][key] for mode in modes]))
+        gone: list[Cell] = [results["parity"][mode]["gradients_not_finite"] for mode in modes]
+        if any(gone):
+            rows.append((f"seeds without finite gradients, {results['dtype']}", gone))
+        rows.append(
+            (
+                "seeds with the same test error",
+                [results["parity"][mode]["same_test_error"] for mode in modes],
+            )
+        )
+        caption += "; and how far the two frameworks are apart"
+    return Table(
+        caption=f"{caption}.",
+        head=["", *(MODES[mode] for mode in modes)],
+        rows=rows,
+        number=_number(results, 3),
+        brief=f"{caption}.",
+        label=_label(results, "work"),
+    )
+
+
+def _number(results: dict[str, Any], number: int) -> int | None:
+    """Return the table's number where there are all three of them, as `compare` makes them."""
+    return number if len(results["modes"]) > 1 else None
+
+
+def _label(results: dict[str, Any], what: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{results['name']}-{what}")
+
+
+def _steps(results: dict[str, Any], mode: str) -> str:
+    epochs = f"{_counted(results['epochs'], 'epoch')}, eta {results['eta']:g}"
+    return epochs + (f", batches of {results['batch_size']}" if mode == "sgd" else "")
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(map(_markdown, cells)) + " |"
+
+
+# Signs with a meaning in Markdown; a caption holds a user's words. An underline within a word is
+# none.
+_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
+
+
+def _markdown(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", harmless(text))
+
+
+# ----------------------------------------------------------------------------------- LaTeX
+
+_TEX = str.maketrans(
+    {sign: f"\\{sign}" for sign in "&%$#_{}"}
+    | {
+        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
+        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
+        '"': r"{\ttfamily\symbol{34}}",  # the straight one, whatever the font's encoding
+        "‐": "-", "‑": "-", "‒": "--", "–": "--", "—": "---", "−": r"\ensuremath{-}",
+        "×": r"\ensuremath{\times}", "µ": r"\ensuremath{\mu}", "…": r"\ldots{}",
+        "‘": "`", "’": "'", "“": "``", "”": "''",
+    }
+)  # fmt: skip
+
+_NOT_IN_OT1 = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # the encoding LaTeX begins with
+_OTHER_LETTERS = "% and for the letters in this caption: XeLaTeX or LuaLaTeX, with a font of them"
+
+
+def _tex(text: str) -> str:
+    """Return a text of the user's so that LaTeX sets it as it is."""
+    # Two of these in a row would become one sign.
+    apart = re.sub(r"(?<=[-`',])(?=[-`',])|(?<=[?!])(?=`)", "\0", harmless(text))
+    return apart.translate(_TEX).replace("\0", "{}")
+
+
+def _has_other_letters(table: Table) -> bool:
+    """Return whether a text has letters that pdfLaTeX does not know as it comes."""
+    texts = [table.caption, *table.head, *(cell for row in table.body for cell in row)]
+    left = set("".join(texts).translate(_TEX))
+    return bool(left & _NOT_IN_OT1) or any(ord(sign) > 0x17F for sign in left)

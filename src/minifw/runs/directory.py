@@ -1,0 +1,385 @@
+"""Run directories: their names, the files in them, who holds one, and how it stands with it.
+
+    RUNS_DIR/<UTC stamp>-<name>-<short id>/
+        manifest.json     status, seeds, versions, how far each part is, a checksum of each file
+        config.yaml       the resolved config, to be run again as it is
+        env.json          versions, processor, threads, git commit, command line
+        checkpoints/      of each part (an arm in a mode), safetensors
+        results.json      final errors, times and parity: what the tables are made of
+        metrics.jsonl     one line for each evaluation of each arm
+        decision.npz      one network's decision over the plane, where there are two features
+        tables/           table1, table2, table3 in .md, .csv, .tex, .json
+        plots/            .svg and .png
+        lock              who is at work on it; gone when the run is over
+
+A file counts once the manifest names it with its checksum, so the manifest is what makes several
+files change together: until it is published, a reader sees the state before. A run may come from
+anybody: `records.py` says what its manifest may hold, `files.py` keeps to the directory.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from minifw.errors import (
+    ArtefactError,
+    StorageError,
+    UsageError,
+    near_miss,
+)
+from minifw.runs import records
+from minifw.runs.records import Manifest, PartName, Results
+from minifw.system import files
+from minifw.system.files import TEMPORARY, checksum, publish
+from minifw.system.lock import LOCK, hold, holder
+
+MANIFEST = "manifest.json"
+RESULTS = "results.json"
+
+OVER = ("complete", "diverged")
+STATUSES = (
+    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
+)  # fmt: skip
+"""A run that is `empty` has no manifest yet. Of one that is `damaged` or `unreadable`, the manifest
+or results.json is wrong, or there is no permission to read it."""
+
+_NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
+"""Of a run's directory, as `create` gives it."""
+
+
+class Files:
+    """Files in a folder, each written whole or not at all; `known` are the checksums of those."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._known: dict[str, str] = {}
+
+    @property
+    def known(self) -> dict[str, str]:
+        """The SHA-256 of each file, by its path in the folder."""
+        return self._known
+
+    def write(self, name: str, content: str | bytes) -> None:
+        """Publish the file `name`, a path inside the folder, in one step.
+
+        Raises:
+            StorageError: it could not be written; an earlier file of that name is intact.
+            ArtefactError: the way to it leads through a link.
+
+        """
+        # A path may hold bytes that are no UTF-8; in text they are seen as `\udcff`.
+        data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
+        self.known[name] = publish(self.path / name, data, root=self.path)
+
+    def write_json(self, name: str, content: Any) -> None:
+        """Publish `content` as JSON; NaN and infinity are refused, they are not JSON."""
+        self.write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file of the folder, as it was written.
+
+        Raises:
+            ArtefactError: there is no such file, it is a link or no regular file, or its checksum
+                is not the one known.
+            StorageError: it could not be read.
+
+        """
+        where = self.path / name
+        known = self.known.get(name)
+        if known is None:
+            raise ArtefactError(f"{where}: the manifest does not name this file")
+        data = files.read(self.path, name)
+        if checksum(data) != known:
+            raise ArtefactError(
+                f"{where}: damaged: its SHA-256 must be {known[:12]}…, got {checksum(data)[:12]}…"
+            )
+        return data
+
+    def read_json(self, name: str) -> Any:
+        """Return the content of a JSON file of the folder."""
+        return records.parse(self.read(name), str(self.path / name))
+
+    def read_text(self, name: str) -> str:
+        """Return the content of a text file of the folder."""
+        try:
+            return self.read(name).decode()
+        except UnicodeDecodeError as fault:
+            raise ArtefactError(f"{self.path / name}: not UTF-8: {fault}") from None
+
+    def remove(self, name: str) -> None:
+        """Delete a file of the folder, or the link of that name."""
+        files.remove(self.path, name)
+
+
+class Run(Files):
+    """One run directory, and its manifest as an object."""
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        super().__init__(path)
+        self.manifest = manifest
+
+    @property
+    def known(self) -> dict[str, str]:
+        return self.manifest.files
+
+    def commit(self, **changes: Any) -> None:
+        """Change the manifest and publish it: what was written since the last time counts now."""
+        for key, value in changes.items():
+            setattr(self.manifest, key, value)
+        publish(self.path / MANIFEST, self.manifest.to_bytes(), root=self.path)
+
+    def reload(self) -> None:
+        """Read the manifest again, as it is now that the run is held and nobody else changes it."""
+        self.manifest = load(self.path).manifest
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Hold the run, so that no other process works on it; a run that is over has no lock.
+
+        Raises:
+            UsageError: another process holds it.
+
+        """
+        with hold(self.path):
+            yield
+            # While it is still held: nobody can have taken hold of the name in between.
+            if self.manifest.status in OVER:
+                self.remove(LOCK)
+
+    def clean(self) -> None:
+        """Delete what a process that was killed had written but not brought into the manifest.
+
+        Only by who holds the run. These are temporary files and checkpoints of the run's own
+        parts; what anybody else put into the directory stays.
+        """
+        for name in self.strangers():
+            part = PartName.of_file(name)
+            own = part is not None and self.manifest.has(part)
+            if own or Path(name).name.startswith(TEMPORARY):
+                self.remove(name)
+
+    @property
+    def status(self) -> str:
+        """How it stands with the run: one of STATUSES."""
+        status = self.manifest.status
+        if status == "running" and holder(self.path) is None:
+            return "crashed"
+        return status
+
+    def results(self) -> Results:
+        """Return the results as far as lists show them; no modes if it has not got so far.
+
+        Raises:
+            ArtefactError: results.json is missing, damaged, or holds something else.
+            StorageError: it could not be read.
+
+        """
+        if RESULTS not in self.known:
+            return Results(modes={})
+        return records.checked(Results, self.read_json(RESULTS), str(self.path / RESULTS))
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the files the manifest names, a line each.
+
+        Raises:
+            StorageError: one could not be read.
+
+        """
+        faults = []
+        for name in self.known:
+            try:
+                self.read(name)
+            except ArtefactError as fault:
+                faults.append(str(fault))
+        return faults
+
+    def strangers(self) -> list[str]:
+        """Return the files in the directory, links too, that the manifest does not name."""
+        known = {MANIFEST, LOCK, *self.known}
+        found = []
+        for folder, inner, names in os.walk(self.path):  # which follows no link
+            links = [name for name in inner if Path(folder, name).is_symlink()]
+            found += [str(Path(folder, name).relative_to(self.path)) for name in names + links]
+        return sorted(name for name in found if name not in known)
+
+
+# --------------------------------------------------------------------------------- making, finding
+
+
+def create(runs_dir: Path, manifest: Manifest) -> Run:
+    """Make a new run directory below `runs_dir`, whatever else is there; nothing is in it yet.
+
+    Raises:
+        StorageError: it cannot be made.
+
+    """
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as fault:  # neither a folder nor a link to one
+        what = "a link that leads nowhere" if Path(fault.filename).is_symlink() else "a file"
+        raise StorageError(f"{fault.filename}: expects a directory, this is {what}") from None
+    except OSError as fault:
+        raise StorageError(f"{runs_dir}: cannot be made: {fault.strerror}") from None
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    while True:
+        path = runs_dir / f"{stamp}-{manifest.name}-{secrets.token_hex(3)}"
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue  # another run of this second; the folder around it is there
+        except OSError as fault:
+            raise StorageError(f"{path}: cannot be made: {fault.strerror}") from None
+        return Run(path, manifest)
+
+
+def load(path: Path) -> Run:
+    """Return the run in this directory.
+
+    Raises:
+        ArtefactError: it has no manifest, or one that is damaged or not minifw's.
+        StorageError: it could not be read.
+
+    """
+    if not _there(path / MANIFEST) and _there(path / LOCK):
+        if holder(path) is not None:
+            raise ArtefactError(f"{path}: this run is just beginning")
+        raise ArtefactError(
+            f"{path}: this run ended before it began: nothing to go on with; "
+            f"`minifw runs rm {path}` deletes it"
+        )
+    data = files.read(path, MANIFEST, records.MAX_BYTES)
+    return Run(path, Manifest.from_bytes(data, str(path / MANIFEST)))
+
+
+def find(runs_dir: Path, text: str) -> Path:
+    """Return the run directory that `text` means: a path, a run's name, or a part of one name.
+
+    Raises:
+        UsageError: there is none, or there are several.
+        StorageError: there is a directory, but no permission to look at it.
+
+    """
+    path = Path(text)
+    try:
+        if text and path.is_dir():
+            return path
+    except PermissionError as fault:
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
+    except OSError:
+        pass  # no path, such as a word that is too long for one
+    names = [entry.name for entry in folders(runs_dir)]
+    found = [text] if text in names else [name for name in names if text and text in name]
+    if len(found) == 1:
+        return runs_dir / found[0]
+    if found:
+        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
+    near = near_miss(text, names) if len(names) <= 10 else ""
+    raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
+
+
+def folders(runs_dir: Path) -> list[Path]:
+    """Return the run directories below `runs_dir`, oldest first; none if it does not exist.
+
+    One that may not be looked into is among them.
+    """
+    try:
+        inside = sorted(runs_dir.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as fault:
+        raise StorageError(f"{runs_dir}: cannot be read: {fault.strerror}") from None
+    return [path for path in inside if path.is_dir() and not path.is_symlink() and _may_be(path)]
+
+
+def _may_be(path: Path) -> bool:
+    """Whether this directory is a run, as far as one can see."""
+    try:
+        return _is_run(path)
+    except StorageError:
+        return True
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a list of runs: what can be read of one, and its status by that.
+
+    `run` is None where no manifest can be read, `results` where no results can.
+    """
+
+    path: Path
+    status: str
+    run: Run | None = None
+    results: Results | None = None
+
+
+def entries(runs_dir: Path) -> list[Entry]:
+    """Return all runs below `runs_dir`, oldest first, whatever their state."""
+    return [_entry(path) for path in folders(runs_dir)]
+
+
+def _entry(path: Path) -> Entry:
+    run = None
+    try:
+        run = load(path)
+        return Entry(path, run.status, run, run.results())
+    except StorageError:
+        return Entry(path, "unreadable", run)
+    except ArtefactError:
+        with suppress(StorageError):
+            if not _there(path / MANIFEST):
+                # It was killed, or is about to begin, before its first manifest.
+                return Entry(path, "empty" if holder(path) is None else "running")
+        return Entry(path, "damaged", run)
+
+
+def delete(path: Path) -> None:
+    """Delete a run directory with all that is in it, and nothing that a link in it points to.
+
+    Raises:
+        UsageError: it is a link, not a run, or a process is at work on it.
+        StorageError: something could not be deleted.
+
+    """
+    if path.is_symlink():
+        raise UsageError(f"{path}: this is a link; delete the directory that it points to by name")
+    if not _is_run(path):
+        raise UsageError(f"{path}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
+    if not _NAME.fullmatch(path.absolute().name):
+        try:  # a manifest.json is in other programs' directories too
+            load(path)
+        except ArtefactError as fault:
+            raise UsageError(f"{path}: neither named as a run, nor one: {fault}") from None
+    with ExitStack() as stack:
+        with suppress(ArtefactError):  # what has the lock's name is none, so nobody holds it
+            stack.enter_context(hold(path))
+        try:
+            shutil.rmtree(path)  # a link in it is deleted, not followed
+        except OSError as fault:
+            name = Path(fault.filename or path).name
+            what = f"cannot be deleted: {name}: {fault.strerror}"
+            raise StorageError(f"{path}: {what}") from None
+
+
+def _is_run(path: Path) -> bool:
+    return _there(path / MANIFEST) or _there(path / LOCK)
+
+
+def _there(path: Path) -> bool:
+    """Whether there is anything of this name, a link that leads nowhere too."""
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as fault:
+        raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
+    return True

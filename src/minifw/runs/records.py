@@ -1,0 +1,322 @@
+"""What a run's JSON files hold, as objects with types: the manifest, and what lists show.
+
+A run may come from anybody, and its checksums with it. Here its text becomes an object, once, and
+what no minifw writes is refused in one line: a name that leads out of the run, a word that is none
+of ours, a number out of its bounds, NaN, nesting without end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from minifw.config.source import dotted, kind_of, short
+from minifw.errors import ArtefactError
+from minifw.system.files import checksum
+
+FORMAT = 1
+"""The layout of a run directory; a run of a later one is refused."""
+
+MAX_BYTES = 64 << 20
+"""Of a manifest. That of 100,000 seeds in one group holds 2 MB."""
+MAX_DEPTH = 20
+"""Lists and objects within one another, in any JSON file of a run."""
+
+Arm = Literal["minifw", "pytorch", "vmap"]
+Mode = Literal["full-batch", "sgd"]
+Written = Literal["complete", "diverged", "running", "interrupted", "failed"]
+
+
+def _moment(text: str) -> str:
+    datetime.fromisoformat(text)  # a ValueError for a 13th month
+    return text
+
+
+Name = Annotated[
+    str,
+    Field(
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}$", max_length=255
+    ),
+]
+"""Of a file, relative to the run. No part begins with a point, so none is `..`."""
+Checksum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Moment = Annotated[
+    str,
+    Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$"),
+    AfterValidator(_moment),
+]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
+
+
+_PART = re.compile(
+    rf"({'|'.join(get_args(Arm))})-({'|'.join(get_args(Mode))})"
+    r"(?:\.group-([1-9][0-9]{0,8})-of-([2-9]|[1-9][0-9]{1,8}))?"
+)
+_CHECKPOINT = re.compile(r"checkpoints/(.+?)(?:\.at-[0-9]+)?\.safetensors")
+
+
+class PartName(NamedTuple):
+    """Which part of a run: an arm in a mode, of all seeds or of one of several groups of them.
+
+    As text it is `minifw-sgd`, or `minifw-sgd.group-2-of-3`. Part after part, names sort by group.
+    """
+
+    arm: str
+    mode: str
+    number: int = 1
+    groups: int = 1
+
+    @property
+    def group(self) -> str:
+        """Which group, in words; nothing if there is only one."""
+        return "" if self.groups == 1 else f"group-{self.number}-of-{self.groups}"
+
+    def __str__(self) -> str:
+        return f"{self.arm}-{self.mode}{self.group and '.'}{self.group}"
+
+    def file(self, at: int | None = None) -> str:
+        """Return where in a run its checkpoint is: of epoch or seed `at`, or the last one."""
+        return f"checkpoints/{self}{'' if at is None else f'.at-{at}'}.safetensors"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the name that has this text.
+
+        Raises:
+            ValueError: none has.
+
+        """
+        found = _PART.fullmatch(text)
+        if found is None:
+            raise ValueError(f"{short(text)} is no part of a run")
+        return cls(found[1], found[2], int(found[3] or 1), int(found[4] or 1))
+
+    @classmethod
+    def of_file(cls, file: str) -> Self | None:
+        """Return the part that keeps a checkpoint in a file of this name, None if none does."""
+        if found := _CHECKPOINT.fullmatch(file):
+            with suppress(ValueError):
+                return cls.parse(found[1])
+        return None
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class PartRecord(_Record):
+    """How far a part is (an arm in a mode, of a group of seeds), and in which file.
+
+    `seconds`, `evaluation_seconds` and `compiled` are those of its `History`.
+    """
+
+    file: Name
+    epoch: Count
+    finished: bool
+    seconds: Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]  # one is divided by it
+    evaluation_seconds: Seconds
+    compiled: bool
+
+
+class Manifest(_Record):
+    """How it stands with a run, and the checksum of each of its files.
+
+    `together` is how many seeds are drawn and trained at once; runs from before there were groups
+    lack it. `parts` are by their names, `files` by their paths in the run.
+    """
+
+    format: Literal[1]
+    status: Written
+    name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
+    seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
+    together: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    modes: Annotated[list[Mode], Field(min_length=1, max_length=2), FailFast()]
+    arms: Annotated[list[Arm], Field(min_length=1, max_length=2), FailFast()]
+    threads: Annotated[int, Field(ge=1, le=2**15)]
+    versions: dict[str, str]
+    data_checksum: Checksum | None
+    started: Moment
+    finished: Moment | None = None
+    resumed: Annotated[list[Moment], FailFast()] = []
+    error: str | None = None
+    parts: dict[str, PartRecord]
+    files: dict[Name, Checksum]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        """Each part is of an arm and a mode of this run, and its file is its own."""
+        if self.arms[0] != "minifw" or len(set(self.arms)) < len(self.arms):
+            raise ValueError("arms: must be minifw, alone or with one other")
+        if len(set(self.modes)) < len(self.modes):
+            raise ValueError("modes: must be different")
+        for name, record in self.parts.items():
+            part = None
+            with suppress(ValueError):
+                part = PartName.parse(name)
+            if part is None or not self.has(part):
+                raise ValueError(f"parts: {short(name)} is no part of this run")
+            if PartName.of_file(record.file) != part or record.file not in self.files:
+                raise ValueError(f"parts: {short(record.file)} is no checkpoint of {short(name)}")
+        return self
+
+    def has(self, part: PartName) -> bool:
+        """Whether the arm and the mode of this part are the run's."""
+        return part.arm in self.arms and part.mode in self.modes
+
+    def content(self) -> dict[str, Any]:
+        """Return what is written: all keys but those that say nothing yet."""
+        return self.model_dump(exclude_defaults=True)
+
+    def to_bytes(self) -> bytes:
+        """Return the content of the file."""
+        content = self.content()
+        whole = {"checksum": _checksum(content), **content}
+        return (json.dumps(whole, indent=2, allow_nan=False) + "\n").encode()
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> Self:
+        """Return the manifest that these bytes hold; `where` they are from is for messages.
+
+        Raises:
+            ArtefactError: they are none, or one that this minifw cannot have written.
+
+        """
+        content = parse(data, where)
+        if not isinstance(content, dict) or not {"files", "parts"} <= content.keys():
+            raise ArtefactError(f"{where}: not the manifest of a run of this minifw")
+        if (known := content.get("format")) != FORMAT:
+            raise ArtefactError(f"{where}: this minifw knows format {FORMAT}, got {_came(known)}")
+        if content.pop("checksum", None) != _checksum(content):
+            raise ArtefactError(f"{where}: damaged: it is not what its own checksum says")
+        return checked(cls, content, where)
+
+
+class Summary(_Record):
+    """Test errors over the seeds, in percent; None where none is left."""
+
+    min: Percent | None
+    median: Percent | None
+    mean: Percent | None
+    max: Percent | None
+
+
+class ArmResults(BaseModel):
+    """Of one arm in one mode: what lists of runs show."""
+
+    model_config = ConfigDict(strict=True)
+
+    summary: Summary
+    seconds: Seconds
+
+
+class Results(BaseModel):
+    """Of results.json, what lists of runs show."""
+
+    model_config = ConfigDict(strict=True)
+
+    modes: dict[Mode, dict[Arm, ArmResults]]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not all("minifw" in arms for arms in self.modes.values()):
+            raise ValueError("modes: each must hold arm 'minifw'")
+        return self
+
+
+# ------------------------------------------------------------------------------- text to objects
+
+
+def parse(data: bytes, where: str) -> Any:
+    """Return the value of this JSON text; `where` it is from is for messages.
+
+    Raises:
+        ArtefactError: it is no JSON, holds a number that is not finite, or is nested too deeply.
+
+    """
+    try:
+        value = json.loads(data, parse_constant=_refuse, parse_float=_finite)
+        shallow = _shallow(value)
+    except RecursionError:
+        shallow = False
+    except ValueError as fault:
+        raise ArtefactError(f"{where}: damaged: not valid JSON: {fault}") from None
+    if not shallow:
+        raise ArtefactError(f"{where}: must be nested at most {MAX_DEPTH} deep")
+    return value
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def checked(kind: type[Model], value: Any, where: str) -> Model:
+    """Return `value`, as `parse` gives it, as an object of this kind.
+
+    Raises:
+        ArtefactError: it is none; one line tells of the first key that is wrong.
+
+    """
+    try:
+        return kind.model_validate(value)
+    except ValidationError as error:
+        faults = error.errors(include_url=False)
+    first = faults[0]
+    came = _came(first["input"])
+    what = {
+        "string_pattern_mismatch": f"is nothing that minifw writes there, got {came}",
+        "missing": "this key is missing",
+        "extra_forbidden": "this minifw does not know this key",
+        "value_error": first["msg"].removeprefix("Value error, "),
+    }.get(first["type"])
+    if what is None:
+        must = first["msg"].replace("Input should", "must").replace(" should ", " must ")
+        what = f"{must}, got {came}"
+    key = f"{dotted(first['loc'])}: " if first["loc"] else ""
+    more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
+    raise ArtefactError(f"{where}: {key}{what}{more}") from None
+
+
+def _came(value: Any) -> str:
+    return kind_of(value) if isinstance(value, dict | list) else short(value)
+
+
+def _shallow(value: Any) -> bool:
+    """Whether nothing in the value is nested deeper than MAX_DEPTH; nothing here calls itself."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        inner = [outer.values() if isinstance(outer, dict) else outer
+                 for outer in level if isinstance(outer, dict | list)]  # fmt: skip
+        level = [value for values in inner for value in values]
+        if not level:
+            return True
+    return False
+
+
+def _refuse(word: str) -> NoReturn:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{short(text)} is too large a number")
+    return value
+
+
+def _checksum(content: dict[str, Any]) -> str:
+    return checksum(json.dumps(content, sort_keys=True).encode())

@@ -1,0 +1,99 @@
+"""Who is at work on a directory: a lock that ends with its process, for readers to look at."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from minifw.errors import ArtefactError, MinifwError, StorageError, UsageError
+from minifw.system import files
+
+LOCK = "lock"
+MAX_BYTES = 4096
+
+
+@contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Hold the folder: no other process can, and whoever looks sees that this one is at work.
+
+    The lock itself is the kernel's, which takes it back from a process that dies. Process id
+    and start time are in the file for those who only look; afterwards it is empty.
+
+    Raises:
+        UsageError: another process holds it.
+        ArtefactError: what has the lock's name is no file of this folder's own.
+        StorageError: the file cannot be written.
+
+    """
+    path = folder / LOCK
+    try:
+        handle = files.open_regular(folder, LOCK, os.O_RDWR | os.O_CREAT)
+    except OSError as fault:
+        raise StorageError(f"{path}: cannot be written: {fault.strerror}") from None
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.fstat(handle).st_nlink > 1:
+                # It is written in place: whoever has the other name would lose its content.
+                raise ArtefactError(f"{path}: this file has a second name elsewhere; delete it")
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, json.dumps(_myself()).encode(), 0)
+        except OSError as fault:
+            if fault.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                who = (holder(folder) or {}).get("pid", "unknown")
+                raise UsageError(f"{folder}: process {who} is at work on this run") from None
+            raise StorageError(f"{path}: cannot be locked: {fault.strerror}") from None
+        try:
+            yield
+        finally:
+            os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def _myself() -> dict[str, Any]:
+    try:
+        started = psutil.Process().create_time()
+    except (psutil.Error, OSError):  # there is no /proc, say; the lock holds without
+        started = 0.0
+    return {"pid": os.getpid(), "started": started, "host": _host()}
+
+
+def _host() -> str:
+    try:
+        return socket.gethostname()
+    except OSError:
+        return ""
+
+
+def holder(folder: Path) -> dict[str, Any] | None:
+    """Return what the lock says of the process at work, None if there is none (any more).
+
+    It holds `pid`, `started` and `host`. A process id is used again after a while, so the start
+    time must be the same too. Of another machine's processes nothing can be seen: they count as
+    being at work.
+    """
+    try:
+        said = json.loads(files.read(folder, LOCK, MAX_BYTES))
+        pid, started, host = said["pid"], said["started"], said["host"]
+    except (MinifwError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    if not (isinstance(pid, int) and isinstance(started, float) and isinstance(host, str)):
+        return None
+    found = {"pid": pid, "started": started, "host": host}
+    if host != _host():
+        return found
+    try:
+        same = abs(psutil.Process(pid).create_time() - started) < 2
+    except (psutil.Error, ValueError, OverflowError):  # or no process can have such an id
+        return None
+    return found if same else None

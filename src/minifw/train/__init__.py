@@ -1,0 +1,1 @@
+"""Training: the loop over epochs, evaluation, history, checkpoints; no files, no terminal."""

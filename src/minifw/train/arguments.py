@@ -1,0 +1,173 @@
+"""What `fit` may be given: all of it is checked before anything is changed, each fault one line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+from minifw.data.dataset import Dataset, Samples
+from minifw.errors import DtypeError, ModuleError, ShapeError
+from minifw.nn import Loss, Module, Network, Optimizer
+from minifw.nn.module import described, note_assignment
+from minifw.train.history import History
+
+
+def check(
+    network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, history: History | None
+) -> None:
+    """Raise unless these fit one another: kinds, networks, stacks, shapes, dtypes and classes.
+
+    One sample goes through network and loss, whose own checks say what does not fit there.
+
+    Raises:
+        ModuleError, ShapeError, DtypeError: what must hold, and what came.
+
+    """
+    for name, value, kind in (
+        ("network", network, Network),
+        ("loss", loss, Loss),
+        ("optimizer", optimizer, Optimizer),
+        ("data", data, Dataset),
+    ):
+        if not isinstance(value, kind):
+            lone = "; Sequential(…) makes a network of it" if isinstance(value, Module) else ""
+            raise DtypeError(
+                f"fit: {name} must be a minifw {kind.__name__}, got {type(value).__name__}{lone}"
+            )
+    if optimizer.network is not network:
+        raise ModuleError(
+            f"fit: the optimizer, {optimizer}, belongs to another network, "
+            f"{optimizer.network}; {type(optimizer).__name__}(network) makes one of this"
+        )
+    note_assignment()  # so that the network looks at all it holds
+    network.parameters()
+    stack = tuple(data.train.labels.shape[:-1])
+    if len(stack) > 1:
+        raise ShapeError(
+            f"fit: the networks must be one, or a stack in one dimension, got a stack {stack}"
+        )
+    if history is not None and history.diverged.shape != stack:
+        raise ShapeError(
+            f"fit: history must be that of networks {stack}, got {history.diverged.shape}"
+        )
+    for name, samples in (("training", data.train), ("test", data.test)):
+        _check_samples(samples, name, stack)
+        output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
+        _check_output(output, samples, name)
+        if name == "training":
+            losses = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
+            if losses.shape != stack:
+                raise ShapeError(
+                    f"fit: {loss} must give one loss for each network, of shape {stack}, "
+                    f"got {tuple(losses.shape)}"
+                )
+    _check_state(network, optimizer, stack)
+
+
+def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
+    """Raise unless the optimizer's state is complete, and a step changes it in place.
+
+    Parts of a stack have views of it, so what a step put in its place would be lost. The weights
+    are put back after the step, and its state is a copy.
+    """
+    state = optimizer.state
+    for name, value in state.items():
+        if tuple(value.shape[: len(stack)]) != stack:
+            raise ShapeError(
+                f"fit: {optimizer}.state['{name}'] must begin with the stack {stack}, "
+                f"got {tuple(value.shape)}"
+            )
+    weights = [(value, value.clone()) for _, value, _ in network.parameters()]
+    begun = {name: value.clone() for name, value in state.items()}
+    acting = optimizer.with_state(network, begun)
+    try:
+        acting.step(0.0)
+    finally:
+        for value, before in weights:
+            value.copy_(before)
+    if {n: id(value) for n, value in acting.state.items()} != {n: id(v) for n, v in begun.items()}:
+        raise ModuleError(
+            f"fit: the state of {optimizer} must be complete after __init__ and changed in place "
+            f"by step, got {_names(state)} before a step and {_names(acting.state)} after it"
+        )
+
+
+def _names(state: Mapping[str, Tensor]) -> str:
+    return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
+
+
+def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
+    """Raise unless inputs, targets and labels have the stack, and are of the same samples."""
+    labels = samples.labels
+    if labels.dtype != torch.int64:
+        raise DtypeError(f"fit: the {name} labels must be int64, got {described(labels)}")
+    if tuple(labels.shape[:-1]) != stack or labels.ndim < 1 or labels.numel() == 0:
+        raise ShapeError(
+            f"fit: the {name} labels must be ({', '.join([*map(str, stack), 'samples'])}) with at "
+            f"least one sample, got {tuple(labels.shape)}"
+        )
+    for what, values in (("inputs", samples.inputs), ("targets", samples.targets)):
+        if values.shape[: labels.ndim] != labels.shape:
+            raise ShapeError(
+                f"fit: the {name} {what} must begin with the shape of the labels, "
+                f"{tuple(labels.shape)}, got {tuple(values.shape)}"
+            )
+
+
+def _check_output(output: Tensor, samples: Samples, name: str) -> None:
+    """Raise unless the output of one sample is one number for each class, in each network."""
+    stack = tuple(samples.labels.shape[:-1])
+    if output.shape[:-1] != (*stack, 1):
+        raise ShapeError(
+            f"fit: the network must give {(*stack, 1)} outputs for one sample in each network, "
+            f"got {tuple(output.shape)}"
+        )
+    classes, (least, most) = output.shape[-1], samples.labels.aminmax()
+    targets = samples.targets
+    if not targets.dtype.is_floating_point:
+        least, most = min(least, targets.min()), max(most, targets.max())
+    if least < 0 or most >= classes:
+        raise ShapeError(
+            f"fit: the {name} classes must be from 0 to {classes - 1}, as the network has "
+            f"{classes} outputs, got {int(least)} to {int(most)}"
+        )
+
+
+def whole(name: str, value: object, least: int) -> int:
+    """Return `value` as an int.
+
+    Raises:
+        ShapeError: it is not a whole number of at least `least`.
+
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral) or int(value) < least:
+        raise ShapeError(f"fit: {name} must be a whole number of at least {least}, got {value!r}")
+    return int(value)
+
+
+def learning_rate(eta: object, dtype: torch.dtype) -> float:
+    """Return `eta` as a float.
+
+    Raises:
+        ModuleError: it is not above 0 and finite, in numbers of `dtype` as well.
+
+    """
+    if isinstance(eta, bool) or not isinstance(eta, Real):
+        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+    try:
+        rate = float(eta)
+    except OverflowError:  # a whole number or a fraction
+        raise ModuleError(
+            "fit: eta must be a number above 0 and finite, got one of more than 308 digits"
+        ) from None
+    if not 0 < rate < math.inf:
+        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+    rounded = float(torch.tensor(rate, dtype=torch.float64).to(dtype))
+    if not 0 < rounded < math.inf:
+        kind = str(dtype).removeprefix("torch.")
+        raise ModuleError(f"fit: eta must be above 0 and finite in {kind}, got {eta!r}: {rounded}")
+    return rate

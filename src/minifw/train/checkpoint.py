@@ -1,0 +1,218 @@
+"""Checkpoints: what a training needs to go on as if it had never stopped, as bytes.
+
+The bytes are safetensors, which holds numbers and nothing that could run. The weights stand under
+their own names (`0.weight`), all else under names with a slash:
+
+    state/epoch             the last epoch that is done
+    state/generators        (seeds, 6), of the generators that draw the order of batches
+    optimizer/<name>        what the optimiser remembers from step to step
+    history/<name>          of each evaluation, and of each seed that diverged
+
+Times are not in it, so equal trainings give equal bytes. That the bytes are those that were
+written is for the run's manifest to say: safetensors has no checksum.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw.data.dataset import BatchOrder
+from minifw.errors import ArtefactError, StateError
+from minifw.nn import Network, Optimizer
+from minifw.train.history import SERIES, History
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Weights and history of a stack of networks; and, for those that go on, the rest."""
+
+    weights: dict[str, Tensor]
+    history: History
+    optimizer: dict[str, Tensor] = field(default_factory=dict)
+    generators: NDArray[np.uint64] | None = None
+
+    @classmethod
+    def of(
+        cls, network: Network, history: History, optimizer: Optimizer, order: BatchOrder | None
+    ) -> Checkpoint:
+        """Return a copy of the state that training is in."""
+        return cls(
+            {name: value.cpu() for name, value in network.state_dict().items()},
+            _copy(history),
+            {name: value.clone().cpu() for name, value in optimizer.state.items()},
+            None if order is None else order.state,
+        )
+
+    @classmethod
+    def joined(cls, groups: Sequence[Checkpoint]) -> Checkpoint:
+        """Return weights and histories of several stacks of seeds as those of one."""
+        if len(groups) == 1:
+            return groups[0]
+        names = groups[0].weights
+        return cls(
+            {name: torch.cat([group.weights[name] for group in groups]) for name in names},
+            History.joined([group.history for group in groups]),
+        )
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a file."""
+        history = self.history
+        tensors = {
+            "state/epoch": torch.tensor(history.epoch),
+            "history/epochs": torch.tensor(history.epochs, dtype=torch.int64),
+            "history/diverged": torch.from_numpy(history.diverged),
+            "history/diverged_layer": torch.from_numpy(history.diverged_layer),
+        }
+        for name in SERIES:
+            tensors[f"history/{name}"] = torch.from_numpy(np.array(getattr(history, name)))
+        if self.generators is not None:
+            tensors["state/generators"] = torch.from_numpy(self.generators.view(np.int64))
+        tensors |= {f"optimizer/{name}": value for name, value in self.optimizer.items()}
+        tensors |= self.weights
+        # Sorted: safetensors keeps the order of equal sizes, so the bytes would depend on it.
+        whole = {name: tensors[name].contiguous() for name in sorted(tensors)}
+        content: bytes = safetensors.torch.save(whole)
+        return content
+
+    @classmethod
+    def from_bytes(cls, content: bytes, where: str) -> Checkpoint:
+        """Return the checkpoint that these bytes hold; `where` they are from is for messages.
+
+        Raises:
+            ArtefactError: they are not a checkpoint, or hold more or less than one does.
+
+        """
+        try:
+            tensors = safetensors.torch.load(content)
+        except Exception as fault:  # the file may be anybody's, and so what is wrong with it
+            raise ArtefactError(f"{where}: not a checkpoint: {fault}") from None
+
+        def take(name: str, dtype: torch.dtype, shape: Sequence[int | None]) -> Any:
+            """Return the array of this dtype and shape, in which None is any size."""
+            value = tensors.pop(name, None)
+            if value is None:
+                raise ArtefactError(f"{where}: not a checkpoint of minifw: it lacks '{name}'")
+            fits = len(value.shape) == len(shape) and all(
+                size in (None, came) for size, came in zip(shape, value.shape, strict=True)
+            )
+            if value.dtype != dtype or not fits:
+                raise ArtefactError(
+                    f"{where}: '{name}' must hold {dtype} of shape {_shape(shape)}, "
+                    f"got {value.dtype} of {_shape(value.shape)}"
+                )
+            return value.numpy()
+
+        diverged = take("history/diverged", torch.int64, [None])
+        seeds = diverged.shape
+        epochs = take("history/epochs", torch.int64, [None])
+        history = History(
+            epoch=int(take("state/epoch", torch.int64, [])),
+            epochs=epochs.tolist(),
+            diverged=diverged,
+            diverged_layer=take("history/diverged_layer", torch.int64, seeds),
+        )
+        shape = (len(epochs), *seeds) if len(epochs) else (0,)
+        for name in SERIES:
+            setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
+        rows = None
+        if "state/generators" in tensors:
+            rows = take("state/generators", torch.int64, [None, 6]).view(np.uint64)
+        optimizer = {
+            name.removeprefix("optimizer/"): tensors.pop(name)
+            for name in list(tensors)
+            if name.startswith("optimizer/")
+        }
+        unknown = [name for name in tensors if "/" in name]
+        if unknown:
+            raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
+        return cls(tensors, history, optimizer, rows)
+
+    def check(self, network: Network, epochs: int, finished: bool, where: str) -> None:
+        """Check that this is of a training of that network for so many epochs.
+
+        Of one that is not `finished` there may be fewer seeds, which were trained one by one.
+
+        Raises:
+            ArtefactError: it is of another.
+
+        """
+        history = self.history
+        own = {name: value for name, value, _ in network.parameters()}
+        seeds, whole = len(history.diverged), len(next(iter(own.values())))
+        fits = _shapes(self.weights) == {
+            name: (torch.Size([seeds, *value.shape[1:]]), value.dtype)
+            for name, value in own.items()
+        }
+        fits &= seeds == whole if finished else 0 < seeds <= whole
+        known = history.epochs
+        fits &= known[:1] == [0] and all(a < b for a, b in pairwise(known))
+        fits &= bool(known) and known[-1] <= history.epoch <= epochs
+        if fits and finished:
+            ended = history.epoch == epochs or history.all_diverged
+            fits = ended and known[-1] == history.epoch
+        layers = len([*network]) if isinstance(network, Iterable) else 1
+        fits &= bool((history.diverged_layer < layers).all())
+        if not fits:
+            raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
+
+    def restore(
+        self, network: Network, optimizer: Optimizer, order: BatchOrder | None, where: str
+    ) -> History:
+        """Put weights and states back; return the history, with which `fit` goes on.
+
+        Raises:
+            ArtefactError: it is the checkpoint of another network, optimiser or way to train.
+
+        """
+        generators = () if order is None else order.state.shape
+        fits = (() if self.generators is None else self.generators.shape) == generators and _shapes(
+            self.optimizer
+        ) == _shapes(optimizer.state)
+        if not fits:
+            raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
+        try:
+            network.load_state_dict(self.weights)
+        except StateError as fault:
+            raise ArtefactError(f"{where}: {fault}") from None
+        for name, value in optimizer.state.items():
+            value.copy_(self.optimizer[name])
+        if order is not None and self.generators is not None:
+            try:
+                order.state = self.generators
+            except (ValueError, OverflowError) as fault:
+                raise ArtefactError(
+                    f"{where}: 'state/generators' is no state of generators: {fault}"
+                ) from None
+        return _copy(self.history)
+
+
+def _shape(sizes: Sequence[int | None]) -> str:
+    return f"({', '.join('any' if size is None else str(size) for size in sizes)})"
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {name: (value.shape, value.dtype) for name, value in tensors.items()}
+
+
+def _copy(history: History) -> History:
+    """Return a history that goes on without changing this one."""
+    return History(
+        epoch=history.epoch,
+        epochs=list(history.epochs),
+        **{name: list(getattr(history, name)) for name in SERIES},
+        diverged=history.diverged.copy(),
+        diverged_layer=history.diverged_layer.copy(),
+        seconds=history.seconds,
+        evaluation_seconds=history.evaluation_seconds,
+        compiled=history.compiled,
+    )

@@ -1,0 +1,13 @@
+"""The steps of an epoch as machine code."""
+
+from minifw.train.compiled.epoch import (
+    Epoch,
+    compiler,
+    require_compiler,
+)
+
+__all__ = [
+    "Epoch",
+    "compiler",
+    "require_compiler",
+]
