@@ -247,7 +247,7 @@ def test_a_damaged_library_is_made_anew_and_spaces_do_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
-    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
+    monkeypatch.setattr(epoch, "_key", lambda *of: "loop")
     path = tmp_path / "a cache" / "minifw" / "loop.so"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"damaged")
@@ -452,8 +452,8 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
         )
         return shutil.copy(_ctypes.__file__, str(made))
 
-    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
-    monkeypatch.setattr(compiled, "_loop", lambda *of: None)
+    monkeypatch.setattr(epoch, "_key", lambda *of: "loop")
+    monkeypatch.setattr(epoch, "_loop", lambda *of: None)
     monkeypatch.setattr("torch._inductor.aot_compile", compile_)
     network = nn.Sequential(linear(4, 3, (2,)))
     for _ in range(2):

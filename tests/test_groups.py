@@ -198,10 +198,10 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
         together.append(len(stack.parameters()[0].value))
         return evaluate(stack, *of)
 
-    monkeypatch.setattr(reference, "evaluate", counted)
+    monkeypatch.setattr("minifw.reference.arms.evaluate", counted)
 
     def of_ten(most: int) -> tuple[list[int], History]:
-        monkeypatch.setattr(reference, "AT_ONCE_BYTES", most)
+        monkeypatch.setattr("minifw.reference.arms.AT_ONCE_BYTES", most)
         together.clear()
         result = reference.fit(
             network, build_loss(config), 0.0, drawn.data, [0],

@@ -77,7 +77,7 @@ def content(wheel: Path) -> dict[str, bytes]:
 
 
 def test_the_package_has_its_configs_as_files() -> None:
-    configs = PACKAGE / "configs"
+    configs = PACKAGE / "examples"
     assert {"minifw/examples/simplenet.yaml", "minifw/examples/schema.json"} <= set(FILES)
     assert not any(path.is_symlink() for path in (configs, *configs.iterdir()))
 

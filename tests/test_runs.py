@@ -241,7 +241,7 @@ def test_a_full_disk_ends_training_when_it_is_full(
 
         return nullcontext(progress)
 
-    monkeypatch.setattr(runs, "publish", full)
+    monkeypatch.setattr("minifw.runs.directory.publish", full)
     monkeypatch.setattr(main, "display", lambda quiet: on_epoch)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=20000")
     path = only_run()

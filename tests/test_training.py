@@ -276,7 +276,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", counted)
-    monkeypatch.setattr(reference, "WAITING", 2)
+    monkeypatch.setattr("minifw.reference.arms.WAITING", 2)
     parts = experiment.run_pytorch(exp, "sgd", quiet)
     assert sizes == [2, 2, 2, 2, 1]
     assert parts.history.epochs == whole.history.epochs
