@@ -593,8 +593,7 @@ def test_the_layer_that_diverged_is_counted_with_modules_that_keep_nothing(
 ) -> None:
     exp = experiment_of(tmp_path)
     layers = [linear for linear in network_of(exp) if isinstance(linear, nn.Linear)]
-    weight = layers[1].weight
-    layers[1].weight = weight * torch.tensor([1, torch.inf, 1]).reshape(3, 1, 1)
+    layers[1].weight *= torch.tensor([1, torch.inf, 1]).reshape(3, 1, 1)
     modules: list[nn.Module] = [*layers]
     for place in reversed(places):
         modules.insert(place, kind())

@@ -13,7 +13,7 @@ from minifw.data import Dataset, Samples
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.history import History
 from minifw.nn import Loss, Module, Network, Optimizer
-from minifw.nn.module import described, note_assignment
+from minifw.nn.module import described
 
 
 def check(
@@ -43,8 +43,7 @@ def check(
             f"fit: the optimizer, {optimizer}, belongs to another network, "
             f"{optimizer.network}; {type(optimizer).__name__}(network) makes one of this"
         )
-    note_assignment()  # so that the network looks at all it holds
-    network.parameters()
+    network.wire()
     stack = tuple(data.train.labels.shape[:-1])
     if len(stack) > 1:
         raise ShapeError(
