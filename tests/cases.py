@@ -78,7 +78,8 @@ class Residual(ours.Graph):
         self.register_modules(self.inner, self.tanh)
 
     def connect(self, x: ours.Variable) -> ours.Variable:
-        return x + self.tanh(self.inner(x))
+        y: ours.Variable = self.tanh(self.inner(x))
+        return x + y
 
 
 class Branches(ours.Graph):

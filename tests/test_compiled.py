@@ -33,23 +33,35 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+class Around(nn.Graph):
+    """The layers of a chain, used more than once."""
+
+    def __init__(self, *chain: nn.Module) -> None:
+        self.register_modules(*chain)
+
+    def connect(self, x: nn.Variable) -> nn.Variable:
+        first, sigmoid, second, tanh, last = self
+        y: nn.Variable = tanh(second(sigmoid(first(x))))
+        return last(y + tanh(second(first(x)))) + last(y)
+
+
 # Two threads and five seeds: the second part lacks a seed, and the last batch of 40 samples by 15
-# is cut short. The second case is an epoch of one step.
-CASES = {
-    "sgd": (["optimizer.momentum=0.9"], 15),
-    "cross-entropy": (["loss.kind=cross-entropy", "network.1=sigmoid"], 40),
+# is cut short. The second case is an epoch of one step, of a graph that uses its modules twice.
+CASES: dict[str, tuple[list[str], int, type[nn.Network]]] = {
+    "sgd": (["optimizer.momentum=0.9"], 15, nn.Sequential),
+    "cross-entropy": (["loss.kind=cross-entropy", "network.1=sigmoid"], 40, Around),
 }
 
 
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: str) -> None:
-    overrides, batch_size = CASES[case]
+    overrides, batch_size, shape = CASES[case]
     exp = experiment_of(tmp_path, *overrides, seeds=5)
     ends = []
     for plan in (Schedule(), *(Schedule(Division(3, n), compiled=True) for n in (2, 1))):
         before = set(cache.glob("*"))
-        network, loss = network_of(exp), building.build_loss(exp.config)
+        network, loss = shape(*network_of(exp)), building.build_loss(exp.config)
         optimizer = nn.SGD(network, exp.config.optimizer.momentum)
         history = fit(
             network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
@@ -78,7 +90,8 @@ class Split(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         self.input = x
-        return x.split(self.widths, -1)
+        pieces: tuple[Tensor, ...] = x.split(self.widths, -1)
+        return pieces
 
     def backward(self, *gradients: Tensor) -> Tensor:
         return torch.cat(gradients, -1)
@@ -92,7 +105,9 @@ class Join(nn.Module):
         return torch.cat(inputs, -1)
 
     def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
-        return gradient.split([x.shape[-1] for x in as_tuple(self.input or ())], -1)
+        widths = [x.shape[-1] for x in as_tuple(self.input or ())]
+        pieces: tuple[Tensor, ...] = gradient.split(widths, -1)
+        return pieces
 
 
 class SideBySide(nn.Graph):

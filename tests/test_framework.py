@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -113,14 +113,14 @@ def scaled() -> Scaled:
 class Holder:
     """Something that holds a module."""
 
-    item: object
+    item: Any
 
 
 @dataclass(slots=True)
 class Slots:
     """The same, without a dict of attributes."""
 
-    item: object
+    item: Any
 
 
 class WithSlot(ours.Sequential):
@@ -138,6 +138,10 @@ class Bare(ours.Module):
 
     def __init__(self, tensor: object) -> None:
         self.scale = tensor
+
+
+def bound(layer: ours.Module) -> Any:
+    return layer.__call__
 
 
 def closed_over(layer: ours.Module) -> Callable[..., object]:
@@ -249,10 +253,14 @@ class Held(ours.Graph):
     def __init__(self) -> None:
         self.by_name = {"a": ours.Linear(2, 2), "b": ours.Linear(2, 2)}
         self.pair = Pair(ours.Linear(2, 2), ours.Tanh())
-        self.items = [Holder(ours.Linear(2, 2)), Slots(ours.Linear(2, 2)), self.by_name["a"]]
+        self.items: list[Any] = [
+            Holder(ours.Linear(2, 2)),
+            Slots(ours.Linear(2, 2)),
+            self.by_name["a"],
+        ]
         self.queue, self.set = deque([ours.Linear(2, 2)]), {ours.Linear(2, 2)}
-        self.partial = partial(ours.Linear(2, 2))
-        self.method = ours.Linear(2, 2).__call__
+        self.partial: Any = partial(ours.Linear(2, 2))
+        self.method = bound(ours.Linear(2, 2))
         self.constant, self.endless = torch.arange(3), endless()
         self.register_modules(*self.by_name.values(), *self.pair, *(item.item for item in self.items[:2]),
                               self.queue[0], *self.set, self.partial.func, self.method.__self__)  # fmt: skip
