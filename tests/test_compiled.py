@@ -42,7 +42,8 @@ class Around(nn.Graph):
     def connect(self, x: nn.Variable) -> nn.Variable:
         first, sigmoid, second, tanh, last = self
         y: nn.Variable = tanh(second(sigmoid(first(x))))
-        return last(y + tanh(second(first(x)))) + last(y)
+        z: nn.Variable = last(y + tanh(second(first(x))))
+        return z + last(y)
 
 
 # Two threads and five seeds: the second part lacks a seed, and the last batch of 40 samples by 15

@@ -232,7 +232,7 @@ def test_constants_shared_modules_and_references_back_are_fine() -> None:
     for aside in (torch.arange(3), [relu], {"name": 1}, None, endless()):
         assert len(ours.SGD(Aside(aside)).network.parameters()) == 2
     inner = outer[0]
-    inner.outer = outer  # type: ignore[attr-defined]
+    inner.outer = outer
     assert len(ours.SGD(outer).network.parameters()) == 4
     assert len(ours.SGD(inner).network.parameters()) == 2
     network = Aside(None)
@@ -259,11 +259,11 @@ class Held(ours.Graph):
             self.by_name["a"],
         ]
         self.queue, self.set = deque([ours.Linear(2, 2)]), {ours.Linear(2, 2)}
-        self.partial: Any = partial(ours.Linear(2, 2))
+        self.partial = partial(taken := ours.Linear(2, 2))
         self.method = bound(ours.Linear(2, 2))
         self.constant, self.endless = torch.arange(3), endless()
         self.register_modules(*self.by_name.values(), *self.pair, *(item.item for item in self.items[:2]),
-                              self.queue[0], *self.set, self.partial.func, self.method.__self__)  # fmt: skip
+                              self.queue[0], *self.set, taken, self.method.__self__)  # fmt: skip
 
     def connect(self, x: ours.Variable) -> ours.Variable:
         first, second, third = self.items
