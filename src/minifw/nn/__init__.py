@@ -1,12 +1,13 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the contract), `modules` (Linear and the activations), `criterions`
-(losses), `networks` (Sequential), `initializers`, `optimizers`; `buffers` is where results are
-put when memory is reused.
+Reading order: `module` (the contract), `linear`, `activations`, `losses`, `networks` (Sequential),
+`graphs`, `initializers`, `optimizers`; `buffers` is where results are put when memory is reused,
+`held` looks for what a module holds.
 """
 
+from minifw.nn.activations import ActivationFunction, ReLU, Sigmoid, Tanh
 from minifw.nn.buffers import Buffers
-from minifw.nn.criterions import Loss, LossCrossEntropy, LossMSE
+from minifw.nn.graphs import Add, Graph, Variable
 from minifw.nn.initializers import (
     INITIALIZERS,
     Initializer,
@@ -18,8 +19,9 @@ from minifw.nn.initializers import (
     XavierUniform,
     Zeros,
 )
+from minifw.nn.linear import Linear
+from minifw.nn.losses import Loss, LossCrossEntropy, LossMSE
 from minifw.nn.module import Module, Parameter
-from minifw.nn.modules import ActivationFunction, Linear, ReLU, Sigmoid, Tanh
 from minifw.nn.networks import Network, Sequential
 from minifw.nn.optimizers import SGD, Optimizer
 
@@ -27,7 +29,9 @@ __all__ = [
     "INITIALIZERS",
     "SGD",
     "ActivationFunction",
+    "Add",
     "Buffers",
+    "Graph",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",
@@ -45,6 +49,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "Variable",
     "XavierNormal",
     "XavierUniform",
     "Zeros",
