@@ -238,6 +238,7 @@ class _Module:
         for word, tensors in (("inputs", inputs), ("outputs", outputs)):
             if tensors[0].ndim > 1:
                 sizes |= {"samples": tensors[0].shape[-2], word: tensors[0].shape[-1]}
+        turned = self._with_transposed(module)
         tensors = [
             *((f"'{name}'", value, gradient) for name, value, gradient in module.parameters()),
             *zip(_names("input", len(inputs)), inputs, returned, strict=True),
@@ -247,15 +248,37 @@ class _Module:
                 name,
                 value,
                 gradient.clone(),
-                lambda: as_tuple(module.forward(*inputs)),
+                lambda: _forward(module, inputs),
                 weights,
                 sizes=sizes,
+                suspects=turned.get(name),
                 tolerance=self.tolerance,
             )
             for name, value, gradient in tensors
             if value.numel()
         ]
         _complain(module, [one for one in found if not one.ok or one.kinks])
+
+    def _with_transposed(self, module: Module) -> dict[str, dict[str, Tensor]]:
+        """Return each input's gradient if a square parameter stood transposed in `backward` alone.
+
+        For a mistake that uses Wᵀ instead of W the transposed parameter gives the right result.
+        """
+        inputs, found = self.inputs(), dict[str, dict[str, Tensor]]()
+        _, _, _, weights = self.started()
+        values = [value for _, value, _ in module.parameters()]
+        for place, (name, value, _) in enumerate(module.parameters()):
+            if value.ndim > 1 and value.shape == value.mT.shape:
+                twin = module.with_parameters(
+                    [*values[:place], value.mT.clone(), *values[place + 1 :]]
+                )
+                _forward(twin, inputs)
+                why = f"backward seems to use '{name}' transposed"
+                for word, gradient in zip(
+                    _names("input", len(inputs)), _backward(twin, weights), strict=True
+                ):
+                    found.setdefault(word, {})[why] = gradient
+        return found
 
     def adds(self) -> None:
         """`backward` adds to what is there, and does not overwrite it."""
@@ -264,7 +287,7 @@ class _Module:
         once = _gradients(module)
         for _, _, gradient in module.parameters():
             gradient.fill_(1)
-        module.forward(*inputs)
+        _forward(module, inputs)
         _backward(module, weights)
         for (name, _, found), new in zip(module.parameters(), once, strict=True):
             why = "backward must add to it, and overwrites it" if _equal(found, new) else ""
@@ -277,7 +300,7 @@ class _Module:
         _backward(module, weights)
         expected = _gradients(module)
         module.reset_gradient()
-        module.forward(*inputs)
+        _forward(module, inputs)
         module.accumulate(*weights)
         for (name, _, found), right in zip(module.parameters(), expected, strict=True):
             what = f"the gradient of '{name}' by accumulate"
@@ -308,8 +331,8 @@ class _Module:
             *zip(_names("gradient", len(weights)), weights, strict=True),
         ]
         with _Unchanged(module, "backward", watched):
-            first = [gradient.clone() for gradient in _backward(module, weights)]
-            again = _backward(module, weights)
+            first = [gradient.clone() for gradient in as_tuple(module.backward(*weights))]
+            again = as_tuple(module.backward(*weights))
         for name, old, new in zip(_names("input", len(first)), first, again, strict=False):
             why = "the first changed what forward had remembered"
             _same(module, f"the gradient of {name} by a second backward", new, old, why)
@@ -318,7 +341,7 @@ class _Module:
         """Two uses in one network have the gradients of both: what one needs is its call's own."""
         module, inputs = self.module(), self.inputs()
         uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
-        weights = [_weights(as_tuple(module.forward(*xs)), seed) for seed, xs in enumerate(uses)]
+        weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
         alone = [self._use(module, xs, ws) for xs, ws in zip(uses, weights, strict=True)]
         # What comes if the first use goes back with what the second has left on the module.
         mixed = self._use(module, uses[1], weights[0])
@@ -326,12 +349,12 @@ class _Module:
         module.reset_gradient()
         calls = []
         for xs in uses:
-            module.forward(*xs)
+            _forward(module, xs)
             calls.append(module.call)
         back = []
         for k in (1, 0):  # as networks go back: the last use first
             module.call = calls[k]
-            back.append([gradient.clone() for gradient in _backward(module, weights[k])])
+            back.append(_backward(module, weights[k]))
         returned, found = back[::-1], _gradients(module)
         how = "hand all that backward needs to self.remember, in each forward"
         stale = f"its first use went back with what the second has left on the module; {how}"
@@ -357,9 +380,9 @@ class _Module:
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Return the gradients of parameters and of inputs of one use alone."""
         module.reset_gradient()
-        module.forward(*inputs)
-        returned = [gradient.clone() for gradient in _backward(module, weights)]
-        return _gradients(module), returned
+        _forward(module, inputs)
+        returned = _backward(module, weights)
+        return _gradients(module), [*returned]
 
     def keeps_input(self) -> None:
         """`input` is what the latest `forward` was given, and None before."""
@@ -377,7 +400,6 @@ class _Module:
     def copies(self) -> None:
         """A copy with other parameters computes with those, and leaves the original alone."""
         module, inputs, outputs, weights = self.started()
-        before = [output.clone() for output in outputs]
         values = [1.5 * value for _, value, _ in module.parameters()]
         twin, other = module.with_parameters(values), self.module()
         if len(twin.parameters()) != len(values):
@@ -389,7 +411,7 @@ class _Module:
             value.copy_(new)
         results = []
         for one in (twin, other):
-            ends = [output.clone() for output in as_tuple(one.forward(*inputs))]
+            ends = _forward(one, inputs)
             results.append([*ends, *_backward(one, weights), *_gradients(one)])
         for found, expected in zip(*results, strict=True):
             what = "what a copy with other parameters computes"
@@ -397,7 +419,7 @@ class _Module:
         for name, _, gradient in module.parameters():
             what = f"the gradient of '{name}' after backward of a copy"
             _same(module, what, gradient, 0 * gradient, "a copy must have gradients of its own")
-        for found, old in zip(as_tuple(module.forward(*inputs)), before, strict=True):
+        for found, old in zip(_forward(module, inputs), outputs, strict=True):
             _same(module, "the output after use of a copy", found, old, "it must stay as it was")
 
     def state_goes_round(self) -> None:
@@ -408,9 +430,7 @@ class _Module:
             value.add_(1)
         state = module.state_dict()
         other.load_state_dict(state)
-        pairs = zip(
-            as_tuple(other.forward(*inputs)), as_tuple(module.forward(*inputs)), strict=True
-        )
+        pairs = zip(_forward(other, inputs), _forward(module, inputs), strict=True)
         for found, expected in pairs:
             _same(module, "the output after load_state_dict", found, expected, exact=True)
         for _, value, _ in module.parameters():
@@ -422,7 +442,7 @@ class _Module:
     def stays_float32(self) -> None:
         """With parameters and inputs of float32 all is float32."""
         module = self.module(dtype=torch.float32)
-        outputs = as_tuple(module.forward(*(x.float() for x in self.inputs())))
+        outputs = _forward(module, [x.float() for x in self.inputs()])
         returned = _backward(module, list(outputs))
         tensors = [
             *zip(_names("output", len(outputs)), outputs, strict=True),
@@ -443,11 +463,11 @@ class _Module:
         buffers = Buffers()
         for step in range(3):  # the second and third pass write over the first
             inputs = [x + step / 8 for x in self.inputs(self.stack)]
-            outputs = as_tuple(plain.forward(*inputs))
+            outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = [*outputs, *_backward(plain, weights)]
             with buffers.reuse("step"):
-                ends = as_tuple(reused.forward(*inputs))
+                ends = _forward(reused, inputs)
                 found = [*ends, *_backward(reused, weights)]
                 names = [*_names("output", len(ends)), *_names("input", len(found) - len(ends))]
                 for place, name in enumerate(names):
@@ -507,7 +527,7 @@ class _Module:
         """Return outputs, gradients and parameters after a step of one network."""
         module = self.module()
         module.load_state_dict(state)
-        outputs = as_tuple(module.forward(*inputs))
+        outputs = _forward(module, inputs)
         returned = _backward(module, weights)
         after = [value - 0.1 * gradient for _, value, gradient in module.parameters()]
         return [*outputs, *_gradients(module), *returned, *after]
@@ -594,7 +614,7 @@ class _Loss:
 
 def _normal(shape: Stack, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+    return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
 def _given(shape: Stack | Tensor, stack: Stack, seed: int) -> Tensor:
@@ -607,15 +627,19 @@ def _given(shape: Stack | Tensor, stack: Stack, seed: int) -> Tensor:
     return torch.stack(lanes).reshape(*stack, *tensor.shape)
 
 
+# Modules are given copies, and give copies: one that changes what it was given fails the claim
+# that says so, and no other.
+
+
 def _forward(module: Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    outputs = as_tuple(module.forward(*inputs))
+    outputs = as_tuple(module.forward(*(x.clone() for x in inputs)))
     for output in outputs:
         if not isinstance(output, Tensor):
             raise CheckError(
                 f"{module}: forward must return a tensor, or a tuple of tensors, "
                 f"got {type(output).__name__}"
             )
-    return outputs
+    return tuple(output.clone() for output in outputs)
 
 
 def _weights(outputs: Sequence[Tensor], seed: int = 3) -> list[Tensor]:
@@ -627,13 +651,13 @@ def _weights(outputs: Sequence[Tensor], seed: int = 3) -> list[Tensor]:
 
 
 def _backward(module: Module, weights: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    returned = as_tuple(module.backward(*weights))
+    returned = as_tuple(module.backward(*(weight.clone() for weight in weights)))
     if not all(isinstance(gradient, Tensor) for gradient in returned):
         raise CheckError(
             f"{module}: backward must return a tensor for each input, "
             f"got {', '.join(type(gradient).__name__ for gradient in returned)}"
         )
-    return returned
+    return tuple(gradient.clone() for gradient in returned)
 
 
 def _returned(

@@ -96,6 +96,7 @@ def compare(
     weights: Sequence[Tensor],
     *,
     sizes: Mapping[str, int] | None = None,
+    suspects: Mapping[str, Tensor] | None = None,
     at_most: int | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -109,6 +110,7 @@ def compare(
         outputs: computes the outputs; they depend on `tensor` as it is when this is called.
         weights: one tensor for each output, of its shape.
         sizes: numbers that a forgotten factor may have, by their names, such as `{"samples": 5}`.
+        suspects: what the gradient would be without a mistake, by the words for that mistake.
         at_most: how many numbers are compared; without it all, else a choice by `seed`.
         tolerance: the largest relative error. It is relative to the larger of both, or to what
             rounding lets one see where both are smaller.
@@ -121,7 +123,9 @@ def compare(
     wrong = [element for element in found if element.kind == "wrong"]
     kinks = [element for element in found if element.kind in ("kink", "jump")]
     worst = max(wrong or kinks or found, key=lambda element: element.error)
-    suspicion = _suspicion(probe, gradient, found, sizes or {}) if wrong else ""
+    suspicion = ""
+    if wrong:
+        suspicion = _suspicion(probe, gradient, found, sizes or {}, suspects or {})
     return Comparison(name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion)
 
 
@@ -216,7 +220,7 @@ class _Probe:
         finally:
             self.tensor[index] = old
         up, down = (x + step) - x, x - (x - step)  # as rounded
-        left = right = central = moved = 0.0
+        left = right = central = moved = largest = 0.0
         parts: list[Tensor] = []
         for weight, high, low, here in zip(self.weights, above, below, self.here, strict=True):
             # Differences first, so that what did not move adds no rounding.
@@ -224,13 +228,16 @@ class _Probe:
             right += float((weight * (high - here)).sum())
             left += float((weight * (here - low)).sum())
             central += float(change.sum())
-            moved += float((weight * here)[high != low].abs().sum())
+            sizes = (weight * here).abs()
+            moved += float(sizes[high != low].sum())
+            largest = max(largest, float(sizes.max())) if sizes.numel() else largest
             if change.ndim > 1:
                 parts.append(change.movedim(-2, 0).flatten(1).sum(1) / (up + down))
         samples = None
         if parts and len(parts) == len(above) and len({len(part) for part in parts}) == 1:
             samples = torch.stack(parts).sum(0)
-        rounding = _EPS * moved / step
+        # Where nothing moved, as in a flat part, less than the last digit of an output may have.
+        rounding = _EPS * max(moved, largest) / step
         return _Slopes(left / down, right / up, central / (up + down), rounding, samples)
 
     def _outputs(self) -> list[Tensor]:
@@ -239,7 +246,11 @@ class _Probe:
 
 
 def _suspicion(
-    probe: _Probe, gradient: Tensor, found: Sequence[Element], sizes: Mapping[str, int]
+    probe: _Probe,
+    gradient: Tensor,
+    found: Sequence[Element],
+    sizes: Mapping[str, int],
+    suspects: Mapping[str, Tensor],
 ) -> str:
     """Return what mistake would give just these numbers, or ""."""
     compared = [element for element in found if element.kind in ("right", "wrong")]
@@ -258,6 +269,9 @@ def _suspicion(
         turned = gradient.reshape(*gradient.shape[:-2], columns, rows).mT
         if _close(torch.stack([turned[index] for index in indices]), numeric):
             return "it is the transposed of the right one"
+    for why, right in suspects.items():
+        if len(compared) > 1 and _close(torch.stack([right[index] for index in indices]), numeric):
+            return why
     samples = [part for index in indices if (part := probe.samples.get(index)) is not None]
     if samples and len(samples) == len(compared) and len(samples[0]) > 1:
         for place, word in ((0, "first"), (-1, "last")):
@@ -273,7 +287,7 @@ def _close(found: Tensor, expected: Tensor) -> bool:
 
 def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
     """Name a factor that all numbers of a gradient have too much."""
-    names = {2.0: ["2"], 0.5: ["1/2"], 1.0: []}
+    names: dict[float, list[str]] = {1.0: [], 2.0: [], 0.5: []}
     singles = [(name, size) for name, size in sizes.items() if size > 1]
     pairs = [(f"{a} · {b}", m * n) for i, (a, m) in enumerate(singles) for b, n in singles[i + 1 :]]
     for name, size in (*singles, *pairs):
@@ -282,8 +296,9 @@ def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
     sign = "the sign is wrong" if ratio < 0 else ""
     for value, words in names.items():
         if abs(abs(ratio) - value) <= 1e-5 * value:
-            factor = f"it is {abs(ratio):.6g} times the right one, {' or '.join(words)}"
-            return " and ".join(filter(None, [sign, factor if words else ""]))
+            named = " or ".join(words)
+            factor = ", ".join(filter(None, [f"it is {value:.6g} times the right one", named]))
+            return " and ".join(filter(None, [sign, factor if value != 1 else ""]))
     if not several:
         return ""
     times = f"all its numbers are {abs(ratio):.6g} times the right ones"
