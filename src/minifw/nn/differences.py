@@ -75,6 +75,8 @@ class Comparison:
     kinks: int
     worst: Element
     suspicion: str
+    zero: bool
+    """Whether all that was compared is 0 both ways, which shows little."""
 
     @property
     def ok(self) -> bool:
@@ -126,7 +128,10 @@ def compare(
     suspicion = ""
     if wrong:
         suspicion = _suspicion(probe, gradient, found, sizes or {}, suspects or {})
-    return Comparison(name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion)
+    zero = all(element.analytic == element.numeric == 0 for element in found)
+    return Comparison(
+        name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion, zero
+    )
 
 
 def _chosen(shape: Index, at_most: int | None, seed: int) -> list[Index]:
