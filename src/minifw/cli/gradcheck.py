@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from minifw.cli.options import ConfigName, Json, Set, find_config, print_json
-from minifw.cli.terminal import print_rows
+from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.errors import CheckError, UsageError, one_line
 
 if TYPE_CHECKING:
@@ -80,11 +80,12 @@ def gradcheck(
             }
         )
         raise typer.Exit(CheckError.exit_code if faults else 0)
-    head = ("layer", "by", "compared", "error", "at", "backward", "differences", "")
+    head = ("layer", "by", "compared", "error", "at", "analytic", "numeric", "")
     print_rows(head, [_cells(row) for row in rows], right=(3, 5, 6))
-    print(
-        f"\nGradients of the loss for {samples} sample(s) with seed {seed}, in float64. Each row "
-        f"shows the largest\nrelative error of a tensor, right up to {TOLERANCE:g}."
+    print()
+    print_wrapped(
+        f"Gradients of the loss of {samples} sample(s), seed {seed}, in float64. Each row shows "
+        f"where a tensor has its largest relative error, which may be {TOLERANCE:g}."
     )
     for row in rows:
         if row.comparison.ok and row.comparison.kinks:
@@ -129,8 +130,8 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{found.checked} of {found.size}",
         f"{worst.error:.0e}",
         f"[{', '.join(map(str, worst.index))}]",
-        f"{worst.analytic:.5g}",
-        f"{worst.numeric:.5g}",
+        f"{worst.analytic:.4g}",
+        f"{worst.numeric:.4g}",
         _verdict(row),
     )
 
@@ -149,8 +150,8 @@ def _as_json(row: Row) -> dict[str, Any]:
         "worst": {
             "error": _number(worst.error),
             "index": list(worst.index),
-            "backward": _number(worst.analytic),
-            "differences": _number(worst.numeric),
+            "analytic": _number(worst.analytic),
+            "numeric": _number(worst.numeric),
         },
         "suspicion": found.suspicion or None,
     }

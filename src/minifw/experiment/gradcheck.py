@@ -1,21 +1,23 @@
 """The gradients of a config's network beside finite differences, layer by layer, in float64.
 
-Besides those of parameters, the gradient at each layer's input is compared: what is right there and
-wrong one layer further down shows in which layer the mistake is.
+Those of the loss, by each parameter and by the input of each layer. One mistake makes all gradients
+wrong that come after it on the way back; so where one is wrong, its layer is compared alone, with
+the gradient that it got.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
+import torch
 from torch import Tensor
 
 from minifw.errors import UsageError
 from minifw.experiment.plan import Plan, build_loss, build_network
 from minifw.nn import Loss, Module
 from minifw.nn.differences import Comparison, compare
-from minifw.nn.module import as_tuple
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Row:
     of: str
     comparison: Comparison
     follows: bool = False
-    """Whether it is wrong by what came from the layers above, so not by this layer's fault."""
+    """Whether it is wrong only since this layer got a wrong gradient from the next one."""
 
     @property
     def where(self) -> str:
@@ -85,52 +87,77 @@ def compare_layers(
     gradients = [loss.grad(values[-1], targets).clone()]
     for module, call in zip(reversed(modules), reversed(calls), strict=True):
         module.call = call
-        gradients.append(as_tuple(module.backward(gradients[-1].clone()))[0].clone())
+        gradients.append(module.backward(gradients[-1].clone()).clone())
     gradients.reverse()
+    samples, outputs = values[-1].shape[-2:]
 
-    def one(name: str, tensor: Tensor, gradient: Tensor, first: int) -> Comparison:
-        """Compare a gradient, where the network starts with module `first`."""
-
-        def value() -> list[Tensor]:
-            x = values[first]
-            for module in modules[first:]:
-                x = module.forward(x)
-            return [loss.function(x, targets)]
-
-        samples, outputs = values[-1].shape[-2:]
+    def one(
+        of: str, tensor: Tensor, gradient: Tensor, run: Callable[[], Tensor], weight: Tensor
+    ) -> Comparison:
         found = compare(
-            name,
+            f"the {of}" if of in ("input", "output") else f"'{of}'",
             tensor,
             gradient,
-            value,
-            [inputs.new_ones(inputs.shape[:-2])],
-            sizes={"samples": samples, "inputs": values[first].shape[-1], "outputs": outputs},
+            lambda: [run()],
+            [weight],
+            sizes={"samples": samples, "outputs": outputs},
             at_most=elements,
             seed=seed,
         )
         worst = found.worst._replace(index=found.worst.index[1:])  # there is one network
         return replace(found, worst=worst)
 
-    last = len(modules)
-    rows = [Row(None, repr(loss), "output", one("the output", values[last], gradients[last], last))]
-    arrived = rows[0].comparison.ok  # whether what came from above is right
-    for position in reversed(range(last)):
-        module = modules[position]
-        if module in modules[:position]:  # its parameters belong to its first place
-            parameters = []
-        else:
-            parameters = [
-                (f"'{name}'", name, value, gradient.clone())
-                for name, value, gradient in module.parameters()
-            ]
-        of_layer = []
-        for name, of, tensor, gradient in [
-            ("the input", "input", values[position], gradients[position]),
-            *parameters,
-        ]:
-            found = one(name, tensor, gradient, position)
-            follows = not arrived and not found.ok
-            of_layer.append(Row(position, repr(module), of, found, follows))
-        arrived = of_layer[0].comparison.ok
-        rows = [*of_layer, *rows]
-    return rows
+    def loss_from(first: int) -> Tensor:
+        """Return the loss, where the network starts with module `first`."""
+        x = values[first]
+        for module in modules[first:]:
+            x = module.forward(x)
+        return loss.function(x, targets)
+
+    rows = []
+    for position, module in enumerate(modules):
+        tensors = [("input", values[position], gradients[position])]
+        if module not in modules[:position]:  # its parameters belong to its first place
+            tensors += [(name, value, grad.clone()) for name, value, grad in module.parameters()]
+        for of, tensor, gradient in tensors:
+            run = partial(loss_from, position)
+            found = one(of, tensor, gradient, run, torch.ones_like(run()))
+            rows.append(Row(position, repr(module), of, found))
+    value = loss.function(values[-1], targets)
+    found = one("output", values[-1], gradients[-1], partial(loss_from, len(modules)),
+                torch.ones_like(value))  # fmt: skip
+    rows.append(Row(None, repr(loss), "output", found))
+
+    def alone(row: Row) -> Comparison:
+        """Compare what a layer makes of the gradient that it got, right or wrong."""
+        assert row.layer is not None
+        module, x, gradient = modules[row.layer], values[row.layer], gradients[row.layer + 1]
+        module.reset_gradient()
+        module.forward(x)
+        back = module.backward(gradient.clone()).clone()
+        own = {name: (value, grad.clone()) for name, value, grad in module.parameters()}
+        tensor, found = (x, back) if row.of == "input" else own[row.of]
+        return one(row.of, tensor, found, lambda: module.forward(x), gradient)
+
+    return _with_causes(rows, alone)
+
+
+def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:
+    """Return the rows, the wrong ones divided into mistakes and what follows from those.
+
+    A mistake has the numbers of its layer alone.
+    """
+    wrong = [row for row in rows if not row.comparison.ok]
+    own = {id(row): row.comparison if row.layer is None else alone(row) for row in wrong}
+    mistakes = {place: found for place, found in own.items() if not found.ok}
+    if wrong and not mistakes:
+        why = "alone each layer is right: what backward needs must belong to its call"
+        mistakes[id(wrong[-1])] = replace(wrong[-1].comparison, suspicion=why)
+    return [
+        replace(
+            row,
+            comparison=mistakes.get(id(row), row.comparison),
+            follows=id(row) in own and id(row) not in mistakes,
+        )
+        for row in rows
+    ]

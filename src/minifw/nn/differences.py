@@ -302,6 +302,8 @@ def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
     for value, words in names.items():
         if abs(abs(ratio) - value) <= 1e-5 * value:
             named = " or ".join(words)
+            if named and value in (2.0, 0.5):
+                named = f"perhaps {named}"
             factor = ", ".join(filter(None, [f"it is {value:.6g} times the right one", named]))
             return " and ".join(filter(None, [sign, factor if value != 1 else ""]))
     if not several:
