@@ -104,7 +104,7 @@ def compare_layers(
             at_most=elements,
             seed=seed,
         )
-        worst = found.worst._replace(index=found.worst.index[1:])  # there is one network
+        worst = replace(found.worst, index=found.worst.index[1:])  # there is one network
         return replace(found, worst=worst)
 
     def loss_from(first: int) -> Tensor:

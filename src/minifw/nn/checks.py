@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from minifw.nn.criterions import Loss
 from minifw.nn.differences import TOLERANCE, Comparison, compare
 from minifw.nn.module import Module, as_tuple
 
+Test = TypeVar("Test", bound=Callable[..., None])
 Stack = tuple[int, ...]
 MakeModule = Callable[[Stack], Module]
 """Makes a module for a stack of networks, `(3,)`, or for one, `()`; float32 or float64."""
@@ -154,7 +155,7 @@ def check_loss(
     _try_all(loss_checks(make, output, target, **options))
 
 
-def parametrize(checks: Iterable[Check]) -> Any:
+def parametrize(checks: Iterable[Check]) -> Callable[[Test], Test]:
     """Return a decorator that makes each check a pytest test; the test function calls `check()`."""
     import pytest
 
@@ -238,11 +239,9 @@ class _Module:
         for word, tensors in (("inputs", inputs), ("outputs", outputs)):
             if tensors[0].ndim > 1:
                 sizes |= {"samples": tensors[0].shape[-2], word: tensors[0].shape[-1]}
-        turned = self._with_transposed(module)
-        tensors = [
-            *((f"'{name}'", value, gradient) for name, value, gradient in module.parameters()),
-            *zip(_names("input", len(inputs)), inputs, returned, strict=True),
-        ]
+        turned = self._with_transposed(module, weights)
+        pairs = [(f"'{name}'", value, gradient) for name, value, gradient in module.parameters()]
+        pairs += zip(_names("input", len(inputs)), inputs, returned, strict=True)
         found = [
             compare(
                 name,
@@ -254,18 +253,19 @@ class _Module:
                 suspects=turned.get(name),
                 tolerance=self.tolerance,
             )
-            for name, value, gradient in tensors
+            for name, value, gradient in pairs
             if value.numel()
         ]
         _complain(module, [one for one in found if not one.ok or one.kinks])
 
-    def _with_transposed(self, module: Module) -> dict[str, dict[str, Tensor]]:
+    def _with_transposed(
+        self, module: Module, weights: list[Tensor]
+    ) -> dict[str, dict[str, Tensor]]:
         """Return each input's gradient if a square parameter stood transposed in `backward` alone.
 
         For a mistake that uses Wᵀ instead of W the transposed parameter gives the right result.
         """
         inputs, found = self.inputs(), dict[str, dict[str, Tensor]]()
-        _, _, _, weights = self.started()
         values = [value for _, value, _ in module.parameters()]
         for place, (name, value, _) in enumerate(module.parameters()):
             if value.ndim > 1 and value.shape == value.mT.shape:
@@ -390,7 +390,7 @@ class _Module:
         if module.input is not None:
             raise CheckError(f"{module}: input must be None before forward")
         module.forward(*inputs)
-        kept = () if module.input is None else as_tuple(module.input)
+        kept: tuple[Tensor, ...] = () if module.input is None else as_tuple(module.input)
         if len(kept) != len(inputs) or any(a is not b for a, b in zip(kept, inputs, strict=True)):
             raise CheckError(
                 f"{module}: input must be what forward was given: the very tensors; call "

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -28,7 +28,8 @@ _STEP = _EPS ** (1 / 3)  # where the errors of rounding and of the formula are a
 _STEPS = [_STEP / 4**k for k in range(6)]
 
 
-class Element(NamedTuple):
+@dataclass(frozen=True)
+class Element:
     """One number of a tensor: its gradient by `backward`, and by finite differences.
 
     `left` and `right` are the one-sided derivatives. On a kink those differ, and no central
@@ -178,8 +179,8 @@ class _Probe:
                 slack = self.tolerance * (abs(low) + abs(high)) + 8 * every[-1].rounding
                 # A function with a kink may have any derivative between both sides there.
                 if kind == "jump" or low - slack <= analytic <= high + slack:
-                    element = element._replace(kind=kind)
-                return element._replace(left=left, right=right)
+                    element = replace(element, kind=kind)
+                return replace(element, left=left, right=right)
             # The best step is where the next one hardly changes the result.
             changes = np.abs(np.diff([one.central for one in every]))
             best = int(np.argmin(np.nan_to_num(changes, nan=math.inf)))
