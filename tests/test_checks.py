@@ -17,6 +17,7 @@ from cases import normal
 from minifw import nn as ours
 from minifw.errors import CheckError
 from minifw.nn import checks
+from minifw.nn.buffers import buffer
 from minifw.nn.module import trainable
 
 INPUT = [(5, 4)]
@@ -160,11 +161,63 @@ class InDouble(ours.Linear):
         return super().backward(gradient).double()
 
 
+class KeepsGradient(ours.Linear):
+    def reset_gradient(self) -> None:
+        self.weight_grad.zero_()
+
+
+class SharesGradient(ours.Linear):
+    def with_parameters(self, values: Any) -> Any:
+        twin = super().with_parameters(values)
+        if twin.weight.dtype == self.weight.dtype:
+            twin.weight_grad = self.weight_grad
+        return twin
+
+
+class LeaksItsState(ours.Linear):
+    def state_dict(self) -> dict[str, Tensor]:
+        return {name: value for name, value, _ in self.parameters()}
+
+
+class OneBuffer(ours.Linear):
+    """Writes what it returns over its gradient of the output, in reused memory only."""
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        back = super().backward(gradient)
+        if buffer(back) is not None:
+            back[..., 0] += 1
+        return back
+
+
+class SumsOverStack(ours.Linear):
+    def forward(self, x: Tensor) -> Tensor:
+        y = super().forward(x)
+        y = y + y.mean(0) if y.ndim == 3 else 2 * y
+        self.remember((x,), (y,))
+        return y
+
+    def accumulate(self, gradient: Tensor) -> None:
+        super().accumulate(2 * gradient)
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return 2 * super().backward(gradient)
+
+
+class OneRow(ours.Linear):
+    """Is no square, and gives back one network of a stack."""
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        back = super().backward(gradient)
+        return back[:1] if back.ndim == 3 else back
+
+
 GRADIENTS, TWICE, CHANGED = (
     "gradients are those of finite differences",
     "used twice",
     "nothing that came in is changed",
 )
+# Those that begin by it; with it they cannot tell either.
+RESETTING = {"accumulate does what backward does", TWICE}
 MISTAKES: list[tuple[Any, tuple[int, int], set[str], str]] = [
     (Twice, (4, 3), {GRADIENTS}, r"Linear\(4, 3\): the gradient of 'weight' at \[\d, \d\] is (\S+) by backward, "
      r"(\S+) by finite differences, relative error 0.5 \(12 of 12 differ\); "
@@ -190,6 +243,12 @@ MISTAKES: list[tuple[Any, tuple[int, int], set[str], str]] = [
     (MixesGradients, (4, 3), {"stack"}, r"in a stack \(3,\), network \[0\]: the gradient of 'weight' at .* alone (\S+); it is the sum over all networks of the stack$"),
     (TakesTheFirst, (4, 3), {"stack"}, r"in a stack \(3,\), network \[1\]: the gradient of the input at .*; a network must not depend on those beside it$"),
     (SumsOwnGradient, (4, 3), {"accumulate does what backward does"}, "'weight' by accumulate at .* it must be that of backward"),
+    (KeepsGradient, (4, 3), {"reset_gradient sets to zero", *RESETTING}, "'bias' after reset_gradient at .*, expected 0; it must be set to 0 in place"),
+    (SharesGradient, (4, 3), {"a copy is a module of its own"}, "'weight' after backward of a copy at .*, expected 0; a copy must have gradients of its own"),
+    (LeaksItsState, (4, 3), {"state goes round"}, "'weight' of a state at .*; a state must be a copy that does not follow"),
+    (OneBuffer, (4, 3), {"reused memory changes nothing"}, r"the gradient of the input in reused memory at \[\d, \d, 0\] is .*; a result is written to a buffer that is still needed"),
+    (SumsOverStack, (4, 3), {"stack"}, r"in a stack \(3,\), network \[0\]: the output at .* alone"),
+    (OneRow, (4, 3), {"stack"}, r"in a stack \(3,\), the gradient of the input must have the shape \(3, 5, 4\), got \(1, 5, 4\)"),
     (InDouble, (4, 3), {"float32 stays float32"}, "with float32 the gradient of the input must be of torch.float32, got torch.float64"),
 ]  # fmt: skip
 

@@ -22,10 +22,9 @@ import torch
 from torch import Tensor
 
 from minifw.errors import CheckError
-from minifw.nn.buffers import Buffers
-from minifw.nn.criterions import Loss
+from minifw.nn import Buffers, Loss, Module
 from minifw.nn.differences import TOLERANCE, Comparison, compare
-from minifw.nn.module import Module, as_tuple
+from minifw.nn.module import as_tuple
 
 Test = TypeVar("Test", bound=Callable[..., None])
 Stack = tuple[int, ...]
@@ -314,7 +313,13 @@ class _Module:
         module.reset_gradient()
         for name, _, found in before:
             why = "it must be set to 0 in place"
-            _same(module, f"the gradient of '{name}' after reset_gradient", found, 0 * found, why)
+            _same(
+                module,
+                f"the gradient of '{name}' after reset_gradient",
+                found,
+                torch.zeros_like(found),
+                why,
+            )
 
     def changes_nothing(self) -> None:
         """Neither `forward` nor `backward` changes a tensor that it did not make."""
@@ -418,7 +423,13 @@ class _Module:
             _same(module, what, found, expected, "it must be what a new module with those does")
         for name, _, gradient in module.parameters():
             what = f"the gradient of '{name}' after backward of a copy"
-            _same(module, what, gradient, 0 * gradient, "a copy must have gradients of its own")
+            _same(
+                module,
+                what,
+                gradient,
+                torch.zeros_like(gradient),
+                "a copy must have gradients of its own",
+            )
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
             _same(module, "the output after use of a copy", found, old, "it must stay as it was")
 
@@ -493,7 +504,7 @@ class _Module:
             **{f"the gradient of {n}": g for n, g in zip(
                 _names("input", len(returned)), returned, strict=True)},
         }  # fmt: skip
-        state = module.state_dict()
+        state = {name: value.clone() for name, value, _ in module.parameters()}
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value.clone() for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
