@@ -298,7 +298,7 @@ class _Module:
         module, inputs, _, weights = self.started()
         _backward(module, weights)
         expected = _gradients(module)
-        module.reset_gradient()
+        _clear(module)
         _forward(module, inputs)
         module.accumulate(*weights)
         for (name, _, found), right in zip(module.parameters(), expected, strict=True):
@@ -348,46 +348,48 @@ class _Module:
         uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
         weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
         alone = [self._use(module, xs, ws) for xs, ws in zip(uses, weights, strict=True)]
-        # What comes if the first use goes back with what the second has left on the module.
-        mixed = self._use(module, uses[1], weights[0])
-
-        module.reset_gradient()
         calls = []
         for xs in uses:
             _forward(module, xs)
             calls.append(module.call)
-        back = []
+        again = []
         for k in (1, 0):  # as networks go back: the last use first
+            _clear(module)
             module.call = calls[k]
-            back.append(_backward(module, weights[k]))
-        returned, found = back[::-1], _gradients(module)
-        how = "hand all that backward needs to self.remember, in each forward"
-        stale = f"its first use went back with what the second has left on the module; {how}"
+            again.insert(0, (_backward(module, weights[k]), _gradients(module)))
+        stale = (
+            "what the first use needs was overwritten by the second: it must belong to the call, "
+            "hand it to self.remember in forward"
+        )
         names = [name for name, _, _ in module.parameters()]
+        for word, one, other in zip(("first", "second"), again, alone, strict=True):
+            why = stale if word == "first" else ""
+            what = f"used twice in a network, the {word} use's gradient of"
+            for place, name in enumerate(_names("input", len(inputs))):
+                _same(module, f"{what} {name}", one[0][place], other[0][place], why)
+            for place, name in enumerate(names):
+                _same(module, f"{what} '{name}'", one[1][place], other[1][place], why)
+        _clear(module)
+        for k in (1, 0):
+            _forward(module, uses[k])
+            _backward(module, weights[k])
         for place, name in enumerate(names):
-            one, two = (grads[place] for grads, _ in alone)
+            found = module.parameters()[place].gradient
+            one, two = (gradients[place] for _, gradients in alone)
             wrong = {
                 "the gradient of the second use is missing": one,
                 "the gradient of the first use is missing": two,
-                stale: mixed[0][place] + two,
             }
             what = f"used twice in a network, the gradient of '{name}'"
-            _same(module, what, found[place], one + two, _which(found[place], wrong))
-        for k, word in enumerate(("first", "second")):
-            for place, name in enumerate(_names("input", len(returned[k]))):
-                result = returned[k][place]
-                why = stale if k == 0 and _equal(result, mixed[1][place]) else ""
-                what = f"used twice in a network, the gradient of the {word} use's {name}"
-                _same(module, what, result, alone[k][1][place], why)
+            _same(module, what, found, one + two, _which(found, wrong))
 
     def _use(
         self, module: Module, inputs: list[Tensor], weights: list[Tensor]
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the gradients of parameters and of inputs of one use alone."""
-        module.reset_gradient()
+    ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
+        """Return the gradients of inputs and of parameters of one use alone."""
+        _clear(module)
         _forward(module, inputs)
-        returned = _backward(module, weights)
-        return _gradients(module), [*returned]
+        return _backward(module, weights), _gradients(module)
 
     def keeps_input(self) -> None:
         """`input` is what the latest `forward` was given, and None before."""
@@ -689,6 +691,12 @@ def _returned(
                 f"{tuple(gradient.shape)}{': it is transposed' if turned else ''}"
             )
     return returned
+
+
+def _clear(module: Module) -> None:
+    """Set the gradients to zero, without `reset_gradient`, which has a claim of its own."""
+    for _, _, gradient in module.parameters():
+        gradient.zero_()
 
 
 def _gradients(module: Module) -> list[Tensor]:
