@@ -127,7 +127,7 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         "loss" if row.layer is None else f"{row.layer} {row.kind}",
         row.of,
-        f"{found.checked} of {found.size}",
+        f"{found.checked}/{found.size}",
         f"{worst.error:.0e}",
         f"[{', '.join(map(str, worst.index))}]",
         f"{worst.analytic:.4g}",
