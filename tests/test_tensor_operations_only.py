@@ -13,6 +13,7 @@ import torch
 import minifw.nn
 from cases import LOSSES, MODULES, normal
 from minifw import nn as ours
+from minifw.nn import checks
 from minifw.nn.module import as_tuple
 
 SOURCE = Path(inspect.getfile(minifw.nn)).parent
@@ -116,6 +117,8 @@ def test_everything_runs_without_autograd_and_torch_nn() -> None:
             loss.grad(output, loss_case.target(()))
     for init in ours.INITIALIZERS:
         ours.Linear(3, 4, init=init)
+    checks.check_module(lambda stack: ours.Linear(4, 3, stack=stack), [(5, 4)])
+    checks.check_loss(ours.LossMSE, (6, 3), normal(6, 3))
 
 
 @pytest.mark.usefixtures("nothing_but_tensors")

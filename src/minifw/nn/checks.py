@@ -352,7 +352,7 @@ class _Module:
         for xs in uses:
             _forward(module, xs)
             calls.append(module.call)
-        again = []
+        again: list[tuple[tuple[Tensor, ...], list[Tensor]]] = []
         for k in (1, 0):  # as networks go back: the last use first
             _clear(module)
             module.call = calls[k]
@@ -362,13 +362,13 @@ class _Module:
             "hand it to self.remember in forward"
         )
         names = [name for name, _, _ in module.parameters()]
-        for word, one, other in zip(("first", "second"), again, alone, strict=True):
+        for word, came, right in zip(("first", "second"), again, alone, strict=True):
             why = stale if word == "first" else ""
             what = f"used twice in a network, the {word} use's gradient of"
             for place, name in enumerate(_names("input", len(inputs))):
-                _same(module, f"{what} {name}", one[0][place], other[0][place], why)
+                _same(module, f"{what} {name}", came[0][place], right[0][place], why)
             for place, name in enumerate(names):
-                _same(module, f"{what} '{name}'", one[1][place], other[1][place], why)
+                _same(module, f"{what} '{name}'", came[1][place], right[1][place], why)
         _clear(module)
         for k in (1, 0):
             _forward(module, uses[k])
@@ -376,12 +376,12 @@ class _Module:
         for place, name in enumerate(names):
             found = module.parameters()[place].gradient
             one, two = (gradients[place] for _, gradients in alone)
-            wrong = {
+            missing = {
                 "the gradient of the second use is missing": one,
                 "the gradient of the first use is missing": two,
             }
             what = f"used twice in a network, the gradient of '{name}'"
-            _same(module, what, found, one + two, _which(found, wrong))
+            _same(module, what, found, one + two, _which(found, missing))
 
     def _use(
         self, module: Module, inputs: list[Tensor], weights: list[Tensor]
@@ -457,17 +457,11 @@ class _Module:
         module = self.module(dtype=torch.float32)
         outputs = _forward(module, [x.float() for x in self.inputs()])
         returned = _backward(module, list(outputs))
-        tensors = [
-            *zip(_names("output", len(outputs)), outputs, strict=True),
-            *((f"gradient of {n}", t) for n, t in zip(
-                _names("input", len(returned)), returned, strict=True)),
-            *((f"gradient of '{name}'", gradient) for name, _, gradient in module.parameters()),
-        ]  # fmt: skip
-        for name, tensor in tensors:
+        for name, tensor in _results(module, outputs, returned).items():
             if tensor.dtype != torch.float32:
                 raise CheckError(
-                    f"{module}: with float32 the {name} must be of torch.float32, "
-                    f"got {tensor.dtype}; tensors that forward makes need dtype=x.dtype"
+                    f"{module}: with float32 {name} must be of torch.float32, got {tensor.dtype}; "
+                    "tensors that forward makes need dtype=x.dtype"
                 )
 
     def reuses_memory(self) -> None:
@@ -478,37 +472,22 @@ class _Module:
             inputs = [x + step / 8 for x in self.inputs(self.stack)]
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
-            expected = [*outputs, *_backward(plain, weights)]
-            with buffers.reuse("step"):
-                ends = _forward(reused, inputs)
-                found = [*ends, *_backward(reused, weights)]
-                names = [*_names("output", len(ends)), *_names("input", len(found) - len(ends))]
-                for place, name in enumerate(names):
-                    what = name if place < len(ends) else f"the gradient of {name}"
-                    why = "a result is written to a buffer that is still needed"
-                    _same(plain, f"{what} in reused memory", found[place], expected[place], why,
-                          exact=True)  # fmt: skip
-                for name, new, old in zip(
-                    [name for name, _, _ in plain.parameters()],
-                    _gradients(reused), _gradients(plain), strict=True,
-                ):  # fmt: skip
-                    what = f"the gradient of '{name}' in reused memory"
-                    _same(plain, what, new, old, exact=True)
+            expected = _results(plain, outputs, _backward(plain, weights))
+            with buffers.reuse("step"):  # no copies: what is written over must show
+                ends = as_tuple(reused.forward(*inputs))
+                found = _results(reused, ends, as_tuple(reused.backward(*weights)))
+                why = "a result is written to a buffer that is still needed"
+                for name, right in expected.items():
+                    what = f"{name} in reused memory"
+                    _same(plain, what, found[name], right, why, exact=True)
 
     def stacked(self, stack: Stack) -> None:
         """Each network of a stack is as it is alone, and takes the same step."""
         module, inputs, outputs, weights = self.started(stack)
-        returned = _backward(module, weights)
-        names = [name for name, _, _ in module.parameters()]
-        found = {
-            **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
-            **{f"the gradient of '{n}'": g for n, g in zip(names, _gradients(module), strict=True)},
-            **{f"the gradient of {n}": g for n, g in zip(
-                _names("input", len(returned)), returned, strict=True)},
-        }  # fmt: skip
+        found = _results(module, outputs, _backward(module, weights))
         state = {name: value.clone() for name, value, _ in module.parameters()}
         module.update_parameters(0.1)
-        found |= {f"'{name}' after a step": value.clone() for name, value, _ in module.parameters()}
+        found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
         alone = [
             self._alone(
@@ -518,32 +497,35 @@ class _Module:
             )
             for lane in lanes
         ]
-        for place, what in enumerate(found):
-            right = [results[place] for results in alone]
+        for what in found:
+            right = [results[what] for results in alone]
             if found[what].shape != (*stack, *right[0].shape):
                 raise CheckError(
                     f"{module}: in a stack {stack}, {what} must have the shape "
                     f"{(*stack, *right[0].shape)}, got {tuple(found[what].shape)}"
                 )
-            for number, lane in enumerate(lanes):
-                of_lane = found[what][lane]
-                wrong = {"it is the sum over all networks of the stack": sum(right, 0 * right[0])}
-                for other, its in zip(lanes, right, strict=True):
-                    wrong[f"it is that of network {list(other)}"] = its
-                why = _which(of_lane, wrong) or "a network must not depend on those beside it"
+            wrong = {"it is the sum over all networks of the stack": torch.stack(right).sum(0)}
+            wrong |= {
+                f"it is that of network {list(lane)}": result
+                for lane, result in zip(lanes, right, strict=True)
+            }
+            for lane, result in zip(lanes, right, strict=True):
+                came = found[what][lane]
+                why = _which(came, wrong) or "a network must not depend on those beside it"
                 where = f"in a stack {stack}, network {list(lane)}: {what}"
-                _same(module, where, of_lane, right[number], why, "alone")
+                _same(module, where, came, result, why, "alone")
 
     def _alone(
         self, state: dict[str, Tensor], inputs: list[Tensor], weights: list[Tensor]
-    ) -> list[Tensor]:
+    ) -> dict[str, Tensor]:
         """Return outputs, gradients and parameters after a step of one network."""
         module = self.module()
         module.load_state_dict(state)
-        outputs = _forward(module, inputs)
-        returned = _backward(module, weights)
-        after = [value - 0.1 * gradient for _, value, gradient in module.parameters()]
-        return [*outputs, *_gradients(module), *returned, *after]
+        results = _results(module, _forward(module, inputs), _backward(module, weights))
+        return results | {
+            f"'{name}' after a step": value - 0.1 * gradient
+            for name, value, gradient in module.parameters()
+        }
 
 
 # ---------------------------------------------------------------------------------------- losses
@@ -701,6 +683,18 @@ def _clear(module: Module) -> None:
 
 def _gradients(module: Module) -> list[Tensor]:
     return [gradient.clone() for _, _, gradient in module.parameters()]
+
+
+def _results(
+    module: Module, outputs: Sequence[Tensor], returned: Sequence[Tensor]
+) -> dict[str, Tensor]:
+    """Return outputs and gradients of inputs and of parameters, by their names in messages."""
+    inputs = _names("input", len(returned))
+    return {
+        **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
+        **{f"the gradient of {name}": x for name, x in zip(inputs, returned, strict=True)},
+        **{f"the gradient of '{name}'": x.clone() for name, _, x in module.parameters()},
+    }
 
 
 def _names(word: str, count: int) -> list[str]:
