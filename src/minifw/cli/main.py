@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__
-from minifw.cli import configs, predict, runs
+from minifw.cli import configs, gradcheck, predict, runs
 from minifw.cli.options import (
     ConfigName,
     Json,
@@ -271,6 +271,7 @@ def bench(
         print(f"\n{harmless(out / name)}.json")
 
 
+gradcheck.register(app)
 predict.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")

@@ -1,0 +1,313 @@
+"""A gradient beside finite differences: where they differ, by how much, and what the cause may be.
+
+Central differences in float64: (f(x + h) - f(x - h)) / 2h, for one number of a tensor at a time.
+Where they do not agree with the gradient, smaller steps are tried, since the step may have been too
+wide for the function, or may have reached over a kink beside the point.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Index = tuple[int, ...]
+Outputs = Callable[[], Sequence[Tensor]]
+"""Computes the outputs from the tensors as they are now."""
+
+TOLERANCE = 1e-6
+"""The largest relative error of a right gradient; differences in float64 have about 1e-10."""
+
+_EPS = float(np.finfo(np.float64).eps)
+_STEP = _EPS ** (1 / 3)  # where the errors of rounding and of the formula are about the same
+_STEPS = [_STEP / 4**k for k in range(6)]
+
+
+@dataclass(frozen=True)
+class Element:
+    """One number of a tensor: its gradient by `backward`, and by finite differences.
+
+    `left` and `right` are the one-sided derivatives. On a kink those differ, and no central
+    difference means anything; at a jump the function itself has two values.
+    """
+
+    index: Index
+    analytic: float
+    numeric: float
+    error: float
+    kind: Literal["right", "wrong", "kink", "jump"] = "right"
+    left: float = math.nan
+    right: float = math.nan
+
+    def numbers(self) -> str:
+        """Return in words where it is and what was found there."""
+        at = f" at [{', '.join(map(str, self.index))}]" if self.index else ""
+        if self.kind == "kink":
+            return (
+                f"{at} sits on a kink: the derivative is {self.left:.6g} from below and "
+                f"{self.right:.6g} from above, and backward gives {self.analytic:.6g}; the formula "
+                "may well be right: move the point, by other inputs or parameters"
+            )
+        if self.kind == "jump":
+            return f"{at} sits on a jump: the function has no derivative there; move the point"
+        return (
+            f"{at} is {self.analytic:.9g} by backward, {self.numeric:.9g} by finite differences, "
+            f"relative error {self.error:.2g}"
+        )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The gradient of one tensor beside finite differences, in `checked` of its `size` numbers.
+
+    `worst` is the number with the largest relative error (of kinks, only where all others are
+    right); `suspicion` says what the cause may be, and is empty where nothing fits.
+    """
+
+    name: str
+    size: int
+    checked: int
+    wrong: int
+    kinks: int
+    worst: Element
+    suspicion: str
+    zero: bool
+    """Whether all that was compared is 0 both ways, which shows little."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether all that could be compared is equal; a kink cannot."""
+        return not self.wrong
+
+    def message(self) -> str:
+        """Return one line: where, the two numbers, and the suspicion."""
+        of = f" ({self.wrong} of {self.checked} differ)" if self.wrong and self.checked > 1 else ""
+        suspicion = f"; {self.suspicion}" if self.suspicion else ""
+        return f"the gradient of {self.name}{self.worst.numbers()}{of}{suspicion}"
+
+
+def compare(
+    name: str,
+    tensor: Tensor,
+    gradient: Tensor,
+    outputs: Outputs,
+    weights: Sequence[Tensor],
+    *,
+    sizes: Mapping[str, int] | None = None,
+    suspects: Mapping[str, Tensor] | None = None,
+    at_most: int | None = None,
+    seed: int = 0,
+    tolerance: float = TOLERANCE,
+) -> Comparison:
+    """Compare `gradient` with finite differences of Σ weights · outputs() by `tensor`.
+
+    Args:
+        name: of the tensor, in messages.
+        tensor: of float64; each of its numbers is moved in place, and put back.
+        gradient: what `backward` gave, of the shape of `tensor`.
+        outputs: computes the outputs; they depend on `tensor` as it is when this is called.
+        weights: one tensor for each output, of its shape.
+        sizes: numbers that a forgotten factor may have, by their names, such as `{"samples": 5}`.
+        suspects: what the gradient would be without a mistake, by the words for that mistake.
+        at_most: how many numbers are compared; without it all, else a choice by `seed`.
+        tolerance: the largest relative error. It is relative to the larger of both, or to what
+            rounding lets one see where both are smaller.
+
+    """
+    probe = _Probe(tensor, outputs, weights, tolerance)
+    indices = _chosen(tuple(tensor.shape), at_most, seed)
+    analytic = torch.stack([gradient[index] for index in indices]).tolist()
+    found = [probe.element(*pair) for pair in zip(indices, analytic, strict=True)]
+    wrong = [element for element in found if element.kind == "wrong"]
+    kinks = [element for element in found if element.kind in ("kink", "jump")]
+    worst = max(wrong or kinks or found, key=lambda element: element.error)
+    suspicion = ""
+    if wrong:
+        suspicion = _suspicion(probe, gradient, found, sizes or {}, suspects or {})
+    zero = all(element.analytic == element.numeric == 0 for element in found)
+    return Comparison(
+        name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion, zero
+    )
+
+
+def _chosen(shape: Index, at_most: int | None, seed: int) -> list[Index]:
+    """Return the indices of all numbers, or of so many, chosen at random, in their order."""
+    count = math.prod(shape)
+    places = np.arange(count)
+    if at_most is not None and at_most < count:
+        places = np.sort(np.random.default_rng(seed).choice(count, at_most, replace=False))
+    if not shape:
+        return [()]
+    return [tuple(map(int, index)) for index in zip(*np.unravel_index(places, shape), strict=True)]
+
+
+class _Slopes(NamedTuple):
+    """Derivatives for one step: from below, from above, and of both; and the rounding in them."""
+
+    left: float
+    right: float
+    central: float
+    rounding: float
+    samples: Tensor | None  # the part of each sample in `central`, where outputs have samples
+
+
+class _Probe:
+    """Σ weights · outputs as a function of one number of a tensor at a time."""
+
+    def __init__(
+        self, tensor: Tensor, outputs: Outputs, weights: Sequence[Tensor], tolerance: float
+    ) -> None:
+        self.tensor, self.outputs, self.weights = tensor, outputs, weights
+        self.tolerance = tolerance
+        self.here = self._outputs()
+        self.samples: dict[Index, Tensor | None] = {}
+
+    def element(self, index: Index, analytic: float) -> Element:
+        """Compare one number."""
+        slopes = self._slopes(index, _STEPS[0])
+        element = self._compared(index, analytic, slopes)
+        if element.kind == "wrong":
+            every = [slopes, *(self._slopes(index, step) for step in _STEPS[1:])]
+            if kind := self._break(every):
+                left, right = every[-1].left, every[-1].right
+                low, high = sorted((left, right))
+                slack = self.tolerance * (abs(low) + abs(high)) + 8 * every[-1].rounding
+                # A function with a kink may have any derivative between both sides there.
+                if kind == "jump" or low - slack <= analytic <= high + slack:
+                    element = replace(element, kind=kind)
+                return replace(element, left=left, right=right)
+            # The best step is where the next one hardly changes the result.
+            changes = np.abs(np.diff([one.central for one in every]))
+            best = int(np.argmin(np.nan_to_num(changes, nan=math.inf)))
+            slopes = every[best + 1]
+            element = min(
+                element, self._compared(index, analytic, slopes), key=lambda one: one.error
+            )
+        self.samples[index] = slopes.samples
+        return element
+
+    def _compared(self, index: Index, analytic: float, slopes: _Slopes) -> Element:
+        numeric = slopes.central
+        if not (math.isfinite(analytic) and math.isfinite(numeric)):
+            return Element(index, analytic, numeric, math.inf, "wrong")
+        floor = max(4 * slopes.rounding / self.tolerance, np.finfo(np.float64).tiny)
+        error = abs(analytic - numeric) / max(abs(analytic), abs(numeric), floor)
+        kind: Literal["right", "wrong"] = "right" if error <= self.tolerance else "wrong"
+        return Element(index, analytic, numeric, error, kind)
+
+    def _break(self, every: Sequence[_Slopes]) -> Literal["kink", "jump"] | None:
+        """Return whether the point sits on a kink or jump: between both sides stays a gap.
+
+        Of a smooth function it shrinks as the step does, here to 1/16.
+        """
+        before, last = every[-3], every[-1]
+        gap, wide = abs(last.right - last.left), abs(before.right - before.left)
+        size = max(abs(last.left), abs(last.right))
+        if not gap > max(1e-4 * size, 40 * last.rounding):
+            return None
+        if gap > 8 * wide:
+            return "jump"
+        return "kink" if gap > wide / 2 else None
+
+    def _slopes(self, index: Index, step: float) -> _Slopes:
+        old = self.tensor[index].clone()
+        x = float(old)
+        step *= max(1.0, abs(x))
+        try:
+            self.tensor[index] = x + step
+            above = self._outputs()
+            self.tensor[index] = x - step
+            below = self._outputs()
+        finally:
+            self.tensor[index] = old
+        up, down = (x + step) - x, x - (x - step)  # as rounded
+        left = right = central = moved = largest = 0.0
+        parts: list[Tensor] = []
+        for weight, high, low, here in zip(self.weights, above, below, self.here, strict=True):
+            # Differences first, so that what did not move adds no rounding.
+            change = weight * (high - low)
+            right += float((weight * (high - here)).sum())
+            left += float((weight * (here - low)).sum())
+            central += float(change.sum())
+            sizes = (weight * here).abs()
+            moved += float(sizes[high != low].sum())
+            largest = max(largest, float(sizes.max())) if sizes.numel() else largest
+            if change.ndim > 1:
+                parts.append(change.movedim(-2, 0).flatten(1).sum(1) / (up + down))
+        samples = None
+        if parts and len(parts) == len(above) and len({len(part) for part in parts}) == 1:
+            samples = torch.stack(parts).sum(0)
+        # Where nothing moved, as in a flat part, less than the last digit of an output may have.
+        rounding = _EPS * max(moved, largest) / step
+        return _Slopes(left / down, right / up, central / (up + down), rounding, samples)
+
+    def _outputs(self) -> list[Tensor]:
+        """Return the outputs now; copies, since a module may give its input back."""
+        return [output.clone() for output in self.outputs()]
+
+
+def _suspicion(
+    probe: _Probe,
+    gradient: Tensor,
+    found: Sequence[Element],
+    sizes: Mapping[str, int],
+    suspects: Mapping[str, Tensor],
+) -> str:
+    """Return what mistake would give just these numbers, or ""."""
+    compared = [element for element in found if element.kind in ("right", "wrong")]
+    analytic = torch.tensor([element.analytic for element in compared], dtype=torch.float64)
+    numeric = torch.tensor([element.numeric for element in compared], dtype=torch.float64)
+    if not analytic.isfinite().all():
+        return "backward gives numbers that are not finite"
+    if not analytic.any():
+        return "backward gives 0 everywhere: is it added to this gradient at all?"
+    ratio = float((analytic * numeric).sum() / numeric.square().sum())
+    if _close(analytic, ratio * numeric):
+        return _factor(ratio, sizes, several=len(compared) > 1)
+    indices = [element.index for element in compared]
+    if gradient.ndim > 1 and len(compared) > 1:
+        *_, rows, columns = gradient.shape
+        turned = gradient.reshape(*gradient.shape[:-2], columns, rows).mT
+        if _close(torch.stack([turned[index] for index in indices]), numeric):
+            return "it is the transposed of the right one"
+    for why, right in suspects.items():
+        if len(compared) > 1 and _close(torch.stack([right[index] for index in indices]), numeric):
+            return why
+    samples = [part for index in indices if (part := probe.samples.get(index)) is not None]
+    if samples and len(samples) == len(compared) and len(samples[0]) > 1:
+        for place, word in ((0, "first"), (-1, "last")):
+            if _close(analytic, torch.stack([part[place] for part in samples])):
+                return f"it is that of the {word} sample alone: the sum over samples is missing"
+    return ""
+
+
+def _close(found: Tensor, expected: Tensor) -> bool:
+    scale = float(expected.abs().max())
+    return scale > 0 and float((found - expected).abs().max()) <= 1e-5 * scale
+
+
+def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
+    """Name a factor that all numbers of a gradient have too much."""
+    names: dict[float, list[str]] = {1.0: [], 2.0: [], 0.5: []}
+    singles = [(name, size) for name, size in sizes.items() if size > 1]
+    pairs = [(f"{a} · {b}", m * n) for i, (a, m) in enumerate(singles) for b, n in singles[i + 1 :]]
+    for name, size in (*singles, *pairs):
+        names.setdefault(float(size), []).append(f"the number of {name}")
+        names.setdefault(1 / size, []).append(f"1 / the number of {name}")
+    sign = "the sign is wrong" if ratio < 0 else ""
+    for value, words in names.items():
+        if abs(abs(ratio) - value) <= 1e-5 * value:
+            named = " or ".join(words)
+            if named and value in (2.0, 0.5):
+                named = f"perhaps {named}"
+            factor = ", ".join(filter(None, [f"it is {value:.6g} times the right one", named]))
+            return " and ".join(filter(None, [sign, factor if value != 1 else ""]))
+    if not several:
+        return ""
+    times = f"all its numbers are {abs(ratio):.6g} times the right ones"
+    return " and ".join(filter(None, [sign, times]))
