@@ -66,6 +66,12 @@ class Network(Module):
         twin._kept_parameters = (None, ())
         return twin
 
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        """Give what each module computed in the latest `forward`: (its position, a tensor)."""
+        for position, module in enumerate(self):
+            for value in (module.call and module.call.outputs) or ():
+                yield position, value
+
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
         for module in dict.fromkeys(self):
@@ -166,3 +172,12 @@ class Sequential(Network):
         first = self._modules[0]
         first.call = calls[0]
         return first, gradients
+
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        if self.call is None:
+            return
+        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
+        following = [call and call.inputs for call in self.call.saved[1:]] + [self.call.outputs]
+        for position, (call, after) in enumerate(zip(self.call.saved, following, strict=True)):
+            for value in (call and call.outputs) or after or ():
+                yield position, value

@@ -13,7 +13,7 @@ import torch
 
 from minifw.data.dataset import Dataset
 from minifw.nn import Linear, Network
-from minifw.train import compiled
+from minifw.train import arguments, compiled
 from minifw.train.division import Division, divided, equal_parts
 
 # What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
@@ -64,7 +64,7 @@ def for_data(
     `batch_size` is that of `fit`: None, or more than there are, takes all samples in one step.
     """
     *stack, samples = data.train.labels.shape
-    batch_size = samples if batch_size is None else min(batch_size, samples)
+    batch_size = arguments.batch_size(batch_size, data.train)
     return choose(
         network,
         math.prod(stack),
@@ -95,7 +95,7 @@ def choose(
         compiled.require_compiler()
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     threads = torch.get_num_threads() if on_cpu else 1
-    in_memory = seeds_in_memory(network, seeds, samples)
+    in_memory = seeds_in_memory(network, seeds, samples, PLAIN_BYTES)
     plain = Schedule(
         training=_divided(network, seeds, batch_size, in_memory, threads),
         evaluation=_divided(network, seeds, samples, in_memory, threads),
