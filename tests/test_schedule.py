@@ -14,7 +14,7 @@ from minifw import data, nn
 from minifw.train import placement
 from minifw.train.division import Division
 from minifw.train.fit import fit
-from minifw.train.placement import Schedule
+from minifw.train.placement import Schedule, StepSizes
 
 
 def dataset(seeds: int, samples: int) -> data.Dataset:
@@ -64,7 +64,7 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
 
     monkeypatch.setattr(nn.Linear, "forward", forward)
     samples, stack = dataset(9, 1000), network(9)
-    plan = placement.choose(stack, 9, 1000, 1000, 2, False)
+    plan = placement.for_data(stack, samples, None, 2, False)
     fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
     assert len(at_work) == 2
     assert of_torch == {1}
@@ -123,10 +123,8 @@ def test_steps_and_evaluations_share_their_threads(monkeypatch: pytest.MonkeyPat
     assert len(at_work[10]) == 2
 
 
-def test_small_steps_take_one_thread_and_their_evaluation_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+def test_small_steps_take_one_thread_and_their_evaluation_more() -> None:
+    step = StepSizes((25, 2), 127, 4)
     for seeds, batch, expected in (
         (1, 1000, [(1, 1), (1, 1)]),
         (5, 1000, [(5, 1), (5, 1)]),
@@ -134,7 +132,7 @@ def test_small_steps_take_one_thread_and_their_evaluation_more(
         (20, 1000, [(5, 4), (5, 4)]),
         (3, 10_000, [(1, 3), (3, 1)]),
     ):
-        plan = placement.choose(network(seeds), seeds, batch, 1000, 10, False)
+        plan = placement.scheduled(step, seeds, batch, 1000, 4)
         assert plan.evaluation is not None
         found = [
             (min(seeds, part.seeds or 0), part.threads) for part in (plan.training, plan.evaluation)
