@@ -110,7 +110,7 @@ def test_steps_and_evaluations_share_their_threads(monkeypatch: pytest.MonkeyPat
         mine = at_work.setdefault(key[-2], set())
         if len(mine) < 2 and threading.get_ident() not in mine:
             mine.add(threading.get_ident())
-            both.wait(timeout=60)  # for the other thread, so that each takes a part
+            both.wait(timeout=60)  # for the other thread, so that each takes a shard
         mine.add(threading.get_ident())
         return reuse(self, key)
 
@@ -138,3 +138,13 @@ def test_small_steps_take_one_thread_and_their_evaluation_more() -> None:
             (min(seeds, part.seeds or 0), part.threads) for part in (plan.training, plan.evaluation)
         ]
         assert found == expected
+
+
+def test_a_layer_is_as_large_as_a_forward_pass_shows_it() -> None:
+    """Whatever module it is: here one that stands twice, in a network within the network."""
+    stack, layer = (3,), nn.Linear(4, 4, stack=(3,), bias=False)
+    inner = nn.Sequential(layer, nn.Tanh(), nn.Sequential(layer))
+    whole = nn.Sequential(nn.Linear(2, 4, stack=stack), nn.ReLU(), inner, nn.Sigmoid())
+    expected = StepSizes((4, 4, 4), 2 * 4 + 4 + 4 * 4, 4)
+    assert StepSizes.of(whole, dataset(3, 5).train) == expected
+    assert StepSizes.of(nn.Sequential(nn.Tanh()), dataset(3, 5).train) == StepSizes((), 0, 4)

@@ -16,11 +16,11 @@ from torch import Tensor
 from minifw.data.dataset import Dataset, Samples
 from minifw.nn import Network
 from minifw.train import arguments, compiled
-from minifw.train.division import Division, divided, equal_parts
+from minifw.train.division import Division, divided, equal_shards
 
-# What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
-# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
-# for fewer.
+# What a plain shard of a stack, or the evaluation of any, may hold at once. Only memory counts
+# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a shard, and
+# larger for fewer.
 PLAIN_BYTES = 2**30
 
 # One network alone has torch's threads from here on. Each operation ends with a wait for the last
@@ -28,10 +28,10 @@ PLAIN_BYTES = 2**30
 # one thread, and still 5 times at 512, where two idle processors gain the most.
 ALONE_FROM = 262_144
 
-# What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) parts of 2, 5, 10 seeds
-# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
-# costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
-PART_BYTES = 8 * 2**20
+# What a compiled shard may hold. With 1 MB a seed (1000 samples, width 25) shards of 2, 5, 10 seeds
+# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each
+# shard costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
+SHARD_BYTES = 8 * 2**20
 
 # Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
 COMPILE_FROM = 50_000
@@ -173,8 +173,8 @@ def scheduled(
     )
     if not compiling.compiled:
         return plain
-    in_cache = sizes.networks_in(PART_BYTES, batch_size)
-    size = equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
+    in_cache = sizes.networks_in(SHARD_BYTES, batch_size)
+    size = equal_shards(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     return replace(
         plain,
         training=Division(size, min(threads, seeds)),
