@@ -16,6 +16,7 @@ from minifw import nn, reference, runs
 from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.plan import build_loss, build_network, plan
+from minifw.reference import training
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History
@@ -198,10 +199,10 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
         together.append(len(stack.parameters()[0].value))
         return evaluate(stack, *of)
 
-    monkeypatch.setattr("minifw.reference.arms.evaluate", counted)
+    monkeypatch.setattr(training, "evaluate", counted)
 
     def of_ten(most: int) -> tuple[list[int], History]:
-        monkeypatch.setattr("minifw.reference.arms.AT_ONCE_BYTES", most)
+        monkeypatch.setattr(training, "AT_ONCE_BYTES", most)
         together.clear()
         result = reference.fit(
             network, build_loss(config), 0.0, drawn.data, [0],

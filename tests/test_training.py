@@ -17,12 +17,14 @@ from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
 from minifw.experiment import plan, results
-from minifw.train import loop, placement
+from minifw.reference import training
+from minifw.train import placement, shards
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import Division
 from minifw.train.evaluation import error_percent
+from minifw.train.fit import fit
 from minifw.train.history import History
-from minifw.train.loop import fit
+from minifw.train.learner import Learner
 
 TEXT = """
 name: small
@@ -277,7 +279,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", counted)
-    monkeypatch.setattr("minifw.reference.arms.WAITING", 2)
+    monkeypatch.setattr(training, "WAITING", 2)
     parts = experiment.run_pytorch(exp, "sgd", quiet)
     assert sizes == [2, 2, 2, 2, 1]
     assert parts.history.epochs == whole.history.epochs
@@ -477,39 +479,45 @@ def test_fit_chooses_its_schedule_by_sizes(
 ) -> None:
     exp = experiment_of(tmp_path)
     asked: list[tuple[Any, ...]] = []
-    right = placement.choose
+    right = placement.scheduled
 
-    def choose(network: nn.Network, *sizes: Any) -> placement.Schedule:
+    def scheduled(*sizes: Any) -> placement.Schedule:
         asked.append(sizes)
-        return right(network, *sizes)
+        return right(*sizes)
 
-    monkeypatch.setattr(placement, "choose", choose)
+    def decide(*of: Any) -> placement.Compiling:
+        asked.append(of)
+        return placement.Compiling(False)
+
+    monkeypatch.setattr(placement, "scheduled", scheduled)
+    monkeypatch.setattr(placement, "decide", decide)
     network = network_of(exp)
     history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
                   batch_size=batch_size)  # fmt: skip
-    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")]
+    assert asked[0] == ("auto", 6 * (3 if batch_size else 1), True)
+    step = placement.StepSizes((6, 5, 2), 2 * 6 + 6 + 6 * 5 + 5 + 5 * 2 + 2, 8)
+    assert asked[1][:4] == (step, 3, batch_size or 40, 40)
     # Going on, it keeps to the way, for the sums would be rounded in another order.
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,
         batch_size=batch_size, history=history)  # fmt: skip
-    assert asked[1][-1] is False
+    assert asked[2][0] is False
 
 
 def test_fit_divides_what_memory_does_not_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp = experiment_of(tmp_path)
-    parts: list[int] = []
-    right = loop._parts
+    seeds: list[slice] = []
+    right = shards.Shard.train
 
-    def counted(*of: Any) -> Any:
-        made = right(*of)
-        parts.append(len(made))
-        return made
+    def noting(shard: shards.Shard, *of: Any) -> Any:
+        seeds.append(shard.seeds)
+        return right(shard, *of)
 
-    monkeypatch.setattr(loop, "_parts", counted)
-    monkeypatch.setattr(placement, "seeds_in_memory", lambda *of: 1)
+    monkeypatch.setattr(shards.Shard, "train", noting)
+    monkeypatch.setattr(placement, "PLAIN_BYTES", 1)
     train_on(exp, network_of(exp))
-    assert parts == [3]
+    assert seeds[:4] == [slice(0, 1), slice(1, 2), slice(2, 3), slice(0, 1)]
 
 
 def alone(
@@ -659,10 +667,9 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
         inputs = torch.zeros(3, 40, 2, device="cuda")
         for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
             samples = data.Samples(inputs, targets, classes)
-            part = loop._Part(
-                network, loss, nn.SGD(network, 0.9), samples, samples, slice(None), nn.Buffers()
-            )
-            output, target = part.train(None, 15, 0.1)
+            learner = Learner(network, loss, nn.SGD(network, 0.9))
+            shard = shards.Shard(learner, samples, samples, slice(None), nn.Buffers())
+            output, target = shard.train(None, 15, 0.1)
             values = [output, target, network.forward(inputs), loss.function(output, target)]
             values += samples.in_order(classes)
             values += [tensor for p in network.parameters() for tensor in (p.value, p.gradient)]

@@ -45,8 +45,8 @@ from minifw.system.signals import Stop, on_signals
 from minifw.train import compiled, placement
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import one_thread
+from minifw.train.fit import fit
 from minifw.train.history import History
-from minifw.train.loop import fit
 
 MODES = ("full-batch", "sgd")
 
