@@ -28,7 +28,7 @@ from minifw.train import compiled, loop, placement
 from minifw.train.compiled import epoch
 from minifw.train.division import Division
 from minifw.train.loop import fit
-from minifw.train.placement import PLAIN_BYTES, Schedule
+from minifw.train.placement import PLAIN_BYTES, Schedule, StepSizes
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(
@@ -293,9 +293,7 @@ def test_inner_layers_count_where_memory_does(tmp_path: Path) -> None:
     for compile_ in (True, False):
         plans = [placement.choose(net, 5, 1000, 1000, 10, compile_) for net in (network, nested)]
         assert plans[0] == plans[1]
-    assert placement.seeds_in_memory(nested, 5, 10**6) == placement.seeds_in_memory(
-        network, 5, 10**6
-    )
+    assert StepSizes.of(nested, 5) == StepSizes.of(network, 5)
 
 
 def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
@@ -348,7 +346,8 @@ def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
         held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
     assert held[0] == 3 * held[1] == 6 * held[2] > 0
     # A step takes what `choose` reckons with, and the evaluation of 30 samples less than another.
-    a_step = placement._bytes_a_seed(network, 6, 40)
+    sizes = StepSizes.of(network, 6)
+    a_step = sizes.step_bytes(40) + 3 * sizes.number * sizes.weights
     assert a_step / 2 < held[2] <= 2 * a_step
 
 
@@ -398,9 +397,10 @@ def test_parts_are_at_work_at_the_same_time_and_share_the_memory_for_it(
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
     network = network_of(experiment_of(tmp_path, seeds=64))
-    a_row = placement._bytes_a_seed(network, 64, 2) - placement._bytes_a_seed(network, 64, 1)
+    sizes = StepSizes.of(network, 64)
+    a_row = sizes.step_bytes(1)
     samples = PLAIN_BYTES // (24 * a_row)  # some 24 seeds fill it
-    a_seed = placement._bytes_a_seed(network, 64, samples)
+    a_seed = sizes.step_bytes(samples) + 3 * sizes.number * sizes.weights
     for given in (False, True):
         divided = placement.choose(network, 64, 1, samples, 10, given).evaluation
         assert divided is not None

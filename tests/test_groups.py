@@ -17,6 +17,7 @@ from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import plan
+from minifw.reference import arms as reference_arms
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History
@@ -53,8 +54,8 @@ def test_groups_give_the_numbers_of_one_stack(
         "loss: cross-entropy\ntrain: {eta: 0.1, epochs: 1}\n"
     )
     one, whole = run_in(minifw, "one", *words, *SEVEN)
-    size = memory.Sizes.together
-    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: min(size(sizes), 3))
+    size = memory.Sizes.group_size
+    monkeypatch.setattr(memory.Sizes, "group_size", lambda sizes: min(size(sizes), 3))
     three, grouped = run_in(minifw, "three", *words, *SEVEN)
     assert set(three.manifest.parts) == {
         f"{part}.group-{number}-of-3" for part in one.manifest.parts for number in (1, 2, 3)
@@ -96,7 +97,7 @@ def watched(plan, seeds):
         held.append(weakref.ref(drawn.data.train.inputs))
     return drawn
 Plan.draw = watched
-memory.Sizes.together = lambda sizes: 2
+memory.Sizes.group_size = lambda sizes: 2
 placement.PLAIN_BYTES = 1  # parts of one seed
 def left(code):
     assert (code, len(held)) == (0, 3), (code, held)
@@ -147,7 +148,7 @@ def test_a_group_leaves_weights_and_history_alone(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", watched)
-    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: 3)
+    monkeypatch.setattr(memory.Sizes, "group_size", lambda sizes: 3)
     run_in(minifw, "runs", "train", "simplenet-sgd", *SEVEN, "--set", "optimizer.momentum=0.9")
     assert len(left) == 3
     assert all(not group.optimizer and group.generators is None for group in left)
@@ -180,7 +181,7 @@ def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(many) - min(many) < len(many)
     assert max(groups(3000, "vmap")) < 3000
     size = memory.sizes(loading.load(SIMPLENET), "sgd", 1, 2, 2, 10**9, 1)
-    assert size.together() == 1  # no less than one
+    assert size.group_size() == 1  # no less than one
     monkeypatch.setattr(memory, "available", lambda: 10**9)
     smaller = groups(3000)  # where less is free
     assert max(smaller) < 3000 == sum(smaller)
@@ -199,10 +200,10 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
         together.append(len(stack.parameters()[0].value))
         return evaluate(stack, *of)
 
-    monkeypatch.setattr(reference, "evaluate", counted)
+    monkeypatch.setattr(reference_arms, "evaluate", counted)
 
     def of_ten(most: int) -> tuple[list[int], History]:
-        monkeypatch.setattr(reference, "AT_ONCE_BYTES", most)
+        monkeypatch.setattr(reference_arms, "AT_ONCE_BYTES", most)
         together.clear()
         result = reference.fit(
             network, build_loss(config), 0.0, drawn.data, [0],

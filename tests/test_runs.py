@@ -84,7 +84,7 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
         f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}"
     )
     run = runs.load(path)
-    assert run.status == "interrupted"
+    assert run.status() == "interrupted"
     epoch = run.manifest.parts["minifw-full-batch"].epoch
     assert run.manifest.parts["minifw-full-batch"].file.endswith(f".at-{epoch}.safetensors")
     assert run.faults() == run.strangers()[1:] == []  # the lock's file is there, empty
@@ -123,7 +123,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     process = begin(tmp_path, *LONG)
     path = only_run(tmp_path)
     try:
-        assert runs.load(path).status == "running"
+        assert runs.load(path).status() == "running"
         for words in (("resume", path), ("runs", "rm", "--yes", path)):
             answer = minifw(*words)
             assert answer.code == 2
@@ -131,13 +131,13 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     finally:
         process.kill()
         process.communicate()
-    assert runs.load(path).status == "crashed"
+    assert runs.load(path).status() == "crashed"
     assert path.name in minifw("runs", "ls", "--status", "crashed").out
     # The same process id, used by another process: the start time tells.
     (path / "lock").write_text(
         json.dumps({"pid": os.getpid(), "started": 1.0, "host": os.uname().nodename})
     )
-    assert runs.load(path).status == "crashed"
+    assert runs.load(path).status() == "crashed"
 
 
 @pytest.mark.parametrize(
@@ -158,10 +158,10 @@ def test_resume_ends_where_the_whole_run_does(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
 ) -> None:
     """Cut off after every checkpoint that there is, and resumed each time."""
-    together = memory.Sizes.together
+    together = memory.Sizes.group_size
     if words[-1] is IN_GROUPS:
         words = words[:-1]
-        monkeypatch.setattr(memory.Sizes, "together", lambda size: 2)
+        monkeypatch.setattr(memory.Sizes, "group_size", lambda size: 2)
     assert minifw(*words, *QUICK, "--runs-dir", "whole").code == 0
     (whole,) = Path("whole").iterdir()
     publish = runs.Run.commit
@@ -176,7 +176,7 @@ def test_resume_ends_where_the_whole_run_does(
 
     monkeypatch.setattr(runs.Run, "commit", cut)
     answer = minifw(*words, *QUICK)
-    monkeypatch.setattr(memory.Sizes, "together", together)  # the groups stay as they were
+    monkeypatch.setattr(memory.Sizes, "group_size", together)  # the groups stay as they were
     while answer.code == 130:
         answer = minifw("resume", only_run(), "--quiet")
     assert answer.code == 0, answer.err
@@ -251,7 +251,7 @@ def test_a_full_disk_ends_training_when_it_is_full(
         "cannot be written: No space left on device\n"
     )
     assert last < 20000
-    assert runs.load(path).status == "failed"
+    assert runs.load(path).status() == "failed"
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,15 +1,16 @@
-"""A config becomes objects: samples, network and loss, for all seeds, and all of it checked."""
+"""A config becomes a plan: all that is decided about a run before it has a directory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 
 from minifw import config as configs
 from minifw import data as points
+from minifw import nn
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.source import Source
@@ -17,35 +18,68 @@ from minifw.data.dataset import Dataset
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
-from minifw.experiment.build import DTYPES, build_data, names, read_table
+from minifw.experiment.build import DTYPES, build_data, build_network, names, read_table
+from minifw.runs.arms import Arm, Mode
+from minifw.runs.directory import Run
+from minifw.runs.records import Manifest, PartName
 from minifw.train import compiled
+from minifw.train.placement import Compiling, Schedule, decide
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config with seeds and their data: all that can be wrong has been checked."""
+    """Some seeds of a plan and their data: all that can be wrong has been checked."""
 
-    config: Config
+    plan: Plan
     seeds: list[int]
     data: Dataset
+    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+
+    @property
+    def config(self) -> Config:
+        """The plan's config."""
+        return self.plan.config
+
+    def network(self) -> nn.Sequential:
+        """Return the networks with their initial weights; they are the caller's to train."""
+        network = self.prepare()
+        self._prepared.clear()
+        return network
+
+    def prepare(self) -> nn.Sequential:
+        """Return the networks that `network` will return, to be looked at only."""
+        if not self._prepared:
+            features = len(self.data.features)
+            self._prepared.append(build_network(self.config, self.seeds, features))
+        return self._prepared[0]
 
     def of(self, some: slice) -> Experiment:
         """Return the experiment with some of the seeds."""
-        return Experiment(self.config, self.seeds[some], self.data.of(some))
+        return Experiment(self.plan, self.seeds[some], self.data.of(some))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A config that fits its data and the machine; nothing is drawn yet.
+    """All that is decided about a run before it has a directory; nothing is drawn yet.
 
-    `together` is how many seeds are drawn and trained at once; others follow in further groups.
+    The config fits its data and the machine. `arms` are trained in each of the `modes`,
+    `group_size` seeds at once; others follow in further groups. `sizes` are each mode's, and
+    `compiling` says for each whether minifw's steps are compiled.
     """
 
     config: Config
     source: Source
     table: Table | None
-    sizes: memory.Sizes
-    together: int
+    arms: tuple[Arm, ...]
+    modes: tuple[Mode, ...]
+    sizes_of: dict[Mode, memory.Sizes]
+    group_size: int
+    compiling: dict[Mode, Compiling]
+
+    @property
+    def sizes(self) -> memory.Sizes:
+        """The sizes of the mode that needs the most memory."""
+        return max(self.sizes_of.values(), key=lambda size: size.bytes())
 
     @property
     def seeds(self) -> list[int]:
@@ -65,8 +99,16 @@ class Plan:
     @property
     def groups(self) -> list[list[int]]:
         """The seeds that are trained at once, group for group."""
-        seeds, size = self.seeds, self.together
+        seeds, size = self.seeds, self.group_size
         return [seeds[first : first + size] for first in range(0, len(seeds), size)]
+
+    def batch_size(self, mode: Mode) -> int | None:
+        """Return how many samples a step takes in this mode, None for all."""
+        return self.sizes_of[mode].batch
+
+    def schedule(self, mode: Mode, seeds: int) -> Schedule:
+        """Return how minifw trains a group of so many seeds in this mode."""
+        return self.sizes_of[mode].schedule(seeds, self.compiling[mode])
 
     def draw(self, seeds: Sequence[int]) -> Experiment:
         """Return these seeds with their samples.
@@ -75,11 +117,11 @@ class Plan:
             DataError: numbers are too large for the dtype, which `plan` has told before.
 
         """
-        return Experiment(self.config, list(seeds), build_data(self.config, seeds, self.table))
+        return Experiment(self, list(seeds), build_data(self.config, seeds, self.table))
 
 
 def build(
-    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+    config: Config, default_seeds: int, modes: Sequence[Mode], source: Source | None = None
 ) -> Experiment:
     """Check the config as `plan` does, and draw the data for all seeds.
 
@@ -94,25 +136,35 @@ def build(
 def plan(
     config: Config,
     default_seeds: int,
-    modes: Sequence[str],
+    modes: Sequence[Mode],
     source: Source | None = None,
     *,
-    arms: Sequence[str] = ("minifw",),
-    data_checksum: str | None = None,
+    arms: Sequence[Arm] = ("minifw",),
+    begun: Run | None = None,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults; `arms` are those that will be
-    trained, by their names in `experiment.ARMS`; `data_checksum` is what the data file must have
-    where a run goes on.
+    `source` knows the lines of the config, for the places of faults. `begun` is a run that is to
+    go on: its data file, groups of seeds and compiled steps stay what they were.
 
     Raises:
         ConfigError, DataError: what does not fit.
+        UsageError: steps are to be compiled, and there is no C++ compiler.
         ArtefactError: the data file is not the one that the run began with.
 
     """
     source = source or Source(config.name)
+    manifest = None if begun is None else begun.manifest
     _check_device(config, source)
+    if len(arms) > 1 and config.train.compile == "auto":
+        # Plainly both frameworks round in the same order; compiled sums come in another.
+        plainly = config.train.model_copy(update={"compile": False})
+        config = config.model_copy(update={"train": plainly})
+    if lacks_batches(config, modes):
+        source.add(("train", "batch_size"), "this key is missing; compare runs mode 'sgd' too")
+        raise source.error()
+    if begun is not None:
+        _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
     section = config.data
@@ -120,7 +172,7 @@ def plan(
     if isinstance(section, configs.Generated):
         train, test = section.train, section.test
     else:
-        table = read_table(section, data_checksum)
+        table = read_table(section, None if manifest is None else manifest.data_checksum)
         try:
             train, test = points.split_sizes(len(table.labels), section.train, section.test)
         except DataError as fault:
@@ -132,8 +184,9 @@ def plan(
     if "sgd" in modes and batch_size > train:
         what = f"must be at most the {train} training samples, got {batch_size}"
         source.add(("train", "batch_size"), what)
-    sizes = [
-        memory.fitted(
+    threads = torch.get_num_threads() if config.device == "cpu" else 1
+    sizes = {
+        mode: memory.fitted(
             memory.sizes(
                 config,
                 mode,
@@ -144,17 +197,27 @@ def plan(
                 test,
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
-                threads=torch.get_num_threads() if config.device == "cpu" else 1,
+                threads=threads,
             )
         )
         for mode in modes
-    ]
-    largest = max(sizes, key=lambda size: size.bytes())
+    }
     if not source.faults:
-        memory.check(config, source, largest)
+        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
-    plan = Plan(config, source, table, largest, min(size.together() for size in sizes))
+    plan = Plan(
+        config,
+        source,
+        table,
+        tuple(arms),
+        tuple(modes),
+        sizes,
+        min(size.group_size() for size in sizes.values()),
+        {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes},
+    )
+    if manifest is not None:
+        plan = replace(plan, group_size=manifest.together or seeds)
     if table is not None and _may_overflow(table, section.normalize, DTYPES[config.dtype]):
         try:
             for seed in plan.seeds:
@@ -163,6 +226,31 @@ def plan(
             source.add(("data",), str(fault))
             raise source.error() from None
     return plan
+
+
+def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
+    """Return whether a mode takes batches and the config does not say how large they are."""
+    return "sgd" in modes and config.train.batch_size is None
+
+
+def _compiling(
+    config: Config, mode: Mode, size: memory.Sizes, manifest: Manifest | None
+) -> Compiling:
+    """Decide whether minifw's steps in this mode are compiled."""
+    for text, record in ({} if manifest is None else manifest.parts).items():
+        name = PartName.parse(text)
+        if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
+            # It goes on as it began, or its sums would be rounded in another order.
+            return Compiling(record.compiled)
+    steps = config.train.epochs * -(-size.train // size.batch_size)
+    return decide(config.train.compile, steps, config.device == "cpu")
+
+
+def _check_compiler(config: Config, begun: Run) -> None:
+    """Raise a UsageError if the run has compiled steps to go on with, and there is no compiler."""
+    parts = begun.manifest.parts.values()
+    if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
+        compiled.require_compiler(str(begun.path))
 
 
 def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
@@ -197,5 +285,3 @@ def _check_device(config: Config, source: Source) -> None:
         source.add(("train", "compile"), what)
     if source.faults:
         raise source.error()
-    if config.train.compile is True:
-        compiled.require_compiler()

@@ -90,10 +90,8 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
 
     """
     where = run.path
-    if run.status not in runs.OVER:
-        raise UsageError(
-            f"{where}: this run is {run.status}; minifw resume {where} goes on with it"
-        )
+    if (status := run.status()) not in runs.OVER:
+        raise UsageError(f"{where}: this run is {status}; minifw resume {where} goes on with it")
     if inputs.NORMALIZATION not in run.known:
         raise ArtefactError(
             f"{where}: made by a minifw that kept neither normalisation nor names of columns; "

@@ -23,7 +23,7 @@ from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import error_percent, evaluate, finite
 from minifw.train.history import SERIES, Floats, History
 from minifw.train.loop import clock
-from minifw.train.placement import seeds_in_memory
+from minifw.train.placement import StepSizes
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 State = dict[str, Tensor]
@@ -193,7 +193,7 @@ def fit(
     """
     samples = data.train.labels.shape[1]
     rows = max(samples, data.test.labels.shape[1])
-    most = seeds_in_memory(network, len(seeds), rows, AT_ONCE_BYTES)
+    most = StepSizes.of(network, len(seeds)).networks_in(AT_ONCE_BYTES, rows)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
     def trained(learner: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -52,12 +52,80 @@ class Schedule:
     otherwise: Schedule | None = None
 
 
+@dataclass(frozen=True)
+class StepSizes:
+    """What a step of one network of a stack takes: all that its memory depends on.
+
+    `outputs` are the results of each layer for one sample (an activation's are counted with its
+    layer's), `weights` the numbers of all parameters, `number` the bytes of a number.
+    """
+
+    outputs: tuple[int, ...]
+    weights: int
+    number: int
+
+    @classmethod
+    def of(cls, network: Network, seeds: int) -> StepSizes:
+        """Return the sizes of a network's step, from a stack of so many."""
+        values = [value for _, value, _ in network.parameters()]
+        return cls(
+            tuple(
+                module.out_features for module in network.modules() if isinstance(module, Linear)
+            ),
+            sum(value.numel() for value in values) // seeds,
+            max((value.element_size() for value in values), default=4),
+        )
+
+    def results(self, rows: int) -> int:
+        """Return how many numbers the largest layer gives for so many samples."""
+        return rows * max(self.outputs, default=1)
+
+    def forward_bytes(self, rows: int) -> int:
+        """Return what the results of all layers and of their activations take."""
+        return 2 * self.number * rows * sum(self.outputs)
+
+    def step_bytes(self, rows: int) -> int:
+        """Return what these results and the gradients of each take."""
+        return 2 * self.forward_bytes(rows)
+
+    def networks_in(self, most: int, rows: int) -> int:
+        """Return how many networks `most` bytes hold, with gradients and a step of so many rows."""
+        a_network = 3 * self.number * self.weights + self.step_bytes(rows)
+        return max(1, most // max(1, a_network))
+
+
+class Compiling(NamedTuple):
+    """Whether steps are compiled, and whether plain ones are taken where that fails."""
+
+    compiled: bool
+    or_plain: bool = False
+
+
+Wish = Literal["auto", True, False]
+"""A config's `train.compile`."""
+
+
+def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
+    """Decide whether so many steps are compiled.
+
+    Raises:
+        UsageError: the wish is True and there is no C++ compiler.
+
+    """
+    if wish is True:
+        compiled.require_compiler()
+        return Compiling(True)
+    if wish == "auto" and steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None:
+        return Compiling(True, or_plain=True)
+    return Compiling(False)
+
+
 def for_data(
     network: Network,
     data: Dataset,
     batch_size: int | None,
     epochs: int,
-    compile: Literal["auto", True, False],  # noqa: A002, the name of the config's key
+    compile: Wish,  # noqa: A002, the name of the config's key
 ) -> Schedule:
     """Return what `choose` finds for `epochs` passes over the training samples of `data`.
 
@@ -81,7 +149,7 @@ def choose(
     batch_size: int,
     samples: int,
     steps: int,
-    compile: Literal["auto", True, False],  # noqa: A002, the name of the config's key
+    compile: Wish,  # noqa: A002, the name of the config's key
 ) -> Schedule:
     """Return how to train `seeds` networks for `steps` steps of `batch_size` samples each.
 
@@ -91,57 +159,48 @@ def choose(
         UsageError: `compile` is True and there is no C++ compiler.
 
     """
-    if compile is True:
-        compiled.require_compiler()
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     threads = torch.get_num_threads() if on_cpu else 1
-    in_memory = seeds_in_memory(network, seeds, samples)
+    sizes = StepSizes.of(network, seeds)
+    return scheduled(sizes, seeds, batch_size, samples, threads, decide(compile, steps, on_cpu))
+
+
+def scheduled(
+    sizes: StepSizes,
+    seeds: int,
+    batch_size: int,
+    samples: int,
+    threads: int,
+    compiling: Compiling = Compiling(False),  # noqa: B008, it cannot be changed
+) -> Schedule:
+    """Return how `seeds` networks go through steps of `batch_size` on at most so many threads.
+
+    `samples` is how many go through at once in an evaluation.
+    """
+    in_memory = sizes.networks_in(PLAIN_BYTES, samples)
     plain = Schedule(
-        training=_divided(network, seeds, batch_size, in_memory, threads),
-        evaluation=_divided(network, seeds, samples, in_memory, threads),
+        training=_divided(sizes, seeds, batch_size, in_memory, threads),
+        evaluation=_divided(sizes, seeds, samples, in_memory, threads),
     )
-    pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
-    if compile is False or (compile == "auto" and not pays):
+    if not compiling.compiled:
         return plain
-    in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
+    in_cache = sizes.networks_in(PART_BYTES, batch_size)
     size = equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     return replace(
         plain,
         training=Division(size, min(threads, seeds)),
         compiled=True,
-        otherwise=plain if compile == "auto" else None,
+        otherwise=plain if compiling.or_plain else None,
     )
 
 
-def _divided(network: Network, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
+def _divided(sizes: StepSizes, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
     """Return how to divide the stack for `rows` samples of each network.
 
     A stack is divided, and its threads are Python's. Only one network that is alone gets those of
     torch, which share every single operation.
     """
-    results = rows * max(_widths(network), default=1)
+    results = sizes.results(rows)
     if seeds == 1:  # nothing to divide but the operations
         return Division(1, threads if results >= ALONE_FROM else 1)
     return divided(seeds, results, in_memory, threads)
-
-
-def seeds_in_memory(network: Network, seeds: int, samples: int, most: int = PLAIN_BYTES) -> int:
-    """Return how many networks of this stack hold the results of a step in `most` bytes."""
-    return max(1, most // _bytes_a_seed(network, seeds, samples))
-
-
-def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:
-    """Return about how much memory a step takes in each network of the stack.
-
-    That is weights, gradients and the step; and for each row (a sample) the result of every
-    layer, of its activation, and the gradients of both.
-    """
-    values = [value for _, value, _ in network.parameters()]
-    width = sum(_widths(network))
-    size = max((value.element_size() for value in values), default=4)
-    weights = sum(value.numel() for value in values) // seeds
-    return max(1, size * (3 * weights + 4 * rows * width))
-
-
-def _widths(network: Network) -> list[int]:
-    return [module.out_features for module in network.modules() if isinstance(module, Linear)]
