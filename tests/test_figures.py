@@ -24,7 +24,7 @@ from matplotlib.text import Text
 
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
-from minifw.experiment import results as outcomes
+from minifw.experiment import decision as outcomes
 from minifw.report import curves, lettering, plots, regions
 from minifw.runs.results import Results
 

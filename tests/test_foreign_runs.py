@@ -42,7 +42,9 @@ TRAIN = (
     "data.train=40", "data.test=30", "train.batch_size=15", "train.epochs=3",
     "train.checkpoint_every=1", "optimizer.momentum=0.9",
 )  # fmt: skip
-BOTH = (["minifw", "pytorch"], ["full-batch", "sgd"])
+Trained = tuple[list[known_arms.Arm], list[known_arms.Mode]]
+BOTH: Trained = (["minifw", "pytorch"], ["full-batch", "sgd"])
+ONE: Trained = (["minifw"], ["sgd"])
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = loading.load(PACKAGED / "simplenet.yaml", TRAIN)
     commit = runs.Run.commit
     for name, (arms, modes), checkpoints in (
-        (WHOLE, BOTH, None), (CUT, BOTH, 3), (BEGUN, (["minifw"], ["sgd"]), 1),
+        (WHOLE, BOTH, None), (CUT, BOTH, 3), (BEGUN, ONE, 1),
     ):  # fmt: skip
         left = checkpoints
 

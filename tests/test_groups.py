@@ -18,6 +18,7 @@ from minifw.experiment import memory
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import plan
 from minifw.reference import arms as reference_arms
+from minifw.runs.arms import Arm
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History
@@ -168,7 +169,7 @@ def test_the_last_epoch_is_that_of_the_group_that_came_furthest() -> None:
 
 
 def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def groups(seeds: int, *arms: str) -> list[int]:
+    def groups(seeds: int, *arms: Arm) -> list[int]:
         config = loading.load(SIMPLENET, [f"seeds={seeds}"])
         return [len(g) for g in plan(config, 1, ["full-batch"], arms=["minifw", *arms]).groups]
 

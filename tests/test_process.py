@@ -94,7 +94,7 @@ def test_a_lost_progress_line_ends_no_training(
         answer = minifw(*QUICK)
         assert sys.stderr is stderr  # what a program around this one has set
     assert answer.code == 0
-    assert the_run(tmp_path).status == "complete"
+    assert the_run(tmp_path).status() == "complete"
     assert answer.out.splitlines()[-1] == str(the_run(tmp_path).path.relative_to(tmp_path))
 
 

@@ -18,7 +18,6 @@ import torch
 
 from conftest import ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
-from minifw.cli import main
 from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.experiment import memory
@@ -241,8 +240,8 @@ def test_a_full_disk_ends_training_when_it_is_full(
 
         return nullcontext(progress)
 
-    monkeypatch.setattr(runs, "publish", full)
-    monkeypatch.setattr(main, "display", lambda quiet: on_epoch)
+    monkeypatch.setattr("minifw.runs.directory.publish", full)
+    monkeypatch.setattr("minifw.cli.training.display", lambda quiet: on_epoch)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=20000")
     path = only_run()
     assert (answer.code, answer.out) == (6, "")
@@ -255,7 +254,9 @@ def test_a_full_disk_ends_training_when_it_is_full(
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "processors", lambda: 2)  # torch can have more threads than those
+    monkeypatch.setattr(
+        "minifw.cli.planning.processors", lambda: 2
+    )  # torch can have more threads than those
     with monkeypatch.context() as patch:
         patch.setattr("minifw.report.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130

@@ -17,7 +17,7 @@ from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
 from minifw.experiment import build, plan, results
 from minifw.experiment.arms import TRAIN
-from minifw.runs.arms import MODES
+from minifw.runs.arms import MODES, Arm, Mode
 from minifw.train import loop, placement
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import Division
@@ -42,6 +42,17 @@ def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> plan.Exper
 
 def quiet(done: int, text: str) -> None:
     """No progress."""
+
+
+def compared(tmp_path: Path, *overrides: str, seeds: int = 3) -> plan.Experiment:
+    """The same for two arms in both modes."""
+    exp = experiment_of(tmp_path, *overrides, seeds=seeds)
+    made = plan.plan(exp.config, seeds, list(MODES), arms=["minifw", "pytorch"])
+    return made.draw(made.seeds)
+
+
+def of_both(arm: Arm) -> list[Arm]:
+    return ["minifw", arm]
 
 
 def network_of(exp: plan.Experiment) -> nn.Sequential:
@@ -108,7 +119,7 @@ def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["full-batch", "sgd"])
-def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
+def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: Mode) -> None:
     many = experiment.train_minifw(experiment_of(tmp_path), mode, quiet)
     one = experiment.train_minifw(experiment_of(tmp_path, "seed=2", seeds=1), mode, quiet)
     for name, value in one.weights.items():
@@ -132,9 +143,11 @@ def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("arm", ["pytorch", "vmap"])
-def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str], arm: str) -> None:
+def test_pytorch_computes_the_same(
+    tmp_path: Path, mode: Mode, changes: list[str], arm: Arm
+) -> None:
     exp = experiment_of(tmp_path, *changes)
-    ours, theirs = (TRAIN[name](exp, mode, quiet) for name in ("minifw", arm))
+    ours, theirs = (TRAIN[name](exp, mode, quiet) for name in of_both(arm))
     assert list(ours.weights) == list(theirs.weights)
     for name, value in ours.weights.items():
         torch.testing.assert_close(value, theirs.weights[name], rtol=1e-11, atol=1e-12)
@@ -156,7 +169,7 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_seed_without_finite_gradients_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exp = experiment_of(tmp_path)
+    exp = compared(tmp_path)
     exp.data.train.inputs[1] = torch.nan
     right = nn.ReLU.backward
     monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
@@ -169,7 +182,7 @@ def test_a_seed_without_finite_gradients_hides_no_other(
 
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exp = experiment_of(tmp_path, "dtype=float32", seeds=5)
+    exp = compared(tmp_path, "dtype=float32", seeds=5)
     exp.data.train.inputs[3] = torch.nan
     whole = results.observe(exp).gradients
     monkeypatch.setattr(results, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
@@ -255,12 +268,10 @@ def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arm", ["pytorch", "vmap"])
-def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: str) -> None:
+def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: Arm) -> None:
     changes = ("train.eta=2.0", "dtype=float32", "train.epochs=40", "network.3=relu")
     exp = experiment_of(tmp_path, *changes, seeds=8)
-    ours, theirs = (
-        TRAIN[name](exp, "full-batch", quiet).history.diverged for name in ("minifw", arm)
-    )
+    ours, theirs = (TRAIN[name](exp, "full-batch", quiet).history.diverged for name in of_both(arm))
     assert list(ours >= 0) == list(theirs >= 0)
     assert np.abs(ours - theirs).max() <= 1  # rounding may move the epoch by one
     assert 0 < (ours >= 0).sum() < 8
@@ -278,7 +289,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", counted)
-    monkeypatch.setattr(reference, "WAITING", 2)
+    monkeypatch.setattr(reference.arms, "WAITING", 2)
     parts = experiment.train_pytorch(exp, "sgd", quiet)
     assert sizes == [2, 2, 2, 2, 1]
     assert parts.history.epochs == whole.history.epochs

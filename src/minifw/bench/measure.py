@@ -26,7 +26,7 @@ from minifw import experiment
 from minifw.bench.arms import ARMS, Arm, Problem, Regime, problem, simplenet
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import plan
-from minifw.experiment.runner import ShowProgress
+from minifw.experiment.arms import ShowProgress
 from minifw.report import plots
 from minifw.report.tables import Cell, Table
 from minifw.runs.directory import Files
