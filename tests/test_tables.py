@@ -19,6 +19,8 @@ from minifw.report.tables import Table, of_results
 from minifw.runs.results import Results
 
 ARM = {
+    "train_error": [None] * 3, "train_loss": [None] * 3, "diverged_epoch": [None] * 3,
+    "diverged_layer": [None] * 3, "evaluation_seconds": 0.1,
     "test_error": [1.0, 2.0, None], "summary": {"min": 1.0, "median": 1.5, "mean": 1.5, "max": 2.0},
     "seconds": 0.5, "compiled": False,
 }  # fmt: skip
