@@ -17,7 +17,7 @@ from minifw.bench import arms, measure
 from minifw.bench.arms import Regime
 from minifw.config import loading
 from minifw.errors import CheckError, UsageError
-from minifw.experiment.runner import Progress
+from minifw.experiment import Progress
 
 SMALL = Regime(2, 20, 4)
 PLAIN = ["minifw, plain", "PyTorch", "PyTorch vmap"]

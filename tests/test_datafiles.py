@@ -118,7 +118,7 @@ def test_a_file_is_read_once_and_its_checksum_is_of_what_was_parsed(
     assert plan.table is not None
     assert plan.table.checksum == hashlib.sha256(LINES.encode()).hexdigest()
     path.unlink()  # nobody needs it any more
-    outcome = experiment.run(plan, ["minifw"], ["full-batch"], tmp_path / "runs", no_progress)
+    outcome = experiment.start(plan, tmp_path / "runs", no_progress)
     assert runs.load(outcome.run.path).manifest.data_checksum == plan.table.checksum
 
 

@@ -24,8 +24,9 @@ from matplotlib.text import Text
 
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
-from minifw.experiment import results as outcomes
+from minifw.experiment import decision as outcomes
 from minifw.report import curves, lettering, plots, regions
+from minifw.runs.results import Results
 
 HOSTILE = ("$\\frac{$", "a\nb\n\nc", "\\bf{%}_^&#~", "<b>\x1b[31m", "", "ü–\u202e", "$x$", "  ")
 LONG = "a class whose name goes on and on until nobody wants to read it to the end"
@@ -55,6 +56,30 @@ def results(
         "data": {"features": [names[0], names[-1]], "test": 1000, "class_balance": dict.fromkeys(names, 1.0)},
         "modes": {mode: dict.fromkeys(("minifw", "pytorch")[:arms], arm) for mode in ("full-batch", "sgd")[:modes]},
     }  # fmt: skip
+
+
+def typed(content: dict[str, Any]) -> Results:
+    """The content as an object, with what no figure shows."""
+    seeds = len(content["seeds"])
+    rest = {
+        "test_error": [None] * seeds, "train_error": [None] * seeds, "train_loss": [None] * seeds,
+        "diverged_layer": [None] * seeds, "seconds": 1.0, "evaluation_seconds": 1.0,
+        "summary": dict.fromkeys(("min", "median", "mean", "max")), "compiled": False,
+    }  # fmt: skip
+    modes = {
+        mode: {a: {**x, **rest} for a, x in arms.items()} for mode, arms in content["modes"].items()
+    }
+    parity, speedup = None, None
+    if len(next(iter(modes.values()))) > 1:
+        of_mode = dict.fromkeys(
+            ("max_gradient_difference", "max_gradient_difference_float64", "max_weight_difference")
+        ) | {"gradients_not_finite": 0, "same_test_error": "", "different_seeds": []}
+        parity, speedup = dict.fromkeys(modes, of_mode), dict.fromkeys(modes, 1.0)
+    data = {"train": 1000, "majority_error": 0.0, **content["data"]}
+    return Results.model_validate({
+        "about": "", "dtype": "float32", "threads": 1, "eta": 0.1, "batch_size": None,
+        "parity": parity, "speedup": speedup, **content, "modes": modes, "data": data,
+    })  # fmt: skip
 
 
 def lines(content: dict[str, Any], end: float, evaluations: int = 101) -> list[str]:
@@ -180,7 +205,7 @@ def check(figure: Figure) -> None:
 )
 def test_curves_of_errors(modes: int, more: dict[str, Any], end: float, words: str) -> None:
     content = results(modes=modes, **more)
-    figure = curves.error_curves(content, lines(content, end))
+    figure = curves.error_curves(typed(content), lines(content, end))
     check(figure)
     assert any(words in text.get_text() for text in shown_texts(figure))
     assert ("log" in figure.axes[0].get_yscale()) == (end < 10 and more.get("gone") not in (1, 20))
@@ -188,7 +213,7 @@ def test_curves_of_errors(modes: int, more: dict[str, Any], end: float, words: s
 
 def test_one_evaluation_is_a_point() -> None:
     content = results(modes=1, arms=1)
-    figure = curves.error_curves(content, lines(content, 40, evaluations=1))
+    figure = curves.error_curves(typed(content), lines(content, 40, evaluations=1))
     check(figure)
     assert {str(line.get_marker()) for line in figure.axes[0].lines} == {"v", "^"}
 
@@ -198,7 +223,7 @@ def test_seeds_that_diverged_are_in_no_curve() -> None:
     content["modes"]["full-batch"]["minifw"] = {"diverged_epoch": [None, 5, None]}
     line = {"mode": "full-batch", "arm": "minifw", "epoch": 0, "train_error": [10, 90, 20], "test_error": [30, 99, 50]}  # fmt: skip
     last = line | {"epoch": 10, "train_error": [8, None, 18], "test_error": [20, None, 40]}
-    figure = curves.error_curves(content, [json.dumps(line), json.dumps(last)])
+    figure = curves.error_curves(typed(content), [json.dumps(line), json.dumps(last)])
     shown = {
         str(curve.get_label()): np.asarray(curve.get_ydata()).tolist()
         for curve in figure.axes[0].lines
@@ -218,7 +243,7 @@ def test_seeds_that_diverged_are_in_no_curve() -> None:
 )  # fmt: skip
 def test_regions(modes: int, more: dict[str, Any], scale: float, shift: float) -> None:
     content = results(modes=modes, **more)
-    figure = regions.decision_regions(content, plane(content, scale=scale, shift=shift))
+    figure = regions.decision_regions(typed(content), plane(content, scale=scale, shift=shift))
     check(figure)
     labels = [axes.get_xlabel() for axes in figure.axes]
     assert all(
@@ -242,7 +267,7 @@ def test_a_true_border_is_drawn_where_the_plane_has_it() -> None:
             changed = {name: arrays[name] for name in arrays.files}
         file = io.BytesIO()
         np.savez(file, **changed | {"disk": np.array(disk)})
-        axes = regions.decision_regions(content, file.getvalue()).axes[0]
+        axes = regions.decision_regions(typed(content), file.getvalue()).axes[0]
         dashed = [
             c for c in axes.collections if np.asarray(c.get_edgecolor()).tolist()[:1] == [TRUE]
         ]
@@ -255,7 +280,7 @@ def test_a_true_border_is_drawn_where_the_plane_has_it() -> None:
 
 
 def test_regions_of_no_network() -> None:
-    figure = regions.decision_regions(results(gone=20), plane({**results(), "modes": {}}))
+    figure = regions.decision_regions(typed(results(gone=20)), plane({**results(), "modes": {}}))
     check(figure)
     assert "all seeds diverged" in figure.texts[0].get_text()
 
@@ -341,7 +366,7 @@ def test_wrong_answers_are_marked(minifw: Minifw) -> None:
     assert 0 < wrong < 1
     assert content["scores"].dtype == np.float32
     np.testing.assert_array_equal(content["scores"].argmax(-1), content["decision"])
-    figure = regions.decision_regions(run.read_json("results.json"), run.read("decision.npz"))
+    figure = regions.decision_regions(run.results(), run.read("decision.npz"))
     marked = sum(
         np.size(line.get_xdata()) for line in figure.axes[0].lines
         if line.get_markersize() == regions.WRONG["markersize"]
@@ -366,7 +391,7 @@ def test_a_figure_that_cannot_be_drawn_loses_no_run(
         f"minifw: {path}/plots/decision: this figure is left out: RuntimeError: font \\x1b[31m\n"
     )
     run = runs.load(path)
-    assert run.status == "complete"
+    assert run.status() == "complete"
     assert {name for name in run.known if "plots" in name} == {"plots/errors.svg", "plots/errors.png"}  # fmt: skip
     monkeypatch.setattr(plots, "_matplotlib", broken)
     assert minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet").code == 0

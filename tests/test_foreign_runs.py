@@ -26,9 +26,11 @@ from minifw import experiment, runs
 from minifw.cli.options import PACKAGED
 from minifw.config import loading
 from minifw.errors import ArtefactError
-from minifw.experiment import recorder
+from minifw.experiment import arms as trained
+from minifw.experiment import checkpointer
 from minifw.experiment.plan import plan as make_plan
-from minifw.report import plots, tables
+from minifw.report import plots
+from minifw.runs import arms as known_arms
 from minifw.runs import records
 from minifw.system import files
 from minifw.train.checkpoint import Checkpoint
@@ -40,7 +42,9 @@ TRAIN = (
     "data.train=40", "data.test=30", "train.batch_size=15", "train.epochs=3",
     "train.checkpoint_every=1", "optimizer.momentum=0.9",
 )  # fmt: skip
-BOTH = (["minifw", "pytorch"], ["full-batch", "sgd"])
+Trained = tuple[list[known_arms.Arm], list[known_arms.Mode]]
+BOTH: Trained = (["minifw", "pytorch"], ["full-batch", "sgd"])
+ONE: Trained = (["minifw"], ["sgd"])
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +54,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = loading.load(PACKAGED / "simplenet.yaml", TRAIN)
     commit = runs.Run.commit
     for name, (arms, modes), checkpoints in (
-        (WHOLE, BOTH, None), (CUT, BOTH, 3), (BEGUN, (["minifw"], ["sgd"]), 1),
+        (WHOLE, BOTH, None), (CUT, BOTH, 3), (BEGUN, ONE, 1),
     ):  # fmt: skip
         left = checkpoints
 
@@ -64,10 +68,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(runs.Run, "commit", cut)
-            patch.setattr(recorder, "SHARE", 1e-9)  # of each part the first checkpoint and the last
+            patch.setattr(
+                checkpointer, "SHARE", 1e-9
+            )  # of each part the first checkpoint and the last
             plan = make_plan(config, 2, modes, arms=arms)
             with nullcontext() if checkpoints is None else pytest.raises(KeyboardInterrupt):
-                experiment.run(plan, arms, modes, folder / "runs", quietly)
+                experiment.start(plan, folder / "runs", quietly)
         (path,) = (folder / "runs").iterdir()
         path.rename(folder / name)
     return folder
@@ -564,7 +570,7 @@ def test_a_lock_is_read_within_bounds(foreign: Callable[[str], Path], minifw: Mi
         json.dumps({"pid": 1, "started": 10**400, "host": me}).encode(),
     ):  # fmt: skip
         (path / "lock").write_bytes(content)
-        assert runs.load(path).status == "crashed", content
+        assert runs.load(path).status() == "crashed", content
     tried(minifw, path, LOOKS)
 
 
@@ -716,8 +722,8 @@ def test_parts_are_in_the_order_of_their_groups() -> None:
 
 
 def test_words_of_manifests_are_those_of_experiments() -> None:
-    assert set(get_args(records.Arm)) == set(experiment.ARMS) == set(tables.ARMS)
-    assert set(get_args(records.Mode)) == set(experiment.MODES) == set(tables.MODES)
+    assert set(get_args(known_arms.Arm)) == set(known_arms.ARMS) == set(trained.TRAIN)
+    assert set(get_args(known_arms.Mode)) == set(known_arms.MODES)
 
 
 def test_windows_is_refused_in_a_line(tmp_path: Path) -> None:

@@ -15,8 +15,10 @@ from conftest import SMALL, Minifw
 from minifw import nn, reference, runs
 from minifw.config import loading
 from minifw.experiment import memory
-from minifw.experiment.plan import build_loss, build_network, plan
+from minifw.experiment.build import build_loss, build_network
+from minifw.experiment.plan import plan
 from minifw.reference import training
+from minifw.runs.arms import Arm
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History
@@ -53,8 +55,8 @@ def test_groups_give_the_numbers_of_one_stack(
         "loss: cross-entropy\ntrain: {eta: 0.1, epochs: 1}\n"
     )
     one, whole = run_in(minifw, "one", *words, *SEVEN)
-    size = memory.Sizes.together
-    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: min(size(sizes), 3))
+    size = memory.Sizes.group_size
+    monkeypatch.setattr(memory.Sizes, "group_size", lambda sizes: min(size(sizes), 3))
     three, grouped = run_in(minifw, "three", *words, *SEVEN)
     assert set(three.manifest.parts) == {
         f"{part}.group-{number}-of-3" for part in one.manifest.parts for number in (1, 2, 3)
@@ -96,7 +98,7 @@ def watched(plan, seeds):
         held.append(weakref.ref(drawn.data.train.inputs))
     return drawn
 Plan.draw = watched
-memory.Sizes.together = lambda sizes: 2
+memory.Sizes.group_size = lambda sizes: 2
 placement.PLAIN_BYTES = 1  # parts of one seed
 def left(code):
     assert (code, len(held)) == (0, 3), (code, held)
@@ -147,7 +149,7 @@ def test_a_group_leaves_weights_and_history_alone(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", watched)
-    monkeypatch.setattr(memory.Sizes, "together", lambda sizes: 3)
+    monkeypatch.setattr(memory.Sizes, "group_size", lambda sizes: 3)
     run_in(minifw, "runs", "train", "simplenet-sgd", *SEVEN, "--set", "optimizer.momentum=0.9")
     assert len(left) == 3
     assert all(not group.optimizer and group.generators is None for group in left)
@@ -167,7 +169,7 @@ def test_the_last_epoch_is_that_of_the_group_that_came_furthest() -> None:
 
 
 def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def groups(seeds: int, *arms: str) -> list[int]:
+    def groups(seeds: int, *arms: Arm) -> list[int]:
         config = loading.load(SIMPLENET, [f"seeds={seeds}"])
         return [len(g) for g in plan(config, 1, ["full-batch"], arms=["minifw", *arms]).groups]
 
@@ -180,7 +182,7 @@ def test_groups_hold_what_memory_likes(monkeypatch: pytest.MonkeyPatch) -> None:
     assert max(many) - min(many) < len(many)
     assert max(groups(3000, "vmap")) < 3000
     size = memory.sizes(loading.load(SIMPLENET), "sgd", 1, 2, 2, 10**9, 1)
-    assert size.together() == 1  # no less than one
+    assert size.group_size() == 1  # no less than one
     monkeypatch.setattr(memory, "available", lambda: 10**9)
     smaller = groups(3000)  # where less is free
     assert max(smaller) < 3000 == sum(smaller)

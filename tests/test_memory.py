@@ -7,12 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from conftest import ROOT, Minifw
 from minifw.config import loading
+from minifw.data import Samples
 from minifw.experiment import memory
+from minifw.experiment.build import build_network
 from minifw.system import machine
-from minifw.train import placement
+from minifw.train.placement import StepSizes
 
 MEASURE = """
 import sys
@@ -30,7 +33,7 @@ def run(*overrides):
     sound = loading.load(Path(config), [*overrides, "train.compile=false"])
     plan = make_plan(sound, 1, modes or [sound.train.mode], arms=arms.split())
     shown = lambda label, total: nullcontext(lambda done, text: None)
-    experiment.run(plan, arms.split(), modes or [sound.train.mode], Path(folder), shown)
+    experiment.start(plan, Path(folder), shown)
     return plan.sizes.bytes()
 run("train.epochs=1", "data.train=40", "data.test=1")  # so that all code is there
 before = psutil.Process().memory_info().rss
@@ -111,26 +114,24 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
 
 
-@pytest.mark.parametrize("threads", [1, 2, 3, 8])
-@pytest.mark.parametrize("seeds", [2, 5, 7, 400, 1000])
-@pytest.mark.parametrize("rows", [40, 1000, 20000])
-def test_parts_are_those_that_a_stack_is_divided_into(threads: int, seeds: int, rows: int) -> None:
-    config = loading.load(ROOT / "src/minifw/examples/simplenet.yaml")
-    step = placement.StepSizes((25, 25, 25, 2), 1427, 4)
-    size = memory.sizes(config, "full-batch", seeds, 2, 2, rows, 10, threads=threads)
-    chosen = placement.scheduled(step, seeds, rows, rows, threads).training
-    held, workers = size._divided(seeds, rows)
-    assert workers == chosen.threads
-    # The weights are counted elsewhere.
-    assert held == pytest.approx(min(seeds, chosen.seeds or seeds), rel=0.02)
-    if workers > 1:
-        assert held * workers * rows * 4 * size._width() <= placement.PLAIN_BYTES
-
-
-def test_parameters_are_counted_as_the_network_has_them() -> None:
-    config = loading.load(ROOT / "src/minifw/examples/simplenet.yaml")
-    size = memory.sizes(config, "sgd", 1, 2, 2, 1000, 1000)
-    assert size.weights() == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
+@pytest.mark.parametrize(
+    "overrides",
+    [[], ["network=[{linear: {out_features: 7, bias: false}}, tanh, {linear: 2}]"]],
+    ids=str,
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_is_counted_from_a_config_as_from_its_network(
+    overrides: list[str], dtype: str
+) -> None:
+    config = loading.load(
+        ROOT / "src/minifw/examples/simplenet.yaml", [f"dtype={dtype}", *overrides]
+    )
+    size = memory.sizes(config, "sgd", 3, 2, 2, 1000, 1000)
+    inputs = torch.zeros(3, 1, 2, dtype=getattr(torch, dtype))
+    samples = Samples(inputs, inputs, torch.zeros(3, 1, dtype=torch.int64))
+    assert size.step == StepSizes.of(build_network(config, range(3), 2), samples)
+    if not overrides:
+        assert size.step.weights == 2 * 25 + 25 + 2 * (25 * 25 + 25) + 25 * 2 + 2
 
 
 @pytest.mark.parametrize(

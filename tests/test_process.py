@@ -94,7 +94,7 @@ def test_a_lost_progress_line_ends_no_training(
         answer = minifw(*QUICK)
         assert sys.stderr is stderr  # what a program around this one has set
     assert answer.code == 0
-    assert the_run(tmp_path).status == "complete"
+    assert the_run(tmp_path).status() == "complete"
     assert answer.out.splitlines()[-1] == str(the_run(tmp_path).path.relative_to(tmp_path))
 
 
@@ -119,7 +119,7 @@ def test_lost_results_change_nothing_in_the_run_nor_in_how_it_went(
     assert answer.code == code
     assert answer.err.endswith(message) if code == 6 else message in answer.err
     run = the_run(tmp_path)
-    assert (run.status, run.faults()) == ("diverged" if code == 3 else "complete", [])
+    assert (run.status(), run.faults()) == ("diverged" if code == 3 else "complete", [])
 
 
 def test_work_goes_on_when_nobody_reads_of_it(
@@ -261,7 +261,7 @@ main()
         ("typer", signal.SIGINT),  # before there is a command line
         ("numpy.linalg", signal.SIGTERM),
         ("torch._C", signal.SIGHUP),
-        ("minifw.experiment.runner", signal.SIGINT),
+        ("minifw.experiment.running", signal.SIGINT),
         ("matplotlib.figure", signal.SIGTERM),  # a run is there by then
     ],
 )
@@ -273,7 +273,7 @@ def test_a_signal_during_an_import_is_heard_after_it(
     assert (done.returncode, done.stdout) == (128 + number, "and the import goes on\n")
     if module == "matplotlib.figure":
         run = the_run(tmp_path)
-        assert run.status == "interrupted"
+        assert run.status() == "interrupted"
         end = f"to go on: minifw resume {run.path.relative_to(tmp_path)}"
     else:
         assert not (tmp_path / "runs").exists()
@@ -328,7 +328,7 @@ def test_a_signal_is_heard_at_every_stage(
     run = the_run(tmp_path)
     path = run.path.relative_to(tmp_path)
     assert answer.err == f"minifw: interrupted; to go on: minifw resume {path}\n"
-    assert run.status == "interrupted"
+    assert run.status() == "interrupted"
     if where == "figures":
         assert minifw("resume", path).code == 0
         assert (run.path / "plots/errors.svg").exists()
@@ -356,7 +356,7 @@ def test_a_terminal_that_closes_leaves_a_checkpoint(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     assert process.wait() == 129
     run = the_run(tmp_path)
-    assert run.status == "interrupted"
+    assert run.status() == "interrupted"
     assert run.manifest.parts["minifw-full-batch"].epoch > 0
 
 
@@ -382,7 +382,7 @@ def test_a_machine_without_home_folder_or_output(tmp_path: Path) -> None:
     assert progress.startswith("minifw full-batch: 4 of 4")
     assert done.returncode == 0
     run = the_run(tmp_path)
-    assert (run.status, run.faults(), run.strangers()) == ("complete", [], [])
+    assert (run.status(), run.faults(), run.strangers()) == ("complete", [], [])
     assert {path.name for path in tmp_path.iterdir()} == {"file", "runs"}  # nothing is left
 
 

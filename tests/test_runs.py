@@ -18,7 +18,6 @@ import torch
 
 from conftest import ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
-from minifw.cli import main
 from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.experiment import memory
@@ -84,7 +83,7 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
         f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}"
     )
     run = runs.load(path)
-    assert run.status == "interrupted"
+    assert run.status() == "interrupted"
     epoch = run.manifest.parts["minifw-full-batch"].epoch
     assert run.manifest.parts["minifw-full-batch"].file.endswith(f".at-{epoch}.safetensors")
     assert run.faults() == run.strangers()[1:] == []  # the lock's file is there, empty
@@ -123,7 +122,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     process = begin(tmp_path, *LONG)
     path = only_run(tmp_path)
     try:
-        assert runs.load(path).status == "running"
+        assert runs.load(path).status() == "running"
         for words in (("resume", path), ("runs", "rm", "--yes", path)):
             answer = minifw(*words)
             assert answer.code == 2
@@ -131,13 +130,13 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     finally:
         process.kill()
         process.communicate()
-    assert runs.load(path).status == "crashed"
+    assert runs.load(path).status() == "crashed"
     assert path.name in minifw("runs", "ls", "--status", "crashed").out
     # The same process id, used by another process: the start time tells.
     (path / "lock").write_text(
         json.dumps({"pid": os.getpid(), "started": 1.0, "host": os.uname().nodename})
     )
-    assert runs.load(path).status == "crashed"
+    assert runs.load(path).status() == "crashed"
 
 
 @pytest.mark.parametrize(
@@ -158,10 +157,10 @@ def test_resume_ends_where_the_whole_run_does(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
 ) -> None:
     """Cut off after every checkpoint that there is, and resumed each time."""
-    together = memory.Sizes.together
+    together = memory.Sizes.group_size
     if words[-1] is IN_GROUPS:
         words = words[:-1]
-        monkeypatch.setattr(memory.Sizes, "together", lambda size: 2)
+        monkeypatch.setattr(memory.Sizes, "group_size", lambda size: 2)
     assert minifw(*words, *QUICK, "--runs-dir", "whole").code == 0
     (whole,) = Path("whole").iterdir()
     publish = runs.Run.commit
@@ -176,7 +175,7 @@ def test_resume_ends_where_the_whole_run_does(
 
     monkeypatch.setattr(runs.Run, "commit", cut)
     answer = minifw(*words, *QUICK)
-    monkeypatch.setattr(memory.Sizes, "together", together)  # the groups stay as they were
+    monkeypatch.setattr(memory.Sizes, "group_size", together)  # the groups stay as they were
     while answer.code == 130:
         answer = minifw("resume", only_run(), "--quiet")
     assert answer.code == 0, answer.err
@@ -242,7 +241,7 @@ def test_a_full_disk_ends_training_when_it_is_full(
         return nullcontext(progress)
 
     monkeypatch.setattr("minifw.runs.directory.publish", full)
-    monkeypatch.setattr(main, "display", lambda quiet: on_epoch)
+    monkeypatch.setattr("minifw.cli.training.display", lambda quiet: on_epoch)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=20000")
     path = only_run()
     assert (answer.code, answer.out) == (6, "")
@@ -251,11 +250,13 @@ def test_a_full_disk_ends_training_when_it_is_full(
         "cannot be written: No space left on device\n"
     )
     assert last < 20000
-    assert runs.load(path).status == "failed"
+    assert runs.load(path).status() == "failed"
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main, "processors", lambda: 2)  # torch can have more threads than those
+    monkeypatch.setattr(
+        "minifw.cli.planning.processors", lambda: 2
+    )  # torch can have more threads than those
     with monkeypatch.context() as patch:
         patch.setattr("minifw.report.plots.write_plots", _interrupt)
         assert minifw("train", "simplenet", *QUICK, "--threads", 1).code == 130

@@ -16,8 +16,11 @@ import pytest
 from conftest import ROOT, SMALL, Minifw
 from minifw.cli import terminal
 from minifw.report.tables import Table, of_results
+from minifw.runs.results import Results
 
 ARM = {
+    "train_error": [None] * 3, "train_loss": [None] * 3, "diverged_epoch": [None] * 3,
+    "diverged_layer": [None] * 3, "evaluation_seconds": 0.1,
     "test_error": [1.0, 2.0, None], "summary": {"min": 1.0, "median": 1.5, "mean": 1.5, "max": 2.0},
     "seconds": 0.5, "compiled": False,
 }  # fmt: skip
@@ -27,14 +30,16 @@ PARITY: dict[str, Any] = {
 }  # fmt: skip
 
 
-def results(modes: int = 2, about: str = "'simplenet' (disk)") -> dict[str, Any]:
+def results(modes: int = 2, about: str = "'simplenet' (disk)") -> Results:
     names = ("full-batch", "sgd")[:modes]
-    return {
+    return Results.model_validate({
         "name": "simple_net", "about": about, "seeds": [0, 1, 2], "dtype": "float32", "threads": 2,
         "epochs": 10, "eta": 0.01, "batch_size": 4,
         "modes": {mode: {"minifw": ARM, "pytorch": ARM} for mode in names},
         "parity": dict.fromkeys(names, PARITY), "speedup": dict.fromkeys(names, 2.0),
-    }  # fmt: skip
+        "data": {"features": ["x", "y"], "train": 9, "test": 9, "class_balance": {"0": 100.0},
+                 "majority_error": 0.0},
+    })  # fmt: skip
 
 
 def test_tables_that_stand_together_are_numbered_and_a_single_one_is_not() -> None:

@@ -171,9 +171,9 @@ def test_a_run_with_any_text_is_resumed(
     assert stopped.code == 143
     assert len(stopped.err.splitlines()) == 1
     (run,) = runs.folders(Path(ODD))
-    assert runs.load(run).status == "interrupted"
+    assert runs.load(run).status() == "interrupted"
     assert minifw("resume", run).code == 0
-    assert runs.load(run).status == "complete"
+    assert runs.load(run).status() == "complete"
 
 
 # ------------------------------------------------------------------------ printed, as text alone

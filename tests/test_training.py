@@ -16,8 +16,10 @@ from cases import Residual, linear
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
-from minifw.experiment import plan, results
+from minifw.experiment import build, plan, results
+from minifw.experiment.arms import TRAIN
 from minifw.reference import training
+from minifw.runs.arms import MODES, Arm, Mode
 from minifw.train import placement, shards
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import Division
@@ -38,15 +40,26 @@ train: {eta: 0.05, epochs: 6, eval_every: 2, batch_size: 15}
 def experiment_of(tmp_path: Path, *overrides: str, seeds: int = 3) -> plan.Experiment:
     path = tmp_path / "small.yaml"
     path.write_text(TEXT)
-    return plan.build(loading.load(path, ["dtype=float64", *overrides]), seeds, experiment.MODES)
+    return plan.build(loading.load(path, ["dtype=float64", *overrides]), seeds, list(MODES))
 
 
 def quiet(done: int, text: str) -> None:
     """No progress."""
 
 
+def compared(tmp_path: Path, *overrides: str, seeds: int = 3) -> plan.Experiment:
+    """The same for two arms in both modes."""
+    exp = experiment_of(tmp_path, *overrides, seeds=seeds)
+    made = plan.plan(exp.config, seeds, list(MODES), arms=["minifw", "pytorch"])
+    return made.draw(made.seeds)
+
+
+def of_both(arm: Arm) -> list[Arm]:
+    return ["minifw", arm]
+
+
 def network_of(exp: plan.Experiment) -> nn.Sequential:
-    return plan.build_network(exp.config, exp.seeds, 2)
+    return build.build_network(exp.config, exp.seeds, 2)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])
@@ -109,9 +122,9 @@ def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["full-batch", "sgd"])
-def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
-    many = experiment.run_minifw(experiment_of(tmp_path), mode, quiet)
-    one = experiment.run_minifw(experiment_of(tmp_path, "seed=2", seeds=1), mode, quiet)
+def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: Mode) -> None:
+    many = experiment.train_minifw(experiment_of(tmp_path), mode, quiet)
+    one = experiment.train_minifw(experiment_of(tmp_path, "seed=2", seeds=1), mode, quiet)
     for name, value in one.weights.items():
         torch.testing.assert_close(value[0], many.weights[name][2], rtol=1e-12, atol=1e-13)
     assert [e[2] for e in many.history.test_error] == [e[0] for e in one.history.test_error]
@@ -133,16 +146,18 @@ def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: str) -> None:
     ids=str,
 )
 @pytest.mark.parametrize("arm", ["pytorch", "vmap"])
-def test_pytorch_computes_the_same(tmp_path: Path, mode: str, changes: list[str], arm: str) -> None:
+def test_pytorch_computes_the_same(
+    tmp_path: Path, mode: Mode, changes: list[str], arm: Arm
+) -> None:
     exp = experiment_of(tmp_path, *changes)
-    ours, theirs = (experiment.ARMS[name](exp, mode, quiet) for name in ("minifw", arm))
+    ours, theirs = (TRAIN[name](exp, mode, quiet) for name in of_both(arm))
     assert list(ours.weights) == list(theirs.weights)
     for name, value in ours.weights.items():
         torch.testing.assert_close(value, theirs.weights[name], rtol=1e-11, atol=1e-12)
     assert ours.history.epochs == theirs.history.epochs
     np.testing.assert_array_equal(ours.history.test_error, theirs.history.test_error)
     np.testing.assert_allclose(ours.history.train_loss, theirs.history.train_loss, rtol=1e-11)
-    assert results.gradient_differences(exp, mode, "float64").max() <= 1e-12
+    assert results.gradient_differences(exp, mode, network_of(exp)).max() <= 1e-12
     start = network_of(exp)
     assert any(not torch.equal(v, ours.weights[n]) for n, v, _ in start.parameters())
 
@@ -151,31 +166,31 @@ def test_a_wrong_formula_would_be_seen(tmp_path: Path, monkeypatch: pytest.Monke
     exp = experiment_of(tmp_path)
     right = nn.ReLU.backward
     monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
-    assert results.gradient_differences(exp, "full-batch", "float64").min() > 1e-11
+    assert results.gradient_differences(exp, "full-batch", network_of(exp)).min() > 1e-11
 
 
 def test_a_seed_without_finite_gradients_hides_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    exp = experiment_of(tmp_path)
+    exp = compared(tmp_path)
     exp.data.train.inputs[1] = torch.nan
     right = nn.ReLU.backward
     monkeypatch.setattr(nn.ReLU, "backward", lambda self, g: right(self, g) * (1 + 1e-9))
-    for mode in experiment.MODES:
-        found = results.gradient_differences(exp, mode, "float64")
+    for mode in MODES:
+        found = results.gradient_differences(exp, mode, network_of(exp))
         assert np.isnan(found).tolist() == [False, True, False]
         assert min(found[0], found[2]) > 1e-11
-        observed = results.observe(exp, [mode], parity=True)
+        observed = results.observe(exp)
         np.testing.assert_array_equal(observed.gradients[mode]["float64"], found)
 
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exp = experiment_of(tmp_path, "dtype=float32", seeds=5)
+    exp = compared(tmp_path, "dtype=float32", seeds=5)
     exp.data.train.inputs[3] = torch.nan
-    whole = results.observe(exp, experiment.MODES, parity=True).gradients
+    whole = results.observe(exp).gradients
     monkeypatch.setattr(results, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
-    parts = results.observe(exp, experiment.MODES, parity=True).gradients
-    for mode in experiment.MODES:
+    parts = results.observe(exp).gradients
+    for mode in MODES:
         for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
             for found in (whole[mode][dtype], parts[mode][dtype]):
                 assert np.isnan(found).tolist() == [False, False, False, True, False]
@@ -233,7 +248,7 @@ def test_pytorch_sees_weights_that_are_not_finite_when_it_evaluates_them(
         return train(self, *of)
 
     monkeypatch.setattr(reference.Loop, "train", spoiled)
-    history = experiment.run_pytorch(exp, "full-batch", quiet).history
+    history = experiment.train_pytorch(exp, "full-batch", quiet).history
     assert list(history.diverged) == [-1, 12, -1]
     known = [epoch for epoch, loss in zip(history.epochs, history.train_loss, strict=True)
              if np.isfinite(loss[1])]  # fmt: skip
@@ -245,7 +260,7 @@ def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
     # Not one evaluation is due between the first and the epoch in which all diverge.
     exp = experiment_of(tmp_path, "train.eta=1e30", "train.epochs=50", "train.eval_every=40")
     ends = []
-    for run in experiment.ARMS.values():
+    for run in TRAIN.values():
         history = run(exp, "full-batch", quiet).history
         assert (history.diverged >= 0).all()
         assert np.isnan(history.test_error[-1]).all()
@@ -256,12 +271,10 @@ def test_training_ends_when_all_have_diverged(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("arm", ["pytorch", "vmap"])
-def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: str) -> None:
+def test_both_arms_call_the_same_seeds_diverged(tmp_path: Path, arm: Arm) -> None:
     changes = ("train.eta=2.0", "dtype=float32", "train.epochs=40", "network.3=relu")
     exp = experiment_of(tmp_path, *changes, seeds=8)
-    ours, theirs = (
-        experiment.ARMS[name](exp, "full-batch", quiet).history.diverged for name in ("minifw", arm)
-    )
+    ours, theirs = (TRAIN[name](exp, "full-batch", quiet).history.diverged for name in of_both(arm))
     assert list(ours >= 0) == list(theirs >= 0)
     assert np.abs(ours - theirs).max() <= 1  # rounding may move the epoch by one
     assert 0 < (ours >= 0).sum() < 8
@@ -271,7 +284,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp = experiment_of(tmp_path, seeds=5)
-    whole = experiment.run_pytorch(exp, "sgd", quiet)
+    whole = experiment.train_pytorch(exp, "sgd", quiet)
     joined, sizes = Checkpoint.joined, []
 
     def counted(groups: Sequence[Checkpoint]) -> Checkpoint:
@@ -280,7 +293,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
 
     monkeypatch.setattr(Checkpoint, "joined", counted)
     monkeypatch.setattr(training, "WAITING", 2)
-    parts = experiment.run_pytorch(exp, "sgd", quiet)
+    parts = experiment.train_pytorch(exp, "sgd", quiet)
     assert sizes == [2, 2, 2, 2, 1]
     assert parts.history.epochs == whole.history.epochs
     assert all(torch.equal(value, parts.weights[name]) for name, value in whole.weights.items())

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch  # noqa: F401, so that no child has to
 
 from minifw.cli import main
-from minifw.experiment import recorder
+from minifw.experiment import checkpointer
 
-recorder.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
+checkpointer.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
 
 
 def start(folder: Path, *words: object) -> int:

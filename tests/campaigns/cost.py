@@ -37,7 +37,7 @@ def seconds(seeds: int, every: int) -> float:
         took = time.perf_counter() - started
 
     with tempfile.TemporaryDirectory(prefix="minifw-cost-") as folder:
-        experiment.run(plan, ["minifw"], ["full-batch"], Path(folder), clock)
+        experiment.start(plan, Path(folder), clock)
     return took
 
 

@@ -111,8 +111,8 @@ def fault_of(failing: int, expected: dict[str, str]) -> list[str] | None:
         if not (path / runs.MANIFEST).exists():
             return []  # it failed before the run had begun: nothing was there, nothing is lost
         run = runs.load(path)
-        if run.status not in ("failed", "crashed"):
-            return [f"status {run.status}"]
+        if run.status() not in ("failed", "crashed"):
+            return [f"status {run.status()}"]
         # A file that was published anew while the manifest was not is either old or new.
         part = run.manifest.parts.get("minifw-sgd")
         if part is not None:

@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -27,7 +26,7 @@ from minifw import experiment
 from minifw.bench.arms import ARMS, Arm, Problem, Regime, problem, simplenet
 from minifw.errors import CheckError, UsageError
 from minifw.experiment import plan
-from minifw.experiment.runner import ShowProgress
+from minifw.experiment.arms import ShowProgress
 from minifw.report import plots
 from minifw.report.tables import Cell, Table
 from minifw.runs.directory import Files
@@ -285,10 +284,10 @@ def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
     built = plan.build(config, 1, ["sgd"])
     if name == "minifw":
         warm = config.train.model_copy(update={"epochs": 1})
-        first = config.model_copy(update={"train": warm})
-        experiment.run_minifw(replace(built, config=first), "sgd", lambda done, text: None)
+        first = plan.build(config.model_copy(update={"train": warm}), 1, ["sgd"])
+        experiment.train_minifw(first, "sgd", lambda done, text: None)
     started = time.perf_counter()
-    experiment.run_minifw(built, "sgd", lambda done, text: None)
+    experiment.train_minifw(built, "sgd", lambda done, text: None)
     return time.perf_counter() - started
 
 

@@ -14,10 +14,10 @@ from minifw.cli.options import (
     Seeds,
     Set,
     configs_like,
-    find_config,
     packaged_config,
     print_json,
 )
+from minifw.cli.planning import plan_of
 from minifw.cli.terminal import print_rows
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.system.files import publish
@@ -58,7 +58,7 @@ def validate(
     for name in configs:
         faults: list[str] = []
         try:
-            plan = _plan(name, overrides)
+            plan = plan_of(name, overrides)
             # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
             plan.draw(plan.seeds[:1])
         except MinifwError as fault:
@@ -74,7 +74,7 @@ def validate(
     if as_json:
         print_json({"configs": found})
     if codes:
-        raise typer.Exit(min(codes))
+        raise typer.Exit(max(codes))
 
 
 def show(
@@ -92,7 +92,7 @@ def show(
       minifw show mine.yaml
       minifw show simplenet --seeds 20 --set data.kind=moons
     """
-    plan = _plan(config, overrides, seeds)
+    plan = plan_of(config, overrides, seeds)
     values = _leaves(plan.config.model_dump(mode="json"))
     layers = _layers(plan)
     needed, free = _memory(plan)
@@ -174,19 +174,6 @@ def init(
 
 
 # ------------------------------------------------------------------------------------- the work
-
-
-def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> Plan:
-    if seeds is not None and seeds < 1:
-        raise UsageError(f"--seeds: must be at least 1, got {seeds}")
-    given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
-    path = find_config(name)
-    from minifw.config import loading
-
-    config, source = loading.load_with_source(path, given)
-    from minifw.experiment import plan
-
-    return plan.plan(config, 1, [config.train.mode], source)
 
 
 def _memory(plan: Plan) -> tuple[int, int]:

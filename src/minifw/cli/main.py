@@ -1,53 +1,28 @@
-"""The command line: arguments in, exit code out. Heavy imports happen inside the commands."""
+"""The command line: its commands, and how each ends. Heavy imports happen inside the commands."""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from minifw import __version__
-from minifw.cli import configs, gradcheck, predict, runs
-from minifw.cli.options import (
-    ConfigName,
-    Json,
-    OneRun,
-    Quiet,
-    RunsDir,
-    Seeds,
-    Set,
-    Threads,
-    find_config,
-    help_alone,
-    packaged_config,
-    print_json,
-)
-from minifw.cli.progress import display
-from minifw.cli.terminal import print_table
+from minifw.cli import bench, configs, gradcheck, predict, runs, training
+from minifw.cli.options import help_alone
 from minifw.errors import (
     Interrupted,
     MinifwError,
     StorageError,
     UsageError,
     harmless,
-    near_miss,
     one_line,
 )
 from minifw.system import streams
 from minifw.system.environment import leave_lost_folder, quiet_matplotlib
-from minifw.system.machine import processors
 from minifw.system.signals import Stop, on_signals
-
-if TYPE_CHECKING:
-    from minifw.experiment.plan import Plan
-    from minifw.experiment.runner import Outcome
-
-REFERENCES: dict[str, list[str]] = {"pytorch": ["pytorch"], "vmap": ["vmap"], "none": []}
 
 app = typer.Typer(
     name="minifw",
@@ -84,272 +59,12 @@ def minifw(
     help_alone(context)
 
 
-@app.command()
-def train(
-    config: ConfigName,
-    overrides: Set = None,
-    seeds: Seeds = None,
-    runs_dir: RunsDir = Path("runs"),
-    threads: Threads = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train the network of a config, all seeds at once.
-
-    \b
-    Examples:
-      minifw train configs/simplenet.yaml
-      minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
-      minifw train configs/simplenet.yaml --set train.mode=sgd --json
-    """
-    plan = _plan(config, overrides, seeds, threads, default_seeds=1)
-    mode = plan.config.train.mode
-    _run(plan, ["minifw"], [mode], runs_dir, quiet, as_json)
-
-
-@app.command()
-def compare(
-    config: ConfigName = "simplenet",
-    overrides: Set = None,
-    seeds: Seeds = None,
-    reference: Annotated[
-        str,
-        typer.Option(
-            "--reference",
-            metavar="WHICH",
-            help="pytorch, one seed after another; vmap, all at once by torch.func; or none.",
-            autocompletion=lambda incomplete: [x for x in REFERENCES if x.startswith(incomplete)],
-        ),
-    ] = "pytorch",
-    runs_dir: RunsDir = Path("runs"),
-    threads: Threads = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Train with minifw and with PyTorch, side by side.
-
-    Both modes, full batch and SGD, from one config.
-
-    \b
-    Examples:
-      minifw compare --seeds 20
-      minifw compare configs/half-plane.yaml --seeds 20
-      minifw compare --set dtype=float64       the two agree to the last digits
-      minifw compare --reference vmap          PyTorch, all seeds at once
-      minifw compare --reference none          both modes, minifw alone
-    """
-    if reference not in REFERENCES:
-        raise UsageError(
-            f"--reference: must be one of {', '.join(REFERENCES)}, got '{reference}'"
-            f"{near_miss(reference, REFERENCES)}"
-        )
-    arms = ["minifw", *REFERENCES[reference]]
-    plan = _plan(
-        config, overrides, seeds, threads,
-        default_seeds=20, both_modes=True, arms=arms,
-    )  # fmt: skip
-    _run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet, as_json)
-
-
-@app.command()
-def resume(
-    run: OneRun,
-    runs_dir: RunsDir = Path("runs"),
-    threads: Threads = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Go on with a run that was interrupted, or that crashed.
-
-    It ends where it would have ended without the break, bit for bit, on as many threads as before.
-
-    \b
-    Examples:
-      minifw resume runs/20261123T120000Z-simplenet-a1b2c3
-      minifw resume a1b2c3
-    """
-    _check_counts({"--threads": threads})
-    from minifw import runs
-
-    path = runs.find(runs_dir, run)
-    before = runs.load(path).manifest.threads
-
-    import torch
-
-    from minifw import experiment
-
-    cpus = processors()
-    if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
-        raise UsageError(
-            f"{path}: this run began on {before} threads, this process may use {cpus} CPU(s); "
-            f"--threads {cpus} goes on with those"
-        )
-    if threads not in (None, before):
-        print(
-            f"minifw: this run began on {before} thread(s); on {threads} its sums are rounded in "
-            "another order, so it may not end bit for bit where it would have",
-            file=sys.stderr,
-        )
-    torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json)), as_json)
-
-
-@app.command()
-def bench(
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Two regimes, short rounds: does it work?")
-    ] = False,
-    scaling: Annotated[
-        bool, typer.Option("--scaling", help="How time and memory grow with each size; a figure.")
-    ] = False,
-    regimes: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--regime",
-            metavar="SIZES",
-            help="SEEDSxBATCH or SEEDSxBATCHxWIDTH, as 20x40; repeatable.",
-        ),
-    ] = None,
-    rounds: Annotated[
-        int, typer.Option("--rounds", metavar="N", help="How often each arm is timed.")
-    ] = 7,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the figures go.")] = Path(
-        "benchmarks"
-    ),
-    threads: Threads = None,
-    as_json: Json = False,
-    quiet: Quiet = False,
-) -> None:
-    """Time a training step beside PyTorch, torch.func and JAX.
-
-    The same networks, data and updates; equal weights are checked first.
-
-    \b
-    Examples:
-      minifw bench                     all sizes, about five minutes
-      minifw bench --quick
-      minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
-      minifw bench --regime 50x20 --regime 50x20x100 --threads 1
-    """
-    _check_counts({"--rounds": rounds, "--threads": threads})
-    from minifw.bench import arms as contestants
-    from minifw.bench import measure as benchmark
-
-    chosen = [*map(benchmark.parse, regimes or [])]
-    if scaling and (quick or chosen):
-        raise UsageError("--scaling: has sizes of its own; leave out --quick and --regime")
-    if scaling and sys.platform != "linux":
-        raise UsageError("--scaling: measures memory as only Linux tells it, so it runs only there")
-    if quick:
-        rounds, seconds, name = min(rounds, 3), 0.05, "quick"
-        chosen = chosen or benchmark.QUICK
-    else:
-        seconds, name = 0.25, "regimes" if chosen else "steps"
-        chosen = chosen or benchmark.REGIMES
-    arms, missing = contestants.present()
-    for arm, reason in missing.items():
-        print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
-    base = packaged_config("simplenet")
-    plan: dict[str, Any] = {
-        "rounds": rounds,
-        "seconds": seconds,
-        "show_progress": display(quiet or as_json),
-    }
-    with benchmark.on_threads(threads or _usual_threads()):
-        if scaling:
-            name = "scaling"
-            results = benchmark.run_scaling(base, arms, **plan)
-        else:
-            results = benchmark.run(base, chosen, arms, **plan)
-    written = benchmark.write(results, out, name)
-    if as_json:
-        print_json(results)
-    elif scaling:
-        print(harmless(written))
-    else:
-        print_table(benchmark.table(results))
-        print(f"\n{harmless(out / name)}.json")
-
-
-gradcheck.register(app)
+training.register(app)
+app.command()(bench.bench)
 predict.register(app)
+gradcheck.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
-
-
-# ------------------------------------------------------------------------------------- the work
-
-
-def _plan(
-    name: str,
-    overrides: list[str] | None,
-    seeds: int | None,
-    threads: int | None,
-    *,
-    default_seeds: int,
-    both_modes: bool = False,
-    arms: Sequence[str] = ("minifw",),
-) -> Plan:
-    """Check everything that the user gave; nothing is written yet."""
-    _check_counts({"--seeds": seeds, "--threads": threads})
-    from minifw.config import loading
-
-    given = list(overrides or [])
-    if seeds is not None:
-        given.append(f"seeds={seeds}")
-    path = find_config(name)
-    config, source = loading.load_with_source(path, given)
-    if both_modes and config.train.batch_size is None:
-        what = "this key is missing; compare runs mode 'sgd' too"
-        source.add(("train", "batch_size"), what)
-        raise source.error()
-
-    import torch
-
-    from minifw import experiment
-    from minifw.experiment import plan
-
-    torch.set_num_threads(threads or _usual_threads())
-    modes = experiment.MODES if both_modes else [config.train.mode]
-    return plan.plan(config, default_seeds, modes, source, arms=arms)
-
-
-def _check_counts(options: dict[str, int | None]) -> None:
-    for option, value in options.items():
-        if value is not None and value < 1:
-            raise UsageError(f"{option}: must be at least 1, got {value}")
-    threads = options["--threads"]
-    if threads is not None and threads > processors():
-        raise UsageError(
-            f"--threads: must be at most the {processors()} CPU(s) that this process may use, "
-            f"got {threads}"
-        )
-
-
-def _usual_threads() -> int:
-    """Return how many threads torch takes, or as many as a container's quota allows."""
-    import torch
-
-    return min(torch.get_num_threads(), processors())
-
-
-def _run(
-    plan: Plan, arms: list[str], modes: list[str], runs_dir: Path, quiet: bool, as_json: bool
-) -> None:
-    """Train, leave a run directory, and print what came of it."""
-    from minifw import experiment
-
-    _report(experiment.run(plan, arms, modes, runs_dir, display(quiet or as_json)), as_json)
-
-
-def _report(outcome: Outcome, as_json: bool) -> None:
-    try:
-        from minifw.cli import summary
-
-        summary.report(outcome, as_json)
-    except Interrupted as end:
-        end.add_note(f"the run is over: {outcome.run.path}")
-        raise
 
 
 # ---------------------------------------------------------------------------------------- the end

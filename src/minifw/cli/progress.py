@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from minifw.experiment.runner import Progress, ShowProgress
+    from minifw.experiment import Progress, ShowProgress
 
 
 def display(quiet: bool) -> ShowProgress:

@@ -8,7 +8,7 @@ from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config.source import short_word
 from minifw.errors import harmless
-from minifw.experiment.runner import Outcome, check_converged
+from minifw.experiment import Outcome, check_converged
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
@@ -18,17 +18,17 @@ TRAIN_RESULTS = (
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print what a run came to, and raise if nothing came of it."""
-    modes = outcome.results["modes"]
+    modes = outcome.results.modes
     single = len(modes) == 1  # a mode is what `train` runs; `compare` runs all
     if as_json:
         print_json(_train_json(outcome) if single else _compare_json(outcome))
     else:
         _print_summary(outcome)
-        (arm, *_) = next(iter(modes.values())).values()
-        if single and len(arm["test_error"]) == 1 and arm["test_error"][0] is not None:
+        mine = next(iter(modes.values()))["minifw"]
+        if single and len(mine.test_error) == 1 and mine.test_error[0] is not None:
             print(
-                f"training error {arm['train_error'][0]:.2f} %, "
-                f"test error {arm['test_error'][0]:.2f} %, in {arm['seconds']:.1f} s of training\n"
+                f"training error {mine.train_error[0]:.2f} %, "
+                f"test error {mine.test_error[0]:.2f} %, in {mine.seconds:.1f} s of training\n"
             )
         else:
             for table in outcome.tables:
@@ -41,7 +41,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
 
 
 def _train_json(outcome: Outcome) -> dict[str, Any]:
-    results = outcome.results
+    results = outcome.results.content()
     ((mode, arms),) = results["modes"].items()
     return {
         "run_dir": str(outcome.run.path),
@@ -53,7 +53,7 @@ def _train_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _compare_json(outcome: Outcome) -> dict[str, Any]:
-    results = outcome.results
+    results = outcome.results.content()
 
     def of_arms(key: str) -> dict[str, Any]:
         return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
@@ -70,25 +70,25 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print_summary(outcome: Outcome) -> None:
-    data = outcome.results["data"]
+    data = outcome.results.data
     balance = ", ".join(
-        f"class {short_word(name)} {part:.1f} %"
-        for name, part in list(data["class_balance"].items())[:8]
+        f"class {short_word(name)} {share:.1f} %"
+        for name, share in list(data.class_balance.items())[:8]
     )
     print_wrapped(
-        f"{harmless(outcome.results['about'])}\n"
-        f"{data['train']} training and {data['test']} test samples. Of these: {balance}; "
-        f"guessing the class most frequent in training is wrong in {data['majority_error']:.1f} %\n"
+        f"{harmless(outcome.results.about)}\n"
+        f"{data.train} training and {data.test} test samples. Of these: {balance}; "
+        f"guessing the class most frequent in training is wrong in {data.majority_error:.1f} %\n"
     )
 
 
 def _print_diverged(outcome: Outcome) -> None:
     results = outcome.results
-    for mode, arms in results["modes"].items():
+    for mode, arms in results.modes.items():
         for arm, result in arms.items():
             gone = [
                 f"{seed} (epoch {epoch})"
-                for seed, epoch in zip(results["seeds"], result["diverged_epoch"], strict=True)
+                for seed, epoch in zip(results.seeds, result.diverged_epoch, strict=True)
                 if epoch is not None
             ]
             if gone:
@@ -97,10 +97,10 @@ def _print_diverged(outcome: Outcome) -> None:
 
 
 def _print_differences(outcome: Outcome) -> None:
-    for mode, parity in outcome.results.get("parity", {}).items():
-        if parity["different_seeds"]:
-            dtype = outcome.results["dtype"]
+    for mode, parity in (outcome.results.parity or {}).items():
+        if parity.different_seeds:
+            dtype = outcome.results.dtype
             print_wrapped(
-                f"{mode}: {parity['same_test_error']} seeds end with the same test error; rounding "
+                f"{mode}: {parity.same_test_error} seeds end with the same test error; rounding "
                 f"in {dtype} sets the others apart (weights at the end: Table 3).\n"
             )

@@ -266,10 +266,13 @@ def _no_number(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+Mode = Literal["full-batch", "sgd"]
+
+
 class Train(Section):
     """How to train; `batch_size` counts in mode sgd only, `compile` is where to use `compiled`."""
 
-    mode: Literal["full-batch", "sgd"] = Field(
+    mode: Mode = Field(
         "full-batch", description="all samples in one step, or batches in a new order each epoch"
     )
     batch_size: Count | None = Field(None, description="samples a step in mode sgd")

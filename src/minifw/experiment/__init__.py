@@ -1,21 +1,17 @@
 """An experiment: planned, trained arm for arm, kept as it goes, and made into results."""
 
-from minifw.experiment.runner import (
-    ARMS,
-    MODES,
-    Progress,
-    resume,
-    run,
-    run_minifw,
-    run_pytorch,
-)
+from minifw.experiment.arms import Progress, ShowProgress, train_minifw, train_pytorch
+from minifw.experiment.plan import Plan
+from minifw.experiment.running import Outcome, check_converged, resume, start
 
 __all__ = [
-    "ARMS",
-    "MODES",
+    "Outcome",
+    "Plan",
     "Progress",
+    "ShowProgress",
+    "check_converged",
     "resume",
-    "run",
-    "run_minifw",
-    "run_pytorch",
+    "start",
+    "train_minifw",
+    "train_pytorch",
 ]

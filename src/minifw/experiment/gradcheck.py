@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 
 from minifw.errors import UsageError
-from minifw.experiment.plan import Plan, build_loss, build_network
+from minifw.experiment.build import build_loss, build_network
+from minifw.experiment.plan import Plan
 from minifw.nn import Loss, Module
 from minifw.nn.differences import Comparison, compare
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from minifw.config.model import Config, Generated
 from minifw.config.source import KeyPath, Source
 from minifw.system.machine import available, gigabytes
-from minifw.train.division import divided
-from minifw.train.placement import PLAIN_BYTES
+from minifw.train.division import Division
+from minifw.train.placement import Compiling, Schedule, StepSizes, scheduled
 
-# What the samples, weights and order of the seeds that are trained together may hold. It is enough
-# for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
+# What the samples, weights and order of a group of seeds may hold, those trained at once. It is
+# enough for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
 GROUP_BYTES = 2 * 2**30
 # A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
 RECORD_BYTES = 60
@@ -24,7 +24,10 @@ RECORD_BYTES = 60
 
 @dataclass(frozen=True)
 class Sizes:
-    """All that the need of memory depends on. `layers` are the outputs of each layer, by place."""
+    """All that the need of memory depends on: of one mode, which has a batch size or none.
+
+    `layers` are the outputs of each layer and `biases` whether it has some, by place.
+    """
 
     seeds: int
     train: int
@@ -32,6 +35,7 @@ class Sizes:
     features: int
     classes: int
     layers: tuple[int, ...]
+    biases: tuple[bool, ...]
     batch: int | None
     evaluations: int
     number: int
@@ -44,33 +48,48 @@ class Sizes:
     trained: int
     """How many trained networks of each seed are kept to the end: one of each arm in each mode."""
     group_bytes: int
-    """What the seeds that are trained together may hold."""
+    """What a group of seeds may hold."""
     threads: int = 1
     """How many there may be; each has a part of the stack, and memory of its own."""
 
-    def weights(self) -> int:
-        """Return how many numbers the weights of one network are."""
-        count, inputs = 0, self.features
-        for outputs in self.layers:
+    @property
+    def step(self) -> StepSizes:
+        """The sizes of a step in each network."""
+        weights, inputs = 0, self.features
+        for outputs, bias in zip(self.layers, self.biases, strict=True):
             if outputs:
-                count += (inputs + 1) * outputs
+                weights += (inputs + bias) * outputs
                 inputs = outputs
-        return count
+        return StepSizes(tuple(filter(None, self.layers)), weights, self.number)
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples a step takes."""
+        return self.batch or self.train
+
+    @property
+    def largest(self) -> int:
+        """How many samples an evaluation takes at once."""
+        return max(self.train, self.test)
+
+    def schedule(self, seeds: int, compiling: Compiling = Compiling(False)) -> Schedule:  # noqa: B008
+        """Return how so many seeds go through their steps and evaluations."""
+        return scheduled(self.step, seeds, self.batch_size, self.largest, self.threads, compiling)
 
     def bytes(self) -> int:
         """Return about how much memory the run takes at its highest, beside the program."""
-        together = self.together()
-        most = max(self._parts(together), together * self._ensemble() + self._left(together))
-        training = together * self._training() + most
-        group = max(together * self._samples() + self._draw(), training)
-        # Weights of what was trained before; of groups, those of a part as one stack in the end.
-        stacks = self.trained + (together < self.seeds)
-        kept = (stacks * self.seeds - together) * self.weights() * self.number
+        size = self.group_size()
+        most = max(self._at_work(size), size * self._ensemble() + self._left(size))
+        training = size * self._training() + most
+        group = max(size * self._samples() + self._draw(), training)
+        # Weights of what was trained before; of groups, those of an arm as one stack in the end.
+        stacks = self.trained + (size < self.seeds)
+        kept = (stacks * self.seeds - size) * self._weights()
         records = 3 * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
-    def together(self) -> int:
-        """Return how many seeds are drawn and trained together: groups of about the same size."""
+    def group_size(self) -> int:
+        """Return how many seeds are drawn and trained at once: groups of about the same size."""
         most = max(1, self.group_bytes // (self._training() + self._ensemble()))
         groups = -(-self.seeds // most)
         return -(-self.seeds // groups)
@@ -82,63 +101,65 @@ class Sizes:
         target = self.number * self.classes if self.one_hot else 8
         return (self.train + self.test) * (self.number * self.features + target + 8)
 
+    def _weights(self) -> int:
+        return self.step.weights * self.number
+
     def _draw(self) -> int:
         """Return what drawing takes beside the samples, one seed after another."""
         # Draws are float64; shifting and scaling them makes two copies.
         return (self.train + self.test) * 8 * (3 * self.features + 1)
 
     def _training(self) -> int:
-        """Return what training takes in each seed of a group, beside the parts of the stack."""
+        """Return what training takes in each seed of a group, beside its steps."""
         # Weights, gradients, the weights before the epoch; and of a checkpoint, a copy and its
         # bytes twice. Momentum would add five, all at one moment; 7.5 in all were the most seen.
         copies = 8 if self.momentum else 6
         if self.ensemble:
             copies += 3  # PyTorch's networks beside ours, and weights that are to be evaluated
-        weights = copies * self.weights() * self.number
         order = self.train * (self.number * (self.features + self.classes) + 16)
-        return self._samples() + weights + (order if self.batch else 0)
+        return self._samples() + copies * self._weights() + (order if self.batch else 0)
 
-    def _parts(self, together: int) -> float:
-        """Return what the parts of a group take: those at work at once, others after them."""
-        width, rows = self._width(), max(self.train, self.test)
-        size, workers = self._divided(together, self.batch or self.train)
-        training = _at_once(together, size, workers) * 4 * width * (self.batch or self.train)
-        size, workers = self._divided(together, rows)
-        evaluating = _at_once(together, size, workers) * 2 * width * rows
-        return training + evaluating if self.batch else max(training, evaluating)
-
-    def _divided(self, together: int, rows: int) -> tuple[int, int]:
-        """Return the seeds of a part and the number of threads, as `schedule.choose` does."""
-        most = max(1, PLAIN_BYTES // max(1, 4 * self._width() * max(self.train, self.test)))
-        size, workers = divided(together, rows * max(self.layers, default=0), most, self.threads)
-        return min(together, size or together), workers or 1
+    def _at_work(self, seeds: int) -> float:
+        """Return what the steps and evaluations of a group take that are at work at once."""
+        plan = self.schedule(seeds)
+        training = _at_once(seeds, plan.training) * self.step.step_bytes(self.batch_size)
+        evaluating = _at_once(seeds, plan.evaluation) * self.step.forward_bytes(self.largest)
+        return self._either(training, evaluating)
 
     def _ensemble(self) -> int:
         """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
         return 2 * self._step() if self.ensemble else 0  # nothing is reused
 
-    def _left(self, together: int) -> int:
+    def _left(self, seeds: int) -> int:
         """Return what our threads leave: the C library keeps their memory for threads to come."""
-        size, workers = self._divided(together, self.batch or self.train)
-        return (workers - 1) * size * self._step() if self.ensemble else 0
-
-    def _width(self) -> int:
-        return self.number * sum(self.layers)
+        if not self.ensemble:
+            return 0
+        size, workers = _division(seeds, self.schedule(seeds).training)
+        return (workers - 1) * size * self._step()
 
     def _step(self) -> int:
         """Return what a step and an evaluation take in each seed."""
-        # Results and gradients of every layer and activation; an evaluation has no gradients.
-        width, rows = self._width(), max(self.train, self.test)
-        training, evaluating = 4 * width * (self.batch or self.train), 2 * width * rows
+        step = self.step
+        return int(self._either(step.step_bytes(self.batch_size), step.forward_bytes(self.largest)))
+
+    def _either(self, training: float, evaluating: float) -> float:
+        """Return what both take; where both are of all samples they reuse the same memory."""
         return training + evaluating if self.batch else max(training, evaluating)
 
 
-def _at_once(together: int, size: int, workers: int) -> float:
-    """Return how many seeds' results there are at once in parts of this size, on so many threads.
+def _division(seeds: int, division: Division | None) -> tuple[int, int]:
+    """Return how many seeds go through together, and on how many threads."""
+    assert division is not None
+    return min(seeds, division.seeds or seeds), min(seeds, division.threads or 1)
 
-    The last part is smaller, and has memory of its own.
+
+def _at_once(seeds: int, division: Division | None) -> float:
+    """Return how many seeds' results there are at once.
+
+    Those that are left over in the end are fewer, and have memory of their own.
     """
-    return workers * size + min(together % size, size / 2)
+    size, workers = _division(seeds, division)
+    return workers * size + min(seeds % size, size / 2)
 
 
 def sizes(
@@ -163,6 +184,7 @@ def sizes(
         features=features,
         classes=classes,
         layers=tuple(getattr(layer, "out_features", 0) for layer in config.network),
+        biases=tuple(getattr(layer, "bias", False) for layer in config.network),
         batch=steps.batch_size if mode == "sgd" else None,
         evaluations=steps.epochs // steps.eval_every + 2,
         number=8 if config.dtype == "float64" else 4,
@@ -180,7 +202,7 @@ def fitted(size: Sizes) -> Sizes:
     """Return these sizes with groups of seeds that fit into what is free, if there are any."""
     free = available()
     smaller = size
-    while smaller.bytes() > free and smaller.together() > 1:
+    while smaller.bytes() > free and smaller.group_size() > 1:
         smaller = replace(smaller, group_bytes=smaller.group_bytes // 2)
     return smaller if smaller.bytes() <= free else size
 

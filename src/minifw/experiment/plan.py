@@ -1,10 +1,9 @@
-"""A config becomes objects: samples, network and loss, for all seeds, and all of it checked."""
+"""A config becomes a plan: all that is decided about a run before it has a directory."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,43 +14,72 @@ from minifw import nn
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.data import files
 from minifw.data.dataset import Dataset
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
+from minifw.experiment.build import DTYPES, build_data, build_network, names, read_table
+from minifw.runs.arms import Arm, Mode
+from minifw.runs.directory import Run
+from minifw.runs.records import Manifest, PartName
 from minifw.train import compiled
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
-ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
-LOSSES = {"mse": nn.LossMSE, "cross-entropy": nn.LossCrossEntropy}
+from minifw.train.placement import Compiling, Schedule, decide
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """A config with seeds and their data: all that can be wrong has been checked."""
+    """Some seeds of a plan and their data: all that can be wrong has been checked."""
 
-    config: Config
+    plan: Plan
     seeds: list[int]
     data: Dataset
+    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+
+    @property
+    def config(self) -> Config:
+        """The plan's config."""
+        return self.plan.config
+
+    def network(self) -> nn.Sequential:
+        """Return the networks with their initial weights; they are the caller's to train."""
+        network = self.prepare()
+        self._prepared.clear()
+        return network
+
+    def prepare(self) -> nn.Sequential:
+        """Return the networks that `network` will return, to be looked at only."""
+        if not self._prepared:
+            features = len(self.data.features)
+            self._prepared.append(build_network(self.config, self.seeds, features))
+        return self._prepared[0]
 
     def of(self, some: slice) -> Experiment:
         """Return the experiment with some of the seeds."""
-        return Experiment(self.config, self.seeds[some], self.data.of(some))
+        return Experiment(self.plan, self.seeds[some], self.data.of(some))
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A config that fits its data and the machine; nothing is drawn yet.
+    """All that is decided about a run before it has a directory; nothing is drawn yet.
 
-    `together` is how many seeds are drawn and trained at once; others follow in further groups.
+    The config fits its data and the machine. `arms` are trained in each of the `modes`,
+    `group_size` seeds at once; others follow in further groups. `sizes` are each mode's, and
+    `compiling` says for each whether minifw's steps are compiled.
     """
 
     config: Config
     source: Source
     table: Table | None
-    sizes: memory.Sizes
-    together: int
+    arms: tuple[Arm, ...]
+    modes: tuple[Mode, ...]
+    sizes_of: dict[Mode, memory.Sizes]
+    group_size: int
+    compiling: dict[Mode, Compiling]
+
+    @property
+    def sizes(self) -> memory.Sizes:
+        """The sizes of the mode that needs the most memory."""
+        return max(self.sizes_of.values(), key=lambda size: size.bytes())
 
     @property
     def seeds(self) -> list[int]:
@@ -61,18 +89,26 @@ class Plan:
     @property
     def features(self) -> tuple[str, ...]:
         """Names of the features, in their order."""
-        return _names(self.config, self.table)[0]
+        return names(self.config, self.table)[0]
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in their order."""
-        return _names(self.config, self.table)[1]
+        return names(self.config, self.table)[1]
 
     @property
     def groups(self) -> list[list[int]]:
         """The seeds that are trained at once, group for group."""
-        seeds, size = self.seeds, self.together
+        seeds, size = self.seeds, self.group_size
         return [seeds[first : first + size] for first in range(0, len(seeds), size)]
+
+    def batch_size(self, mode: Mode) -> int | None:
+        """Return how many samples a step takes in this mode, None for all."""
+        return self.sizes_of[mode].batch
+
+    def schedule(self, mode: Mode, seeds: int) -> Schedule:
+        """Return how minifw trains a group of so many seeds in this mode."""
+        return self.sizes_of[mode].schedule(seeds, self.compiling[mode])
 
     def draw(self, seeds: Sequence[int]) -> Experiment:
         """Return these seeds with their samples.
@@ -81,11 +117,11 @@ class Plan:
             DataError: numbers are too large for the dtype, which `plan` has told before.
 
         """
-        return Experiment(self.config, list(seeds), _build_data(self.config, seeds, self.table))
+        return Experiment(self, list(seeds), build_data(self.config, seeds, self.table))
 
 
 def build(
-    config: Config, default_seeds: int, modes: Sequence[str], source: Source | None = None
+    config: Config, default_seeds: int, modes: Sequence[Mode], source: Source | None = None
 ) -> Experiment:
     """Check the config as `plan` does, and draw the data for all seeds.
 
@@ -100,25 +136,35 @@ def build(
 def plan(
     config: Config,
     default_seeds: int,
-    modes: Sequence[str],
+    modes: Sequence[Mode],
     source: Source | None = None,
     *,
-    arms: Sequence[str] = ("minifw",),
-    data_checksum: str | None = None,
+    arms: Sequence[Arm] = ("minifw",),
+    begun: Run | None = None,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults; `arms` are those that will be
-    trained, by their names in `experiment.ARMS`; `data_checksum` is what the data file must have
-    where a run goes on.
+    `source` knows the lines of the config, for the places of faults. `begun` is a run that is to
+    go on: its data file, groups of seeds and compiled steps stay what they were.
 
     Raises:
         ConfigError, DataError: what does not fit.
+        UsageError: steps are to be compiled, and there is no C++ compiler.
         ArtefactError: the data file is not the one that the run began with.
 
     """
     source = source or Source(config.name)
+    manifest = None if begun is None else begun.manifest
     _check_device(config, source)
+    if len(arms) > 1 and config.train.compile == "auto":
+        # Plainly both frameworks round in the same order; compiled sums come in another.
+        plainly = config.train.model_copy(update={"compile": False})
+        config = config.model_copy(update={"train": plainly})
+    if lacks_batches(config, modes):
+        source.add(("train", "batch_size"), "this key is missing; compare runs mode 'sgd' too")
+        raise source.error()
+    if begun is not None:
+        _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
     section = config.data
@@ -126,20 +172,21 @@ def plan(
     if isinstance(section, configs.Generated):
         train, test = section.train, section.test
     else:
-        table = _read_table(section, data_checksum)
+        table = read_table(section, None if manifest is None else manifest.data_checksum)
         try:
             train, test = points.split_sizes(len(table.labels), section.train, section.test)
         except DataError as fault:
             source.add(("data", "train"), str(fault))
             raise source.error() from None
-    features, classes = map(len, _names(config, table))
+    features, classes = map(len, names(config, table))
     note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         what = f"must be at most the {train} training samples, got {batch_size}"
         source.add(("train", "batch_size"), what)
-    sizes = [
-        memory.fitted(
+    threads = torch.get_num_threads() if config.device == "cpu" else 1
+    sizes = {
+        mode: memory.fitted(
             memory.sizes(
                 config,
                 mode,
@@ -150,17 +197,27 @@ def plan(
                 test,
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
-                threads=torch.get_num_threads() if config.device == "cpu" else 1,
+                threads=threads,
             )
         )
         for mode in modes
-    ]
-    largest = max(sizes, key=lambda size: size.bytes())
+    }
     if not source.faults:
-        memory.check(config, source, largest)
+        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
-    plan = Plan(config, source, table, largest, min(size.together() for size in sizes))
+    plan = Plan(
+        config,
+        source,
+        table,
+        tuple(arms),
+        tuple(modes),
+        sizes,
+        min(size.group_size() for size in sizes.values()),
+        {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes},
+    )
+    if manifest is not None:
+        plan = replace(plan, group_size=manifest.together or seeds)
     if table is not None and _may_overflow(table, section.normalize, DTYPES[config.dtype]):
         try:
             for seed in plan.seeds:
@@ -169,6 +226,31 @@ def plan(
             source.add(("data",), str(fault))
             raise source.error() from None
     return plan
+
+
+def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
+    """Return whether a mode takes batches and the config does not say how large they are."""
+    return "sgd" in modes and config.train.batch_size is None
+
+
+def _compiling(
+    config: Config, mode: Mode, size: memory.Sizes, manifest: Manifest | None
+) -> Compiling:
+    """Decide whether minifw's steps in this mode are compiled."""
+    for text, record in ({} if manifest is None else manifest.parts).items():
+        name = PartName.parse(text)
+        if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
+            # It goes on as it began, or its sums would be rounded in another order.
+            return Compiling(record.compiled)
+    steps = config.train.epochs * -(-size.train // size.batch_size)
+    return decide(config.train.compile, steps, config.device == "cpu")
+
+
+def _check_compiler(config: Config, begun: Run) -> None:
+    """Raise a UsageError if the run has compiled steps to go on with, and there is no compiler."""
+    parts = begun.manifest.parts.values()
+    if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
+        compiled.require_compiler(str(begun.path))
 
 
 def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
@@ -203,99 +285,3 @@ def _check_device(config: Config, source: Source) -> None:
         source.add(("train", "compile"), what)
     if source.faults:
         raise source.error()
-    if config.train.compile is True:
-        compiled.require_compiler()
-
-
-def _names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of features and classes: a file's, or those of generated points."""
-    if table is not None:
-        return table.features, table.classes
-    return ("x", "y"), tuple(map(str, range(getattr(config.data, "classes", 2))))
-
-
-def _build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dataset:
-    """Return training and test samples for each seed, stacked; `table` is the data file's."""
-    section = config.data
-    features, classes = _names(config, table)
-    return points.stack_seeds(
-        (_draw(section, points.generator(seed, "data"), table) for seed in seeds),
-        seeds=seeds,
-        features=features,
-        classes=classes,
-        normalize=section.normalize,
-        one_hot=config.loss.kind == "mse",
-        dtype=DTYPES[config.dtype],
-        device=config.device,
-    )
-
-
-def _draw(
-    section: configs.Generated | configs.FromFile, rng: np.random.Generator, table: Table | None
-) -> tuple[points.Points, points.Points]:
-    """Return one seed's training and test points."""
-    if table is not None:
-        parts = points.split(rng, len(table.labels), section.train, section.test)
-        train, test = ((table.inputs[part], table.labels[part]) for part in parts)
-    else:
-        assert isinstance(section, configs.Generated)
-        train = _generate(section, rng, section.train)
-        test = _generate(section, rng, section.test)
-    return train, test
-
-
-def _generate(section: configs.Generated, rng: np.random.Generator, samples: int) -> points.Points:
-    match section:
-        case configs.Disk():
-            return points.disk(rng, samples, section.center, section.radius)
-        case configs.HalfPlane():
-            return points.half_plane(rng, samples)
-        case configs.Moons():
-            return points.moons(rng, samples, section.noise)
-        case configs.Spirals():
-            return points.spirals(rng, samples, section.noise, section.turns, section.classes)
-    raise AssertionError(f"no generator for {section}")
-
-
-def _read_table(section: configs.FromFile, expected: str | None) -> Table:
-    path = Path(section.path)
-    match section:
-        case configs.Csv():
-            return files.read_csv(path, section.features, section.target, expected=expected)
-        case configs.Npz():
-            return files.read_npz(path, section.features, section.target, expected=expected)
-    raise AssertionError(f"no reader for {section}")
-
-
-def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
-    """Return the stack of networks, one for each seed, with its initial weights."""
-    generators = [points.generator(seed, "init") for seed in seeds]
-    modules: list[nn.Module] = []
-    for layer in config.network:
-        if isinstance(layer, configs.LinearLayer):
-            linear = nn.Linear(
-                features,
-                layer.out_features,
-                bias=layer.bias,
-                init=_initializer(layer.init or config.init),
-                stack=(len(seeds),),
-                generators=generators,
-                dtype=DTYPES[config.dtype],
-                device=config.device,
-            )
-            modules.append(linear)
-            features = layer.out_features
-        else:
-            modules.append(ACTIVATIONS[layer.kind]())
-    return nn.Sequential(*modules)
-
-
-def _initializer(section: configs.PlainInit | configs.NormalInit) -> nn.Initializer:
-    if isinstance(section, configs.NormalInit):
-        return nn.Normal(section.std)
-    return nn.INITIALIZERS[section.kind]()
-
-
-def build_loss(config: Config) -> nn.Loss:
-    """Return the loss with its reduction."""
-    return LOSSES[config.loss.kind](config.loss.reduction)

@@ -15,8 +15,8 @@ from minifw.config import loading
 from minifw.config.model import Config
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
+from minifw.experiment.build import DTYPES, build_network
 from minifw.experiment.inputs import Inputs
-from minifw.experiment.plan import DTYPES, build_network
 from minifw.runs.directory import Run
 from minifw.runs.records import PartName
 from minifw.train.checkpoint import Checkpoint
@@ -90,10 +90,8 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
 
     """
     where = run.path
-    if run.status not in runs.OVER:
-        raise UsageError(
-            f"{where}: this run is {run.status}; minifw resume {where} goes on with it"
-        )
+    if (status := run.status()) not in runs.OVER:
+        raise UsageError(f"{where}: this run is {status}; minifw resume {where} goes on with it")
     if inputs.NORMALIZATION not in run.known:
         raise ArtefactError(
             f"{where}: made by a minifw that kept neither normalisation nor names of columns; "

@@ -15,8 +15,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from minifw.config.model import Mode
 from minifw.report.lettering import fitted, lay_out, legend_below
-from minifw.report.tables import ARMS, MODES
+from minifw.runs.arms import ARMS, MODES, Arm
+from minifw.runs.results import Results
 
 # Frameworks differ by gray value and by line against marker, train and test by dashes.
 _CIRCLES = {
@@ -42,21 +44,21 @@ Curve = tuple[Floats, Floats]
 # ------------------------------------------------------------------------------------- errors
 
 
-def error_curves(results: dict[str, Any], lines: Sequence[str]) -> Figure:
+def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """Training and test error against epochs: median over seeds, band between the quartiles.
 
     `lines` is metrics.jsonl. Seeds that diverged are left out, as they are in the tables; how many
     there are stands above the curves.
     """
     measured = [json.loads(line) for line in lines]
-    modes = list(results["modes"])
+    modes = list(results.modes)
     figure = Figure(figsize=(4.6 * len(modes) + 0.4, 3.4), layout="constrained")
     axes = figure.subplots(1, len(modes), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
     shown: list[Floats] = []
     for axis, mode in zip(axes, modes, strict=True):
-        for arm, outcome in results["modes"][mode].items():
-            left = np.array([epoch is None for epoch in outcome["diverged_epoch"]])
+        for arm, outcome in results.modes[mode].items():
+            left = np.array([epoch is None for epoch in outcome.diverged_epoch])
             mine = [line for line in measured if line["mode"] == mode and line["arm"] == arm]
             if not left.any() or not mine:
                 continue
@@ -66,7 +68,7 @@ def error_curves(results: dict[str, Any], lines: Sequence[str]) -> Figure:
                 handles[line.get_label()] = line
                 shown.append(bands)
         _name(axis, results, mode)
-    axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results["data"]["test"]))
+    axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results.data.test))
     if handles:
         legend_below(figure, [*handles.values()])
     else:
@@ -84,7 +86,7 @@ def _curve(lines: list[dict[str, Any]], kind: str, left: NDArray[np.bool_]) -> C
     return epochs[known], np.percentile(errors[known], [25, 50, 75], axis=1).T
 
 
-def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: str, kind: str) -> Any:
+def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any:
     low, median, high = bands.T
     style = dict(STYLES[arm])
     if "marker" in style:
@@ -105,17 +107,18 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: str, kind: str) -> Any
     return line
 
 
-def _name(axis: Axes, results: dict[str, Any], mode: str) -> None:
+def _name(axis: Axes, results: Results, mode: Mode) -> None:
     """Say above and below the curves what they are, and of which seeds."""
-    seeds = len(results["seeds"])
+    seeds = len(results.seeds)
     gone = {
-        ARMS[arm]: sum(epoch is not None for epoch in outcome["diverged_epoch"])
-        for arm, outcome in results["modes"][mode].items()
+        ARMS[arm]: sum(epoch is not None for epoch in outcome.diverged_epoch)
+        for arm, outcome in results.modes[mode].items()
     }
     notes = [] if seeds == 1 else [f"median and quartiles of {seeds} seeds"]
     counts = set(gone.values())
     if counts == {seeds}:
-        notes, first = [], min(min(x["diverged_epoch"]) for x in results["modes"][mode].values())
+        epochs = [e for x in results.modes[mode].values() for e in x.diverged_epoch]
+        notes, first = [], min(e for e in epochs if e is not None)
         words = (
             "the seed diverged in" if seeds == 1 else f"all {seeds} seeds diverged, the first in"
         )
@@ -130,10 +133,10 @@ def _name(axis: Axes, results: dict[str, Any], mode: str) -> None:
         notes += [f"{arm}: {count} of {seeds} diverged" for arm, count in gone.items() if count]
     figure = axis.figure
     assert isinstance(figure, Figure)
-    title = fitted(figure, f"{MODES[mode]} – {results['name']}", 4.0, 9)
+    title = fitted(figure, f"{MODES[mode]} – {results.name}", 4.0, 9)
     axis.set_title("\n".join([title, *notes]), fontsize=9)
     axis.set_xlabel("epoch")
-    axis.set_xlim(0, max(1, results["epochs"]))
+    axis.set_xlim(0, max(1, results.epochs))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.grid(alpha=0.3, linewidth=0.5)
 

@@ -40,12 +40,12 @@ def write_plots(run: Run) -> None:
         from minifw.report import curves
 
         lines = run.read("metrics.jsonl").decode().splitlines()
-        return curves.error_curves(run.read_json("results.json"), lines)
+        return curves.error_curves(run.results(), lines)
 
     def decision() -> Figure:
         from minifw.report import regions
 
-        return regions.decision_regions(run.read_json("results.json"), run.read("decision.npz"))
+        return regions.decision_regions(run.results(), run.read("decision.npz"))
 
     _write(run, "plots/errors", errors)
     if "decision.npz" in run.known:

@@ -19,7 +19,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import fitted, legend_below, short
-from minifw.report.tables import MODES
+from minifw.runs.arms import MODES
+from minifw.runs.results import Results
 
 TINTS = (
     "#f5f5f5", "#c6d4ea", "#ecd3b4", "#cfe5c9", "#dccbe2",
@@ -38,15 +39,15 @@ Ints = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
 
-def decision_regions(results: dict[str, Any], file: bytes) -> Figure:
+def decision_regions(results: Results, file: bytes) -> Figure:
     """One network's decision over the plane, the test points, and the true border if known.
 
-    `file` is decision.npz, as `comparison.decision` makes it.
+    `file` is decision.npz, as `decision.decision` makes it.
     """
     with np.load(io.BytesIO(file), allow_pickle=False) as arrays:
         content: Content = {name: arrays[name] for name in arrays.files}
-    features, classes = results["data"]["features"], list(results["data"]["class_balance"])
-    modes = [mode for mode in results["modes"] if f"{mode}/x" in content]
+    features, classes = results.data.features, list(results.data.class_balance)
+    modes = [mode for mode in results.modes if f"{mode}/x" in content]
     if not modes:
         figure = Figure(figsize=(4.6, 2))
         text = "there is nothing to draw:\nall seeds diverged"

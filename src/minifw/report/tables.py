@@ -6,17 +6,16 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from minifw.errors import harmless
 from minifw.report.statistics import ROWS
+from minifw.runs.arms import ARMS, MODES, Mode
 from minifw.runs.directory import Run
+from minifw.runs.results import Results
 
-ARMS = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
-MODES = {"full-batch": "Full gradient", "sgd": "SGD"}
-NUMBERS = {"full-batch": 1, "sgd": 2}
+NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
 Cell = float | str | None
 
@@ -109,7 +108,7 @@ class Table:
 
 def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them, and return them."""
-    tables = of_results(run.read_json("results.json"))
+    tables = of_results(run.results())
     for name, table in tables.items():
         for ending, content in (
             ("md", table.markdown()), ("csv", table.csv()),
@@ -119,23 +118,18 @@ def write_tables(run: Run) -> list[Table]:
     return list(tables.values())
 
 
-def of_results(results: dict[str, Any]) -> dict[str, Table]:
+def of_results(results: Results) -> dict[str, Table]:
     """Return all tables of a run under their files' names."""
-    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results["modes"]}
+    tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results.modes}
     return tables | {"table3": work_table(results)}
 
 
-def reference_arm(arms: Iterable[str]) -> str | None:
-    """Return the arm that minifw's is compared with, None if it is alone."""
-    return next((arm for arm in arms if arm != "minifw"), None)
-
-
-def error_table(results: dict[str, Any], mode: str) -> Table:
+def error_table(results: Results, mode: Mode) -> Table:
     """Return the report's table for one mode: test error over seeds, a column for each arm."""
-    arms = results["modes"][mode]
-    seeds = len(results["seeds"])
+    arms = results.modes[mode]
+    seeds = len(results.seeds)
     left_out = {
-        ARMS[arm]: seeds - sum(error is not None for error in outcome["test_error"])
+        ARMS[arm]: seeds - sum(error is not None for error in outcome.test_error)
         for arm, outcome in arms.items()
     }
     draws = f"over {_counted(seeds, 'independent draw')} of data and weights"
@@ -144,9 +138,9 @@ def error_table(results: dict[str, Any], mode: str) -> Table:
         for arm, count in left_out.items()
         if count
     )
-    rows = [(row, [outcome["summary"][row] for outcome in arms.values()]) for row in ROWS]
+    rows = [(row, [getattr(outcome.summary, row) for outcome in arms.values()]) for row in ROWS]
     return Table(
-        caption=f"{MODES[mode]} – test error of {harmless(results['about'])}, "
+        caption=f"{MODES[mode]} – test error of {harmless(results.about)}, "
         f"{_steps(results, mode)}, {draws}.{gone}",
         head=["test error", *(ARMS[arm] for arm in arms)],
         rows=rows,
@@ -157,29 +151,28 @@ def error_table(results: dict[str, Any], mode: str) -> Table:
     )
 
 
-def work_table(results: dict[str, Any]) -> Table:
+def work_table(results: Results) -> Table:
     """Return what training took, and how far the frameworks are apart."""
-    modes = results["modes"]
-    threads, seeds = results["threads"], len(results["seeds"])
+    modes, seeds = results.modes, len(results.seeds)
     rows: list[tuple[str, list[Cell]]] = []
-    arms = list(next(iter(modes.values())))
-    for arm in arms:
-        rows.append((f"{ARMS[arm]}: training, s", [modes[mode][arm]["seconds"] for mode in modes]))
-    if any(modes[mode]["minifw"]["compiled"] for mode in modes):
+    for arm in results.arms:
+        rows.append((f"{ARMS[arm]}: training, s", [arms[arm].seconds for arms in modes.values()]))
+    if any(arms["minifw"].compiled for arms in modes.values()):
         answers: list[Cell] = [
-            "yes" if modes[mode]["minifw"]["compiled"] else "no" for mode in modes
+            "yes" if arms["minifw"].compiled else "no" for arms in modes.values()
         ]
         rows.append(("minifw: compiled", answers))
     caption = (
         f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
-        f"{_counted(threads, 'thread')}, {results['dtype']}"
+        f"{_counted(results.threads, 'thread')}, {results.dtype}"
     )
-    if other := reference_arm(arms):
-        rows.append((f"{ARMS[other]} / minifw", [results["speedup"][mode] for mode in modes]))
+    if results.other and results.parity is not None and results.speedup is not None:
+        rows.append((f"{ARMS[results.other]} / minifw", list(results.speedup.values())))
+        parities = list(results.parity.values())
         for key, label in (
             (
                 "max_gradient_difference",
-                f"gradients at step 1, {results['dtype']}: largest relative difference",
+                f"gradients at step 1, {results.dtype}: largest relative difference",
             ),
             (
                 "max_gradient_difference_float64",
@@ -187,16 +180,16 @@ def work_table(results: dict[str, Any]) -> Table:
             ),
             ("max_weight_difference", "weights at the end: largest difference"),
         ):
-            if key.endswith("float64") and results["dtype"] == "float64":
+            if key.endswith("float64") and results.dtype == "float64":
                 continue
-            rows.append((label, [results["parity"][mode][key] for mode in modes]))
-        gone: list[Cell] = [results["parity"][mode]["gradients_not_finite"] for mode in modes]
+            rows.append((label, [getattr(parity, key) for parity in parities]))
+        gone: list[Cell] = [parity.gradients_not_finite for parity in parities]
         if any(gone):
-            rows.append((f"seeds without finite gradients, {results['dtype']}", gone))
+            rows.append((f"seeds without finite gradients, {results.dtype}", gone))
         rows.append(
             (
                 "seeds with the same test error",
-                [results["parity"][mode]["same_test_error"] for mode in modes],
+                [parity.same_test_error for parity in parities],
             )
         )
         caption += "; and how far the two frameworks are apart"
@@ -210,18 +203,18 @@ def work_table(results: dict[str, Any]) -> Table:
     )
 
 
-def _number(results: dict[str, Any], number: int) -> int | None:
+def _number(results: Results, number: int) -> int | None:
     """Return the table's number where there are all three of them, as `compare` makes them."""
-    return number if len(results["modes"]) > 1 else None
+    return number if len(results.modes) > 1 else None
 
 
-def _label(results: dict[str, Any], what: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{results['name']}-{what}")
+def _label(results: Results, what: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{results.name}-{what}")
 
 
-def _steps(results: dict[str, Any], mode: str) -> str:
-    epochs = f"{_counted(results['epochs'], 'epoch')}, eta {results['eta']:g}"
-    return epochs + (f", batches of {results['batch_size']}" if mode == "sgd" else "")
+def _steps(results: Results, mode: Mode) -> str:
+    epochs = f"{_counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 
 def _counted(count: int, noun: str) -> str:

@@ -38,7 +38,8 @@ from minifw.errors import (
     near_miss,
 )
 from minifw.runs import records
-from minifw.runs.records import Manifest, PartName, Results
+from minifw.runs.records import Manifest, PartName
+from minifw.runs.results import Listed, Results
 from minifw.system import files
 from minifw.system.files import TEMPORARY, checksum, publish
 from minifw.system.lock import LOCK, hold, holder
@@ -168,25 +169,31 @@ class Run(Files):
             if own or Path(name).name.startswith(TEMPORARY):
                 self.remove(name)
 
-    @property
     def status(self) -> str:
-        """How it stands with the run: one of STATUSES."""
+        """Return how it stands with the run, one of STATUSES; that looks at its lock."""
         status = self.manifest.status
         if status == "running" and holder(self.path) is None:
             return "crashed"
         return status
 
     def results(self) -> Results:
-        """Return the results as far as lists show them; no modes if it has not got so far.
+        """Return the results of a run that is over.
 
         Raises:
             ArtefactError: results.json is missing, damaged, or holds something else.
             StorageError: it could not be read.
 
         """
-        if RESULTS not in self.known:
-            return Results(modes={})
         return records.checked(Results, self.read_json(RESULTS), str(self.path / RESULTS))
+
+    def listed(self) -> Listed:
+        """Return the results as far as lists show them; no modes if it has not got so far.
+
+        Raises: as `results`.
+        """
+        if RESULTS not in self.known:
+            return Listed(modes={})
+        return records.checked(Listed, self.read_json(RESULTS), str(self.path / RESULTS))
 
     def faults(self) -> list[str]:
         """Return what is wrong with the files the manifest names, a line each.
@@ -319,7 +326,7 @@ class Entry:
     path: Path
     status: str
     run: Run | None = None
-    results: Results | None = None
+    results: Listed | None = None
 
 
 def entries(runs_dir: Path) -> list[Entry]:
@@ -331,7 +338,7 @@ def _entry(path: Path) -> Entry:
     run = None
     try:
         run = load(path)
-        return Entry(path, run.status, run, run.results())
+        return Entry(path, run.status(), run, run.listed())
     except StorageError:
         return Entry(path, "unreadable", run)
     except ArtefactError:

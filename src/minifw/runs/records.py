@@ -1,4 +1,4 @@
-"""What a run's JSON files hold, as objects with types: the manifest, and what lists show.
+"""What a run's manifest holds, as an object with types, and how JSON of anybody becomes one.
 
 A run may come from anybody, and its checksums with it. Here its text becomes an object, once, and
 what no minifw writes is refused in one line: a name that leads out of the run, a word that is none
@@ -12,7 +12,7 @@ import math
 import re
 from contextlib import suppress
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, NoReturn, Self, TypeVar, cast
 
 from pydantic import (
     AfterValidator,
@@ -26,6 +26,8 @@ from pydantic import (
 
 from minifw.config.source import dotted, kind_of, short
 from minifw.errors import ArtefactError
+from minifw.runs.arms import ARMS, MODES, Arm, Mode
+from minifw.runs.results import Count, Seconds
 from minifw.system.files import checksum
 
 FORMAT = 1
@@ -36,8 +38,6 @@ MAX_BYTES = 64 << 20
 MAX_DEPTH = 20
 """Lists and objects within one another, in any JSON file of a run."""
 
-Arm = Literal["minifw", "pytorch", "vmap"]
-Mode = Literal["full-batch", "sgd"]
 Written = Literal["complete", "diverged", "running", "interrupted", "failed"]
 
 
@@ -59,13 +59,10 @@ Moment = Annotated[
     Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\+00:00$"),
     AfterValidator(_moment),
 ]
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 
 
 _PART = re.compile(
-    rf"({'|'.join(get_args(Arm))})-({'|'.join(get_args(Mode))})"
+    rf"({'|'.join(ARMS)})-({'|'.join(MODES)})"
     r"(?:\.group-([1-9][0-9]{0,8})-of-([2-9]|[1-9][0-9]{1,8}))?"
 )
 _CHECKPOINT = re.compile(r"checkpoints/(.+?)(?:\.at-[0-9]+)?\.safetensors")
@@ -77,8 +74,8 @@ class PartName(NamedTuple):
     As text it is `minifw-sgd`, or `minifw-sgd.group-2-of-3`. Part after part, names sort by group.
     """
 
-    arm: str
-    mode: str
+    arm: Arm
+    mode: Mode
     number: int = 1
     groups: int = 1
 
@@ -105,7 +102,9 @@ class PartName(NamedTuple):
         found = _PART.fullmatch(text)
         if found is None:
             raise ValueError(f"{short(text)} is no part of a run")
-        return cls(found[1], found[2], int(found[3] or 1), int(found[4] or 1))
+        return cls(
+            cast(Arm, found[1]), cast(Mode, found[2]), int(found[3] or 1), int(found[4] or 1)
+        )
 
     @classmethod
     def of_file(cls, file: str) -> Self | None:
@@ -205,38 +204,6 @@ class Manifest(_Record):
         if content.pop("checksum", None) != _checksum(content):
             raise ArtefactError(f"{where}: damaged: it is not what its own checksum says")
         return checked(cls, content, where)
-
-
-class Summary(_Record):
-    """Test errors over the seeds, in percent; None where none is left."""
-
-    min: Percent | None
-    median: Percent | None
-    mean: Percent | None
-    max: Percent | None
-
-
-class ArmResults(BaseModel):
-    """Of one arm in one mode: what lists of runs show."""
-
-    model_config = ConfigDict(strict=True)
-
-    summary: Summary
-    seconds: Seconds
-
-
-class Results(BaseModel):
-    """Of results.json, what lists of runs show."""
-
-    model_config = ConfigDict(strict=True)
-
-    modes: dict[Mode, dict[Arm, ArmResults]]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not all("minifw" in arms for arms in self.modes.values()):
-            raise ValueError("modes: each must hold arm 'minifw'")
-        return self
 
 
 # ------------------------------------------------------------------------------- text to objects

@@ -21,17 +21,16 @@ SHARE = 0.02
 """How much of the time keeping may take; a short training needs no checkpoint every 20 ms."""
 
 
-class Keeper:
-    """Keeps nothing: for a training that is part of no run."""
+class NoCheckpoints:
+    """Keeps nothing: for a training that belongs to no run."""
 
     @property
     def where(self) -> str:
         """The path of the last checkpoint, for messages."""
         return ""
 
-    @property
-    def last(self) -> Checkpoint | None:
-        """The last checkpoint, None if there is none."""
+    def load(self) -> Checkpoint | None:
+        """Read the last checkpoint, None if there is none."""
         return None
 
     def check(self) -> None:
@@ -41,10 +40,10 @@ class Keeper:
         """Keep a checkpoint if one is due or the run is to end; `done` counts epochs or seeds."""
 
 
-NOTHING = Keeper()
+NONE = NoCheckpoints()
 
 
-class Part(Keeper):
+class Checkpointer(NoCheckpoints):
     """Keeps how far one part of a run is, and gives it back when the run goes on.
 
     Checkpoints are written in a thread of their own, so that training does not wait for the disk.
@@ -73,8 +72,7 @@ class Part(Keeper):
         """Whether nothing is left to do for this part."""
         return self._record is not None and self._record.finished
 
-    @property
-    def last(self) -> Checkpoint | None:
+    def load(self) -> Checkpoint | None:
         record = self._record
         if record is None:
             return None

@@ -1,0 +1,69 @@
+"""Options become a plan: the config, overrides, seeds and threads of a command, all checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from minifw.cli.options import find_config
+from minifw.errors import UsageError
+from minifw.system.machine import processors
+
+if TYPE_CHECKING:
+    from minifw.experiment import Plan
+    from minifw.runs.arms import Arm
+
+
+def plan_of(
+    name: str,
+    overrides: list[str] | None,
+    seeds: int | None = None,
+    *,
+    default_seeds: int = 1,
+    arms: Sequence[Arm] | None = None,
+) -> Plan:
+    """Check everything that the user gave; nothing is written yet.
+
+    `arms` are those of a comparison, in all modes; without them minifw trains in the config's mode.
+    """
+    check_count("--seeds", seeds)
+    from minifw.config import loading
+
+    given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
+    config, source = loading.load_with_source(find_config(name), given)
+    from minifw.experiment import plan
+    from minifw.runs.arms import MODES
+
+    modes = [config.train.mode] if arms is None else [*MODES]
+    return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"])
+
+
+def check_count(option: str, value: int | None) -> None:
+    """Raise a UsageError if an option that counts something is below 1."""
+    if value is not None and value < 1:
+        raise UsageError(f"{option}: must be at least 1, got {value}")
+
+
+def check_threads(threads: int | None) -> None:
+    """Raise a UsageError if this process may not use so many CPUs."""
+    check_count("--threads", threads)
+    if threads is not None and threads > processors():
+        raise UsageError(
+            f"--threads: must be at most the {processors()} CPU(s) that this process may use, "
+            f"got {threads}"
+        )
+
+
+def set_threads(threads: int | None) -> None:
+    """Let torch use so many threads, by default as many as it would or a container may."""
+    check_threads(threads)
+    import torch
+
+    torch.set_num_threads(threads or usual_threads())
+
+
+def usual_threads() -> int:
+    """Return how many threads torch takes, or as many as a container's quota allows."""
+    import torch
+
+    return min(torch.get_num_threads(), processors())

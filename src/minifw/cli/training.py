@@ -1,0 +1,165 @@
+"""The commands that train: `minifw train | compare | resume`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from minifw.cli.options import (
+    ConfigName,
+    Json,
+    OneRun,
+    Quiet,
+    RunsDir,
+    Seeds,
+    Set,
+    Threads,
+)
+from minifw.cli.planning import check_threads, plan_of, set_threads
+from minifw.cli.progress import display
+from minifw.errors import Interrupted, UsageError, near_miss
+from minifw.system.machine import processors
+
+if TYPE_CHECKING:
+    from minifw.experiment import Outcome, Plan
+    from minifw.runs.arms import Arm
+
+
+def register(app: typer.Typer) -> None:
+    """Make these functions commands of the app."""
+    for command in (train, compare, resume):
+        app.command()(command)
+
+
+def train(
+    config: ConfigName,
+    overrides: Set = None,
+    seeds: Seeds = None,
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train the network of a config, all seeds at once.
+
+    \b
+    Examples:
+      minifw train configs/simplenet.yaml
+      minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
+      minifw train configs/simplenet.yaml --set train.mode=sgd --json
+    """
+    set_threads(threads)
+    _start(plan_of(config, overrides, seeds), runs_dir, quiet, as_json)
+
+
+def compare(
+    config: ConfigName = "simplenet",
+    overrides: Set = None,
+    seeds: Seeds = None,
+    reference: Annotated[
+        str,
+        typer.Option(
+            "--reference",
+            metavar="WHICH",
+            help="pytorch, one seed after another; vmap, all at once by torch.func; or none.",
+            autocompletion=lambda incomplete: [
+                x for x in _references() if x.startswith(incomplete)
+            ],
+        ),
+    ] = "pytorch",
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train with minifw and with PyTorch, side by side.
+
+    Both modes, full batch and SGD, from one config.
+
+    \b
+    Examples:
+      minifw compare --seeds 20
+      minifw compare configs/half-plane.yaml --seeds 20
+      minifw compare --set dtype=float64       the two agree to the last digits
+      minifw compare --reference vmap          PyTorch, all seeds at once
+      minifw compare --reference none          both modes, minifw alone
+    """
+    others = _references()
+    if reference not in others:
+        raise UsageError(
+            f"--reference: must be one of {', '.join(others)}, got '{reference}'"
+            f"{near_miss(reference, others)}"
+        )
+    set_threads(threads)
+    plan = plan_of(config, overrides, seeds, default_seeds=20, arms=others[reference])
+    _start(plan, runs_dir, quiet, as_json)
+
+
+def resume(
+    run: OneRun,
+    runs_dir: RunsDir = Path("runs"),
+    threads: Threads = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Go on with a run that was interrupted, or that crashed.
+
+    It ends where it would have ended without the break, bit for bit, on as many threads as before.
+
+    \b
+    Examples:
+      minifw resume runs/20261123T120000Z-simplenet-a1b2c3
+      minifw resume a1b2c3
+    """
+    check_threads(threads)
+    from minifw import runs
+
+    path = runs.find(runs_dir, run)
+    before = runs.load(path).manifest.threads
+
+    import torch
+
+    from minifw import experiment
+
+    cpus = processors()
+    if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
+        raise UsageError(
+            f"{path}: this run began on {before} threads, this process may use {cpus} CPU(s); "
+            f"--threads {cpus} goes on with those"
+        )
+    if threads not in (None, before):
+        print(
+            f"minifw: this run began on {before} thread(s); on {threads} its sums are rounded in "
+            "another order, so it may not end bit for bit where it would have",
+            file=sys.stderr,
+        )
+    torch.set_num_threads(threads or before)
+    _report(experiment.resume(path, display(quiet or as_json)), as_json)
+
+
+def _references() -> dict[str, list[Arm]]:
+    """Return the arms of each word for `--reference`."""
+    from minifw.runs.arms import ARMS
+
+    others: dict[str, list[Arm]] = {arm: ["minifw", arm] for arm in ARMS if arm != "minifw"}
+    return others | {"none": ["minifw"]}
+
+
+def _start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
+    """Train, leave a run directory, and print what came of it."""
+    from minifw import experiment
+
+    _report(experiment.start(plan, runs_dir, display(quiet or as_json)), as_json)
+
+
+def _report(outcome: Outcome, as_json: bool) -> None:
+    try:
+        from minifw.cli import summary
+
+        summary.report(outcome, as_json)
+    except Interrupted as end:
+        end.add_note(f"the run is over: {outcome.run.path}")
+        raise

@@ -1,0 +1,132 @@
+"""One arm in one mode: minifw's training of a group of seeds, or PyTorch's of the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+
+from minifw import data as points
+from minifw import nn, reference
+from minifw.experiment.build import build_loss
+from minifw.experiment.checkpointer import NONE, NoCheckpoints
+from minifw.experiment.plan import Experiment
+from minifw.runs.arms import Arm, Mode
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.history import History
+from minifw.train.loop import fit
+
+
+class Progress(Protocol):
+    """Told how far an arm is. `text` is a short description of how it goes."""
+
+    def __call__(self, done: int, text: str) -> None: ...
+
+
+ShowProgress = Callable[[str, int], AbstractContextManager[Progress]]
+"""Opens the display of one arm: its label, and how many epochs there will be."""
+
+
+def train_minifw(
+    experiment: Experiment, mode: Mode, progress: Progress, checkpointer: NoCheckpoints = NONE
+) -> Checkpoint:
+    """Train all seeds at once with minifw."""
+    config, data = experiment.config, experiment.data
+    network = experiment.network()
+    optimizer = nn.SGD(network, config.optimizer.momentum)
+    batch_size, order = experiment.plan.batch_size(mode), None
+    if batch_size is not None:
+        order = points.BatchOrder(experiment.seeds, data.train.labels.shape[1])
+    start, history = checkpointer.load(), None
+    if start is not None:
+        history = start.restore(network, optimizer, order, checkpointer.where)
+
+    latest = ""
+
+    def on_epoch(epoch: int, history: History) -> None:
+        nonlocal latest
+        if history.epochs[-1] == epoch:
+            latest = _how_it_goes(history)
+        progress(epoch, latest)
+        checkpointer.offer(
+            epoch % config.train.checkpoint_every == 0,
+            epoch,
+            lambda: Checkpoint.of(network, history, optimizer, order),
+        )
+
+    schedule = experiment.plan.schedule(mode, len(experiment.seeds))
+    if schedule.compiled:
+        progress(0, "compiling, unless it has been before")
+    history = fit(
+        network,
+        build_loss(config),
+        optimizer,
+        data,
+        epochs=config.train.epochs,
+        eta=config.train.eta,
+        batch_size=batch_size,
+        next_order=order,
+        eval_every=config.train.eval_every,
+        on_epoch=on_epoch,
+        schedule=schedule,
+        history=history,
+    )
+    return Checkpoint.of(network, history, optimizer, order)
+
+
+def train_pytorch(
+    experiment: Experiment,
+    mode: Mode,
+    progress: Progress,
+    checkpointer: NoCheckpoints = NONE,
+    *,
+    at_once: bool = False,
+) -> Checkpoint:
+    """Train the PyTorch twins of the same networks, one seed after another or `at_once`."""
+    config, data = experiment.config, experiment.data
+    epochs, seeds = config.train.epochs, experiment.seeds
+
+    def on_epoch(position: int, epoch: int) -> None:
+        text = "all seeds" if at_once else f"seed {position + 1} of {len(seeds)}"
+        progress(position * epochs + epoch, text)
+        checkpointer.check()
+
+    return reference.fit(
+        experiment.network(),
+        build_loss(config),
+        config.optimizer.momentum,
+        data,
+        seeds,
+        epochs=epochs,
+        eta=config.train.eta,
+        batch_size=experiment.plan.batch_size(mode),
+        eval_every=config.train.eval_every,
+        at_once=at_once,
+        on_epoch=on_epoch,
+        on_seed=partial(checkpointer.offer, True),
+        done=checkpointer.load(),
+    )
+
+
+TRAIN: dict[Arm, Callable[..., Checkpoint]] = {
+    "minifw": train_minifw,
+    "pytorch": train_pytorch,
+    "vmap": partial(train_pytorch, at_once=True),
+}
+
+
+def _how_it_goes(history: History) -> str:
+    """Return the latest loss and errors, median over the seeds that are left."""
+    left = history.diverged < 0
+    if not left.any():
+        return "all seeds diverged"
+    loss, train, test = (
+        float(np.median(values[-1][left]))
+        for values in (history.train_loss, history.train_error, history.test_error)
+    )
+    gone = int((~left).sum())
+    diverged = f" {gone} diverged" if gone else ""
+    return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{diverged}"

@@ -1,0 +1,113 @@
+"""What one network of a run decides over the plane of two features: the content of decision.npz."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+import torch
+
+from minifw import config as configs
+from minifw.data.dataset import Dataset
+from minifw.experiment.build import build_network
+from minifw.experiment.plan import Experiment
+from minifw.experiment.results import Trained
+
+GRID = 101
+"""How many points the plane has along each axis; between them scores are as good as linear."""
+GRID_ROWS = 4096
+"""How many points of the plane go through a network at once."""
+SCORED = 10
+"""Of more classes than that only the best two are kept for each point, or files would be large."""
+
+
+def decision(last: Experiment, trained: Trained) -> bytes:
+    """Return, as .npz, what one network of each minifw arm decides over the plane.
+
+    `last` is the group of seeds that is still held; only a seed of another is drawn anew.
+
+    It is the network whose test error is nearest to the median over the seeds. Coordinates are
+    those of the data as it came, before normalising. For each mode there are
+
+        x, y                coordinates of the plane's points
+        decision            `(y, x)`: the class with the largest score
+        scores              `(y, x, classes)`: the network's outputs; of more classes than `SCORED`
+        second, margin      `(y, x)`: the class next to the best, and how far it is below
+        points, labels      the test samples, and their classes
+        answers             the class that the network gives each of them
+        seed, error         which network it is, and its test error in percent
+    """
+    plan = last.plan
+    on_cpu = plan.config.model_copy(update={"device": "cpu"})
+    network = build_network(on_cpu, [plan.config.seed], 2)  # for any weights
+    arrays: dict[str, Any] = {}
+    for mode, arms in trained.items():
+        errors = arms["minifw"].history.test_error[-1]
+        if np.isnan(errors).all():
+            continue
+        place = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
+        seed = plan.seeds[place]
+        data = _samples(last, seed)
+        shift, scale = data.shift[0], data.scale[0]
+        inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
+        low, high = inputs.min(0), inputs.max(0)
+        # A constant is a line of some width, however large it is.
+        margin = 0.03 * np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
+        axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
+        plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
+        weights = arms["minifw"].weights
+        network.load_state_dict({name: v[place : place + 1] for name, v in weights.items()})
+        normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
+        outputs, answers = (
+            torch.cat(
+                [network.forward(some.unsqueeze(0))[0] for some in torch.split(rows, GRID_ROWS)]
+            )
+            for rows in (normal, data.test.inputs[0].cpu())
+        )
+        found = {
+            "x": axes[0],
+            "y": axes[1],
+            **_decided(outputs),
+            "points": inputs,
+            "labels": data.test.labels[0].numpy(force=True).astype(np.int16),
+            "answers": answers.argmax(-1).numpy().astype(np.int16),
+            "seed": np.array(seed),
+            "error": np.array(errors[place]),
+        }
+        arrays |= {f"{mode}/{name}": array for name, array in found.items()}
+    section = plan.config.data
+    if isinstance(section, configs.Disk):
+        arrays["disk"] = np.array([*section.center, section.radius])
+    if isinstance(section, configs.HalfPlane):
+        arrays["line"] = np.array([[0.0, 0.0], [1.0, 1.0]])
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **arrays)
+    return file.getvalue()
+
+
+def _samples(last: Experiment, seed: int) -> Dataset:
+    if seed not in last.seeds:
+        return last.plan.draw([seed]).data
+    place = last.seeds.index(seed)
+    return last.data.of(slice(place, place + 1))
+
+
+def _decided(outputs: torch.Tensor) -> dict[str, Any]:
+    """Return what a network says over the plane, from its outputs `(points, classes)`."""
+    best = outputs.argmax(-1)
+    arrays = {"decision": best.to(torch.int16)}
+    if outputs.shape[-1] <= SCORED:
+        arrays["scores"] = outputs.float()
+    else:
+        top = outputs.gather(-1, best[:, None])
+        rest = outputs.scatter(-1, best[:, None], -torch.inf)
+        second = rest.max(-1)
+        arrays |= {
+            "second": second.indices.to(torch.int16),
+            "margin": (top[:, 0] - second.values).float(),
+        }
+    return {
+        name: values.reshape(GRID, GRID, *values.shape[1:]).numpy()
+        for name, values in arrays.items()
+    }

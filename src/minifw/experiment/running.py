@@ -1,0 +1,251 @@
+"""A run from its plan to its results: arm for arm in each mode, kept as it goes.
+
+An *arm* is one framework over all seeds; in one mode it is a *part* of a run. `train` trains one
+part; `compare` both frameworks in both modes. A plan has checked everything before a run directory
+exists, except numbers that are too large once they are drawn: there only those of the first group.
+A part is kept as it goes, so that a run which was cut short can go on. More seeds than memory likes
+are drawn and trained in groups, each with parts of its own.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from minifw import runs
+from minifw.config import loading
+from minifw.errors import (
+    ArtefactError,
+    DivergedError,
+    Interrupted,
+    StorageError,
+    UsageError,
+    harmless,
+)
+from minifw.experiment import inputs
+from minifw.experiment import results as outcomes
+from minifw.experiment.arms import TRAIN, ShowProgress
+from minifw.experiment.checkpointer import Checkpointer
+from minifw.experiment.decision import decision
+from minifw.experiment.plan import Experiment, Plan, lacks_batches
+from minifw.experiment.plan import plan as make_plan
+from minifw.experiment.results import Trained
+from minifw.report import plots, tables
+from minifw.runs.arms import ARMS, Arm, Mode
+from minifw.runs.directory import RESULTS, Run
+from minifw.runs.records import FORMAT, Manifest, PartName
+from minifw.runs.results import Results
+from minifw.system.environment import environment
+from minifw.system.signals import Stop, on_signals
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.division import one_thread
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run that is over: its directory, what results.json holds, and its tables."""
+
+    run: Run
+    results: Results
+    tables: list[tables.Table]
+
+
+def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
+    """Train the plan's arms in its modes, and leave a complete run directory.
+
+    Raises:
+        Interrupted: a signal came; what was trained is kept, and `resume` goes on from there.
+        StorageError: something could not be written.
+
+    """
+    # Samples and networks that memory has no place for fail here, before there is a directory.
+    drawn = [plan.draw(plan.groups[0])]
+    drawn[0].prepare()
+    surroundings = environment() | {"threads": torch.get_num_threads()}
+    with on_signals(patient=True) as stop:  # until there is something to go on with
+        stop.check()
+        manifest = Manifest.model_validate(
+            {
+                "format": FORMAT,
+                "status": "running",
+                "name": plan.config.name,
+                "seeds": plan.seeds,
+                "together": plan.group_size,
+                "modes": list(plan.modes),
+                "arms": list(plan.arms),
+                "threads": surroundings["threads"],
+                "versions": surroundings["versions"],
+                "data_checksum": None if plan.table is None else plan.table.checksum,
+                "started": _now(),
+                "parts": {},
+                "files": {},
+            }
+        )
+        run = runs.create(runs_dir, manifest)
+        with run.held():
+            run.write(
+                "config.yaml",
+                "# Resolved by minifw; to run it again: minifw train THIS_FILE\n"
+                f"{loading.dump(plan.config)}",
+            )
+            run.write_json("env.json", surroundings)
+            inputs.write(run, plan)
+            run.commit(status="running")
+            return _train(run, plan, drawn, show_progress, stop)
+
+
+def resume(path: Path, show_progress: ShowProgress) -> Outcome:
+    """Go on with a run that was cut short, from its last checkpoints to where it would have ended.
+
+    Raises:
+        UsageError: there is nothing to go on with, or another process is at it.
+        ArtefactError: a file of the run, or its data file, is not what it was.
+        Interrupted, StorageError: as for `run`.
+
+    """
+    run = runs.load(path)
+    with on_signals() as stop, run.held():
+        run.reload()
+        manifest = run.manifest
+        if manifest.status in runs.OVER:
+            raise UsageError(f"{path}: this run is {manifest.status}; nothing is left to do")
+        run.clean()
+        config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
+        seeds, modes = manifest.seeds, manifest.modes
+        other = f"{path}: its manifest has other seeds or modes than its config.yaml"
+        if lacks_batches(config, modes):
+            raise ArtefactError(other)
+        plan = make_plan(config, len(seeds), modes, arms=manifest.arms, begun=run)
+        if plan.seeds != seeds:
+            raise ArtefactError(other)
+        inputs.check(run, plan)
+        stop.patient = True  # or the run would be left as one that crashed
+        stop.check()
+        run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
+        return _train(run, plan, [], show_progress, stop)
+
+
+def _train(
+    run: Run, plan: Plan, drawn: list[Experiment], show_progress: ShowProgress, stop: Stop
+) -> Outcome:
+    """Train all parts that are not finished, and complete the directory, or say what came.
+
+    `drawn` holds the first group or nothing, and one group at a time from then on.
+    """
+    groups = plan.groups
+    try:
+        stop.patient = False
+        stop.check()
+        trained: OfGroups = {mode: {arm: [] for arm in plan.arms} for mode in plan.modes}
+        observed = []
+        for number, seeds in enumerate(groups, 1):
+            if number > 1:
+                drawn.clear()  # it makes place for the next
+                gc.collect()  # what PyTorch imports as it trains holds the samples in circles
+            if not drawn:
+                drawn.append(plan.draw(seeds))
+            _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop)
+            observed.append(outcomes.observe(drawn[0]))
+        return _complete(run, drawn[0], observed, trained)
+    except Interrupted as fault:
+        run.commit(status="interrupted")
+        fault.add_note(f"to go on: minifw resume {harmless(run.path)}")
+        raise
+    except Exception as fault:
+        with suppress(StorageError):  # what went wrong first is what counts
+            run.commit(status="failed", error=str(fault) or type(fault).__name__)
+        raise
+
+
+OfGroups = dict[Mode, dict[Arm, list[Checkpoint]]]
+"""What each arm has left in each mode, for one group of seeds after another."""
+
+
+def _train_group(
+    run: Run,
+    experiment: Experiment,
+    number: tuple[int, int],
+    trained: OfGroups,
+    show_progress: ShowProgress,
+    stop: Stop,
+) -> None:
+    """Train what is not finished of a group's parts; `number` says which, and of how many."""
+    epochs = experiment.config.train.epochs
+    for mode, arms in trained.items():
+        for arm, groups in arms.items():
+            name = PartName(arm, mode, *number)
+            with Checkpointer(run, name, stop) as checkpointer:
+                if (kept := checkpointer.load()) is not None:
+                    done, where = checkpointer.finished, checkpointer.where
+                    kept.check(experiment.prepare(), epochs, done, where)
+                if not checkpointer.finished:
+                    total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
+                    label = f"{ARMS[arm]} {mode} {name.group}".rstrip()
+                    with show_progress(label, total) as progress:
+                        checkpointer.finish(TRAIN[arm](experiment, mode, progress, checkpointer))
+                checkpoint = checkpointer.load()
+                assert checkpoint is not None
+                # What only a training that goes on needs would stay for all groups.
+                groups.append(replace(checkpoint, optimizer={}, generators=None))
+
+
+def _complete(
+    run: Run, last: Experiment, observed: Sequence[outcomes.Observed], of_groups: OfGroups
+) -> Outcome:
+    """Write what follows from the trained arms; the run is over with that.
+
+    `last` is the last group of seeds, which is still held.
+    """
+    plan = last.plan
+    trained: Trained = {mode: {} for mode in of_groups}
+    for mode, arms in of_groups.items():
+        for arm, groups in arms.items():
+            trained[mode][arm] = Checkpoint.joined(groups)
+            groups.clear()  # or all would be held twice
+    shift, scale = (
+        np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
+    )
+    inputs.write_normalization(run, shift, scale)
+    run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
+    results = outcomes.results(plan, observed, trained)
+    run.write_json(RESULTS, results.content())
+    if plan.sizes.features == 2:
+        with one_thread():
+            run.write("decision.npz", decision(last, trained))
+    else:
+        run.known.pop("decision.npz", None)  # figures are made only of what is written here
+    made = tables.write_tables(run)
+    plots.write_plots(run)
+    everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
+    run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
+    return Outcome(run, results, made)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def check_converged(outcome: Outcome) -> None:
+    """Raise a DivergedError if no seed of minifw came through in any mode."""
+    arms = [modes["minifw"] for modes in outcome.results.modes.values()]
+    gone = [
+        (epoch, layer)
+        for arm in arms
+        for epoch, layer in zip(arm.diverged_epoch, arm.diverged_layer, strict=True)
+    ]
+    epochs = [epoch for epoch, _ in gone if epoch is not None]
+    if len(epochs) < len(gone):
+        return
+    epoch, layer = min(gone, key=lambda pair: pair[0] or 0)
+    where = "" if layer is None else f", where the first value that is not finite is of {layer}"
+    raise DivergedError(
+        f"{outcome.run.path}: all {len(gone)} networks diverged, the first in epoch {epoch}"
+        f"{where}; a smaller train.eta may help"
+    )

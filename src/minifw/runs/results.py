@@ -1,0 +1,154 @@
+"""What results.json holds, with types: built when a run is over, read by lists, tables, figures.
+
+A run may come from anybody: what no minifw writes there is refused, as `records.py` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sized
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+
+from minifw.runs.arms import Arm, Mode
+
+Count = Annotated[int, Field(ge=0, le=2**53)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
+
+
+class _Part(BaseModel):
+    """A later minifw may write more keys; they are passed over."""
+
+    model_config = ConfigDict(strict=True)
+
+
+class Summary(_Part):
+    """Test errors over the seeds, in percent; None where none is left."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    min: Percent | None
+    median: Percent | None
+    mean: Percent | None
+    max: Percent | None
+
+
+class ListedArm(_Part):
+    """Of one arm in one mode, what lists of runs show."""
+
+    summary: Summary
+    seconds: Seconds
+
+
+class Listed(_Part):
+    """Of results.json, what lists of runs show; earlier runs may lack the rest."""
+
+    modes: dict[Mode, dict[Arm, ListedArm]]
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not all("minifw" in arms for arms in self.modes.values()):
+            raise ValueError("modes: each must hold arm 'minifw'")
+        return self
+
+
+class ArmResults(_Part):
+    """Of one arm in one mode; lists have a value for each seed, None for one that diverged.
+
+    A layer is that of the first value that is not finite. `seconds` are those of training steps.
+    """
+
+    test_error: Annotated[list[Percent | None], FailFast()]
+    train_error: Annotated[list[Percent | None], FailFast()]
+    train_loss: Annotated[list[Finite | None], FailFast()]
+    diverged_epoch: Annotated[list[Count | None], FailFast()]
+    diverged_layer: Annotated[list[str | None], FailFast()]
+    summary: Summary
+    seconds: Seconds
+    evaluation_seconds: Seconds
+    compiled: bool
+
+    def of_seeds(self) -> dict[str, Sized]:
+        """Return what has a value for each seed, by its name."""
+        return {name: value for name, value in self if isinstance(value, list)}
+
+
+class Parity(_Part):
+    """How far the two frameworks are apart in one mode, at the first step and at the end.
+
+    None where there is nothing to compare. `different_seeds` end with another test error.
+    """
+
+    max_gradient_difference: Finite | None
+    max_gradient_difference_float64: Finite | None
+    gradients_not_finite: Count
+    max_weight_difference: Finite | None
+    same_test_error: str
+    different_seeds: Annotated[list[Count], FailFast()]
+
+
+class Data(_Part):
+    """The samples of each seed; shares of classes, and the error of guessing, in percent."""
+
+    features: Annotated[list[str], Field(min_length=1)]
+    train: Count
+    test: Count
+    class_balance: Annotated[dict[str, Percent], Field(min_length=1)]
+    majority_error: Percent
+
+
+class Results(_Part):
+    """Final errors, times and parity of a run: what tables and figures are made of.
+
+    `parity` and `speedup` (how many times as long the other arm took) are None where minifw is
+    alone.
+    """
+
+    name: str
+    about: str
+    seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
+    dtype: Literal["float32", "float64"]
+    threads: Annotated[int, Field(ge=1)]
+    eta: Finite
+    epochs: Count
+    batch_size: Count | None
+    data: Data
+    modes: Annotated[dict[Mode, dict[Arm, ArmResults]], Field(min_length=1)]
+    parity: dict[Mode, Parity] | None = None
+    speedup: dict[Mode, Finite] | None = None
+
+    @property
+    def arms(self) -> list[Arm]:
+        """The arms, minifw first."""
+        return list(next(iter(self.modes.values())))
+
+    @property
+    def other(self) -> Arm | None:
+        """The arm that minifw's is compared with, None if it is alone."""
+        return next((arm for arm in self.arms if arm != "minifw"), None)
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if "minifw" not in self.arms or any(
+            list(arms) != self.arms for arms in self.modes.values()
+        ):
+            raise ValueError("modes: each must hold the same arms, arm 'minifw' among them")
+        for key, of_modes in (("parity", self.parity), ("speedup", self.speedup)):
+            if (of_modes is None) != (self.other is None):
+                raise ValueError(f"{key}: must be there if two arms are compared, and only then")
+            if of_modes is not None and of_modes.keys() != self.modes.keys():
+                raise ValueError(f"{key}: must hold each mode")
+        for mode, arms in self.modes.items():
+            for arm, result in arms.items():
+                for name, values in result.of_seeds().items():
+                    if len(values) != len(self.seeds):
+                        what = f"must have {len(self.seeds)} values, one a seed, got {len(values)}"
+                        raise ValueError(f"modes.{mode}.{arm}.{name}: {what}")
+        return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what is written as JSON."""
+        alone = {key for key in ("parity", "speedup") if getattr(self, key) is None}
+        return self.model_dump(exclude=alone)
