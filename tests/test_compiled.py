@@ -22,7 +22,7 @@ from torch import Tensor
 from cases import LOSSES, MODULES, LossCase, linear, normal
 from minifw import data, nn
 from minifw.errors import UsageError
-from minifw.experiment.plan import build_loss
+from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
 from minifw.train import compiled, loop, placement
 from minifw.train.compiled import epoch

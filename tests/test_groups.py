@@ -15,7 +15,8 @@ from conftest import SMALL, Minifw
 from minifw import nn, reference, runs
 from minifw.config import loading
 from minifw.experiment import memory
-from minifw.experiment.plan import build_loss, build_network, plan
+from minifw.experiment.build import build_loss, build_network
+from minifw.experiment.plan import plan
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History

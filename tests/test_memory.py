@@ -12,7 +12,7 @@ import torch
 from conftest import ROOT, Minifw
 from minifw.config import loading
 from minifw.experiment import memory
-from minifw.experiment.plan import build_network
+from minifw.experiment.build import build_network
 from minifw.system import machine
 from minifw.train import placement
 

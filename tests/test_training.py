@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
-from minifw.experiment import plan, results
+from minifw.experiment import build, plan, results
 from minifw.train import loop, placement
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import Division
@@ -43,7 +43,7 @@ def quiet(done: int, text: str) -> None:
 
 
 def network_of(exp: plan.Experiment) -> nn.Sequential:
-    return plan.build_network(exp.config, exp.seeds, 2)
+    return build.build_network(exp.config, exp.seeds, 2)
 
 
 @pytest.mark.parametrize("momentum", [0.0, 0.9])

@@ -22,7 +22,7 @@ from minifw import nn, reference
 from minifw.config import loading
 from minifw.config.model import Config
 from minifw.data.dataset import Samples
-from minifw.experiment import plan
+from minifw.experiment import build, plan
 from minifw.experiment.plan import Experiment
 from minifw.train import compiled, placement
 from minifw.train.loop import fit
@@ -78,7 +78,7 @@ class Problem:
 
     def network(self) -> nn.Sequential:
         """Return the stack with its initial weights."""
-        return plan.build_network(self.config, self.experiment.seeds, 2)
+        return build.build_network(self.config, self.experiment.seeds, 2)
 
 
 def simplenet(base: Path, *overrides: str) -> Config:
@@ -139,7 +139,7 @@ class Minifw:
         config = self.given.config
         history = fit(
             self.network,
-            plan.build_loss(config),
+            build.build_loss(config),
             nn.SGD(self.network, config.optimizer.momentum),
             self.given.experiment.data,
             epochs=epochs,
@@ -160,7 +160,7 @@ class PyTorch:
 
     def __init__(self, given: Problem) -> None:
         self.given = given
-        network, loss = given.network(), plan.build_loss(given.config)
+        network, loss = given.network(), build.build_loss(given.config)
         eta, momentum = given.config.train.eta, given.config.optimizer.momentum
         self.loops = [
             reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
@@ -187,7 +187,7 @@ class Vmap:
 
     def __init__(self, given: Problem) -> None:
         self.given = given
-        loss, train = plan.build_loss(given.config), given.config.train
+        loss, train = build.build_loss(given.config), given.config.train
         momentum = given.config.optimizer.momentum
         self.ensemble = reference.Ensemble(
             given.network(), given.regime.seeds, loss, train.eta, momentum

@@ -15,8 +15,8 @@ from minifw.config import loading
 from minifw.config.model import Config
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
+from minifw.experiment.build import DTYPES, build_network
 from minifw.experiment.inputs import Inputs
-from minifw.experiment.plan import DTYPES, build_network
 from minifw.runs.directory import Run
 from minifw.runs.records import PartName
 from minifw.train.checkpoint import Checkpoint

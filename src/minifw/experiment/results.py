@@ -16,7 +16,8 @@ from minifw import config as configs
 from minifw import data as points
 from minifw import reference
 from minifw.config.model import Config
-from minifw.experiment.plan import DTYPES, Experiment, Plan, build_loss, build_network
+from minifw.experiment.build import DTYPES, build_loss, build_network
+from minifw.experiment.plan import Experiment, Plan
 from minifw.report import tables
 from minifw.report.statistics import summary
 from minifw.train import placement

@@ -34,7 +34,8 @@ from minifw.errors import (
 )
 from minifw.experiment import inputs
 from minifw.experiment import results as outcomes
-from minifw.experiment.plan import Experiment, Plan, build_loss, build_network
+from minifw.experiment.build import build_loss, build_network
+from minifw.experiment.plan import Experiment, Plan
 from minifw.experiment.plan import plan as make_plan
 from minifw.experiment.recorder import NOTHING, Keeper, Part
 from minifw.report import plots, tables
