@@ -106,7 +106,7 @@ def show(
             }
         )
         return
-    from minifw.config.source import short_word
+    from minifw.errors import short_word
     from minifw.system.machine import gigabytes
 
     print(f"{plan.source.name}, each value with its line:column there\n")
@@ -161,7 +161,7 @@ def init(
       minifw init
       minifw init two-moons
     """
-    from minifw.config.model import name_fault
+    from minifw.config.name import name_fault
 
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
@@ -225,18 +225,12 @@ def _as_written(value: Any) -> str:
 
 
 def _layers(plan: Plan) -> list[dict[str, Any]]:
-    from minifw.config.model import LinearLayer
-
     size, layers = plan.sizes.features, []
     for layer in plan.config.network:
-        parameters, operations = 0, size
-        if isinstance(layer, LinearLayer):
-            inputs, size = size, layer.out_features
-            parameters = (inputs + layer.bias) * size
-            operations = (2 * inputs - 1 + layer.bias) * size
+        size, parameters, operations = layer.sizes(size)
         layers.append(
             {
-                "layer": layer.kind,
+                "layer": layer.word,
                 "output": size,
                 "parameters": parameters,
                 "operations": operations,

@@ -8,19 +8,21 @@ stand-ins take the place of what is faulty, so that the next stage can go on wit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from annotated_types import Lt
 from pydantic import ValidationError
 
 from minifw.config import yaml12
 from minifw.config.messages import keys_of_kind, note_faults
-from minifw.config.model import LAYER_SIZE, Config, FromFile, Generated, LinearLayer, is_one_key
-from minifw.config.source import Fault, KeyPath, Source, kind_of, short
-from minifw.errors import ArtefactError, ConfigError
+from minifw.config.model import Config, FromFile
+from minifw.config.sections import Declared, Generated, is_one_key, short_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.errors import ArtefactError, ConfigError, ModuleError, short
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> Config:
@@ -178,7 +180,7 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
             if not is_one_key(layer) or path[2] not in layer:
                 continue
             kind = str(path[2])
-            size = LAYER_SIZE.get(kind, "value")
+            size = short_key(kind)
             if len(path) > 3:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
@@ -233,7 +235,7 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
             if isinstance(position, int):
                 # A misspelt word has no size; what else stands there may have any.
                 layer = raw["network"][position]
-                if not isinstance(layer, str) or layer in LAYER_SIZE:
+                if not isinstance(layer, str) or short_key(layer) != "value":
                     unknown.add(position)
                 layers[position] = "relu"
     config = Config.model_validate({**_STAND_INS, **sound})
@@ -263,11 +265,11 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = 2, getattr(data, "classes", 2)
+        features, classes = len(data.declaration.features), data.classes_declared
     note_chain(checked.config, source, features, classes, checked.unknown)
 
 
-_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}
 
 
 def _check_numbers(checked: _Checked, source: Source) -> None:
@@ -285,12 +287,25 @@ def _check_numbers(checked: _Checked, source: Source) -> None:
             source.add(path, f"must be {limit} for dtype {config.dtype}, got {short(value)}")
     if config.dtype == "float64":
         return
-    eta, momentum = config.train.eta, config.optimizer.momentum
     rounded = "in dtype float32; dtype: float64 can hold it"
-    if "train" not in faulty and eta <= 2**-150:
-        source.add(("train", "eta"), f"{short(eta)} is 0 {rounded}")
-    if "optimizer" not in faulty and momentum >= 1 - 2**-25:
-        source.add(("optimizer", "momentum"), f"{short(momentum)} is 1 {rounded}")
+    if "train" not in faulty and config.train.eta <= 2**-150:
+        source.add(("train", "eta"), f"{short(config.train.eta)} is 0 {rounded}")
+    for path, value, bound in _below(config):
+        if path[0] not in faulty and np.float32(value) >= np.float32(bound):
+            source.add(path, f"{short(value)} is {bound:g} {rounded}")
+
+
+def _below(config: Config) -> Iterator[tuple[KeyPath, float, float]]:
+    """Yield each number of a declared section that must be below a bound, with that bound."""
+    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in config]
+    sections += [(("network", position), layer) for position, layer in enumerate(config.network)]
+    for path, section in sections:
+        if isinstance(section, Declared):
+            for name, field in type(section).model_fields.items():
+                value = getattr(section, name)
+                for bound in (limit.lt for limit in field.metadata if isinstance(limit, Lt)):
+                    if isinstance(value, float):
+                        yield (*path, name), value, float(bound)
 
 
 def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
@@ -314,19 +329,30 @@ def note_chain(
 
     None is a number that is not known. Nothing is known of the layers in `unknown`.
     """
-    size, giver, last = features, f"the data{source.line(('data',))}", -1
+    size, giver, last, trained = features, f"the data{source.line(('data',))}", -1, bool(unknown)
     for position, layer in enumerate(config.network):
         path = ("network", position)
         if position in unknown:
             size, giver = None, "nobody"
-        if not isinstance(layer, LinearLayer):
-            continue
-        if layer.in_features is not None and size is not None and layer.in_features != size:
+        wanted = getattr(layer, "in_features", None)
+        if wanted is not None and size is not None and wanted != size:
             gives = f"has {size}" if last < 0 else f"gives {size}"
-            source.add(path, f"expects {layer.in_features} inputs, but {giver} {gives}")
-        size, last = layer.out_features, position
+            source.add(path, f"expects {wanted} inputs, but {giver} {gives}")
+        try:
+            given = size or wanted or 1
+            outputs, parameters, _ = layer.sizes(given)
+        except ModuleError as fault:
+            source.add(path, str(fault))
+            size, giver, trained = None, "nobody", True
+            continue
+        trained |= parameters > 0
+        if outputs == given and not parameters:
+            continue
+        if size is None and "out_features" not in layer.keys:  # it depends on what comes in
+            continue
+        size, last = outputs, position
         giver = f"network.{position}{source.line(path)}"
-    if last < 0 and not unknown:
+    if not trained:
         source.add(("network",), "needs at least one linear layer")
     elif classes is not None and size is not None and size != classes:
         outputs = f"one output for each of the {classes} classes"

@@ -9,9 +9,10 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from minifw.config import yaml12
-from minifw.config.model import Config, Section, is_one_key
-from minifw.config.source import Fault, KeyPath, Source, kind_of, short
-from minifw.errors import near_miss
+from minifw.config.model import Config
+from minifw.config.sections import Section, is_one_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.errors import near_miss, short
 
 _LIMITS = {
     "greater_than": ("above", "gt"),

@@ -13,7 +13,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from minifw.config.model import LAYER_SIZE, Config
+from minifw.config.model import Config
+from minifw.config.sections import short_key
 
 Schema = dict[str, Any]
 
@@ -98,7 +99,7 @@ def _with_short_layers(layers: Schema) -> Schema:
             "required": [key for key in choice.get("required", []) if key != "kind"],
         }
         for kind in _kinds(choice):
-            size = choice["properties"].get(LAYER_SIZE.get(kind, ""))
+            size = choice["properties"].get(short_key(kind))
             form = {"anyOf": [size, inner]} if size else inner
             about = {"description": choice["properties"]["kind"]["description"]}
             forms.append(

@@ -16,9 +16,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from minifw.config.source import short
+from minifw.config.model import word_of
 from minifw.data.cells import LONGEST
-from minifw.errors import ArtefactError
+from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
 from minifw.runs import records
 from minifw.runs.directory import Run
@@ -28,7 +28,6 @@ Floats = NDArray[np.float64]
 INPUTS = "inputs.json"
 NORMALIZATION = "normalization.safetensors"
 Score = Literal["probability", "output"]
-SCORES: dict[str, Score] = {"mse": "output", "cross-entropy": "probability"}
 
 
 def _names(classes: list[str]) -> list[str]:
@@ -68,12 +67,12 @@ def write(run: Run, plan: Plan) -> None:
 
 def _inputs(plan: Plan) -> Inputs:
     return Inputs(
-        kind=plan.config.data.kind,
+        kind=word_of(plan.config.data),
         features=list(plan.features),
         target=None if plan.table is None else plan.table.target,
         classes=list(plan.classes),
         seeds=plan.seeds,
-        score=SCORES[plan.config.loss.kind],
+        score=plan.config.loss.declaration.score,
     )
 
 

@@ -108,7 +108,7 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
     # The data file's path may lead nowhere by now; what is needed of the data is in the run.
     config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
     config = config.model_copy(update={"device": "cpu"})
-    if about.seeds != run.manifest.seeds or about.score != inputs.SCORES[config.loss.kind]:
+    if about.seeds != run.manifest.seeds or about.score != config.loss.declaration.score:
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: seeds and score: must be those of the run and its loss"
         )

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from minifw import config as configs
 from minifw import data as points
 from minifw import reference
-from minifw.config.model import Config
+from minifw.config.model import Config, word_of
+from minifw.config.sections import Generated
 from minifw.experiment.build import DTYPES, build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.report import tables
@@ -120,26 +120,28 @@ def _percent(of_groups: Sequence[points.Floats]) -> Any:
 
 def _layer(config: Config, position: int) -> str | None:
     """Return a layer of the network as the config and its reader know it."""
-    return None if position < 0 else f"network.{position} ({config.network[position].kind})"
+    return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
 def _about(config: Config, features: int) -> str:
     """Return network, data and loss in the words of a caption."""
-    sizes = [str(features)] + [
-        str(layer.out_features)
-        for layer in config.network
-        if isinstance(layer, configs.LinearLayer)
-    ]
-    kinds = list(dict.fromkeys(x.kind for x in config.network if isinstance(x, configs.Activation)))
+    sizes, words = [features], []
+    for layer in config.network:
+        outputs, parameters, _ = layer.sizes(sizes[-1])
+        if parameters or outputs != sizes[-1]:
+            sizes.append(outputs)
+        if layer.name != "linear":
+            words.append(layer.word)
     section = config.data
     samples = (
         f"{section.train}+{section.test} points"
-        if isinstance(section, configs.Generated)
+        if isinstance(section, Generated)
         else Path(section.path).name
     )
-    network = f"layers {'-'.join(sizes)}, {'/'.join(kinds) or 'linear'}"
-    loss = f"{config.loss.kind} {config.loss.reduction}"
-    return f"'{config.name}' ({section.kind}, {samples}; {network}; {loss})"
+    kinds = "/".join(dict.fromkeys(words)) or "linear"
+    network = f"layers {'-'.join(map(str, sizes))}, {kinds}"
+    loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
+    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
 
 
 def _numbers(values: Any) -> list[float | None]:
@@ -309,10 +311,9 @@ def decision(plan: Plan, trained: dict[str, dict[str, Checkpoint]]) -> bytes:
         }
         arrays |= {f"{mode}/{name}": array for name, array in found.items()}
     section = plan.config.data
-    if isinstance(section, configs.Disk):
-        arrays["disk"] = np.array([*section.center, section.radius])
-    if isinstance(section, configs.HalfPlane):
-        arrays["line"] = np.array([[0.0, 0.0], [1.0, 1.0]])
+    if isinstance(section, Generated):
+        outline = section.declaration.outline(section.keys)
+        arrays |= {name: np.array(value) for name, value in outline.items()}
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from minifw import data as points
-from minifw import nn, reference, runs
+from minifw import reference, runs
 from minifw.config import loading
 from minifw.errors import (
     ArtefactError,
@@ -34,7 +34,7 @@ from minifw.errors import (
 )
 from minifw.experiment import inputs
 from minifw.experiment import results as outcomes
-from minifw.experiment.build import build_loss, build_network
+from minifw.experiment.build import build_loss, build_network, build_optimizer
 from minifw.experiment.plan import Experiment, Plan
 from minifw.experiment.plan import plan as make_plan
 from minifw.experiment.recorder import NOTHING, Keeper, Part
@@ -80,7 +80,7 @@ def run_minifw(
     """Train all seeds at once with minifw."""
     config, data = experiment.config, experiment.data
     network = build_network(config, experiment.seeds, len(data.features))
-    optimizer = nn.SGD(network, config.optimizer.momentum)
+    optimizer = build_optimizer(config, network)
     batch_size, order = None, None
     if mode == "sgd":
         batch_size = config.train.batch_size

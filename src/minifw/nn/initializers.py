@@ -18,11 +18,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifw.errors import ModuleError, near_miss
+from minifw.nn.registry import Declaration, Key, initializer, kinds
 
 Array = NDArray[np.float64]
 
@@ -44,6 +47,15 @@ class Initializer:
         raise NotImplementedError(f"{type(self).__name__} does not define draw_weight")
 
 
+plain = partial(
+    initializer,
+    about="how weights start; pytorch is what torch's Linear does",
+    section="An initialiser without parameters of its own.",
+)
+"""Declares an initialiser without arguments."""
+
+
+@plain("pytorch")
 @dataclass(frozen=True)
 class PyTorchDefault(Initializer):
     """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's nn.Linear."""
@@ -56,6 +68,7 @@ class PyTorchDefault(Initializer):
         return weight, generator.uniform(-bound, bound, out_features)
 
 
+@plain("kaiming-uniform")
 @dataclass(frozen=True)
 class KaimingUniform(Initializer):
     """U(-a, a) with a = √(6 / n_in): variance 2 / n_in, which keeps ReLU activations in scale."""
@@ -67,6 +80,7 @@ class KaimingUniform(Initializer):
         return generator.uniform(-bound, bound, (out_features, in_features))
 
 
+@plain("kaiming-normal")
 @dataclass(frozen=True)
 class KaimingNormal(Initializer):
     """N(0, 2 / n_in), which keeps ReLU activations in scale from layer to layer."""
@@ -77,6 +91,7 @@ class KaimingNormal(Initializer):
         return generator.normal(0, math.sqrt(2 / in_features), (out_features, in_features))
 
 
+@plain("xavier-uniform")
 @dataclass(frozen=True)
 class XavierUniform(Initializer):
     """U(-a, a) with a = √(6 / (n_in + n_out)), for Tanh and Sigmoid."""
@@ -88,6 +103,7 @@ class XavierUniform(Initializer):
         return generator.uniform(-bound, bound, (out_features, in_features))
 
 
+@plain("xavier-normal")
 @dataclass(frozen=True)
 class XavierNormal(Initializer):
     """N(0, 2 / (n_in + n_out)), for Tanh and Sigmoid."""
@@ -99,11 +115,16 @@ class XavierNormal(Initializer):
         return generator.normal(0, std, (out_features, in_features))
 
 
+@initializer(
+    "normal",
+    about="normally distributed weights and biases",
+    section="N(0, std²) for weights and biases.",
+)
 @dataclass(frozen=True)
 class Normal(Initializer):
     """N(0, std²) for weights and biases, whatever the size of the layer."""
 
-    std: float = 1.0
+    std: Annotated[float, Key("their standard deviation", ge=0)] = 1.0
 
     def draw(
         self, generator: np.random.Generator, out_features: int, in_features: int
@@ -112,6 +133,7 @@ class Normal(Initializer):
         return weight, generator.normal(0, self.std, out_features)
 
 
+@plain("zeros")
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """All zero. Layers after the first never learn from it; for tests and last layers."""
@@ -123,13 +145,7 @@ class Zeros(Initializer):
 
 
 INITIALIZERS: dict[str, type[Initializer]] = {
-    "pytorch": PyTorchDefault,
-    "kaiming-uniform": KaimingUniform,
-    "kaiming-normal": KaimingNormal,
-    "xavier-uniform": XavierUniform,
-    "xavier-normal": XavierNormal,
-    "normal": Normal,
-    "zeros": Zeros,
+    kind: declaration.make for kind, declaration in kinds(Declaration).items()
 }
 
 

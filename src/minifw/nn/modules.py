@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,8 +15,25 @@ from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, picked, product
 from minifw.nn.initializers import Initializer, find_initializer
 from minifw.nn.module import FLOATING, Module, assignments, described, trainable
+from minifw.nn.registry import Key, Twin, layer
 
 
+@layer(
+    "linear",
+    about="y = x W^T + b",
+    section="A linear layer; `in_features` is inferred, and checked where it is given.",
+    short="out_features",
+    outputs=lambda inputs, keys: keys["out_features"],
+    parameters=lambda inputs, keys: (inputs + keys["bias"]) * keys["out_features"],
+    operations=lambda inputs, keys: (2 * inputs - 1 + keys["bias"]) * keys["out_features"],
+    twin=Twin(
+        "Linear",
+        in_features="in_features",
+        out_features="out_features",
+        bias=lambda ours: ours.bias is not None,
+    ),
+    case={"in_features": 4, "out_features": 3},
+)
 class Linear(Module):
     """y = x Wᵀ + b: each output is a weighted sum of the inputs, plus a bias.
 
@@ -50,8 +68,8 @@ class Linear(Module):
     def __init__(
         self,
         in_features: int,
-        out_features: int,
-        bias: bool = True,
+        out_features: Annotated[int, Key("number of outputs", ge=1, le=100_000)],
+        bias: Annotated[bool, Key("whether there is a b")] = True,
         *,
         init: Initializer | str = "pytorch",
         stack: Sequence[int] = (),
@@ -183,6 +201,18 @@ class ActivationFunction(Module):
         return self.derivative(x, y).mul_(gradient)
 
 
+activation = partial(
+    layer,
+    about="the function, of each number",
+    section="An activation function.",
+    outputs=lambda inputs, keys: inputs,
+    parameters=lambda inputs, keys: 0,
+    operations=lambda inputs, keys: inputs,
+)
+"""Declares a function of each number, whose sizes follow from that."""
+
+
+@activation("relu", twin=Twin("ReLU"))
 class ReLU(ActivationFunction):
     """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Shapes: any, the output's is the input's.
 
@@ -199,6 +229,7 @@ class ReLU(ActivationFunction):
         return picked(gradient, y)
 
 
+@activation("tanh", twin=Twin("Tanh"))
 class Tanh(ActivationFunction):
     """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Shapes: any, kept."""
 
@@ -209,6 +240,7 @@ class Tanh(ActivationFunction):
         return torch.mul(y, y, out=buffer(y)).neg_().add_(1)
 
 
+@activation("sigmoid", twin=Twin("Sigmoid"))
 class Sigmoid(ActivationFunction):
     """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Shapes: any, kept."""
 

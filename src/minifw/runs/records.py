@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from minifw.config.source import dotted, kind_of, short
-from minifw.errors import ArtefactError
+from minifw.config.source import dotted, kind_of
+from minifw.errors import ArtefactError, short
 from minifw.system.files import checksum
 
 FORMAT = 1

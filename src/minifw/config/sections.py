@@ -1,0 +1,407 @@
+"""Sections of a config made of declarations: a class's arguments become keys, checked by pydantic.
+
+A declaration (see `nn/registry.py`) with the signature of what it declares becomes a model; kinds
+that are described alike and have the same keys share one. An instance is what stands in a config:
+it knows its declaration, tells the sizes, and makes the layer, loss, optimiser or samples.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from operator import or_
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    TypeVar,
+    get_args,
+    get_origin,
+)
+from typing import get_type_hints as hints_of
+
+import numpy as np
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+
+from minifw import data, nn
+from minifw.errors import ModuleError
+from minifw.nn import registry
+from minifw.nn.registry import (
+    DataDeclaration,
+    Declaration,
+    Key,
+    LayerDeclaration,
+    LossDeclaration,
+    OptimizerDeclaration,
+)
+
+OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
+"""What every layer is given that has arguments of these names, or takes any (`**of_stack`)."""
+
+MAX_COUNT = 10**9
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+
+class Section(BaseModel):
+    """Base of all sections: no key is unknown, no type is coerced, nothing is infinite."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class Declared(Section):
+    """A section of a config that names a class or function, with the arguments for it.
+
+    It names it by `kind`, or by `python` where it stands in a user's own file.
+    """
+
+    family: ClassVar[type[Declaration]]
+    given: ClassVar[tuple[str, ...]] = ()
+    """Arguments that are no keys."""
+    declarations: ClassVar[Mapping[str, Any]]
+    """What each of the names stands for that this model may have."""
+
+    @property
+    def name(self) -> str:
+        """The kind, or the dotted name of what stands in a user's file."""
+        name: str = getattr(self, "kind", None) or getattr(self, "python", "")
+        return name
+
+    @property
+    def declaration(self) -> Any:
+        """What is said of it beside its formula."""
+        return self.declarations[self.name]
+
+    @property
+    def word(self) -> str:
+        """What it is called in tables and captions."""
+        word: str = self.declaration.word
+        return word
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys for the constructor, with their values."""
+        fields = type(self).model_fields
+        known = {"kind", "python", *self.given, *_shared(type(self))}
+        return {key: getattr(self, key) for key in fields if key not in known}
+
+    def make(self, *first: Any, **given: Any) -> Any:
+        """Return what it stands for; of `given` arguments it gets those that it has."""
+        return self.declaration.make(*first, **self.keys, **given)
+
+
+class LayerSizes(NamedTuple):
+    """Outputs of a sample, trained numbers of a network, and operations of a sample."""
+
+    outputs: int
+    parameters: int
+    operations: int
+
+
+class LayerSection(Declared):
+    """A layer of a network."""
+
+    family = LayerDeclaration
+    given = ("in_features", *OF_A_STACK)
+
+    def sizes(self, inputs: int) -> LayerSizes:
+        """Return the sizes of this layer with so many inputs.
+
+        Where nothing is said of operations, there are two for each parameter; one for each output
+        where there are no parameters.
+
+        Raises:
+            ModuleError: nothing is said of its sizes, and it cannot be made to see.
+
+        """
+        said: LayerDeclaration = self.declaration
+        if said.outputs is None or said.parameters is None:
+            outputs, parameters = self.trial(inputs)
+        if said.outputs is not None:
+            outputs = said.outputs(inputs, self.keys)
+        if said.parameters is not None:
+            parameters = said.parameters(inputs, self.keys)
+        operations = (
+            (2 * parameters or outputs)
+            if said.operations is None
+            else (said.operations(inputs, self.keys))
+        )
+        return LayerSizes(outputs, parameters, operations)
+
+    def module(self, inputs: int, **of_stack: Any) -> nn.Module:
+        """Return the module, for so many inputs; see `OF_A_STACK` for the rest."""
+        arguments = inspect.signature(self.declaration.make).parameters
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
+        given = {key: value for key, value in of_stack.items() if takes_all or key in arguments}
+        if "in_features" in arguments:
+            given["in_features"] = inputs
+        module: nn.Module = self.make(**given)
+        return module
+
+    def trial(self, inputs: int) -> tuple[int, int]:
+        """Make two networks of this layer, and return its outputs and the parameters of one.
+
+        Raises:
+            ModuleError: it is no module, or its parameters are not those of a stack.
+
+        """
+        networks = 2
+        module = self.module(
+            inputs,
+            init="pytorch",
+            stack=(networks,),
+            generators=[np.random.default_rng(k) for k in range(networks)],
+            dtype=torch.float64,
+            device="cpu",
+        )
+        if not isinstance(module, nn.Module):
+            raise ModuleError(f"{self.name}: must be a Module, got {type(module).__name__}")
+        count = 0
+        for name, value, _ in module.parameters():
+            if value.shape[:1] != (networks,) or value.dtype != torch.float64:
+                raise ModuleError(
+                    f"{self.name}: parameter '{name}' must be of the stack and dtype that the "
+                    f"constructor is given, as {(networks, *value.shape[1:])} of float64, "
+                    f"got {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}; "
+                    "does it take the arguments `stack` and `dtype`?"
+                )
+            count += value.numel() // networks
+        output = module.forward(torch.zeros(networks, 3, inputs, dtype=torch.float64))
+        if not isinstance(output, torch.Tensor) or output.shape[:-1] != (networks, 3):
+            came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output)
+            raise ModuleError(
+                f"{self.name}: must give a tensor of {networks} networks and 3 samples for such "
+                f"inputs, got {came}"
+            )
+        return output.shape[-1], count
+
+
+class LossSection(Declared):
+    """A loss."""
+
+    family = LossDeclaration
+
+
+class OptimizerSection(Declared):
+    """An optimiser."""
+
+    family = OptimizerDeclaration
+    given = ("network",)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps a tensor for each parameter from step to step."""
+        return bool(self.declaration.remembers(self.keys))
+
+
+class InitSection(Declared):
+    """An initialiser."""
+
+    family = Declaration
+
+
+class Generated(Declared):
+    """Keys that all generated data share."""
+
+    family = DataDeclaration
+    given = ("rng", "samples")
+
+    train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
+    test: Count = Field(1000, description="number of test samples, likewise")
+    normalize: bool = Field(
+        True, description="take each feature to mean 0 and standard deviation 1"
+    )
+
+    @property
+    def classes_declared(self) -> int:
+        """How many classes there are."""
+        classes = self.declaration.classes
+        return int(self.keys[classes] if isinstance(classes, str) else classes)
+
+
+def _shared(model: type[Declared]) -> Iterable[str]:
+    """Return the keys that do not come from a constructor, but from all of the family."""
+    return Generated.model_fields if issubclass(model, Generated) else ()
+
+
+# ------------------------------------------------------------------------- from arguments to keys
+
+Fields = dict[str, tuple[Any, Any]]
+S = TypeVar("S", bound=Declared)
+
+
+def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
+    """Return the keys of what is made by `make`: its arguments, required ones first.
+
+    Raises:
+        ModuleError: an argument has no type, or one that cannot stand in a config.
+
+    """
+    hints = hints_of(make.__init__ if isinstance(make, type) else make, include_extras=True)
+    required: Fields = {}
+    optional: Fields = {}
+    for name, argument in inspect.signature(make).parameters.items():
+        if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
+            continue
+        if name in base.given:
+            if name in _OPTIONAL and base is LayerSection:
+                optional[name] = _OPTIONAL[name]
+            continue
+        kind = hints.get(name, type(argument.default))
+        if argument.default is argument.empty:
+            if name not in hints:
+                raise ModuleError(f"argument '{name}' must have a type, as in `{name}: float`")
+            required[name] = _field(kind, ...)
+        else:
+            optional[name] = _field(kind, argument.default)
+    return required | optional
+
+
+def _field(kind: Any, default: Any) -> tuple[Any, Any]:
+    """Return the type and the description of a key, from the annotation of an argument."""
+    said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    kind = get_args(kind)[0] if said else kind
+    key = next((each for each in said if isinstance(each, Key)), Key())
+    about = key.about or next((each for each in said if isinstance(each, str)), None)
+    bounds = {
+        name: bound
+        for name in ("ge", "gt", "le", "lt")
+        if (bound := getattr(key, name)) is not None
+    }
+    if bounds:
+        kind = Annotated[kind, Field(**bounds)]
+    if bounds.get("ge") == 0:  # -0.0 is at least 0, and yet below nothing to NumPy
+        kind = Annotated[kind, AfterValidator(lambda value: value + 0)]
+    # A list in YAML is a tuple in Python.
+    strict = {"strict": False} if get_origin(kind) is tuple else {}
+    return kind, Field(default, description=about, **strict)
+
+
+def model_of(
+    base: type[S], names: Mapping[str, Declaration], tag: str, about: Any, more: Fields
+) -> type[S]:
+    """Return a model for sections that name one of these declarations by `tag`.
+
+    Raises:
+        ModuleError: an argument has a type that cannot stand in a config.
+
+    """
+    section = next(iter(names.values())).section
+    try:
+        model = create_model(
+            f"{base.__name__} {' '.join(names)}",
+            __base__=base,
+            __doc__=section,
+            **{tag: (Literal[tuple(names)], about), **more},
+        )
+    except PydanticSchemaGenerationError as fault:
+        what = str(fault).splitlines()[0]
+        raise ModuleError(
+            f"{', '.join(names)}: its arguments cannot stand in a config: {what}"
+        ) from None
+    model.declarations = names
+    return model
+
+
+def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
+    """Return the models of all kinds of a family; `default` is the kind where none is said."""
+    groups: dict[str, tuple[Any, Fields, dict[str, Declaration]]] = {}
+    for kind, declaration in registry.kinds(base.family).items():
+        fields = fields_of(declaration.make, base)
+        key = f"{declaration.about} {declaration.section} {fields} {kind == default}"
+        start = kind if kind == default else ...
+        about = Field(start, description=declaration.about)
+        groups.setdefault(key, (about, fields, {}))[2][kind] = declaration
+    return tuple(
+        model_of(base, names, "kind", about, fields) for about, fields, names in groups.values()
+    )
+
+
+def one_of(
+    models: tuple[Any, ...],
+    base: type[Declared] | tuple[type[Declared], ...],
+    short: Callable[[Any], Any],
+) -> Any:
+    """Return the type of a section that is of one of the models, or in a short form of one."""
+    tagged: Any = reduce(or_, models)
+    if len(models) > 1:
+        tagged = Annotated[tagged, Field(discriminator="kind")]
+
+    def spelled_out(value: object, check: ValidatorFunctionWrapHandler) -> object:
+        return value if isinstance(value, base) else check(short(value))
+
+    return SerializeAsAny[Annotated[tagged, WrapValidator(spelled_out)]]
+
+
+def bare_word(value: object) -> object:
+    """`mse` is short for `{kind: mse}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether a layer is written as one key, `linear: 25`."""
+    return isinstance(value, dict) and len(value) == 1 and not {"kind", "python"} & {*value}
+
+
+def bare_layer(value: object) -> object:
+    """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
+    if is_one_key(value):
+        ((kind, rest),) = value.items()
+        if isinstance(rest, dict):
+            return {"kind": kind, **rest}
+        return {"kind": kind, short_key(kind): rest}
+    return bare_word(value)
+
+
+def short_key(kind: str) -> str:
+    """Return the key that `kind: value` gives; `value`, which none has, where there is none."""
+    declared = registry.kinds(LayerDeclaration).get(kind)
+    return declared.short if declared is not None and declared.short else "value"
+
+
+INITS = models_of(InitSection)
+Init = one_of(INITS, InitSection, bare_word)
+
+_WIDTH = Annotated[int, Field(ge=1, le=100_000)] | None
+# Keys of every layer that is given these; they are needed for no layer.
+_OPTIONAL: Fields = {
+    "in_features": (
+        _WIDTH,
+        Field(None, description="number of inputs: what comes in; checked where it is given"),
+    ),
+    "init": (Init | None, Field(None, description="how this layer's weights start")),
+}
+
+LAYERS = models_of(LayerSection)
+LOSSES = models_of(LossSection)
+OPTIMIZERS = models_of(OptimizerSection, default="sgd")
+DATA = models_of(Generated)
+
+assert data  # its kinds are declared when it is imported
+
+
+def section(base: type[S], kind: str, **keys: Any) -> S:
+    """Return a section of this kind with these keys, the others as by default."""
+    model = next(
+        model
+        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, DATA)
+        for model in models
+        if issubclass(model, base) and kind in model.declarations
+    )
+    return model(kind=kind, **keys)  # type: ignore[return-value]
