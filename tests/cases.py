@@ -70,6 +70,59 @@ class SplitAdd(ours.Module):
         return total + product * b, total + product * a
 
 
+class Residual(ours.Graph):
+    """x + tanh(W x + b)."""
+
+    def __init__(self, stack: Shape = ()) -> None:
+        self.inner, self.tanh = linear(4, 4, stack), ours.Tanh()
+        self.register_modules(self.inner, self.tanh)
+
+    def connect(self, x: ours.Variable) -> ours.Variable:
+        y: ours.Variable = self.tanh(self.inner(x))
+        return x + y
+
+
+class Branches(ours.Graph):
+    """Modules used again, branches, a network in it, two inputs and outputs, and dead ends."""
+
+    def __init__(self, stack: Shape = ()) -> None:
+        self.layers = {"first": linear(4, 4, stack), "second": linear(4, 4, stack, bias=False)}
+        self.split, self.tanh, self.block = SplitAdd(), ours.Tanh(), Residual(stack)
+        self.register_modules(*self.layers.values(), self.split, self.tanh, self.block)
+
+    def connect(self, a: ours.Variable, b: ours.Variable) -> tuple[ours.Variable, ours.Variable]:
+        first, second = self.layers.values()
+        y = self.tanh(first(a))
+        total, _ = self.split(y, first(b))  # of two outputs one leads nowhere
+        self.tanh(b)
+        z = self.block(self.block(total)) + self.block.tanh(second(total) + a)
+        return z + y, y
+
+
+def _residual(w: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    return x + nn.functional.linear(x, w, b).tanh()
+
+
+def _branches(*values: Tensor) -> tuple[Tensor, Tensor]:
+    w, bias, v, u, c, a, b = values
+    y = nn.functional.linear(a, w, bias).tanh()
+    total = y + nn.functional.linear(b, w, bias)
+    z = _residual(u, c, _residual(u, c, total)) + (nn.functional.linear(total, v) + a).tanh()
+    return z + y, y
+
+
+def _residuals(stack: Shape) -> ours.Sequential:
+    block = Residual(stack)
+    return ours.Sequential(block, ours.Sequential(linear(4, 4, stack), block), block)
+
+
+class Constant(ours.Graph):
+    """(a, b) -> (b + b, b): an input that leads nowhere, and one that is an output."""
+
+    def connect(self, a: ours.Variable, b: ours.Variable) -> tuple[ours.Variable, ours.Variable]:
+        return b + b, b
+
+
 def _mlp(*values: Tensor) -> Tensor:
     *parameters, x = values
     for i in range(0, len(parameters), 2):
@@ -173,6 +226,38 @@ MODULES = [
         [(5, 4), (5, 4)],
         lambda a, b: (a + b + a * b, (a + b) * (a * b)),
         {ours.Module, ours.Sequential},
+    ),
+    ModuleCase(
+        "Add",
+        lambda stack: ours.Add(),
+        [(5, 4), (5, 4)],
+        torch.add,
+        {ours.Add},
+    ),
+    ModuleCase(
+        "Residual",
+        Residual,
+        [(5, 4)],
+        _residual,
+        {ours.Graph, ours.Network},
+        [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
+    ),
+    ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
+    ModuleCase(
+        "one Residual in two networks",
+        _residuals,
+        [(5, 4)],
+        lambda w, b, v, c, x: _residual(
+            w, b, _residual(w, b, nn.functional.linear(_residual(w, b, x), v, c))
+        ),
+        {ours.Graph, ours.Sequential},
+    ),
+    ModuleCase(
+        "a dead end",
+        lambda stack: Constant(),
+        [(5, 4), (5, 4)],
+        lambda a, b: (0 * a + b + b, b),
+        {ours.Graph},
     ),
 ]
 # Numbers at which a formula may go another way than PyTorch's: tests put them in as inputs and as

@@ -216,7 +216,7 @@ def test_wrong_states_are_refused_whole(case: ModuleCase) -> None:
 @modules
 def test_backward_before_forward_is_named(case: ModuleCase) -> None:
     module = case.make(())
-    if isinstance(module, ours.Sequential) or type(module).__module__.startswith("minifw"):
+    if isinstance(module, ours.Network) or type(module).__module__.startswith("minifw"):
         with pytest.raises(OrderError, match="call forward first"):
             module.backward(normal(5, 3))
 
@@ -227,7 +227,7 @@ def test_wrong_gradients_are_named(case: ModuleCase) -> None:
     outputs = as_tuple(module.forward(*inputs_of(case)))
     with pytest.raises(ShapeError, match="backward: expects"):
         module.backward(*(normal(*o.shape[:-1], o.shape[-1] + 1) for o in outputs))
-    if isinstance(module, ours.Sequential):
+    if isinstance(module, ours.Network):
         with pytest.raises(ShapeError, match="expects . gradient"):
             module.backward(*outputs, *outputs)
     with pytest.raises(TypeError, match="float32"):
@@ -243,19 +243,10 @@ def test_wrong_inputs_are_named(case: ModuleCase) -> None:
         assert raised.value.__class__.__mro__[-2] is BaseException
 
 
-def modules_in(module: ours.Module) -> list[ours.Module]:
-    if not isinstance(module, ours.Network):
-        return [module]
-    return [inner for part in dict.fromkeys(module) for inner in modules_in(part)]
-
-
 @modules
 def test_float32_stays_float32(case: ModuleCase) -> None:
     module = case.make(())
-    for part in modules_in(module):
-        for name, value, _ in part.parameters():
-            setattr(part, name, value.float())
-            assert getattr(part, f"{name}_grad").dtype == torch.float32
+    module = module.with_parameters([value.float() for value in values_of(module)])
     outputs = as_tuple(module.forward(*(x.float() for x in inputs_of(case))))
     back = as_tuple(module.backward(*outputs))
     assert {t.dtype for t in (*outputs, *back, *gradients_of(module))} == {torch.float32}

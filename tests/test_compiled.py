@@ -8,7 +8,6 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -36,23 +35,36 @@ needs_compiler = pytest.mark.skipif(
 )
 
 
+class Around(nn.Graph):
+    """The layers of a chain, used more than once."""
+
+    def __init__(self, *chain: nn.Module) -> None:
+        self.register_modules(*chain)
+
+    def connect(self, x: nn.Variable) -> nn.Variable:
+        first, sigmoid, second, tanh, last = self
+        y: nn.Variable = tanh(second(sigmoid(first(x))))
+        z: nn.Variable = last(y + tanh(second(first(x))))
+        return z + last(y)
+
+
 # Two threads and five seeds: the second part lacks a seed, and the last batch of 40 samples by 15
-# is cut short. The second case is an epoch of one step.
-CASES = {
-    "sgd": (["optimizer.momentum=0.9"], 15),
-    "cross-entropy": (["loss.kind=cross-entropy", "network.1=sigmoid"], 40),
+# is cut short. The second case is an epoch of one step, of a graph that uses its modules twice.
+CASES: dict[str, tuple[list[str], int, type[nn.Network]]] = {
+    "sgd": (["optimizer.momentum=0.9"], 15, nn.Sequential),
+    "cross-entropy": (["loss.kind=cross-entropy", "network.1=sigmoid"], 40, Around),
 }
 
 
 @needs_compiler
 @pytest.mark.parametrize("case", CASES)
 def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: str) -> None:
-    overrides, batch_size = CASES[case]
+    overrides, batch_size, shape = CASES[case]
     exp = experiment_of(tmp_path, *overrides, seeds=5)
     ends = []
     for plan in (Schedule(), *(Schedule(Division(3, n), compiled=True) for n in (2, 1))):
         before = set(cache.glob("*"))
-        network, loss = network_of(exp), build_loss(exp.config)
+        network, loss = shape(*network_of(exp)), build_loss(exp.config)
         optimizer = nn.SGD(network, exp.config.optimizer.momentum)
         history = fit(
             network, loss, optimizer, exp.data, epochs=4, eta=0.05, batch_size=batch_size,
@@ -73,37 +85,52 @@ def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: st
     assert not any(torch.equal(value, start[name]) for name, value in plain.items())
 
 
-class SideBySide(nn.Network):
+class Split(nn.Module):
+    """Features of these widths, each a tensor of its own."""
+
+    def __init__(self, widths: list[int]) -> None:
+        self.widths = widths
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        self.input = x
+        pieces: tuple[Tensor, ...] = x.split(self.widths, -1)
+        return pieces
+
+    def backward(self, *gradients: Tensor) -> Tensor:
+        return torch.cat(gradients, -1)
+
+
+class Join(nn.Module):
+    """Several tensors side by side."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        self.input = inputs
+        return torch.cat(inputs, -1)
+
+    def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
+        widths = [x.shape[-1] for x in as_tuple(self.input or ())]
+        pieces: tuple[Tensor, ...] = gradient.split(widths, -1)
+        return pieces
+
+
+class SideBySide(nn.Graph):
     """Every module of the table at once, each on its own features: one library for all of them."""
 
     def __init__(self, stack: tuple[int, ...]) -> None:
-        self.cases = MODULES
+        self.counts = [len(case.inputs) for case in MODULES]
         self.members = [case.make(stack) for case in MODULES]
+        self.split = Split([shape[-1] for case in MODULES for shape in case.inputs])
+        self.join = Join()
+        self.register_modules(self.split, *self.members, self.join)
 
-    def __iter__(self) -> Iterator[nn.Module]:
-        return iter(self.members)
-
-    @property
-    def widths(self) -> list[int]:
-        return [shape[-1] for case in self.cases for shape in case.inputs]
-
-    def forward(self, x: Tensor) -> Tensor:
-        pieces = iter(x.split(self.widths, -1))
-        outputs: list[Tensor] = []
-        for case, module in zip(self.cases, self.members, strict=True):
-            outputs += as_tuple(module.forward(*(next(pieces) for _ in case.inputs)))
-        y = torch.cat(outputs, -1)
-        self.remember((x,), (y,), outputs)
-        return y
-
-    def backward(self, gradient: Tensor) -> Tensor:
-        outputs = self.recall(gradient).saved
-        pieces = iter(gradient.split([output.shape[-1] for output in outputs], -1))
-        returned: list[Tensor] = []
-        for case, module in zip(self.cases, self.members, strict=True):
-            # As many outputs as inputs, in each row of the table.
-            returned += as_tuple(module.backward(*(next(pieces) for _ in case.inputs)))
-        return torch.cat(returned, -1)
+    def connect(self, x: nn.Variable) -> nn.Variable:
+        pieces = iter(self.split(x))
+        outputs: list[nn.Variable] = []
+        for count, module in zip(self.counts, self.members, strict=True):
+            y = module(*(next(pieces) for _ in range(count)))
+            outputs += y if isinstance(y, tuple) else (y,)
+        joined: nn.Variable = self.join(*outputs)
+        return joined
 
 
 def compiled_and_plain(
@@ -129,7 +156,9 @@ def compiled_and_plain(
 @needs_compiler
 def test_every_module_computes_the_same_compiled() -> None:
     network = SideBySide((3,))
-    x = normal(5, 3, 6, sum(network.widths))  # five steps: two turns of the loop, and one left
+    x = normal(
+        5, 3, 6, sum(network.split.widths)
+    )  # five steps: two turns of the loop, and one left
     start = [value.clone() for _, value, _ in network.parameters()]
     target = 0 * network.forward(x[0]).expand(5, -1, -1, -1)
     ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target)

@@ -7,8 +7,11 @@ import math
 import operator
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -16,11 +19,11 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from cases import SimpleNet, normal
+from cases import Residual, SimpleNet, linear, normal
 from minifw import nn as ours
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer
-from minifw.nn.module import trainable
+from minifw.nn.graphs import Tape, Variable
 
 # -------------------------------------------------------------------------------------- networks
 
@@ -99,17 +102,54 @@ class OfClass(ours.Sequential):
 class Scaled(ours.Sequential):
     """A chain with a trainable number of its own."""
 
-    scale: Tensor = trainable()
-
 
 def scaled() -> Scaled:
     network = Scaled(ours.Linear(2, 2))
-    network.scale = torch.ones(2)
+    network.register_parameter("scale", torch.ones(2))
     return network
 
 
-def endless() -> list[object]:
-    values: list[object] = [1]
+@dataclass
+class Holder:
+    """Something that holds a module."""
+
+    item: Any
+
+
+@dataclass(slots=True)
+class Slots:
+    """The same, without a dict of attributes."""
+
+    item: Any
+
+
+class WithSlot(ours.Sequential):
+    """A chain with a slot."""
+
+    __slots__ = ("aside",)
+
+    def __init__(self, aside: object) -> None:
+        self.aside = aside
+        self.register_modules(ours.Linear(2, 2))
+
+
+class Bare(ours.Module):
+    """A module that forgot to register its tensor."""
+
+    def __init__(self, tensor: object) -> None:
+        self.scale = tensor
+
+
+def bound(layer: ours.Module) -> Any:
+    return layer.__call__
+
+
+def closed_over(layer: ours.Module) -> Callable[..., object]:
+    return lambda x: layer.forward(x)
+
+
+def endless(item: object = 1) -> list[object]:
+    values: list[object] = [item]
     values.append((values,))
     return values
 
@@ -118,7 +158,7 @@ UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "a module in a module": (
         Skip,
         r"^Skip: holds Sequential\(Linear\(2, 2\), Tanh\(\)\) in 'inner', whose '0.weight' would "
-        r"never be trained; a module made of modules must be a Network that iterates over them",
+        r"never be trained; a module made of modules must be a network that registers them",
     ),
     "that in a network": (lambda: ours.Sequential(ours.ReLU(), Skip()), "^Skip: holds"),
     "unregistered": (
@@ -130,10 +170,30 @@ UNTRAINED: dict[str, tuple[Callable[[], ours.Module], str]] = {
     "in a dict": (lambda: Aside({"a": (ours.Linear(2, 3),)}), "in 'aside', whose 'weight'"),
     "in a set": (lambda: Aside({ours.Linear(2, 3)}), "in 'aside', whose 'weight'"),
     "in the class": (lambda: OfClass(ours.Linear(2, 2)), "^OfClass: holds .* in 'layer'"),
-    "in a list of itself": (
-        lambda: Aside(endless()),
-        "^Aside: 'aside' must hold no list that holds itself$",
+    "in a deque": (lambda: Aside(deque([ours.Linear(2, 3)])), "in 'aside', whose 'weight'"),
+    "as a key": (lambda: Aside({ours.Linear(2, 3): 1}), "in 'aside', whose 'weight'"),
+    "in a dataclass": (lambda: Aside(Holder(ours.Linear(2, 3))), "in 'aside', whose 'weight'"),
+    "in its slots": (lambda: Aside(Slots(ours.Linear(2, 3))), "in 'aside', whose 'weight'"),
+    "in a slot": (lambda: WithSlot(ours.Linear(2, 3)), "in 'aside', whose 'weight'"),
+    "in a closure": (lambda: Aside(closed_over(ours.Linear(2, 3))), "in 'aside', whose 'weight'"),
+    "in a partial": (lambda: Aside(partial(print, ours.Linear(2, 3))), "in 'aside', whose"),
+    "in a method": (lambda: Aside(ours.Linear(2, 3).forward), "in 'aside', whose 'weight'"),
+    "in a list of itself": (lambda: Aside(endless(ours.Linear(2, 3))), "in 'aside', whose"),
+    "in a module without parameters": (
+        lambda: Aside(Bare(Holder(ours.Linear(2, 3)))),
+        r"^Aside: holds Linear\(2, 3\) in 'aside', whose 'weight'",
     ),
+    "a tensor": (
+        lambda: Bare(torch.ones(2)),
+        r"^Bare: the tensor in 'scale', \(2,\) of float32, would never be trained; "
+        "register_parameter trains it, register_buffer keeps it as a constant, self.remember",
+    ),
+    "a tensor in a list": (lambda: Bare([torch.ones(2)]), "^Bare: the tensor in 'scale'"),
+    "a tensor in a network": (
+        lambda: ours.Sequential(ours.Sequential(Bare(torch.ones(2)))),
+        "^Bare: the tensor in 'scale'",
+    ),
+    "a tensor of a network": (lambda: Aside(torch.ones(3)), "^Aside: the tensor in 'aside'"),
     "a parameter": (scaled, "^Scaled: its own 'scale' would never be trained; a network trains"),
 }
 
@@ -169,10 +229,10 @@ def test_constants_shared_modules_and_references_back_are_fine() -> None:
         ours.ReLU(),
         ours.Sequential(ours.Sequential(ours.Linear(2, 2)), ours.Linear(2, 2)),
     )
-    for aside in (torch.ones(3), [relu], {"name": 1}, None):
+    for aside in (torch.arange(3), [relu], {"name": 1}, None, endless()):
         assert len(ours.SGD(Aside(aside)).network.parameters()) == 2
     inner = outer[0]
-    inner.outer = outer  # type: ignore[attr-defined]
+    inner.outer = outer
     assert len(ours.SGD(outer).network.parameters()) == 4
     assert len(ours.SGD(inner).network.parameters()) == 2
     network = Aside(None)
@@ -187,15 +247,50 @@ class Pair(NamedTuple):
     right: ours.Module
 
 
-class Branches(ours.Network):
-    """Modules in a dict and in a NamedTuple."""
+class Held(ours.Graph):
+    """A module in each kind of place."""
 
     def __init__(self) -> None:
-        self.by_name = {"a": ours.Linear(2, 2), "b": ours.ReLU()}
+        self.by_name = {"a": ours.Linear(2, 2), "b": ours.Linear(2, 2)}
         self.pair = Pair(ours.Linear(2, 2), ours.Tanh())
+        self.items: list[Any] = [
+            Holder(ours.Linear(2, 2)),
+            Slots(ours.Linear(2, 2)),
+            self.by_name["a"],
+        ]
+        self.queue, self.set = deque([ours.Linear(2, 2)]), {ours.Linear(2, 2)}
+        self.partial = partial(taken := ours.Linear(2, 2))
+        self.method = bound(ours.Linear(2, 2))
+        self.constant, self.endless = torch.arange(3), endless()
+        self.register_modules(*self.by_name.values(), *self.pair, *(item.item for item in self.items[:2]),
+                              self.queue[0], *self.set, taken, self.method.__self__)  # fmt: skip
 
-    def __iter__(self) -> Iterator[ours.Module]:
-        return iter([*self.by_name.values(), *self.pair])
+    def connect(self, x: ours.Variable) -> ours.Variable:
+        first, second, third = self.items
+        for module in (*self.by_name.values(), *self.pair, first.item, second.item, third,
+                       self.queue[0], *self.set, self.partial, self.method):  # fmt: skip
+            x = module(x)
+        return x
+
+
+def test_a_copy_shares_nothing_that_is_trained() -> None:
+    network = Held()
+    before = network.state_dict()
+    values = [2 * value for _, value, _ in network.parameters()]
+    assert len(values) == 2 * 9
+    twin = network.with_parameters(values)
+    assert all(map(operator.is_, [value for _, value, _ in twin.parameters()], values))
+    assert not {*map(id, twin)} & {*map(id, network)}
+    assert twin.constant is network.constant
+    x = normal(4, 2, dtype=torch.float32)
+    other = Held()
+    other.load_state_dict({name: 2 * value for name, value in before.items()})
+    assert torch.equal(twin.forward(x), other.forward(x))
+    twin.backward(torch.ones(4, 2))
+    ours.SGD(twin).step(0.1)
+    assert not any(gradient.any() for _, _, gradient in network.parameters())
+    assert all(torch.equal(value, before[name]) for name, value, _ in network.parameters())
+    assert not any(torch.equal(value, 2 * before[name]) for name, value, _ in twin.parameters())
 
 
 class Delegate(Skip):
@@ -205,32 +300,289 @@ class Delegate(Skip):
         return self.inner.parameters()
 
 
-def test_a_copy_shares_nothing_that_is_trained() -> None:
-    network = Branches()
-    values = [torch.ones_like(value) for _, value, _ in network.parameters()]
-    twin = network.with_parameters(values)
-    assert all(map(operator.is_, [value for _, value, _ in twin.parameters()], values))
-    assert not {*map(id, twin)} & {*map(id, network)}
+def test_a_copy_that_would_hold_old_parameters_is_refused() -> None:
     skip = Delegate()
-    with pytest.raises(ModuleError, match=r"^Delegate.with_parameters: the copy still holds old"):
-        skip.with_parameters([value.clone() for _, value, _ in skip.parameters()])
+    twin = skip.with_parameters([value.clone() for _, value, _ in skip.parameters()])
+    assert twin.inner is not skip.inner
+    network = Aside(None)
+    network.aside = closed_over(network.first)
+    values = [value.clone() for _, value, _ in network.parameters()]
+    with pytest.raises(ModuleError, match=r"^Aside.with_parameters: the copy still .* in 'aside'"):
+        network.with_parameters(values)
+    of_class = OfClass()
+    of_class.register_modules(OfClass.layer)
+    with pytest.raises(ModuleError, match=r"^OfClass.with_parameters: .* in 'layer'"):
+        of_class.with_parameters([value.clone() for _, value, _ in of_class.parameters()])
 
 
-def test_an_exchanged_parameter_is_trained_from_then_on() -> None:
-    net = ours.Sequential(ours.Linear(2, 2), ours.ReLU())
-    layer = net[0]
-    assert isinstance(layer, ours.Linear)
-    net.parameters()
+def test_a_parameter_can_be_exchanged_until_a_network_is_built() -> None:
+    layer = ours.Linear(2, 2)
+    layer.parameters()
     layer.weight = torch.ones(2, 2)
-    assert net.parameters()[0].value is layer.weight
+    assert layer.parameters()[0].value is layer.weight
+    assert not layer.weight_grad.any()
     layer.weight_grad = torch.ones(2, 2)
-    net.update_parameters(0.5)
+    layer.update_parameters(0.5)
     assert torch.equal(layer.weight, torch.full((2, 2), 0.5))
-    outer = ours.Sequential(net)
-    assert len(outer.parameters()) == 2
-    net.register_modules(ours.ReLU())
-    assert not net.parameters()
-    assert not outer.parameters()
+    with pytest.raises(DtypeError, match="'weight' must be a tensor of float32 or .*, got float$"):
+        layer.weight = 3.0  # type: ignore[assignment]
+
+
+class SimplestGraph(ours.Graph):
+    """One layer."""
+
+    def __init__(self, layer: ours.Module) -> None:
+        self.layer = layer
+        self.register_modules(layer)
+
+    def connect(self, x: ours.Variable) -> ours.Variable:
+        y: ours.Variable = self.layer(x)
+        return y
+
+
+@pytest.mark.parametrize(
+    "build", [ours.Sequential, SimplestGraph, ours.SGD], ids=lambda b: b.__name__
+)
+def test_what_a_network_is_built_from_cannot_be_exchanged(
+    build: Callable[[ours.Module], object],
+) -> None:
+    layer = ours.Linear(2, 2)
+    build(layer)
+    copy = layer.weight.clone()
+    for name in ("weight", "bias", "weight_grad", "bias_grad"):
+        with pytest.raises(
+            ModuleError, match=f"^Linear: '{name}' cannot be exchanged .* load_stat"
+        ):
+            setattr(layer, name, torch.zeros(2, 2))
+    with pytest.raises(ModuleError, match="^Linear: 'scale' cannot be exchanged or added once"):
+        layer.register_parameter("scale", torch.ones(2))
+    assert torch.equal(layer.weight, copy)
+    assert [name for name, _, _ in layer.parameters()] == ["weight", "bias"]
+    state = {"weight": torch.ones(2, 2), "bias": torch.ones(2)}
+    layer.load_state_dict(state)
+    layer.weight *= 2  # in place, as copy_ is
+    layer.weight_grad += 1
+    assert torch.equal(layer.weight, 2 * state["weight"])
+    assert torch.equal(layer.parameters()[0].gradient, torch.ones(2, 2))
+
+
+def test_registered_modules_cannot_be_exchanged() -> None:
+    network = SimplestGraph(ours.Linear(2, 2))
+    network.register_modules(network.layer, ours.Tanh())  # nothing is built from it yet
+    with pytest.raises(ModuleError, match=r"'layer', Linear\(2, 2\), is registered and cannot be"):
+        network.layer = ours.Linear(2, 2)
+    network.layer = network.layer
+    for built in (ours.Sequential, ours.SGD):
+        inner = SimplestGraph(ours.Linear(2, 2))
+        built(inner)
+        with pytest.raises(ModuleError, match="modules cannot be exchanged once another network"):
+            inner.register_modules(ours.ReLU())
+    outer = ours.Sequential(network)
+    with pytest.raises(ModuleError, match="cannot stand in itself, got Sequential at position 0"):
+        outer.register_modules(outer)
+
+
+def test_names_that_are_taken_are_refused() -> None:
+    module = ours.ReLU()
+    for name in ("call", "input", "forward", "a.b", ""):
+        for register in (module.register_parameter, module.register_buffer):
+            with pytest.raises(
+                ModuleError, match="the name must be a word that the class does not"
+            ):
+                register(name, torch.ones(2))
+    with pytest.raises(
+        DtypeError, match=r"'slope' must be a tensor of float.*, got \(2,\) of int64"
+    ):
+        module.register_parameter("slope", torch.ones(2, dtype=torch.int64))
+    module.register_parameter("slope", torch.ones(2))
+    with pytest.raises(
+        ModuleError, match="'slope' must be a tensor that is no parameter, got a par"
+    ):
+        module.register_buffer("slope", torch.ones(2))
+    with pytest.raises(
+        ModuleError, match="'mean' must be a tensor that is no parameter, got float"
+    ):
+        module.register_buffer("mean", 1.0)  # type: ignore[arg-type]
+
+
+class Scale(ours.Module):
+    """y = c x, for a constant c."""
+
+    def __init__(self) -> None:
+        self.register_buffer("factor", torch.full((), 3.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.factor * x
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        self.recall(gradient)
+        return self.factor * gradient
+
+
+def test_a_buffer_is_a_constant_that_copies_share() -> None:
+    network = ours.Sequential(Scale(), ours.Linear(2, 2))
+    assert [name for name, _, _ in network.parameters()] == ["1.weight", "1.bias"]
+    twin = network.with_parameters([value.clone() for _, value, _ in network.parameters()])
+    assert twin[0].factor is network[0].factor
+    assert torch.equal(twin[0].forward(torch.ones(2)), torch.full((2,), 3.0))
+
+
+# ---------------------------------------------------------------------------------------- graphs
+
+
+@pytest.mark.parametrize("name", ["forward", "backward", "accumulate"])
+@pytest.mark.parametrize("base", [ours.Network, ours.Sequential, ours.Graph, SimpleNet])
+def test_a_network_with_a_pass_of_its_own_is_refused(base: type, name: str) -> None:
+    def by_hand(self: object, *tensors: Tensor) -> tuple[Tensor, ...]:
+        return tensors
+
+    with pytest.raises(
+        ModuleError, match=rf"^Hand: a network must not define {name}, as Hand does"
+    ):
+        type("Hand", (base,), {name: by_hand})
+    mixin = type("Mixin", (), {name: by_hand})
+    with pytest.raises(ModuleError, match=f"must not define {name}, as Mixin does; a Graph says"):
+        type("Hand", (mixin, base), {})
+
+
+def test_a_residual_used_twice_has_the_gradients_of_two_uses() -> None:
+    """By hand, with `self.inner.backward`, they were those of the second use alone."""
+    block = Residual()
+    x, weights = normal(5, 4), normal(5, 4, seed=1)
+    network = ours.Sequential(block, block)
+    network.forward(x)
+    returned = network.backward(weights)
+    w, b = (value.clone().requires_grad_() for _, value, _ in block.parameters())
+    leaf = x.clone().requires_grad_()
+    once = leaf + torch.tanh(leaf @ w.mT + b)
+    twice = once + torch.tanh(once @ w.mT + b)
+    expected = torch.autograd.grad((weights * twice).sum(), (w, b, leaf))
+    found = (*(gradient for _, _, gradient in block.parameters()), returned)
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_graph_spares_the_gradients_of_its_inputs() -> None:
+    asked: list[str] = []
+
+    class Asked(ours.Linear):
+        def backward(self, gradient: Tensor) -> Tensor:
+            asked.append("inputs")
+            return super().backward(gradient)
+
+    network = SimplestGraph(Asked(2, 2))
+    network.forward(torch.ones(3, 2))
+    network.accumulate(torch.ones(3, 2))
+    assert not asked
+    assert network[0].weight_grad.any()
+    network.backward(torch.ones(3, 2))
+    assert asked == ["inputs"]
+
+
+def test_a_variable_knows_the_node_that_made_it() -> None:
+    seen: list[ours.Variable] = []
+
+    class Seen(Residual):
+        def connect(self, x: ours.Variable) -> ours.Variable:
+            seen.extend((x, self.inner(x)))
+            return super().connect(x)
+
+    network, x = Seen(), normal(5, 4)
+    network.forward(x)
+    start, inner = seen
+    assert start.node is None
+    assert start.value is x
+    assert inner.node is not None
+    assert inner.node.module is network.inner
+    assert inner.node.call is not None
+    assert inner.node.call.inputs == (x,)
+    assert inner.shape == (5, 4)
+    assert repr(inner) == "Variable((5, 4) of float64)"
+
+
+class Wrong(ours.Graph):
+    """A graph whose `connect` is a function given."""
+
+    def __init__(self, connect: Callable[[Wrong, ours.Variable], object]) -> None:
+        self.given, self.layer = [connect], ours.Linear(2, 2)
+        self.register_modules(self.layer)
+        self.kept: list[ours.Variable] = []
+
+    def connect(self, x: ours.Variable) -> object:
+        self.kept.append(x)
+        return self.given[0](self, x)
+
+
+class Broadcasts(ours.Module):
+    """Returns a gradient of another shape than its input has."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient[:1]
+
+
+WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = {
+    "unregistered": (
+        lambda net, x: ours.Linear(2, 2)(x),
+        r"^connect: Linear\(2, 2\) acts but is not registered, .* give it to register_modules$",
+    ),
+    "a tensor": (
+        lambda net, x: net.layer(x) + torch.ones(3, 2),
+        r"^connect: Add\(\) must be given .*, got \(3, 2\) of float32$",
+    ),
+    "its value": (
+        lambda net, x: x.value,
+        r"^connect: the result of Wrong must be given .*, got \(3",
+    ),
+    "nothing": (
+        lambda net, x: None,
+        "^connect: the result of Wrong must be given .* got NoneType$",
+    ),
+    "of an earlier way": (
+        lambda net, x: net.layer(x) + net.kept[0],
+        r"^connect: Add\(\) must be given variables of this way forward, got one of another graph",
+    ),
+    "a node": (lambda net, x: x + net.layer(x).node, "got Node$"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_GRAPHS)
+def test_what_cannot_be_connected_is_named(case: str) -> None:
+    connect, message = WRONG_GRAPHS[case]
+    network = Wrong(connect)
+    network.kept.append(Variable(Tape([], [torch.ones(3, 2)]), 0))
+    with pytest.raises(ModuleError, match=message) as raised:
+        network.forward(torch.ones(3, 2))
+    assert "\n" not in str(raised.value)
+
+
+def test_sums_of_different_shapes_are_named() -> None:
+    with pytest.raises(ShapeError, match=r"^Add\(\).forward: expects two tensors of one shape"):
+        ours.Add().forward(torch.ones(3, 2), torch.ones(3, 1))
+    network = ours.Sequential(SimplestGraph(Broadcasts()))
+    network.forward(torch.ones(3, 2))
+    with pytest.raises(
+        ShapeError, match=r"^Broadcasts\(\).backward: must return .* \(3, 2\), got \(1"
+    ):
+        network.backward(torch.ones(3, 2))
+
+
+def test_modules_act_on_tensors_when_called() -> None:
+    network, x = SimpleNet(), normal(5, 2)
+    assert torch.equal(network(x), network.forward(x))
+    with pytest.raises(DtypeError, match="got list"):
+        network([1.0])
+
+
+def test_results_are_named_after_the_module_that_acted() -> None:
+    block = Residual()
+    network = ours.Sequential(linear(4, 4, ()), block, ours.Tanh())
+    network.forward(normal(5, 4))
+    assert [position for position, _ in network.results()] == [0, 1, 2]
+    assert [position for position, _ in block.results()] == [0, 1, 1]  # the sum after the tanh
 
 
 def test_dtype_and_stack_follow_the_parameters() -> None:
@@ -241,13 +593,15 @@ def test_dtype_and_stack_follow_the_parameters() -> None:
     layer.bias = normal(3)
     with pytest.raises(ShapeError, match="with the same stack"):
         layer.forward(normal(4, 5, 2))
+    assert layer.stack == (4,)
+    assert ours.Sequential(ours.ReLU(), ours.Linear(2, 2, stack=(3, 4))).stack == (3, 4)
+    assert ours.Sequential(ours.ReLU()).stack is None
     for stack in ((), (4,)):
         layer.weight, layer.bias = normal(*stack, 3, 2), normal(*stack, 3).float()
         with pytest.raises(DtypeError, match=r"of one dtype, got torch.float64 and torch.float32"):
             layer.forward(normal(*stack, 5, 2))
-    layer.weight, layer.bias = layer.weight.half(), layer.bias.half()
-    with pytest.raises(DtypeError, match=r"expects a weight of float32 or float64, got .*float16$"):
-        layer.forward(normal(*stack, 5, 2).half())
+    with pytest.raises(DtypeError, match=r"must be a tensor of float32 or float64, got .*float16$"):
+        layer.weight = layer.weight.half()
     with pytest.raises(DtypeError, match="dtype must be .*float64, got torch.int64"):
         ours.Linear(2, 3, dtype=torch.int64)
 
@@ -295,7 +649,8 @@ def test_layers_write_their_results_into_reused_memory(stack: tuple[int, ...], b
 
 
 def test_a_copy_is_gone_when_nobody_holds_it() -> None:
-    network = ours.Sequential(ours.Linear(2, 3), ours.Sequential(ours.ReLU(), ours.Linear(3, 1)))
+    network = ours.Sequential(ours.Linear(2, 4), ours.Sequential(ours.ReLU(), ours.Linear(4, 4)),
+                              Residual().with_parameters([torch.ones(4, 4), torch.ones(4)]))  # fmt: skip
     twin = network.with_parameters([value.clone() for _, value, _ in network.parameters()])
     twin.forward(torch.ones(4, 2))
     gone = weakref.ref(twin)

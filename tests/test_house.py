@@ -109,7 +109,7 @@ def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixtu
 
 def test_what_the_readme_quotes_is_so(minifw: Minifw, tmp_path: Path) -> None:
     error, code = (block.strip("\n") for block in blocks("text"))
-    assert code in (ROOT / "src/minifw/nn/modules.py").read_text()
+    assert code in (ROOT / "src/minifw/nn/linear.py").read_text()
     assert minifw("init", "mine").code == 0
     mine = tmp_path / "mine.yaml"
     mine.write_text(mine.read_text().replace("  epochs:", "  epcohs:"))

@@ -42,7 +42,7 @@ def faults_in(text: str) -> list[str]:
                 faults.append(f"{node.lineno}: {name}")
             if isinstance(node, ast.Import | ast.ImportFrom) and top not in {
                 "torch", "numpy", "math", "threading", "typing", "collections", "dataclasses", "contextlib",
-                "copy", "__future__", "minifw",
+                "copy", "functools", "types", "__future__", "minifw",
             }:  # fmt: skip
                 faults.append(f"{node.lineno}: import of {name}")
             if name.startswith("torch.ops") or name.startswith("torch._C"):

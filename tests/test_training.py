@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from cases import Residual, linear
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
@@ -584,14 +585,56 @@ def test_the_layer_that_diverged_is_counted_with_modules_that_keep_nothing(
 ) -> None:
     exp = experiment_of(tmp_path)
     layers = [linear for linear in network_of(exp) if isinstance(linear, nn.Linear)]
-    weight = layers[1].weight
-    layers[1].weight = weight * torch.tensor([1, torch.inf, 1]).reshape(3, 1, 1)
+    layers[1].weight *= torch.tensor([1, torch.inf, 1]).reshape(3, 1, 1)
     modules: list[nn.Module] = [*layers]
     for place in reversed(places):
         modules.insert(place, kind())
     network = nn.Sequential(*modules)
     history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.05)
     assert history.diverged_layer.tolist() == [-1, modules.index(layers[1]), -1]
+
+
+class Residuals(nn.Graph):
+    """A layer, one residual block twice, and a layer."""
+
+    def __init__(self, stack: tuple[int, ...]) -> None:
+        self.first, self.last = linear(2, 4, stack), linear(4, 2, stack)
+        self.block = Residual(stack)
+        self.register_modules(self.first, self.block, self.last)
+
+    def connect(self, x: nn.Variable) -> nn.Variable:
+        y: nn.Variable = self.last(self.block(self.block(self.first(x))))
+        return y
+
+
+@pytest.mark.parametrize("division", [None, Division(2)], ids=str)
+def test_a_graph_is_trained_as_autograd_trains_it(
+    tmp_path: Path, division: Division | None
+) -> None:
+    exp = experiment_of(tmp_path)
+    network = Residuals((3,))
+    leaves = [value.clone().requires_grad_() for _, value, _ in network.parameters()]
+    fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=5, eta=0.05,
+        schedule=Schedule(division or Division()))  # fmt: skip
+    inputs, targets = exp.data.train.inputs, exp.data.train.targets
+    for _ in range(5):
+        w, b, v, c, u, d = leaves
+        y = inputs @ w.mT + b.unsqueeze(-2)
+        for _ in range(2):
+            y = y + (y @ v.mT + c.unsqueeze(-2)).tanh()
+        loss = (y @ u.mT + d.unsqueeze(-2) - targets).square().sum() / 40
+        for leaf, gradient in zip(leaves, torch.autograd.grad(loss, leaves), strict=True):
+            leaf.data -= 0.05 * gradient
+    for (_, value, _), leaf in zip(network.parameters(), leaves, strict=True):
+        torch.testing.assert_close(value, leaf.detach(), rtol=1e-11, atol=1e-12)
+
+
+def test_a_graph_that_diverges_names_its_module(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = Residuals((3,))
+    network.block.inner.weight[1] = torch.inf
+    history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.05)
+    assert history.diverged_layer.tolist() == [-1, 1, -1]
 
 
 def test_the_twin_refuses_what_it_does_not_know() -> None:

@@ -143,7 +143,7 @@ def run_pytorch(
     return reference.fit(
         build_network(config, seeds, len(data.features)),
         build_loss(config),
-        config.optimizer.momentum,
+        config.optimizer.keys["momentum"],
         data,
         seeds,
         epochs=epochs,

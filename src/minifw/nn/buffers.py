@@ -22,6 +22,8 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
+__all__ = ["Buffers"]
+
 
 class _Pass:
     """One recurring block: its results in order, and which of them is next."""
@@ -146,8 +148,11 @@ def picked(values: Tensor, where: Tensor) -> Tensor:
     bits = where.view(_BITS[dtype])
     out = buffer(bits)
     mask = torch.ne(bits, _zero(bits), out=torch.empty_like(bits) if out is None else out)
-    # -1 has all bits set: a number is kept whole, or becomes 0.
-    return mask.neg_().bitwise_and_(values.view(bits.dtype)).view(dtype)
+    if dtype == torch.float32:  # bits times 1 or 0, as whole numbers: one operation less
+        mask.mul_(values.view(bits.dtype))
+    else:  # products of 64 bits are slow; -1 has all bits set, so that a number is kept whole
+        mask.neg_().bitwise_and_(values.view(bits.dtype))
+    return mask.view(dtype)
 
 
 def _zero(like: Tensor) -> Tensor | int:

@@ -27,24 +27,30 @@ from numpy.typing import NDArray
 from minifw.errors import ModuleError, near_miss
 from minifw.nn.registry import Declaration, Key, initializer, kinds
 
+__all__ = ["INITIALIZERS", "Initializer", "KaimingNormal", "KaimingUniform", "Normal", "PyTorchDefault", "XavierNormal", "XavierUniform", "Zeros"]
+
 Array = NDArray[np.float64]
+Shape = tuple[int, ...]
 
 
 class Initializer:
-    """Draws the parameters of one linear layer."""
+    """Draws the parameters of one layer of one network.
 
-    def draw(
-        self, generator: np.random.Generator, out_features: int, in_features: int
-    ) -> tuple[Array, Array]:
-        """Return a weight `(out_features, in_features)` and a bias `(out_features,)`."""
-        weight = self.draw_weight(generator, out_features, in_features)
-        return weight, np.zeros(out_features)
+    `fan_in` is how many inputs go into each output, `fan_out` into how many outputs each input
+    goes: for a linear layer its features, whatever the shape of its weight.
+    """
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        """Return a weight `(out_features, in_features)`; all that most initialisers define."""
+        """Return a weight of this shape; all that most initialisers define."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw_weight")
+
+    def draw_bias(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        """Return a bias of this shape; it is drawn after the weight."""
+        return np.zeros(shape)
 
 
 plain = partial(
@@ -60,12 +66,13 @@ plain = partial(
 class PyTorchDefault(Initializer):
     """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's nn.Linear."""
 
-    def draw(
-        self, generator: np.random.Generator, out_features: int, in_features: int
-    ) -> tuple[Array, Array]:
-        bound = 1 / math.sqrt(in_features)
-        weight = generator.uniform(-bound, bound, (out_features, in_features))
-        return weight, generator.uniform(-bound, bound, out_features)
+    def draw_weight(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        bound = 1 / math.sqrt(fan_in)
+        return generator.uniform(-bound, bound, shape)
+
+    draw_bias = draw_weight
 
 
 @plain("kaiming-uniform")
@@ -74,10 +81,10 @@ class KaimingUniform(Initializer):
     """U(-a, a) with a = √(6 / n_in): variance 2 / n_in, which keeps ReLU activations in scale."""
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        bound = math.sqrt(6 / in_features)
-        return generator.uniform(-bound, bound, (out_features, in_features))
+        bound = math.sqrt(6 / fan_in)
+        return generator.uniform(-bound, bound, shape)
 
 
 @plain("kaiming-normal")
@@ -86,9 +93,9 @@ class KaimingNormal(Initializer):
     """N(0, 2 / n_in), which keeps ReLU activations in scale from layer to layer."""
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        return generator.normal(0, math.sqrt(2 / in_features), (out_features, in_features))
+        return generator.normal(0, math.sqrt(2 / fan_in), shape)
 
 
 @plain("xavier-uniform")
@@ -97,10 +104,10 @@ class XavierUniform(Initializer):
     """U(-a, a) with a = √(6 / (n_in + n_out)), for Tanh and Sigmoid."""
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        bound = math.sqrt(6 / (in_features + out_features))
-        return generator.uniform(-bound, bound, (out_features, in_features))
+        bound = math.sqrt(6 / (fan_in + fan_out))
+        return generator.uniform(-bound, bound, shape)
 
 
 @plain("xavier-normal")
@@ -109,10 +116,9 @@ class XavierNormal(Initializer):
     """N(0, 2 / (n_in + n_out)), for Tanh and Sigmoid."""
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        std = math.sqrt(2 / (in_features + out_features))
-        return generator.normal(0, std, (out_features, in_features))
+        return generator.normal(0, math.sqrt(2 / (fan_in + fan_out)), shape)
 
 
 @initializer(
@@ -126,11 +132,12 @@ class Normal(Initializer):
 
     std: Annotated[float, Key("their standard deviation", ge=0)] = 1.0
 
-    def draw(
-        self, generator: np.random.Generator, out_features: int, in_features: int
-    ) -> tuple[Array, Array]:
-        weight = generator.normal(0, self.std, (out_features, in_features))
-        return weight, generator.normal(0, self.std, out_features)
+    def draw_weight(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        return generator.normal(0, self.std, shape)
+
+    draw_bias = draw_weight
 
 
 @plain("zeros")
@@ -139,9 +146,9 @@ class Zeros(Initializer):
     """All zero. Layers after the first never learn from it; for tests and last layers."""
 
     def draw_weight(
-        self, generator: np.random.Generator, out_features: int, in_features: int
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        return np.zeros((out_features, in_features))
+        return np.zeros(shape)
 
 
 INITIALIZERS: dict[str, type[Initializer]] = {

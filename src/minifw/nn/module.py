@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, NamedTuple, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ from minifw.errors import (
     StateError,
     near_miss,
 )
+from minifw.nn.held import contents
+
+__all__ = ["Module", "Parameter"]
 
 Tensors = Tensor | tuple[Tensor, ...]
 """One tensor, or several where a module takes or gives several."""
@@ -49,65 +52,112 @@ class Call(NamedTuple):
     saved: Any = None
 
 
-class _Tracked:
-    """An attribute whose assignments are counted, so that a list of tensors can be kept.
-
-    Reading it is as quick as reading any attribute: the value stands in the instance's dict.
-    """
-
-    def __set_name__(self, owner: type[Module], name: str) -> None:
-        self.name = name
-
-    def __set__(self, module: Module, value: Tensor | None) -> None:
-        note_assignment()
-        module.__dict__[self.name] = value
-
-
-class _Trainable(_Tracked):
-    """A trainable tensor; assigning it makes the gradient beside it, `<name>_grad`."""
-
-    def __set_name__(self, owner: type[Module], name: str) -> None:
-        super().__set_name__(owner, name)
-        owner.parameter_names = (*owner.parameter_names, name)
-        gradient = _Tracked()
-        gradient.__set_name__(owner, f"{name}_grad")
-        setattr(owner, gradient.name, gradient)
-
-    def __set__(self, module: Module, value: Tensor | None) -> None:
-        super().__set__(module, value)
-        setattr(module, f"{self.name}_grad", None if value is None else torch.zeros_like(value))
-
-
-def trainable() -> Any:
-    """Declare a trainable tensor, in the body of a module's class.
-
-    After `weight: Tensor = trainable()`, assigning `linear.weight = tensor` makes the gradient
-    beside it, `linear.weight_grad`: zeros of the same shape, dtype and device. None leaves the
-    parameter out.
-    """
-    return _Trainable()
-
-
 class Module:
     """A function with trainable parameters that knows its own derivative.
 
-    A subclass writes `forward` and `backward`, and declares its parameters by `trainable()`.
+    A subclass writes `forward` and `backward`, and gives its parameters to `register_parameter`:
 
-    All that `backward` needs belongs to the call and is handed to `remember`; a network keeps
-    the call of each of its modules, so one module may stand in several places. A module that
-    needs only its input may simply set `self.input = x`.
+        class PReLU(Module):
+            def __init__(self, slope=0.25):
+                self.register_parameter("slope", torch.tensor(slope))
+
+    No call of `super().__init__()` is needed. All that `backward` needs belongs to the call and is
+    handed to `remember`; a network keeps the call of each of its modules, so one module may stand
+    in several places. A module that needs only its input may simply set `self.input = x`.
+
+    Once a network or an optimizer is built from a module, its parameters stay the same tensors:
+    `load_state_dict` and `copy_` change their values in place.
     """
 
-    parameter_names: ClassVar[tuple[str, ...]] = ()
     call: Call | None = None
-    _sound = -1  # the number of assignments when `check_held` found nothing wrong
-    _checking = False
+    _names: tuple[str, ...] = ()  # of the parameters
+    _constants: tuple[str, ...] = ()  # names of the buffers
+    _parameters: tuple[Parameter, ...] | None = None  # None: look at them anew
+    _wired = False  # a network or an optimizer is built from this module
 
-    def forward(self, *inputs: Tensor) -> Any:
+    if TYPE_CHECKING:
+        # What register_parameter and register_buffer set: `network[0].weight`.
+        def __getattr__(self, name: str) -> Tensor: ...
+
+    def register_parameter(self, name: str, value: Tensor) -> None:
+        """Set a trainable tensor and, beside it, its gradient `<name>_grad`: zeros of its kind.
+
+        Afterwards, `module.<name> = tensor` does the same, until a network is built from the
+        module. A parameter that is left out is not registered.
+
+        Raises:
+            ModuleError: the name is taken; or a network is built from this module.
+            DtypeError: `value` is no tensor of float32 or float64.
+
+        """
+        self._check_name("register_parameter", name)
+        if self._wired:
+            raise ModuleError(self._fixed(name))
+        if not isinstance(value, Tensor) or value.dtype not in FLOATING:
+            raise DtypeError(
+                f"{type(self).__name__}: parameter '{name}' must be a tensor of float32 or "
+                f"float64, got {described(value)}"
+            )
+        names = tuple(dict.fromkeys((*self._names, name)))
+        gradient = {f"{name}_grad": torch.zeros_like(value)}
+        self.__dict__.update({name: value, **gradient, "_names": names, "_parameters": None})
+
+    def register_buffer(self, name: str, value: Tensor) -> None:
+        """Set a tensor that belongs to the module and is not trained, such as a constant.
+
+        It is the same for all networks of a stack, and copies of the module share it.
+        """
+        self._check_name("register_buffer", name)
+        if name in self._names or not isinstance(value, Tensor):
+            what = "a parameter" if name in self._names else described(value)
+            raise ModuleError(
+                f"{type(self).__name__}.register_buffer: '{name}' must be a tensor that is no "
+                f"parameter, got {what}"
+            )
+        names = tuple(dict.fromkeys((*self._constants, name)))
+        self.__dict__.update({name: value, "_constants": names, "_parameters": None})
+
+    def _check_name(self, method: str, name: str) -> None:
+        taken = name == "call" or getattr(type(self), name, None) is not None
+        if taken or not name.isidentifier():
+            raise ModuleError(
+                f"{type(self).__name__}.{method}: the name must be a word that the class does not "
+                f"use otherwise, got {name!r}"
+            )
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if value is self.__dict__.get(name, self):
+            return  # `linear.weight *= 2` has changed the tensor in place
+        if name in self._names:
+            self.register_parameter(name, value)
+            return
+        if self._wired and name.removesuffix("_grad") in self._names:
+            raise ModuleError(self._fixed(name))
+        if name not in ("call", "input"):
+            self.__dict__["_parameters"] = None
+        super().__setattr__(name, value)
+
+    def _fixed(self, name: str) -> str:
+        return (
+            f"{type(self).__name__}: '{name}' cannot be exchanged or added once a network or an "
+            "optimizer is built from the module; load_state_dict, or copy_ on the tensor, changes "
+            "values in place"
+        )
+
+    def __call__(self, *inputs: Any) -> Any:
+        """Act on tensors; or on variables of a `Graph`, which note it down."""
+        for value in inputs:
+            if not isinstance(value, Tensor) and hasattr(value, "tape"):
+                return value.tape.act(self, *inputs)
+        return self.forward(*inputs)
+
+    # Any subclass names its own inputs: so say `*inputs: Any, **more: Any` to a type checker.
+
+    def forward(self, *inputs: Any, **more: Any) -> Any:
         """Compute the outputs from the inputs, and remember what `backward` will need."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
-    def backward(self, *gradients: Tensor) -> Any:
+    def backward(self, *gradients: Any, **more: Any) -> Any:
         """Take dL/d(outputs), add dL/d(parameters) to their gradients, return dL/d(inputs).
 
         Belongs to the latest `forward`. Changes no tensor but the module's own gradients.
@@ -119,8 +169,8 @@ class Module:
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward")
 
-    def accumulate(self, *gradients: Tensor) -> None:
-        """Do what `backward` does but for dL/d(inputs), which the first module of all can spare."""
+    def accumulate(self, *gradients: Any, **more: Any) -> None:
+        """Do what `backward` does except dL/d(inputs), which the first module of all can spare."""
         self.backward(*gradients)
 
     @property
@@ -132,86 +182,107 @@ class Module:
 
     @input.setter
     def input(self, value: Tensors) -> None:
-        self.call = Call(as_tuple(value))
+        self.__dict__["call"] = Call(as_tuple(value))
+
+    @property
+    def stack(self) -> tuple[int, ...] | None:
+        """The leading dimensions of its parameters, `()` for one network; None: any will do."""
+        return None
 
     def parameters(self) -> Sequence[Parameter]:
         """Return name, value and gradient of each trainable tensor; empty if there are none.
 
         Raises:
-            ModuleError: this module holds another one whose parameters are not among them, so
-                that no step would ever change those.
+            ModuleError: this module holds another one whose parameters are not among them, or a
+                tensor that is not registered, so that no step would ever change those.
 
         """
-        parameters = self.own_parameters()
-        if self._sound != assignments():
-            self.check_held(parameters)
-        return parameters
+        # Every step asks for them, so they are kept until an attribute is assigned.
+        if self._parameters is None:
+            parameters = tuple(self.list_parameters())
+            self.check_parameters(parameters)
+            self.__dict__["_parameters"] = parameters
+        return self._parameters or ()
 
-    def own_parameters(self) -> list[Parameter]:
-        """Return the parameters that this module declares itself, by `trainable()`."""
-        return [
-            Parameter(name, value, getattr(self, f"{name}_grad"))
-            for name in self.parameter_names
-            if (value := getattr(self, name)) is not None
-        ]
+    def list_parameters(self) -> Iterable[Parameter]:
+        """Give the parameters without looking for what is not among them."""
+        own = self.__dict__
+        return [Parameter(name, own[name], own[f"{name}_grad"]) for name in self._names]
 
-    def check_held(self, parameters: Iterable[Parameter]) -> None:
-        """Raise a ModuleError unless `parameters` are those of all modules that this one holds.
+    def check_parameters(self, parameters: Sequence[Parameter]) -> None:
+        """Raise a ModuleError unless `parameters` are all that this module and what it holds train.
 
-        It holds what its attributes are, or the lists, tuples, dicts and sets in them; a network
-        around it, to which it refers, trains it and not the other way round.
+        It holds what `contents` finds; a network around it, to which it refers, trains it and not
+        the other way round.
         """
-        if self._checking:  # two modules may hold each other
-            return
-        self._checking = True
-        try:
-            trained = {id(gradient) for _, _, gradient in parameters}
-            for place, module in _held(self):
-                if self in module.modules():
-                    continue
-                for name, _, gradient in module.parameters():
+        trained = {id(gradient) for _, _, gradient in parameters}
+        held = [(place, value) for place, value, _ in contents(self, Module)]
+        known = trained | {id(value) for _, value, _ in parameters}
+        for module in (self, *(value for _, value in held if isinstance(value, Module))):
+            known |= {id(module.__dict__[name]) for name in module._constants}
+        for place, value in held:
+            if isinstance(value, Module) and not is_around(value, self):
+                for name, _, gradient in value.list_parameters():
                     if id(gradient) not in trained:
                         raise ModuleError(
-                            f"{type(self).__name__}: holds {module} in '{place}', whose '{name}' "
+                            f"{type(self).__name__}: holds {value} in '{place}', whose '{name}' "
                             f"would never be trained; {self.how_to_hold}"
                         )
-        finally:
-            self._checking = False
-        self._sound = assignments()
+            is_number = isinstance(value, Tensor) and value.dtype.is_floating_point
+            if is_number and id(value) not in known:
+                raise ModuleError(
+                    f"{type(self).__name__}: the tensor in '{place}', {described(value)}, would "
+                    "never be trained; register_parameter trains it, register_buffer keeps it as a "
+                    "constant, self.remember keeps it for backward"
+                )
 
     how_to_hold: ClassVar[str] = (
-        "a module made of modules must be a Network that iterates over them, such as Sequential"
+        "a module made of modules must be a network that registers them: a Graph or a Sequential"
     )
+
+    def wire(self) -> None:
+        """Fix which tensors are trained, having looked at all that the module holds.
+
+        Whoever trains it calls this, such as an `Optimizer`; see `parameters` for what is raised.
+        """
+        for module in self.modules():
+            module.__dict__["_parameters"] = None
+        self.parameters()
+        for module in self.modules():
+            module.__dict__["_wired"] = True
 
     def with_parameters(self, values: Iterable[Tensor]) -> Self:
         """Return a copy of this module that holds `values`, in the order of `parameters()`.
 
         The copy has gradients of its own, and uses the tensors as they are: given views of this
-        module's parameters, such as some of its seeds, it trains those in place.
+        module's parameters, such as some of its seeds, it trains those in place. All modules in it
+        are copied, with the lists, dicts and the like that hold them; everything else is shared.
+
+        Raises:
+            ModuleError: the copy would still hold old parameters, for instance in a closure.
+
         """
-        own = [gradient for _, _, gradient in self.parameters()]
-        # A gradient belongs to one module, so it tells whose value is meant.
-        new = dict(zip(map(id, own), values, strict=True))
-        twin = self.copied(new, {})
-        if any(a is not b for (_, a, _), b in zip(twin.parameters(), new.values(), strict=True)):
-            raise ModuleError(
-                f"{type(self).__name__}.with_parameters: the copy still holds old parameters; "
-                f"{Module.how_to_hold}, in attributes, lists, tuples or dicts"
-            )
+        new: dict[int, Any] = {}  # what stands in the copy, by the id of what stands here
+        gradients = set()
+        for (_, old, gradient), value in zip(self.parameters(), values, strict=True):
+            new[id(old)], new[id(gradient)] = value, torch.zeros_like(value)
+            gradients.add(id(gradient))
+        for _, value, is_leaf in [("", self, False), *contents(self, Module)]:
+            if is_leaf:
+                new.setdefault(id(value), value)
+            elif isinstance(value, Module) and value.call is not None:
+                new[id(value.call)] = value.call
+        twin = copy.deepcopy(self, new)
+        twin.__dict__.pop("call", None)
+        for place, value, _ in contents(twin, Module):
+            if isinstance(value, Module):
+                value.__dict__.pop("call", None)
+            elif id(value) in gradients:
+                raise ModuleError(
+                    f"{type(self).__name__}.with_parameters: the copy still holds old parameters "
+                    f"in '{place}'; {self.how_to_hold}, in attributes, lists, tuples, dicts or sets"
+                )
         return twin
-
-    def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
-        """Return this module's copy out of `copies`, or make it there; see `with_parameters`.
-
-        `values` holds the new parameters, by the `id` of the gradients of the old ones.
-        """
-        if self not in copies:
-            twin = copies[self] = copy.copy(self)
-            twin.call = None
-            for name in self.parameter_names:
-                if getattr(self, name) is not None:
-                    setattr(twin, name, values[id(getattr(self, f"{name}_grad"))])
-        return cast(Self, copies[self])
 
     def modules(self) -> Iterator[Module]:
         """Iterate over this module and, in a network, all modules in it."""
@@ -266,7 +337,7 @@ class Module:
         self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], saved: Any = None
     ) -> None:
         """Keep this call's inputs, outputs and anything else for the `backward` that follows."""
-        self.call = Call(inputs, outputs, saved)
+        self.__dict__["call"] = Call(inputs, outputs, saved)  # quicker than __setattr__
 
     def recall(self, *gradients: Tensor) -> Call:
         """Return the latest call, having checked that `gradients` are like its outputs."""
@@ -295,6 +366,11 @@ class Module:
                 )
         return self.call
 
+    def at(self, call: Call | None) -> Self:
+        """Return this module, its `backward` now that of an earlier `forward`, of this `call`."""
+        self.__dict__["call"] = call
+        return self
+
     def check_floating(self, x: object) -> None:
         """Raise a DtypeError unless the input `x` is a tensor of float32 or float64."""
         if not isinstance(x, Tensor) or x.dtype not in FLOATING:
@@ -306,28 +382,9 @@ class Module:
         return f"{type(self).__name__}()"
 
 
-def _held(module: Module) -> Iterator[tuple[str, Module]]:
-    """Give each module that this one holds, with the name of the attribute in which it stands.
-
-    Raises:
-        ModuleError: an attribute is a list or dict that contains itself, and so has no end.
-
-    """
-    for owner in (module, *type(module).__mro__):
-        for name, attribute in list(vars(owner).items()):
-            if name not in ("call", "_kept_parameters"):  # of the latest use, not of its parts
-                for item in _items(attribute, f"{type(module).__name__}: '{name}'"):
-                    yield name, item
-
-
-def _items(attribute: Any, where: str, around: tuple[int, ...] = ()) -> Iterator[Module]:
-    if isinstance(attribute, Module):
-        yield attribute
-    elif isinstance(attribute, (list, tuple, set, frozenset, dict)):
-        if id(attribute) in around:
-            raise ModuleError(f"{where} must hold no {type(attribute).__name__} that holds itself")
-        for item in attribute.values() if isinstance(attribute, dict) else attribute:
-            yield from _items(item, where, (*around, id(attribute)))
+def is_around(network: Module, module: Module) -> bool:
+    """Return whether `module` stands in `network`."""
+    return any(inner is module for inner in network.modules())
 
 
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
@@ -348,20 +405,6 @@ def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: floa
         if not 0 <= eta < math.inf:
             raise ModuleError(f"eta must be a finite number of at least 0, got {eta!r}")
         torch._foreach_sub_(values, directions, alpha=eta)
-
-
-_assignments = 0
-
-
-def assignments() -> int:
-    """Return how often a parameter, gradient or chain of any module has been assigned so far."""
-    return _assignments
-
-
-def note_assignment() -> None:
-    """Count one more."""
-    global _assignments
-    _assignments += 1
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:

@@ -1,90 +1,139 @@
-"""Networks: modules made of modules."""
+"""Networks: modules made of modules. `Sequential` is the chain; `graphs.Graph` any other shape."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, as_tuple, assignments, note_assignment, only
+from minifw.nn.module import Module, Parameter, as_tuple, is_around, only
+
+__all__ = ["Network", "Sequential"]
 
 
 class Network(Module):
     """A module made of modules, over which it iterates; networks nest.
 
-    A subclass defines `__iter__`, `forward` and `backward`. Parameters are named after the
-    place of their module, "0.weight", as in PyTorch's Sequential. A module that stands in
-    several places counts once, under its first.
+    A subclass of `Sequential` or `Graph` sets its modules in attributes and gives them to
+    `register_modules`. It writes no backward pass: the way back is read off what the modules did.
+    Parameters are named after the place of their module, "0.weight", as in PyTorch's Sequential.
+    A module that stands in several places counts once, under its first.
     """
 
+    _modules: tuple[Module, ...] = ()
+
+    def __init__(self, *modules: Module) -> None:
+        if modules:
+            self.register_modules(*modules)
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for name in ("forward", "backward", "accumulate"):
+            owner = next(base for base in cls.__mro__ if name in vars(base))
+            if not owner.__module__.startswith("minifw.nn."):
+                # By hand it would be right only while each module is used once.
+                raise ModuleError(
+                    f"{cls.__name__}: a network must not define {name}, as {owner.__name__} does; "
+                    "a Graph says in connect(self, x) what goes where, and finds its way back; a "
+                    "formula of its own belongs into a Module"
+                )
+
+    def register_modules(self, *modules: Module) -> None:
+        """Set the modules, one or more: in a `Sequential` in the order in which they act.
+
+        From then on they are fixed: see `Module`.
+
+        Raises:
+            ModuleError: none was given, or something that is not a module, or a network that this
+                one stands in; or another network or an optimizer is built from this one.
+
+        """
+        where = f"{type(self).__name__}.register_modules"
+        if not modules:
+            raise ModuleError(f"{where}: expects at least one module")
+        if self._wired:
+            raise ModuleError(
+                f"{where}: modules cannot be exchanged once another network or an optimizer is "
+                "built from this one; make a new network of them"
+            )
+        for position, module in enumerate(modules):
+            if not isinstance(module, Module):
+                raise ModuleError(
+                    f"{where}: expects modules, got {type(module).__name__} at position {position}"
+                )
+            if is_around(module, self):
+                raise ModuleError(
+                    f"{where}: a network cannot stand in itself, got {type(module).__name__} at "
+                    f"position {position}"
+                )
+        self.__dict__.update({"_modules": modules, "_parameters": None})
+        for module in modules:
+            module.__dict__["_wired"] = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        old = self.__dict__.get(name)
+        if value is not old and any(module is old for module in self._modules):
+            raise ModuleError(
+                f"{type(self).__name__}: '{name}', {old}, is registered and cannot be exchanged; "
+                "set it before register_modules, or load_state_dict to change its values"
+            )
+        super().__setattr__(name, value)
+
     def __iter__(self) -> Iterator[Module]:
-        """Iterate over the modules, in the order in which they act."""
-        raise NotImplementedError(f"{type(self).__name__} does not define __iter__")
+        """Iterate over the modules, as they were registered."""
+        return iter(self._modules)
+
+    def __len__(self) -> int:
+        return len(self._modules)
+
+    def __getitem__(self, position: int) -> Module:
+        return self._modules[position]
 
     def modules(self) -> Iterator[Module]:
         """Iterate over this network and all modules in it, those of inner networks too."""
         yield self
-        for module in self:
+        for module in self._modules:
             yield from module.modules()
 
-    how_to_hold = "a network trains what it iterates over: __iter__ must give that module too"
-    _kept_parameters: tuple[Any, tuple[Parameter, ...]] = (None, ())
+    @property
+    def stack(self) -> tuple[int, ...] | None:
+        stacks = (module.stack for module in self._modules)
+        return next((stack for stack in stacks if stack is not None), None)
 
-    def check_held(self, parameters: Iterable[Parameter]) -> None:
-        for name, _, _ in self.own_parameters():
+    how_to_hold = "give it to register_modules as well"
+
+    def list_parameters(self) -> Iterable[Parameter]:
+        # A gradient belongs to one module: it tells which parameters have been seen already.
+        found: dict[int, Parameter] = {}
+        for position, module in enumerate(self._modules):
+            for name, value, gradient in module.list_parameters():
+                found.setdefault(id(gradient), Parameter(f"{position}.{name}", value, gradient))
+        return found.values()
+
+    def check_parameters(self, parameters: Sequence[Parameter]) -> None:
+        for module in self._modules:
+            module.parameters()  # what is wrong with a module is said in its own words
+        for name in self._names:
             raise ModuleError(
                 f"{type(self).__name__}: its own '{name}' would never be trained; a network trains "
-                "the modules that it iterates over: put it into one of those"
+                "the modules that it registers: put it into one of those"
             )
-        super().check_held(parameters)
-
-    def parameters(self) -> Sequence[Parameter]:
-        # Every step asks for them, so they are kept until a module or any tensor is exchanged.
-        state = (assignments(), *self)
-        if self._kept_parameters[0] != state:
-            # A gradient belongs to one module: it tells which parameters have been seen already.
-            found: dict[int, Parameter] = {}
-            for position, module in enumerate(self):
-                for name, value, gradient in module.parameters():
-                    parameter = Parameter(f"{position}.{name}", value, gradient)
-                    found.setdefault(id(gradient), parameter)
-            parameters = tuple(found.values())
-            self.check_held(parameters)
-            self._kept_parameters = (state, parameters)
-        return self._kept_parameters[1]
-
-    def copied(self, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Self:
-        if self in copies:
-            return cast(Self, copies[self])
-        twin = super().copied(values, copies)
-        for name, attribute in vars(self).items():
-            if name not in ("call", "_kept_parameters"):
-                twin.__dict__[name] = _copied(attribute, values, copies)
-        twin._kept_parameters = (None, ())
-        return twin
+        super().check_parameters(parameters)
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
-        for module in dict.fromkeys(self):
+        for module in {id(module): module for module in self._modules}.values():
             module.initialize(init, generators)
 
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        """Give what each module computed in the latest `forward`: (its position, a tensor)."""
+        raise NotImplementedError(f"{type(self).__name__} does not define results")
+
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({', '.join(map(repr, self))})"
-
-
-def _copied(attribute: Any, values: Mapping[int, Tensor], copies: dict[Module, Module]) -> Any:
-    """Return an attribute of a network, with copies of the modules in it."""
-    if isinstance(attribute, dict):
-        return {name: _copied(item, values, copies) for name, item in attribute.items()}
-    if isinstance(attribute, (tuple, list)):
-        items = [_copied(item, values, copies) for item in attribute]
-        named = hasattr(attribute, "_fields")  # a NamedTuple takes them one by one
-        return type(attribute)(*items) if named else type(attribute)(items)
-    is_module = isinstance(attribute, Module)
-    return attribute.copied(values, copies) if is_module else attribute
+        return f"{type(self).__name__}({', '.join(map(repr, self._modules))})"
 
 
 class Sequential(Network):
@@ -100,42 +149,6 @@ class Sequential(Network):
                 self.output = Linear(25, 2)
                 self.register_modules(self.hidden, self.relu, self.output)
     """
-
-    how_to_hold = "give it to register_modules as well"
-    _modules: tuple[Module, ...] = ()
-
-    def __init__(self, *modules: Module) -> None:
-        if modules:
-            self.register_modules(*modules)
-
-    def register_modules(self, *modules: Module) -> None:
-        """Set the chain: the modules in the order in which they act, one or more.
-
-        Raises:
-            ModuleError: none was given, or something that is not a module.
-
-        """
-        if not modules:
-            raise ModuleError(
-                f"{type(self).__name__}.register_modules: expects at least one module"
-            )
-        for position, module in enumerate(modules):
-            if not isinstance(module, Module):
-                raise ModuleError(
-                    f"{type(self).__name__}.register_modules: expects modules, got "
-                    f"{type(module).__name__} at position {position}"
-                )
-        self._modules = modules
-        note_assignment()
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules)
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __getitem__(self, position: int) -> Module:
-        return self._modules[position]
 
     def forward(self, *inputs: Tensor) -> Any:
         if not self._modules:
@@ -159,10 +172,16 @@ class Sequential(Network):
     def _back_to_first(self, *gradients: Tensor) -> tuple[Module, tuple[Tensor, ...]]:
         """Go back through all modules but the first; return that and the gradients for it."""
         calls = self.recall(*gradients).saved
-        for position in range(len(self._modules) - 1, 0, -1):
-            module = self._modules[position]
-            module.call = calls[position]
-            gradients = as_tuple(module.backward(*gradients))
-        first = self._modules[0]
-        first.call = calls[0]
-        return first, gradients
+        modules = self._modules
+        for position in range(len(modules) - 1, 0, -1):
+            gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
+        return modules[0].at(calls[0]), gradients
+
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        if self.call is None:
+            return
+        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
+        following = [call and call.inputs for call in self.call.saved[1:]] + [self.call.outputs]
+        for position, (call, after) in enumerate(zip(self.call.saved, following, strict=True)):
+            for value in (call and call.outputs) or after or ():
+                yield position, value

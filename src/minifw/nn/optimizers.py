@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError
-from minifw.nn.module import Module, descend, described, note_assignment
+from minifw.nn.module import Module, descend, described
 from minifw.nn.registry import Key, Twin, optimizer
+
+__all__ = ["SGD", "Optimizer"]
 
 
 class Optimizer:
@@ -21,7 +23,7 @@ class Optimizer:
     dimensions of the network's stack. It is complete after `__init__`; `step` changes it in place.
 
     Raises:
-        ModuleError: the network holds a module that it does not train.
+        ModuleError: the network holds a module or a tensor that it does not train.
         DtypeError: `network` is something else, such as a list of parameters.
 
     """
@@ -31,8 +33,7 @@ class Optimizer:
             raise DtypeError(
                 f"{type(self).__name__}: expects the network itself, got {described(network)}"
             )
-        note_assignment()  # so that the network looks at all it holds
-        network.parameters()
+        network.wire()
         self.network = network
         self.state: dict[str, Tensor] = {}
 

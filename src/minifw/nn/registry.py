@@ -20,6 +20,8 @@ from typing import Any, Literal, TypeVar
 
 from minifw.errors import ModuleError
 
+__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
+
 Keys = Mapping[str, Any]
 """The keys of a section of a config with their values, in short what the constructor is given."""
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from minifw.data.dataset import Dataset, Samples
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn import Loss, Module, Network, Optimizer
-from minifw.nn.module import described, note_assignment
+from minifw.nn.module import described
 from minifw.train.history import History
 
 
@@ -43,8 +43,7 @@ def check(
             f"fit: the optimizer, {optimizer}, belongs to another network, "
             f"{optimizer.network}; {type(optimizer).__name__}(network) makes one of this"
         )
-    note_assignment()  # so that the network looks at all it holds
-    network.parameters()
+    network.wire()
     stack = tuple(data.train.labels.shape[:-1])
     if len(stack) > 1:
         raise ShapeError(

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,9 +16,9 @@ from torch import Tensor
 
 from minifw.data.dataset import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
-from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
+from minifw.nn import Buffers, Loss, Network, Optimizer
 from minifw.nn.buffers import buffer
-from minifw.nn.module import Call, described
+from minifw.nn.module import described
 from minifw.train import arguments, compiled
 from minifw.train.evaluation import Evaluation, evaluate, finite
 from minifw.train.history import Floats, History
@@ -216,8 +215,6 @@ class _Part:
         start, plainly, and all values of each step are looked at in the order they come up.
         """
         found = dict.fromkeys(seeds, -1)
-        if not isinstance(self.network, Sequential):
-            return list(found.values())
         start = [self._copied(value, seeds) for value in self.start]
         weights = len(self.network.parameters())
         network = self.network.with_parameters(start[:weights])
@@ -283,7 +280,7 @@ def _in_order(
 
 
 def _values_of_step(
-    network: Sequential,
+    network: Network,
     loss: Loss,
     optimizer: Optimizer,
     inputs: Tensor,
@@ -293,13 +290,7 @@ def _values_of_step(
     """Take a step, and give all that it computes, each with the position of its module."""
     network.reset_gradient()
     output: Tensor = network.forward(inputs)
-    calls: list[Call | None] = network.call.saved if network.call else []
-    for position, (call, following) in enumerate(pairwise(calls)):
-        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
-        outputs = (call and call.outputs) or (following and following.inputs) or ()
-        for values in outputs:
-            yield position, values
-    yield len(network) - 1, output
+    yield from network.results()
     network.accumulate(loss.grad(output, target))
     for name, _, gradient in reversed(network.parameters()):
         yield int(name.partition(".")[0]), gradient

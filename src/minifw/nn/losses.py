@@ -22,6 +22,8 @@ from minifw.nn.buffers import buffer
 from minifw.nn.module import FLOATING, described
 from minifw.nn.registry import Key, Twin, loss
 
+__all__ = ["Loss", "LossCrossEntropy", "LossMSE"]
+
 Reduction = Literal["mean", "sample", "sum"]
 
 

@@ -1,10 +1,9 @@
-"""The building blocks of a network: `Linear` and the activation functions."""
+"""`Linear`, the layer whose outputs are weighted sums of its inputs."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from typing import Annotated, Any
 
 import numpy as np
@@ -12,10 +11,12 @@ import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ShapeError
-from minifw.nn.buffers import add_product, buffer, picked, product
+from minifw.nn.buffers import add_product, buffer, product
 from minifw.nn.initializers import Initializer, find_initializer
-from minifw.nn.module import FLOATING, Module, assignments, described, trainable
+from minifw.nn.module import FLOATING, Module, Parameter, described
 from minifw.nn.registry import Key, Twin, layer
+
+__all__ = ["Linear"]
 
 
 @layer(
@@ -59,11 +60,10 @@ class Linear(Module):
 
     """
 
-    weight: Tensor = trainable()
-    bias: Tensor | None = trainable()
+    weight: Tensor
     weight_grad: Tensor
-    bias_grad: Tensor | None
-    _checked = -1
+    bias: Tensor | None = None
+    bias_grad: Tensor | None = None
 
     def __init__(
         self,
@@ -87,28 +87,38 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         stack = tuple(stack)
-        self.weight = torch.zeros(*stack, out_features, in_features, dtype=dtype, device=device)
-        self.bias = torch.zeros(*stack, out_features, dtype=dtype, device=device) if bias else None
+        weight = torch.zeros(*stack, out_features, in_features, dtype=dtype, device=device)
+        self.register_parameter("weight", weight)
+        if bias:
+            self.register_parameter("bias", weight.new_zeros(*stack, out_features))
         if generators is None:
             entropy = torch.randint(2**62, (math.prod(stack),)).tolist()
             generators = [np.random.default_rng(number) for number in entropy]
         self.initialize(init, generators)
 
+    @property
+    def stack(self) -> tuple[int, ...]:
+        return tuple(self.weight.shape[:-2])
+
     def initialize(
         self, init: Initializer | str, generators: Sequence[np.random.Generator]
     ) -> None:
         """Draw weight and bias anew, network k of the stack from `generators[k]`."""
-        stack = self.weight.shape[:-2]
-        if len(generators) != math.prod(stack):
+        networks = math.prod(self.stack)
+        if len(generators) != networks:
             raise ShapeError(
-                f"{self}.initialize: expects one generator for each of the {math.prod(stack)} "
+                f"{self}.initialize: expects one generator for each of the {networks} "
                 f"network(s) of the stack, got {len(generators)}"
             )
-        draw = find_initializer(init).draw
-        draws = [draw(generator, self.out_features, self.in_features) for generator in generators]
-        self.weight.copy_(_stacked([weight for weight, _ in draws], self.weight))
+        init, fans = find_initializer(init), (self.in_features, self.out_features)
+        weights, biases = [], []
+        for generator in generators:
+            shape = (self.out_features, self.in_features)
+            weights.append(init.draw_weight(generator, shape, *fans))
+            biases.append(init.draw_bias(generator, shape[:1], *fans))
+        self.weight.copy_(_stacked(weights, self.weight))
         if self.bias is not None:
-            self.bias.copy_(_stacked([bias for _, bias in draws], self.bias))
+            self.bias.copy_(_stacked(biases, self.bias))
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
@@ -132,8 +142,8 @@ class Linear(Module):
                 f"{self}.forward: expects a tensor of {self.weight.dtype}, as the weight is, "
                 f"got {described(x)}"
             )
-        if self._checked != assignments():
-            self._check_parameters()
+        if self._parameters is None:  # since they were assigned, nobody has looked at them
+            self.parameters()
         stack = self.weight.shape[:-2]
         if x.ndim < 2 or x.shape[-1] != self.in_features or x.shape[:-2] != stack:
             expected = ", ".join([*map(str, stack), "samples", str(self.in_features)])
@@ -141,28 +151,23 @@ class Linear(Module):
                 f"{self}.forward: expects an input of shape ({expected}), got {tuple(x.shape)}"
             )
 
-    def _check_parameters(self) -> None:
+    def check_parameters(self, parameters: Sequence[Parameter]) -> None:
         """Raise unless weight and bias, as assigned, belong together."""
+        super().check_parameters(parameters)
         weight, bias = self.weight, self.bias
         stack = weight.shape[:-2]
         if weight.shape[-2:] != (self.out_features, self.in_features) or (
             bias is not None and bias.shape != (*stack, self.out_features)
         ):
             raise ShapeError(
-                f"{self}.forward: expects weight (…, {self.out_features}, {self.in_features}) and "
+                f"{self}: expects weight (…, {self.out_features}, {self.in_features}) and "
                 f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
                 f"and {None if bias is None else tuple(bias.shape)}"
             )
-        if weight.dtype not in FLOATING:
-            raise DtypeError(
-                f"{self}.forward: expects a weight of float32 or float64, got {described(weight)}"
-            )
         if bias is not None and bias.dtype != weight.dtype:
             raise DtypeError(
-                f"{self}.forward: expects weight and bias of one dtype, "
-                f"got {weight.dtype} and {bias.dtype}"
+                f"{self}: expects weight and bias of one dtype, got {weight.dtype} and {bias.dtype}"
             )
-        self._checked = assignments()
 
     def __repr__(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
@@ -172,80 +177,3 @@ class Linear(Module):
 def _stacked(draws: list[np.ndarray[Any, Any]], like: Tensor) -> Tensor:
     """One array for each network, as a tensor of the shape of `like`; float64 draws are rounded."""
     return torch.from_numpy(np.stack(draws)).reshape(like.shape)
-
-
-class ActivationFunction(Module):
-    """y = σ(x) for each number of a tensor of any shape; dL/dx = dL/dy ⊙ σ'(x).
-
-    A subclass gives the formulas, `function` for σ and `derivative` for σ'; or its own `backward`,
-    where that is no product.
-    """
-
-    def function(self, x: Tensor) -> Tensor:
-        """Return σ(x), a tensor of the shape of x."""
-        raise NotImplementedError(f"{type(self).__name__} does not define function")
-
-    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return σ'(x), given x and y = σ(x), as a new tensor (or a reused one)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define derivative")
-
-    def forward(self, x: Tensor) -> Tensor:
-        self.check_floating(x)
-        y = self.function(x)
-        self.remember((x,), (y,))
-        return y
-
-    def backward(self, gradient: Tensor) -> Tensor:
-        call = self.recall(gradient)
-        (x,), (y,) = call.inputs, call.outputs or ()
-        return self.derivative(x, y).mul_(gradient)
-
-
-activation = partial(
-    layer,
-    about="the function, of each number",
-    section="An activation function.",
-    outputs=lambda inputs, keys: inputs,
-    parameters=lambda inputs, keys: 0,
-    operations=lambda inputs, keys: inputs,
-)
-"""Declares a function of each number, whose sizes follow from that."""
-
-
-@activation("relu", twin=Twin("ReLU"))
-class ReLU(ActivationFunction):
-    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Shapes: any, the output's is the input's.
-
-    dL/dy is picked, not multiplied by σ'(x): where x <= 0, infinity and NaN become 0 too. A NaN
-    of x goes through, and so does its dL/dy, as in PyTorch.
-    """
-
-    def function(self, x: Tensor) -> Tensor:
-        # max(0, x) that is never -0, whose bits would not be 0.
-        return torch.threshold(x, 0, 0, out=buffer(x))
-
-    def backward(self, gradient: Tensor) -> Tensor:
-        (y,) = self.recall(gradient).outputs or ()
-        return picked(gradient, y)
-
-
-@activation("tanh", twin=Twin("Tanh"))
-class Tanh(ActivationFunction):
-    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Shapes: any, kept."""
-
-    def function(self, x: Tensor) -> Tensor:
-        return torch.tanh(x, out=buffer(x))
-
-    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.mul(y, y, out=buffer(y)).neg_().add_(1)
-
-
-@activation("sigmoid", twin=Twin("Sigmoid"))
-class Sigmoid(ActivationFunction):
-    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Shapes: any, kept."""
-
-    def function(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(x, out=buffer(x))
-
-    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        return torch.neg(y, out=buffer(y)).add_(1).mul_(y)

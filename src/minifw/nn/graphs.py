@@ -1,0 +1,249 @@
+"""Networks of any shape: `Graph`, whose way back is read off the record of its way forward.
+
+In `connect` modules act on variables. A `Variable` stands for a tensor on its way through the
+graph, and knows the node that made it, one use of a module. The nodes in their order are the
+`Tape`. To go back, each node, the last one first, hands its module the gradients of its outputs:
+`module.at(call).backward(*gradients)`; where a value was used more than once they are summed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from minifw.errors import DtypeError, ModuleError, ShapeError
+from minifw.nn.buffers import buffer
+from minifw.nn.module import Call, Module, as_tuple, described, is_around, only
+from minifw.nn.networks import Network
+
+__all__ = ["Add", "Graph", "Variable"]
+
+
+class Variable:
+    """A tensor on its way through a graph: the value of this number on its tape."""
+
+    __slots__ = ("number", "tape")
+
+    def __init__(self, tape: Tape, number: int) -> None:
+        self.tape, self.number = tape, number
+
+    @property
+    def value(self) -> Tensor:
+        """The tensor itself."""
+        return self.tape.values[self.number]
+
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the tensor."""
+        return self.value.shape
+
+    @property
+    def node(self) -> Node | None:
+        """The use of a module that made this variable; None for an input of the graph."""
+        return next((node for node in self.tape.nodes if self.number in node.outputs), None)
+
+    def __add__(self, other: Variable) -> Variable:
+        result: Variable = self.tape.act(Add(), self, other)
+        return result
+
+    def __repr__(self) -> str:
+        return f"Variable({described(self.value)})"
+
+
+class Node(NamedTuple):
+    """One use of a module: which, the call it left, and the numbers of what it took and gave."""
+
+    module: Module
+    call: Call | None
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+class Tape:
+    """What happened on one way forward: the values by number, inputs first, and the nodes.
+
+    It refers to no variable and to no graph, so that all values are gone with the last call that
+    holds it. `modules` are those that may act.
+    """
+
+    def __init__(self, modules: Sequence[Module], inputs: Sequence[Tensor]) -> None:
+        self.modules = modules
+        self.values = [*inputs]
+        self.inputs = len(inputs)
+        self.nodes: list[Node] = []
+
+    def act(self, module: Module, *inputs: Variable) -> Any:
+        """Let a module act on variables and note it down; return one variable or a tuple."""
+        numbers = self.numbers(module, inputs)
+        if not isinstance(module, Operation) and not self._may_act(module):
+            raise ModuleError(
+                f"connect: {module} acts but is not registered, and would not be copied or "
+                "trained; give it to register_modules"
+            )
+        values = as_tuple(module.forward(*(self.values[number] for number in numbers)))
+        first = len(self.values)
+        outputs = tuple(range(first, first + len(values)))
+        self.values += values
+        self.nodes.append(Node(module, module.call, numbers, outputs))
+        if len(values) == 1:
+            return Variable(self, first)
+        return tuple(Variable(self, number) for number in outputs)
+
+    def _may_act(self, module: Module) -> bool:
+        if any(module is registered for registered in self.modules):
+            return True
+        return any(is_around(registered, module) for registered in self.modules)
+
+    def numbers(self, what: object, variables: Sequence[Any]) -> tuple[int, ...]:
+        """Return the numbers of variables, having checked that they are of this tape."""
+        for variable in variables:
+            if not isinstance(variable, Variable):
+                raise DtypeError(
+                    f"connect: {what} must be given what connect was given or a module made, "
+                    f"got {described(variable)}"
+                )
+            if variable.tape is not self:
+                raise ModuleError(
+                    f"connect: {what} must be given variables of this way forward, got one of "
+                    "another graph or of an earlier way"
+                )
+        return tuple(variable.number for variable in variables)
+
+    def back(
+        self, ends: Sequence[int], gradients: Sequence[Tensor], to_inputs: bool
+    ) -> list[Tensor | None]:
+        """Go back from `ends` with their gradients; return what comes out at the inputs, if wanted.
+
+        A value that leads nowhere has None.
+        """
+        found: list[Tensor | None] = [None] * len(self.values)
+
+        def add(number: int, gradient: Tensor) -> None:
+            before = found[number]
+            found[number] = (
+                gradient
+                if before is None
+                else torch.add(before, gradient, out=buffer(gradient))  # never in place
+            )
+
+        for number, gradient in zip(ends, gradients, strict=True):
+            add(number, gradient)
+        for module, call, inputs, outputs in reversed(self.nodes):
+            came = [found[number] for number in outputs]
+            if all(gradient is None for gradient in came):
+                continue
+            of_outputs = [
+                torch.zeros_like(self.values[number]) if gradient is None else gradient
+                for number, gradient in zip(outputs, came, strict=True)
+            ]
+            module.at(call)
+            if not to_inputs and all(number < self.inputs for number in inputs):
+                module.accumulate(*of_outputs)
+                continue
+            of_inputs = as_tuple(module.backward(*of_outputs))
+            self._check_returned(module, inputs, of_inputs)
+            for number, gradient in zip(inputs, of_inputs, strict=True):
+                add(number, gradient)
+        return found[: self.inputs]
+
+    def _check_returned(
+        self, module: Module, inputs: tuple[int, ...], gradients: tuple[Tensor, ...]
+    ) -> None:
+        """Raise unless these are like the inputs: a sum would broadcast what is not."""
+        shapes = [self.values[number].shape for number in inputs]
+        if len(gradients) != len(shapes) or any(
+            not isinstance(gradient, Tensor) or gradient.shape != shape
+            for gradient, shape in zip(gradients, shapes, strict=True)
+        ):
+            raise ShapeError(
+                f"{module}.backward: must return a gradient of the shape of each input, "
+                f"{', '.join(str(tuple(shape)) for shape in shapes)}, got "
+                f"{', '.join(map(described, gradients))}"
+            )
+
+
+class Operation(Module):
+    """What an operator does with variables; it has no parameters, and need not be registered."""
+
+
+class Add(Operation):
+    """y = a + b; dL/da = dL/db = dL/dy. Shapes: any, the same for a, b and y."""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        self.check_floating(a)
+        if not isinstance(b, Tensor) or (a.shape, a.dtype) != (b.shape, b.dtype):
+            raise ShapeError(
+                f"{self}.forward: expects two tensors of one shape and dtype, got {described(a)} "
+                f"and {described(b)}"
+            )
+        y = torch.add(a, b, out=buffer(a))
+        self.remember((a, b), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        self.recall(gradient)
+        return gradient, gradient
+
+
+class Graph(Network):
+    """A network of any shape: branches, sums, several inputs and outputs, modules used again.
+
+    A subclass registers its modules and says in `connect` what goes where:
+
+        class Residual(Graph):
+            def __init__(self, size):
+                self.inner, self.tanh = Linear(size, size), Tanh()
+                self.register_modules(self.inner, self.tanh)
+
+            def connect(self, x):
+                return x + self.tanh(self.inner(x))
+
+    `connect` is called in each `forward`, with a variable for each input; shapes are those of what
+    its modules take and give. It returns one variable or a tuple.
+    """
+
+    # Any subclass names its own inputs: so say `*inputs: Any, **more: Any` to a type checker.
+    def connect(self, *inputs: Any, **more: Any) -> Any:
+        """Let the modules act on the variables of the inputs; return those of the outputs."""
+        raise NotImplementedError(f"{type(self).__name__} does not define connect")
+
+    def forward(self, *inputs: Tensor) -> Any:
+        tape = Tape(self._modules, inputs)
+        ends = self.connect(*(Variable(tape, number) for number in range(len(inputs))))
+        ends = ends if isinstance(ends, (tuple, list)) else (ends,)
+        numbers = tape.numbers(f"the result of {type(self).__name__}", ends)
+        outputs = tuple(tape.values[number] for number in numbers)
+        self.remember(inputs, outputs, (tape, numbers))
+        return only(outputs)
+
+    def backward(self, *gradients: Tensor) -> Any:
+        tape, ends = self.recall(*gradients).saved
+        found = tape.back(ends, gradients, to_inputs=True)
+        return only(
+            tuple(
+                torch.zeros_like(value) if gradient is None else gradient
+                for value, gradient in zip(tape.values, found, strict=False)
+            )
+        )
+
+    def accumulate(self, *gradients: Tensor) -> None:
+        tape, ends = self.recall(*gradients).saved
+        tape.back(ends, gradients, to_inputs=False)
+
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        """Give what each module computed; an operation counts to the module that acted before."""
+        if self.call is None:
+            return
+        tape, _ = self.call.saved
+        places: dict[int, int] = {}
+        for position, registered in enumerate(self._modules):
+            for module in registered.modules():
+                places.setdefault(id(module), position)
+        position = 0
+        for node in tape.nodes:
+            position = places.get(id(node.module), position)
+            for number in node.outputs:
+                yield position, tape.values[number]
