@@ -23,11 +23,13 @@ from minifw import data, nn
 from minifw.errors import UsageError
 from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
-from minifw.train import compiled, loop, placement
-from minifw.train.compiled import epoch
+from minifw.train import compiled, placement
+from minifw.train.compiled import library
 from minifw.train.division import Division
-from minifw.train.loop import fit
+from minifw.train.fit import fit
+from minifw.train.learner import Learner
 from minifw.train.placement import PLAIN_BYTES, Schedule
+from minifw.train.shards import divide
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(
@@ -139,16 +141,16 @@ def compiled_and_plain(
     """Take the steps of `(steps, seeds, …)` in both ways; return weights, momenta, last outputs."""
     values = [value for _, value, _ in network.parameters()]
     twin = network.with_parameters([value.clone() for value in values])
-    optimizer, other = nn.SGD(network, 0.9), nn.SGD(twin, 0.9)
-    last = compiled.Epoch(network, loss, optimizer, x, target).run(
-        network, optimizer, x, target, torch.tensor(0.05, dtype=x.dtype)
-    )
+    learner = Learner(network, loss, nn.SGD(network, 0.9))
+    other = nn.SGD(twin, 0.9)
+    eta = torch.tensor(0.05, dtype=x.dtype)
+    last = compiled.Steps(learner, x, target).run(learner, x, target, eta)
     for batch, of_batch in zip(x, target, strict=True):
         twin.reset_gradient()
         output = twin.forward(batch)
         twin.backward(loss.grad(output, of_batch))
         other.step(0.05)
-    ours = [*values, *optimizer.state.values(), last]
+    ours = [*learner.state, last]
     theirs = [*(value for _, value, _ in twin.parameters()), *other.state.values(), output]
     return ours, theirs
 
@@ -228,6 +230,12 @@ def test_every_loss_computes_the_same_compiled(case: LossCase) -> None:
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
+def name_of(
+    network: nn.Network, loss: nn.Loss, optimizer: nn.Optimizer, arguments: list[Tensor]
+) -> str:
+    return library.name_of(Learner(network, loss, optimizer), arguments)
+
+
 def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
@@ -235,15 +243,15 @@ def test_what_a_compiled_loop_is_kept_under_names_all_it_depends_on(tmp_path: Pa
     mse, sgd = nn.LossMSE("sample"), nn.SGD(network, 0.9)
     wider = [torch.zeros(3, 16, 2)]
     keys = [
-        epoch._key(network, mse, sgd, values),
-        epoch._key(network, nn.LossMSE("mean"), sgd, values),
-        epoch._key(network, mse, nn.SGD(network, 0.8), values),
-        epoch._key(network, mse, sgd, [*values, *wider]),
-        epoch._key(network, mse, sgd, [value.float() for value in values]),
-        epoch._key(nn.Sequential(*network, nn.Tanh()), mse, sgd, values),
+        name_of(network, mse, sgd, values),
+        name_of(network, nn.LossMSE("mean"), sgd, values),
+        name_of(network, mse, nn.SGD(network, 0.8), values),
+        name_of(network, mse, sgd, [*values, *wider]),
+        name_of(network, mse, sgd, [value.float() for value in values]),
+        name_of(nn.Sequential(*network, nn.Tanh()), mse, sgd, values),
     ]
     assert len(set(keys)) == len(keys)
-    assert keys[0] == epoch._key(network_of(exp), nn.LossMSE("sample"), sgd, values)
+    assert keys[0] == name_of(network_of(exp), nn.LossMSE("sample"), sgd, values)
 
 
 class Scaled(nn.ReLU):
@@ -259,7 +267,7 @@ def test_wiring_and_hidden_constants_are_part_of_the_name() -> None:
     def key(*modules: nn.Module) -> str:
         network = nn.Sequential(*modules)
         values = [value for _, value, _ in network.parameters()]
-        return epoch._key(network, nn.LossMSE(), nn.SGD(network), values)
+        return name_of(network, nn.LossMSE(), nn.SGD(network), values)
 
     chains = [(a, relu, b, relu, a), (a, relu, b, relu, b), (a, relu, a, relu, b)]
     keys = [key(*chain) for chain in chains] + [key(a, Scaled(0.1)), key(a, Scaled(0.2))]
@@ -276,7 +284,7 @@ def test_a_damaged_library_is_made_anew_and_spaces_do_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a cache"))
-    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
+    monkeypatch.setattr(library, "name_of", lambda *of: "loop")
     path = tmp_path / "a cache" / "minifw" / "loop.so"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"damaged")
@@ -327,7 +335,7 @@ def test_inner_layers_count_where_memory_does(tmp_path: Path) -> None:
     )
 
 
-def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
+def test_shards_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, "optimizer.momentum=0.9", seeds=5)
     ends = []
     for plan in (None, Schedule(Division(2)), Schedule(Division(1, 1))):
@@ -347,7 +355,7 @@ def test_parts_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
 def test_a_cut_last_batch_is_not_lost_to_the_next_part_of_its_thread(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=4)
     network = network_of(exp)
-    parts = loop._parts(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, 2)
+    learner = Learner(network, nn.LossMSE("sample"), nn.SGD(network))
 
     class NoSteps:
         """Stands for a compiled loop."""
@@ -355,25 +363,25 @@ def test_a_cut_last_batch_is_not_lost_to_the_next_part_of_its_thread(tmp_path: P
         run = staticmethod(lambda *of: torch.zeros(2, 15, 2))
 
     ends = []
-    for part in parts:
-        part.epoch = NoSteps()  # type: ignore[assignment]
-        output, _ = part.train(None, 15, 0.05)
+    for shard in divide(learner, exp.data, 2):
+        shard.compiled = NoSteps()  # type: ignore[assignment]
+        output, _ = shard.train(None, 15, 0.05)
         ends.append((output, output.clone()))
     for output, then in ends:
         assert torch.equal(output, then)
 
 
-def test_parts_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
+def test_shards_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path, seeds=6)
     network = network_of(exp)
     held = []
     for size in (6, 2, 1):
-        loss = nn.LossMSE("sample")
-        parts = loop._parts(network, loss, nn.SGD(network), exp.data, size)
-        for part in parts:
-            part.train(None, 40, 0.01)
-            part.evaluate()
-        passes = [p for kept in {part.buffers for part in parts} for p in kept._passes.values()]
+        learner = Learner(network, nn.LossMSE("sample"), nn.SGD(network))
+        shards = divide(learner, exp.data, size)
+        for shard in shards:
+            shard.train(None, 40, 0.01)
+            shard.evaluate()
+        passes = [p for kept in {shard.buffers for shard in shards} for p in kept._passes.values()]
         held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
     assert held[0] == 3 * held[1] == 6 * held[2] > 0
     # A step takes what `choose` reckons with, and the evaluation of 30 samples less than another.
@@ -404,7 +412,7 @@ def test_auto_compiles_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not chosen(10**6).compiled
 
 
-def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_seed_is_in_one_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
     for seeds in (1, 2, 7, 20):
         exp = experiment_of(tmp_path, seeds=seeds)
@@ -414,14 +422,14 @@ def test_every_seed_is_in_one_part(tmp_path: Path, monkeypatch: pytest.MonkeyPat
             for given in (True, False):
                 plan = placement.choose(network, seeds, batch, batch, 10, given)
                 size = plan.training.seeds
-                parts = loop._parts(network, nn.LossMSE(), sgd, exp.data, size)
-                covered = [seed for part in parts for seed in range(seeds)[part.seeds]]
+                shards = divide(Learner(network, nn.LossMSE(), sgd), exp.data, size)
+                covered = [seed for shard in shards for seed in range(seeds)[shard.seeds]]
                 assert covered == list(range(seeds))
-                assert len(parts) == 1 or batch > 1 or given
-        assert len(parts) == seeds  # one at a time is all that memory has place for
+                assert len(shards) == 1 or batch > 1 or given
+        assert len(shards) == seeds  # one at a time is all that memory has place for
 
 
-def test_parts_are_at_work_at_the_same_time_and_share_the_memory_for_it(
+def test_shards_are_at_work_at_the_same_time_and_share_the_memory_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
@@ -481,13 +489,13 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
         )
         return shutil.copy(_ctypes.__file__, str(made))
 
-    monkeypatch.setattr(compiled, "_key", lambda *of: "loop")
-    monkeypatch.setattr(compiled, "_loop", lambda *of: None)
+    monkeypatch.setattr(library, "name_of", lambda *of: "loop")
+    monkeypatch.setattr(library, "loop", lambda *of: None)
     monkeypatch.setattr("torch._inductor.aot_compile", compile_)
     network = nn.Sequential(linear(4, 3, (2,)))
     for _ in range(2):
-        library = epoch._library(network, nn.LossMSE(), nn.SGD(network), [])
-        assert library.PyInit__ctypes
+        opened = library.opened(Learner(network, nn.LossMSE(), nn.SGD(network)), [])
+        assert opened.PyInit__ctypes
     assert len(scratch) == (1 if kept == "kept" else 2)
     assert not any(folder.exists() for folder in scratch)
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "file")
@@ -503,8 +511,8 @@ def test_what_is_not_finite_stays_where_it_is_plainly() -> None:
         loss, sgd = nn.LossMSE("sample"), nn.SGD(network)
         target = torch.zeros(*x.shape[:-1], 2)
         if compiled_way:
-            epoch = compiled.Epoch(network, loss, sgd, x, target, 1)
-            epoch.run(network, sgd, x, target, torch.tensor(0.01))
+            learner = Learner(network, loss, sgd)
+            compiled.Steps(learner, x, target, 1).run(learner, x, target, torch.tensor(0.01))
         else:
             for batch, wanted in zip(x, target, strict=True):
                 network.reset_gradient()

@@ -148,9 +148,7 @@ def test_faults_beyond_the_fiftieth_are_counted(tmp_path: Path) -> None:
 def test_a_new_kind_forgets_the_keys_of_the_old_one(tmp_path: Path) -> None:
     text = GOOD.replace("disk,", "disk, center: [0, 0], radius: 1,")
     path = written(tmp_path, text)
-    assert load(path, ["data.kind=moons"]).data == section(
-        Generated, "moons", train=50, test=60
-    )
+    assert load(path, ["data.kind=moons"]).data == section(Generated, "moons", train=50, test=60)
     assert load(path, ["network.1.kind=tanh"]).network[1].kind == "tanh"
     # What --set itself gave, or nobody knows, is a mistake all the same.
     assert faults(tmp_path, text, "data.kind=moons", "data.radius=2") == [

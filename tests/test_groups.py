@@ -17,6 +17,7 @@ from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import plan
+from minifw.reference import training
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.evaluation import Evaluation, evaluate
 from minifw.train.history import SERIES, History
@@ -199,13 +200,13 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
         together.append(len(stack.parameters()[0].value))
         return evaluate(stack, *of)
 
-    monkeypatch.setattr(reference, "evaluate", counted)
+    monkeypatch.setattr(training, "evaluate", counted)
 
     def of_ten(most: int) -> tuple[list[int], History]:
-        monkeypatch.setattr(reference, "AT_ONCE_BYTES", most)
+        monkeypatch.setattr(training, "AT_ONCE_BYTES", most)
         together.clear()
         result = reference.fit(
-            network, build_loss(config), 0.0, drawn.data, [0],
+            network, build_loss(config), nn.SGD(network), drawn.data, [0],
             epochs=9, eta=0.1, batch_size=None, eval_every=1,
         )  # fmt: skip
         return list(together), result.history

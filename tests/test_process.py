@@ -25,7 +25,7 @@ from minifw.experiment import plan
 from minifw.report import plots
 from minifw.system import environment, lock, machine, signals
 from minifw.train import compiled
-from minifw.train.compiled import epoch
+from minifw.train.compiled import library
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")
@@ -309,7 +309,7 @@ def test_a_signal_is_heard_at_every_stage(
 
     owner, name = {
         "draw": (plan.Plan, "draw"),
-        "compile": (epoch, "_loop"),
+        "compile": (library, "loop"),
         "figures": (plots, "write_plots"),
     }[where]
     with monkeypatch.context() as patch:
@@ -445,7 +445,7 @@ def test_a_machine_that_does_not_tell_of_itself(
     assert told["versions"]["minifw"] == sys.modules["minifw"].__version__
     assert told["platform"].startswith(sys.platform.capitalize())
     assert environment._version("no-such-package") == "unknown"
-    assert epoch._processor.__wrapped__()
+    assert library.processor.__wrapped__()
     assert machine.available() > 2**20
     with lock.hold(tmp_path):
         assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()

@@ -13,7 +13,7 @@ import torch
 from minifw import data, nn
 from minifw.train import placement
 from minifw.train.division import Division
-from minifw.train.loop import fit
+from minifw.train.fit import fit
 from minifw.train.placement import Schedule
 
 

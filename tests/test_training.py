@@ -17,12 +17,14 @@ from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
 from minifw.experiment import build, plan, results
-from minifw.train import loop, placement
+from minifw.reference import training
+from minifw.train import placement, shards
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import Division
 from minifw.train.evaluation import error_percent
+from minifw.train.fit import fit
 from minifw.train.history import History
-from minifw.train.loop import fit
+from minifw.train.learner import Learner
 
 TEXT = """
 name: small
@@ -277,7 +279,7 @@ def test_pytorch_joins_its_seeds_as_they_come(
         return joined(groups)
 
     monkeypatch.setattr(Checkpoint, "joined", counted)
-    monkeypatch.setattr(reference, "WAITING", 2)
+    monkeypatch.setattr(training, "WAITING", 2)
     parts = experiment.run_pytorch(exp, "sgd", quiet)
     assert sizes == [2, 2, 2, 2, 1]
     assert parts.history.epochs == whole.history.epochs
@@ -498,18 +500,17 @@ def test_fit_divides_what_memory_does_not_hold(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exp = experiment_of(tmp_path)
-    parts: list[int] = []
-    right = loop._parts
+    seeds: list[slice] = []
+    right = shards.Shard.train
 
-    def counted(*of: Any) -> Any:
-        made = right(*of)
-        parts.append(len(made))
-        return made
+    def noting(shard: shards.Shard, *of: Any) -> Any:
+        seeds.append(shard.seeds)
+        return right(shard, *of)
 
-    monkeypatch.setattr(loop, "_parts", counted)
-    monkeypatch.setattr(placement, "seeds_in_memory", lambda *of: 1)
+    monkeypatch.setattr(shards.Shard, "train", noting)
+    monkeypatch.setattr(placement, "PLAIN_BYTES", 1)
     train_on(exp, network_of(exp))
-    assert parts == [3]
+    assert seeds[:4] == [slice(0, 1), slice(1, 2), slice(2, 3), slice(0, 1)]
 
 
 def alone(
@@ -615,7 +616,7 @@ def test_a_graph_is_trained_as_autograd_trains_it(
     network = Residuals((3,))
     leaves = [value.clone().requires_grad_() for _, value, _ in network.parameters()]
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=5, eta=0.05,
-        schedule=Schedule(division or Division()))  # fmt: skip
+        schedule=placement.Schedule(division or Division()))  # fmt: skip
     inputs, targets = exp.data.train.inputs, exp.data.train.targets
     for _ in range(5):
         w, b, v, c, u, d = leaves
@@ -659,10 +660,9 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
         inputs = torch.zeros(3, 40, 2, device="cuda")
         for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
             samples = data.Samples(inputs, targets, classes)
-            part = loop._Part(
-                network, loss, nn.SGD(network, 0.9), samples, samples, slice(None), nn.Buffers()
-            )
-            output, target = part.train(None, 15, 0.1)
+            learner = Learner(network, loss, nn.SGD(network, 0.9))
+            shard = shards.Shard(learner, samples, samples, slice(None), nn.Buffers())
+            output, target = shard.train(None, 15, 0.1)
             values = [output, target, network.forward(inputs), loss.function(output, target)]
             values += samples.in_order(classes)
             values += [tensor for p in network.parameters() for tensor in (p.value, p.gradient)]

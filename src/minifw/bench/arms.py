@@ -6,7 +6,6 @@ batches in the same order, and compute the same loss and updates.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +24,9 @@ from minifw.data.dataset import Samples
 from minifw.experiment import build, plan
 from minifw.experiment.plan import Experiment
 from minifw.train import compiled, placement
-from minifw.train.loop import fit
+from minifw.train.epochs import Trainer, run_epochs
+from minifw.train.fit import fit
+from minifw.train.history import History
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,21 @@ class Arm(Protocol):
         ...
 
 
+class Peer(Trainer):
+    """An arm whose epochs are counted and timed by the loop that minifw's go through."""
+
+    share = 1.0
+    """How many epochs of all seeds one of its epochs is."""
+
+    def __init__(self, given: Problem) -> None:
+        self.given = given
+
+    def train(self, epochs: int) -> tuple[float, float]:
+        order = self.given.order
+        history = run_epochs(self, epochs, next_order=lambda: order, history=History.of(()))
+        return history.seconds, epochs * self.share
+
+
 class Minifw:
     """minifw as `minifw train` calls it."""
 
@@ -140,7 +156,7 @@ class Minifw:
         history = fit(
             self.network,
             build.build_loss(config),
-            nn.SGD(self.network, config.optimizer.momentum),
+            build.build_optimizer(config, self.network),
             self.given.experiment.data,
             epochs=epochs,
             eta=config.train.eta,
@@ -155,58 +171,54 @@ class Minifw:
         return [*self.network.state_dict().values()]
 
 
-class PyTorch:
-    """A plain PyTorch loop, one network after another: each call trains the next of them."""
+class PyTorch(Peer):
+    """A plain PyTorch loop, one network after another: each epoch is of the next of them."""
 
     def __init__(self, given: Problem) -> None:
-        self.given = given
+        super().__init__(given)
+        self.share = 1 / given.regime.seeds
         network, loss = given.network(), build.build_loss(given.config)
-        eta, momentum = given.config.train.eta, given.config.optimizer.momentum
+        eta, optimizer = given.config.train.eta, build.build_optimizer(given.config, network)
         self.loops = [
-            reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
+            reference.Loop(network, seed, loss, eta, optimizer)
+            for seed in range(given.regime.seeds)
         ]
         self.samples = [given.train.of(seed) for seed in range(given.regime.seeds)]
         self.next = 0
 
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            seed = self.next
-            order = self.given.order[seed]
-            self.loops[seed].train(self.samples[seed], order, self.given.regime.batch)
-            self.next = (seed + 1) % len(self.loops)
-        return time.perf_counter() - started, epochs / len(self.loops)
+    def train_epoch(self, order: Tensor | None) -> None:
+        seed = self.next
+        own = None if order is None else order[seed]
+        self.loops[seed].train(self.samples[seed], own, self.given.regime.batch)
+        self.next = (seed + 1) % len(self.loops)
 
     def weights(self) -> list[Tensor]:
         states = [loop.weights for loop in self.loops]
         return [torch.stack([state[name] for state in states]) for name in states[0]]
 
 
-class Vmap:
+class Vmap(Peer):
     """PyTorch with torch.func: all networks at once."""
 
     def __init__(self, given: Problem) -> None:
-        self.given = given
+        super().__init__(given)
         loss, train = build.build_loss(given.config), given.config.train
-        momentum = given.config.optimizer.momentum
-        self.ensemble = reference.Ensemble(
-            given.network(), given.regime.seeds, loss, train.eta, momentum
-        )
+        network = given.network()
+        optimizer = build.build_optimizer(given.config, network)
+        self.ensemble = reference.Ensemble(network, given.regime.seeds, loss, train.eta, optimizer)
 
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            self.ensemble.train(self.given.train, self.given.order, self.given.regime.batch)
-        return time.perf_counter() - started, epochs
+    def train_epoch(self, order: Tensor | None) -> None:
+        self.ensemble.train(self.given.train, order, self.given.regime.batch)
 
     def weights(self) -> list[Tensor]:
         return [*self.ensemble.weights.values()]
 
 
-class Jax:
+class Jax(Peer):
     """JAX, as its users train an ensemble: a scan over batches, vmapped over seeds, jitted."""
 
     def __init__(self, given: Problem) -> None:
+        super().__init__(given)
         import jax
         import jax.numpy as jnp
 
@@ -242,12 +254,11 @@ class Jax:
             jnp.array(values.numpy()) for values in (train.inputs, train.targets, order)
         ]
 
-    def train(self, epochs: int) -> tuple[float, float]:
-        started = time.perf_counter()
-        for _ in range(epochs):
-            self.layers = self.epoch(self.layers, *self.arguments)
+    def train_epoch(self, order: Tensor | None) -> None:
+        self.layers = self.epoch(self.layers, *self.arguments)  # the order is one of them
+
+    def wait(self) -> None:
         self.block(self.layers)
-        return time.perf_counter() - started, epochs
 
     def weights(self) -> list[Tensor]:
         import numpy as np

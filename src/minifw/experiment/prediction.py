@@ -21,6 +21,7 @@ from minifw.runs.directory import Run
 from minifw.runs.records import PartName
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import one_thread
+from minifw.train.placement import widths
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,9 +49,7 @@ class Networks:
     @property
     def widest(self) -> int:
         """How many numbers a sample is at most, as it goes through a network."""
-        layers = [module for module in self.network if isinstance(module, nn.Linear)]
-        widths = [layer.out_features for layer in layers]
-        return max(len(self.about.features), *widths)
+        return max(len(self.about.features), len(self.about.classes), *widths(self.network))
 
 
 @dataclass(frozen=True)
@@ -127,7 +126,9 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
     network = build_network(config, seeds, len(about.features))
-    outputs = [module.out_features for module in network if isinstance(module, nn.Linear)][-1]
+    outputs = len(about.features)
+    for layer in config.network:
+        outputs = layer.sizes(outputs).outputs
     if outputs != len(about.classes):
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: classes: must be {outputs}, one for each output, "

@@ -46,8 +46,8 @@ from minifw.system.signals import Stop, on_signals
 from minifw.train import compiled, placement
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import one_thread
+from minifw.train.fit import fit
 from minifw.train.history import History
-from minifw.train.loop import fit
 
 MODES = ("full-batch", "sgd")
 
@@ -140,10 +140,11 @@ def run_pytorch(
         progress(position * epochs + epoch, text)
         keeper.check()
 
+    network = build_network(config, seeds, len(data.features))
     return reference.fit(
-        build_network(config, seeds, len(data.features)),
+        network,
         build_loss(config),
-        config.optimizer.keys["momentum"],
+        build_optimizer(config, network),
         data,
         seeds,
         epochs=epochs,

@@ -19,7 +19,18 @@ from minifw.nn.optimizers import *
 from minifw.nn.buffers import *
 from minifw.nn.registry import *
 
-from minifw.nn import module, linear, activations, losses, networks, graphs, initializers, optimizers, buffers, registry
+from minifw.nn import (
+    module,
+    linear,
+    activations,
+    losses,
+    networks,
+    graphs,
+    initializers,
+    optimizers,
+    buffers,
+    registry,
+)
 
 __all__: list[str] = []
 __all__ += module.__all__

@@ -27,7 +27,17 @@ from numpy.typing import NDArray
 from minifw.errors import ModuleError, near_miss
 from minifw.nn.registry import Declaration, Key, initializer, kinds
 
-__all__ = ["INITIALIZERS", "Initializer", "KaimingNormal", "KaimingUniform", "Normal", "PyTorchDefault", "XavierNormal", "XavierUniform", "Zeros"]
+__all__ = [
+    "INITIALIZERS",
+    "Initializer",
+    "KaimingNormal",
+    "KaimingUniform",
+    "Normal",
+    "PyTorchDefault",
+    "XavierNormal",
+    "XavierUniform",
+    "Zeros",
+]
 
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]

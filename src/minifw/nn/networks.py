@@ -123,14 +123,16 @@ class Network(Module):
             )
         super().check_parameters(parameters)
 
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        """Give what each module computed in the latest `forward`: (its position, a tensor)."""
+        for position, module in enumerate(self):
+            for value in (module.call and module.call.outputs) or ():
+                yield position, value
+
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
         for module in {id(module): module for module in self._modules}.values():
             module.initialize(init, generators)
-
-    def results(self) -> Iterator[tuple[int, Tensor]]:
-        """Give what each module computed in the latest `forward`: (its position, a tensor)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define results")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._modules))})"

@@ -1,16 +1,13 @@
 """The same networks in PyTorch, to be compared with: the one place with autograd and torch.nn."""
 
-from minifw.reference.arms import (
-    Ensemble,
-    Loop,
-    fit,
-    gradients,
-    twin,
-)
+from minifw.reference.arms import Ensemble, Loop
+from minifw.reference.training import fit
+from minifw.reference.twin import check, gradients, twin
 
 __all__ = [
     "Ensemble",
     "Loop",
+    "check",
     "fit",
     "gradients",
     "twin",

@@ -148,6 +148,17 @@ def whole(name: str, value: object, least: int) -> int:
     return int(value)
 
 
+def batch_size(value: int | None, samples: Samples) -> int:
+    """Return how many samples a step takes: `value`, at most all; None: all.
+
+    Raises:
+        ShapeError: it is not a whole number of at least 1.
+
+    """
+    most = samples.labels.shape[-1]
+    return most if value is None else min(whole("batch_size", value, 1), most)
+
+
 def learning_rate(eta: object, dtype: torch.dtype) -> float:
     """Return `eta` as a float.
 

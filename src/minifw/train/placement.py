@@ -12,8 +12,8 @@ from typing import Literal
 import torch
 
 from minifw.data.dataset import Dataset
-from minifw.nn import Linear, Network
-from minifw.train import compiled
+from minifw.nn import Network
+from minifw.train import arguments, compiled
 from minifw.train.division import Division, divided, equal_parts
 
 # What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
@@ -64,7 +64,7 @@ def for_data(
     `batch_size` is that of `fit`: None, or more than there are, takes all samples in one step.
     """
     *stack, samples = data.train.labels.shape
-    batch_size = samples if batch_size is None else min(batch_size, samples)
+    batch_size = arguments.batch_size(batch_size, data.train)
     return choose(
         network,
         math.prod(stack),
@@ -95,7 +95,7 @@ def choose(
         compiled.require_compiler()
     on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
     threads = torch.get_num_threads() if on_cpu else 1
-    in_memory = seeds_in_memory(network, seeds, samples)
+    in_memory = seeds_in_memory(network, seeds, samples, PLAIN_BYTES)
     plain = Schedule(
         training=_divided(network, seeds, batch_size, in_memory, threads),
         evaluation=_divided(network, seeds, samples, in_memory, threads),
@@ -119,7 +119,7 @@ def _divided(network: Network, seeds: int, rows: int, in_memory: int, threads: i
     A stack is divided, and its threads are Python's. Only one network that is alone gets those of
     torch, which share every single operation.
     """
-    results = rows * max(_widths(network), default=1)
+    results = rows * max(widths(network), default=1)
     if seeds == 1:  # nothing to divide but the operations
         return Division(1, threads if results >= ALONE_FROM else 1)
     return divided(seeds, results, in_memory, threads)
@@ -137,11 +137,12 @@ def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:
     layer, of its activation, and the gradients of both.
     """
     values = [value for _, value, _ in network.parameters()]
-    width = sum(_widths(network))
+    width = sum(widths(network))
     size = max((value.element_size() for value in values), default=4)
     weights = sum(value.numel() for value in values) // seeds
     return max(1, size * (3 * weights + 4 * rows * width))
 
 
-def _widths(network: Network) -> list[int]:
-    return [module.out_features for module in network.modules() if isinstance(module, Linear)]
+def widths(network: Network) -> list[int]:
+    """Return how many outputs each layer of a network has that says so."""
+    return [module.out_features for module in network.modules() if hasattr(module, "out_features")]

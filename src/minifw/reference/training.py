@@ -1,0 +1,208 @@
+"""Training PyTorch's arms: through the same loop over epochs as minifw, with the same record."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw import nn as ours
+from minifw.data.dataset import BatchOrder, Dataset, Samples
+from minifw.reference.arms import Ensemble, Loop, State
+from minifw.train.checkpoint import Checkpoint
+from minifw.train.epochs import Trainer, run_epochs, wait_for
+from minifw.train.evaluation import error_percent, evaluate, finite
+from minifw.train.history import SERIES, Floats, History
+from minifw.train.placement import seeds_in_memory
+
+# A single small network is little work for many calls. So weights wait until as many are there as
+# this memory holds in an evaluation: 16 of `simplenet` at once take 0.6 of the time, and more take
+# more, for the cache is full.
+AT_ONCE_BYTES = 20 * 2**20
+# So many losses wait to be looked at together, and so many seeds to be joined.
+WAITING = 64
+
+OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
+
+
+def fit(
+    network: ours.Network,
+    loss: ours.Loss,
+    optimizer: ours.Optimizer,
+    data: Dataset,
+    seeds: Sequence[int],
+    *,
+    epochs: int,
+    eta: float,
+    batch_size: int | None,
+    eval_every: int,
+    at_once: bool = False,
+    on_epoch: Callable[[int, int], None] = lambda position, epoch: None,
+    on_seed: OnSeed | None = None,
+    done: Checkpoint | None = None,
+) -> Checkpoint:
+    """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
+
+    The meaning of the other arguments is that of `minifw.train.fit.fit`; batches are drawn in the
+    order that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
+    position of the seed (0 for all at once) and the number of the epoch. One after another,
+    `on_seed` is called after each seed with the number of those that are done and a function
+    that returns them; given that as `done`, a later call goes on with the next seed.
+    """
+    samples = data.train.labels.shape[1]
+    rows = max(samples, data.test.labels.shape[1])
+    most = seeds_in_memory(network, len(seeds), rows, AT_ONCE_BYTES)
+    snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
+
+    def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
+        drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
+        own = slice(None) if at_once else 0
+        train, test = data.train.of(which), data.test.of(which)
+        history = run_epochs(
+            _Twins(arm, snapshots, train, test, batch_size or samples),
+            epochs,
+            next_order=None if batch_size is None else lambda: drawn()[own],
+            eval_every=eval_every,
+            on_epoch=lambda epoch, history: on_epoch(position, epoch),
+            history=History.of(tuple(train.labels.shape[:-1])),
+        )
+        weights = {name: value.clone().cpu() for name, value in arm.weights.items()}
+        return Checkpoint(weights, history)
+
+    if at_once:
+        return trained(Ensemble(network, len(seeds), loss, eta, optimizer), 0, slice(None))
+    stacks = [] if done is None else [done]
+    for position in range(0 if done is None else len(done.history.diverged), len(seeds)):
+        arm = Loop(network, position, loss, eta, optimizer)
+        stacks.append(_as_stack(trained(arm, position, position)))
+        if len(stacks) == WAITING:  # thousands of arrays of one number are large
+            stacks = [Checkpoint.joined(stacks)]
+        if on_seed is not None:
+            on_seed(position + 1, partial(Checkpoint.joined, list(stacks)))
+    return Checkpoint.joined(stacks)
+
+
+class _Twins(Trainer):
+    """Networks trained by one of PyTorch's arms."""
+
+    def __init__(
+        self,
+        arm: Loop | Ensemble,
+        snapshots: _Snapshots,
+        train: Samples,
+        test: Samples,
+        batch_size: int,
+    ) -> None:
+        self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
+        self.train, self.test = train, test
+        self.unseen: list[Tensor] = []  # losses of the latest epochs, not looked at yet
+
+    def train_epoch(self, order: Tensor | None) -> None:
+        if order is not None:
+            order = order.to(self.train.labels.device)
+        self.unseen.append(self.arm.train(self.train, order, self.batch_size))
+
+    def find_diverged(self, history: History, now: bool) -> None:
+        """Look at the losses of several epochs together.
+
+        Weights that are not finite while the loss is are found when they are evaluated.
+        """
+        if not now and len(self.unseen) < WAITING:
+            return
+        losses = torch.stack(self.unseen)
+        self.unseen.clear()
+        if math.isfinite(losses.sum()):
+            return
+        first = history.epoch - len(losses) + 1
+        for epoch, of_epoch in enumerate(losses, first):
+            history.diverge(~finite([of_epoch], of_epoch.shape), epoch)
+            if history.all_diverged:
+                history.epoch = epoch
+                return
+
+    def evaluate(self, history: History, last: bool) -> None:
+        """Evaluate the weights as they are after this epoch: now, or with those that follow.
+
+        The last ones, whose errors the tables hold, go through PyTorch itself.
+        """
+        now = last or self.snapshots.most <= 1
+        if not now:
+            self.snapshots.add(history.epoch, self.arm.weights)
+        if now or len(self.snapshots.weights) == self.snapshots.most:
+            self.snapshots.evaluate(self.train, self.test, history)
+        if now:
+            _record(history, history.epoch, *_evaluate(self.arm, self.train, self.test))
+
+    def wait(self) -> None:
+        wait_for(self.train)
+
+
+class _Snapshots:
+    """Weights of past epochs, kept until `most` of them are there, and evaluated by minifw."""
+
+    def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
+        self.network, self.loss, self.most = network, loss, most
+        self.buffers = ours.Buffers()
+        self.weights: dict[int, list[Tensor]] = {}  # by their epochs
+
+    def add(self, epoch: int, weights: State) -> None:
+        self.weights[epoch] = [value.clone() for value in weights.values()]
+
+    def evaluate(self, train: Samples, test: Samples, history: History) -> None:
+        """Record how good they are, and keep them no longer."""
+        if not self.weights:
+            return
+        stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
+        values = evaluate(
+            self.network.with_parameters(stacked),
+            self.loss,
+            train.repeated(len(self.weights)),
+            test.repeated(len(self.weights)),
+            self.buffers,
+        )
+        gone = ~finite(stacked, values[0].shape)
+        for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
+            _record(history, epoch, *of_epoch)
+        self.weights.clear()
+
+
+@torch.no_grad()
+def _evaluate(
+    arm: Loop | Ensemble, train: Samples, test: Samples
+) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
+    """Return which networks have diverged, loss and errors, all of it by PyTorch alone."""
+    output = arm.output(train.inputs)
+    losses: Tensor = arm.losses(output, train.targets)
+    return (
+        ~finite([*arm.weights.values()], losses.shape),
+        losses.double().numpy(force=True),
+        error_percent(output, train.labels),
+        error_percent(arm.output(test.inputs), test.labels),
+    )
+
+
+def _record(
+    history: History,
+    epoch: int,
+    gone: NDArray[np.bool_],
+    loss: Floats,
+    train_error: Floats,
+    test_error: Floats,
+) -> None:
+    history.diverge(gone, max(epoch, 1))  # what was never finite shows in the first epoch
+    history.record(epoch, loss, train_error, test_error)
+
+
+def _as_stack(single: Checkpoint) -> Checkpoint:
+    """Return what a single network leaves as that of a stack of one."""
+    history = single.history
+    for name in SERIES:
+        setattr(history, name, [value.reshape(1) for value in getattr(history, name)])
+    history.diverged = history.diverged.reshape(1)
+    history.diverged_layer = history.diverged_layer.reshape(1)
+    return Checkpoint({name: value.unsqueeze(0) for name, value in single.weights.items()}, history)

@@ -1,0 +1,156 @@
+"""Training: `fit` takes the steps and records what happened. It knows no files and no terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw.data.dataset import Dataset, Samples
+from minifw.errors import ShapeError, UsageError
+from minifw.nn import Loss, Network, Optimizer
+from minifw.nn.module import described
+from minifw.train import arguments
+from minifw.train.epochs import OnEpoch, Trainer, run_epochs, wait_for
+from minifw.train.history import Floats, History
+from minifw.train.learner import Learner
+from minifw.train.placement import Schedule, for_data
+from minifw.train.shards import Batch, compile_steps, divide
+from minifw.train.workers import Workers
+
+
+def fit(
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    data: Dataset,
+    *,
+    epochs: int,
+    eta: float,
+    batch_size: int | None = None,
+    next_order: Callable[[], Tensor] | None = None,
+    eval_every: int = 1,
+    on_epoch: OnEpoch | None = None,
+    schedule: Schedule | None = None,
+    history: History | None = None,
+) -> History:
+    """Train a stack of networks, each on its own data, and return what was recorded.
+
+    The stack has one dimension, the seeds. A single network has none, in `data`, `next_order` and
+    what is recorded.
+
+    Args:
+        optimizer: that of this very network.
+        data: samples `(seeds, n, features)`; the stack is that of the network.
+        epochs: passes over the training samples, in all; 0 only evaluates the network as it is.
+        eta: learning rate, above 0.
+        batch_size: samples in a step; None, or more than there are, takes all of them in one
+            (full batch).
+        next_order: gives each epoch's order of samples, `(seeds, n)` of int64; without it the
+            order stays. The last batch of an epoch holds what is left.
+        eval_every: epochs between evaluations; before the first and after the last there is
+            always one.
+        on_epoch: called after each epoch.
+        schedule: how many seeds go through at once, on how many threads, and whether compiled;
+            without it what `schedule.for_data` finds best, as for a config without `train.compile`
+            (and as `history` says, where training goes on).
+        history: that of an earlier training to go on with, after its `epoch`. Network,
+            optimizer and `next_order` must be as they were then; what is returned, and what they
+            hold in the end, is bit for bit what one training without a break gives.
+
+    Training ends early when every seed has diverged.
+
+    Raises:
+        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
+            nothing has been changed then.
+        UsageError: the schedule asks for compiled steps, and they cannot be had.
+
+    """
+    arguments.check(network, loss, optimizer, data, history)
+    batch_size = arguments.batch_size(batch_size, data.train)
+    epochs = arguments.whole("epochs", epochs, 0)
+    eval_every = arguments.whole("eval_every", eval_every, 1)
+    eta = arguments.learning_rate(eta, data.train.inputs.dtype)
+    if schedule is None:
+        way = "auto" if history is None else history.compiled
+        schedule = for_data(network, data, batch_size, epochs, way)
+    history = history or History.of(tuple(data.train.labels.shape[:-1]))
+    learner = Learner(network, loss, optimizer)
+    try:
+        stack = _Stack(learner, data, batch_size, eta, schedule)
+    except UsageError:  # it cannot be compiled
+        if schedule.otherwise is None:
+            raise
+        schedule = schedule.otherwise
+        stack = _Stack(learner, data, batch_size, eta, schedule)
+    history.compiled = schedule.compiled
+    with stack.workers:
+        return run_epochs(
+            stack,
+            epochs,
+            next_order=None if next_order is None else lambda: _checked(next_order(), data.train),
+            eval_every=eval_every,
+            on_epoch=on_epoch,
+            history=history,
+        )
+
+
+def _checked(order: object, samples: Samples) -> Tensor:
+    """Return an epoch's order on the device of the samples."""
+    labels = samples.labels
+    if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != labels.shape:
+        raise ShapeError(
+            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position of "
+            f"int64 for each training sample, got {described(order)}"
+        )
+    return order.to(labels.device)
+
+
+class _Stack(Trainer):
+    """A stack of networks trained by minifw: in shards, on threads, compiled or not."""
+
+    def __init__(
+        self, learner: Learner, data: Dataset, batch_size: int, eta: float, schedule: Schedule
+    ) -> None:
+        self.samples, self.batch_size, self.eta = data.train, batch_size, eta
+        training, evaluation = schedule.training, schedule.evaluation or schedule.training
+        self.shards = divide(learner, data, training.seeds)
+        self.evaluated = self.shards
+        if evaluation.seeds != training.seeds:
+            self.evaluated = divide(learner, data, evaluation.seeds)
+        self.threads = training.threads or torch.get_num_threads()
+        self.evaluators = evaluation.threads or torch.get_num_threads()
+        if schedule.compiled:
+            compile_steps(self.shards, batch_size, self.threads)
+            # In one thread each; torch's own would keep a processor busy for nothing.
+            self.threads = min(self.threads, len(self.shards))
+        self.workers = Workers(max(self.threads, self.evaluators))
+        self.order: Tensor | None = None
+        self.last: list[Batch] = []  # output and targets of each shard's latest step
+
+    def train_epoch(self, order: Tensor | None) -> None:
+        self.order = order
+        work = [partial(shard.train, order, self.batch_size, self.eta) for shard in self.shards]
+        self.last = self.workers.call(work, self.threads)
+
+    def find_diverged(self, history: History, now: bool) -> None:
+        """Look at the loss of the latest step and at the weights, after each epoch."""
+        for shard, last in zip(self.shards, self.last, strict=True):
+            if new := history.diverge(~shard.finite(last), history.epoch, shard.seeds):
+                layers = shard.first_failing(new, self.order, self.batch_size, self.eta)
+                np.atleast_1d(history.diverged_layer)[shard.seeds][new] = layers
+
+    def evaluate(self, history: History, last: bool) -> None:
+        values = self.workers.call([shard.evaluate for shard in self.evaluated], self.evaluators)
+        history.record(history.epoch, *map(_joined, zip(*values, strict=True)))
+
+    def wait(self) -> None:
+        wait_for(self.samples)
+
+
+def _joined(values: Sequence[Floats]) -> Floats:
+    """Return one array for the whole stack (a single network has no dimension to join along)."""
+    return values[0] if len(values) == 1 else np.concatenate(values)

@@ -1,0 +1,72 @@
+"""A learner: a network, its loss and its optimizer, and the training step, written once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from minifw.nn import Loss, Network, Optimizer
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What takes training steps. Fitting, the search for a fault and the compiler use this one."""
+
+    network: Network
+    loss: Loss
+    optimizer: Optimizer
+
+    @property
+    def weights(self) -> list[Tensor]:
+        """The trained tensors, in the order of `network.parameters()`."""
+        return [value for _, value, _ in self.network.parameters()]
+
+    @property
+    def state(self) -> list[Tensor]:
+        """All tensors that a step changes, in place: the weights, then the optimizer's state."""
+        return [*self.weights, *self.optimizer.state.values()]
+
+    def on(self, state: Sequence[Tensor]) -> Learner:
+        """Return a learner with the same formulas that changes these tensors in place of its own.
+
+        `state` has the order of `self.state`: views or copies of it, or some of its seeds.
+        """
+        count = len(self.network.parameters())
+        network = self.network.with_parameters(state[:count])
+        remembered = dict(zip(self.optimizer.state, state[count:], strict=True))
+        return Learner(network, self.loss, self.optimizer.with_state(network, remembered))
+
+    def step(self, inputs: Tensor, targets: Tensor, eta: float | Tensor) -> Tensor:
+        """Take one step, and return the output that its loss was taken of.
+
+        Args:
+            inputs: `(seeds, batch, features)`, or without the stack's dimension.
+            targets: `(seeds, batch, …)`, as the loss takes them.
+            eta: learning rate; compiled code takes it as a tensor without dimensions.
+
+        """
+        self.network.reset_gradient()
+        output: Tensor = self.network.forward(inputs)
+        self.network.accumulate(self.loss.grad(output, targets))
+        self.optimizer.step(eta)
+        return output
+
+    def results(self) -> Iterator[tuple[int, Tensor]]:
+        """Give what the latest step computed, in its order: (position of the module, a tensor).
+
+        Those are the results of each module, the gradients from the last parameter to the first,
+        and the new weights. They hold until memory is reused, that is outside of `Buffers.reuse`.
+        """
+        yield from self.network.results()
+        parameters = self.network.parameters()
+        for name, _, gradient in reversed(parameters):
+            yield _position(name), gradient
+        for name, value, _ in parameters:
+            yield _position(name), value
+
+
+def _position(name: str) -> int:
+    """Return the place in the network of the module that a parameter such as '0.weight' is of."""
+    return int(name.partition(".")[0])

@@ -1,0 +1,187 @@
+"""A stack of networks divided into shards: some seeds each, trained on their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import chain
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from minifw.data.dataset import Dataset, Samples
+from minifw.errors import UsageError
+from minifw.nn import Buffers
+from minifw.nn.buffers import buffer
+from minifw.train import compiled
+from minifw.train.evaluation import Evaluation, evaluate, finite
+from minifw.train.learner import Learner
+
+Batch = tuple[Tensor, Tensor]
+"""Inputs and targets of a step; or, afterwards, output and targets."""
+
+
+class Shard:
+    """Some seeds of a stack; their numbers are those of the stack itself.
+
+    Its tensors are views of the stack's, so what it trains is trained there.
+    """
+
+    def __init__(
+        self, learner: Learner, train: Samples, test: Samples, seeds: slice, buffers: Buffers
+    ) -> None:
+        self.learner = learner
+        self.train_samples, self.test_samples = train, test
+        self.seeds = seeds
+        self.compiled: compiled.Steps | None = None
+        self.start: list[Tensor] = []  # weights and state before the epoch
+        self.buffers = buffers  # of all shards: what is in it counts until the thread's next one
+        self.batches = Buffers()  # of this shard alone
+
+    def train(self, order: Tensor | None, batch_size: int, eta: float) -> Batch:
+        """Take all steps of an epoch, in any thread; return output and targets of the last."""
+        self._keep_start()
+        (inputs, targets), cut = self._batches(order, batch_size)
+        if self.compiled is not None:
+            rate = torch.tensor(eta, dtype=inputs.dtype)
+            last = self.compiled.run(self.learner, inputs, targets, rate), targets[-1]
+            return self._train_plainly(cut, eta) if cut else last
+        return self._train_plainly([*zip(inputs, targets, strict=True), *cut], eta)
+
+    def _train_plainly(self, batches: Sequence[Batch], eta: float) -> Batch:
+        """Take a step for each of these batches, one at least."""
+        step, shape = self.learner.step, None
+        for inputs, targets in batches:
+            if inputs.shape != shape:  # the first, or the last, if that is cut short
+                shape = inputs.shape
+                reused = self.buffers.reuse_in_thread(shape)
+            with reused:
+                output = step(inputs, targets, eta)
+        return output.clone(), targets  # the thread's next shard would write over it
+
+    def finite(self, last: Batch) -> NDArray[np.bool_]:
+        """Return for each network whether its loss in the last step and its weights are finite."""
+        loss = self.learner.loss.function(*last)
+        return finite([loss, *self.learner.weights], loss.shape)
+
+    def _keep_start(self) -> None:
+        """Keep weights and state as they are before an epoch, for `first_failing`."""
+        state = self.learner.state
+        if len(self.start) == len(state):  # momentum may begin between two epochs
+            torch._foreach_copy_(self.start, state)
+        else:
+            self.start = [value.clone() for value in state]
+
+    def first_failing(
+        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float
+    ) -> list[int]:
+        """Return for these seeds of the shard where the first value that is not finite appeared.
+
+        That is the position of a module of the network, or -1: the epoch is trained once more from
+        its start, plainly, and all results of each step are looked at in the order they come up.
+        """
+        found = dict.fromkeys(seeds, -1)
+        learner = self.learner.on([self._copied(value, seeds) for value in self.start])
+        (inputs, targets), cut = self._batches(order, batch_size)
+        for batch in chain(zip(inputs, targets, strict=True), cut):
+            learner.step(*(self._copied(values, seeds) for values in batch), eta)
+            for position, values in learner.results():
+                fine = values.isfinite().reshape(len(seeds), -1).all(1).tolist()
+                for seed, is_fine in zip(seeds, fine, strict=True):
+                    if not is_fine and found[seed] < 0:
+                        found[seed] = position
+            if min(found.values()) >= 0:
+                break
+        return list(found.values())
+
+    def _copied(self, value: Tensor, seeds: Sequence[int]) -> Tensor:
+        """Return a copy of what these seeds of the shard have of a tensor."""
+        return value[list(seeds)] if self.train_samples.labels.ndim > 1 else value.clone()
+
+    def evaluate(self) -> Evaluation:
+        """Evaluate the shard's networks, in any thread."""
+        learner, samples = self.learner, (self.train_samples, self.test_samples)
+        return evaluate(learner.network, learner.loss, *samples, self.buffers)
+
+    def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
+        """Return all batches but a cut last one, `(steps, seeds, batch, …)`, and that one, if any.
+
+        Batches in an order of their own are gathered once an epoch, into the same memory.
+        """
+        samples = self.train_samples
+        dim = samples.labels.ndim - 1
+        count = samples.labels.shape[dim]
+        whole = count - count % batch_size
+        cut: list[Batch] = []
+        if order is None:
+            values = samples.inputs, samples.targets
+            inputs, targets = (_by_steps(v.narrow(dim, 0, whole), batch_size, dim) for v in values)
+            if whole < count:
+                last, target = (v.narrow(dim, whole, count - whole) for v in values)
+                cut = [(last, target)]
+        else:
+            order = order[self.seeds]
+            steps = _by_steps(order.narrow(dim, 0, whole), batch_size, dim)
+            with self.batches.reuse("an epoch"):
+                out = buffer(samples.inputs), buffer(samples.targets)
+                inputs, targets = _in_order(samples, steps, out)
+            if whole < count:
+                cut = [_in_order(samples, order.narrow(dim, whole, count - whole))]
+        return (inputs, targets), cut
+
+
+def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
+    """Divide the stack, `size` seeds a shard; None: all, as a network without a stack is."""
+    seeds, buffers = len(data.train.labels), Buffers()
+    size = size or seeds
+    if data.train.labels.ndim != 2 or size >= seeds:
+        return [Shard(learner, data.train, data.test, slice(None), buffers)]
+    state = learner.state
+    shards = []
+    for first in range(0, seeds, size):
+        some = slice(first, min(first + size, seeds))
+        own = learner.on([value[some] for value in state])
+        shards.append(Shard(own, data.train.of(some), data.test.of(some), some, buffers))
+    return shards
+
+
+def compile_steps(shards: Sequence[Shard], batch_size: int, threads: int) -> None:
+    """Give all shards the compiled steps of the first, which has the most seeds.
+
+    Raises:
+        UsageError: they cannot be compiled.
+
+    """
+    first = shards[0]
+    samples = first.train_samples
+    if samples.labels.ndim != 2:
+        raise UsageError(
+            "train.compile: true: compiled steps are for a stack of seeds in one dimension, "
+            f"got networks {tuple(samples.labels.shape[:-1])}; false trains these"
+        )
+    whole = samples.labels.shape[1] - samples.labels.shape[1] % batch_size
+    steps = compiled.Steps(
+        first.learner,
+        _by_steps(samples.inputs[:, :whole], batch_size),
+        _by_steps(samples.targets[:, :whole], batch_size),
+        threads,
+    )
+    for shard in shards:
+        shard.compiled = steps
+
+
+def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
+    """Return `(…, n, …)`, n samples along `dim`, as `(n / batch, …, batch, …)`."""
+    steps: Tensor = values.unflatten(dim, (-1, batch_size))
+    return steps.movedim(dim, 0)
+
+
+def _in_order(
+    samples: Samples, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+) -> Batch:
+    """Return the samples in an order as `Samples.in_order` does, or those of a single network."""
+    if samples.labels.ndim > 1:
+        return samples.in_order(order, out)
+    inputs, targets = samples.repeated(1).in_order(order.unsqueeze(-2), out)
+    return inputs.squeeze(order.ndim - 1), targets.squeeze(order.ndim - 1)
