@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from minifw.cli.options import (
+    AllowCode,
     ConfigName,
     Json,
     Seeds,
@@ -41,6 +42,7 @@ def validate(
         ),
     ],
     overrides: Set = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Check configs as `train` would, without training.
@@ -58,7 +60,7 @@ def validate(
     for name in configs:
         faults: list[str] = []
         try:
-            plan = _plan(name, overrides)
+            plan = _plan(name, overrides, allow_code=allow_code)
             # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
             plan.draw(plan.seeds[:1])
         except MinifwError as fault:
@@ -81,6 +83,7 @@ def show(
     config: ConfigName,
     overrides: Set = None,
     seeds: Seeds = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Show what a config comes to: each key, and the network.
@@ -92,7 +95,7 @@ def show(
       minifw show mine.yaml
       minifw show simplenet --seeds 20 --set data.kind=moons
     """
-    plan = _plan(config, overrides, seeds)
+    plan = _plan(config, overrides, seeds, allow_code=allow_code)
     values = _leaves(plan.config.model_dump(mode="json"))
     layers = _layers(plan)
     needed, free = _memory(plan)
@@ -176,14 +179,16 @@ def init(
 # ------------------------------------------------------------------------------------- the work
 
 
-def _plan(name: str, overrides: list[str] | None, seeds: int | None = None) -> Plan:
+def _plan(
+    name: str, overrides: list[str] | None, seeds: int | None = None, *, allow_code: bool
+) -> Plan:
     if seeds is not None and seeds < 1:
         raise UsageError(f"--seeds: must be at least 1, got {seeds}")
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     path = find_config(name)
     from minifw.config import loading
 
-    config, source = loading.load_with_source(path, given)
+    config, source = loading.load_with_source(path, given, allow_code=allow_code)
     from minifw.experiment import plan
 
     return plan.plan(config, 1, [config.train.mode], source)

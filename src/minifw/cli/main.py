@@ -14,6 +14,7 @@ import typer
 from minifw import __version__
 from minifw.cli import configs, predict, runs
 from minifw.cli.options import (
+    AllowCode,
     ConfigName,
     Json,
     OneRun,
@@ -32,6 +33,7 @@ from minifw.cli.terminal import print_table
 from minifw.errors import (
     Interrupted,
     MinifwError,
+    ModuleError,
     StorageError,
     UsageError,
     harmless,
@@ -91,6 +93,7 @@ def train(
     seeds: Seeds = None,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -102,7 +105,7 @@ def train(
       minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
       minifw train configs/simplenet.yaml --set train.mode=sgd --json
     """
-    plan = _plan(config, overrides, seeds, threads, default_seeds=1)
+    plan = _plan(config, overrides, seeds, threads, default_seeds=1, allow_code=allow_code)
     mode = plan.config.train.mode
     _run(plan, ["minifw"], [mode], runs_dir, quiet, as_json)
 
@@ -123,6 +126,7 @@ def compare(
     ] = "pytorch",
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -146,7 +150,7 @@ def compare(
     arms = ["minifw", *REFERENCES[reference]]
     plan = _plan(
         config, overrides, seeds, threads,
-        default_seeds=20, both_modes=True, arms=arms,
+        default_seeds=20, both_modes=True, arms=arms, allow_code=allow_code,
     )  # fmt: skip
     _run(plan, arms, ["full-batch", "sgd"], runs_dir, quiet, as_json)
 
@@ -156,6 +160,7 @@ def resume(
     run: OneRun,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -191,7 +196,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json)), as_json)
+    _report(experiment.resume(path, display(quiet or as_json), allow_code=allow_code), as_json)
 
 
 @app.command()
@@ -288,6 +293,7 @@ def _plan(
     default_seeds: int,
     both_modes: bool = False,
     arms: Sequence[str] = ("minifw",),
+    allow_code: bool = False,
 ) -> Plan:
     """Check everything that the user gave; nothing is written yet."""
     _check_counts({"--seeds": seeds, "--threads": threads})
@@ -297,7 +303,7 @@ def _plan(
     if seeds is not None:
         given.append(f"seeds={seeds}")
     path = find_config(name)
-    config, source = loading.load_with_source(path, given)
+    config, source = loading.load_with_source(path, given, allow_code=allow_code)
     if both_modes and config.train.batch_size is None:
         what = "this key is missing; compare runs mode 'sgd' too"
         source.add(("train", "batch_size"), what)
@@ -415,12 +421,18 @@ def _call(stop: Stop) -> int:
         _complain("; ".join(["minifw: interrupted", *notes]))
         return end.exit_code
     except MinifwError as fault:
+        if isinstance(fault, ModuleError) and (line := _own_fault(fault)):
+            _complain(line)
+            return UsageError.exit_code
         _complain(*fault.lines)
         return fault.exit_code
     except OSError as fault:  # of whatever has no words of its own: the machine's, not a bug
         _complain(f"minifw: {_reason(fault)}")
         return StorageError.exit_code
     except Exception as fault:
+        if line := _own_fault(fault):
+            _complain(line)
+            return UsageError.exit_code
         of_torch = isinstance(fault, RuntimeError) and "allocate memory" in str(fault)
         if isinstance(fault, MemoryError) or of_torch:
             _complain("minifw: not enough memory; fewer seeds, samples or outputs need less")
@@ -428,6 +440,12 @@ def _call(stop: Stop) -> int:
         fault.add_note("minifw: this is a bug in minifw; please report it with these lines")
         raise
     return code
+
+
+def _own_fault(fault: Exception) -> str | None:
+    """Return one line for what a file of the user's own has raised, None for all else."""
+    code = sys.modules.get("minifw.config.code")
+    return None if code is None else code.told(fault)
 
 
 def _reason(fault: Exception) -> str:

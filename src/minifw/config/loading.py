@@ -17,53 +17,61 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import yaml12
+from minifw.config import own, yaml12
+from minifw.config.code import Code
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config, FromFile
-from minifw.config.sections import Declared, Generated, is_one_key, short_key
+from minifw.config.sections import Declared, Generated, is_one_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.errors import ArtefactError, ConfigError, ModuleError, short
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
     """Read, override and validate the config at `path`; see `load_with_source`."""
-    return load_with_source(path, overrides)[0]
+    return load_with_source(path, overrides, allow_code=allow_code)[0]
 
 
-def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Source]:
+def load_with_source(
+    path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False
+) -> tuple[Config, Source]:
     """Read, override and validate the config at `path`; return it and where its values stand.
 
     Args:
         overrides: `section.key=value` each, the value as YAML; they win over the file.
+        allow_code: whether it may run the Python files that it names; see `code.py`.
 
     Raises:
         ConfigError: with all faults, one line each.
         StorageError: the file is there but may not be read.
 
     """
-    return _of_text(yaml12.read(path), path, overrides)
+    return _of_text(yaml12.read(path), path, overrides, Code(allow_code))
 
 
-def of_run(text: str, path: Path) -> Config:
+def of_run(text: str, path: Path, code: Code | None = None) -> Config:
     """Validate the text of a run's config, as it was read and checked; see `load_with_source`.
 
     Nothing is read again: `path`, where it was read, is for messages, and a path in the text is
-    meant from its folder.
+    meant from its folder. `code` has the Python files that the run keeps.
 
     Raises:
+        UsageError: it would run code, and may not.
         ArtefactError: it is no config; one line tells of its first fault.
 
     """
+    code = code or Code()
     try:
         yaml12.check_size(len(text.encode()), str(path))
-        return _of_text(text, path, ())[0]
+        return _of_text(text, path, (), code)[0]
     except ConfigError as error:
+        if code.refused:
+            raise
         more = f", and {len(error.faults) - 1} more" if len(error.faults) > 1 else ""
         raise ArtefactError(f"{error.faults[0]}{more}") from None
 
 
-def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, Source]:
-    source = Source(str(path))
+def _of_text(text: str, path: Path, overrides: Sequence[str], code: Code) -> tuple[Config, Source]:
+    source = Source(str(path), code=code.files)
     raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:
@@ -78,6 +86,7 @@ def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, S
         yaml12.override(raw, assignment, source)
     _forget_old_kinds(raw, before, source)
     _spell_out(raw, source)
+    own.take(raw, source, code, path.absolute().parent)
     checked = _validate(raw, source)
     _check_train(checked, source)
     _check_chain(checked, source)
@@ -180,7 +189,7 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
             if not is_one_key(layer) or path[2] not in layer:
                 continue
             kind = str(path[2])
-            size = short_key(kind)
+            size = own.short_key(kind)
             if len(path) > 3:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
@@ -235,7 +244,7 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
             if isinstance(position, int):
                 # A misspelt word has no size; what else stands there may have any.
                 layer = raw["network"][position]
-                if not isinstance(layer, str) or short_key(layer) != "value":
+                if not isinstance(layer, str) or own.short_key(layer) != "value":
                     unknown.add(position)
                 layers[position] = "relu"
     config = Config.model_validate({**_STAND_INS, **sound})

@@ -8,7 +8,8 @@ it knows its declaration, tells the sizes, and makes the layer, loss, optimiser 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import reduce
 from operator import or_
 from typing import (
@@ -37,10 +38,13 @@ from pydantic import (
     WrapValidator,
     create_model,
 )
+from torch import Tensor
 
 from minifw import data, nn
-from minifw.errors import ModuleError
+from minifw.config.code import told
+from minifw.errors import DataError, MinifwError, ModuleError
 from minifw.nn import registry
+from minifw.nn.module import described
 from minifw.nn.registry import (
     DataDeclaration,
     Declaration,
@@ -55,6 +59,24 @@ OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
 
 MAX_COUNT = 10**9
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+
+@contextmanager
+def blamed(word: str) -> Iterator[None]:
+    """Make one line of what is raised by a class that is not minifw's: where, and what."""
+    try:
+        yield
+    except Exception as fault:
+        where = told(fault)
+        if where is None and isinstance(fault, MinifwError):
+            raise
+        raise ModuleError(f"{word}: {where or f'{type(fault).__name__}: {fault}'}") from None
+
+
+def _check_shape(word: str, method: str, value: Any, shape: tuple[int, ...]) -> None:
+    if tuple(getattr(value, "shape", ())) != shape:
+        what = described(value) if isinstance(value, Tensor) else type(value).__name__
+        raise ModuleError(f"{word}.{method}: must give a value of shape {shape}, got {what}")
 
 
 class Section(BaseModel):
@@ -93,6 +115,9 @@ class Declared(Section):
         """What it is called in tables and captions."""
         word: str = self.declaration.word
         return word
+
+    def check(self) -> None:
+        """Raise a MinifwError if what it stands for cannot be made and used; for a user's own."""
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -158,38 +183,33 @@ class LayerSection(Declared):
         """Make two networks of this layer, and return its outputs and the parameters of one.
 
         Raises:
-            ModuleError: it is no module, or its parameters are not those of a stack.
+            ModuleError: it cannot be made or used, or is not what a stack needs.
 
         """
-        networks = 2
-        module = self.module(
-            inputs,
-            init="pytorch",
-            stack=(networks,),
-            generators=[np.random.default_rng(k) for k in range(networks)],
-            dtype=torch.float64,
-            device="cpu",
-        )
-        if not isinstance(module, nn.Module):
-            raise ModuleError(f"{self.name}: must be a Module, got {type(module).__name__}")
-        count = 0
-        for name, value, _ in module.parameters():
-            if value.shape[:1] != (networks,) or value.dtype != torch.float64:
-                raise ModuleError(
-                    f"{self.name}: parameter '{name}' must be of the stack and dtype that the "
-                    f"constructor is given, as {(networks, *value.shape[1:])} of float64, "
-                    f"got {tuple(value.shape)} of {str(value.dtype).removeprefix('torch.')}; "
-                    "does it take the arguments `stack` and `dtype`?"
-                )
-            count += value.numel() // networks
-        output = module.forward(torch.zeros(networks, 3, inputs, dtype=torch.float64))
-        if not isinstance(output, torch.Tensor) or output.shape[:-1] != (networks, 3):
-            came = tuple(output.shape) if isinstance(output, torch.Tensor) else type(output)
-            raise ModuleError(
-                f"{self.name}: must give a tensor of {networks} networks and 3 samples for such "
-                f"inputs, got {came}"
+        with blamed(self.word):
+            module = self.module(
+                inputs,
+                init="pytorch",
+                stack=(2,),
+                generators=[np.random.default_rng(seed) for seed in range(2)],
+                dtype=torch.float64,
+                device="cpu",
             )
-        return output.shape[-1], count
+            output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
+            parameters = module.parameters()
+        for name, value, _ in parameters:
+            if value.shape[:1] != (2,) or value.dtype != torch.float64:
+                raise ModuleError(
+                    f"{self.word}: parameter '{name}' must begin with the `stack` and be of the "
+                    f"`dtype` that the constructor is given, for two networks (2, …) of float64, "
+                    f"got {described(value)}"
+                )
+        if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
+            raise ModuleError(
+                f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
+                f"got {described(output)}"
+            )
+        return output.shape[-1], sum(value.numel() // 2 for _, value, _ in parameters)
 
 
 class LossSection(Declared):
@@ -197,12 +217,27 @@ class LossSection(Declared):
 
     family = LossDeclaration
 
+    def check(self) -> None:
+        output = torch.zeros(2, 3, 2, dtype=torch.float64)
+        target = output.clone()
+        if not self.declaration.one_hot:
+            target = torch.zeros(2, 3, dtype=torch.int64)
+        with blamed(self.word):
+            loss = self.make()
+            value, gradient = loss.function(output, target), loss.grad(output, target)
+        _check_shape(self.word, "function", value, (2,))
+        _check_shape(self.word, "grad", gradient, (2, 3, 2))
+
 
 class OptimizerSection(Declared):
     """An optimiser."""
 
     family = OptimizerDeclaration
     given = ("network",)
+
+    def check(self) -> None:
+        with blamed(self.word):
+            self.make(nn.Sequential(nn.Linear(2, 2, stack=(2,)))).step(0.1)
 
     @property
     def remembers(self) -> bool:
@@ -214,6 +249,15 @@ class InitSection(Declared):
     """An initialiser."""
 
     family = Declaration
+
+    def check(self) -> None:
+        generator = np.random.default_rng(0)
+        with blamed(self.word):
+            init = self.make()
+            weight = init.draw_weight(generator, (3, 2), 2, 3)
+            bias = init.draw_bias(generator, (3,), 2, 3)
+        _check_shape(self.word, "draw_weight", weight, (3, 2))
+        _check_shape(self.word, "draw_bias", bias, (3,))
 
 
 class Generated(Declared):
@@ -227,6 +271,38 @@ class Generated(Declared):
     normalize: bool = Field(
         True, description="take each feature to mean 0 and standard deviation 1"
     )
+
+    def draw(self, generator: np.random.Generator, samples: int) -> data.Points:
+        """Return so many points and their classes.
+
+        Raises:
+            DataError: a function of a user's own gives something else.
+
+        """
+        with blamed(self.word):
+            points: data.Points = self.make(generator, samples)
+        if not self.declaration.kind:
+            shape = (samples, len(self.declaration.features))
+            self._check_points(points, shape, self.classes_declared)
+        return points
+
+    def _check_points(self, points: Any, shape: tuple[int, int], classes: int) -> None:
+        try:
+            inputs, labels = points
+            fine = inputs.shape == shape and labels.shape == shape[:1]
+            fine = fine and inputs.dtype == np.float64 and labels.dtype == np.int64
+            fine = fine and bool(np.isfinite(inputs).all())
+            fine = fine and labels.min() >= 0 and labels.max() < classes
+        except (TypeError, ValueError, AttributeError):
+            fine = False
+        if not fine:
+            raise DataError(
+                f"{self.word}: must give finite float64 numbers {shape} and as int64 the class of "
+                f"each, 0 to {classes - 1}"
+            )
+
+    def check(self) -> None:
+        self.draw(np.random.default_rng(0), 100)
 
     @property
     def classes_declared(self) -> int:
@@ -359,19 +435,19 @@ def is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
     return isinstance(value, dict) and len(value) == 1 and not {"kind", "python"} & {*value}
 
 
-def bare_layer(value: object) -> object:
+def bare_layer(value: object, declared: Declaration | None = None) -> object:
     """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
     if is_one_key(value):
         ((kind, rest),) = value.items()
         if isinstance(rest, dict):
             return {"kind": kind, **rest}
-        return {"kind": kind, short_key(kind): rest}
+        return {"kind": kind, short_key(kind, declared): rest}
     return bare_word(value)
 
 
-def short_key(kind: str) -> str:
+def short_key(kind: str, declared: Declaration | None = None) -> str:
     """Return the key that `kind: value` gives; `value`, which none has, where there is none."""
-    declared = registry.kinds(LayerDeclaration).get(kind)
+    declared = declared or registry.kinds(LayerDeclaration).get(kind)
     return declared.short if declared is not None and declared.short else "value"
 
 

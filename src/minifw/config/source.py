@@ -61,6 +61,8 @@ class Source:
     uncounted: int = 0
     """Faults that were not even looked at, since there are so many."""
     given: bool = False
+    code: dict[str, bytes] = field(default_factory=dict)
+    """The Python files of a user's own that the config has run, by their names."""
 
     def __post_init__(self) -> None:
         self.name = harmless(self.name)

@@ -52,8 +52,8 @@ def _draw(
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
     else:
         assert isinstance(section, Generated)
-        train = section.make(rng, section.train)
-        test = section.make(rng, section.test)
+        train = section.draw(rng, section.train)
+        test = section.draw(rng, section.test)
     return train, test
 
 

@@ -16,7 +16,9 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from minifw.config.model import word_of
+from minifw.config import loading
+from minifw.config.code import Code
+from minifw.config.model import Config, word_of
 from minifw.data.cells import LONGEST
 from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
@@ -74,6 +76,18 @@ def _inputs(plan: Plan) -> Inputs:
         seeds=plan.seeds,
         score=plan.config.loss.declaration.score,
     )
+
+
+def config_of(run: Run, allow_code: bool) -> Config:
+    """Return the config of a run, with the Python files that the run keeps.
+
+    Raises:
+        UsageError: it would run code, and may not.
+        ArtefactError: a file is missing, damaged, or holds what no minifw writes.
+
+    """
+    code = Code(allow_code, lambda name: run.read(name) if name in run.known else None)
+    return loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml", code)
 
 
 def check(run: Run, plan: Plan) -> None:

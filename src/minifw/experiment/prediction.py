@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from minifw import nn, runs
-from minifw.config import loading
 from minifw.config.model import Config
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -80,7 +79,7 @@ class Prediction:
         )
 
 
-def load(run: Run, mode: str | None, seed: int | None) -> Networks:
+def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = False) -> Networks:
     """Return the networks that minifw trained in a run: of one seed, or of all.
 
     Raises:
@@ -105,7 +104,7 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
         raise UsageError(f"--mode: must be one of {', '.join(modes)}, got '{mode}'")
     about = inputs.read(run)
     # The data file's path may lead nowhere by now; what is needed of the data is in the run.
-    config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
+    config = inputs.config_of(run, allow_code)
     config = config.model_copy(update={"device": "cpu"})
     if about.seeds != run.manifest.seeds or about.score != config.loss.declaration.score:
         raise ArtefactError(

@@ -202,7 +202,10 @@ def run(
     config, groups = plan.config, plan.groups
     # Samples and networks that memory has no place for fail here, before there is a directory.
     drawn = [plan.draw(groups[0])]
-    build_network(config, groups[0], plan.sizes.features)
+    network = build_network(config, groups[0], plan.sizes.features)
+    if len(arms) > 1:
+        reference.check(network, build_loss(config), build_optimizer(config, network))
+    del network
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:  # until there is something to go on with
         stop.check()
@@ -225,18 +228,21 @@ def run(
         )
         run = runs.create(runs_dir, manifest)
         with run.held():
+            code = plan.source.code
             run.write(
                 "config.yaml",
-                "# Resolved by minifw; to run it again: minifw train THIS_FILE\n"
-                f"{loading.dump(config)}",
+                "# Resolved by minifw; to run it again: minifw train THIS_FILE"
+                f"{' --allow-code' if code else ''}\n{loading.dump(config)}",
             )
+            for name, content in code.items():
+                run.write(name, content)
             run.write_json("env.json", surroundings)
             inputs.write(run, plan)
             run.commit(status="running")
             return _train(run, plan, drawn, show_progress, stop)
 
 
-def resume(path: Path, show_progress: ShowProgress) -> Outcome:
+def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False) -> Outcome:
     """Go on with a run that was cut short, from its last checkpoints to where it would have ended.
 
     Raises:
@@ -252,7 +258,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         if manifest.status in runs.OVER:
             raise UsageError(f"{path}: this run is {manifest.status}; nothing is left to do")
         run.clean()
-        config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
+        config = inputs.config_of(run, allow_code)
         parts = manifest.parts.values()
         # What began with `auto` goes on as it began, or its sums would be rounded otherwise.
         if config.train.compile is True or any(p.compiled and not p.finished for p in parts):

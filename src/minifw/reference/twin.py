@@ -103,9 +103,10 @@ def gradients(
 ) -> list[Tensor]:
     """Return autograd's gradients of the loss on each seed's batch, stacked over seeds."""
     criterion = criterion_like(loss)
-    per_seed = []
+    per_seed: list[Any] = []
     for seed, (inputs, target) in enumerate(batches):
         net = twin(network, seed)
         criterion(net(inputs), target).backward()
-        per_seed.append([p.grad for p in net.parameters() if p.grad is not None])
+        by_name = dict(net.named_parameters())
+        per_seed.append([by_name[name].grad for name, _, _ in network.parameters()])
     return [torch.stack(same) for same in zip(*per_seed, strict=True)]
