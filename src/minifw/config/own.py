@@ -106,10 +106,10 @@ def _of_file(
     if not code.allowed:
         code.allowed = settings.allow_code()
     if not code.allowed:
+        if not code.refused:  # once is enough
+            what = f"would run code, that of {short_word(dotted)}; --allow-code allows it"
+            source.add(at, what)
         code.refused = True
-        source.add(
-            at, f"would run code of the file of {short_word(dotted)}; --allow-code allows it"
-        )
         return None
     # As a data file: seen from where the config is, or from here on the command line.
     folder = Path.cwd() if source.place(at).given else folder

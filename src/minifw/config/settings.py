@@ -16,7 +16,7 @@ KEYS = ("allow_code",)
 
 
 def path() -> Path | None:
-    """Return where the settings are: in $XDG_CONFIG_HOME, else in ~/.config; None without a home."""
+    """Return where the settings are: in $XDG_CONFIG_HOME or ~/.config; None without a home."""
     try:
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     except RuntimeError:

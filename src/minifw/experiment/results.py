@@ -127,8 +127,8 @@ def _about(config: Config, features: int) -> str:
     """Return network, data and loss in the words of a caption."""
     sizes, words = [features], []
     for layer in config.network:
-        outputs, parameters, _ = layer.sizes(sizes[-1])
-        if parameters or outputs != sizes[-1]:
+        outputs = layer.sizes(sizes[-1]).outputs
+        if "out_features" in layer.keys or outputs != sizes[-1]:
             sizes.append(outputs)
         if layer.name != "linear":
             words.append(layer.word)
