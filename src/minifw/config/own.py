@@ -42,7 +42,7 @@ from minifw.nn import registry
 from minifw.nn.registry import DataDeclaration, Declaration, LayerDeclaration
 
 GROUP = "minifw.layers"
-PYTHON = "a class in a file of your own beside the config, as in mymodules.LeakyReLU; --allow-code"
+PYTHON = "a class in a Python file beside the config, as in mymodules.LeakyReLU; needs --allow-code"
 
 _BASES: dict[str, type[Declared]] = {
     "data": Generated,

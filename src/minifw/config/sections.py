@@ -195,7 +195,6 @@ class LayerSection(Declared):
                 dtype=torch.float64,
                 device="cpu",
             )
-            output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
             parameters = module.parameters()
         for name, value, _ in parameters:
             if value.shape[:1] != (2,) or value.dtype != torch.float64:
@@ -204,6 +203,10 @@ class LayerSection(Declared):
                     f"`dtype` that the constructor is given, for two networks (2, …) of float64, "
                     f"got {described(value)}"
                 )
+        with blamed(self.word):
+            output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
+            if isinstance(output, Tensor):
+                module.backward(torch.zeros_like(output))
         if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
             raise ModuleError(
                 f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
@@ -386,10 +389,10 @@ def model_of(
             __doc__=section,
             **{tag: (Literal[tuple(names)], about), **more},
         )
-    except PydanticSchemaGenerationError as fault:
-        what = str(fault).splitlines()[0]
+    except PydanticSchemaGenerationError:
         raise ModuleError(
-            f"{', '.join(names)}: its arguments cannot stand in a config: {what}"
+            f"{next(iter(names))}: an argument has a type that cannot stand in a config; bool, "
+            "int, float, str, Literal, tuple and list can"
         ) from None
     model.declarations = names
     return model
