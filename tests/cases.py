@@ -178,7 +178,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [declaration.inputs], reference, {declaration.make}, bad)
+    return ModuleCase(name, make, [declaration.inputs], reference, {type(make(()))}, bad)
 
 
 MODULES = [

@@ -312,9 +312,9 @@ def _below(config: Config) -> Iterator[tuple[KeyPath, float, float]]:
         if isinstance(section, Declared):
             for name, field in type(section).model_fields.items():
                 value = getattr(section, name)
-                for bound in (limit.lt for limit in field.metadata if isinstance(limit, Lt)):
-                    if isinstance(value, float):
-                        yield (*path, name), value, float(bound)
+                bounds: list[Any] = [each.lt for each in field.metadata if isinstance(each, Lt)]
+                for bound in bounds if isinstance(value, float) else ():
+                    yield (*path, name), value, float(bound)
 
 
 def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
@@ -364,5 +364,5 @@ def note_chain(
     if not trained:
         source.add(("network",), "needs at least one linear layer")
     elif classes is not None and size is not None and size != classes:
-        outputs = f"one output for each of the {classes} classes"
-        source.add(("network", last), f"the network must end with {outputs}, got {size}")
+        each = f"one output for each of the {classes} classes"
+        source.add(("network", last), f"the network must end with {each}, got {size}")

@@ -200,9 +200,7 @@ def installed_model(kind: str) -> type[Declared]:
         made = point.load()
     except Exception as fault:
         what = f"{type(fault).__name__}: {fault}"
-        raise UsageError(
-            f"'{kind}' of the package {point.value} cannot be loaded: {what}"
-        ) from None
+        raise UsageError(f"'{kind}', {point.value}, cannot be loaded: {what}") from None
     declaration = replace(_declared(made, LayerSection, point.value), kind=kind)
     about = Field(description=declaration.about or f"a layer of {point.value.split('.')[0]}")
     model = model_of(LayerSection, {kind: declaration}, "kind", about, _fields(made, LayerSection))

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import reduce
 from operator import or_
 from typing import (
+    TYPE_CHECKING,
     Annotated,
     Any,
     ClassVar,
@@ -20,6 +21,7 @@ from typing import (
     NamedTuple,
     TypeGuard,
     TypeVar,
+    cast,
     get_args,
     get_origin,
 )
@@ -99,10 +101,15 @@ class Declared(Section):
     declarations: ClassVar[Mapping[str, Any]]
     """What each of the names stands for that this model may have."""
 
+    if TYPE_CHECKING:  # the keys are not known before a class is
+
+        def __getattr__(self, key: str) -> Any: ...
+
     @property
     def name(self) -> str:
         """The kind, or the dotted name of what stands in a user's file."""
-        name: str = getattr(self, "kind", None) or getattr(self, "python", "")
+        fields = type(self).model_fields
+        name: str = getattr(self, "kind" if "kind" in fields else "python")
         return name
 
     @property
@@ -205,13 +212,13 @@ class LayerSection(Declared):
                 )
         with blamed(self.word):
             output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
-            if isinstance(output, Tensor):
-                module.backward(torch.zeros_like(output))
         if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
             raise ModuleError(
                 f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
                 f"got {described(output)}"
             )
+        with blamed(self.word):
+            module.backward(torch.zeros_like(output))
         return output.shape[-1], sum(value.numel() // 2 for _, value, _ in parameters)
 
 
@@ -332,7 +339,9 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
         ModuleError: an argument has no type, or one that cannot stand in a config.
 
     """
-    hints = hints_of(make.__init__ if isinstance(make, type) else make, include_extras=True)
+    hints = hints_of(
+        make.__init__ if isinstance(make, type) else make, include_extras=True
+    )
     required: Fields = {}
     optional: Fields = {}
     for name, argument in inspect.signature(make).parameters.items():
@@ -368,8 +377,8 @@ def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     if bounds.get("ge") == 0:  # -0.0 is at least 0, and yet below nothing to NumPy
         kind = Annotated[kind, AfterValidator(lambda value: value + 0)]
     # A list in YAML is a tuple in Python.
-    strict = {"strict": False} if get_origin(kind) is tuple else {}
-    return kind, Field(default, description=about, **strict)
+    strict = False if get_origin(kind) is tuple else None
+    return kind, Field(default, description=about, strict=strict)
 
 
 def model_of(
@@ -383,7 +392,7 @@ def model_of(
     """
     section = next(iter(names.values())).section
     try:
-        model = create_model(
+        model: type[S] = create_model(  # type: ignore[call-overload]
             f"{base.__name__} {' '.join(names)}",
             __base__=base,
             __doc__=section,
@@ -425,7 +434,7 @@ def one_of(
     def spelled_out(value: object, check: ValidatorFunctionWrapHandler) -> object:
         return value if isinstance(value, base) else check(short(value))
 
-    return SerializeAsAny[Annotated[tagged, WrapValidator(spelled_out)]]
+    return Annotated[tagged, WrapValidator(spelled_out), SerializeAsAny()]
 
 
 def bare_word(value: object) -> object:
@@ -483,4 +492,4 @@ def section(base: type[S], kind: str, **keys: Any) -> S:
         for model in models
         if issubclass(model, base) and kind in model.declarations
     )
-    return model(kind=kind, **keys)  # type: ignore[return-value]
+    return cast(S, model.model_validate({"kind": kind, **keys}))
