@@ -23,12 +23,19 @@ from minifw import data, nn
 from minifw.errors import UsageError
 from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
-from minifw.train import compiled, placement
+from minifw.train import compiled
 from minifw.train.compiled import library
 from minifw.train.division import Division
 from minifw.train.fit import fit
 from minifw.train.learner import Learner
-from minifw.train.placement import PLAIN_BYTES, Schedule
+from minifw.train.placement import (
+    PLAIN_BYTES,
+    Compiling,
+    Schedule,
+    StepSizes,
+    decide,
+    scheduled,
+)
 from minifw.train.shards import divide
 from test_training import experiment_of, network_of
 
@@ -325,14 +332,11 @@ def test_what_cannot_be_compiled_is_one_line_or_the_plain_way(tmp_path: Path, ca
 
 
 def test_inner_layers_count_where_memory_does(tmp_path: Path) -> None:
-    network = network_of(experiment_of(tmp_path, seeds=5))
+    exp = experiment_of(tmp_path, seeds=5)
+    network = network_of(exp)
     nested = nn.Sequential(nn.Sequential(*network))
-    for compile_ in (True, False):
-        plans = [placement.choose(net, 5, 1000, 1000, 10, compile_) for net in (network, nested)]
-        assert plans[0] == plans[1]
-    assert placement.seeds_in_memory(nested, 5, 10**6) == placement.seeds_in_memory(
-        network, 5, 10**6
-    )
+    sizes = [StepSizes.of(net, exp.data.train) for net in (network, nested)]
+    assert sizes[0] == sizes[1] == StepSizes((6, 5, 2), 2 * 6 + 6 + 6 * 5 + 5 + 5 * 2 + 2, 8)
 
 
 def test_shards_of_a_stack_give_the_numbers_of_the_whole(tmp_path: Path) -> None:
@@ -384,8 +388,8 @@ def test_shards_share_memory_and_keep_to_the_estimate(tmp_path: Path) -> None:
         passes = [p for kept in {shard.buffers for shard in shards} for p in kept._passes.values()]
         held.append(sum(tensor.nbytes for each in passes for tensor in each.tensors))
     assert held[0] == 3 * held[1] == 6 * held[2] > 0
-    # A step takes what `choose` reckons with, and the evaluation of 30 samples less than another.
-    a_step = placement._bytes_a_seed(network, 6, 40)
+    # A step takes what is reckoned with, and the evaluation of 30 samples less than another.
+    a_step = StepSizes.of(network, exp.data.train).step_bytes(40)
     assert a_step / 2 < held[2] <= 2 * a_step
 
 
@@ -398,30 +402,28 @@ def test_true_without_a_compiler_says_what_to_install(
     experiment_of(tmp_path, "train.compile=auto")
 
 
-def test_auto_compiles_where_it_pays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = network_of(experiment_of(tmp_path, seeds=5))
-
-    def chosen(steps: int, given: object = "auto") -> Schedule:
-        return placement.choose(network, 5, 1, 1000, steps, given)  # type: ignore[arg-type]
-
+def test_auto_compiles_where_it_pays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
-    assert not chosen(1000).compiled
-    assert chosen(10**6).compiled
-    assert not chosen(10**6, False).compiled
+    assert decide("auto", 1000, True) == (False, False)
+    assert decide("auto", 10**6, True) == (True, True)  # or plainly where it fails
+    assert decide("auto", 10**6, False) == (False, False)
+    assert decide(False, 10**6, True) == (False, False)
+    assert decide(True, 1, True) == (True, False)
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    assert not chosen(10**6).compiled
+    assert decide("auto", 10**6, True) == (False, False)
+    with pytest.raises(UsageError, match="train.compile: true needs a C\\+\\+ compiler"):
+        decide(True, 1, True)
 
 
-def test_every_seed_is_in_one_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
+def test_every_seed_is_in_one_shard(tmp_path: Path) -> None:
     for seeds in (1, 2, 7, 20):
         exp = experiment_of(tmp_path, seeds=seeds)
         network = network_of(exp)
         sgd = nn.SGD(network)
         for batch in (1, 1000, 10_000_000):
             for given in (True, False):
-                plan = placement.choose(network, seeds, batch, batch, 10, given)
-                size = plan.training.seeds
+                step = StepSizes.of(network, exp.data.train)
+                size = scheduled(step, seeds, batch, batch, 2, Compiling(given)).training.seeds
                 shards = divide(Learner(network, nn.LossMSE(), sgd), exp.data, size)
                 covered = [seed for shard in shards for seed in range(seeds)[shard.seeds]]
                 assert covered == list(range(seeds))
@@ -429,22 +431,20 @@ def test_every_seed_is_in_one_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert len(shards) == seeds  # one at a time is all that memory has place for
 
 
+@pytest.mark.parametrize("compiled_way", [False, True])
 def test_shards_are_at_work_at_the_same_time_and_share_the_memory_for_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    compiled_way: bool,
 ) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/g++")
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
-    network = network_of(experiment_of(tmp_path, seeds=64))
-    a_row = placement._bytes_a_seed(network, 64, 2) - placement._bytes_a_seed(network, 64, 1)
-    samples = PLAIN_BYTES // (24 * a_row)  # some 24 seeds fill it
-    a_seed = placement._bytes_a_seed(network, 64, samples)
-    for given in (False, True):
-        divided = placement.choose(network, 64, 1, samples, 10, given).evaluation
-        assert divided is not None
-        size = divided.seeds
-        assert size is not None
-        assert size > 1
-        assert size * 4 * a_seed <= PLAIN_BYTES < (size + 2) * 4 * a_seed
+    step = StepSizes((6, 5, 2), 65, 8)
+    samples = PLAIN_BYTES // (24 * step.step_bytes(1))  # some 24 seeds fill it
+    at_once = step.networks_in(PLAIN_BYTES, samples)
+    divided = scheduled(step, 64, 1, samples, 4, Compiling(compiled_way)).evaluation
+    assert divided is not None
+    size = divided.seeds
+    assert size is not None
+    assert size > 1
+    assert at_once == pytest.approx(24, abs=1)
+    assert size * 4 <= at_once < (size + 2) * 4
 
 
 def test_compiling_that_fails_is_one_line_or_the_plain_way(

@@ -7,12 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from conftest import ROOT, Minifw
 from minifw.config import loading
 from minifw.experiment import memory
-from minifw.experiment.build import build_network
 from minifw.system import machine
 from minifw.train import placement
 
@@ -116,15 +114,11 @@ def test_a_limit_of_the_process_counts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3, 8])
 @pytest.mark.parametrize("seeds", [2, 5, 7, 400, 1000])
 @pytest.mark.parametrize("rows", [40, 1000, 20000])
-def test_parts_are_those_that_a_stack_is_divided_into(
-    monkeypatch: pytest.MonkeyPatch, threads: int, seeds: int, rows: int
-) -> None:
+def test_parts_are_those_that_a_stack_is_divided_into(threads: int, seeds: int, rows: int) -> None:
     config = loading.load(ROOT / "src/minifw/examples/simplenet.yaml")
-    network = build_network(config, range(seeds), 2)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    in_memory = placement.seeds_in_memory(network, seeds, rows)
+    step = placement.StepSizes((25, 25, 25, 2), 1427, 4)
     size = memory.sizes(config, "full-batch", seeds, 2, 2, rows, 10, threads=threads)
-    chosen = placement._divided(network, seeds, rows, in_memory, threads)
+    chosen = placement.scheduled(step, seeds, rows, rows, threads).training
     held, workers = size._divided(seeds, rows)
     assert workers == chosen.threads
     # The weights are counted elsewhere.

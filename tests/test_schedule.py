@@ -14,7 +14,7 @@ from minifw import data, nn
 from minifw.train import placement
 from minifw.train.division import Division
 from minifw.train.fit import fit
-from minifw.train.placement import Schedule
+from minifw.train.placement import Schedule, StepSizes
 
 
 def dataset(seeds: int, samples: int) -> data.Dataset:
@@ -64,7 +64,7 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
 
     monkeypatch.setattr(nn.Linear, "forward", forward)
     samples, stack = dataset(9, 1000), network(9)
-    plan = placement.choose(stack, 9, 1000, 1000, 2, False)
+    plan = placement.for_data(stack, samples, None, 2, False)
     fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
     assert len(at_work) == 2
     assert of_torch == {1}
@@ -110,7 +110,7 @@ def test_steps_and_evaluations_share_their_threads(monkeypatch: pytest.MonkeyPat
         mine = at_work.setdefault(key[-2], set())
         if len(mine) < 2 and threading.get_ident() not in mine:
             mine.add(threading.get_ident())
-            both.wait(timeout=60)  # for the other thread, so that each takes a part
+            both.wait(timeout=60)  # for the other thread, so that each takes a shard
         mine.add(threading.get_ident())
         return reuse(self, key)
 
@@ -123,10 +123,8 @@ def test_steps_and_evaluations_share_their_threads(monkeypatch: pytest.MonkeyPat
     assert len(at_work[10]) == 2
 
 
-def test_small_steps_take_one_thread_and_their_evaluation_more(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+def test_small_steps_take_one_thread_and_their_evaluation_more() -> None:
+    step = StepSizes((25, 2), 127, 4)
     for seeds, batch, expected in (
         (1, 1000, [(1, 1), (1, 1)]),
         (5, 1000, [(5, 1), (5, 1)]),
@@ -134,9 +132,19 @@ def test_small_steps_take_one_thread_and_their_evaluation_more(
         (20, 1000, [(5, 4), (5, 4)]),
         (3, 10_000, [(1, 3), (3, 1)]),
     ):
-        plan = placement.choose(network(seeds), seeds, batch, 1000, 10, False)
+        plan = placement.scheduled(step, seeds, batch, 1000, 4)
         assert plan.evaluation is not None
         found = [
             (min(seeds, part.seeds or 0), part.threads) for part in (plan.training, plan.evaluation)
         ]
         assert found == expected
+
+
+def test_a_layer_is_as_large_as_a_forward_pass_shows_it() -> None:
+    """Whatever module it is: here one that stands twice, in a network within the network."""
+    stack, layer = (3,), nn.Linear(4, 4, stack=(3,), bias=False)
+    inner = nn.Sequential(layer, nn.Tanh(), nn.Sequential(layer))
+    whole = nn.Sequential(nn.Linear(2, 4, stack=stack), nn.ReLU(), inner, nn.Sigmoid())
+    expected = StepSizes((4, 4, 4), 2 * 4 + 4 + 4 * 4, 4)
+    assert StepSizes.of(whole, dataset(3, 5).train) == expected
+    assert StepSizes.of(nn.Sequential(nn.Tanh()), dataset(3, 5).train) == StepSizes((), 0, 4)

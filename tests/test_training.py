@@ -479,21 +479,28 @@ def test_fit_chooses_its_schedule_by_sizes(
 ) -> None:
     exp = experiment_of(tmp_path)
     asked: list[tuple[Any, ...]] = []
-    right = placement.choose
+    right = placement.scheduled
 
-    def choose(network: nn.Network, *sizes: Any) -> placement.Schedule:
+    def scheduled(*sizes: Any) -> placement.Schedule:
         asked.append(sizes)
-        return right(network, *sizes)
+        return right(*sizes)
 
-    monkeypatch.setattr(placement, "choose", choose)
+    def decide(*of: Any) -> placement.Compiling:
+        asked.append(of)
+        return placement.Compiling(False)
+
+    monkeypatch.setattr(placement, "scheduled", scheduled)
+    monkeypatch.setattr(placement, "decide", decide)
     network = network_of(exp)
     history = fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=6, eta=0.05,
                   batch_size=batch_size)  # fmt: skip
-    assert asked == [(3, batch_size or 40, 40, 6 * (3 if batch_size else 1), "auto")]
+    assert asked[0] == ("auto", 6 * (3 if batch_size else 1), True)
+    step = placement.StepSizes((6, 5, 2), 2 * 6 + 6 + 6 * 5 + 5 + 5 * 2 + 2, 8)
+    assert asked[1][:4] == (step, 3, batch_size or 40, 40)
     # Going on, it keeps to the way, for the sums would be rounded in another order.
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,
         batch_size=batch_size, history=history)  # fmt: skip
-    assert asked[1][-1] is False
+    assert asked[2][0] is False
 
 
 def test_fit_divides_what_memory_does_not_hold(

@@ -144,11 +144,10 @@ class Minifw:
     """minifw as `minifw train` calls it."""
 
     def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
-        regime, samples = given.regime, len(given.order[0])
         self.given = given
         self.network = given.network()
-        self.schedule = placement.choose(
-            self.network, regime.seeds, regime.batch, samples, regime.steps, compile
+        self.schedule = placement.for_data(
+            self.network, given.experiment.data, given.regime.batch, 1, compile
         )
 
     def train(self, epochs: int) -> tuple[float, float]:

@@ -339,9 +339,8 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
         ModuleError: an argument has no type, or one that cannot stand in a config.
 
     """
-    hints = hints_of(
-        make.__init__ if isinstance(make, type) else make, include_extras=True
-    )
+    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    hints = hints_of(function, include_extras=True)
     required: Fields = {}
     optional: Fields = {}
     for name, argument in inspect.signature(make).parameters.items():

@@ -20,7 +20,6 @@ from minifw.runs.directory import Run
 from minifw.runs.records import PartName
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.division import one_thread
-from minifw.train.placement import widths
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
@@ -48,7 +47,8 @@ class Networks:
     @property
     def widest(self) -> int:
         """How many numbers a sample is at most, as it goes through a network."""
-        return max(len(self.about.features), len(self.about.classes), *widths(self.network))
+        widths = (getattr(module, "out_features", 1) for module in self.network.modules())
+        return max(len(self.about.features), len(self.about.classes), *widths)
 
 
 @dataclass(frozen=True)

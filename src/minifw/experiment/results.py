@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +20,9 @@ from minifw.experiment.build import DTYPES, build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.report import tables
 from minifw.report.statistics import summary
-from minifw.train import placement
 from minifw.train.checkpoint import Checkpoint
 from minifw.train.history import SERIES
+from minifw.train.placement import PLAIN_BYTES, StepSizes
 
 
 def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:
@@ -198,13 +198,12 @@ GRADIENT_BYTES = 2**28
 def _gradients(experiment: Experiment, modes: Sequence[str]) -> dict[str, dict[str, points.Floats]]:
     """Return `gradient_differences` of all seeds for each mode and dtype."""
     data, seeds = experiment.data, len(experiment.seeds)
-    one = build_network(
-        _with_dtype(experiment.config, "float64"), experiment.seeds[:1], len(data.features)
-    )
+    one = build_network(experiment.config, experiment.seeds[:1], len(data.features))
+    step = replace(StepSizes.of(one, data.train.of(slice(1))), number=8)
     _, samples, features = data.train.inputs.shape
     size = min(
         max(1, GRADIENT_BYTES // (8 * samples * features)),
-        placement.seeds_in_memory(one, 1, samples),
+        step.networks_in(PLAIN_BYTES, samples),
     )
     some = [experiment.of(slice(first, first + size)) for first in range(0, seeds, size)]
     return {

@@ -18,7 +18,7 @@ from minifw.train.checkpoint import Checkpoint
 from minifw.train.epochs import Trainer, run_epochs, wait_for
 from minifw.train.evaluation import error_percent, evaluate, finite
 from minifw.train.history import SERIES, Floats, History
-from minifw.train.placement import seeds_in_memory
+from minifw.train.placement import StepSizes
 
 # A single small network is little work for many calls. So weights wait until as many are there as
 # this memory holds in an evaluation: 16 of `simplenet` at once take 0.6 of the time, and more take
@@ -56,7 +56,7 @@ def fit(
     """
     samples = data.train.labels.shape[1]
     rows = max(samples, data.test.labels.shape[1])
-    most = seeds_in_memory(network, len(seeds), rows, AT_ONCE_BYTES)
+    most = StepSizes.of(network, data.train).networks_in(AT_ONCE_BYTES, rows)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:

@@ -1,6 +1,6 @@
 """How a stack of networks is divided among threads: a rule of sizes alone.
 
-The threads are Python's, with a part of the stack for each. Those of torch share every single
+The threads are Python's, with a shard of the stack for each. Those of torch share every single
 operation and wait for one another by spinning: where other programs want the processors too, five
 small networks took 10 to 48 s on two of them, and 1 s on one.
 """
@@ -13,17 +13,17 @@ from typing import NamedTuple
 
 import torch
 
-# A thread gets a part of the stack if each layer of that has this many results. Below, the threads
-# spend more on handing Python's lock to one another, at every operation, than they gain: with parts
-# of 50, 100, 150, 200 and 250 thousand two threads took 1.44, 0.99, 0.83, 0.71 and 0.64 times what
-# one takes, on two idle processors.
+# A thread gets a shard of the stack if each layer of that has this many results. Below, the threads
+# spend more on handing Python's lock to one another, at every operation, than they gain: with
+# shards of 50, 100, 150, 200 and 250 thousand two threads took 1.44, 0.99, 0.83, 0.71 and 0.64
+# times what one takes, on two idle processors.
 WORTH_A_THREAD = 100_000
 
 
 class Division(NamedTuple):
-    """Parts of so many seeds of a stack (None: all), on so many threads.
+    """Shards of so many seeds of a stack (None: all), on so many threads.
 
-    Parts go beside one another, each with one thread of torch's own; a part that is alone has
+    Shards go beside one another, each with one thread of torch's own; a shard that is alone has
     all of them. None is as many as torch is set to.
     """
 
@@ -40,11 +40,11 @@ def divided(seeds: int, results: int, most: int, threads: int) -> Division:
     workers = min(threads, seeds, seeds * results // WORTH_A_THREAD)
     if workers < 2:
         return Division(most, 1)
-    return Division(equal_parts(seeds, max(1, most // workers), workers), workers)
+    return Division(equal_shards(seeds, max(1, most // workers), workers), workers)
 
 
-def equal_parts(seeds: int, most: int, threads: int) -> int:
-    """Return the seeds of a part: all threads busy to the end, at most `most` in a part."""
+def equal_shards(seeds: int, most: int, threads: int) -> int:
+    """Return the seeds of a shard: all threads busy to the end, at most `most` in a shard."""
     rounds = -(-seeds // (threads * most))
     return -(-seeds // (threads * rounds))
 

@@ -75,8 +75,9 @@ def fit(
     eval_every = arguments.whole("eval_every", eval_every, 1)
     eta = arguments.learning_rate(eta, data.train.inputs.dtype)
     if schedule is None:
-        way = "auto" if history is None else history.compiled
-        schedule = for_data(network, data, batch_size, epochs, way)
+        schedule = for_data(
+            network, data, batch_size, epochs, "auto" if history is None else history.compiled
+        )
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
     learner = Learner(network, loss, optimizer)
     try:

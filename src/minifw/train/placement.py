@@ -6,19 +6,21 @@ All rules depend on sizes alone, never on a clock, so that a run can be repeated
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
-from minifw.data.dataset import Dataset
+from minifw.data.dataset import Dataset, Samples
 from minifw.nn import Network
 from minifw.train import arguments, compiled
-from minifw.train.division import Division, divided, equal_parts
+from minifw.train.division import Division, divided, equal_shards
 
-# What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
-# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger
-# for fewer.
+# What a plain shard of a stack, or the evaluation of any, may hold at once. Only memory counts
+# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a shard, and
+# larger for fewer.
 PLAIN_BYTES = 2**30
 
 # One network alone has torch's threads from here on. Each operation ends with a wait for the last
@@ -26,10 +28,10 @@ PLAIN_BYTES = 2**30
 # one thread, and still 5 times at 512, where two idle processors gain the most.
 ALONE_FROM = 262_144
 
-# What a compiled part may hold. With 1 MB a seed (1000 samples, width 25) parts of 2, 5, 10 seeds
-# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each part
-# costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
-PART_BYTES = 8 * 2**20
+# What a compiled shard may hold. With 1 MB a seed (1000 samples, width 25) shards of 2, 5, 10 seeds
+# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each
+# shard costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
+SHARD_BYTES = 8 * 2**20
 
 # Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
 COMPILE_FROM = 50_000
@@ -52,97 +54,156 @@ class Schedule:
     otherwise: Schedule | None = None
 
 
+@dataclass(frozen=True)
+class StepSizes:
+    """What a step of one network of a stack takes: all that its memory depends on.
+
+    `outputs` are the results of each layer for one sample (an activation's are counted with its
+    layer's), `weights` the numbers of all parameters, `number` the bytes of a number.
+    """
+
+    outputs: tuple[int, ...]
+    weights: int
+    number: int
+
+    @classmethod
+    def of(cls, network: Network, samples: Samples) -> StepSizes:
+        """Return the sizes of a network's step, seen as one of the samples goes through the stack.
+
+        The modules may be any; a layer is one with parameters.
+        """
+        *stack, _ = samples.labels.shape
+        seeds = math.prod(stack)
+        network.forward(samples.inputs.narrow(len(stack), 0, 1))
+        values = [value for _, value, _ in network.parameters()]
+        return cls(
+            tuple(value.numel() // seeds for value in _results_of_layers(network)),
+            sum(value.numel() for value in values) // seeds,
+            max((value.element_size() for value in values), default=4),
+        )
+
+    def results(self, rows: int) -> int:
+        """Return how many numbers the largest layer gives for so many samples."""
+        return rows * max(self.outputs, default=1)
+
+    def forward_bytes(self, rows: int) -> int:
+        """Return what the results of all layers and of their activations take."""
+        return 2 * self.number * rows * sum(self.outputs)
+
+    def step_bytes(self, rows: int) -> int:
+        """Return what these results and the gradients of each take."""
+        return 2 * self.forward_bytes(rows)
+
+    def networks_in(self, most: int, rows: int) -> int:
+        """Return how many networks `most` bytes hold, with gradients and a step of so many rows."""
+        a_network = 3 * self.number * self.weights + self.step_bytes(rows)
+        return max(1, most // max(1, a_network))
+
+
+class Compiling(NamedTuple):
+    """Whether steps are compiled, and whether plain ones are taken where that fails."""
+
+    compiled: bool
+    or_plain: bool = False
+
+
+Wish = Literal["auto", True, False]
+"""A config's `train.compile`."""
+
+
+def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
+    """Decide whether so many steps are compiled.
+
+    Raises:
+        UsageError: the wish is True and there is no C++ compiler.
+
+    """
+    if wish is True:
+        compiled.require_compiler()
+        return Compiling(True)
+    if wish == "auto" and steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None:
+        return Compiling(True, or_plain=True)
+    return Compiling(False)
+
+
 def for_data(
     network: Network,
     data: Dataset,
     batch_size: int | None,
     epochs: int,
-    compile: Literal["auto", True, False],  # noqa: A002, the name of the config's key
+    compile: Wish,  # noqa: A002, the name of the config's key
 ) -> Schedule:
-    """Return what `choose` finds for `epochs` passes over the training samples of `data`.
+    """Return how to train a stack for `epochs` passes over the training samples of `data`.
 
     `batch_size` is that of `fit`: None, or more than there are, takes all samples in one step.
-    """
-    *stack, samples = data.train.labels.shape
-    batch_size = arguments.batch_size(batch_size, data.train)
-    return choose(
-        network,
-        math.prod(stack),
-        batch_size,
-        max(samples, data.test.labels.shape[-1]),
-        epochs * -(-samples // batch_size),
-        compile,
-    )
-
-
-def choose(
-    network: Network,
-    seeds: int,
-    batch_size: int,
-    samples: int,
-    steps: int,
-    compile: Literal["auto", True, False],  # noqa: A002, the name of the config's key
-) -> Schedule:
-    """Return how to train `seeds` networks for `steps` steps of `batch_size` samples each.
-
-    `samples` is how many go through at once in an evaluation.
 
     Raises:
         UsageError: `compile` is True and there is no C++ compiler.
 
     """
-    if compile is True:
-        compiled.require_compiler()
-    on_cpu = all(value.is_cpu for _, value, _ in network.parameters())
-    threads = torch.get_num_threads() if on_cpu else 1
-    in_memory = seeds_in_memory(network, seeds, samples, PLAIN_BYTES)
-    plain = Schedule(
-        training=_divided(network, seeds, batch_size, in_memory, threads),
-        evaluation=_divided(network, seeds, samples, in_memory, threads),
+    *stack, samples = data.train.labels.shape
+    batch_size = arguments.batch_size(batch_size, data.train)
+    on_cpu = data.train.inputs.is_cpu
+    return scheduled(
+        StepSizes.of(network, data.train),
+        math.prod(stack),
+        batch_size,
+        max(samples, data.test.labels.shape[-1]),
+        torch.get_num_threads() if on_cpu else 1,
+        decide(compile, epochs * -(-samples // batch_size), on_cpu),
     )
-    pays = steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None
-    if compile is False or (compile == "auto" and not pays):
+
+
+def scheduled(
+    sizes: StepSizes,
+    seeds: int,
+    batch_size: int,
+    samples: int,
+    threads: int,
+    compiling: Compiling = Compiling(False),  # noqa: B008, it cannot be changed
+) -> Schedule:
+    """Return how `seeds` networks go through steps of `batch_size` on at most so many threads.
+
+    `samples` is how many go through at once in an evaluation.
+    """
+    in_memory = sizes.networks_in(PLAIN_BYTES, samples)
+    plain = Schedule(
+        training=_divided(sizes, seeds, batch_size, in_memory, threads),
+        evaluation=_divided(sizes, seeds, samples, in_memory, threads),
+    )
+    if not compiling.compiled:
         return plain
-    in_cache = max(1, PART_BYTES // _bytes_a_seed(network, seeds, batch_size))
-    size = equal_parts(seeds, min(in_cache, max(1, in_memory // threads)), threads)
+    in_cache = sizes.networks_in(SHARD_BYTES, batch_size)
+    size = equal_shards(seeds, min(in_cache, max(1, in_memory // threads)), threads)
     return replace(
         plain,
         training=Division(size, min(threads, seeds)),
         compiled=True,
-        otherwise=plain if compile == "auto" else None,
+        otherwise=plain if compiling.or_plain else None,
     )
 
 
-def _divided(network: Network, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
+def _divided(sizes: StepSizes, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
     """Return how to divide the stack for `rows` samples of each network.
 
     A stack is divided, and its threads are Python's. Only one network that is alone gets those of
     torch, which share every single operation.
     """
-    results = rows * max(widths(network), default=1)
+    results = sizes.results(rows)
     if seeds == 1:  # nothing to divide but the operations
         return Division(1, threads if results >= ALONE_FROM else 1)
     return divided(seeds, results, in_memory, threads)
 
 
-def seeds_in_memory(network: Network, seeds: int, samples: int, most: int = PLAIN_BYTES) -> int:
-    """Return how many networks of this stack hold the results of a step in `most` bytes."""
-    return max(1, most // _bytes_a_seed(network, seeds, samples))
-
-
-def _bytes_a_seed(network: Network, seeds: int, rows: int) -> int:
-    """Return about how much memory a step takes in each network of the stack.
-
-    That is weights, gradients and the step; and for each row (a sample) the result of every
-    layer, of its activation, and the gradients of both.
-    """
-    values = [value for _, value, _ in network.parameters()]
-    width = sum(widths(network))
-    size = max((value.element_size() for value in values), default=4)
-    weights = sum(value.numel() for value in values) // seeds
-    return max(1, size * (3 * weights + 4 * rows * width))
-
-
-def widths(network: Network) -> list[int]:
-    """Return how many outputs each layer of a network has that says so."""
-    return [module.out_features for module in network.modules() if hasattr(module, "out_features")]
+def _results_of_layers(network: Network) -> Iterator[Tensor]:
+    """Give what each module with parameters computed in the latest `forward`, inner ones too."""
+    modules = [*network]
+    inner: set[int] = set()
+    for position, value in network.results():
+        module = modules[position]
+        if isinstance(module, Network):
+            if position not in inner:
+                yield from _results_of_layers(module)
+            inner.add(position)
+        elif module.parameters():
+            yield value

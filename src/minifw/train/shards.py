@@ -84,8 +84,8 @@ class Shard:
         found = dict.fromkeys(seeds, -1)
         learner = self.learner.on([self._copied(value, seeds) for value in self.start])
         (inputs, targets), cut = self._batches(order, batch_size)
-        for batch in chain(zip(inputs, targets, strict=True), cut):
-            learner.step(*(self._copied(values, seeds) for values in batch), eta)
+        for batch, target in chain(zip(inputs, targets, strict=True), cut):
+            learner.step(self._copied(batch, seeds), self._copied(target, seeds), eta)
             for position, values in learner.results():
                 fine = values.isfinite().reshape(len(seeds), -1).all(1).tolist()
                 for seed, is_fine in zip(seeds, fine, strict=True):

@@ -31,7 +31,7 @@ from minifw.train.compiled.record import loop
 from minifw.train.learner import Learner
 
 OPTIONS = {
-    "cpp.threads": 1,  # the parts of a stack share the processors, not the loops inside of one
+    "cpp.threads": 1,  # the shards of a stack share the processors, not the loops inside of one
     "cpp.enable_floating_point_contract_flag": "fast",  # a * b + c rounds once, as in torch's SGD
     # A row of 25 numbers ends within a vector. Where a result is written over its operand, the
     # next row is read while that part of a vector is still on its way to memory, and must wait.
