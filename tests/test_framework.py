@@ -328,6 +328,15 @@ def test_a_parameter_can_be_exchanged_until_a_network_is_built() -> None:
         layer.weight = 3.0  # type: ignore[assignment]
 
 
+def test_two_parameters_that_are_one_tensor_are_named() -> None:
+    first, second = ours.Linear(2, 2), ours.Linear(2, 2)
+    second.weight = first.weight
+    with pytest.raises(
+        ModuleError, match="^Sequential: two of its parameters are one tensor, .* one"
+    ):
+        ours.Sequential(first, second).parameters()
+
+
 class SimplestGraph(ours.Graph):
     """One layer."""
 

@@ -216,6 +216,11 @@ class Module:
         the other way round.
         """
         trained = {id(gradient) for _, _, gradient in parameters}
+        if len({id(value) for _, value, _ in parameters}) < len(parameters):
+            raise ModuleError(
+                f"{type(self).__name__}: two of its parameters are one tensor, and copies would "
+                "part them; one module can stand in several places instead"
+            )
         held = [(place, value) for place, value, _ in contents(self, Module)]
         known = trained | {id(value) for _, value, _ in parameters}
         for module in (self, *(value for _, value in held if isinstance(value, Module))):
