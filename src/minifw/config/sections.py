@@ -433,7 +433,7 @@ def one_of(
     def spelled_out(value: object, check: ValidatorFunctionWrapHandler) -> object:
         return value if isinstance(value, base) else check(short(value))
 
-    return Annotated[tagged, WrapValidator(spelled_out), SerializeAsAny()]
+    return Annotated[tagged, WrapValidator(spelled_out), SerializeAsAny()]  # type: ignore[type-arg]
 
 
 def bare_word(value: object) -> object:

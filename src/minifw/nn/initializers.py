@@ -162,7 +162,7 @@ class Zeros(Initializer):
 
 
 INITIALIZERS: dict[str, type[Initializer]] = {
-    kind: declaration.make for kind, declaration in kinds(Declaration).items()
+    kind: vars(declaration)["make"] for kind, declaration in kinds(Declaration).items()
 }
 
 
