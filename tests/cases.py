@@ -7,6 +7,7 @@ loss has no row.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from minifw import nn as ours
+from minifw.nn.registry import LayerDeclaration, kinds
+from minifw.reference.twin import layer_like
 
 Shape = tuple[int, ...]
 
@@ -155,7 +158,31 @@ NOT_FLOAT = (torch.ones(5, 4, dtype=torch.int64), "expects a tensor of (torch.)?
 HALF = (torch.ones(5, 4, dtype=torch.float16), "expects a tensor of (torch.)?float.*of float16")
 NOT_TENSOR = ([[1.0, 2.0, 3.0, 4.0]], "got list")
 
+
+def declared(declaration: LayerDeclaration) -> ModuleCase:
+    """The row of a layer that a config can name, of its declaration and its PyTorch twin."""
+
+    def make(stack: Shape) -> ours.Module:
+        arguments = inspect.signature(declaration.make).parameters
+        given = {"stack": stack, "dtype": torch.float64}
+        of_stack = {name: value for name, value in given.items() if name in arguments}
+        module: ours.Module = declaration.make(**declaration.case, **of_stack)
+        return module
+
+    def reference(*values: Tensor) -> Any:
+        *parameters, x = values
+        module = make(())
+        names = [name for name, _, _ in module.parameters()]
+        weights = dict(zip(names, parameters, strict=True))
+        return torch.func.functional_call(layer_like(module, None), weights, (x,))
+
+    name = f"{declaration.make.__name__} as declared"
+    bad = [NOT_FLOAT, HALF, NOT_TENSOR]
+    return ModuleCase(name, make, [declaration.inputs], reference, {type(make(()))}, bad)
+
+
 MODULES = [
+    *map(declared, kinds(LayerDeclaration).values()),
     ModuleCase(
         "Linear",
         lambda stack: linear(4, 3, stack),
@@ -181,30 +208,6 @@ MODULES = [
         [(5, 4)],
         lambda w, x: nn.functional.linear(x, w),
         {ours.Linear},
-    ),
-    ModuleCase(
-        "ReLU",
-        lambda stack: ours.ReLU(),
-        [(5, 4)],
-        torch.relu,
-        {ours.ReLU},
-        [NOT_FLOAT, HALF, NOT_TENSOR],
-    ),
-    ModuleCase(
-        "Tanh",
-        lambda stack: ours.Tanh(),
-        [(5, 4)],
-        torch.tanh,
-        {ours.Tanh},
-        [NOT_FLOAT, HALF, NOT_TENSOR],
-    ),
-    ModuleCase(
-        "Sigmoid",
-        lambda stack: ours.Sigmoid(),
-        [(5, 4)],
-        torch.sigmoid,
-        {ours.Sigmoid},
-        [NOT_FLOAT, HALF, NOT_TENSOR],
     ),
     ModuleCase(
         "Sequential",

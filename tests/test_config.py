@@ -10,10 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bad_configs import EDITS, FILES, GOOD, OVERRIDES
-from minifw import config as configs
 from minifw.config import yaml12
 from minifw.config.loading import dump, load
-from minifw.config.model import Config
+from minifw.config.model import Config, FromFile
+from minifw.config.sections import (
+    Generated,
+    InitSection,
+    LayerSection,
+    LossSection,
+    section,
+)
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError
 
@@ -38,10 +44,10 @@ def faults(tmp_path: Path, text: str | bytes, *overrides: str) -> list[str]:
 def test_defaults_and_short_forms(tmp_path: Path) -> None:
     config = load(written(tmp_path, GOOD))
     assert config.train.eta == 0.001
-    assert config.loss == configs.LossConfig(kind="mse", reduction="mean")
-    assert config.network[0] == configs.LinearLayer(kind="linear", out_features=4)
-    assert isinstance(config.data, configs.Disk)
-    assert config.data.radius == 1 / math.sqrt(2 * math.pi)
+    assert config.loss == section(LossSection, "mse", reduction="mean")
+    assert config.network[0] == section(LayerSection, "linear", out_features=4)
+    assert isinstance(config.data, Generated)
+    assert config.data.keys["radius"] == 1 / math.sqrt(2 * math.pi)
     assert (config.seed, config.seeds, config.dtype, config.train.mode) == (
         0,
         None,
@@ -142,7 +148,7 @@ def test_faults_beyond_the_fiftieth_are_counted(tmp_path: Path) -> None:
 def test_a_new_kind_forgets_the_keys_of_the_old_one(tmp_path: Path) -> None:
     text = GOOD.replace("disk,", "disk, center: [0, 0], radius: 1,")
     path = written(tmp_path, text)
-    assert load(path, ["data.kind=moons"]).data == configs.Moons(kind="moons", train=50, test=60)
+    assert load(path, ["data.kind=moons"]).data == section(Generated, "moons", train=50, test=60)
     assert load(path, ["network.1.kind=tanh"]).network[1].kind == "tanh"
     # What --set itself gave, or nobody knows, is a mistake all the same.
     assert faults(tmp_path, text, "data.kind=moons", "data.radius=2") == [
@@ -176,9 +182,9 @@ def test_overrides(tmp_path: Path) -> None:
     ])  # fmt: skip
     assert config.train.eta == 0.5
     assert [layer.kind for layer in config.network] == ["linear", "tanh", "linear"]
-    assert config.init == configs.NormalInit(kind="normal", std=0.5)
-    assert config.optimizer.momentum == 0.9
-    assert config.data == configs.Moons(kind="moons", noise=0.2)
+    assert config.init == section(InitSection, "normal", std=0.5)
+    assert config.optimizer.keys["momentum"] == 0.9
+    assert config.data == section(Generated, "moons", noise=0.2)
     assert config.loss.reduction == "sum"
 
 
@@ -193,9 +199,10 @@ def test_no_standard_deviation_is_below_nothing(tmp_path: Path) -> None:
     rest = "name: a\nnetwork: [{linear: 2}]\nloss: mse\ntrain: {eta: 1, epochs: 1}\n"
     (tmp_path / "a.yaml").write_text(rest + text)
     config = load(tmp_path / "a.yaml", ["optimizer.momentum=-0.0"])
-    assert isinstance(config.data, configs.Moons)
-    assert isinstance(config.init, configs.NormalInit)
-    values = config.data.noise, config.init.std, config.optimizer.momentum
+    assert isinstance(config.data, Generated)
+    values = (
+        config.data.keys["noise"], config.init.keys["std"], config.optimizer.keys["momentum"],
+    )  # fmt: skip
     assert [math.copysign(1, value) for value in values] == [1, 1, 1]
 
 
@@ -231,7 +238,7 @@ def test_data_paths_are_meant_from_where_they_are_written(
 
     def data_path(*overrides: str) -> str:
         data = load(path, overrides).data
-        assert isinstance(data, configs.FromFile)
+        assert isinstance(data, FromFile)
         return data.path
 
     assert data_path() == str(tmp_path / "a.csv")

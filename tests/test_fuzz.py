@@ -12,13 +12,12 @@ from hypothesis import strategies as st
 
 from bad_configs import GOOD
 from campaigns import fuzz_configs
-from minifw import config as configs
-from minifw.config import loading, source, yaml12
+from minifw.config import loading, model, source, yaml12
 
 ANY_FOLDER = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200
 )
-KEYS = sorted({*configs.Config.model_fields, *configs.Train.model_fields, "kind", "linear", "x"})
+KEYS = sorted({*model.Config.model_fields, *model.Train.model_fields, "kind", "linear", "x"})
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.sampled_from(KEYS),
     lambda inner: (

@@ -207,7 +207,7 @@ def test_weights_of_the_pytorch_arm_are_evaluated_together_if_they_are_small(
         monkeypatch.setattr(training, "AT_ONCE_BYTES", most)
         together.clear()
         result = reference.fit(
-            network, build_loss(config), 0.0, drawn.data, [0],
+            network, build_loss(config), nn.SGD(network), drawn.data, [0],
             epochs=9, eta=0.1, batch_size=None, eval_every=1,
         )  # fmt: skip
         return list(together), result.history

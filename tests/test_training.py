@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cases import Residual, linear
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
-from minifw.errors import ConfigError, ModuleError
+from minifw.errors import ConfigError, ModuleError, UsageError
 from minifw.experiment import build, plan, results
 from minifw.experiment.arms import TRAIN
 from minifw.reference import training
@@ -662,7 +662,7 @@ def test_the_twin_refuses_what_it_does_not_know() -> None:
     class Odd(nn.Module):
         pass
 
-    with pytest.raises(TypeError, match="no PyTorch twin of Odd"):
+    with pytest.raises(UsageError, match="Odd: there is no PyTorch twin"):
         reference.twin(nn.Sequential(Odd()), 0)
 
 

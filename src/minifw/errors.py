@@ -157,3 +157,16 @@ def harmless(text: object) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def short_word(text: str) -> str:
+    """Return the word, harmless, and of at most 40 characters."""
+    return harmless(text if len(text) <= 40 else f"{text[:39]}…")
+
+
+def short(value: object) -> str:
+    """Return the value as text of at most 40 characters."""
+    if isinstance(value, str) and len(value) > 100:
+        value = value[:100]  # what is cut off below anyway
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"

@@ -155,7 +155,7 @@ class Minifw:
         history = fit(
             self.network,
             build.build_loss(config),
-            nn.SGD(self.network, config.optimizer.momentum),
+            build.build_optimizer(config, self.network),
             self.given.experiment.data,
             epochs=epochs,
             eta=config.train.eta,
@@ -177,9 +177,10 @@ class PyTorch(Peer):
         super().__init__(given)
         self.share = 1 / given.regime.seeds
         network, loss = given.network(), build.build_loss(given.config)
-        eta, momentum = given.config.train.eta, given.config.optimizer.momentum
+        eta, optimizer = given.config.train.eta, build.build_optimizer(given.config, network)
         self.loops = [
-            reference.Loop(network, seed, loss, eta, momentum) for seed in range(given.regime.seeds)
+            reference.Loop(network, seed, loss, eta, optimizer)
+            for seed in range(given.regime.seeds)
         ]
         self.samples = [given.train.of(seed) for seed in range(given.regime.seeds)]
         self.next = 0
@@ -201,10 +202,9 @@ class Vmap(Peer):
     def __init__(self, given: Problem) -> None:
         super().__init__(given)
         loss, train = build.build_loss(given.config), given.config.train
-        momentum = given.config.optimizer.momentum
-        self.ensemble = reference.Ensemble(
-            given.network(), given.regime.seeds, loss, train.eta, momentum
-        )
+        network = given.network()
+        optimizer = build.build_optimizer(given.config, network)
+        self.ensemble = reference.Ensemble(network, given.regime.seeds, loss, train.eta, optimizer)
 
     def train_epoch(self, order: Tensor | None) -> None:
         self.ensemble.train(self.given.train, order, self.given.regime.batch)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from minifw.cli.options import (
+    AllowCode,
     ConfigName,
     Json,
     Seeds,
@@ -41,6 +42,7 @@ def validate(
         ),
     ],
     overrides: Set = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Check configs as `train` would, without training.
@@ -58,7 +60,7 @@ def validate(
     for name in configs:
         faults: list[str] = []
         try:
-            plan = plan_of(name, overrides)
+            plan = plan_of(name, overrides, allow_code=allow_code)
             # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
             plan.draw(plan.seeds[:1])
         except MinifwError as fault:
@@ -81,6 +83,7 @@ def show(
     config: ConfigName,
     overrides: Set = None,
     seeds: Seeds = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Show what a config comes to: each key, and the network.
@@ -92,7 +95,7 @@ def show(
       minifw show mine.yaml
       minifw show simplenet --seeds 20 --set data.kind=moons
     """
-    plan = plan_of(config, overrides, seeds)
+    plan = plan_of(config, overrides, seeds, allow_code=allow_code)
     values = _leaves(plan.config.model_dump(mode="json"))
     layers = _layers(plan)
     needed, free = _memory(plan)
@@ -106,7 +109,7 @@ def show(
             }
         )
         return
-    from minifw.config.source import short_word
+    from minifw.errors import short_word
     from minifw.system.machine import gigabytes
 
     print(f"{plan.source.name}, each value with its line:column there\n")
@@ -161,7 +164,7 @@ def init(
       minifw init
       minifw init two-moons
     """
-    from minifw.config.model import name_fault
+    from minifw.config.name import name_fault
 
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
@@ -212,18 +215,12 @@ def _as_written(value: Any) -> str:
 
 
 def _layers(plan: Plan) -> list[dict[str, Any]]:
-    from minifw.config.model import LinearLayer
-
     size, layers = plan.sizes.features, []
     for layer in plan.config.network:
-        parameters, operations = 0, size
-        if isinstance(layer, LinearLayer):
-            inputs, size = size, layer.out_features
-            parameters = (inputs + layer.bias) * size
-            operations = (2 * inputs - 1 + layer.bias) * size
+        size, parameters, operations = layer.sizes(size)
         layers.append(
             {
-                "layer": layer.kind,
+                "layer": layer.word,
                 "output": size,
                 "parameters": parameters,
                 "operations": operations,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minifw.cli.options import ConfigName, Json, Set, find_config, print_json
+from minifw.cli.options import AllowCode, ConfigName, Json, Set, find_config, print_json
 from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.errors import CheckError, UsageError, one_line
 
@@ -40,6 +40,7 @@ def gradcheck(
     elements: Annotated[
         int, typer.Option("--elements", metavar="N", help="Compare so many numbers of a tensor.")
     ] = 100,
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Compare the gradients of a config's network with finite differences.
@@ -60,7 +61,7 @@ def gradcheck(
             raise UsageError(f"{option}: must be at least {least}, got {value}")
     if seed is not None and not 0 <= seed <= 2**32:
         raise UsageError(f"--seed: must be 0 to {2**32}, got {seed}")
-    plan = _plan(config, overrides)
+    plan = _plan(config, overrides, allow_code)
     from minifw.experiment import gradcheck as gradients
     from minifw.nn.differences import TOLERANCE
 
@@ -95,11 +96,13 @@ def gradcheck(
         raise CheckError(*faults)
 
 
-def _plan(name: str, overrides: list[str] | None) -> Plan:
+def _plan(name: str, overrides: list[str] | None, allow_code: bool) -> Plan:
     """Return the plan of one seed, in float64 on the CPU, whatever the config says of these."""
     from minifw.config import loading
 
-    config, source = loading.load_with_source(find_config(name), list(overrides or []))
+    config, source = loading.load_with_source(
+        find_config(name), list(overrides or []), allow_code=allow_code
+    )
     from minifw.experiment import plan
 
     train = config.train.model_copy(update={"compile": False})

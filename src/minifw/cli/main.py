@@ -15,6 +15,7 @@ from minifw.cli.options import help_alone
 from minifw.errors import (
     Interrupted,
     MinifwError,
+    ModuleError,
     StorageError,
     UsageError,
     harmless,
@@ -131,12 +132,18 @@ def _call(stop: Stop) -> int:
         _complain("; ".join(["minifw: interrupted", *notes]))
         return end.exit_code
     except MinifwError as fault:
+        if isinstance(fault, ModuleError) and (line := _own_fault(fault)):
+            _complain(line)
+            return UsageError.exit_code
         _complain(*fault.lines)
         return fault.exit_code
     except OSError as fault:  # of whatever has no words of its own: the machine's, not a bug
         _complain(f"minifw: {_reason(fault)}")
         return StorageError.exit_code
     except Exception as fault:
+        if line := _own_fault(fault):
+            _complain(line)
+            return UsageError.exit_code
         of_torch = isinstance(fault, RuntimeError) and "allocate memory" in str(fault)
         if isinstance(fault, MemoryError) or of_torch:
             _complain("minifw: not enough memory; fewer seeds, samples or outputs need less")
@@ -144,6 +151,12 @@ def _call(stop: Stop) -> int:
         fault.add_note("minifw: this is a bug in minifw; please report it with these lines")
         raise
     return code
+
+
+def _own_fault(fault: Exception) -> str | None:
+    """Return one line for what a file of the user's own has raised, None for all else."""
+    code = sys.modules.get("minifw.config.code")
+    return None if code is None else code.told(fault)
 
 
 def _reason(fault: Exception) -> str:

@@ -21,16 +21,18 @@ def plan_of(
     *,
     default_seeds: int = 1,
     arms: Sequence[Arm] | None = None,
+    allow_code: bool = False,
 ) -> Plan:
     """Check everything that the user gave; nothing is written yet.
 
     `arms` are those of a comparison, in all modes; without them minifw trains in the config's mode.
+    `allow_code` permits the config to name classes of a file beside it.
     """
     check_count("--seeds", seeds)
     from minifw.config import loading
 
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
-    config, source = loading.load_with_source(find_config(name), given)
+    config, source = loading.load_with_source(find_config(name), given, allow_code=allow_code)
     from minifw.experiment import plan
     from minifw.runs.arms import MODES
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from minifw.cli.options import Json, OneRun, RunsDir, print_json
+from minifw.cli.options import AllowCode, Json, OneRun, RunsDir, print_json
 from minifw.errors import UsageError, harmless
 from minifw.system.files import write_output
 
@@ -44,6 +44,7 @@ def predict(
         typer.Option("--out", metavar="FILE.csv", help="Write the table here, not to stdout."),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
+    allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Say which class new samples are of, by the networks of a run.
@@ -72,7 +73,7 @@ def predict(
     from minifw.data import files
     from minifw.experiment import prediction
 
-    networks = prediction.load(found, mode, seed)
+    networks = prediction.load(found, mode, seed, allow_code=allow_code)
     about = networks.about
     samples, known, checksum = files.read_inputs(file, about.features, about.target)
     answer = prediction.predict(networks, samples)

@@ -6,8 +6,7 @@ from typing import Any
 
 from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
-from minifw.config.source import short_word
-from minifw.errors import harmless
+from minifw.errors import harmless, short_word
 from minifw.experiment import Outcome, check_converged
 
 TRAIN_RESULTS = (

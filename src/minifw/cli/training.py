@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from minifw.cli.options import (
+    AllowCode,
     ConfigName,
     Json,
     OneRun,
@@ -40,6 +41,7 @@ def train(
     seeds: Seeds = None,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -52,7 +54,7 @@ def train(
       minifw train configs/simplenet.yaml --set train.mode=sgd --json
     """
     set_threads(threads)
-    _start(plan_of(config, overrides, seeds), runs_dir, quiet, as_json)
+    _start(plan_of(config, overrides, seeds, allow_code=allow_code), runs_dir, quiet, as_json)
 
 
 def compare(
@@ -72,6 +74,7 @@ def compare(
     ] = "pytorch",
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -94,7 +97,9 @@ def compare(
             f"{near_miss(reference, others)}"
         )
     set_threads(threads)
-    plan = plan_of(config, overrides, seeds, default_seeds=20, arms=others[reference])
+    plan = plan_of(
+        config, overrides, seeds, default_seeds=20, arms=others[reference], allow_code=allow_code
+    )
     _start(plan, runs_dir, quiet, as_json)
 
 
@@ -102,6 +107,7 @@ def resume(
     run: OneRun,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
+    allow_code: AllowCode = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -137,7 +143,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json)), as_json)
+    _report(experiment.resume(path, display(quiet or as_json), allow_code=allow_code), as_json)
 
 
 def _references() -> dict[str, list[Arm]]:

@@ -1,37 +1,4 @@
-"""What a config may say, and how a YAML file becomes one that is checked."""
+"""What a config may say, and how a YAML file becomes one that is checked.
 
-from minifw.config.model import (
-    Activation,
-    Config,
-    Csv,
-    Disk,
-    FromFile,
-    Generated,
-    HalfPlane,
-    LinearLayer,
-    LossConfig,
-    Moons,
-    NormalInit,
-    Npz,
-    PlainInit,
-    Spirals,
-    Train,
-)
-
-__all__ = [
-    "Activation",
-    "Config",
-    "Csv",
-    "Disk",
-    "FromFile",
-    "Generated",
-    "HalfPlane",
-    "LinearLayer",
-    "LossConfig",
-    "Moons",
-    "NormalInit",
-    "Npz",
-    "PlainInit",
-    "Spirals",
-    "Train",
-]
+Nothing is imported here: `model` brings torch along, and lists of runs need no more than `source`.
+"""

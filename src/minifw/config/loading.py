@@ -8,60 +8,70 @@ stand-ins take the place of what is faulty, so that the next stage can go on wit
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import yaml12
+from minifw.config import own, yaml12
+from minifw.config.code import Code
 from minifw.config.messages import keys_of_kind, note_faults
-from minifw.config.model import LAYER_SIZE, Config, FromFile, Generated, LinearLayer, is_one_key
-from minifw.config.source import Fault, KeyPath, Source, kind_of, short
-from minifw.errors import ArtefactError, ConfigError
+from minifw.config.model import Config, FromFile
+from minifw.config.sections import Declared, Generated, is_one_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.errors import ArtefactError, ConfigError, ModuleError, short
 
 
-def load(path: Path, overrides: Sequence[str] = ()) -> Config:
+def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
     """Read, override and validate the config at `path`; see `load_with_source`."""
-    return load_with_source(path, overrides)[0]
+    return load_with_source(path, overrides, allow_code=allow_code)[0]
 
 
-def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Source]:
+def load_with_source(
+    path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False
+) -> tuple[Config, Source]:
     """Read, override and validate the config at `path`; return it and where its values stand.
 
     Args:
         overrides: `section.key=value` each, the value as YAML; they win over the file.
+        allow_code: whether it may run the Python files that it names; see `code.py`.
 
     Raises:
         ConfigError: with all faults, one line each.
         StorageError: the file is there but may not be read.
 
     """
-    return _of_text(yaml12.read(path), path, overrides)
+    return _of_text(yaml12.read(path), path, overrides, Code(allow_code))
 
 
-def of_run(text: str, path: Path) -> Config:
+def of_run(text: str, path: Path, code: Code | None = None) -> Config:
     """Validate the text of a run's config, as it was read and checked; see `load_with_source`.
 
     Nothing is read again: `path`, where it was read, is for messages, and a path in the text is
-    meant from its folder.
+    meant from its folder. `code` has the Python files that the run keeps.
 
     Raises:
+        UsageError: it would run code, and may not.
         ArtefactError: it is no config; one line tells of its first fault.
 
     """
+    code = code or Code()
     try:
         yaml12.check_size(len(text.encode()), str(path))
-        return _of_text(text, path, ())[0]
+        return _of_text(text, path, (), code)[0]
     except ConfigError as error:
+        if code.refused:
+            raise
         more = f", and {len(error.faults) - 1} more" if len(error.faults) > 1 else ""
         raise ArtefactError(f"{error.faults[0]}{more}") from None
 
 
-def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, Source]:
-    source = Source(str(path))
+def _of_text(text: str, path: Path, overrides: Sequence[str], code: Code) -> tuple[Config, Source]:
+    source = Source(str(path), code=code.files)
     raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:
@@ -76,6 +86,7 @@ def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, S
         yaml12.override(raw, assignment, source)
     _forget_old_kinds(raw, before, source)
     _spell_out(raw, source)
+    own.take(raw, source, code, path.absolute().parent)
     checked = _validate(raw, source)
     _check_train(checked, source)
     _check_chain(checked, source)
@@ -178,7 +189,7 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
             if not is_one_key(layer) or path[2] not in layer:
                 continue
             kind = str(path[2])
-            size = LAYER_SIZE.get(kind, "value")
+            size = own.short_key(kind)
             if len(path) > 3:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
@@ -233,7 +244,7 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
             if isinstance(position, int):
                 # A misspelt word has no size; what else stands there may have any.
                 layer = raw["network"][position]
-                if not isinstance(layer, str) or layer in LAYER_SIZE:
+                if not isinstance(layer, str) or own.short_key(layer) != "value":
                     unknown.add(position)
                 layers[position] = "relu"
     config = Config.model_validate({**_STAND_INS, **sound})
@@ -263,11 +274,11 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = 2, getattr(data, "classes", 2)
+        features, classes = len(data.declaration.features), data.classes_declared
     note_chain(checked.config, source, features, classes, checked.unknown)
 
 
-_LARGEST = {"float32": (2 - 2**-23) * 2.0**127, "float64": sys.float_info.max}
+_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}
 
 
 def _check_numbers(checked: _Checked, source: Source) -> None:
@@ -285,12 +296,25 @@ def _check_numbers(checked: _Checked, source: Source) -> None:
             source.add(path, f"must be {limit} for dtype {config.dtype}, got {short(value)}")
     if config.dtype == "float64":
         return
-    eta, momentum = config.train.eta, config.optimizer.momentum
     rounded = "in dtype float32; dtype: float64 can hold it"
-    if "train" not in faulty and eta <= 2**-150:
-        source.add(("train", "eta"), f"{short(eta)} is 0 {rounded}")
-    if "optimizer" not in faulty and momentum >= 1 - 2**-25:
-        source.add(("optimizer", "momentum"), f"{short(momentum)} is 1 {rounded}")
+    if "train" not in faulty and config.train.eta <= 2**-150:
+        source.add(("train", "eta"), f"{short(config.train.eta)} is 0 {rounded}")
+    for path, value, bound in _below(config):
+        if path[0] not in faulty and np.float32(value) >= np.float32(bound):
+            source.add(path, f"{short(value)} is {bound:g} {rounded}")
+
+
+def _below(config: Config) -> Iterator[tuple[KeyPath, float, float]]:
+    """Yield each number of a declared section that must be below a bound, with that bound."""
+    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in config]
+    sections += [(("network", position), layer) for position, layer in enumerate(config.network)]
+    for path, section in sections:
+        if isinstance(section, Declared):
+            for name, field in type(section).model_fields.items():
+                value = getattr(section, name)
+                bounds: list[Any] = [each.lt for each in field.metadata if isinstance(each, Lt)]
+                for bound in bounds if isinstance(value, float) else ():
+                    yield (*path, name), value, float(bound)
 
 
 def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
@@ -314,20 +338,31 @@ def note_chain(
 
     None is a number that is not known. Nothing is known of the layers in `unknown`.
     """
-    size, giver, last = features, f"the data{source.line(('data',))}", -1
+    size, giver, last, trained = features, f"the data{source.line(('data',))}", -1, bool(unknown)
     for position, layer in enumerate(config.network):
         path = ("network", position)
         if position in unknown:
             size, giver = None, "nobody"
-        if not isinstance(layer, LinearLayer):
-            continue
-        if layer.in_features is not None and size is not None and layer.in_features != size:
+        wanted = getattr(layer, "in_features", None)
+        if wanted is not None and size is not None and wanted != size:
             gives = f"has {size}" if last < 0 else f"gives {size}"
-            source.add(path, f"expects {layer.in_features} inputs, but {giver} {gives}")
-        size, last = layer.out_features, position
+            source.add(path, f"expects {wanted} inputs, but {giver} {gives}")
+        try:
+            given = size or wanted or 1
+            outputs, parameters, _ = layer.sizes(given)
+        except ModuleError as fault:
+            source.add(path, str(fault))
+            size, giver, trained = None, "nobody", True
+            continue
+        trained |= parameters > 0
+        if outputs == given and not parameters:
+            continue
+        if size is None and "out_features" not in layer.keys:  # it depends on what comes in
+            continue
+        size, last = outputs, position
         giver = f"network.{position}{source.line(path)}"
-    if last < 0 and not unknown:
+    if not trained:
         source.add(("network",), "needs at least one linear layer")
     elif classes is not None and size is not None and size != classes:
-        outputs = f"one output for each of the {classes} classes"
-        source.add(("network", last), f"the network must end with {outputs}, got {size}")
+        each = f"one output for each of the {classes} classes"
+        source.add(("network", last), f"the network must end with {each}, got {size}")

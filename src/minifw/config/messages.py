@@ -9,9 +9,10 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from minifw.config import yaml12
-from minifw.config.model import Config, Section, is_one_key
-from minifw.config.source import Fault, KeyPath, Source, kind_of, short
-from minifw.errors import near_miss
+from minifw.config.model import Config
+from minifw.config.sections import Section, is_one_key
+from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.errors import near_miss, short
 
 _LIMITS = {
     "greater_than": ("above", "gt"),
@@ -38,8 +39,17 @@ _TYPES = {
 _MOST = 200
 
 
-def note_faults(error: ValidationError, raw: Any, source: Source) -> list[KeyPath]:
-    """Note one fault for each of pydantic's; return the path of each."""
+def note_faults(
+    error: ValidationError,
+    raw: Any,
+    source: Source,
+    root: type[Section] = Config,
+    at: KeyPath = (),
+) -> list[KeyPath]:
+    """Note one fault for each of pydantic's; return the path of each.
+
+    `raw` is what was to be a `root`, and stands at the path `at` of the config.
+    """
     paths: list[KeyPath] = []
     all_faults = error.errors(include_url=False)
     short_lists = {f["loc"] for f in all_faults if f["type"] == "too_short"}
@@ -49,20 +59,21 @@ def note_faults(error: ValidationError, raw: Any, source: Source) -> list[KeyPat
             continue  # pydantic counts the valid items only; the invalid ones have their own line
         if number >= _MOST:
             source.uncounted += 1
-            paths.append(tuple(fault["loc"][:2]))
+            paths.append((*at, *fault["loc"])[:2])
             continue
-        models, path = _follow(fault["loc"])
+        models, inner_path = _follow(fault["loc"], root)
+        path = (*at, *inner_path)
         paths.append(path)
         if path in source.bad:
             continue  # it could not even be read, and that has been said
         what = _words(fault, models, path, raw)
         late = fault["type"] == "missing" and not isinstance(path[-1], int)
         of_key = fault["type"] == "extra_forbidden"
-        if of_key and path[-1] == "value" and is_one_key(_at(raw, path[:-1])):
+        if of_key and path[-1] == "value" and is_one_key(_at(raw, path[len(at) : -1])):
             path, of_key, what = path[:-1], False, "this layer takes no value"
-        if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path), dict):
+        if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path[len(at) :]), dict):
             place = source.place((*path, "kind"))
-            path = (*path, "kind") if "kind" in _at(raw, path) else path
+            path = (*path, "kind") if "kind" in _at(raw, path[len(at) :]) else path
             source.faults.append(Fault(place, path, what))
         else:
             source.add(path, what, of_key=of_key, late=late)
@@ -131,13 +142,13 @@ def _at(raw: Any, path: KeyPath) -> Any:
     return raw
 
 
-def _follow(location: KeyPath) -> tuple[list[type[Section]], KeyPath]:
+def _follow(location: KeyPath, root: type[Section]) -> tuple[list[type[Section]], KeyPath]:
     """Return the sections in which pydantic's `location` ends, and the location as in the file.
 
     Pydantic puts the kind of a section into the location; the file has no such key.
     """
-    current: list[Any] = [Config]
-    models: list[type[Section]] = [Config]
+    current: list[Any] = [root]
+    models: list[type[Section]] = [root]
     path: list[str | int] = []
     for part in location:
         inner = _sections(current)

@@ -1,9 +1,10 @@
 """The JSON Schema (draft 7) of a config, for editors that complete and check while one types.
 
-It is made of the models in `config.py`, whose descriptions are the only ones; what is added here
-are the short forms. Everything is written where it is used, without `$ref`, beside which draft 7
-ignores a description. JSON Schema knows no difference between 1 and 1.0, and no checks across keys:
-`minifw validate` tells more.
+It is made of the models in `model.py` and `sections.py`, whose descriptions are the only ones; what
+is added here are the short forms, layers of installed packages, and classes of a user's own file.
+Everything is written where it is used, without `$ref`, beside which draft 7 ignores a description.
+JSON Schema knows no difference between 1 and 1.0, and no checks across keys: `minifw validate`
+tells more.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from typing import Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
-from minifw.config.model import LAYER_SIZE, Config
+from minifw.config import own
+from minifw.config.model import Config
 
 Schema = dict[str, Any]
 
@@ -27,12 +29,13 @@ def schema() -> Schema:
     plain: Schema = _plain(made, made["$defs"])
     properties = plain["properties"]
     for key in ("data", "init", "loss", "optimizer"):
-        properties[key] = _with_words(properties[key])
+        properties[key] = _with_own(_with_words(properties[key]))
     layers = properties["network"]["items"]
+    layers["oneOf"] += map(_installed, own.installed())
     for kind in layers["oneOf"]:
         if "init" in kind["properties"]:
-            kind["properties"]["init"] = _with_words(kind["properties"]["init"])
-    properties["network"]["items"] = _with_short_layers(layers)
+            kind["properties"]["init"] = _with_own(_with_words(kind["properties"]["init"]))
+    properties["network"]["items"] = _with_own(_with_short_layers(layers))
     return {"$schema": _DRAFT_7, "title": "A config of minifw", **plain}
 
 
@@ -76,6 +79,30 @@ def _with_words(section: Schema) -> Schema:
     return {**about, "anyOf": [{"enum": words}, *choices]}
 
 
+def _with_own(section: Schema) -> Schema:
+    """Let a class of a user's own file stand there; its keys are known when it is run."""
+    mine: Schema = {
+        "type": "object",
+        "properties": {
+            "python": {
+                "description": own.PYTHON,
+                "pattern": r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$",
+                "type": "string",
+            }
+        },
+        "required": ["python"],
+        "not": {"required": ["kind"]},
+    }
+    return {**section, "anyOf": [*section["anyOf"], mine]}
+
+
+def _installed(kind: str) -> Schema:
+    """Return the schema of a layer of an installed package."""
+    made = own.installed_model(kind).model_json_schema(schema_generator=GenerateJsonSchema)
+    plain: Schema = _plain(made, made.get("$defs", {}))
+    return plain
+
+
 def _kinds(choice: Schema, alone: bool = False) -> list[str]:
     """Return the kinds of a section; `alone`: those that need no other key."""
     if "oneOf" in choice:
@@ -98,7 +125,7 @@ def _with_short_layers(layers: Schema) -> Schema:
             "required": [key for key in choice.get("required", []) if key != "kind"],
         }
         for kind in _kinds(choice):
-            size = choice["properties"].get(LAYER_SIZE.get(kind, ""))
+            size = choice["properties"].get(own.short_key(kind))
             form = {"anyOf": [size, inner]} if size else inner
             about = {"description": choice["properties"]["kind"]["description"]}
             forms.append(

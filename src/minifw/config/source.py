@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from minifw.errors import ConfigError, harmless
+from minifw.errors import ConfigError, harmless, short_word
 
 MAX_FAULTS = 50
 """Lines of an error; the last tells how many more there are."""
@@ -61,6 +61,8 @@ class Source:
     uncounted: int = 0
     """Faults that were not even looked at, since there are so many."""
     given: bool = False
+    code: dict[str, bytes] = field(default_factory=dict)
+    """The Python files of a user's own that the config has run, by their names."""
 
     def __post_init__(self) -> None:
         self.name = harmless(self.name)
@@ -106,22 +108,9 @@ def dotted(path: KeyPath) -> str:
     return ".".join(short_word(str(part)) for part in path) or "config"
 
 
-def short_word(text: str) -> str:
-    """Return the word, harmless, and of at most 40 characters."""
-    return harmless(text if len(text) <= 40 else f"{text[:39]}…")
-
-
 def kind_of(value: object) -> str:
     """Return what kind of value this is, in words for a message."""
     for kind, name in ((bool, "true/false"), (dict, "a mapping"), (list, "a list"), (str, "text")):
         if isinstance(value, kind):
             return name
     return "nothing" if value is None else "a number"
-
-
-def short(value: object) -> str:
-    """Return the value as text of at most 40 characters."""
-    if isinstance(value, str) and len(value) > 100:
-        value = value[:100]  # what is cut off below anyway
-    text = repr(value)
-    return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"

@@ -21,8 +21,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from minifw.config.source import Fault, KeyPath, Place, Source, dotted, short, short_word
-from minifw.errors import ConfigError, StorageError, harmless, near_miss
+from minifw.config.source import Fault, KeyPath, Place, Source, dotted
+from minifw.errors import ConfigError, StorageError, harmless, near_miss, short, short_word
 from minifw.system.files import NotAFileError, open_input
 
 MAX_BYTES = 1 << 20

@@ -4,19 +4,14 @@ from minifw.data.dataset import (
     PURPOSES,
     BatchOrder,
     Dataset,
-    Floats,
-    Points,
     Samples,
     balance,
-    disk,
     generator,
-    half_plane,
-    moons,
-    spirals,
     split,
     split_sizes,
     stack_seeds,
 )
+from minifw.data.generated import Floats, Points, disk, half_plane, moons, spirals
 
 __all__ = [
     "PURPOSES",

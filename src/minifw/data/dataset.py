@@ -7,7 +7,6 @@ data does not change the initial weights.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -17,13 +16,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.config.source import short_word
-from minifw.errors import DataError, ShapeError
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
-Points = tuple[Floats, Integers]
-"""Inputs `(samples, features)` and the class of each, `(samples,)`, counted from 0."""
+from minifw.data.generated import Floats, Integers, Points
+from minifw.errors import DataError, ShapeError, short_word
 
 Purpose = Literal["data", "init", "shuffle"]
 # The order is part of every published number: append, never reorder.
@@ -34,44 +28,6 @@ def generator(seed: int, purpose: Purpose) -> np.random.Generator:
     """Return the generator that belongs to this seed and purpose, in its initial state."""
     key = (PURPOSES.index(purpose),)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-# ---------------------------------------------------------------------------- generated points
-
-
-def disk(rng: np.random.Generator, samples: int, center: Sequence[float], radius: float) -> Points:
-    """Uniform points of the unit square; class 1 within `radius` of `center`, else 0."""
-    inputs = rng.uniform(0, 1, (samples, 2))
-    inside = ((inputs - np.asarray(center)) ** 2).sum(1) <= radius**2
-    return inputs, inside.astype(np.int64)
-
-
-def half_plane(rng: np.random.Generator, samples: int) -> Points:
-    """Uniform points of the unit square; class 1 where x > y, else 0."""
-    inputs = rng.uniform(0, 1, (samples, 2))
-    return inputs, (inputs[:, 0] > inputs[:, 1]).astype(np.int64)
-
-
-def moons(rng: np.random.Generator, samples: int, noise: float) -> Points:
-    """Two half circles that interlock, as in scikit-learn's make_moons, plus N(0, noise²)."""
-    labels = rng.integers(0, 2, samples)
-    angle = rng.uniform(0, math.pi, samples)
-    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
-    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], 1)
-    inputs = np.where(labels[:, None] == 0, upper, lower)
-    return inputs + rng.normal(0, noise, inputs.shape), labels
-
-
-def spirals(
-    rng: np.random.Generator, samples: int, noise: float, turns: float, classes: int
-) -> Points:
-    """Arms that wind `turns` times around the origin, one a class, plus N(0, noise²)."""
-    labels = rng.integers(0, classes, samples)
-    # The square root spreads the points evenly over the area, not along the radius.
-    radius = np.sqrt(rng.uniform(0, 1, samples))
-    angle = 2 * math.pi * (turns * radius + labels / classes)
-    inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
-    return inputs + rng.normal(0, noise, inputs.shape), labels
 
 
 # ------------------------------------------------------------------------------- training, test

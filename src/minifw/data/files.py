@@ -21,9 +21,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw.config.source import short, short_word
 from minifw.data import cells
-from minifw.errors import ArtefactError, DataError, near_miss
+from minifw.errors import ArtefactError, DataError, near_miss, short, short_word
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
 

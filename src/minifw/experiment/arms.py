@@ -10,14 +10,14 @@ from typing import Protocol
 import numpy as np
 
 from minifw import data as points
-from minifw import nn, reference
-from minifw.experiment.build import build_loss
+from minifw import reference
+from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
 from minifw.runs.arms import Arm, Mode
 from minifw.train.checkpoint import Checkpoint
+from minifw.train.fit import fit
 from minifw.train.history import History
-from minifw.train.loop import fit
 
 
 class Progress(Protocol):
@@ -36,7 +36,7 @@ def train_minifw(
     """Train all seeds at once with minifw."""
     config, data = experiment.config, experiment.data
     network = experiment.network()
-    optimizer = nn.SGD(network, config.optimizer.momentum)
+    optimizer = build_optimizer(config, network)
     batch_size, order = experiment.plan.batch_size(mode), None
     if batch_size is not None:
         order = points.BatchOrder(experiment.seeds, data.train.labels.shape[1])
@@ -94,10 +94,11 @@ def train_pytorch(
         progress(position * epochs + epoch, text)
         checkpointer.check()
 
+    network = experiment.network()
     return reference.fit(
-        experiment.network(),
+        network,
         build_loss(config),
-        config.optimizer.momentum,
+        build_optimizer(config, network),
         data,
         seeds,
         epochs=epochs,

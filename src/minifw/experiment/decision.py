@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from minifw import config as configs
+from minifw.config.sections import Generated
 from minifw.data.dataset import Dataset
 from minifw.experiment.build import build_network
 from minifw.experiment.plan import Experiment
@@ -77,10 +77,9 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         }
         arrays |= {f"{mode}/{name}": array for name, array in found.items()}
     section = plan.config.data
-    if isinstance(section, configs.Disk):
-        arrays["disk"] = np.array([*section.center, section.radius])
-    if isinstance(section, configs.HalfPlane):
-        arrays["line"] = np.array([[0.0, 0.0], [1.0, 1.0]])
+    if isinstance(section, Generated):
+        outline = section.declaration.outline(section.keys)
+        arrays |= {name: np.array(value) for name, value in outline.items()}
     file = io.BytesIO()
     np.savez_compressed(file, allow_pickle=False, **arrays)
     return file.getvalue()

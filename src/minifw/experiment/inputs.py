@@ -16,9 +16,11 @@ import safetensors.numpy
 from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from minifw.config.source import short
+from minifw.config import loading
+from minifw.config.code import Code
+from minifw.config.model import Config, word_of
 from minifw.data.cells import LONGEST
-from minifw.errors import ArtefactError
+from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
 from minifw.runs import records
 from minifw.runs.directory import Run
@@ -28,7 +30,6 @@ Floats = NDArray[np.float64]
 INPUTS = "inputs.json"
 NORMALIZATION = "normalization.safetensors"
 Score = Literal["probability", "output"]
-SCORES: dict[str, Score] = {"mse": "output", "cross-entropy": "probability"}
 
 
 def _names(classes: list[str]) -> list[str]:
@@ -68,13 +69,25 @@ def write(run: Run, plan: Plan) -> None:
 
 def _inputs(plan: Plan) -> Inputs:
     return Inputs(
-        kind=plan.config.data.kind,
+        kind=word_of(plan.config.data),
         features=list(plan.features),
         target=None if plan.table is None else plan.table.target,
         classes=list(plan.classes),
         seeds=plan.seeds,
-        score=SCORES[plan.config.loss.kind],
+        score=plan.config.loss.declaration.score,
     )
+
+
+def config_of(run: Run, allow_code: bool) -> Config:
+    """Return the config of a run, with the Python files that the run keeps.
+
+    Raises:
+        UsageError: it would run code, and may not.
+        ArtefactError: a file is missing, damaged, or holds what no minifw writes.
+
+    """
+    code = Code(allow_code, lambda name: run.read(name) if name in run.known else None)
+    return loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml", code)
 
 
 def check(run: Run, plan: Plan) -> None:

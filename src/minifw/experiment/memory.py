@@ -6,10 +6,11 @@ docs/decisions.md; a test holds some sizes to that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from minifw.config.model import Config, Generated
+from minifw.config.model import Config
+from minifw.config.sections import Generated, LayerSection
 from minifw.config.source import KeyPath, Source
 from minifw.system.machine import available, gigabytes
 from minifw.train.division import Division
@@ -26,7 +27,8 @@ RECORD_BYTES = 60
 class Sizes:
     """All that the need of memory depends on: of one mode, which has a batch size or none.
 
-    `layers` are the outputs of each layer and `biases` whether it has some, by place.
+    `layers` are the outputs of each layer, by place; 0 of an activation, whose results are counted
+    with those of the layer before. `parameters` are the trained numbers of each.
     """
 
     seeds: int
@@ -35,7 +37,7 @@ class Sizes:
     features: int
     classes: int
     layers: tuple[int, ...]
-    biases: tuple[bool, ...]
+    parameters: tuple[int, ...]
     batch: int | None
     evaluations: int
     number: int
@@ -55,12 +57,7 @@ class Sizes:
     @property
     def step(self) -> StepSizes:
         """The sizes of a step in each network."""
-        weights, inputs = 0, self.features
-        for outputs, bias in zip(self.layers, self.biases, strict=True):
-            if outputs:
-                weights += (inputs + bias) * outputs
-                inputs = outputs
-        return StepSizes(tuple(filter(None, self.layers)), weights, self.number)
+        return StepSizes(tuple(filter(None, self.layers)), sum(self.parameters), self.number)
 
     @property
     def batch_size(self) -> int:
@@ -177,25 +174,38 @@ def sizes(
 ) -> Sizes:
     """Return the sizes of a run of this config, on so many threads."""
     steps = config.train
+    layers, parameters = _network(config.network, features)
     return Sizes(
         seeds=seeds,
         train=train,
         test=test,
         features=features,
         classes=classes,
-        layers=tuple(getattr(layer, "out_features", 0) for layer in config.network),
-        biases=tuple(getattr(layer, "bias", False) for layer in config.network),
+        layers=layers,
+        parameters=parameters,
         batch=steps.batch_size if mode == "sgd" else None,
         evaluations=steps.epochs // steps.eval_every + 2,
         number=8 if config.dtype == "float64" else 4,
-        one_hot=config.loss.kind == "mse",
+        one_hot=config.loss.declaration.one_hot,
         from_file=not isinstance(config.data, Generated),
-        momentum=config.optimizer.momentum > 0,
+        momentum=config.optimizer.remembers,
         ensemble=ensemble,
         trained=trained,
         group_bytes=GROUP_BYTES,
         threads=threads,
     )
+
+
+def _network(
+    network: Sequence[LayerSection], features: int
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return `layers` and `parameters` of a network with so many features."""
+    layers, parameters = [], []
+    for layer in network:
+        inputs, (features, trained, _) = features, layer.sizes(features)
+        layers.append(features if trained or features != inputs else 0)
+        parameters.append(trained)
+    return tuple(layers), tuple(parameters)
 
 
 def fitted(size: Sizes) -> Sizes:
@@ -229,10 +239,14 @@ def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
     if not isinstance(config.data, Generated):
         # All samples of a file that are not for training are for testing.
         changes[("data", "train")] = (replace(size, train=1, test=1), "fewer samples")
-    for position, outputs in enumerate(size.layers):
-        layers = (*size.layers[:position], min(1, outputs), *size.layers[position + 1 :])
-        path = ("network", position, "out_features")
-        changes[path] = (replace(size, layers=layers), "a narrower layer")
+    for position, layer in enumerate(config.network):
+        if hasattr(layer, "out_features"):
+            narrow = layer.model_copy(update={"out_features": 1})
+            network = [*config.network[:position], narrow, *config.network[position + 1 :]]
+            layers, parameters = _network(network, size.features)
+            path = ("network", position, "out_features")
+            narrower = replace(size, layers=layers, parameters=parameters)
+            changes[path] = (narrower, "a narrower layer")
     need: Callable[[KeyPath], int] = lambda path: changes[path][0].bytes()  # noqa: E731
     best = min(changes, key=need)
     return best, changes[best][1]

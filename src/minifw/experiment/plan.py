@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from minifw import config as configs
 from minifw import data as points
 from minifw import nn
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
+from minifw.config.sections import Generated
 from minifw.config.source import Source
 from minifw.data.dataset import Dataset
 from minifw.data.files import Table
@@ -169,7 +169,7 @@ def plan(
     config = config.model_copy(update={"seeds": seeds})
     section = config.data
     table = None
-    if isinstance(section, configs.Generated):
+    if isinstance(section, Generated):
         train, test = section.train, section.test
     else:
         table = read_table(section, None if manifest is None else manifest.data_checksum)

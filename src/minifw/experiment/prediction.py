@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 
 from minifw import nn, runs
-from minifw.config import loading
 from minifw.config.model import Config
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -48,9 +47,8 @@ class Networks:
     @property
     def widest(self) -> int:
         """How many numbers a sample is at most, as it goes through a network."""
-        layers = [module for module in self.network if isinstance(module, nn.Linear)]
-        widths = [layer.out_features for layer in layers]
-        return max(len(self.about.features), *widths)
+        widths = (getattr(module, "out_features", 1) for module in self.network.modules())
+        return max(len(self.about.features), len(self.about.classes), *widths)
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Prediction:
         )
 
 
-def load(run: Run, mode: str | None, seed: int | None) -> Networks:
+def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = False) -> Networks:
     """Return the networks that minifw trained in a run: of one seed, or of all.
 
     Raises:
@@ -104,9 +102,9 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
         raise UsageError(f"--mode: must be one of {', '.join(modes)}, got '{mode}'")
     about = inputs.read(run)
     # The data file's path may lead nowhere by now; what is needed of the data is in the run.
-    config = loading.of_run(run.read_text("config.yaml"), run.path / "config.yaml")
+    config = inputs.config_of(run, allow_code)
     config = config.model_copy(update={"device": "cpu"})
-    if about.seeds != run.manifest.seeds or about.score != inputs.SCORES[config.loss.kind]:
+    if about.seeds != run.manifest.seeds or about.score != config.loss.declaration.score:
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: seeds and score: must be those of the run and its loss"
         )
@@ -125,7 +123,9 @@ def load(run: Run, mode: str | None, seed: int | None) -> Networks:
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
     network = build_network(config, seeds, len(about.features))
-    outputs = [module.out_features for module in network if isinstance(module, nn.Linear)][-1]
+    outputs = len(about.features)
+    for layer in config.network:
+        outputs = layer.sizes(outputs).outputs
     if outputs != len(about.classes):
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: classes: must be {outputs}, one for each output, "

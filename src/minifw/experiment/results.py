@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from minifw import config as configs
 from minifw import data as points
 from minifw import nn, reference
-from minifw.config.model import Config
+from minifw.config.model import Config, word_of
+from minifw.config.sections import Generated
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.report.statistics import summary
@@ -124,26 +124,28 @@ def _percent(of_groups: Sequence[points.Floats]) -> Any:
 
 def _layer(config: Config, position: int) -> str | None:
     """Return a layer of the network as the config and its reader know it."""
-    return None if position < 0 else f"network.{position} ({config.network[position].kind})"
+    return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
 def _about(config: Config, features: int) -> str:
     """Return network, data and loss in the words of a caption."""
-    sizes = [str(features)] + [
-        str(layer.out_features)
-        for layer in config.network
-        if isinstance(layer, configs.LinearLayer)
-    ]
-    kinds = list(dict.fromkeys(x.kind for x in config.network if isinstance(x, configs.Activation)))
+    sizes, words = [features], []
+    for layer in config.network:
+        outputs = layer.sizes(sizes[-1]).outputs
+        if "out_features" in layer.keys or outputs != sizes[-1]:
+            sizes.append(outputs)
+        if layer.name != "linear":
+            words.append(layer.word)
     section = config.data
     samples = (
         f"{section.train}+{section.test} points"
-        if isinstance(section, configs.Generated)
+        if isinstance(section, Generated)
         else Path(section.path).name
     )
-    network = f"layers {'-'.join(sizes)}, {'/'.join(kinds) or 'linear'}"
-    loss = f"{config.loss.kind} {config.loss.reduction}"
-    return f"'{config.name}' ({section.kind}, {samples}; {network}; {loss})"
+    kinds = "/".join(dict.fromkeys(words)) or "linear"
+    network = f"layers {'-'.join(map(str, sizes))}, {kinds}"
+    loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
+    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
 
 
 def _numbers(values: Any) -> list[float | None]:

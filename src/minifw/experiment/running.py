@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from minifw import runs
+from minifw import reference, runs
 from minifw.config import loading
 from minifw.errors import (
     ArtefactError,
@@ -32,6 +32,7 @@ from minifw.errors import (
 from minifw.experiment import inputs
 from minifw.experiment import results as outcomes
 from minifw.experiment.arms import TRAIN, ShowProgress
+from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import Checkpointer
 from minifw.experiment.decision import decision
 from minifw.experiment.plan import Experiment, Plan, lacks_batches
@@ -67,7 +68,9 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
     """
     # Samples and networks that memory has no place for fail here, before there is a directory.
     drawn = [plan.draw(plan.groups[0])]
-    drawn[0].prepare()
+    network = drawn[0].prepare()
+    if len(plan.arms) > 1:
+        reference.check(network, build_loss(plan.config), build_optimizer(plan.config, network))
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:  # until there is something to go on with
         stop.check()
@@ -90,18 +93,21 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
         )
         run = runs.create(runs_dir, manifest)
         with run.held():
+            code = plan.source.code
             run.write(
                 "config.yaml",
-                "# Resolved by minifw; to run it again: minifw train THIS_FILE\n"
-                f"{loading.dump(plan.config)}",
+                "# Resolved by minifw; to run it again: minifw train THIS_FILE"
+                f"{' --allow-code' if code else ''}\n{loading.dump(plan.config)}",
             )
+            for name, content in code.items():
+                run.write(name, content)
             run.write_json("env.json", surroundings)
             inputs.write(run, plan)
             run.commit(status="running")
             return _train(run, plan, drawn, show_progress, stop)
 
 
-def resume(path: Path, show_progress: ShowProgress) -> Outcome:
+def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False) -> Outcome:
     """Go on with a run that was cut short, from its last checkpoints to where it would have ended.
 
     Raises:
@@ -117,7 +123,7 @@ def resume(path: Path, show_progress: ShowProgress) -> Outcome:
         if manifest.status in runs.OVER:
             raise UsageError(f"{path}: this run is {manifest.status}; nothing is left to do")
         run.clean()
-        config = loading.of_run(run.read_text("config.yaml"), path / "config.yaml")
+        config = inputs.config_of(run, allow_code)
         seeds, modes = manifest.seeds, manifest.modes
         other = f"{path}: its manifest has other seeds or modes than its config.yaml"
         if lacks_batches(config, modes):

@@ -2,55 +2,44 @@
 
 Reading order: `module` (the contract), `linear`, `activations`, `losses`, `networks` (Sequential),
 `graphs`, `initializers`, `optimizers`; `buffers` is where results are put when memory is reused,
-`held` looks for what a module holds.
+`held` looks for what a module holds, `registry` is what a config may name.
 """
 
-from minifw.nn.activations import ActivationFunction, ReLU, Sigmoid, Tanh
-from minifw.nn.buffers import Buffers
-from minifw.nn.graphs import Add, Graph, Variable
-from minifw.nn.initializers import (
-    INITIALIZERS,
-    Initializer,
-    KaimingNormal,
-    KaimingUniform,
-    Normal,
-    PyTorchDefault,
-    XavierNormal,
-    XavierUniform,
-    Zeros,
-)
-from minifw.nn.linear import Linear
-from minifw.nn.losses import Loss, LossCrossEntropy, LossMSE
-from minifw.nn.module import Module, Parameter
-from minifw.nn.networks import Network, Sequential
-from minifw.nn.optimizers import SGD, Optimizer
+# In reading order, which is that of the kinds in messages and in the schema. What each file lists
+# in its __all__ is exported.
+# isort: off
+from minifw.nn.module import *
+from minifw.nn.linear import *
+from minifw.nn.activations import *
+from minifw.nn.losses import *
+from minifw.nn.networks import *
+from minifw.nn.graphs import *
+from minifw.nn.initializers import *
+from minifw.nn.optimizers import *
+from minifw.nn.buffers import *
+from minifw.nn.registry import *
 
-__all__ = [
-    "INITIALIZERS",
-    "SGD",
-    "ActivationFunction",
-    "Add",
-    "Buffers",
-    "Graph",
-    "Initializer",
-    "KaimingNormal",
-    "KaimingUniform",
-    "Linear",
-    "Loss",
-    "LossCrossEntropy",
-    "LossMSE",
-    "Module",
-    "Network",
-    "Normal",
-    "Optimizer",
-    "Parameter",
-    "PyTorchDefault",
-    "ReLU",
-    "Sequential",
-    "Sigmoid",
-    "Tanh",
-    "Variable",
-    "XavierNormal",
-    "XavierUniform",
-    "Zeros",
-]
+from minifw.nn import (
+    module,
+    linear,
+    activations,
+    losses,
+    networks,
+    graphs,
+    initializers,
+    optimizers,
+    buffers,
+    registry,
+)
+
+__all__: list[str] = []
+__all__ += module.__all__
+__all__ += linear.__all__
+__all__ += activations.__all__
+__all__ += losses.__all__
+__all__ += networks.__all__
+__all__ += graphs.__all__
+__all__ += initializers.__all__
+__all__ += optimizers.__all__
+__all__ += buffers.__all__
+__all__ += registry.__all__

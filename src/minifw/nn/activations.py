@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
 from minifw.nn.buffers import buffer, picked
 from minifw.nn.module import Module
+from minifw.nn.registry import Twin, layer
+
+__all__ = ["ActivationFunction", "ReLU", "Sigmoid", "Tanh"]
 
 
 class ActivationFunction(Module):
@@ -36,6 +41,18 @@ class ActivationFunction(Module):
         return self.derivative(x, y).mul_(gradient)
 
 
+activation = partial(
+    layer,
+    about="the function, of each number",
+    section="An activation function.",
+    outputs=lambda inputs, keys: inputs,
+    parameters=lambda inputs, keys: 0,
+    operations=lambda inputs, keys: inputs,
+)
+"""Declares a function of each number, whose sizes follow from that."""
+
+
+@activation("relu", twin=Twin("ReLU"))
 class ReLU(ActivationFunction):
     """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Shapes: any, the output's is the input's.
 
@@ -52,6 +69,7 @@ class ReLU(ActivationFunction):
         return picked(gradient, y)
 
 
+@activation("tanh", twin=Twin("Tanh"))
 class Tanh(ActivationFunction):
     """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Shapes: any, kept."""
 
@@ -62,6 +80,7 @@ class Tanh(ActivationFunction):
         return torch.mul(y, y, out=buffer(y)).neg_().add_(1)
 
 
+@activation("sigmoid", twin=Twin("Sigmoid"))
 class Sigmoid(ActivationFunction):
     """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Shapes: any, kept."""
 

@@ -22,6 +22,8 @@ from contextlib import AbstractContextManager, contextmanager
 import torch
 from torch import Tensor
 
+__all__ = ["Buffers"]
+
 
 class _Pass:
     """One recurring block: its results in order, and which of them is next."""

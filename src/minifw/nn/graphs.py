@@ -19,6 +19,8 @@ from minifw.nn.buffers import buffer
 from minifw.nn.module import Call, Module, as_tuple, described, is_around, only
 from minifw.nn.networks import Network
 
+__all__ = ["Add", "Graph", "Variable"]
+
 
 class Variable:
     """A tensor on its way through a graph: the value of this number on its tape."""

@@ -18,11 +18,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifw.errors import ModuleError, near_miss
+from minifw.nn.registry import Declaration, Key, initializer, kinds
+
+__all__ = [
+    "INITIALIZERS",
+    "Initializer",
+    "KaimingNormal",
+    "KaimingUniform",
+    "Normal",
+    "PyTorchDefault",
+    "XavierNormal",
+    "XavierUniform",
+    "Zeros",
+]
 
 Array = NDArray[np.float64]
 Shape = tuple[int, ...]
@@ -48,6 +63,15 @@ class Initializer:
         return np.zeros(shape)
 
 
+plain = partial(
+    initializer,
+    about="how weights start; pytorch is what torch's Linear does",
+    section="An initialiser without parameters of its own.",
+)
+"""Declares an initialiser without arguments."""
+
+
+@plain("pytorch")
 @dataclass(frozen=True)
 class PyTorchDefault(Initializer):
     """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's nn.Linear."""
@@ -61,6 +85,7 @@ class PyTorchDefault(Initializer):
     draw_bias = draw_weight
 
 
+@plain("kaiming-uniform")
 @dataclass(frozen=True)
 class KaimingUniform(Initializer):
     """U(-a, a) with a = √(6 / n_in): variance 2 / n_in, which keeps ReLU activations in scale."""
@@ -72,6 +97,7 @@ class KaimingUniform(Initializer):
         return generator.uniform(-bound, bound, shape)
 
 
+@plain("kaiming-normal")
 @dataclass(frozen=True)
 class KaimingNormal(Initializer):
     """N(0, 2 / n_in), which keeps ReLU activations in scale from layer to layer."""
@@ -82,6 +108,7 @@ class KaimingNormal(Initializer):
         return generator.normal(0, math.sqrt(2 / fan_in), shape)
 
 
+@plain("xavier-uniform")
 @dataclass(frozen=True)
 class XavierUniform(Initializer):
     """U(-a, a) with a = √(6 / (n_in + n_out)), for Tanh and Sigmoid."""
@@ -93,6 +120,7 @@ class XavierUniform(Initializer):
         return generator.uniform(-bound, bound, shape)
 
 
+@plain("xavier-normal")
 @dataclass(frozen=True)
 class XavierNormal(Initializer):
     """N(0, 2 / (n_in + n_out)), for Tanh and Sigmoid."""
@@ -103,11 +131,16 @@ class XavierNormal(Initializer):
         return generator.normal(0, math.sqrt(2 / (fan_in + fan_out)), shape)
 
 
+@initializer(
+    "normal",
+    about="normally distributed weights and biases",
+    section="N(0, std²) for weights and biases.",
+)
 @dataclass(frozen=True)
 class Normal(Initializer):
     """N(0, std²) for weights and biases, whatever the size of the layer."""
 
-    std: float = 1.0
+    std: Annotated[float, Key("their standard deviation", ge=0)] = 1.0
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -117,6 +150,7 @@ class Normal(Initializer):
     draw_bias = draw_weight
 
 
+@plain("zeros")
 @dataclass(frozen=True)
 class Zeros(Initializer):
     """All zero. Layers after the first never learn from it; for tests and last layers."""
@@ -128,13 +162,7 @@ class Zeros(Initializer):
 
 
 INITIALIZERS: dict[str, type[Initializer]] = {
-    "pytorch": PyTorchDefault,
-    "kaiming-uniform": KaimingUniform,
-    "kaiming-normal": KaimingNormal,
-    "xavier-uniform": XavierUniform,
-    "xavier-normal": XavierNormal,
-    "normal": Normal,
-    "zeros": Zeros,
+    kind: vars(declaration)["make"] for kind, declaration in kinds(Declaration).items()
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
@@ -14,8 +14,27 @@ from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, product
 from minifw.nn.initializers import Initializer, find_initializer
 from minifw.nn.module import FLOATING, Module, Parameter, described
+from minifw.nn.registry import Key, Twin, layer
+
+__all__ = ["Linear"]
 
 
+@layer(
+    "linear",
+    about="y = x W^T + b",
+    section="A linear layer; `in_features` is inferred, and checked where it is given.",
+    short="out_features",
+    outputs=lambda inputs, keys: keys["out_features"],
+    parameters=lambda inputs, keys: (inputs + keys["bias"]) * keys["out_features"],
+    operations=lambda inputs, keys: (2 * inputs - 1 + keys["bias"]) * keys["out_features"],
+    twin=Twin(
+        "Linear",
+        in_features="in_features",
+        out_features="out_features",
+        bias=lambda ours: ours.bias is not None,
+    ),
+    case={"in_features": 4, "out_features": 3},
+)
 class Linear(Module):
     """y = x Wᵀ + b: each output is a weighted sum of the inputs, plus a bias.
 
@@ -49,8 +68,8 @@ class Linear(Module):
     def __init__(
         self,
         in_features: int,
-        out_features: int,
-        bias: bool = True,
+        out_features: Annotated[int, Key("number of outputs", ge=1, le=100_000)],
+        bias: Annotated[bool, Key("whether there is a b")] = True,
         *,
         init: Initializer | str = "pytorch",
         stack: Sequence[int] = (),

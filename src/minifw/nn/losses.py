@@ -11,7 +11,8 @@ A loss over a stack of networks gives one value for each network, and never mixe
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from functools import partial
+from typing import Annotated, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -19,6 +20,9 @@ from torch import Tensor
 from minifw.errors import DtypeError, ModuleError, ShapeError, near_miss
 from minifw.nn.buffers import buffer
 from minifw.nn.module import FLOATING, described
+from minifw.nn.registry import Key, Twin, loss
+
+__all__ = ["Loss", "LossCrossEntropy", "LossMSE"]
 
 Reduction = Literal["mean", "sample", "sum"]
 
@@ -31,7 +35,16 @@ class Loss:
 
     """
 
-    def __init__(self, reduction: Reduction = "mean") -> None:
+    def __init__(
+        self,
+        reduction: Annotated[
+            Reduction,
+            Key(
+                "its scale, and so that of each step: mean over samples and outputs; sample, the "
+                "sum over outputs, mean over samples; or sum over everything"
+            ),
+        ] = "mean",
+    ) -> None:
         if reduction not in get_args(Reduction):
             raise ModuleError(
                 f"{type(self).__name__}: unknown reduction {reduction!r}"
@@ -84,6 +97,10 @@ class Loss:
         return f"{type(self).__name__}(reduction='{self.reduction}')"
 
 
+declared = partial(loss, about="the loss", section="The loss and its scale.")
+
+
+@declared("mse", twin=Twin("MSELoss"))
 class LossMSE(Loss):
     """scale · Σ (output - target)², with gradient 2 · scale · (output - target).
 
@@ -100,6 +117,7 @@ class LossMSE(Loss):
         return torch.sub(output, target, out=buffer(output)).mul_(2 * self.scale(output))
 
 
+@declared("cross-entropy", twin=Twin("CrossEntropyLoss"), one_hot=False, score="probability")
 class LossCrossEntropy(Loss):
     """-scale · Σ target · log softmax(output): `output` holds logits, `(…, samples, classes)`.
 

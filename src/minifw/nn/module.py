@@ -26,6 +26,8 @@ from minifw.errors import (
 )
 from minifw.nn.held import contents
 
+__all__ = ["Module", "Parameter"]
+
 Tensors = Tensor | tuple[Tensor, ...]
 """One tensor, or several where a module takes or gives several."""
 

@@ -11,6 +11,8 @@ from torch import Tensor
 from minifw.errors import ModuleError
 from minifw.nn.module import Module, Parameter, as_tuple, is_around, only
 
+__all__ = ["Network", "Sequential"]
+
 
 class Network(Module):
     """A module made of modules, over which it iterates; networks nest.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from typing import Self
+from typing import Annotated, Self
 
 import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError
 from minifw.nn.module import Module, descend, described
+from minifw.nn.registry import Key, Twin, optimizer
+
+__all__ = ["SGD", "Optimizer"]
 
 
 class Optimizer:
@@ -48,6 +51,13 @@ class Optimizer:
         return twin
 
 
+@optimizer(
+    "sgd",
+    about="gradient descent",
+    section="Gradient descent, with momentum or without.",
+    twin=Twin("SGD", momentum="momentum"),
+    remembers=lambda keys: keys["momentum"] > 0,
+)
 class SGD(Optimizer):
     """Gradient descent with momentum: v <- momentum v + g, then w <- w - eta v.
 
@@ -59,7 +69,11 @@ class SGD(Optimizer):
 
     """
 
-    def __init__(self, network: Module, momentum: float = 0.0) -> None:
+    def __init__(
+        self,
+        network: Module,
+        momentum: Annotated[float, Key("share of the last step in the next one", ge=0, lt=1)] = 0.0,
+    ) -> None:
         super().__init__(network)
         self.momentum = momentum
 

@@ -2,11 +2,12 @@
 
 from minifw.reference.arms import Ensemble, Loop
 from minifw.reference.training import fit
-from minifw.reference.twin import gradients, twin
+from minifw.reference.twin import check, gradients, twin
 
 __all__ = [
     "Ensemble",
     "Loop",
+    "check",
     "fit",
     "gradients",
     "twin",

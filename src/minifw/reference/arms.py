@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minifw import nn as ours
 from minifw.data.dataset import Samples
-from minifw.reference.twin import Criterion, criterion_like, twin
+from minifw.reference.twin import Criterion, criterion_like, optimizer_like, twin
 
 State = dict[str, Tensor]
 """Weights and biases by their names in an nn.Sequential."""
@@ -27,11 +27,16 @@ class Loop:
     """
 
     def __init__(
-        self, network: ours.Network, seed: int, loss: ours.Loss, eta: float, momentum: float
+        self,
+        network: ours.Network,
+        seed: int,
+        loss: ours.Loss,
+        eta: float,
+        optimizer: ours.Optimizer,
     ) -> None:
         self.net = twin(network, seed)
         self.losses = criterion_like(loss)
-        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=eta, momentum=momentum)
+        self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
         self.weights = {name: value.detach() for name, value in self.net.named_parameters()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
@@ -58,7 +63,12 @@ class Ensemble:
     """
 
     def __init__(
-        self, network: ours.Network, seeds: int, loss: ours.Loss, eta: float, momentum: float
+        self,
+        network: ours.Network,
+        seeds: int,
+        loss: ours.Loss,
+        eta: float,
+        optimizer: ours.Optimizer,
     ) -> None:
         nets = [twin(network, seed) for seed in range(seeds)]
         self.values, _ = torch.func.stack_module_state(nets)
@@ -67,7 +77,7 @@ class Ensemble:
             lambda values, x: torch.func.functional_call(skeleton, values, (x,))
         )
         self.losses: Criterion = torch.func.vmap(criterion_like(loss))
-        self.optimizer = torch.optim.SGD(self.values.values(), lr=eta, momentum=momentum)
+        self.optimizer = optimizer_like(optimizer, self.values.values(), eta)
         self.weights = {name: value.detach() for name, value in self.values.items()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:

@@ -33,7 +33,7 @@ OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
 def fit(
     network: ours.Network,
     loss: ours.Loss,
-    momentum: float,
+    optimizer: ours.Optimizer,
     data: Dataset,
     seeds: Sequence[int],
     *,
@@ -75,10 +75,10 @@ def fit(
         return Checkpoint(weights, history)
 
     if at_once:
-        return trained(Ensemble(network, len(seeds), loss, eta, momentum), 0, slice(None))
+        return trained(Ensemble(network, len(seeds), loss, eta, optimizer), 0, slice(None))
     stacks = [] if done is None else [done]
     for position in range(0 if done is None else len(done.history.diverged), len(seeds)):
-        arm = Loop(network, position, loss, eta, momentum)
+        arm = Loop(network, position, loss, eta, optimizer)
         stacks.append(_as_stack(trained(arm, position, position)))
         if len(stacks) == WAITING:  # thousands of arrays of one number are large
             stacks = [Checkpoint.joined(stacks)]

@@ -24,8 +24,8 @@ from pydantic import (
     model_validator,
 )
 
-from minifw.config.source import dotted, kind_of, short
-from minifw.errors import ArtefactError
+from minifw.config.source import dotted, kind_of
+from minifw.errors import ArtefactError, short
 from minifw.runs.arms import ARMS, MODES, Arm, Mode
 from minifw.runs.results import Count, Seconds
 from minifw.system.files import checksum

@@ -120,7 +120,8 @@ def name_of(learner: Learner, arguments: list[Tensor]) -> str:
 
     The formulas count by the text of the files in which their classes stand, and of all files of
     the framework; their constants as `repr` and public attributes show them; and a module that
-    stands in several places by the first of them.
+    stands in several places by the first of them. The module of a user's own file has what was run
+    in its name (`config/code.py`), for the file may be another by now.
     """
     objects = [*learner.network.modules(), learner.loss, learner.optimizer, learner]
     places: dict[int, int] = {}
@@ -132,6 +133,7 @@ def name_of(learner: Learner, arguments: list[Tensor]) -> str:
         *(f"{thing!r} {_constants(thing)} {places.setdefault(id(thing), place)}"
           for place, thing in enumerate(objects)),
         *(f"{tuple(tensor.shape)} {tensor.stride()} {tensor.dtype}" for tensor in arguments),
+        *sorted(f"{cls.__module__} {cls.__qualname__}" for cls in classes),
         *(file.read_text(encoding="utf-8") for file in sorted(files)),
     ]  # fmt: skip
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]

@@ -1,0 +1,238 @@
+"""Sections that name what minifw does not have: a class in a user's file, or an installed layer.
+
+`{python: mymodules.LeakyReLU, slope: 0.1}` stands for a layer, a loss, an optimiser, an initialiser
+or a function that draws data. A layer of an installed package has a kind like minifw's own, the
+name of its entry point in the group `minifw.layers`. Each becomes a model by the same way as
+minifw's own classes, and its section is checked and put in its place before all others are.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from minifw import nn
+from minifw.config import sections, settings
+from minifw.config.code import Code
+from minifw.config.messages import note_faults
+from minifw.config.sections import (
+    Declared,
+    Generated,
+    InitSection,
+    LayerSection,
+    LossSection,
+    OptimizerSection,
+    bare_layer,
+    blamed,
+    fields_of,
+    is_one_key,
+    model_of,
+)
+from minifw.config.source import KeyPath, Source, kind_of
+from minifw.errors import MinifwError, UsageError, short_word
+from minifw.nn import registry
+from minifw.nn.registry import DataDeclaration, Declaration, LayerDeclaration
+
+GROUP = "minifw.layers"
+PYTHON = "a class in a Python file beside the config, as in mymodules.LeakyReLU; needs --allow-code"
+
+_BASES: dict[str, type[Declared]] = {
+    "data": Generated,
+    "init": InitSection,
+    "loss": LossSection,
+    "optimizer": OptimizerSection,
+}
+_CLASSES: dict[type[Declared], type] = {
+    InitSection: nn.Initializer,
+    LayerSection: nn.Module,
+    LossSection: nn.Loss,
+    OptimizerSection: nn.Optimizer,
+}
+
+
+def take(raw: dict[str, Any], source: Source, code: Code, folder: Path) -> None:
+    """Replace each such section of a config by what it stands for, and note what is wrong."""
+    for path, base, holder, key in [*_places(raw)]:
+        value = holder[key]
+        if isinstance(value, dict) and "python" in value:
+            taken = _of_file(value, path, base, source, code, folder)
+        elif base is LayerSection and (kind := _installed_kind(value)):
+            taken = _installed(value, kind, path, source)
+        else:
+            continue
+        holder[key] = taken
+        if taken is None:
+            source.bad.add(path)
+
+
+def _places(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, type[Declared], Any, Any]]:
+    """Yield all places of sections, inner ones first: path, family, what holds it, and its key."""
+    network = raw.get("network")
+    for position, layer in enumerate(network if isinstance(network, list) else ()):
+        for body in (layer, *(layer.values() if isinstance(layer, dict) else ())):
+            if isinstance(body, dict) and isinstance(body.get("init"), dict):
+                yield ("network", position, "init"), InitSection, body, "init"
+        yield ("network", position), LayerSection, network, position
+    for key, base in _BASES.items():
+        if key in raw:
+            yield (key,), base, raw, key
+
+
+def _of_file(
+    value: dict[str, Any],
+    path: KeyPath,
+    base: type[Declared],
+    source: Source,
+    code: Code,
+    folder: Path,
+) -> Declared | None:
+    """Return the section with a class of a user's file, None where something is wrong."""
+    at, dotted = (*path, "python"), value["python"]
+    if "kind" in value:
+        source.add((*path, "kind"), "stands beside 'python'; one of them names it", of_key=True)
+        return None
+    if not isinstance(dotted, str):
+        what = "must be a file and a class in it, as in mymodules.LeakyReLU"
+        source.add(at, f"{what}, got {kind_of(dotted)}")
+        return None
+    if not code.allowed:
+        code.allowed = settings.allow_code()
+    if not code.allowed:
+        if not code.refused:  # once is enough
+            what = f"would run code, that of {short_word(dotted)}; --allow-code allows it"
+            source.add(at, what)
+        code.refused = True
+        return None
+    # As a data file: seen from where the config is, or from here on the command line.
+    folder = Path.cwd() if source.place(at).given else folder
+    try:
+        made = code.find(dotted, folder)
+        declaration = _declared(made, base, dotted)
+        fields = _fields(made, base)
+        about = Field(description=PYTHON)
+        model = model_of(base, {dotted: declaration}, "python", about, fields)
+    except MinifwError as fault:
+        source.add(at, fault.lines[0])
+        return None
+    return _validated(model, value, path, source)
+
+
+def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
+    """Return what is said of it, having checked that it is what can stand there."""
+    needed = _CLASSES.get(base)
+    if needed is not None and not (isinstance(made, type) and issubclass(made, needed)):
+        raise UsageError(f"{short_word(dotted)}: must be a class derived from {needed.__name__}")
+    if needed is None and not callable(made):
+        raise UsageError(f"{short_word(dotted)}: must be a function that draws samples")
+    # Its name in a config is where it stands, whatever kind it may say.
+    said = replace(registry.declaration_of(made, base.family), kind="")
+    if isinstance(said, DataDeclaration) and "declaration" not in vars(made):
+        said = _seen(made, said)
+    return said
+
+
+def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
+    """Return how many features and classes a function draws that says nothing of it.
+
+    `classes` is its argument of this name if it has one; else as many as a thousand points show.
+    """
+    arguments = inspect.signature(made).parameters
+    if any(each.default is each.empty for each in [*arguments.values()][2:]):
+        return said
+    with blamed(made.__name__):
+        inputs, labels = made(np.random.default_rng(0), 1000)
+        count = inputs.shape[1]
+        features = ("x", "y") if count == 2 else tuple(f"x{n + 1}" for n in range(count))
+        classes = "classes" if "classes" in arguments else max(2, int(labels.max()) + 1)
+    return replace(said, features=features, classes=classes)
+
+
+def _fields(made: Any, base: type[Declared]) -> Any:
+    try:
+        return fields_of(made, base)
+    except MinifwError as fault:
+        raise UsageError(f"{made.__name__}: {fault}") from None
+    except Exception as fault:  # a type that cannot be evaluated, say
+        raise UsageError(f"{made.__name__}: {type(fault).__name__}: {fault}") from None
+
+
+def _validated(model: type[Declared], value: Any, path: KeyPath, source: Source) -> Declared | None:
+    try:
+        section = model.model_validate(value)
+        section.check()
+    except ValidationError as error:
+        note_faults(error, value, source, model, path)
+        return None
+    except MinifwError as fault:
+        source.add(path, fault.lines[0])
+        return None
+    return section
+
+
+# ------------------------------------------------------------------------------ installed packages
+
+
+@cache
+def installed() -> dict[str, EntryPoint]:
+    """Return the layers of installed packages by their kinds; none is loaded."""
+    own = registry.kinds(LayerDeclaration)
+    return {point.name: point for point in entry_points(group=GROUP) if point.name not in own}
+
+
+@cache
+def installed_model(kind: str) -> type[Declared]:
+    """Return the model of an installed layer.
+
+    Raises:
+        UsageError: it cannot be loaded, or is no layer.
+
+    """
+    point = installed()[kind]
+    try:
+        made = point.load()
+    except Exception as fault:
+        what = f"{type(fault).__name__}: {fault}"
+        raise UsageError(f"'{kind}', {point.value}, cannot be loaded: {what}") from None
+    declaration = replace(_declared(made, LayerSection, point.value), kind=kind)
+    about = Field(description=declaration.about or f"a layer of {point.value.split('.')[0]}")
+    model = model_of(LayerSection, {kind: declaration}, "kind", about, _fields(made, LayerSection))
+    if not model.__doc__:
+        model.__doc__ = "A layer of an installed package."
+    return model
+
+
+def short_key(kind: str) -> str:
+    """Return the key that `kind: value` gives for a layer of minifw or of a package."""
+    if kind in registry.kinds(LayerDeclaration) or kind not in installed():
+        return sections.short_key(kind)
+    try:
+        return sections.short_key(kind, installed_model(kind).declarations[kind])
+    except UsageError:
+        return "value"
+
+
+def _installed_kind(value: Any) -> str | None:
+    """Return the kind of a layer if it is an installed one's."""
+    if isinstance(value, dict):
+        kind = next(iter(value)) if is_one_key(value) else value.get("kind")
+    else:
+        kind = value
+    own = registry.kinds(LayerDeclaration)
+    return kind if isinstance(kind, str) and kind not in own and kind in installed() else None
+
+
+def _installed(value: Any, kind: str, path: KeyPath, source: Source) -> Declared | None:
+    try:
+        model = installed_model(kind)
+    except UsageError as fault:
+        source.add(path, fault.lines[0])
+        return None
+    return _validated(model, bare_layer(value, model.declarations[kind]), path, source)

@@ -1,0 +1,494 @@
+"""Sections of a config made of declarations: a class's arguments become keys, checked by pydantic.
+
+A declaration (see `nn/registry.py`) with the signature of what it declares becomes a model; kinds
+that are described alike and have the same keys share one. An instance is what stands in a config:
+it knows its declaration, tells the sizes, and makes the layer, loss, optimiser or samples.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import reduce
+from operator import or_
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    TypeVar,
+    cast,
+    get_args,
+    get_origin,
+)
+from typing import get_type_hints as hints_of
+
+import numpy as np
+import torch
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticSchemaGenerationError,
+    SerializeAsAny,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    create_model,
+)
+from torch import Tensor
+
+from minifw import data, nn
+from minifw.config.code import told
+from minifw.errors import DataError, MinifwError, ModuleError
+from minifw.nn import registry
+from minifw.nn.module import described
+from minifw.nn.registry import (
+    DataDeclaration,
+    Declaration,
+    Key,
+    LayerDeclaration,
+    LossDeclaration,
+    OptimizerDeclaration,
+)
+
+OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
+"""What every layer is given that has arguments of these names, or takes any (`**of_stack`)."""
+
+MAX_COUNT = 10**9
+Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+
+@contextmanager
+def blamed(word: str) -> Iterator[None]:
+    """Make one line of what is raised by a class that is not minifw's: where, and what."""
+    try:
+        yield
+    except Exception as fault:
+        where = told(fault)
+        if where is None and isinstance(fault, MinifwError):
+            raise
+        raise ModuleError(f"{word}: {where or f'{type(fault).__name__}: {fault}'}") from None
+
+
+def _check_shape(word: str, method: str, value: Any, shape: tuple[int, ...]) -> None:
+    if tuple(getattr(value, "shape", ())) != shape:
+        what = described(value) if isinstance(value, Tensor) else type(value).__name__
+        raise ModuleError(f"{word}.{method}: must give a value of shape {shape}, got {what}")
+
+
+class Section(BaseModel):
+    """Base of all sections: no key is unknown, no type is coerced, nothing is infinite."""
+
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, allow_inf_nan=False, validate_default=True
+    )
+
+
+class Declared(Section):
+    """A section of a config that names a class or function, with the arguments for it.
+
+    It names it by `kind`, or by `python` where it stands in a user's own file.
+    """
+
+    family: ClassVar[type[Declaration]]
+    given: ClassVar[tuple[str, ...]] = ()
+    """Arguments that are no keys."""
+    declarations: ClassVar[Mapping[str, Any]]
+    """What each of the names stands for that this model may have."""
+
+    if TYPE_CHECKING:  # the keys are not known before a class is
+
+        def __getattr__(self, key: str) -> Any: ...
+
+    @property
+    def name(self) -> str:
+        """The kind, or the dotted name of what stands in a user's file."""
+        fields = type(self).model_fields
+        name: str = getattr(self, "kind" if "kind" in fields else "python")
+        return name
+
+    @property
+    def declaration(self) -> Any:
+        """What is said of it beside its formula."""
+        return self.declarations[self.name]
+
+    @property
+    def word(self) -> str:
+        """What it is called in tables and captions."""
+        word: str = self.declaration.word
+        return word
+
+    def check(self) -> None:
+        """Raise a MinifwError if what it stands for cannot be made and used; for a user's own."""
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys for the constructor, with their values."""
+        fields = type(self).model_fields
+        known = {"kind", "python", *self.given, *_shared(type(self))}
+        return {key: getattr(self, key) for key in fields if key not in known}
+
+    def make(self, *first: Any, **given: Any) -> Any:
+        """Return what it stands for; of `given` arguments it gets those that it has."""
+        return self.declaration.make(*first, **self.keys, **given)
+
+
+class LayerSizes(NamedTuple):
+    """Outputs of a sample, trained numbers of a network, and operations of a sample."""
+
+    outputs: int
+    parameters: int
+    operations: int
+
+
+class LayerSection(Declared):
+    """A layer of a network."""
+
+    family = LayerDeclaration
+    given = ("in_features", *OF_A_STACK)
+
+    def sizes(self, inputs: int) -> LayerSizes:
+        """Return the sizes of this layer with so many inputs.
+
+        Where nothing is said of operations, there are two for each parameter; one for each output
+        where there are no parameters.
+
+        Raises:
+            ModuleError: nothing is said of its sizes, and it cannot be made to see.
+
+        """
+        said: LayerDeclaration = self.declaration
+        if said.outputs is None or said.parameters is None:
+            outputs, parameters = self.trial(inputs)
+        if said.outputs is not None:
+            outputs = said.outputs(inputs, self.keys)
+        if said.parameters is not None:
+            parameters = said.parameters(inputs, self.keys)
+        operations = (
+            (2 * parameters or outputs)
+            if said.operations is None
+            else (said.operations(inputs, self.keys))
+        )
+        return LayerSizes(outputs, parameters, operations)
+
+    def module(self, inputs: int, **of_stack: Any) -> nn.Module:
+        """Return the module, for so many inputs; see `OF_A_STACK` for the rest."""
+        arguments = inspect.signature(self.declaration.make).parameters
+        takes_all = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
+        given = {key: value for key, value in of_stack.items() if takes_all or key in arguments}
+        if "in_features" in arguments:
+            given["in_features"] = inputs
+        module: nn.Module = self.make(**given)
+        return module
+
+    def trial(self, inputs: int) -> tuple[int, int]:
+        """Make two networks of this layer, and return its outputs and the parameters of one.
+
+        Raises:
+            ModuleError: it cannot be made or used, or is not what a stack needs.
+
+        """
+        with blamed(self.word):
+            module = self.module(
+                inputs,
+                init="pytorch",
+                stack=(2,),
+                generators=[np.random.default_rng(seed) for seed in range(2)],
+                dtype=torch.float64,
+                device="cpu",
+            )
+            parameters = module.parameters()
+        for name, value, _ in parameters:
+            if value.shape[:1] != (2,) or value.dtype != torch.float64:
+                raise ModuleError(
+                    f"{self.word}: parameter '{name}' must begin with the `stack` and be of the "
+                    f"`dtype` that the constructor is given, for two networks (2, …) of float64, "
+                    f"got {described(value)}"
+                )
+        with blamed(self.word):
+            output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
+        if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
+            raise ModuleError(
+                f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
+                f"got {described(output)}"
+            )
+        with blamed(self.word):
+            module.backward(torch.zeros_like(output))
+        return output.shape[-1], sum(value.numel() // 2 for _, value, _ in parameters)
+
+
+class LossSection(Declared):
+    """A loss."""
+
+    family = LossDeclaration
+
+    def check(self) -> None:
+        output = torch.zeros(2, 3, 2, dtype=torch.float64)
+        target = output.clone()
+        if not self.declaration.one_hot:
+            target = torch.zeros(2, 3, dtype=torch.int64)
+        with blamed(self.word):
+            loss = self.make()
+            value, gradient = loss.function(output, target), loss.grad(output, target)
+        _check_shape(self.word, "function", value, (2,))
+        _check_shape(self.word, "grad", gradient, (2, 3, 2))
+
+
+class OptimizerSection(Declared):
+    """An optimiser."""
+
+    family = OptimizerDeclaration
+    given = ("network",)
+
+    def check(self) -> None:
+        with blamed(self.word):
+            self.make(nn.Sequential(nn.Linear(2, 2, stack=(2,)))).step(0.1)
+
+    @property
+    def remembers(self) -> bool:
+        """Whether it keeps a tensor for each parameter from step to step."""
+        return bool(self.declaration.remembers(self.keys))
+
+
+class InitSection(Declared):
+    """An initialiser."""
+
+    family = Declaration
+
+    def check(self) -> None:
+        generator = np.random.default_rng(0)
+        with blamed(self.word):
+            init = self.make()
+            weight = init.draw_weight(generator, (3, 2), 2, 3)
+            bias = init.draw_bias(generator, (3,), 2, 3)
+        _check_shape(self.word, "draw_weight", weight, (3, 2))
+        _check_shape(self.word, "draw_bias", bias, (3,))
+
+
+class Generated(Declared):
+    """Keys that all generated data share."""
+
+    family = DataDeclaration
+    given = ("rng", "samples")
+
+    train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
+    test: Count = Field(1000, description="number of test samples, likewise")
+    normalize: bool = Field(
+        True, description="take each feature to mean 0 and standard deviation 1"
+    )
+
+    def draw(self, generator: np.random.Generator, samples: int) -> data.Points:
+        """Return so many points and their classes.
+
+        Raises:
+            DataError: a function of a user's own gives something else.
+
+        """
+        with blamed(self.word):
+            points: data.Points = self.make(generator, samples)
+        if not self.declaration.kind:
+            shape = (samples, len(self.declaration.features))
+            self._check_points(points, shape, self.classes_declared)
+        return points
+
+    def _check_points(self, points: Any, shape: tuple[int, int], classes: int) -> None:
+        try:
+            inputs, labels = points
+            fine = inputs.shape == shape and labels.shape == shape[:1]
+            fine = fine and inputs.dtype == np.float64 and labels.dtype == np.int64
+            fine = fine and bool(np.isfinite(inputs).all())
+            fine = fine and labels.min() >= 0 and labels.max() < classes
+        except (TypeError, ValueError, AttributeError):
+            fine = False
+        if not fine:
+            raise DataError(
+                f"{self.word}: must give finite float64 numbers {shape} and as int64 the class of "
+                f"each, 0 to {classes - 1}"
+            )
+
+    def check(self) -> None:
+        self.draw(np.random.default_rng(0), 100)
+
+    @property
+    def classes_declared(self) -> int:
+        """How many classes there are."""
+        classes = self.declaration.classes
+        return int(self.keys[classes] if isinstance(classes, str) else classes)
+
+
+def _shared(model: type[Declared]) -> Iterable[str]:
+    """Return the keys that do not come from a constructor, but from all of the family."""
+    return Generated.model_fields if issubclass(model, Generated) else ()
+
+
+# ------------------------------------------------------------------------- from arguments to keys
+
+Fields = dict[str, tuple[Any, Any]]
+S = TypeVar("S", bound=Declared)
+
+
+def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
+    """Return the keys of what is made by `make`: its arguments, required ones first.
+
+    Raises:
+        ModuleError: an argument has no type, or one that cannot stand in a config.
+
+    """
+    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    hints = hints_of(function, include_extras=True)
+    required: Fields = {}
+    optional: Fields = {}
+    for name, argument in inspect.signature(make).parameters.items():
+        if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
+            continue
+        if name in base.given:
+            if name in _OPTIONAL and base is LayerSection:
+                optional[name] = _OPTIONAL[name]
+            continue
+        kind = hints.get(name, type(argument.default))
+        if argument.default is argument.empty:
+            if name not in hints:
+                raise ModuleError(f"argument '{name}' must have a type, as in `{name}: float`")
+            required[name] = _field(kind, ...)
+        else:
+            optional[name] = _field(kind, argument.default)
+    return required | optional
+
+
+def _field(kind: Any, default: Any) -> tuple[Any, Any]:
+    """Return the type and the description of a key, from the annotation of an argument."""
+    said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    kind = get_args(kind)[0] if said else kind
+    key = next((each for each in said if isinstance(each, Key)), Key())
+    about = key.about or next((each for each in said if isinstance(each, str)), None)
+    bounds = {
+        name: bound
+        for name in ("ge", "gt", "le", "lt")
+        if (bound := getattr(key, name)) is not None
+    }
+    if bounds:
+        kind = Annotated[kind, Field(**bounds)]
+    if bounds.get("ge") == 0:  # -0.0 is at least 0, and yet below nothing to NumPy
+        kind = Annotated[kind, AfterValidator(lambda value: value + 0)]
+    # A list in YAML is a tuple in Python.
+    strict = False if get_origin(kind) is tuple else None
+    return kind, Field(default, description=about, strict=strict)
+
+
+def model_of(
+    base: type[S], names: Mapping[str, Declaration], tag: str, about: Any, more: Fields
+) -> type[S]:
+    """Return a model for sections that name one of these declarations by `tag`.
+
+    Raises:
+        ModuleError: an argument has a type that cannot stand in a config.
+
+    """
+    section = next(iter(names.values())).section
+    try:
+        model: type[S] = create_model(  # type: ignore[call-overload]
+            f"{base.__name__} {' '.join(names)}",
+            __base__=base,
+            __doc__=section,
+            **{tag: (Literal[tuple(names)], about), **more},
+        )
+    except PydanticSchemaGenerationError:
+        raise ModuleError(
+            f"{next(iter(names))}: an argument has a type that cannot stand in a config; bool, "
+            "int, float, str, Literal, tuple and list can"
+        ) from None
+    model.declarations = names
+    return model
+
+
+def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
+    """Return the models of all kinds of a family; `default` is the kind where none is said."""
+    groups: dict[str, tuple[Any, Fields, dict[str, Declaration]]] = {}
+    for kind, declaration in registry.kinds(base.family).items():
+        fields = fields_of(declaration.make, base)
+        key = f"{declaration.about} {declaration.section} {fields} {kind == default}"
+        start = kind if kind == default else ...
+        about = Field(start, description=declaration.about)
+        groups.setdefault(key, (about, fields, {}))[2][kind] = declaration
+    return tuple(
+        model_of(base, names, "kind", about, fields) for about, fields, names in groups.values()
+    )
+
+
+def one_of(
+    models: tuple[Any, ...],
+    base: type[Declared] | tuple[type[Declared], ...],
+    short: Callable[[Any], Any],
+) -> Any:
+    """Return the type of a section that is of one of the models, or in a short form of one."""
+    tagged: Any = reduce(or_, models)
+    if len(models) > 1:
+        tagged = Annotated[tagged, Field(discriminator="kind")]
+
+    def spelled_out(value: object, check: ValidatorFunctionWrapHandler) -> object:
+        return value if isinstance(value, base) else check(short(value))
+
+    return Annotated[tagged, WrapValidator(spelled_out), SerializeAsAny()]  # type: ignore[type-arg]
+
+
+def bare_word(value: object) -> object:
+    """`mse` is short for `{kind: mse}`."""
+    return {"kind": value} if isinstance(value, str) else value
+
+
+def is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
+    """Return whether a layer is written as one key, `linear: 25`."""
+    return isinstance(value, dict) and len(value) == 1 and not {"kind", "python"} & {*value}
+
+
+def bare_layer(value: object, declared: Declaration | None = None) -> object:
+    """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
+    if is_one_key(value):
+        ((kind, rest),) = value.items()
+        if isinstance(rest, dict):
+            return {"kind": kind, **rest}
+        return {"kind": kind, short_key(kind, declared): rest}
+    return bare_word(value)
+
+
+def short_key(kind: str, declared: Declaration | None = None) -> str:
+    """Return the key that `kind: value` gives; `value`, which none has, where there is none."""
+    declared = declared or registry.kinds(LayerDeclaration).get(kind)
+    return declared.short if declared is not None and declared.short else "value"
+
+
+INITS = models_of(InitSection)
+Init = one_of(INITS, InitSection, bare_word)
+
+_WIDTH = Annotated[int, Field(ge=1, le=100_000)] | None
+# Keys of every layer that is given these; they are needed for no layer.
+_OPTIONAL: Fields = {
+    "in_features": (
+        _WIDTH,
+        Field(None, description="number of inputs: what comes in; checked where it is given"),
+    ),
+    "init": (Init | None, Field(None, description="how this layer's weights start")),
+}
+
+LAYERS = models_of(LayerSection)
+LOSSES = models_of(LossSection)
+OPTIMIZERS = models_of(OptimizerSection, default="sgd")
+DATA = models_of(Generated)
+
+assert data  # its kinds are declared when it is imported
+
+
+def section(base: type[S], kind: str, **keys: Any) -> S:
+    """Return a section of this kind with these keys, the others as by default."""
+    model = next(
+        model
+        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, DATA)
+        for model in models
+        if issubclass(model, base) and kind in model.declarations
+    )
+    return cast(S, model.model_validate({"kind": kind, **keys}))

@@ -1,0 +1,89 @@
+"""Generated points of two features and their classes; what a config calls each stands beside it."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifw.nn.registry import Key, data
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Points = tuple[Floats, Integers]
+"""Inputs `(samples, features)` and the class of each, `(samples,)`, counted from 0."""
+
+
+@data(
+    "disk",
+    about="points of a square, inside or outside of a disk",
+    section="Uniform points of the unit square; class 1 inside the disk.",
+    outline=lambda keys: {"disk": [*keys["center"], keys["radius"]]},
+)
+def disk(
+    rng: np.random.Generator,
+    samples: int,
+    center: Annotated[tuple[float, float], Key("x and y of it")] = (0.5, 0.5),
+    radius: Annotated[
+        float, Key("radius; 1/sqrt(2 pi) makes both classes equally likely", gt=0)
+    ] = 0.3989422804014327,
+) -> Points:
+    """Uniform points of the unit square; class 1 within `radius` of `center`, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    inside = ((inputs - np.asarray(center)) ** 2).sum(1) <= radius**2
+    return inputs, inside.astype(np.int64)
+
+
+@data(
+    "half-plane",
+    about="points of a square, class 1 where x > y",
+    section="Uniform points of the unit square; class 1 where x > y.",
+    outline=lambda keys: {"line": [[0.0, 0.0], [1.0, 1.0]]},
+)
+def half_plane(rng: np.random.Generator, samples: int) -> Points:
+    """Uniform points of the unit square; class 1 where x > y, else 0."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    return inputs, (inputs[:, 0] > inputs[:, 1]).astype(np.int64)
+
+
+@data(
+    "moons",
+    about="two half circles that interlock",
+    section="Two half circles that interlock; `noise` is the standard deviation around them.",
+)
+def moons(
+    rng: np.random.Generator,
+    samples: int,
+    noise: Annotated[float, Key("standard deviation around them", ge=0)] = 0.1,
+) -> Points:
+    """Two half circles that interlock, as in scikit-learn's make_moons, plus N(0, noise²)."""
+    labels = rng.integers(0, 2, samples)
+    angle = rng.uniform(0, math.pi, samples)
+    upper = np.stack([np.cos(angle), np.sin(angle)], 1)
+    lower = np.stack([1 - np.cos(angle), 0.5 - np.sin(angle)], 1)
+    inputs = np.where(labels[:, None] == 0, upper, lower)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+@data(
+    "spirals",
+    about="arms that wind around the origin, one a class",
+    section="Arms that wind `turns` times around the origin, one a class.",
+    classes="classes",
+)
+def spirals(
+    rng: np.random.Generator,
+    samples: int,
+    noise: Annotated[float, Key("standard deviation around them", ge=0)] = 0.02,
+    turns: Annotated[float, Key("how often an arm winds around the origin", gt=0)] = 1.0,
+    classes: Annotated[int, Key("number of arms", ge=2, le=100)] = 2,
+) -> Points:
+    """Arms that wind `turns` times around the origin, one a class, plus N(0, noise²)."""
+    labels = rng.integers(0, classes, samples)
+    # The square root spreads the points evenly over the area, not along the radius.
+    radius = np.sqrt(rng.uniform(0, 1, samples))
+    angle = 2 * math.pi * (turns * radius + labels / classes)
+    inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return inputs + rng.normal(0, noise, inputs.shape), labels

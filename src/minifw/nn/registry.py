@@ -1,0 +1,173 @@
+"""What a class says of itself, beside its formula, so that a config can name it.
+
+    @layer("leaky-relu", about="max(x, slope x), of each number", short="slope",
+           twin=Twin("LeakyReLU", negative_slope="slope"))
+    class LeakyReLU(ActivationFunction):
+        def __init__(self, slope: Annotated[float, Key("…", ge=0, lt=1)] = 0.01) -> None: ...
+
+The keys in a config are the arguments of the constructor; `Key` gives their bounds and what they
+are for. All else that minifw knows of a layer, loss, optimiser, initialiser or kind of generated
+data stands in its declaration: the config's models, the schema, sizes, the network, captions, the
+PyTorch twin and the tests are made of it. A class without a declaration has one with defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, TypeVar
+
+from minifw.errors import ModuleError
+
+__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
+
+Keys = Mapping[str, Any]
+"""The keys of a section of a config with their values, in short what the constructor is given."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a key of a config is for, and the bounds of its value: `Annotated[float, Key(…)]`."""
+
+    about: str = ""
+    ge: float | None = None
+    gt: float | None = None
+    le: float | None = None
+    lt: float | None = None
+
+
+class Twin:
+    """What PyTorch calls it: a class of `torch.nn` or `torch.optim`, and where arguments are from.
+
+    Each argument is the name of an attribute of ours, or a function of ours: `Twin("LeakyReLU",
+    negative_slope="slope")`. Parameters have the names of ours.
+    """
+
+    def __init__(self, name: str, **arguments: str | Callable[[Any], Any]) -> None:
+        self.name = name
+        self._arguments = arguments
+
+    def arguments(self, ours: Any) -> dict[str, Any]:
+        """Return the arguments for PyTorch's constructor."""
+        return {
+            name: getattr(ours, source) if isinstance(source, str) else source(ours)
+            for name, source in self._arguments.items()
+        }
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is said of a class, or of a function that draws samples.
+
+    `about` describes the kind in the schema, `section` a mapping of this kind. `short` is the key
+    that `kind: value` gives. `word` names it in tables and captions where it has no kind.
+    """
+
+    make: Callable[..., Any]
+    kind: str = ""
+    about: str = ""
+    section: str = ""
+    short: str = ""
+    twin: Twin | None = None
+
+    @property
+    def word(self) -> str:
+        return self.kind or getattr(self.make, "__name__", "")
+
+
+@dataclass(frozen=True)
+class LayerDeclaration(Declaration):
+    """What is said of a layer; each size is a function of the number of inputs and the keys.
+
+    Without a function the sizes are those of a network that is made to see. `case` has the
+    arguments with which the tests make one, `inputs` the shape of what they feed it.
+    """
+
+    outputs: Callable[[int, Keys], int] | None = None
+    parameters: Callable[[int, Keys], int] | None = None
+    operations: Callable[[int, Keys], int] | None = None
+    case: Keys = field(default_factory=dict)
+    inputs: tuple[int, ...] = (5, 4)
+
+
+@dataclass(frozen=True)
+class LossDeclaration(Declaration):
+    """What is said of a loss: its targets are classes, or `one_hot` rows; what a `score` is."""
+
+    one_hot: bool = True
+    score: Literal["probability", "output"] = "output"
+
+
+@dataclass(frozen=True)
+class OptimizerDeclaration(Declaration):
+    """What is said of an optimiser: with which keys it `remembers` a tensor for each parameter."""
+
+    remembers: Callable[[Keys], bool] = lambda keys: True
+
+
+@dataclass(frozen=True)
+class DataDeclaration(Declaration):
+    """What is said of a function that draws samples, of `features` and `classes`.
+
+    `classes` may be a key's name. `outline` gives what a figure draws of the truth, by the names
+    that `report/regions.py` knows.
+    """
+
+    features: tuple[str, ...] = ("x", "y")
+    classes: int | str = 2
+    outline: Callable[[Keys], dict[str, Any]] = lambda keys: {}
+
+
+D = TypeVar("D", bound=Declaration)
+Made = TypeVar("Made", bound=Callable[..., Any])
+
+REGISTRY: dict[type[Declaration], dict[str, Any]] = {
+    LayerDeclaration: {},
+    LossDeclaration: {},
+    OptimizerDeclaration: {},
+    Declaration: {},  # initialisers
+    DataDeclaration: {},
+}
+"""All declarations with a kind, by family and kind, in the order in which they were made."""
+
+
+def declare(family: type[Declaration], kind: str = "", **said: Any) -> Callable[[Made], Made]:
+    """Return a decorator that declares a class or function; with a `kind`, a config can name it.
+
+    Raises:
+        ModuleError: another one has that kind.
+
+    """
+
+    def beside(made: Made) -> Made:
+        declaration = family(made, kind, **said)
+        if kind in REGISTRY[family]:
+            raise ModuleError(
+                f"{declaration.word}: the kind '{kind}' is that of "
+                f"{REGISTRY[family][kind].make.__name__}; a class of one's own needs none"
+            )
+        if kind:
+            REGISTRY[family][kind] = declaration
+        made.declaration = declaration  # type: ignore[attr-defined]
+        return made
+
+    return beside
+
+
+layer = partial(declare, LayerDeclaration)
+loss = partial(declare, LossDeclaration)
+optimizer = partial(declare, OptimizerDeclaration)
+initializer = partial(declare, Declaration)
+data = partial(declare, DataDeclaration)
+
+
+def kinds(family: type[D]) -> dict[str, D]:
+    """Return all declarations of a family, by their kinds."""
+    return REGISTRY[family]
+
+
+def declaration_of(made: Any, family: type[D]) -> D:
+    """Return what is said of a class or function itself; a subclass does not inherit it."""
+    said = vars(made).get("declaration")
+    return said if isinstance(said, family) else family(made)

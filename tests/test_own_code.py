@@ -1,0 +1,428 @@
+"""Layers, losses, optimisers, initialisers and data of a user's own file, and of other packages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bad_configs import GOOD
+from conftest import Minifw
+from minifw import runs
+from minifw.config import loading, own
+from minifw.train import compiled
+
+MINE = '''
+"""All that a config can name, of my own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw import nn
+
+Path("it-ran").touch()
+
+
+@nn.layer(twin=nn.Twin("LeakyReLU", negative_slope="slope"))
+class LeakyReLU(nn.ActivationFunction):
+    def __init__(self, slope: Annotated[float, nn.Key("factor below 0", ge=0, lt=1)] = 0.01) -> None:
+        self.slope = slope
+
+    def function(self, x: Tensor) -> Tensor:
+        return torch.maximum(x, self.slope * x)
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.full_like(x, self.slope).masked_fill_(x > 0, 1)
+
+
+@nn.layer(twin=nn.Twin("PReLU"))
+class PReLU(nn.Module):
+    """One trained slope for each network of the stack."""
+
+    def __init__(self, stack=(), dtype: torch.dtype = torch.float32, device=None) -> None:
+        self.register_parameter("weight", torch.full((*stack, 1), 0.25, dtype=dtype, device=device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.clamp(min=0) + self.weight.unsqueeze(-1) * x.clamp(max=0)
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        self.accumulate(gradient)
+        (x,) = self.recall(gradient).inputs
+        return gradient * torch.where(x > 0, 1.0, self.weight.unsqueeze(-1))
+
+    def accumulate(self, gradient: Tensor) -> None:
+        (x,) = self.recall(gradient).inputs
+        self.weight_grad += (gradient * x.clamp(max=0)).sum((-2, -1)).unsqueeze(-1)
+
+
+class Residual(nn.Graph):
+    def __init__(self, in_features: int, hidden: int = 8, **of_stack) -> None:
+        self.first = nn.Linear(in_features, hidden, **of_stack)
+        self.tanh = nn.Tanh()
+        self.second = nn.Linear(hidden, in_features, **of_stack)
+        self.register_modules(self.first, self.tanh, self.second)
+
+    def connect(self, x: nn.Variable) -> nn.Variable:
+        return x + self.second(self.tanh(self.first(x)))
+
+
+class Smooth(nn.Loss):
+    def function(self, output: Tensor, target: Tensor) -> Tensor:
+        return ((1 + (output - target).square()).sqrt() - 1).sum((-2, -1)) * self.scale(output)
+
+    def grad(self, output: Tensor, target: Tensor) -> Tensor:
+        d = output - target
+        return d / (1 + d.square()).sqrt() * self.scale(output)
+
+
+class SignSGD(nn.Optimizer):
+    def __init__(self, network: nn.Module, factor: float = 1.0) -> None:
+        super().__init__(network)
+        self.factor = factor
+
+    def step(self, eta) -> None:
+        for _, value, gradient in self.network.parameters():
+            value.sub_(eta * self.factor * gradient.sign())
+
+
+class Small(nn.Initializer):
+    def __init__(self, size: Annotated[float, "half the width"] = 0.1) -> None:
+        self.size = size
+
+    def draw_weight(self, generator, shape, fan_in, fan_out):
+        return generator.uniform(-self.size, self.size, shape)
+
+
+def ring(rng: np.random.Generator, samples: int, width: float = 0.2):
+    inputs = rng.uniform(-1, 1, (samples, 2))
+    return inputs, (np.abs(np.hypot(*inputs.T) - 0.5) < width).astype(np.int64)
+
+
+def three(rng: np.random.Generator, samples: int):
+    labels = rng.integers(0, 3, samples)
+    return rng.normal(0, 1, (samples, 4)) + labels[:, None], labels
+'''
+ALL = """\
+name: own
+data: {python: mine.ring, width: 0.15, train: 60, test: 40}
+network:
+  - linear: 6
+  - {python: mine.LeakyReLU, slope: 0.1}
+  - {python: mine.Residual, hidden: 5}
+  - {python: mine.PReLU}
+  - linear: {out_features: 2, init: {python: mine.Small, size: 0.3}}
+loss: {python: mine.Smooth, reduction: sample}
+optimizer: {python: mine.SignSGD, factor: 0.5}
+train: {eta: 0.01, epochs: 4, mode: sgd, batch_size: 20}
+"""
+LEAKY = GOOD.replace("- relu", "- {python: mine.LeakyReLU, slope: 0.1}")
+QUICK = ("--allow-code", "--seeds", 2, "--quiet", "--json")
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    Path("mine.py").write_text(MINE)
+    Path("all.yaml").write_text(ALL)
+    Path("leaky.yaml").write_text(LEAKY)
+
+
+# ------------------------------------------------------------------------------------ permission
+
+
+@pytest.mark.parametrize("command", ["train", "compare", "validate", "show"])
+def test_a_config_runs_no_code_by_itself(minifw: Minifw, command: str) -> None:
+    answer = minifw(command, "all.yaml")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err == (
+        "all.yaml:5:14: network.1.python: would run code, that of mine.LeakyReLU; --allow-code "
+        "allows it\n"
+    )
+    assert not Path("it-ran").exists()
+    assert not Path("runs").exists()
+
+
+def test_a_user_may_allow_it_once_for_all(minifw: Minifw) -> None:
+    settings = Path("settings/minifw/settings.yaml")
+    settings.parent.mkdir(parents=True)
+    for text, code, err in (
+        ("allow_code: true", 0, ""),
+        ("allow_code: false", 2, "--allow-code allows it"),
+        ("# nothing", 2, "--allow-code allows it"),
+        ("allow_code: 1", 2, "settings.yaml:1:13: allow_code: must be true or false"),
+        ("allow_cod: true", 2, "settings.yaml:1:1: allow_cod: unknown key; did you mean"),
+    ):
+        settings.write_text(text)
+        answer = minifw("validate", "leaky.yaml")
+        assert (answer.code, answer.err.count("\n")) == (code, code // 2), answer.err
+        assert err in answer.err
+
+
+# ---------------------------------------------------------------------------------- what it does
+
+
+def test_all_of_it_trains_is_shown_and_predicts(minifw: Minifw) -> None:
+    shown = minifw("show", "all.yaml", "--allow-code", "--json").json
+    assert [(layer["layer"], layer["output"], layer["parameters"]) for layer in shown["network"]] == [
+        ("linear", 6, 18), ("LeakyReLU", 6, 0), ("Residual", 6, 71), ("PReLU", 6, 1), ("linear", 2, 14),
+    ]  # fmt: skip
+    assert shown["from"]["network.1.slope"] == "all.yaml:5:37"
+    trained = minifw("train", "all.yaml", *QUICK)
+    assert trained.code == 0, trained.err
+    run = Path(trained.json["run_dir"])
+    about = json.loads((run / "results.json").read_text())["about"]
+    assert "(ring, 60+40 points; layers 2-6-2, LeakyReLU/Residual/PReLU; Smooth sample)" in about
+    assert (run / "mine.py").read_text() == MINE
+    assert minifw("runs", "verify", run).code == 0
+
+    Path("mine.py").unlink()  # the run has its own
+    Path("new.csv").write_text("x,y\n0.1,0.2\n0.9,0.9\n")
+    refused = minifw("predict", run, "new.csv")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--allow-code allows it" in refused.err
+    predicted = minifw("predict", run, "new.csv", "--allow-code")
+    assert predicted.code == 0, predicted.err
+    again = minifw("train", run / "config.yaml", *QUICK)
+    assert again.json["train_loss"] == trained.json["train_loss"]
+
+    with (run / "mine.py").open("a") as file:
+        file.write("# changed\n")
+    changed = minifw("predict", run, "new.csv", "--allow-code")
+    assert (changed.code, changed.err.count("\n")) == (4, 1)
+    assert "mine.py: damaged" in changed.err
+    (run / "mine.py").unlink()
+    gone = minifw("predict", run, "new.csv", "--allow-code")
+    assert (gone.code, gone.err.count("\n")) == (4, 1)
+    assert "mine.py: this file of the run is missing" in gone.err
+
+
+def test_a_run_goes_on_with_the_code_it_began_with(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = minifw("train", "all.yaml", *QUICK)
+    write = runs.Run.commit
+
+    def interrupted(run: runs.Run, **changes: Any) -> None:
+        write(run, **changes)
+        if changes.get("status") == "running":
+            monkeypatch.setattr(runs.Run, "commit", write)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(runs.Run, "commit", interrupted)
+    assert minifw("train", "all.yaml", *QUICK, "--runs-dir", "cut").code == 143
+    (run,) = runs.folders(Path("cut"))
+    Path("mine.py").write_text(MINE.replace("0.25", "0.5"))
+    assert minifw("resume", run).code == 2
+    resumed = minifw("resume", run, "--allow-code", "--json")
+    assert resumed.code == 0, resumed.err
+    assert resumed.json["train_loss"] == whole.json["train_loss"]
+
+
+def test_with_a_twin_it_is_compared_without_it_is_refused(minifw: Minifw) -> None:
+    both = LEAKY.replace("  - linear: 2", "  - linear: 4\n  - {python: mine.PReLU}\n  - linear: 2")
+    Path("both.yaml").write_text(both.replace("epochs: 3", "epochs: 3\n  batch_size: 20"))
+    answer = minifw("compare", "both.yaml", *QUICK, "--set", "dtype=float64")
+    assert answer.code == 0, answer.err
+    for parity in answer.json["parity"].values():
+        assert parity["max_gradient_difference"] < 1e-12
+        assert parity["max_weight_difference"] < 1e-12
+    answer = minifw("compare", "all.yaml", "--allow-code", "--runs-dir", "none")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "Residual: there is no PyTorch twin of it" in answer.err
+    assert not Path("none").exists()
+    assert minifw("compare", "all.yaml", *QUICK, "--reference", "none").code == 0
+
+
+def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
+    text = GOOD.replace("{kind: disk, train: 50, test: 60}", "{python: mine.three, train: 50}")
+    Path("three.yaml").write_text(text)
+    answer = minifw("validate", "three.yaml", "--allow-code")
+    assert answer.err == (
+        "three.yaml:6:5: network.2: the network must end with one output for each of the 3 "
+        "classes, got 2\n"
+    )
+    trained = minifw("train", "three.yaml", *QUICK, "--set", "network.2.linear=3")
+    assert trained.code == 0, trained.err
+    assert trained.json["data"]["features"] == ["x1", "x2", "x3", "x4"]
+
+
+@pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler")
+def test_compiled_it_is_the_same(minifw: Minifw) -> None:
+    Path("two.yaml").write_text(
+        LEAKY.replace("  - linear: 2", "  - {python: mine.PReLU}\n  - linear: 2")
+    )
+    words = ("train", "two.yaml", *QUICK, "--set", "dtype=float64")
+    plain, quick = (minifw(*words, "--set", f"train.compile={way}") for way in ("false", "true"))
+    assert quick.code == 0, quick.err
+    np.testing.assert_allclose(quick.json["train_loss"], plain.json["train_loss"], rtol=1e-10)
+
+
+def test_a_file_that_is_edited_is_run_anew() -> None:
+    def slope() -> float:
+        layer = loading.load(Path("leaky.yaml"), allow_code=True).network[1]
+        y: torch.Tensor = layer.module(2).forward(torch.tensor([[-1.0]]))
+        return round(-y.item(), 6)
+
+    assert slope() == 0.1
+    Path("mine.py").write_text(MINE.replace("self.slope * x", "2 * self.slope * x"))
+    assert slope() == 0.2
+    text = loading.dump(loading.load(Path("leaky.yaml"), allow_code=True))
+    Path("again.yaml").write_text(text)
+    assert loading.dump(loading.load(Path("again.yaml"), allow_code=True)) == text
+
+
+# ------------------------------------------------------------------------------------- mistakes
+
+NN = "from minifw import nn\n"
+MISTAKES = [
+    ("import nonsense", "{python: bad.X}",
+     "5:14: network.1.python: bad.py:1: ModuleNotFoundError: No module named 'nonsense'"),
+    ("x = 1\nclass X(:", "{python: bad.X}", "5:14: network.1.python: bad.py:2: SyntaxError: invalid syntax"),
+    (NN + "class Leaky(nn.ReLU): pass", "{python: bad.Laeky}",
+     "5:14: network.1.python: bad.py: has no 'Laeky'; did you mean 'Leaky'?"),
+    ("class X: pass", "{python: bad.X}",
+     "5:14: network.1.python: bad.X: must be a class derived from Module"),
+    ("x = 1", "{python: none.X}", "5:14: network.1.python: there is no file none.py in FOLDER"),
+    ("x = 1", "{python: bad}",
+     "5:14: network.1.python: must be a file and a class in it, as in mymodules.LeakyReLU, got 'bad'"),
+    ("x = 1", "{python: ../bad.X}",
+     "5:14: network.1.python: must be a file and a class in it, as in mymodules.LeakyReLU, got '../bad.X'"),
+    ("x = 1", "{python: 3}",
+     "5:14: network.1.python: must be a file and a class in it, as in mymodules.LeakyReLU, got a number"),
+    ("x = 1", "{python: bad.X, kind: relu}",
+     "5:21: network.1.kind: stands beside 'python'; one of them names it"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self, slope: float = 1.0): pass", "{python: bad.X, slpoe: 1}",
+     "5:21: network.1.slpoe: unknown key; did you mean 'slope'?"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self, slope: float = 1.0): pass", "{python: bad.X, slope: steep}",
+     "5:28: network.1.slope: must be a number, got 'steep' (text)"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self, slope: float): pass", "{python: bad.X}",
+     "5:5: network.1.slope: this key is missing"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self, slope): pass", "{python: bad.X}",
+     "5:14: network.1.python: X: argument 'slope' must have a type, as in `slope: float`"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self, a: nn.Module): pass", "{python: bad.X}",
+     "5:14: network.1.python: bad.X: an argument has a type that cannot stand in a config; bool, int, "
+     "float, str, Literal, tuple and list can"),
+    (NN + "class X(nn.ReLU):\n  def __init__(self):\n    raise ValueError('no')", "{python: bad.X}",
+     "5:5: network.1: X: bad.py:4: ValueError: no"),
+    (NN + "class X(nn.ReLU):\n  def backward(self, g):\n    raise KeyError(3)", "{python: bad.X}",
+     "5:5: network.1: X: bad.py:4: KeyError: 3"),
+    (NN + "class X(nn.ReLU):\n  def forward(self, x):\n    return x[0]", "{python: bad.X}",
+     "5:5: network.1: X: must give (2, 3, …) for an input of (2, 3, 4), got (3, 4) of float64"),
+    (NN + "class X(nn.Linear):\n  def __init__(self):\n    super().__init__(4, 4)", "{python: bad.X}",
+     "5:5: network.1: X: parameter 'weight' must begin with the `stack` and be of the `dtype` that the "
+     "constructor is given, for two networks (2, …) of float64, got (4, 4) of float32"),
+    (NN + "class X(nn.Linear): pass", "{python: bad.X, out_features: 7, in_features: 9}",
+     "5:5: network.1: expects 9 inputs, but network.0 (line 4) gives 4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "layer", "expected"), MISTAKES)
+def test_a_mistake_is_one_line(
+    minifw: Minifw, tmp_path: Path, text: str, layer: str, expected: str
+) -> None:
+    Path("bad.py").write_text(text)
+    Path("b.yaml").write_text(GOOD.replace("- relu", f"- {layer}"))
+    answer = minifw("train", "b.yaml", "--allow-code")
+    assert answer.code == 2
+    assert answer.err == f"b.yaml:{expected.replace('FOLDER', str(tmp_path))}\n"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "expected"),
+    [
+        ("loss", NN + "class X(nn.Loss): pass", "X: NotImplementedError: X does not define function"),
+        ("loss", NN + "class X(nn.LossMSE):\n  def function(self, a, b): return a.sum()",
+         "X.function: must give a value of shape (2,), got () of float64"),
+        ("optimizer", NN + "class X(nn.Optimizer): pass", "X: NotImplementedError: X does not define step"),
+        ("init", NN + "class X(nn.Initializer):\n  def draw_weight(self, *of): return 3",
+         "X.draw_weight: must give a value of shape (3, 2), got int"),
+        ("data", "def X(rng, samples): return 3", "X: TypeError: cannot unpack non-iterable int object"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_other_things_is_one_line(
+    minifw: Minifw, key: str, text: str, expected: str
+) -> None:
+    Path("bad.py").write_text(text)
+    Path("b.yaml").write_text(GOOD)
+    answer = minifw("validate", "b.yaml", "--allow-code", "--set", f"{key}={{python: bad.X}}")
+    assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
+    assert expected in answer.err
+
+
+def test_what_fails_in_training_names_the_line(minifw: Minifw) -> None:
+    late = "class X(nn.ReLU):\n  def backward(self, g):\n    assert len(g) == 2, 'only two'\n    return g"
+    Path("bad.py").write_text(NN + late)
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    answer = minifw("train", "b.yaml", "--allow-code", "--seeds", 3, "--quiet")
+    assert (answer.code, answer.err) == (2, "bad.py:4: AssertionError: only two\n")
+
+
+# ------------------------------------------------------------------------------ other packages
+
+
+@pytest.fixture
+def swish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installed package with a layer."""
+    site = tmp_path / "site"
+    info = site / "swishes-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: swishes\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[minifw.layers]\nswish = swishes:Swish\nrelu = swishes:Swish\nlost = swishes:Lost\n"
+    )
+    (site / "swishes.py").write_text(
+        "import torch\nfrom typing import Annotated\nfrom minifw import nn\n"
+        '@nn.layer(about="x sigmoid(beta x)", short="beta")\n'
+        "class Swish(nn.ActivationFunction):\n"
+        '    def __init__(self, beta: Annotated[float, nn.Key("steepness", gt=0)] = 1.0):\n'
+        "        self.beta = beta\n"
+        "    def function(self, x):\n        return x * torch.sigmoid(self.beta * x)\n"
+        "    def derivative(self, x, y):\n"
+        "        s = torch.sigmoid(self.beta * x)\n        return s + self.beta * y * (1 - s)\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    for cached in (own.installed, own.installed_model):
+        cached.cache_clear()
+    yield
+    for cached in (own.installed, own.installed_model):
+        cached.cache_clear()
+
+
+def test_a_layer_of_a_package_has_a_kind(minifw: Minifw, swish: None) -> None:
+    for layer in ("swish", "swish: 2", "swish: {beta: 2}", "{kind: swish, beta: 2}"):
+        Path("s.yaml").write_text(GOOD.replace("- relu", f"- {layer}"))
+        assert minifw("train", "s.yaml", "--quiet").code == 0, layer
+    Path("s.yaml").write_text(GOOD.replace("- relu", "- swish: 0"))
+    assert (
+        minifw("train", "s.yaml").err == "s.yaml:5:12: network.1.beta: must be above 0.0, got 0\n"
+    )
+    Path("s.yaml").write_text(GOOD.replace("- relu", "- lost"))
+    assert (
+        "network.1: 'lost', swishes:Lost, cannot be loaded: AttributeError"
+        in minifw("train", "s.yaml").err
+    )
+    Path("s.yaml").write_text(GOOD)  # and relu is minifw's own
+    assert minifw("show", "s.yaml", "--json").json["network"][1]["layer"] == "relu"
+
+
+def test_the_schema_has_it(minifw: Minifw, swish: None) -> None:
+    entry = Path("site/swishes-1.0.dist-info/entry_points.txt")
+    entry.write_text("[minifw.layers]\nswish = swishes:Swish\n")
+    layers = minifw("schema").json["properties"]["network"]["items"]["anyOf"]
+    assert "swish" in layers[0]["enum"]
+    assert any(form.get("required") == ["swish"] for form in layers)
