@@ -23,12 +23,12 @@ from minifw import data, nn
 from minifw.errors import UsageError
 from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
-from minifw.train import compiled
-from minifw.train.compiled import library
-from minifw.train.division import Division
-from minifw.train.fit import fit
-from minifw.train.learner import Learner
-from minifw.train.placement import (
+from minifw.training import compiled
+from minifw.training.compiled import library
+from minifw.training.division import Division
+from minifw.training.fit import fit
+from minifw.training.learner import Learner
+from minifw.training.placement import (
     PLAIN_BYTES,
     Compiling,
     Schedule,
@@ -36,7 +36,7 @@ from minifw.train.placement import (
     decide,
     scheduled,
 )
-from minifw.train.shards import divide
+from minifw.training.shards import divide
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(
@@ -184,7 +184,7 @@ def test_products_of_every_size_are_right_compiled(
 ) -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    from minifw.train.compiled import inductor
+    from minifw.training.compiled import inductor
 
     small: list[bool] = []
     usual = inductor._small_product

@@ -12,11 +12,11 @@ from torch import Tensor
 
 from minifw import nn
 from minifw.errors import UsageError
-from minifw.train import compiled
-from minifw.train.epochs import Trainer, run_epochs
-from minifw.train.fit import fit
-from minifw.train.history import SERIES, History
-from minifw.train.learner import Learner
+from minifw.training import compiled
+from minifw.training.epochs import Trainer, run_epochs
+from minifw.training.fit import fit
+from minifw.training.history import SERIES, History
+from minifw.training.learner import Learner
 from test_training import experiment_of, network_of
 
 GONE = np.array([True])

@@ -15,7 +15,7 @@ from minifw.data import Samples
 from minifw.experiment import memory
 from minifw.experiment.build import build_network
 from minifw.system import machine
-from minifw.train.placement import StepSizes
+from minifw.training.placement import StepSizes
 
 MEASURE = """
 import sys

@@ -17,7 +17,7 @@ from bad_configs import GOOD
 from conftest import Minifw
 from minifw import runs
 from minifw.config import loading, own
-from minifw.train import compiled
+from minifw.training import compiled
 
 MINE = '''
 """All that a config can name, of my own."""

@@ -20,13 +20,13 @@ from minifw.experiment import build, plan, results
 from minifw.experiment.arms import TRAIN
 from minifw.reference import training
 from minifw.runs.arms import MODES, Arm, Mode
-from minifw.train import placement, shards
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.division import Division
-from minifw.train.evaluation import error_percent
-from minifw.train.fit import fit
-from minifw.train.history import History
-from minifw.train.learner import Learner
+from minifw.training import placement, shards
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import Division
+from minifw.training.evaluation import error_percent
+from minifw.training.fit import fit
+from minifw.training.history import History
+from minifw.training.learner import Learner
 
 TEXT = """
 name: small

@@ -23,10 +23,10 @@ from minifw.config.model import Config
 from minifw.data.dataset import Samples
 from minifw.experiment import build, plan
 from minifw.experiment.plan import Experiment
-from minifw.train import compiled, placement
-from minifw.train.epochs import Trainer, run_epochs
-from minifw.train.fit import fit
-from minifw.train.history import History
+from minifw.training import compiled, placement
+from minifw.training.epochs import Trainer, run_epochs
+from minifw.training.fit import fit
+from minifw.training.history import History
 
 
 @dataclass(frozen=True)

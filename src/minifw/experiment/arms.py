@@ -15,9 +15,9 @@ from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
 from minifw.runs.arms import Arm, Mode
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.fit import fit
-from minifw.train.history import History
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.fit import fit
+from minifw.training.history import History
 
 
 class Progress(Protocol):

@@ -22,8 +22,8 @@ from minifw.experiment.build import DTYPES, build_data, build_network, names, re
 from minifw.runs.arms import Arm, Mode
 from minifw.runs.directory import Run
 from minifw.runs.records import Manifest, PartName
-from minifw.train import compiled
-from minifw.train.placement import Compiling, Schedule, decide
+from minifw.training import compiled
+from minifw.training.placement import Compiling, Schedule, decide
 
 
 @dataclass(frozen=True)

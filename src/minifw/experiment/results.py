@@ -20,9 +20,9 @@ from minifw.experiment.plan import Experiment, Plan
 from minifw.report.statistics import summary
 from minifw.runs.arms import Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
-from minifw.train import placement
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.history import SERIES
+from minifw.training import placement
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.history import SERIES
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """What each arm has left in each mode."""

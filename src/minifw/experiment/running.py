@@ -45,8 +45,8 @@ from minifw.runs.records import FORMAT, Manifest, PartName
 from minifw.runs.results import Results
 from minifw.system.environment import environment
 from minifw.system.signals import Stop, on_signals
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.division import one_thread
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import one_thread
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,11 @@ from torch import Tensor
 from minifw import nn as ours
 from minifw.data.dataset import BatchOrder, Dataset, Samples
 from minifw.reference.arms import Ensemble, Loop, State
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.epochs import Trainer, run_epochs, wait_for
-from minifw.train.evaluation import error_percent, evaluate, finite
-from minifw.train.history import SERIES, Floats, History
-from minifw.train.placement import StepSizes
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.epochs import Trainer, run_epochs, wait_for
+from minifw.training.evaluation import error_percent, evaluate, finite
+from minifw.training.history import SERIES, Floats, History
+from minifw.training.placement import StepSizes
 
 # A single small network is little work for many calls. So weights wait until as many are there as
 # this memory holds in an evaluation: 16 of `simplenet` at once take 0.6 of the time, and more take
@@ -48,7 +48,7 @@ def fit(
 ) -> Checkpoint:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
-    The meaning of the other arguments is that of `minifw.train.fit.fit`; batches are drawn in the
+    The meaning of the other arguments is that of `minifw.training.fit.fit`; batches are drawn in the
     order that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
     position of the seed (0 for all at once) and the number of the epoch. One after another,
     `on_seed` is called after each seed with the number of those that are done and a function

@@ -27,8 +27,8 @@ from minifw import nn
 from minifw.errors import StorageError
 from minifw.system.environment import cpu_info
 from minifw.system.files import publish
-from minifw.train.compiled.record import loop
-from minifw.train.learner import Learner
+from minifw.training.compiled.record import loop
+from minifw.training.learner import Learner
 
 OPTIONS = {
     "cpp.threads": 1,  # the shards of a stack share the processors, not the loops inside of one
@@ -53,7 +53,7 @@ def opened(learner: Learner, arguments: list[Tensor]) -> ctypes.CDLL:
         warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
         import torch._inductor
 
-        from minifw.train.compiled.inductor import as_we_need_it
+        from minifw.training.compiled.inductor import as_we_need_it
 
         with as_we_need_it():
             made = torch._inductor.aot_compile(

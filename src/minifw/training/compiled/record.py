@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minifw.nn.buffers import fused
-from minifw.train.learner import Learner
+from minifw.training.learner import Learner
 
 
 def loop(learner: Learner, arguments: list[Tensor]) -> Any:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from minifw.errors import UsageError
-from minifw.train.compiled.library import opened
-from minifw.train.learner import Learner
+from minifw.training.compiled.library import opened
+from minifw.training.learner import Learner
 
 # A turn of the loop takes this many steps. The first writes its weights beside those it reads, the
 # second writes back over those: no step overwrites its own operands, which processors are slow at.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from minifw.data.dataset import Samples
-from minifw.train.history import History
+from minifw.training.history import History
 
 OnEpoch = Callable[[int, History], None]
 """Called after each epoch with its number, counted from 1, and the history so far."""

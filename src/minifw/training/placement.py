@@ -15,8 +15,8 @@ from torch import Tensor
 
 from minifw.data.dataset import Dataset, Samples
 from minifw.nn import Network
-from minifw.train import arguments, compiled
-from minifw.train.division import Division, divided, equal_shards
+from minifw.training import arguments, compiled
+from minifw.training.division import Division, divided, equal_shards
 
 # What a plain shard of a stack, or the evaluation of any, may hold at once. Only memory counts
 # here, for the time of a seed is the same within a few percent for 5 to 20 seeds a shard, and

@@ -13,13 +13,13 @@ from minifw.data.dataset import Dataset, Samples
 from minifw.errors import ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described
-from minifw.train import arguments
-from minifw.train.epochs import OnEpoch, Trainer, run_epochs, wait_for
-from minifw.train.history import Floats, History
-from minifw.train.learner import Learner
-from minifw.train.placement import Schedule, for_data
-from minifw.train.shards import Batch, compile_steps, divide
-from minifw.train.workers import Workers
+from minifw.training import arguments
+from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
+from minifw.training.history import Floats, History
+from minifw.training.learner import Learner
+from minifw.training.placement import Schedule, for_data
+from minifw.training.shards import Batch, compile_steps, divide
+from minifw.training.workers import Workers
 
 
 def fit(

@@ -14,9 +14,9 @@ from minifw.data.dataset import Dataset, Samples
 from minifw.errors import UsageError
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
-from minifw.train import compiled
-from minifw.train.evaluation import Evaluation, evaluate, finite
-from minifw.train.learner import Learner
+from minifw.training import compiled
+from minifw.training.evaluation import Evaluation, evaluate, finite
+from minifw.training.learner import Learner
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step; or, afterwards, output and targets."""
