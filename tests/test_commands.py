@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 
 from conftest import ROOT, SMALL, Answer, Minifw
-from minifw.train import compiled
+from minifw.training import compiled
 
 CONFIGS = ROOT / "src/minifw/examples"
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")

@@ -24,11 +24,11 @@ from minifw import data, nn
 from minifw.errors import UsageError
 from minifw.experiment.plan import build_loss
 from minifw.nn.module import as_tuple
-from minifw.train import compiled, loop, placement
-from minifw.train.compiled import epoch
-from minifw.train.division import Division
-from minifw.train.loop import fit
-from minifw.train.placement import PLAIN_BYTES, Schedule
+from minifw.training import compiled, loop, placement
+from minifw.training.compiled import epoch
+from minifw.training.division import Division
+from minifw.training.loop import fit
+from minifw.training.placement import PLAIN_BYTES, Schedule
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(
@@ -145,7 +145,7 @@ def test_products_of_every_size_are_right_compiled(
 ) -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
-    from minifw.train.compiled import inductor
+    from minifw.training.compiled import inductor
 
     small: list[bool] = []
     usual = inductor._small_product

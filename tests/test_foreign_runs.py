@@ -31,7 +31,7 @@ from minifw.experiment.plan import plan as make_plan
 from minifw.report import plots, tables
 from minifw.runs import records
 from minifw.system import files
-from minifw.train.checkpoint import Checkpoint
+from minifw.training.checkpoint import Checkpoint
 
 DEEP = b"[" * 100_000 + b"]" * 100_000
 WHOLE, CUT, BEGUN = (f"20260101T00000{n}Z-simplenet-00000{n}" for n in range(3))

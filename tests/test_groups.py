@@ -16,9 +16,9 @@ from minifw import nn, reference, runs
 from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.plan import build_loss, build_network, plan
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.evaluation import Evaluation, evaluate
-from minifw.train.history import SERIES, History
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.evaluation import Evaluation, evaluate
+from minifw.training.history import SERIES, History
 
 SIMPLENET = Path(__file__).parent.parent / "src/minifw/examples/simplenet.yaml"
 SEVEN = ("--seeds", 7, *SMALL, "--set", "train.epochs=6", "--set", "dtype=float64", "--quiet")
@@ -84,7 +84,7 @@ WATCH = """
 import gc, sys, weakref
 from minifw.cli import main
 from minifw.experiment import memory
-from minifw.train import placement
+from minifw.training import placement
 from minifw.experiment.plan import Plan
 draw, held = Plan.draw, []
 def watched(plan, seeds):

@@ -14,7 +14,7 @@ from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.plan import build_network
 from minifw.system import machine
-from minifw.train import placement
+from minifw.training import placement
 
 MEASURE = """
 import sys

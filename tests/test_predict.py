@@ -194,7 +194,7 @@ def test_both_modes_of_a_comparison(minifw: Minifw) -> None:
 
 def test_seeds_that_diverged_have_no_vote(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
     run = trained(minifw, "--seeds", 3)
-    from minifw.train.checkpoint import Checkpoint
+    from minifw.training.checkpoint import Checkpoint
 
     real = Checkpoint.from_bytes.__func__  # type: ignore[attr-defined]
 

@@ -24,8 +24,8 @@ from minifw.errors import Interrupted
 from minifw.experiment import plan
 from minifw.report import plots
 from minifw.system import environment, lock, machine, signals
-from minifw.train import compiled
-from minifw.train.compiled import epoch
+from minifw.training import compiled
+from minifw.training.compiled import epoch
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")

@@ -23,9 +23,9 @@ from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError
 from minifw.experiment import memory
 from minifw.system import files
-from minifw.train import compiled
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.history import History
+from minifw.training import compiled
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.history import History
 
 IN_GROUPS = object()
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
@@ -379,7 +379,7 @@ def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
 def test_the_layer_is_that_of_the_first_value_that_is_not_finite() -> None:
     """A weight of the third module overflows its output, in the second network alone."""
     from minifw.data.dataset import Dataset, Samples
-    from minifw.train.loop import fit
+    from minifw.training.loop import fit
 
     generators = [np.random.default_rng(seed) for seed in range(2)]
     network = nn.Sequential(

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from minifw import data, nn
-from minifw.train import placement
-from minifw.train.division import Division
-from minifw.train.loop import fit
-from minifw.train.placement import Schedule
+from minifw.training import placement
+from minifw.training.division import Division
+from minifw.training.loop import fit
+from minifw.training.placement import Schedule
 
 
 def dataset(seeds: int, samples: int) -> data.Dataset:

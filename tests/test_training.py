@@ -16,12 +16,12 @@ from minifw import data, experiment, nn, reference
 from minifw.config import loading
 from minifw.errors import ConfigError, ModuleError
 from minifw.experiment import plan, results
-from minifw.train import loop, placement
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.division import Division
-from minifw.train.evaluation import error_percent
-from minifw.train.history import History
-from minifw.train.loop import fit
+from minifw.training import loop, placement
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import Division
+from minifw.training.evaluation import error_percent
+from minifw.training.history import History
+from minifw.training.loop import fit
 
 TEXT = """
 name: small

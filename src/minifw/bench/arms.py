@@ -24,8 +24,8 @@ from minifw.config.model import Config
 from minifw.data.dataset import Samples
 from minifw.experiment import plan
 from minifw.experiment.plan import Experiment
-from minifw.train import compiled, placement
-from minifw.train.loop import fit
+from minifw.training import compiled, placement
+from minifw.training.loop import fit
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from minifw.config.model import Config, Generated
 from minifw.config.source import KeyPath, Source
 from minifw.system.machine import available, gigabytes
-from minifw.train.division import divided
-from minifw.train.placement import PLAIN_BYTES
+from minifw.training.division import divided
+from minifw.training.placement import PLAIN_BYTES
 
 # What the samples, weights and order of the seeds that are trained together may hold. It is enough
 # for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.

@@ -20,7 +20,7 @@ from minifw.data.dataset import Dataset
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
-from minifw.train import compiled
+from minifw.training import compiled
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}

@@ -19,8 +19,8 @@ from minifw.experiment.inputs import Inputs
 from minifw.experiment.plan import DTYPES, build_network
 from minifw.runs.directory import Run
 from minifw.runs.records import PartName
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.division import one_thread
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import one_thread
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

@@ -11,7 +11,7 @@ from typing import Self
 from minifw.runs.directory import Run
 from minifw.runs.records import PartName, PartRecord
 from minifw.system.signals import Stop
-from minifw.train.checkpoint import Checkpoint
+from minifw.training.checkpoint import Checkpoint
 
 CLOCKS = ("seconds", "evaluation_seconds", "compiled")
 """What the manifest holds of a history, so that equal trainings give equal checkpoints."""

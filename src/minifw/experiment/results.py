@@ -19,9 +19,9 @@ from minifw.config.model import Config
 from minifw.experiment.plan import DTYPES, Experiment, Plan, build_loss, build_network
 from minifw.report import tables
 from minifw.report.statistics import summary
-from minifw.train import placement
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.history import SERIES
+from minifw.training import placement
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.history import SERIES
 
 
 def metrics(trained: dict[str, dict[str, Checkpoint]]) -> list[str]:

@@ -42,11 +42,11 @@ from minifw.runs.directory import Run
 from minifw.runs.records import FORMAT, Manifest, PartName
 from minifw.system.environment import environment
 from minifw.system.signals import Stop, on_signals
-from minifw.train import compiled, placement
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.division import one_thread
-from minifw.train.history import History
-from minifw.train.loop import fit
+from minifw.training import compiled, placement
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import one_thread
+from minifw.training.history import History
+from minifw.training.loop import fit
 
 MODES = ("full-batch", "sgd")
 

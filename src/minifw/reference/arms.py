@@ -19,11 +19,11 @@ from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.data.dataset import BatchOrder, Dataset, Samples
-from minifw.train.checkpoint import Checkpoint
-from minifw.train.evaluation import error_percent, evaluate, finite
-from minifw.train.history import SERIES, Floats, History
-from minifw.train.loop import clock
-from minifw.train.placement import seeds_in_memory
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.evaluation import error_percent, evaluate, finite
+from minifw.training.history import SERIES, Floats, History
+from minifw.training.loop import clock
+from minifw.training.placement import seeds_in_memory
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 State = dict[str, Tensor]

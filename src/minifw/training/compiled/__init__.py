@@ -1,6 +1,6 @@
 """The steps of an epoch as machine code."""
 
-from minifw.train.compiled.epoch import (
+from minifw.training.compiled.epoch import (
     Epoch,
     compiler,
     require_compiler,

@@ -13,7 +13,7 @@ from minifw.data.dataset import Dataset, Samples
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described, note_assignment
-from minifw.train.history import History
+from minifw.training.history import History
 
 
 def check(

@@ -13,8 +13,8 @@ import torch
 
 from minifw.data.dataset import Dataset
 from minifw.nn import Linear, Network
-from minifw.train import compiled
-from minifw.train.division import Division, divided, equal_parts
+from minifw.training import compiled
+from minifw.training.division import Division, divided, equal_parts
 
 # What a plain part of a stack, or the evaluation of any part, may hold at once. Only memory counts
 # here, for the time of a seed is the same within a few percent for 5 to 20 seeds a part, and larger

@@ -29,7 +29,7 @@ from torch import Tensor
 from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
-from minifw.train.history import SERIES, History
+from minifw.training.history import SERIES, History
 
 
 @dataclass(frozen=True)

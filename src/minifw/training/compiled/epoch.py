@@ -215,7 +215,7 @@ def _library(
         warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
         import torch._inductor
 
-        from minifw.train.compiled.inductor import as_we_need_it
+        from minifw.training.compiled.inductor import as_we_need_it
 
         with as_we_need_it():
             made = torch._inductor.aot_compile(

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from minifw.data.dataset import Samples
 from minifw.nn import Buffers, Loss, Network
-from minifw.train.history import Floats
+from minifw.training.history import Floats
 
 Evaluation = tuple[Floats, Floats, Floats]
 """Each network's loss, its error in percent in training, and in test."""

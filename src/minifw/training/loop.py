@@ -20,10 +20,10 @@ from minifw.errors import ShapeError, UsageError
 from minifw.nn import Buffers, Loss, Network, Optimizer, Sequential
 from minifw.nn.buffers import buffer
 from minifw.nn.module import Call, described
-from minifw.train import arguments, compiled
-from minifw.train.evaluation import Evaluation, evaluate, finite
-from minifw.train.history import Floats, History
-from minifw.train.placement import Schedule, for_data
+from minifw.training import arguments, compiled
+from minifw.training.evaluation import Evaluation, evaluate, finite
+from minifw.training.history import Floats, History
+from minifw.training.placement import Schedule, for_data
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step, or, afterwards, output and targets."""
