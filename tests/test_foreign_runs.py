@@ -23,8 +23,8 @@ import torch
 
 from conftest import SMALL, Answer, Minifw
 from minifw import experiment, runs
-from minifw.cli.options import PACKAGED
 from minifw.config import loading
+from minifw.config.packaged import PACKAGED
 from minifw.errors import ArtefactError
 from minifw.experiment import recorder
 from minifw.experiment.plan import plan as make_plan

@@ -14,11 +14,10 @@ from minifw.cli.options import (
     Seeds,
     Set,
     configs_like,
-    find_config,
-    packaged_config,
     print_json,
 )
 from minifw.cli.terminal import print_rows
+from minifw.config.packaged import find_config, packaged_config
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.system.files import publish
 

@@ -22,13 +22,11 @@ from minifw.cli.options import (
     Seeds,
     Set,
     Threads,
-    find_config,
     help_alone,
-    packaged_config,
     print_json,
 )
-from minifw.cli.progress import display
 from minifw.cli.terminal import print_table
+from minifw.config.packaged import find_config, packaged_config
 from minifw.errors import (
     Interrupted,
     MinifwError,
@@ -38,6 +36,7 @@ from minifw.errors import (
     near_miss,
     one_line,
 )
+from minifw.library.progress import display
 from minifw.system import streams
 from minifw.system.environment import leave_lost_folder, quiet_matplotlib
 from minifw.system.machine import processors

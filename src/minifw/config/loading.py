@@ -28,18 +28,21 @@ def load(path: Path, overrides: Sequence[str] = ()) -> Config:
     return load_with_source(path, overrides)[0]
 
 
-def load_with_source(path: Path, overrides: Sequence[str] = ()) -> tuple[Config, Source]:
+def load_with_source(
+    path: Path, overrides: Sequence[str] = (), *, option: str = "--set"
+) -> tuple[Config, Source]:
     """Read, override and validate the config at `path`; return it and where its values stand.
 
     Args:
         overrides: `section.key=value` each, the value as YAML; they win over the file.
+        option: what they are called in messages.
 
     Raises:
         ConfigError: with all faults, one line each.
         StorageError: the file is there but may not be read.
 
     """
-    return _of_text(yaml12.read(path), path, overrides)
+    return of_text(yaml12.read(path), path, overrides, Source(str(path), option=option))
 
 
 def of_run(text: str, path: Path) -> Config:
@@ -54,14 +57,17 @@ def of_run(text: str, path: Path) -> Config:
     """
     try:
         yaml12.check_size(len(text.encode()), str(path))
-        return _of_text(text, path, ())[0]
+        return of_text(text, path, ())[0]
     except ConfigError as error:
         more = f", and {len(error.faults) - 1} more" if len(error.faults) > 1 else ""
         raise ArtefactError(f"{error.faults[0]}{more}") from None
 
 
-def _of_text(text: str, path: Path, overrides: Sequence[str]) -> tuple[Config, Source]:
-    source = Source(str(path))
+def of_text(
+    text: str, path: Path, overrides: Sequence[str], source: Source | None = None
+) -> tuple[Config, Source]:
+    """Validate a text; `source` says what it and its overrides are called, if not by the path."""
+    source = source or Source(str(path))
     raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:
