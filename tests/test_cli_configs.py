@@ -13,7 +13,7 @@ import pytest
 
 from bad_configs import GOOD
 from conftest import ROOT, Minifw
-from minifw.cli import options
+from minifw.config import packaged
 
 CSV = GOOD.replace("{kind: disk, train: 50, test: 60}", "{kind: csv, path: p.csv}")
 
@@ -211,8 +211,8 @@ def test_commands_about_configs_have_examples(minifw: Minifw) -> None:
 
 def test_packaged_configs_are_found_by_name() -> None:
     for name in ("starter", "simplenet"):
-        assert options.find_config(name) == options.packaged_config(name)
-        assert options.packaged_config(name).is_file()
+        assert packaged.find_config(name) == packaged.packaged_config(name)
+        assert packaged.packaged_config(name).is_file()
 
 
 @pytest.mark.parametrize("left", ["nothing", "a file", "an empty folder"])
@@ -241,7 +241,7 @@ def test_an_installation_without_its_configs_is_one_line(
         folder.write_text("../../configs")
     elif left == "an empty folder":
         folder.mkdir()
-    monkeypatch.setattr(options, "PACKAGED", folder)
+    monkeypatch.setattr(packaged, "PACKAGED", folder)
     answer = minifw(*words)
     assert answer.out == ""
     assert answer.code == 4

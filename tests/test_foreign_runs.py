@@ -23,8 +23,8 @@ import torch
 
 from conftest import SMALL, Answer, Minifw
 from minifw import experiment, runs
-from minifw.cli.options import PACKAGED
 from minifw.config import loading
+from minifw.config.packaged import PACKAGED
 from minifw.errors import ArtefactError
 from minifw.experiment import arms as trained
 from minifw.experiment import checkpointer

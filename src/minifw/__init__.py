@@ -1,3 +1,50 @@
-"""minifw: a deep-learning framework to read, and a runner for small networks over many seeds."""
+"""minifw: a deep-learning framework to read, and a runner for small networks over many seeds.
+
+    run = minifw.train("simplenet", seeds=20)     a config, over many seeds; leaves a run directory
+    run = minifw.load("runs/…")                   a run that is there
+    minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
+    minifw.Dataset.from_arrays(x, y, x_test, y_test)
+    minifw.nn                                     the framework: layers, losses, networks
+
+What stands in `__all__` is public, and imported when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from minifw.errors import MinifwError
+
+if TYPE_CHECKING:
+    from minifw import nn
+    from minifw.data.dataset import Dataset
+    from minifw.library.calls import fit, load, train
+    from minifw.library.run import Run
 
 __version__ = "0.1.0"
+
+__all__ = ["Dataset", "MinifwError", "Run", "fit", "load", "nn", "train"]
+
+_PLACES = {
+    "Dataset": "minifw.data.dataset",
+    "Run": "minifw.library.run",
+    "fit": "minifw.library.calls",
+    "load": "minifw.library.calls",
+    "train": "minifw.library.calls",
+}
+
+
+if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
+
+    def __getattr__(name: str) -> Any:
+        if name == "nn":
+            return importlib.import_module("minifw.nn")
+        if name not in _PLACES:
+            raise AttributeError(f"module 'minifw' has no attribute '{name}'")
+        value = getattr(importlib.import_module(_PLACES[name]), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

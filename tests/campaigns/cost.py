@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from minifw import experiment
-from minifw.cli.options import PACKAGED
 from minifw.config import loading
+from minifw.config.packaged import PACKAGED
 from minifw.experiment.plan import plan as make_plan
 
 

@@ -8,11 +8,12 @@ from typing import Annotated, Any
 
 import typer
 
-from minifw.cli.options import Json, Quiet, Threads, packaged_config, print_json
+from minifw.cli.options import Json, Quiet, Threads, print_json
 from minifw.cli.planning import check_count, check_threads, usual_threads
-from minifw.cli.progress import display
 from minifw.cli.terminal import print_table
+from minifw.config.packaged import packaged_config
 from minifw.errors import UsageError, harmless
+from minifw.library.progress import display
 
 
 def bench(

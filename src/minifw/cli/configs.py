@@ -15,11 +15,11 @@ from minifw.cli.options import (
     Seeds,
     Set,
     configs_like,
-    packaged_config,
     print_json,
 )
 from minifw.cli.planning import plan_of
 from minifw.cli.terminal import print_rows
+from minifw.config.packaged import packaged_config
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.system.files import publish
 

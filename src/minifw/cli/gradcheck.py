@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minifw.cli.options import AllowCode, ConfigName, Json, Set, find_config, print_json
+from minifw.cli.options import AllowCode, ConfigName, Json, Set, print_json
 from minifw.cli.terminal import print_rows, print_wrapped
+from minifw.config.packaged import find_config
 from minifw.errors import CheckError, UsageError, one_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What commands share: their options, and how a config is found."""
+"""What commands share: their options, and what the shell completes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from minifw.errors import ArtefactError, UsageError, near_miss
-
-PACKAGED = Path(__file__).parent.parent / "examples"
-
+from minifw.config.packaged import PACKAGED
 
 # ------------------------------------------------------------------ what the shell completes
 
@@ -106,39 +103,6 @@ def help_alone(context: typer.Context) -> None:
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)
         raise typer.Exit(2)
-
-
-def find_config(name: str) -> Path:
-    """Return the path of a config: a file, else the packaged config of that name."""
-    path = Path(name)
-    bare = path.name == name and not path.suffix
-    try:
-        there = path.exists()
-    except OSError:  # a name longer than any file's, say
-        there = False
-    if there or not bare:
-        return path
-    known = [file.stem for file in PACKAGED.glob("*.yaml")]
-    if name not in known and known:
-        raise UsageError(
-            f"{name}: there is no such file or packaged config{near_miss(name, known)}"
-        )
-    return packaged_config(name)
-
-
-def packaged_config(name: str) -> Path:
-    """Return the path of a config that every complete installation has.
-
-    Raises:
-        ArtefactError: it is not there.
-
-    """
-    path = PACKAGED / f"{name}.yaml"
-    if not path.is_file():
-        raise ArtefactError(
-            f"{path}: is missing: this installation of minifw is incomplete; install it again"
-        )
-    return path
 
 
 def print_json(content: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from minifw.cli.options import find_config
+from minifw.config.packaged import find_config
 from minifw.errors import UsageError
 from minifw.system.machine import processors
 

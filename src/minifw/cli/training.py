@@ -20,8 +20,8 @@ from minifw.cli.options import (
     Threads,
 )
 from minifw.cli.planning import check_threads, plan_of, set_threads
-from minifw.cli.progress import display
 from minifw.errors import Interrupted, UsageError, near_miss
+from minifw.library.progress import display
 from minifw.system.machine import processors
 
 if TYPE_CHECKING:

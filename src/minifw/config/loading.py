@@ -32,20 +32,27 @@ def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False)
 
 
 def load_with_source(
-    path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False
+    path: Path,
+    overrides: Sequence[str] = (),
+    *,
+    allow_code: bool = False,
+    option: str = "--set",
 ) -> tuple[Config, Source]:
     """Read, override and validate the config at `path`; return it and where its values stand.
 
     Args:
         overrides: `section.key=value` each, the value as YAML; they win over the file.
         allow_code: whether it may run the Python files that it names; see `code.py`.
+        option: what overrides are called in messages.
 
     Raises:
         ConfigError: with all faults, one line each.
         StorageError: the file is there but may not be read.
 
     """
-    return _of_text(yaml12.read(path), path, overrides, Code(allow_code))
+    code = Code(allow_code)
+    source = Source(str(path), code=code.files, option=option)
+    return of_text(yaml12.read(path), path, overrides, code, source)
 
 
 def of_run(text: str, path: Path, code: Code | None = None) -> Config:
@@ -62,7 +69,7 @@ def of_run(text: str, path: Path, code: Code | None = None) -> Config:
     code = code or Code()
     try:
         yaml12.check_size(len(text.encode()), str(path))
-        return _of_text(text, path, (), code)[0]
+        return of_text(text, path, (), code)[0]
     except ConfigError as error:
         if code.refused:
             raise
@@ -70,8 +77,18 @@ def of_run(text: str, path: Path, code: Code | None = None) -> Config:
         raise ArtefactError(f"{error.faults[0]}{more}") from None
 
 
-def _of_text(text: str, path: Path, overrides: Sequence[str], code: Code) -> tuple[Config, Source]:
-    source = Source(str(path), code=code.files)
+def of_text(
+    text: str,
+    path: Path,
+    overrides: Sequence[str],
+    code: Code,
+    source: Source | None = None,
+) -> tuple[Config, Source]:
+    """Validate a text; `source` says what it and its overrides are called, if not by the path.
+
+    `code` is what the config may run; its files are those of the source.
+    """
+    source = source or Source(str(path), code=code.files)
     raw = yaml12.parse(text, source)
     if not isinstance(raw, dict):
         if not source.faults and raw is None:

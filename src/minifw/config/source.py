@@ -63,14 +63,18 @@ class Source:
     given: bool = False
     code: dict[str, bytes] = field(default_factory=dict)
     """The Python files of a user's own that the config has run, by their names."""
+    lines: bool = True
+    """Whether it is a text, whose lines can be named; a mapping of Python's has none."""
+    option: str = "--set"
+    """What overrides are called in messages."""
 
     def __post_init__(self) -> None:
         self.name = harmless(self.name)
 
     def at(self, line: int, column: int) -> Place:
         """Return a place in this text; lines and columns count from 0."""
-        if self.given:
-            return Place(self.name, given=True)
+        if self.given or not self.lines:
+            return Place(self.name, given=self.given)
         return Place(f"{self.name}:{line + 1}:{column + 1}", line + 1, column + 1)
 
     def mark(self, mark: Any) -> Place:

@@ -329,7 +329,8 @@ def read(path: Path) -> str:
 def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     """Set one `section.key=value` in `raw`."""
     shown = harmless(assignment)
-    given = Source(f"--set {shown if len(shown) <= 120 else f'{shown[:119]}…'}", given=True)
+    text = shown if len(shown) <= 120 else f"{shown[:119]}…"
+    given = Source(f"{source.option} {text}", given=True)
     here = given.at(0, 0)
     name, equals, text = assignment.partition("=")
     # No key holds bytes that are no UTF-8, and pydantic would stop at one that does.
@@ -389,6 +390,13 @@ def _assign(raw: dict[str, Any], path: KeyPath, value: Any) -> str:
     return ""
 
 
-def dump(values: Any) -> str:
-    """Return plain values as YAML, which reads back as the same values."""
-    return yaml.dump(values, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=math.inf)
+def dump(values: Any, *, flow: bool = False) -> str:
+    """Return plain values as YAML, which reads back as the same values; `flow`: in one line."""
+    return yaml.dump(
+        values,
+        Dumper=_Dumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=math.inf,
+        default_flow_style=flow,
+    )

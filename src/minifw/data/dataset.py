@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from minifw.data.generated import Floats, Integers, Points
@@ -150,8 +150,58 @@ class Dataset:
     shift: Floats
     scale: Floats
 
-    def of(self, seeds: slice) -> Dataset:
-        """Return the samples of some seeds."""
+    @classmethod
+    def from_arrays(
+        cls,
+        x: ArrayLike,
+        y: ArrayLike,
+        x_test: ArrayLike,
+        y_test: ArrayLike,
+        *,
+        normalize: bool = True,
+        one_hot: bool = True,
+        dtype: Literal["float32", "float64"] = "float32",
+        device: str = "cpu",
+    ) -> Dataset:
+        """Return arrays of samples as a dataset, ready for `minifw.fit`.
+
+        Args:
+            x: training inputs, `(n, features)`, or `(seeds, n, features)`: samples of its own for
+                each network of a stack. NumPy, torch, pandas or lists; finite numbers.
+            y: the class of each, `(n,)` or `(seeds, n)`: whole numbers, text, truth values. Classes
+                are numbered in the order of their values if all are numbers, else in that of text.
+            x_test: test inputs, with the same features.
+            y_test: the class of each.
+            normalize: take each feature to mean 0 and standard deviation 1 of the training
+                samples; test samples are moved with the same numbers.
+            one_hot: make targets one-hot rows, which every loss takes; else the classes' numbers,
+                which are for cross-entropy.
+            dtype: that of the network.
+            device: that of the network.
+
+        Raises:
+            DataError: an argument has the wrong shape or kind, or holds what cannot be used.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.dataset(
+            (x, y), (x_test, y_test), normalize=normalize, one_hot=one_hot, dtype=dtype,
+            device=device,
+        )  # fmt: skip
+
+    def repeated(self, times: int) -> Dataset:
+        """Return the samples of one network so many times, for a stack of networks."""
+        parts = (part.repeated(times) for part in (self.train, self.test))
+        train, test = (
+            Samples(*(value.contiguous() for value in (part.inputs, part.targets, part.labels)))
+            for part in parts
+        )
+        shift, scale = (np.tile(value, (times, 1)) for value in (self.shift, self.scale))
+        return replace(self, train=train, test=test, shift=shift, scale=scale)
+
+    def of(self, seeds: int | slice) -> Dataset:
+        """Return the samples of some seeds, or of one, without the stack's dimension then."""
         return replace(
             self,
             train=self.train.of(seeds),

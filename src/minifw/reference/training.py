@@ -48,8 +48,8 @@ def fit(
 ) -> Checkpoint:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
-    The meaning of the other arguments is that of `minifw.training.fit.fit`; batches are drawn in the
-    order that belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
+    The meaning of the other arguments is that of `minifw.fit`; batches are drawn in the order that
+    belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
     position of the seed (0 for all at once) and the number of the epoch. One after another,
     `on_seed` is called after each seed with the number of those that are done and a function
     that returns them; given that as `done`, a later call goes on with the next seed.

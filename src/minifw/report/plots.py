@@ -35,6 +35,12 @@ SETTINGS: dict[str, Any] = {
 
 def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
+    for name, draw in drawings(run).items():
+        _write(run, f"plots/{name}", draw)
+
+
+def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
+    """Return what draws each figure of a run, by the figure's name; see `defaults`."""
 
     def errors() -> Figure:
         from minifw.report import curves
@@ -47,9 +53,10 @@ def write_plots(run: Run) -> None:
 
         return regions.decision_regions(run.results(), run.read("decision.npz"))
 
-    _write(run, "plots/errors", errors)
+    figures = {"errors": errors}
     if "decision.npz" in run.known:
-        _write(run, "plots/decision", decision)
+        figures["decision"] = decision
+    return figures
 
 
 def write_scaling(files: Files, name: str) -> bool:

@@ -1,0 +1,47 @@
+"""The configs that come with minifw, and how the name of a config is understood."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minifw.errors import ArtefactError, UsageError, near_miss
+
+PACKAGED = Path(__file__).parent.parent / "examples"
+
+
+def find_config(name: str) -> Path:
+    """Return the path of a config: a file, else the packaged config of that name.
+
+    Raises:
+        UsageError: it is a bare word, and neither.
+
+    """
+    path = Path(name)
+    bare = path.name == name and not path.suffix
+    try:
+        there = path.exists()
+    except OSError:  # a name longer than any file's, say
+        there = False
+    if there or not bare:
+        return path
+    known = [file.stem for file in PACKAGED.glob("*.yaml")]
+    if name not in known and known:
+        raise UsageError(
+            f"{name}: there is no such file or packaged config{near_miss(name, known)}"
+        )
+    return packaged_config(name)
+
+
+def packaged_config(name: str) -> Path:
+    """Return the path of a config that every complete installation has.
+
+    Raises:
+        ArtefactError: it is not there.
+
+    """
+    path = PACKAGED / f"{name}.yaml"
+    if not path.is_file():
+        raise ArtefactError(
+            f"{path}: is missing: this installation of minifw is incomplete; install it again"
+        )
+    return path

@@ -1,0 +1,216 @@
+"""What a program calls: `train` a config, `load` a run, `fit` a network to arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from minifw import experiment, runs
+from minifw.config import loading, values
+from minifw.config.model import Config
+from minifw.config.packaged import find_config
+from minifw.config.source import Source
+from minifw.data.dataset import BatchOrder, Dataset
+from minifw.errors import DtypeError, UsageError
+from minifw.experiment.plan import plan
+from minifw.library import progress as displays
+from minifw.library.run import Run
+from minifw.nn import Loss, Network, Optimizer
+from minifw.system.environment import quiet_matplotlib
+from minifw.system.machine import processors
+from minifw.training.fit import fit as fit_stack
+from minifw.training.history import History
+
+
+def train(
+    config: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    seeds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    mode: Literal["full-batch", "sgd"] | None = None,
+    runs_dir: str | os.PathLike[str] = "runs",
+    threads: int | None = None,
+    allow_code: bool = False,
+    progress: bool | None = None,
+) -> Run:
+    """Train the network of a config over its seeds, leave a run directory, and return the run.
+
+    It does what `minifw train` does, with the same results, files, locks and signals.
+
+    Args:
+        config: the name of a packaged config, the path of a YAML file, or a mapping with the keys
+            of one. A data file's path in a mapping is meant from the current folder.
+        seeds: how many seeds to run; by default the config's number, else 1.
+        overrides: values by their dotted keys, `{"train.eta": 0.1}`; they win over the config.
+        mode: short for `overrides={"train.mode": mode}`.
+        runs_dir: the folder that the run's directory is made in.
+        threads: CPU threads, while it runs; by default as many as torch takes.
+        allow_code: whether the config may run the Python files that it names.
+        progress: True shows how far it is, False does not; by default it is shown on a terminal and
+            in a notebook.
+
+    Raises:
+        ConfigError: faults of the config, all of them at once, a line each.
+        UsageError: another argument is wrong.
+        DataError: the data file cannot be used.
+        DivergedError: no seed was left. The run is there, and `minifw.load` reads it.
+        StorageError: something could not be written.
+        Interrupted: SIGINT or another signal came (no Exception); the run is kept, and
+            `minifw resume` goes on with it.
+
+    """
+    given = dict(overrides or {})
+    if seeds is not None:
+        given["seeds"] = _whole("seeds", seeds)
+    if mode is not None:
+        given["train.mode"] = mode
+    checked, source = _load(config, given, allow_code)
+    with _on_threads(threads), quiet_matplotlib():
+        planned = plan(checked, 1, [checked.train.mode], source)
+        outcome = experiment.start(planned, Path(runs_dir), displays.for_program(progress))
+    experiment.check_converged(outcome)
+    return Run(outcome.run, allow_code=allow_code)
+
+
+def _load(config: object, overrides: Mapping[str, Any], allow_code: bool) -> tuple[Config, Source]:
+    if isinstance(config, Mapping):
+        return values.of_values(config, overrides, allow_code=allow_code)
+    if not isinstance(config, str | os.PathLike):
+        raise UsageError(
+            "train: config must be the name of a packaged config, the path of a YAML file or a "
+            f"mapping, got {type(config).__name__}"
+        )
+    path = find_config(config) if isinstance(config, str) else Path(config)
+    given = values.assignments(overrides)
+    return loading.load_with_source(path, given, allow_code=allow_code, option="overrides")
+
+
+def load(
+    run: str | os.PathLike[str],
+    *,
+    runs_dir: str | os.PathLike[str] = "runs",
+    allow_code: bool = False,
+) -> Run:
+    """Return a finished run of `train` or `compare`.
+
+    Args:
+        run: its directory, its name, or a part of its name that no other run in `runs_dir` has.
+        runs_dir: where runs are looked for by name.
+        allow_code: whether its networks may be built with the Python files that it has kept.
+
+    Raises:
+        UsageError: there is no such run, or it is not over; `minifw resume` goes on with it.
+        ArtefactError: a file of it is missing, damaged or not minifw's.
+        StorageError: it could not be read.
+
+    """
+    return Run(runs.load(runs.find(Path(runs_dir), os.fspath(run))), allow_code=allow_code)
+
+
+def fit(
+    network: Network,
+    loss: Loss,
+    optimizer: Optimizer,
+    data: Dataset,
+    *,
+    epochs: int,
+    eta: float,
+    batch_size: int | None = None,
+    seed: int = 0,
+    eval_every: int = 1,
+    progress: bool | None = None,
+) -> History:
+    """Train a network, or a stack of networks, on a dataset, and return what was recorded.
+
+    Nothing is written. The network holds the trained weights in the end.
+
+    Args:
+        network: one network, or a stack with one dimension.
+        loss: what training makes small.
+        optimizer: that of this very network.
+        data: for a stack either samples for each network, or samples of one, which all get.
+        epochs: passes over the training samples.
+        eta: learning rate, above 0.
+        batch_size: samples in a step, in a new order each epoch; None takes all in one step.
+        seed: draws the order of batches; network k of a stack has that of `seed + k`.
+        eval_every: epochs between two measurements of loss and errors.
+        progress: True shows how far it is, False does not; by default it is shown on a terminal and
+            in a notebook.
+
+    Raises:
+        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
+            nothing has been changed then.
+
+    """
+    if not isinstance(data, Dataset):
+        raise DtypeError(
+            f"fit: data must be a minifw.Dataset, got {type(data).__name__}; "
+            "minifw.Dataset.from_arrays makes one"
+        )
+    stack = _stack(network)
+    if len(stack) == 1 and data.train.labels.ndim == 1:
+        data = data.repeated(stack[0])
+    next_order = None if batch_size is None else _orders(data.train.labels, seed)
+    with displays.for_program(progress)("fit", epochs) as show:
+
+        def on_epoch(epoch: int, history: History) -> None:
+            show(epoch, f"loss {float(history.train_loss[-1].mean()):.4f}")
+
+        return fit_stack(
+            network,
+            loss,
+            optimizer,
+            data,
+            epochs=epochs,
+            eta=eta,
+            batch_size=batch_size,
+            next_order=next_order,
+            eval_every=eval_every,
+            on_epoch=on_epoch,
+        )
+
+
+def _stack(network: object) -> tuple[int, ...]:
+    """Return the stack of a network; none where it is none, which `fit.fit` has words for."""
+    return (network.stack or ()) if isinstance(network, Network) else ()
+
+
+def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
+    """Return what gives each epoch's order of samples, with the shape of the labels."""
+    if labels.ndim == 1:
+        one = BatchOrder([seed], len(labels))
+        return lambda: one()[0]
+    return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
+
+
+def _whole(name: str, value: object) -> int:
+    """Return a number of a user's program that must be a whole one of at least 1."""
+    try:
+        number = value.__index__()  # type: ignore[attr-defined]
+    except AttributeError:
+        number = 0
+    if number < 1 or isinstance(value, bool):
+        raise UsageError(f"{name}: must be a whole number of at least 1, got {value!r}")
+    return int(number)
+
+
+@contextmanager
+def _on_threads(threads: int | None) -> Iterator[None]:
+    """Let torch have so many threads, as a command does, within this block only."""
+    before = torch.get_num_threads()
+    if threads is not None and _whole("threads", threads) > processors():
+        raise UsageError(
+            f"threads: must be at most the {processors()} CPU(s) that this process may use, "
+            f"got {threads}"
+        )
+    torch.set_num_threads(threads or min(before, processors()))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

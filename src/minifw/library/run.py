@@ -1,0 +1,360 @@
+"""A finished run as an object: its errors, measurements, networks, figures and tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, from_numpy
+
+from minifw import nn, runs
+from minifw.config.model import Config
+from minifw.data import arrays
+from minifw.errors import ArtefactError, DataError, UsageError
+from minifw.experiment import inputs, prediction
+from minifw.report import plots, tables
+from minifw.report.tables import Table
+from minifw.runs import records
+from minifw.runs.arms import Arm, Mode
+from minifw.runs.results import Count
+from minifw.training.history import SERIES
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+Floats = NDArray[np.float64]
+Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class _Line(BaseModel):
+    """A line of metrics.jsonl."""
+
+    model_config = ConfigDict(strict=True)
+
+    mode: Mode
+    arm: Arm
+    epoch: Count
+    train_loss: list[Number | None]
+    train_error: list[Number | None]
+    test_error: list[Number | None]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one arm came to in one mode: an array holds one number a seed, NaN where it diverged.
+
+    Errors are percent of the samples, `train_loss` is in the loss's own scale. `diverged_epoch` is
+    the epoch in which a seed diverged, None for all others. `seconds` is the time of the steps.
+    """
+
+    test_error: Floats
+    train_error: Floats
+    train_loss: Floats
+    diverged_epoch: tuple[int | None, ...]
+    seconds: float
+    compiled: bool
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the networks of a run say of n samples.
+
+    Attributes:
+        classes: the name of each sample's class, `(n,)` of text: the one with the most votes, and
+            of several the one with the largest mean score.
+        votes: how many networks chose each class, `(n, classes)`.
+        scores: mean score of each class over the networks, `(n, classes)`: a probability after
+            training with cross-entropy, else the network's output.
+        spread: standard deviation of the scores over the networks (n - 1), `(n, classes)`.
+        each: the name of the class that each network chose, `(seeds, n)`.
+        names: the names of the classes, in the order of the columns above.
+        seeds: the seeds that were asked; those that had diverged are left out.
+
+    """
+
+    classes: NDArray[np.str_]
+    votes: NDArray[np.int64]
+    scores: Floats
+    spread: Floats
+    each: NDArray[np.str_]
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Every measurement of a run: loss and errors over the epochs, for each mode, arm and seed."""
+
+    seeds: tuple[int, ...]
+    _lines: tuple[_Line, ...]
+
+    def arrays(self, mode: str | None = None, arm: str = "minifw") -> dict[str, NDArray[Any]]:
+        """Return the measurements of one arm in one mode as NumPy arrays.
+
+        `epoch` is `(k,)`; `train_loss`, `train_error` and `test_error` are `(k, seeds)`, NaN from
+        where a seed diverged. `mode` may be left out where the run has one.
+
+        Raises:
+            UsageError: the run has several modes, or no such mode or arm.
+
+        """
+        modes = list(dict.fromkeys(line.mode for line in self._lines))
+        arms = list(dict.fromkeys(line.arm for line in self._lines))
+        mode = _one("mode", mode, modes)
+        arm = _one("arm", arm, arms)
+        lines = [line for line in self._lines if (line.mode, line.arm) == (mode, arm)]
+        found: dict[str, NDArray[Any]] = {"epoch": np.array([line.epoch for line in lines])}
+        for name in SERIES:
+            found[name] = np.array([getattr(line, name) for line in lines], np.float64)
+        return found
+
+    def frame(self) -> pandas.DataFrame:
+        """Return all measurements as a pandas DataFrame, a row for each mode, arm, epoch and seed.
+
+        Raises:
+            UsageError: pandas is not installed.
+
+        """
+        try:
+            import pandas
+        except ImportError:
+            raise UsageError(
+                "metrics.frame: needs pandas, which is not installed: pip install pandas; "
+                "metrics.arrays() needs NumPy alone"
+            ) from None
+        seeds = len(self.seeds)
+        columns: dict[str, Any] = {
+            key: np.repeat([getattr(line, key) for line in self._lines], seeds)
+            for key in ("mode", "arm", "epoch")
+        }
+        columns["seed"] = np.tile(np.array(self.seeds), len(self._lines))
+        for name in SERIES:
+            values = [getattr(line, name) for line in self._lines]
+            columns[name] = np.array(values, np.float64).reshape(-1)
+        return pandas.DataFrame(columns)
+
+
+class Run:
+    """A run that is over, read from its directory. `minifw.train` and `minifw.load` give one.
+
+    Where a run has one mode, as all that `minifw.train` makes, `run.test_error` and its siblings
+    are minifw's in that mode. A comparison has two modes and two arms: `run["sgd"].test_error` is
+    minifw's, `run["sgd", "pytorch"].test_error` PyTorch's.
+    """
+
+    def __init__(self, run: runs.Run, *, allow_code: bool = False) -> None:
+        status = run.status()
+        if status not in runs.OVER:
+            raise UsageError(
+                f"{run.path}: this run is {status}; minifw resume {run.path} goes on with it"
+            )
+        self._run, self._allow_code = run, allow_code
+        self.status = status
+        """`complete`, or `diverged` if no seed of minifw was left."""
+        results = run.results()
+        if results.seeds != self.seeds or list(results.modes) != self.modes:
+            raise ArtefactError(
+                f"{run.path}/results.json: has other seeds or modes than the manifest"
+            )
+        self._results = {
+            (mode, arm): Result(
+                np.array(of_arm.test_error, np.float64),
+                np.array(of_arm.train_error, np.float64),
+                np.array(of_arm.train_loss, np.float64),
+                tuple(of_arm.diverged_epoch),
+                of_arm.seconds,
+                of_arm.compiled,
+            )
+            for mode, arms in results.modes.items()
+            for arm, of_arm in arms.items()
+        }
+
+    @property
+    def path(self) -> Path:
+        """The run's directory."""
+        return self._run.path
+
+    @property
+    def name(self) -> str:
+        """The config's name."""
+        return self._run.manifest.name
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seeds, in the order of all arrays."""
+        return list(self._run.manifest.seeds)
+
+    @property
+    def modes(self) -> list[str]:
+        """`full-batch`, `sgd`, or both."""
+        return list(self._run.manifest.modes)
+
+    @property
+    def arms(self) -> list[str]:
+        """`minifw`, and what it was compared with."""
+        return list(self._run.manifest.arms)
+
+    @cached_property
+    def config(self) -> Config:
+        """The config with every key spelled out."""
+        return inputs.config_of(self._run, self._allow_code)
+
+    def __getitem__(self, key: str | tuple[str, str]) -> Result:
+        mode, arm = (key, "minifw") if isinstance(key, str) else key
+        return self._results[_one("mode", mode, self.modes), _one("arm", arm, self.arms)]
+
+    def _only(self) -> Result:
+        if len(self.modes) > 1:
+            first = self.modes[0]
+            raise UsageError(
+                f"this run has several modes, {', '.join(self.modes)}; "
+                f"run['{first}'] holds the results of one"
+            )
+        return self[self.modes[0]]
+
+    @property
+    def test_error(self) -> Floats:
+        """Test error of each seed at the end, in percent; NaN where it diverged."""
+        return self._only().test_error
+
+    @property
+    def train_error(self) -> Floats:
+        """Training error of each seed at the end, in percent; NaN where it diverged."""
+        return self._only().train_error
+
+    @property
+    def train_loss(self) -> Floats:
+        """Training loss of each seed at the end, in the loss's scale; NaN where it diverged."""
+        return self._only().train_loss
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """Loss and errors over the epochs."""
+        where = f"{self.path}/metrics.jsonl"
+        lines = []
+        for number, text in enumerate(self._run.read_text("metrics.jsonl").splitlines(), 1):
+            place = f"{where}:{number}"
+            line = records.checked(_Line, records.parse(text.encode(), place), place)
+            if any(len(getattr(line, name)) != len(self.seeds) for name in SERIES):
+                raise ArtefactError(f"{place}: must hold {len(self.seeds)} numbers, one a seed")
+            lines.append(line)
+        return Metrics(tuple(self.seeds), tuple(lines))
+
+    # -------------------------------------------------------------------------- the networks
+
+    def network(self, seed: int | None = None, *, mode: str | None = None) -> nn.Sequential:
+        """Return the trained network of one seed, on the CPU, as a single network without a stack.
+
+        Its inputs are normalised; `run.inputs(x, seed)` gives them.
+
+        Args:
+            seed: which; it may be left out where the run has one.
+            mode: which, where the run has several.
+
+        """
+        networks = self._networks(mode, _one("seed", seed, self.seeds))
+        values = [value[0].clone() for _, value, _ in networks.network.parameters()]
+        return networks.network.with_parameters(values)
+
+    def inputs(self, x: ArrayLike, seed: int | None = None) -> Tensor:
+        """Return samples `(n, features)`, as they come, normalised for the network of a seed."""
+        networks = self._networks(self.modes[0], _one("seed", seed, self.seeds))
+        samples = self._samples("inputs", x, networks)
+        with np.errstate(all="ignore"):
+            normal = (samples - networks.shift[0]) / networks.scale[0]
+        return from_numpy(normal).to(networks.dtype)
+
+    def predict(
+        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
+    ) -> Prediction:
+        """Return what the run's networks say of new samples, as `minifw predict` does.
+
+        Args:
+            x: samples in the data's own units, `(n, features)`, features in their order.
+            seed: ask the network of this seed alone; without it all seeds vote.
+            mode: which, where the run has several.
+
+        Raises:
+            DataError: `x` has another shape, or holds what is no finite number.
+            UsageError: there is no such seed or mode, or what was asked had diverged.
+
+        """
+        networks = self._networks(mode, seed)
+        answer = prediction.predict(networks, self._samples("predict", x, networks))
+        names = np.array(networks.about.classes)
+        return Prediction(
+            names[answer.chosen],
+            answer.votes,
+            answer.scores,
+            answer.spread,
+            names[answer.each],
+            tuple(networks.about.classes),
+            tuple(networks.seeds),
+        )
+
+    def _networks(self, mode: str | None, seed: int | None) -> prediction.Networks:
+        mode = _one("mode", mode, self.modes)
+        if seed is not None:
+            seed = _one("seed", seed, self.seeds)
+        return prediction.load(self._run, mode, seed, allow_code=self._allow_code)
+
+    @staticmethod
+    def _samples(what: str, x: ArrayLike, networks: prediction.Networks) -> Floats:
+        samples = arrays.numbers(what, "x", x)
+        features = networks.about.features
+        if samples.ndim != 2 or samples.shape[1] != len(features) or not samples.size:
+            shown = ", ".join(features[:5]) + (", …" if len(features) > 5 else "")
+            raise DataError(
+                f"{what}: x must be (samples, {len(features)}), a column each for {shown}, "
+                f"got {samples.shape}"
+            )
+        return samples
+
+    # -------------------------------------------------------------------- figures and tables
+
+    def figure(self, name: str) -> Figure:
+        """Draw a figure of the run: "errors", or "decision" where the data has two features.
+
+        Raises:
+            UsageError: there is no figure of this name.
+
+        """
+        drawings = plots.drawings(self._run)
+        if name not in drawings:
+            raise UsageError(f"figure: must be one of {', '.join(drawings)}, got {name!r}")
+        with plots.defaults():
+            return drawings[name]()
+
+    @cached_property
+    def tables(self) -> dict[str, Table]:
+        """The run's tables by name; each has `rows`, `markdown()`, `csv()`, `latex()`, `json()`."""
+        return tables.of_results(self._run.results())
+
+    def __repr__(self) -> str:
+        modes = ", ".join(self.modes)
+        seeds = f"{len(self.seeds)} seed{'' if len(self.seeds) == 1 else 's'}"
+        return f"<Run {self.path}: {self.status}, {seeds}, {modes}>"
+
+
+def _one(what: str, asked: Any, known: list[Any]) -> Any:
+    """Return what was asked for, or the only one there is.
+
+    Raises:
+        UsageError: there is no such one, or several and nothing was asked for.
+
+    """
+    if asked is None and len(known) == 1:
+        return known[0]
+    if asked in known and not isinstance(asked, bool):
+        return asked
+    many = len(known) > 8
+    shown = f"{known[0]} to {known[-1]}" if many else ", ".join(map(str, known))
+    if asked is None:
+        raise UsageError(f"{what}: this run has several, choose one of {shown}")
+    raise UsageError(f"{what}: must be one of {shown}, as in this run, got {asked!r}")
