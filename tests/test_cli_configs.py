@@ -250,3 +250,13 @@ def test_an_installation_without_its_configs_is_one_line(
         "install it again"
     )
     assert not list(Path().iterdir())
+
+
+def test_of_several_faults_validate_exits_with_the_largest_code(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Path("wrong.yaml").write_text("name: wrong\n")
+    monkeypatch.setattr(options, "PACKAGED", tmp_path / "gone")
+    assert [minifw("validate", name).code for name in ("wrong.yaml", "simplenet")] == [2, 4]
+    for names in (("wrong.yaml", "simplenet"), ("simplenet", "wrong.yaml")):
+        assert minifw("validate", *names).code == 4
