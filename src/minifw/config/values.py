@@ -13,7 +13,7 @@ from minifw.config.source import KeyPath, Source
 
 
 def of_values(values: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[Config, Source]:
-    """Validate what a program gives: a mapping as a YAML file holds it; see `loading.load_with_source`.
+    """Validate what a program gives, a mapping with the keys of a YAML file.
 
     Messages call it `config`. A path in it is meant from the current folder.
 
