@@ -6,7 +6,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 SEEDS ?= 20
 
-.PHONY: tables test test-lowest test-newest bench check campaign lint format types layers quick clean
+.PHONY: tables test test-lowest test-newest bench check campaign lint format types layers quick pages docs clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
@@ -25,7 +25,13 @@ test-newest: .venv-newest/bin/python  ## all tests with the newest of today; tor
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
 
-check: lint types layers test quick  ## all that must hold before a commit
+check: lint types layers docs test quick  ## all that must hold before a commit
+
+docs: .venv/installed  ## the documentation as a site, in site/; needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+pages: .venv/installed  ## what docs/ quotes of the code: the keys of a config, the commands' help
+	$(BIN)/python docs/pages.py
 
 campaign: .venv/installed  ## the long tests of tests/campaigns/: what docs quote, minutes
 	for script in tests/campaigns/[a-z]*.py; do (cd tests && ../$(BIN)/python -m campaigns.$$(basename $$script .py)) || exit 1; done
@@ -49,7 +55,7 @@ quick: .venv/installed
 	$(BIN)/minifw bench --quick --out .venv/benchmarks
 
 .venv/installed: pyproject.toml constraints.txt .venv/bin/python
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,docs]'
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt .venv-lowest/bin/python
@@ -62,4 +68,4 @@ quick: .venv/installed
 	$(PYTHON) -m venv $*
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site

@@ -256,7 +256,7 @@ def test_of_several_faults_validate_exits_with_the_largest_code(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     Path("wrong.yaml").write_text("name: wrong\n")
-    monkeypatch.setattr(options, "PACKAGED", tmp_path / "gone")
+    monkeypatch.setattr("minifw.config.packaged.PACKAGED", tmp_path / "gone")
     assert [minifw("validate", name).code for name in ("wrong.yaml", "simplenet")] == [2, 4]
     for names in (("wrong.yaml", "simplenet"), ("simplenet", "wrong.yaml")):
         assert minifw("validate", *names).code == 4

@@ -817,3 +817,17 @@ def test_without_generators_torchs_seed_decides() -> None:
     assert torch.equal(first, draw())
     assert not torch.equal(first[0], first[1])
     assert not torch.equal(ours.Linear(4, 4).weight, ours.Linear(4, 4).weight)
+
+
+def test_a_block_may_take_another_way_than_the_one_before() -> None:
+    """As a graph may whose `connect` decides by what it is given."""
+    buffers, x = ours.Buffers(), torch.linspace(-1, 1, 1000)
+    found = []
+    for kind in (ours.ReLU, ours.Tanh, ours.ReLU):
+        module = kind()
+        with buffers.reuse("a block"):
+            module.forward(x)
+            found.append(module.backward(torch.ones_like(x)).clone())
+    assert torch.equal(found[0], (x > 0).float())
+    torch.testing.assert_close(found[1], 1 - torch.tanh(x) ** 2)
+    assert torch.equal(found[2], found[0])

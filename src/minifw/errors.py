@@ -121,7 +121,7 @@ class Interrupted(BaseException):
         self.exit_code = 128 + signal
 
 
-def near_miss(word: object, known: Iterable[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`; did you mean 'epochs'?` where a known word is close to `word`, else what is known."""
     choices = sorted(known)
     # Looking for near misses takes the product of both lengths: no name is as long as that.

@@ -18,8 +18,8 @@ from minifw.errors import (
     MinifwError,
     StorageError,
     UsageError,
+    did_you_mean,
     harmless,
-    near_miss,
 )
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def ls(
     if status is not None and status not in runs.STATUSES:
         raise UsageError(
             f"--status: must be one of {', '.join(runs.STATUSES)}, got '{status}'"
-            f"{near_miss(status, runs.STATUSES)}"
+            f"{did_you_mean(status, runs.STATUSES)}"
         )
     lines = [
         line

@@ -20,7 +20,7 @@ from minifw.cli.options import (
     Threads,
 )
 from minifw.cli.planning import check_threads, plan_of, set_threads
-from minifw.errors import Interrupted, UsageError, near_miss
+from minifw.errors import Interrupted, UsageError, did_you_mean
 from minifw.library.progress import display
 from minifw.system.machine import processors
 
@@ -94,7 +94,7 @@ def compare(
     if reference not in others:
         raise UsageError(
             f"--reference: must be one of {', '.join(others)}, got '{reference}'"
-            f"{near_miss(reference, others)}"
+            f"{did_you_mean(reference, others)}"
         )
     set_threads(threads)
     plan = plan_of(

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from minifw.errors import MinifwError, StorageError, UsageError, near_miss
+from minifw.errors import MinifwError, StorageError, UsageError, did_you_mean
 
 Read = Callable[[str], bytes | None]
 """Returns the content of a file of a folder by its name, None where there is none."""
@@ -60,7 +60,7 @@ class Code:
                 for known, value in vars(module).items()
                 if getattr(value, "__module__", "") == module.__name__
             ]
-            raise UsageError(f"{file}: has no '{name}'{near_miss(name, own)}")
+            raise UsageError(f"{file}: has no '{name}'{did_you_mean(name, own)}")
         return getattr(module, name)
 
 

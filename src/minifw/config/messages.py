@@ -12,7 +12,7 @@ from minifw.config import yaml12
 from minifw.config.model import Config
 from minifw.config.sections import Section, is_one_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
-from minifw.errors import near_miss, short
+from minifw.errors import did_you_mean, short
 
 _LIMITS = {
     "greater_than": ("above", "gt"),
@@ -84,7 +84,7 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
     """Return what must hold and what came."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{near_miss(path[-1], _keys(models))}"
+        return f"unknown key{did_you_mean(path[-1], _keys(models))}"
     if kind == "missing":
         return "this item is missing" if isinstance(path[-1], int) else "this key is missing"
     if kind in ("union_tag_not_found", "model_attributes_type") or (
@@ -103,8 +103,10 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         if kind == "union_tag_invalid":
             given = given["kind"] if isinstance(given, dict) else context["tag"]
             if isinstance(given, str) and given:
-                return f"unknown kind {short(given)}{near_miss(given, choices)}"
-        near = near_miss(given, choices) if isinstance(given, str) and given not in choices else ""
+                return f"unknown kind {short(given)}{did_you_mean(given, choices)}"
+        near = (
+            did_you_mean(given, choices) if isinstance(given, str) and given not in choices else ""
+        )
         near = near if near.startswith("; did") else ""
         return f"must be one of {', '.join(choices)}, got {_came(given, given in choices)}{near}"
     if kind in _LIMITS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minifw.errors import ArtefactError, UsageError, near_miss
+from minifw.errors import ArtefactError, UsageError, did_you_mean
 
 PACKAGED = Path(__file__).parent.parent / "examples"
 
@@ -27,7 +27,7 @@ def find_config(name: str) -> Path:
     known = [file.stem for file in PACKAGED.glob("*.yaml")]
     if name not in known and known:
         raise UsageError(
-            f"{name}: there is no such file or packaged config{near_miss(name, known)}"
+            f"{name}: there is no such file or packaged config{did_you_mean(name, known)}"
         )
     return packaged_config(name)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from minifw.config import yaml12
 from minifw.config.source import Source, kind_of
-from minifw.errors import near_miss
+from minifw.errors import did_you_mean
 
 KEYS = ("allow_code",)
 
@@ -42,7 +42,7 @@ def allow_code() -> bool:
         raw = {}
     for key, value in raw.items():
         if key not in KEYS:
-            source.add((key,), f"unknown key{near_miss(key, KEYS)}", of_key=True)
+            source.add((key,), f"unknown key{did_you_mean(key, KEYS)}", of_key=True)
         elif not isinstance(value, bool):
             source.add((key,), f"must be true or false, got {kind_of(value)}")
     if source.faults:

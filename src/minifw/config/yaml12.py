@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 import yaml
 
 from minifw.config.source import Fault, KeyPath, Place, Source, dotted
-from minifw.errors import ConfigError, StorageError, harmless, near_miss, short, short_word
+from minifw.errors import ConfigError, StorageError, did_you_mean, harmless, short, short_word
 from minifw.system.files import NotAFileError, open_input
 
 MAX_BYTES = 1 << 20
@@ -303,7 +303,7 @@ def read(path: Path) -> str:
     except FileNotFoundError:
         beside = [p.name for p in path.parent.glob("*.yaml")] if path.parent.is_dir() else []
         raise ConfigError(
-            [f"{name}: there is no such file{near_miss(path.name, beside)}"]
+            [f"{name}: there is no such file{did_you_mean(path.name, beside)}"]
         ) from None
     except NotAFileError as fault:
         raise ConfigError([f"{name}: expects a YAML file, this is {fault.kind}"]) from None

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifw.data import cells
-from minifw.errors import ArtefactError, DataError, near_miss, short, short_word
+from minifw.errors import ArtefactError, DataError, did_you_mean, short, short_word
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
 
@@ -253,7 +253,7 @@ def _check_once(path: Path, features: Sequence[str], target: str) -> None:
 
 def _near(name: str, names: Iterable[str]) -> str:
     """Return what is near, or known; names of any length come from a file."""
-    return near_miss(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
+    return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
 
 
 def _twice(names: Sequence[str]) -> str | None:

@@ -84,9 +84,12 @@ def buffer(like: Tensor) -> Tensor | None:
         return None
     position = block.position
     block.position = position + 1
-    if position == len(block.tensors):
-        block.tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
-    return block.tensors[position]
+    tensors = block.tensors
+    if position == len(tensors):
+        tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
+    elif tensors[position].dtype != like.dtype:  # this block takes another way than those before
+        tensors[position] = torch.empty(0, dtype=like.dtype, device=like.device)
+    return tensors[position]
 
 
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
@@ -129,9 +132,9 @@ def fused() -> Iterator[None]:
 
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
-# For so many numbers torch.where is quicker than three operations on bits. It guesses each number
+# For so few numbers torch.where is quicker than operations on bits. It guesses each number
 # of the mask in advance, and with random ones takes seven times as long as a product.
-_FEW = 512
+_FEW = 128
 
 
 def picked(values: Tensor, where: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw.errors import ModuleError, near_miss
+from minifw.errors import ModuleError, did_you_mean
 from minifw.nn.registry import Declaration, Key, initializer, kinds
 
 __all__ = [
@@ -176,5 +176,5 @@ def find_initializer(init: Initializer | str) -> Initializer:
     if isinstance(init, Initializer):
         return init
     if init not in INITIALIZERS:
-        raise ModuleError(f"unknown initialiser {init!r}{near_miss(init, INITIALIZERS)}")
+        raise ModuleError(f"unknown initialiser {init!r}{did_you_mean(init, INITIALIZERS)}")
     return INITIALIZERS[init]()

@@ -17,7 +17,7 @@ from typing import Annotated, Literal, get_args
 import torch
 from torch import Tensor
 
-from minifw.errors import DtypeError, ModuleError, ShapeError, near_miss
+from minifw.errors import DtypeError, ModuleError, ShapeError, did_you_mean
 from minifw.nn.buffers import buffer
 from minifw.nn.module import FLOATING, described
 from minifw.nn.registry import Key, Twin, loss
@@ -48,7 +48,7 @@ class Loss:
         if reduction not in get_args(Reduction):
             raise ModuleError(
                 f"{type(self).__name__}: unknown reduction {reduction!r}"
-                f"{near_miss(reduction, get_args(Reduction))}"
+                f"{did_you_mean(reduction, get_args(Reduction))}"
             )
         self.reduction = reduction
 

@@ -22,7 +22,7 @@ from minifw.errors import (
     OrderError,
     ShapeError,
     StateError,
-    near_miss,
+    did_you_mean,
 )
 from minifw.nn.held import contents
 
@@ -324,7 +324,7 @@ class Module:
         for name in state:
             if name not in own:
                 raise StateError(
-                    f"{self}.load_state_dict: unknown parameter '{name}'{near_miss(name, own)}"
+                    f"{self}.load_state_dict: unknown parameter '{name}'{did_you_mean(name, own)}"
                 )
         for name, value in own.items():
             if name not in state:

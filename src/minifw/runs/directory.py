@@ -35,7 +35,7 @@ from minifw.errors import (
     ArtefactError,
     StorageError,
     UsageError,
-    near_miss,
+    did_you_mean,
 )
 from minifw.runs import records
 from minifw.runs.records import Manifest, PartName
@@ -290,7 +290,7 @@ def find(runs_dir: Path, text: str) -> Path:
         return runs_dir / found[0]
     if found:
         raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
-    near = near_miss(text, names) if len(names) <= 10 else ""
+    near = did_you_mean(text, names) if len(names) <= 10 else ""
     raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
 
 

@@ -1,0 +1,200 @@
+"""Writes the parts of these pages that follow from the code: `make pages`.
+
+They stand between `<!-- generated: NAME -->` and `<!-- end -->`. A test compares them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def pages() -> dict[Path, str]:
+    """Return every page with a generated part, as it must be."""
+    makers = {"keys": keys, "help": helps}
+    found = {}
+    for path in sorted(HERE.glob("*.md")):
+        text = path.read_text(encoding="utf-8")
+        if _PART.search(text):
+            made = _PART.sub(lambda part: f"{part[1]}\n{makers[part[2]]()}\n{part[3]}", text)
+            found[path] = made
+    return found
+
+
+# ------------------------------------------------------------------------------ keys of a config
+
+
+def keys() -> str:
+    """Return every key of a config as Markdown, from the schema."""
+    from minifw.config.schema import schema
+
+    made = schema()
+    sections = []
+    required = made.get("required", [])
+    lines = []
+    for key, value in made["properties"].items():
+        choices = list(_objects(value))
+        inside = f"[below](#{key})" if choices else _kind(value)
+        lines.append(_row(key, inside, value, key in required))
+        if choices:
+            sections.append(_section(key, value, choices))
+    return "\n\n".join([_table(lines), *sections])
+
+
+def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> str:
+    parts = [f"## {key}", _sentence(value.get("description", ""))]
+    shown = set()
+    for choice in choices:
+        kinds = _words(choice["properties"].get("kind", {}))
+        title = ", ".join(f"`{kind}`" for kind in kinds)
+        if title in shown or (not kinds and shown):  # a short form of what is there already
+            continue
+        shown.add(title)
+        if title:
+            parts += [f"### {title}"]
+            if about := choice["properties"]["kind"].get("description"):
+                parts.append(_sentence(about))
+        rows = [
+            _row(name, _kind(inner), inner, name in choice.get("required", []))
+            for name, inner in choice["properties"].items()
+            if name != "kind"
+        ]
+        parts.append(_table(rows) if rows else "No other keys.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def _objects(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the sections that may stand here, each once; those with a kind come first."""
+    found = list(_all_objects(value.get("items", value) if "items" in value else value))
+    with_kind = [each for each in found if "kind" in each["properties"]]
+    yield from with_kind or found
+
+
+def _all_objects(value: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if "properties" in value:
+        yield value
+    for form in ("anyOf", "oneOf"):
+        for choice in value.get(form, []):
+            yield from _all_objects(choice)
+
+
+def _row(key: str, kind: str, value: dict[str, Any], required: bool) -> str:
+    default = "required" if required else _default(value)
+    return f"| `{key}` | {kind} | {default} | {value.get('description', '')} |"
+
+
+def _default(value: dict[str, Any]) -> str:
+    if "default" not in value:
+        return "–"
+    default = value["default"]
+    if isinstance(default, dict) and "kind" in default:
+        default = default["kind"]
+    return f"`{default}`".lower() if isinstance(default, bool) else f"`{default}`"
+
+
+def _table(rows: list[str]) -> str:
+    return "\n".join(["| key | value | default | what it is |", "| --- | --- | --- | --- |", *rows])
+
+
+def _words(value: dict[str, Any]) -> list[str]:
+    return [value["const"]] if "const" in value else list(value.get("enum", []))
+
+
+def _kind(value: dict[str, Any]) -> str:
+    """Return what may stand there, in words."""
+    if words := _words(value):
+        return ", ".join(f"`{str(w).lower() if isinstance(w, bool) else w}`" for w in words)
+    for form in ("anyOf", "oneOf"):
+        if form in value:
+            kinds = dict.fromkeys(map(_kind, value[form]))
+            kinds.pop("nothing", None)
+            return " or ".join(kinds)
+    match value.get("type"):
+        case "integer":
+            return f"whole number{_bounds(value)}"
+        case "number":
+            return f"number{_bounds(value)}"
+        case "boolean":
+            return "`true`, `false`"
+        case "string":
+            return "text"
+        case "null":
+            return "nothing"
+        case "array":
+            items = value.get("items")
+            inner = items[0] if isinstance(items, list) else items
+            count = f"{len(items)} of: " if isinstance(items, list) else "list of: "
+            return f"{count}{_kind(inner or {})}"
+        case "object":
+            kinds = _words(value.get("properties", {}).get("kind", {}))
+            return " or ".join(f"`{{kind: {kind}, …}}`" for kind in kinds) or "mapping"
+    return "any"
+
+
+def _bounds(value: dict[str, Any]) -> str:
+    words = {
+        "minimum": "at least", "exclusiveMinimum": "above",
+        "maximum": "at most", "exclusiveMaximum": "below",
+    }  # fmt: skip
+    if "minimum" in value and "maximum" in value:
+        return f", {value['minimum']:.15g} to {value['maximum']:.15g}"
+    parts = [f"{word} {value[key]:.15g}" for key, word in words.items() if key in value]
+    return f", {' and '.join(parts)}" if parts else ""
+
+
+def _sentence(text: str) -> str:
+    formula = text[1:2] == " "  # y = …
+    return f"{text if formula else text[:1].upper() + text[1:]}." if text else ""
+
+
+# ---------------------------------------------------------------------------- the commands' help
+
+
+def helps() -> str:
+    """Return what every command prints for `--help`."""
+    from minifw.cli.main import app
+
+    parts = []
+    for words in _commands(app):
+        text = _printed(app, [*words, "--help"])
+        parts.append(f"## {' '.join(['minifw', *words])}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
+def _commands(app: Any, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    yield before
+    for command in app.registered_commands:
+        name = command.name or command.callback.__name__.replace("_", "-")
+        yield (*before, name)
+    for group in app.registered_groups:
+        yield from _commands(group.typer_instance, (*before, group.name))
+
+
+def _printed(app: Any, words: list[str]) -> str:
+    text = io.StringIO()
+    before = {key: os.environ.get(key) for key in ("COLUMNS", "TERM", "NO_COLOR")}
+    os.environ |= {"COLUMNS": "80", "TERM": "dumb", "NO_COLOR": "1"}
+    try:
+        with contextlib.redirect_stdout(text):
+            app(words, prog_name="minifw", standalone_mode=False)
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
+    return "\n".join(line.rstrip() for line in text.getvalue().strip().splitlines())
+
+
+if __name__ == "__main__":
+    for path, text in pages().items():
+        path.write_text(text, encoding="utf-8")
+        print(path)

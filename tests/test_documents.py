@@ -1,0 +1,98 @@
+"""What the pages of docs/ say is so: their programs run, their commands too, links lead somewhere."""
+
+from __future__ import annotations
+
+import runpy
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, Minifw
+from documents import DOCUMENTS, PAGES, README, anchors, blocks, commands, links, run_command
+
+LINES = {line: page.name for page in PAGES for line in commands(page)}
+NEW = {line: page for line, page in LINES.items() if line not in commands(README)}
+
+
+@pytest.mark.parametrize("line", NEW, ids=lambda line: f"{NEW[line]}: {line}")
+def test_every_command_of_the_pages_runs(minifw: Minifw, line: str) -> None:
+    run_command(minifw, line)
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if blocks(page, "python")], ids=lambda page: page.stem
+)
+def test_every_program_of_the_pages_runs(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One after another: a block may go on with what those before it have made."""
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "__main__"}
+    for number, block in enumerate(blocks(page, "python")):
+        exec(compile(block, f"{page.name}, block {number}", "exec"), names)
+    out, err = capfd.readouterr()
+    assert out
+    assert not err
+
+
+def test_the_pages_have_programs_and_commands() -> None:
+    assert len([page for page in PAGES if blocks(page, "python")]) >= 5
+    assert len(NEW) >= 5
+
+
+@pytest.mark.parametrize("page", DOCUMENTS, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+def test_every_page_is_in_the_site() -> None:
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    site = yaml.safe_load(text)
+    named = [name for entry in site["nav"] for name in entry.values()]
+    assert sorted(named) == sorted(page.name for page in PAGES)
+    assert site["theme"]["font"] is False  # the pages ask nobody for anything
+    assert site["strict"]
+
+
+@pytest.mark.parametrize("name", ["configs.md", "commands.md"])
+def test_what_the_pages_quote_of_the_code_is_so(name: str) -> None:
+    """`make pages` writes it anew."""
+    if name == "commands.md" and version("typer") != pinned("typer"):
+        pytest.skip("another Typer may break the lines of its help elsewhere")
+    path = ROOT / "docs" / name
+    made = {
+        page.name: text
+        for page, text in runpy.run_path(str(ROOT / "docs/pages.py"))["pages"]().items()
+    }
+    assert path.read_text(encoding="utf-8") == made[name]
+
+
+def pinned(package: str) -> str:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    return dict(line.split("==") for line in lines if "==" in line)[package]
+
+
+def test_a_key_that_is_new_is_missing_in_the_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The comparison above can fail."""
+    from minifw.config import schema
+
+    made = schema.schema()
+    made["properties"]["colour"] = {"type": "string", "description": "of nothing"}
+    monkeypatch.setattr(schema, "schema", lambda: made)
+    pages = runpy.run_path(str(ROOT / "docs/pages.py"))["pages"]()
+    text = (ROOT / "docs/configs.md").read_text(encoding="utf-8")
+    assert pages[ROOT / "docs/configs.md"] != text
+    assert "| `colour` | text | – | of nothing |" in pages[ROOT / "docs/configs.md"]
+
+
+def test_pictures_of_the_site_are_those_of_the_benchmark() -> None:
+    """A page of the site can show only what is in docs/."""
+    name = "scaling.svg"
+    assert (ROOT / "docs/images" / name).read_bytes() == (ROOT / "benchmarks" / name).read_bytes()
