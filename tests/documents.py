@@ -40,7 +40,8 @@ def anchors(page: Path) -> set[str]:
 def run_command(minifw: Minifw, line: str) -> None:
     """Run a command line of a document in an empty folder, in a short form; it ends with 0.
 
-    What it names is there: the packaged configs, `mine.yaml`, `mine.csv`, `new.csv`, run a1b2c3.
+    What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `mine.csv`, `new.csv`,
+    run a1b2c3.
     """
     here = Path()
     (here / "configs").symlink_to(ROOT / "src/minifw/examples")
@@ -51,6 +52,11 @@ def run_command(minifw: Minifw, line: str) -> None:
     program, *words = shlex.split(line)
     if "mine.yaml" in words:
         assert minifw("init", "mine").code == 0
+    if "own.yaml" in words:  # with the file that the page shows
+        page = ROOT / "docs/own.md"
+        for language, name in (("python", "mymodules.py"), ("yaml", "own.yaml")):
+            content = next(b for b in blocks(page, language) if b.startswith(f"# {name}\n"))
+            (here / name).write_text(content, encoding="utf-8")
     if "a1b2c3" in words:
         quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
