@@ -67,7 +67,10 @@ def test_the_readme_has_commands() -> None:
 
 
 @pytest.mark.parametrize("block", blocks(README, "python"))
-def test_every_program_of_the_readme_runs(block: str, capfd: pytest.CaptureFixture[str]) -> None:
+def test_every_program_of_the_readme_runs(
+    block: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
     exec(compile(block, "README.md", "exec"), {})
     assert capfd.readouterr().out
 
