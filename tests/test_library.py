@@ -206,8 +206,13 @@ def test_nothing_is_printed_unless_asked_for(
 
 def test_threads_are_as_before_a_call(tmp_path: Path) -> None:
     before = torch.get_num_threads()
-    minifw.train(CONFIG, runs_dir=tmp_path, threads=1)
-    assert torch.get_num_threads() == before
+    torch.set_num_threads(3)
+    try:
+        run = minifw.train(CONFIG, runs_dir=tmp_path, threads=1)
+        assert torch.get_num_threads() == 3
+        assert json.loads((run.path / "manifest.json").read_text())["threads"] == 1
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_a_notebook_has_one_bar_that_is_changed(
@@ -312,7 +317,9 @@ def test_all_seeds_vote(run: minifw.Run) -> None:
 
 def test_figures_and_tables(run: minifw.Run) -> None:
     for name in ("errors", "decision"):
-        assert type(run.figure(name)).__name__ == "Figure"
+        figure: Any = run.figure(name)
+        assert type(figure).__name__ == "Figure"
+        assert figure._repr_png_().startswith(b"\x89PNG")  # by which a notebook shows it
     assert (run.path / "tables/table1.md").read_text() == run.tables["table1"].markdown()
 
 
@@ -382,7 +389,12 @@ def test_a_run_that_is_not_over_or_damaged_is_one_line(run: minifw.Run, tmp_path
         ArtefactError, match=r"results.json: name: this key is missing, and \d+ more"
     ):
         minifw.load(copy)
-    of_copy.commit(status="interrupted")
+    content = json.loads((run.path / "results.json").read_text())
+    of_copy.write_json("results.json", content)
+    of_copy.commit(arms=["minifw", "vmap"])
+    with pytest.raises(ArtefactError, match="other seeds, modes or arms than the manifest"):
+        minifw.load(copy)
+    of_copy.commit(status="interrupted", arms=["minifw"])
     with pytest.raises(UsageError, match="this run is interrupted; minifw resume"):
         minifw.load(copy)
 
@@ -401,6 +413,9 @@ def test_a_dataset_of_arrays_holds_them_normalised() -> None:
     assert np.allclose(data.test.inputs.numpy() * data.scale + data.shift, X[40:], atol=1e-6)
     assert data.train.targets.argmax(-1).tolist() == data.train.labels.tolist()
     assert data.train.labels.tolist() == (Y[:40] == "near").astype(int).tolist()
+    stack = data.repeated(3)
+    assert stack.train.inputs.shape == (3, 40, 2)
+    assert stack.shift.shape == stack.scale.shape == (3, 2)
     plain = minifw.Dataset.from_arrays(
         torch.tensor(X), Y.tolist(), X.tolist(), Y, normalize=False, one_hot=False, dtype="float64"
     )
@@ -512,3 +527,24 @@ def test_config_errors_are_of_the_family() -> None:
         minifw.train({})
     assert isinstance(caught.value, MinifwError)
     assert caught.value.lines[0] == "config: name: this key is missing"
+
+
+def test_a_config_of_ones_own_code_runs_it_only_if_allowed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mymodules.py").write_text(
+        "from minifw import nn\n\n\nclass Twice(nn.ActivationFunction):\n"
+        "    def function(self, x):\n        return 2 * x\n\n"
+        "    def derivative(self, x, y):\n        return 0 * x + 2\n"
+    )
+    config = {**CONFIG, "network": [{"linear": 5}, {"python": "mymodules.Twice"}, {"linear": 2}]}
+    with pytest.raises(ConfigError, match=r"^config: network.1.python: would run code"):
+        minifw.train(config)
+    assert not Path("runs").exists()
+    run = minifw.train(config, allow_code=True)
+    assert str(run.network()[1]) == "Twice()"
+    with pytest.raises(UsageError, match="would run code"):
+        minifw.load(run.path).predict([[0.5, 0.5]])
+    again = minifw.load(run.path, allow_code=True)
+    assert np.array_equal(again.predict([[0.5, 0.5]]).scores, run.predict([[0.5, 0.5]]).scores)

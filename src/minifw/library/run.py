@@ -158,9 +158,10 @@ class Run:
         self.status = status
         """`complete`, or `diverged` if no seed of minifw was left."""
         results = run.results()
-        if results.seeds != self.seeds or list(results.modes) != self.modes:
+        found = results.seeds, list(results.modes), results.arms
+        if found != (self.seeds, self.modes, self.arms):
             raise ArtefactError(
-                f"{run.path}/results.json: has other seeds or modes than the manifest"
+                f"{run.path}/results.json: has other seeds, modes or arms than the manifest"
             )
         self._results = {
             (mode, arm): Result(
@@ -329,7 +330,15 @@ class Run:
         if name not in drawings:
             raise UsageError(f"figure: must be one of {', '.join(drawings)}, got {name!r}")
         with plots.defaults():
-            return drawings[name]()
+            figure = drawings[name]()
+
+        def picture() -> bytes:
+            with plots.defaults():
+                return plots.picture(figure, "png", dpi=100)
+
+        # A notebook that has not been told of matplotlib asks for this.
+        vars(figure)["_repr_png_"] = picture
+        return figure
 
     @cached_property
     def tables(self) -> dict[str, Table]:

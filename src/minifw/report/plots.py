@@ -82,9 +82,7 @@ def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
         with defaults():
             figure = draw()
             for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
-                file = io.BytesIO()
-                figure.savefig(file, format=ending, **extra)
-                pictures[ending] = file.getvalue()
+                pictures[ending] = picture(figure, ending, **extra)
     except MinifwError:
         raise
     except Exception as fault:  # whatever a library, a font or a setting of the user's is up to
@@ -93,9 +91,16 @@ def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
             harmless(f"minifw: {run.path / name}: this figure is left out: {why}"), file=sys.stderr
         )
         return False
-    for ending, picture in pictures.items():
-        run.write(f"{name}.{ending}", picture)
+    for ending, content in pictures.items():
+        run.write(f"{name}.{ending}", content)
     return True
+
+
+def picture(figure: Figure, ending: str, **options: Any) -> bytes:
+    """Return a figure as the content of a file of this format."""
+    file = io.BytesIO()
+    figure.savefig(file, format=ending, **options)
+    return file.getvalue()
 
 
 @contextlib.contextmanager
