@@ -539,3 +539,17 @@ def test_each_claim_is_a_test_of_its_own(tmp_path: Path) -> None:
         "test_wrong.py::test_mine[Square: gradients are those of finite differences]" in done.stdout
     )
     assert "it is 0.5 times the right one" in done.stdout
+
+
+def test_a_gradient_of_another_dtype_is_found() -> None:
+    """`torch.where` of two numbers of Python's is float32, whatever the input."""
+
+    class Leaky(ours.ActivationFunction):
+        def function(self, x: Tensor) -> Tensor:
+            return torch.where(x > 0, x, 0.1 * x)
+
+        def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.where(x > 0, 1.0, 0.1)
+
+    with pytest.raises(CheckError, match=r"gradient of the input must be of torch\.float64"):
+        checks.check_module(lambda stack: Leaky(), [(5, 4)])

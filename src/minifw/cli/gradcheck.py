@@ -44,7 +44,7 @@ def gradcheck(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Compare the gradients of a config's network with finite differences.
+    """Compare a network's gradients with finite differences.
 
     Network, loss and data are built as for training, but in float64 and for a few samples. For each
     layer's parameters and input: the largest relative error, where it is, and the two numbers. Of a

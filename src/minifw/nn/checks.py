@@ -672,6 +672,11 @@ def _returned(
                 f"{module}: the gradient of {name} must have its shape {tuple(x.shape)}, got "
                 f"{tuple(gradient.shape)}{': it is transposed' if turned else ''}"
             )
+        if x.is_floating_point() and gradient.dtype != x.dtype:
+            raise CheckError(
+                f"{module}: the gradient of {name} must be of {x.dtype}, as it is, got "
+                f"{gradient.dtype}; tensors that backward makes need dtype=x.dtype"
+            )
     return returned
 
 
