@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from minifw.nn.buffers import buffer, picked
+from minifw.nn.buffers import buffer, picked, rectified
 from minifw.nn.module import Module
 from minifw.nn.registry import Twin, layer
 
@@ -61,8 +61,7 @@ class ReLU(ActivationFunction):
     """
 
     def function(self, x: Tensor) -> Tensor:
-        # max(0, x) that is never -0, whose bits would not be 0.
-        return torch.threshold(x, 0, 0, out=buffer(x))
+        return rectified(x)
 
     def backward(self, gradient: Tensor) -> Tensor:
         (y,) = self.recall(gradient).outputs or ()
