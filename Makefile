@@ -6,12 +6,15 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 SEEDS ?= 20
 
-.PHONY: tables test test-lowest test-newest bench check campaign lint format types layers quick clean
+.PHONY: tables test test-all test-lowest test-newest bench check campaign lint format types layers quick clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
 
-test: .venv/installed  ## all tests, warnings as errors
+test: .venv/installed  ## every claim once, warnings as errors
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: .venv/installed  ## the larger looks at the same claims too: minutes
 	$(BIN)/python -m pytest
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest versions that pyproject.toml promises
@@ -25,7 +28,7 @@ test-newest: .venv-newest/bin/python  ## all tests with the newest of today; tor
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
 
-check: lint types layers test quick  ## all that must hold before a commit
+check: lint types layers test-all quick  ## all that must hold before a commit
 
 campaign: .venv/installed  ## the long tests of tests/campaigns/: what docs quote, minutes
 	for script in tests/campaigns/[a-z]*.py; do (cd tests && ../$(BIN)/python -m campaigns.$$(basename $$script .py)) || exit 1; done
