@@ -30,7 +30,7 @@ def given() -> arms.Problem:
 
 
 def test_arms_train_the_same_networks(given: arms.Problem) -> None:
-    names = [*PLAIN, *({"JAX"} - set(arms.present()[1]))]
+    names = [*PLAIN, *({"minifw", "JAX"} - set(arms.present()[1]))]
     made = {name: arms.ARMS[name](given) for name in names}
     epochs = dict.fromkeys(made, 0.0)
     for name, arm in made.items():
