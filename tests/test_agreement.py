@@ -127,7 +127,7 @@ def cases(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     return content, config
 
 
-@pytest.mark.parametrize("examples", [30, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("examples", [50, pytest.param(100, marks=pytest.mark.slow)])
 def test_validate_and_train_agree(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch, examples: int
 ) -> None:

@@ -168,12 +168,23 @@ def test_every_module_computes_the_same_compiled(steps: int) -> None:
         assert not torch.allclose(value, before)  # every parameter has moved
 
 
+# Vectors hold 16 or 8 numbers: widths that fill some, leave a rest of one, or fit into one.
+# Between 128 and 200 the library multiplies.
+WIDTHS = [3, 17, 64, 65, 128, 200, 129, 5, 1, 33, 2]
+
+
 @needs_compiler
 @pytest.mark.parametrize(
-    "dtype", [torch.float32, pytest.param(torch.float64, marks=pytest.mark.slow)], ids=str
+    ("widths", "dtype"),
+    [
+        ([3, 65, 128, 200, 17, 2], torch.float32),
+        pytest.param(WIDTHS, torch.float32, marks=pytest.mark.slow),
+        pytest.param(WIDTHS, torch.float64, marks=pytest.mark.slow),
+    ],
+    ids=str,
 )
 def test_products_of_every_size_are_right_compiled(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    widths: list[int], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
@@ -187,9 +198,6 @@ def test_products_of_every_size_are_right_compiled(
         return arguments
 
     monkeypatch.setattr(inductor, "_small_product", noting)
-    # Vectors hold 16 or 8 numbers: widths that fill some, leave a rest of one, or fit into one.
-    # Between 128 and 200 the library multiplies.
-    widths = [3, 17, 64, 65, 128, 200, 129, 5, 1, 33, 2]
     network = nn.Sequential(
         *(nn.Linear(a, b, stack=(2,), dtype=dtype) for a, b in pairwise(widths))
     )
@@ -225,11 +233,16 @@ def test_a_step_that_is_left_after_whole_turns_comes_last(
 class EveryLoss(nn.Loss):
     """All losses of the table at once, each on three outputs: one library for all of them."""
 
+    def __init__(self, reduction: Any) -> None:
+        super().__init__(reduction)
+        self.of_classes = [case.target(()).dtype == torch.int64 for case in LOSSES]
+
     def grad(self, output: Tensor, target: Tensor) -> Tensor:
         # Each has three columns of targets. Classes stand in the first of theirs, as numbers.
         gradients = []
-        for case, y, wanted in zip(LOSSES, output.split(3, -1), target.split(3, -1), strict=True):
-            if case.target(()).dtype == torch.int64:
+        pieces = zip(output.split(3, -1), target.split(3, -1), strict=True)
+        for case, of_classes, (y, wanted) in zip(LOSSES, self.of_classes, pieces, strict=True):
+            if of_classes:
                 wanted = wanted[..., 0].long()
             gradients.append(case.make(self.reduction).grad(y, wanted))
         return torch.cat(gradients, -1)

@@ -88,6 +88,9 @@ def test_every_command_of_the_readme_runs(
         Path("new.csv").write_text("x,y\n0.5,0.5\n0.1,0.9\n")
     elif words[0] == "bench":
         short = ["--quick", "--regime", "2x100x4", "--rounds", "1", "--quiet"]
+        # tests/test_bench.py has all arms, which take some time to compile.
+        monkeypatch.setattr("minifw.train.compiled.compiler", lambda: None)
+        monkeypatch.setattr("minifw.bench.arms.find_spec", lambda name: None)
     answer = minifw(*words, *short)
     assert program == "minifw"
     assert answer.code == 0, answer.err

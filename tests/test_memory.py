@@ -79,7 +79,7 @@ WIDE = ("network.2.linear=1000", "network.4.linear=1000", "data.train=40", "data
         pytest.param("minifw", 2048, ["seeds=4", "data.test=30000"], marks=pytest.mark.slow),
         ("minifw", 2048, ["seeds=40", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"]),
         pytest.param("minifw", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
-        ("minifw vmap", 2048, ["seeds=6", *WIDE]),
+        pytest.param("minifw vmap", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
         ("minifw", 10, ["seeds=200"]),
         pytest.param(
             "minifw", 2048,
