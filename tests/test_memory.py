@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from minifw import experiment
 from minifw.config import loading
 from minifw.experiment import memory
 from minifw.experiment.plan import build_network, plan
+from minifw.experiment.runner import Progress
 from minifw.system import machine
 from minifw.train import placement
 
@@ -64,7 +64,7 @@ def storages(values: Any) -> list[torch.UntypedStorage]:
     return [x.untyped_storage() for x in tree_leaves(values) if isinstance(x, torch.Tensor)]
 
 
-def shown(label: str, total: int) -> AbstractContextManager[Callable[[int, str], None]]:
+def shown(label: str, total: int) -> AbstractContextManager[Progress]:
     return nullcontext(lambda done, text: None)
 
 
