@@ -1,18 +1,25 @@
 # `make tables` and `make test` need Python 3.11+ and make, nothing else: they create .venv first.
+#   WORKERS=4 make test            runs the tests in four processes
 #   PYTHON=python3.12 make test    picks another Python (constraints.txt was tested on 3.11)
 #   make test-lowest TESTS=tests/test_config.py    runs some of the tests
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
+WORKERS ?= 2
+# Each process has one thread of torch; tests that are about threads ask for theirs.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 SEEDS ?= 20
 
-.PHONY: tables test test-lowest test-newest bench check campaign lint format types layers quick pages docs clean
+.PHONY: tables test test-all test-lowest test-newest bench check campaign lint format types layers quick pages docs clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
 
-test: .venv/installed  ## all tests, warnings as errors
-	$(BIN)/python -m pytest
+test: .venv/installed  ## every claim once, warnings as errors
+	$(PYTEST) -m "not slow"
+
+test-all: .venv/installed  ## the larger looks at the same claims too: minutes
+	$(PYTEST)
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest versions that pyproject.toml promises
 	.venv-lowest/bin/python -m pytest $(TESTS)
@@ -25,7 +32,7 @@ test-newest: .venv-newest/bin/python  ## all tests with the newest of today; tor
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
 
-check: lint types layers docs test quick  ## all that must hold before a commit
+check: lint types layers docs test-all quick  ## all that must hold before a commit
 
 docs: .venv/installed  ## the documentation as a site, in site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

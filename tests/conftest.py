@@ -19,6 +19,12 @@ from minifw.runs.records import Manifest
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("--set", "data.train=40", "--set", "data.test=30", "--set", "train.batch_size=15")
+# A run that is compiled, the same for all tests that need only some: its loop is then compiled
+# once. Batches of one, and one step that is left after whole turns.
+COMPILED = (
+    "simplenet-sgd", "--set", "data.train=5", "--set", "data.test=30",
+    "--set", "train.batch_size=1", "--set", "train.compile=true",
+)  # fmt: skip
 
 
 @pytest.fixture(autouse=True)

@@ -127,12 +127,15 @@ def cases(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
     return content, config
 
 
-def test_validate_and_train_agree(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("examples", [50, pytest.param(100, marks=pytest.mark.slow)])
+def test_validate_and_train_agree(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, examples: int
+) -> None:
     monkeypatch.setattr(plots, "write_plots", lambda run: None)  # they take most of the time
     codes = set()
 
     @given(case=cases())
-    @settings(max_examples=100, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=examples, deadline=None, derandomize=True, database=None)
     def agree(case: tuple[bytes, dict[str, Any]]) -> None:
         content, config = case
         Path("points").write_bytes(content)

@@ -98,7 +98,7 @@ def test_the_order_of_classes_does_not_follow_pythons_hashes(tmp_path: Path) -> 
     paths = [tmp_path / "mixed.csv", tmp_path / "numbers.csv"]
     for path, some in zip(paths, (labels, labels[:8]), strict=True):
         path.write_text("a,y\n" + "".join(f"{i},{name}\n" for i, name in enumerate(some)))
-    for seed in ("0", "1", "2"):
+    for seed in ("0", "1"):
         found = subprocess.run(
             [sys.executable, "-c", PROGRAM, *map(str, paths)],
             env={**os.environ, "PYTHONHASHSEED": seed},

@@ -67,7 +67,7 @@ CASES: dict[str, tuple[list[str], int, type[nn.Network]]] = {
 
 
 @needs_compiler
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", ["sgd", pytest.param("cross-entropy", marks=pytest.mark.slow)])
 def test_the_compiled_way_is_the_plain_way(tmp_path: Path, cache: Path, case: str) -> None:
     overrides, batch_size, shape = CASES[case]
     exp = experiment_of(tmp_path, *overrides, seeds=5)
@@ -164,23 +164,36 @@ def compiled_and_plain(
 
 
 @needs_compiler
-def test_every_module_computes_the_same_compiled() -> None:
+# Five steps are two turns of the loop, and one left: five times the code to compile.
+@pytest.mark.parametrize("steps", [1, pytest.param(5, marks=pytest.mark.slow)])
+def test_every_module_computes_the_same_compiled(steps: int) -> None:
     network = SideBySide((3,))
-    x = normal(
-        5, 3, 6, sum(network.split.widths)
-    )  # five steps: two turns of the loop, and one left
+    x = normal(steps, 3, 6, sum(network.split.widths))
     start = [value.clone() for _, value, _ in network.parameters()]
-    target = 0 * network.forward(x[0]).expand(5, -1, -1, -1)
+    target = 0 * network.forward(x[0]).expand(steps, -1, -1, -1)
     ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
     for value, before in zip(ours, start, strict=False):
         assert not torch.allclose(value, before)  # every parameter has moved
 
 
+# Vectors hold 16 or 8 numbers: widths that fill some, leave a rest of one, or fit into one.
+# Between 128 and 200 the library multiplies.
+WIDTHS = [3, 17, 64, 65, 128, 200, 129, 5, 1, 33, 2]
+
+
 @needs_compiler
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("widths", "dtype"),
+    [
+        ([3, 65, 128, 200, 17, 2], torch.float32),
+        pytest.param(WIDTHS, torch.float32, marks=pytest.mark.slow),
+        pytest.param(WIDTHS, torch.float64, marks=pytest.mark.slow),
+    ],
+    ids=str,
+)
 def test_products_of_every_size_are_right_compiled(
-    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+    widths: list[int], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from torch._inductor.cpu_vec_isa import pick_vec_isa
 
@@ -194,9 +207,6 @@ def test_products_of_every_size_are_right_compiled(
         return arguments
 
     monkeypatch.setattr(inductor, "_small_product", noting)
-    # Vectors hold 16 or 8 numbers: widths that fill some, leave a rest of one, or fit into one.
-    # Between 128 and 200 the library multiplies.
-    widths = [3, 17, 64, 65, 128, 200, 129, 5, 1, 33, 2]
     network = nn.Sequential(
         *(nn.Linear(a, b, stack=(2,), dtype=dtype) for a, b in pairwise(widths))
     )
@@ -210,6 +220,7 @@ def test_products_of_every_size_are_right_compiled(
 
 
 @needs_compiler
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("widths", "steps", "samples"),
     [
@@ -228,7 +239,36 @@ def test_a_step_that_is_left_after_whole_turns_comes_last(
         assert (mine - other).norm() <= 1e-13 * other.norm()
 
 
+class EveryLoss(nn.Loss):
+    """All losses of the table at once, each on three outputs: one library for all of them."""
+
+    def __init__(self, reduction: Any) -> None:
+        super().__init__(reduction)
+        self.of_classes = [case.target(()).dtype == torch.int64 for case in LOSSES]
+
+    def grad(self, output: Tensor, target: Tensor) -> Tensor:
+        # Each has three columns of targets. Classes stand in the first of theirs, as numbers.
+        gradients = []
+        pieces = zip(output.split(3, -1), target.split(3, -1), strict=True)
+        for case, of_classes, (y, wanted) in zip(LOSSES, self.of_classes, pieces, strict=True):
+            if of_classes:
+                wanted = wanted[..., 0].long()
+            gradients.append(case.make(self.reduction).grad(y, wanted))
+        return torch.cat(gradients, -1)
+
+
 @needs_compiler
+def test_all_losses_compute_the_same_compiled() -> None:
+    network = nn.Sequential(linear(4, 3 * len(LOSSES), (2,)))
+    targets = [case.target((2,)).double() for case in LOSSES]
+    of_each = [t if t.ndim == 3 else t.unsqueeze(-1).expand(-1, -1, 3) for t in targets]
+    target = torch.cat(of_each, -1).expand(2, -1, -1, -1)
+    ours, theirs = compiled_and_plain(network, EveryLoss("mean"), normal(2, 2, 6, 4), target)
+    torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+
+
+@needs_compiler
+@pytest.mark.slow
 @pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 def test_every_loss_computes_the_same_compiled(case: LossCase) -> None:
     network = nn.Sequential(linear(4, 3, (2,)))
@@ -288,6 +328,7 @@ def test_wiring_and_hidden_constants_are_part_of_the_name() -> None:
 
 
 @needs_compiler
+@pytest.mark.slow
 def test_a_damaged_library_is_made_anew_and_spaces_do_no_harm(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,12 +506,16 @@ def test_compiling_that_fails_is_one_line_or_the_plain_way(
     assert history.epochs == [0, 1]
 
 
-@pytest.mark.parametrize("kept", ["kept", "unwritable", "no home"])
+@pytest.mark.parametrize("kept", ["kept", "damaged", "unwritable", "no home"])
 def test_a_library_that_cannot_be_kept_is_used_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: str
 ) -> None:
     (tmp_path / "file").write_text("a file where folders should be")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / ("cache" if kept == "kept" else "file")))
+    folder = "a cache" if kept in ("kept", "damaged") else "file"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
+    if kept == "damaged":
+        (tmp_path / folder / "minifw").mkdir(parents=True)
+        (tmp_path / folder / "minifw" / "loop.so").write_bytes(b"damaged")
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "file"))
 
     def no_home() -> Path:
@@ -497,11 +542,12 @@ def test_a_library_that_cannot_be_kept_is_used_all_the_same(
     for _ in range(2):
         opened = library.opened(Learner(network, nn.LossMSE(), nn.SGD(network)), [])
         assert opened.PyInit__ctypes
-    assert len(scratch) == (1 if kept == "kept" else 2)
+    assert len(scratch) == (1 if kept in ("kept", "damaged") else 2)
     assert not any(folder.exists() for folder in scratch)
     assert os.environ["TORCHINDUCTOR_CACHE_DIR"] == str(tmp_path / "file")
 
 
+@needs_compiler
 def test_what_is_not_finite_stays_where_it_is_plainly() -> None:
     """ReLU picks by a comparison there, not by bits; neighbours in the stack are none the wiser."""
 

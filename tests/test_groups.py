@@ -109,7 +109,10 @@ main.main()
 """
 
 
-@pytest.mark.parametrize("words", [("train",), ("compare", "--reference", "vmap")])
+@pytest.mark.parametrize(
+    "words",
+    [pytest.param(("train",), marks=pytest.mark.slow), ("compare", "--reference", "vmap")],
+)
 def test_a_group_is_gone_before_the_next_is_drawn(tmp_path: Path, words: tuple[str, ...]) -> None:
     """In a process of its own: what torch imports when it first trains holds what is around."""
     done = subprocess.run(

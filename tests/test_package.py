@@ -102,6 +102,7 @@ def test_a_wheel_is_the_same_from_the_tree_and_from_the_sdist(
     assert content(build("wheel", unpacked, tmp_path / "sdist")) == FILES
 
 
+@pytest.mark.slow
 def test_a_clone_without_links_gives_the_same_archives(unpacked: Path, tmp_path: Path) -> None:
     (unpacked / "configs").write_text("src/minifw/examples")  # what git writes in place of the link
     again = unpack(build("sdist", unpacked, tmp_path / "archive"), tmp_path / "again")
@@ -149,6 +150,7 @@ def test_an_installed_minifw_trains_a_packaged_config(installed: Installed) -> N
     assert json.loads((run / "manifest.json").read_text(encoding="utf-8"))["seeds"] == [0, 1]
 
 
+@pytest.mark.slow
 def test_an_installed_minifw_compares(installed: Installed) -> None:
     answer = installed("compare", "--seeds", 2, "--set", "train.epochs=2", "--runs-dir", "compared")
     assert "PyTorch" in answer

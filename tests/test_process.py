@@ -259,9 +259,9 @@ main()
     ("module", "number"),
     [
         ("typer", signal.SIGINT),  # before there is a command line
-        ("numpy.linalg", signal.SIGTERM),
-        ("torch._C", signal.SIGHUP),
-        ("minifw.experiment.running", signal.SIGINT),
+        pytest.param("numpy.linalg", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("torch._C", signal.SIGHUP, marks=pytest.mark.slow),
+        pytest.param("minifw.experiment.running", signal.SIGINT, marks=pytest.mark.slow),
         ("matplotlib.figure", signal.SIGTERM),  # a run is there by then
     ],
 )

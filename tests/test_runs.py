@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 import torch
 
-from conftest import ROOT, SMALL, Minifw, a_manifest
+from conftest import COMPILED, ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
 from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError
@@ -72,7 +73,10 @@ LONG = (
 )
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)],
+)
 def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, code: int) -> None:
     process = begin(tmp_path, *LONG)
     process.send_signal(number)
@@ -145,23 +149,30 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
         ("train", "simplenet", "--seeds", 3),
         ("train", "simplenet-sgd", "--seeds", 3, "--set", "optimizer.momentum=0.9"),
         pytest.param(
-            ("train", "simplenet-sgd", "--set", "train.compile=true"),
-            marks=pytest.mark.skipif(compiled.compiler() is None, reason="no C++ compiler"),
+            ("train", *COMPILED),
+            marks=[
+                pytest.mark.skipif(compiled.compiler() is None, reason="no C++ compiler"),
+                pytest.mark.xdist_group("compiled run"),
+            ],
         ),
         ("compare", "--seeds", 2),
-        ("compare", "--seeds", 2, "--reference", "vmap"),
-        ("compare", "--seeds", 3, "--reference", "vmap", IN_GROUPS),
+        pytest.param(("compare", "--seeds", 2, "--reference", "vmap"), marks=pytest.mark.slow),
+        ("train", "simplenet-sgd", "--seeds", 3, IN_GROUPS),
+        pytest.param(
+            ("compare", "--seeds", 3, "--reference", "vmap", IN_GROUPS), marks=pytest.mark.slow
+        ),
     ],
 )
 def test_resume_ends_where_the_whole_run_does(
-    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: tuple[object, ...]
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, words: Sequence[object]
 ) -> None:
     """Cut off after every checkpoint that there is, and resumed each time."""
     together = memory.Sizes.group_size
     if words[-1] is IN_GROUPS:
         words = words[:-1]
         monkeypatch.setattr(memory.Sizes, "group_size", lambda size: 2)
-    assert minifw(*words, *QUICK, "--runs-dir", "whole").code == 0
+    command, *words = words
+    assert minifw(command, *QUICK, *words, "--runs-dir", "whole").code == 0
     (whole,) = Path("whole").iterdir()
     publish = runs.Run.commit
     commits = 0
@@ -174,12 +185,12 @@ def test_resume_ends_where_the_whole_run_does(
             raise KeyboardInterrupt
 
     monkeypatch.setattr(runs.Run, "commit", cut)
-    answer = minifw(*words, *QUICK)
+    answer = minifw(command, *QUICK, *words)
     monkeypatch.setattr(memory.Sizes, "group_size", together)  # the groups stay as they were
     while answer.code == 130:
         answer = minifw("resume", only_run(), "--quiet")
     assert answer.code == 0, answer.err
-    assert commits >= 3 if words[0] == "train" else commits >= 4
+    assert commits >= 3 if command == "train" else commits >= 4
     assert computed(only_run()) == computed(whole)
     assert minifw("runs", "verify", only_run()).code == 0
     assert runs.load(only_run()).strangers() == []
@@ -251,6 +262,19 @@ def test_a_full_disk_ends_training_when_it_is_full(
     )
     assert last < 20000
     assert runs.load(path).status() == "failed"
+
+
+def test_the_manifest_is_written_last(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
+
+    def noting(target: Path, data: bytes, root: Path) -> str:
+        written.append(target.name)
+        return files.publish(target, data, root=root)
+
+    monkeypatch.setattr("minifw.runs.directory.publish", noting)
+    assert minifw("train", "simplenet", *QUICK).code == 0
+    assert len(set(written)) > 10
+    assert written[-1] == "manifest.json"
 
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -419,6 +443,7 @@ def test_a_checkpoint_refuses_what_it_does_not_know() -> None:
         Checkpoint.from_bytes(b"\x80\x04N.", "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("campaign", "size"),
     [("kill", ("--kills", "6")), ("damage", ("--flips", "200", "--cuts", "200")), ("faults", ("--every", "25"))],
