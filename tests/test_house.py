@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import importlib.util
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -41,6 +46,63 @@ def test_errors_are_made_harmless_in_one_place(file: Path) -> None:
         if isinstance(node, ast.Raise):
             names = [inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)]
             assert "harmless" not in names, f"{file.name}:{node.lineno}"
+
+
+PACKAGES = sorted(path.parent.name for path in (ROOT / "src/minifw").glob("*/__init__.py"))
+
+
+@cache
+def doors() -> dict[str, tuple[set[str], set[str]]]:
+    """For each package what its door lists: names, and rooms, which are files or folders of it."""
+    found = {}
+    for package in PACKAGES:
+        door = importlib.import_module(f"minifw.{package}")
+        rooms = {n for n in door.__all__ if isinstance(getattr(door, n, sys), ModuleType)}
+        found[package] = ({*door.__all__} - rooms, rooms)
+    # What a user's `from minifw.nn import *` brings is no room; all rooms of the framework are open.
+    found["nn"] = (found["nn"][0], {path.stem for path in (ROOT / "src/minifw/nn").glob("*.py")})
+    return found
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_door_says_what_it_is_for_and_lists_what_is_there(package: str) -> None:
+    door = importlib.import_module(f"minifw.{package}")
+    assert (door.__doc__ or "").splitlines()[0].endswith((".", ";"))
+    assert len(door.__all__) == len({*door.__all__}) > 0
+    for name in door.__all__:
+        here = f"minifw.{package}.{name}"
+        assert hasattr(door, name) or importlib.util.find_spec(here), here
+
+
+def taken(file: Path) -> Iterator[tuple[int, list[str], str]]:
+    """What a file imports from minifw: (line, where it is looked for, name)."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "minifw":
+            for alias in node.names:
+                yield node.lineno, (node.module or "").split("."), alias.name
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                assert not alias.name.startswith("minifw."), f"{file.name}:{node.lineno}"
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted((ROOT / "src/minifw").glob("*/**/*.py")),
+    ids=lambda file: str(file.relative_to(ROOT / "src/minifw")),
+)
+def test_a_package_takes_from_another_what_its_door_lists(file: Path) -> None:
+    """A name at the door, or one without an underscore of a room at the door; never both ways."""
+    own = file.relative_to(ROOT / "src/minifw").parts[0]
+    for line, (_, *where), name in taken(file):
+        if not where or where[0] in (own, "errors"):
+            continue
+        place, (names, rooms) = f"{file.name}:{line}: {name}", doors()[where[0]]
+        if len(where) == 1:
+            assert name in names | rooms, f"{place}: not in {where[0]}.__all__"
+        else:
+            assert where[1] in rooms, f"{place}: {where[1]} is a private room of {where[0]}"
+            assert not name.startswith("_"), f"{place}: private"
+            assert name not in names, f"{place}: is at the door of {where[0]}"
 
 
 def test_exports_are_sorted_and_there() -> None:

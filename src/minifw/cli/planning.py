@@ -11,7 +11,7 @@ from minifw.system.machine import processors
 
 if TYPE_CHECKING:
     from minifw.experiment import Plan
-    from minifw.runs.arms import Arm
+    from minifw.runs import Arm
 
 
 def plan_of(
@@ -34,7 +34,7 @@ def plan_of(
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     config, source = loading.load_with_source(find_config(name), given, allow_code=allow_code)
     from minifw.experiment import plan
-    from minifw.runs.arms import MODES
+    from minifw.runs import MODES
 
     modes = [config.train.mode] if arms is None else [*MODES]
     return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"])

@@ -22,12 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifw.data import cells
+from minifw.data.generated import Floats, Integers
 from minifw.errors import ArtefactError, DataError, did_you_mean, short, short_word
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 
 MOST_CLASSES = 1000
 MOST_HEADER = 10_000
@@ -279,8 +277,7 @@ def _table(
 
     Sample i has the class of the cell `words[codes[i]]`.
     """
-    names = [cells.class_name(word) for word in words]
-    classes = cells.in_order(names)
+    classes, number = cells.numbered(words)
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{path}: expects at most {MOST_CLASSES} classes, got {len(classes)}; "
@@ -296,8 +293,7 @@ def _table(
         raise DataError(
             f"{path}: expects at least two classes, all samples are '{short_word(classes[0])}'"
         )
-    number = {name: position for position, name in enumerate(classes)}
-    labels = np.array([number[name] for name in names], np.int64)[codes]
+    labels = np.array([number[word] for word in words], np.int64)[codes]
     return Table(inputs, labels, tuple(features), tuple(classes), found, target)
 
 

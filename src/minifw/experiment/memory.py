@@ -13,7 +13,7 @@ from minifw.config.model import Config
 from minifw.config.sections import Generated, LayerSection
 from minifw.config.source import KeyPath, Source
 from minifw.system.machine import available, gigabytes
-from minifw.training.division import Division
+from minifw.training import Division
 from minifw.training.placement import Compiling, Schedule, StepSizes, scheduled
 
 # What the samples, weights and order of a group of seeds may hold, those trained at once. It is

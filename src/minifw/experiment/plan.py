@@ -8,19 +8,17 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
-from minifw import data as points
 from minifw import nn
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data.dataset import Dataset
+from minifw.data import DTYPES, Dataset, split_sizes
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
-from minifw.experiment.build import DTYPES, build_data, build_network, names, read_table
-from minifw.runs.arms import Arm, Mode
-from minifw.runs.directory import Run
+from minifw.experiment.build import build_data, build_network, names, read_table
+from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.training import compiled
 from minifw.training.placement import Compiling, Schedule, decide
@@ -174,7 +172,7 @@ def plan(
     else:
         table = read_table(section, None if manifest is None else manifest.data_checksum)
         try:
-            train, test = points.split_sizes(len(table.labels), section.train, section.test)
+            train, test = split_sizes(len(table.labels), section.train, section.test)
         except DataError as fault:
             source.add(("data", "train"), str(fault))
             raise source.error() from None

@@ -16,7 +16,7 @@ from minifw.config import loading, values
 from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
-from minifw.data.dataset import BatchOrder, Dataset
+from minifw.data import BatchOrder, Dataset
 from minifw.errors import DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
@@ -24,8 +24,8 @@ from minifw.library.run import Run
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
 from minifw.system.machine import processors
-from minifw.training.fit import fit as fit_stack
-from minifw.training.history import History
+from minifw.training import History
+from minifw.training import fit as fit_stack
 
 
 def train(

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from minifw.data.dataset import Dataset, Samples
+from minifw.data import Dataset, Samples
 from minifw.nn import Network
 from minifw.training import arguments, compiled
 from minifw.training.division import Division, divided, equal_shards
