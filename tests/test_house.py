@@ -105,6 +105,50 @@ def test_a_package_takes_from_another_what_its_door_lists(file: Path) -> None:
             assert name not in names, f"{place}: is at the door of {where[0]}"
 
 
+def calls_of(name: str) -> set[str]:
+    """Where a function or method of this name is called outside of the framework, file:function."""
+    found = set()
+    for file in sorted((ROOT / "src/minifw").rglob("*.py")):
+        place = str(file.relative_to(ROOT / "src/minifw"))
+        if not place.startswith("nn/"):
+            for around in ast.walk(ast.parse(file.read_text())):
+                if isinstance(around, ast.FunctionDef):
+                    called = (n.func for n in ast.walk(around) if isinstance(n, ast.Call))
+                    if name in {getattr(f, "attr", getattr(f, "id", "")) for f in called}:
+                        found.add(f"{place}:{around.name}")
+    return found
+
+
+def test_the_step_is_written_once() -> None:
+    """What compares layer by layer takes none: it sets single modules back."""
+    layer_by_layer = {"experiment/gradcheck.py:__init__", "experiment/gradcheck.py:alone"}
+    once = "training/learner.py:find_gradients"
+    assert calls_of("reset_gradient") == {once, *layer_by_layer}
+    assert calls_of("find_gradients") == {
+        "training/learner.py:step", "experiment/results.py:gradient_differences",
+    }  # fmt: skip
+
+
+def test_whether_to_compile_is_decided_in_one_place() -> None:
+    """By `placement.decide`: for a plan, and for `fit` where nobody has made one."""
+    assert calls_of("decide") == {"experiment/plan.py:_compiling", "training/placement.py:for_data"}
+    assert calls_of("_compiling") == {"experiment/plan.py:plan"}
+    assert calls_of("require_compiler") == {
+        "experiment/plan.py:_check_compiler", "training/placement.py:decide",
+    }  # fmt: skip
+
+
+def test_nobody_asks_whether_a_module_is_linear() -> None:
+    """Sizes, twins and captions come from declarations, so that a layer is added in one place."""
+    layers = {name for name, value in vars(minifw.nn).items() if "declaration" in dir(value)}
+    assert {"Linear", "ReLU", "LossMSE", "SGD"} <= layers
+    for file in (ROOT / "src/minifw").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
+                asked = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(node.args[1])}
+                assert not asked & layers, f"{file.name}:{node.lineno}"
+
+
 def test_exports_are_sorted_and_there() -> None:
     names = minifw.nn.__all__
     assert len(set(names)) == len(names)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from minifw.config.packaged import find_config
 from minifw.errors import UsageError
-from minifw.system.machine import processors
+from minifw.system import machine
 
 if TYPE_CHECKING:
     from minifw.experiment import Plan
@@ -49,11 +49,8 @@ def check_count(option: str, value: int | None) -> None:
 def check_threads(threads: int | None) -> None:
     """Raise a UsageError if this process may not use so many CPUs."""
     check_count("--threads", threads)
-    if threads is not None and threads > processors():
-        raise UsageError(
-            f"--threads: must be at most the {processors()} CPU(s) that this process may use, "
-            f"got {threads}"
-        )
+    if threads is not None:
+        machine.check_threads("--threads", threads)
 
 
 def set_threads(threads: int | None) -> None:
@@ -68,4 +65,4 @@ def usual_threads() -> int:
     """Return how many threads torch takes, or as many as a container's quota allows."""
     import torch
 
-    return min(torch.get_num_threads(), processors())
+    return min(torch.get_num_threads(), machine.processors())

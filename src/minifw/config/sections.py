@@ -408,10 +408,11 @@ def model_of(
 
 def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
     """Return the models of all kinds of a family; `default` is the kind where none is said."""
-    groups: dict[str, tuple[Any, Fields, dict[str, Declaration]]] = {}
+    # Kinds that are described alike and have the same keys share a model.
+    groups: dict[Any, tuple[Any, Fields, dict[str, Declaration]]] = {}
     for kind, declaration in registry.kinds(base.family).items():
         fields = fields_of(declaration.make, base)
-        key = f"{declaration.about} {declaration.section} {fields} {kind == default}"
+        key = (declaration.about, declaration.section, str(fields), kind == default)
         start = kind if kind == default else ...
         about = Field(start, description=declaration.about)
         groups.setdefault(key, (about, fields, {}))[2][kind] = declaration

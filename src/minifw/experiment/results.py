@@ -20,7 +20,7 @@ from minifw.experiment.plan import Experiment, Plan
 from minifw.report.statistics import summary
 from minifw.runs import Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
-from minifw.training import SERIES, Checkpoint, placement
+from minifw.training import SERIES, Checkpoint, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """What each arm has left in each mode."""
@@ -233,18 +233,16 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequent
     It is over all parameters the largest |ours - autograd's| over the largest value in either;
     NaN where one of them is not finite. `network` has initial weights, in the dtype of interest.
     """
-    config, seeds, data = experiment.config, experiment.seeds, experiment.data
+    seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
-    loss = build_loss(config)
+    loss = build_loss(experiment.config)
     inputs, targets = data.train.inputs, data.train.targets
-    if mode == "sgd":
+    if (batch_size := experiment.plan.batch_size(mode)) is not None:
         order = BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
-        inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
+        inputs, targets = data.train.in_order(order[:, :batch_size])
     inputs = inputs.to(dtype)
     targets = targets.to(dtype) if targets.is_floating_point() else targets
-    network.reset_gradient()
-    output = network.forward(inputs)
-    network.backward(loss.grad(output, targets))
+    find_gradients(network, loss, inputs, targets)
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
     largest = torch.zeros(len(seeds), dtype=torch.float64, device=inputs.device)
     for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):

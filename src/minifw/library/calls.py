@@ -22,8 +22,8 @@ from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.run import Run
 from minifw.nn import Loss, Network, Optimizer
+from minifw.system import machine
 from minifw.system.environment import quiet_matplotlib
-from minifw.system.machine import processors
 from minifw.training import History
 from minifw.training import fit as fit_stack
 
@@ -204,12 +204,9 @@ def _whole(name: str, value: object) -> int:
 def _on_threads(threads: int | None) -> Iterator[None]:
     """Let torch have so many threads, as a command does, within this block only."""
     before = torch.get_num_threads()
-    if threads is not None and _whole("threads", threads) > processors():
-        raise UsageError(
-            f"threads: must be at most the {processors()} CPU(s) that this process may use, "
-            f"got {threads}"
-        )
-    torch.set_num_threads(threads or min(before, processors()))
+    if threads is not None:
+        machine.check_threads("threads", _whole("threads", threads))
+    torch.set_num_threads(threads or min(before, machine.processors()))
     try:
         yield
     finally:

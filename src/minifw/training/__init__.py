@@ -6,7 +6,7 @@ from minifw.training.epochs import Trainer, run_epochs, wait_for
 from minifw.training.evaluation import error_percent, evaluate, finite
 from minifw.training.fit import fit
 from minifw.training.history import SERIES, History
-from minifw.training.learner import Learner
+from minifw.training.learner import Learner, find_gradients
 
 __all__ = [
     "SERIES",
@@ -18,6 +18,7 @@ __all__ = [
     "compiled",
     "error_percent",
     "evaluate",
+    "find_gradients",
     "finite",
     "fit",
     "one_thread",
