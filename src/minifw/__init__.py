@@ -18,7 +18,7 @@ from minifw.errors import MinifwError
 
 if TYPE_CHECKING:
     from minifw import nn
-    from minifw.data.dataset import Dataset
+    from minifw.data import Dataset
     from minifw.library.calls import fit, load, train
     from minifw.library.run import Run
 

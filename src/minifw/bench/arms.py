@@ -16,17 +16,12 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from minifw import data as points
 from minifw import nn, reference
 from minifw.config import loading
 from minifw.config.model import Config
-from minifw.data.dataset import Samples
-from minifw.experiment import build, plan
-from minifw.experiment.plan import Experiment
-from minifw.training import compiled, placement
-from minifw.training.epochs import Trainer, run_epochs
-from minifw.training.fit import fit
-from minifw.training.history import History
+from minifw.data import BatchOrder, Samples
+from minifw.experiment import Experiment, build, plan
+from minifw.training import History, Trainer, compiled, fit, placement, run_epochs
 
 
 @dataclass(frozen=True)
@@ -103,7 +98,7 @@ def problem(base: Path, regime: Regime) -> Problem:
         f"train.batch_size={regime.batch}",
     )
     built = plan.build(config, 1, ["sgd"])
-    order = points.BatchOrder(built.seeds, regime.steps * regime.batch)()
+    order = BatchOrder(built.seeds, regime.steps * regime.batch)()
     return Problem(regime, built, order)
 
 

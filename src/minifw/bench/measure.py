@@ -25,11 +25,10 @@ import torch
 from minifw import experiment
 from minifw.bench.arms import ARMS, Arm, Problem, Regime, problem, simplenet
 from minifw.errors import CheckError, UsageError
-from minifw.experiment import plan
-from minifw.experiment.arms import ShowProgress
+from minifw.experiment import ShowProgress, plan
 from minifw.report import plots
 from minifw.report.tables import Cell, Table
-from minifw.runs.directory import Files
+from minifw.runs import Files
 from minifw.system.environment import environment
 
 REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]

@@ -1,1 +1,5 @@
 """The command line: arguments in, results on stdout, messages and progress on stderr."""
+
+__all__ = [
+    "main",
+]

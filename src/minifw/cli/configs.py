@@ -25,7 +25,7 @@ from minifw.system.files import publish
 
 if TYPE_CHECKING:
     from minifw.config.source import KeyPath, Source
-    from minifw.experiment.plan import Plan
+    from minifw.experiment import Plan
 
 
 def register(app: typer.Typer) -> None:

@@ -14,8 +14,8 @@ from minifw.config.packaged import find_config
 from minifw.errors import CheckError, UsageError, one_line
 
 if TYPE_CHECKING:
+    from minifw.experiment import Plan
     from minifw.experiment.gradcheck import Row
-    from minifw.experiment.plan import Plan
 
 
 def register(app: typer.Typer) -> None:

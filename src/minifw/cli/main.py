@@ -123,7 +123,7 @@ def _call(stop: Stop) -> int:
         # Where no command is given, the message is the help; else it is a line.
         text = f"minifw: {fault.format_message()}"
         _complain(*(text.split("\n") if type(fault).__name__ == "NoArgsIsHelpError" else [text]))
-        return 2
+        return UsageError.exit_code
     except (KeyboardInterrupt, typer.Abort):
         _complain("minifw: interrupted; nothing was begun")
         return 130
@@ -147,7 +147,7 @@ def _call(stop: Stop) -> int:
         of_torch = isinstance(fault, RuntimeError) and "allocate memory" in str(fault)
         if isinstance(fault, MemoryError) or of_torch:
             _complain("minifw: not enough memory; fewer seeds, samples or outputs need less")
-            return 2
+            return UsageError.exit_code
         fault.add_note("minifw: this is a bug in minifw; please report it with these lines")
         raise
     return code

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from minifw.config.packaged import find_config
 from minifw.errors import UsageError
-from minifw.system.machine import processors
+from minifw.system import machine
 
 if TYPE_CHECKING:
     from minifw.experiment import Plan
-    from minifw.runs.arms import Arm
+    from minifw.runs import Arm
 
 
 def plan_of(
@@ -34,7 +34,7 @@ def plan_of(
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     config, source = loading.load_with_source(find_config(name), given, allow_code=allow_code)
     from minifw.experiment import plan
-    from minifw.runs.arms import MODES
+    from minifw.runs import MODES
 
     modes = [config.train.mode] if arms is None else [*MODES]
     return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"])
@@ -49,11 +49,8 @@ def check_count(option: str, value: int | None) -> None:
 def check_threads(threads: int | None) -> None:
     """Raise a UsageError if this process may not use so many CPUs."""
     check_count("--threads", threads)
-    if threads is not None and threads > processors():
-        raise UsageError(
-            f"--threads: must be at most the {processors()} CPU(s) that this process may use, "
-            f"got {threads}"
-        )
+    if threads is not None:
+        machine.check_threads("--threads", threads)
 
 
 def set_threads(threads: int | None) -> None:
@@ -68,4 +65,4 @@ def usual_threads() -> int:
     """Return how many threads torch takes, or as many as a container's quota allows."""
     import torch
 
-    return min(torch.get_num_threads(), processors())
+    return min(torch.get_num_threads(), machine.processors())

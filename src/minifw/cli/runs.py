@@ -24,7 +24,7 @@ from minifw.errors import (
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
-    from minifw.runs.directory import Entry, Run
+    from minifw.runs import Entry, Run
 
 app = typer.Typer(rich_markup_mode=None)
 

@@ -26,7 +26,7 @@ from minifw.system.machine import processors
 
 if TYPE_CHECKING:
     from minifw.experiment import Outcome, Plan
-    from minifw.runs.arms import Arm
+    from minifw.runs import Arm
 
 
 def register(app: typer.Typer) -> None:
@@ -148,7 +148,7 @@ def resume(
 
 def _references() -> dict[str, list[Arm]]:
     """Return the arms of each word for `--reference`."""
-    from minifw.runs.arms import ARMS
+    from minifw.runs import ARMS
 
     others: dict[str, list[Arm]] = {arm: ["minifw", arm] for arm in ARMS if arm != "minifw"}
     return others | {"none": ["minifw"]}

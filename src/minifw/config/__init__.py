@@ -1,4 +1,17 @@
 """What a config may say, and how a YAML file becomes one that is checked.
 
-Nothing is imported here: `model` brings torch along, and lists of runs need no more than `source`.
+The door names rooms: `model` brings torch along, and lists of runs need no more than `source`.
 """
+
+__all__ = [
+    "code",
+    "loading",
+    "model",
+    "name",
+    "packaged",
+    "schema",
+    "sections",
+    "source",
+    "values",
+    "yaml12",
+]

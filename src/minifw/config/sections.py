@@ -42,15 +42,15 @@ from pydantic import (
 )
 from torch import Tensor
 
-from minifw import data, nn
+from minifw import nn
 from minifw.config.code import told
+from minifw.data import Points
 from minifw.errors import DataError, MinifwError, ModuleError
-from minifw.nn import registry
+from minifw.nn import Key, registry
 from minifw.nn.module import described
 from minifw.nn.registry import (
     DataDeclaration,
     Declaration,
-    Key,
     LayerDeclaration,
     LossDeclaration,
     OptimizerDeclaration,
@@ -282,7 +282,7 @@ class Generated(Declared):
         True, description="take each feature to mean 0 and standard deviation 1"
     )
 
-    def draw(self, generator: np.random.Generator, samples: int) -> data.Points:
+    def draw(self, generator: np.random.Generator, samples: int) -> Points:
         """Return so many points and their classes.
 
         Raises:
@@ -290,7 +290,7 @@ class Generated(Declared):
 
         """
         with blamed(self.word):
-            points: data.Points = self.make(generator, samples)
+            points: Points = self.make(generator, samples)
         if not self.declaration.kind:
             shape = (samples, len(self.declaration.features))
             self._check_points(points, shape, self.classes_declared)
@@ -408,10 +408,11 @@ def model_of(
 
 def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
     """Return the models of all kinds of a family; `default` is the kind where none is said."""
-    groups: dict[str, tuple[Any, Fields, dict[str, Declaration]]] = {}
+    # Kinds that are described alike and have the same keys share a model.
+    groups: dict[Any, tuple[Any, Fields, dict[str, Declaration]]] = {}
     for kind, declaration in registry.kinds(base.family).items():
         fields = fields_of(declaration.make, base)
-        key = f"{declaration.about} {declaration.section} {fields} {kind == default}"
+        key = (declaration.about, declaration.section, str(fields), kind == default)
         start = kind if kind == default else ...
         about = Field(start, description=declaration.about)
         groups.setdefault(key, (about, fields, {}))[2][kind] = declaration
@@ -478,9 +479,7 @@ _OPTIONAL: Fields = {
 LAYERS = models_of(LayerSection)
 LOSSES = models_of(LossSection)
 OPTIMIZERS = models_of(OptimizerSection, default="sgd")
-DATA = models_of(Generated)
-
-assert data  # its kinds are declared when it is imported
+DATA = models_of(Generated)  # all that `minifw.data` declares
 
 
 def section(base: type[S], kind: str, **keys: Any) -> S:

@@ -1,6 +1,7 @@
 """Samples: generated or read from a file, split, stacked over seeds, in batches."""
 
 from minifw.data.dataset import (
+    DTYPES,
     PURPOSES,
     BatchOrder,
     Dataset,
@@ -11,17 +12,22 @@ from minifw.data.dataset import (
     split_sizes,
     stack_seeds,
 )
-from minifw.data.generated import Floats, Points, disk, half_plane, moons, spirals
+from minifw.data.generated import Floats, Integers, Points, disk, half_plane, moons, spirals
 
 __all__ = [
+    "DTYPES",
     "PURPOSES",
     "BatchOrder",
     "Dataset",
     "Floats",
+    "Integers",
     "Points",
     "Samples",
+    "arrays",
     "balance",
+    "cells",
     "disk",
+    "files",
     "generator",
     "half_plane",
     "moons",

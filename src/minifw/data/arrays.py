@@ -1,35 +1,41 @@
-"""Arrays of a user's own program as a dataset, each fault in one line."""
+"""Arrays of a user's own program as samples, each fault in one line."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from minifw.data import cells
-from minifw.data.dataset import Dataset, stack_seeds
 from minifw.data.generated import Floats, Integers, Points
-from minifw.errors import DataError, short, short_word
+from minifw.errors import DataError, short_word
 
 WHERE = "Dataset.from_arrays"
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 Pair = tuple[Any, Any]
 """Inputs and classes, as they come."""
 
 
-def dataset(
-    train: Pair, test: Pair, *, normalize: bool, one_hot: bool, dtype: str, device: str
-) -> Dataset:
-    """Return training and test samples as a dataset; see `Dataset.from_arrays`."""
-    if dtype not in DTYPES:
-        raise DataError(f"{WHERE}: dtype must be one of {', '.join(DTYPES)}, got {short(dtype)}")
-    given = {"x": train, "x_test": test}
-    inputs = {name: numbers(WHERE, name, pair[0]) for name, pair in given.items()}
-    words = {name: _words(name.replace("x", "y"), pair[1]) for name, pair in given.items()}
-    for name in given:
+class Given(NamedTuple):
+    """Samples as a program has given them: a pair of training and test points for each seed.
+
+    `stacked` tells whether there are several seeds, or one network's samples without a stack.
+    """
+
+    draws: list[tuple[Points, Points]]
+    features: list[str]
+    classes: list[str]
+    stacked: bool
+
+
+def given(train: Pair, test: Pair) -> Given:
+    """Check training and test samples, and number their classes; see `Dataset.from_arrays`."""
+    pairs = {"x": train, "x_test": test}
+    inputs = {name: numbers(WHERE, name, pair[0]) for name, pair in pairs.items()}
+    words = {name: _words(name.replace("x", "y"), pair[1]) for name, pair in pairs.items()}
+    for name in pairs:
         _check_shapes(name, inputs[name], words[name][1])
     x, x_test = inputs["x"], inputs["x_test"]
     if x.shape[:-2] != x_test.shape[:-2] or x.shape[-1] != x_test.shape[-1]:
@@ -37,34 +43,20 @@ def dataset(
             f"{WHERE}: x_test must have the features of x, and its seeds if there are any, "
             f"got {x_test.shape} for x {x.shape}"
         )
-    names = {cells.class_name(word) for found, _ in words.values() for word in found}
-    classes = cells.in_order(names)
+    classes, number = cells.numbered([word for found, _ in words.values() for word in found])
     if len(classes) < 2:
         raise DataError(
             f"{WHERE}: y and y_test must hold at least two classes, "
             f"all samples are '{short_word(classes[0])}'"
         )
-    number = {name: place for place, name in enumerate(classes)}
-    labels = {
-        name: np.array([number[cells.class_name(word)] for word in found], np.int64)[codes]
-        for name, (found, codes) in words.items()
-    }
     stacked = x.ndim == 3
-    pairs: list[list[Points]] = []
-    for name in given:
-        points = (inputs[name], labels[name])
-        pairs.append(list(zip(*points, strict=True)) if stacked else [points])
-    made = stack_seeds(
-        zip(*pairs, strict=True),
-        seeds=range(len(pairs[0])),
-        features=_features(train[0], x.shape[-1]),
-        classes=classes,
-        normalize=normalize,
-        one_hot=one_hot,
-        dtype=DTYPES[dtype],
-        device=device,
-    )
-    return made if stacked else made.of(0)
+    parts: list[list[Points]] = []
+    for name, (found, codes) in words.items():
+        labels = np.array([number[word] for word in found], np.int64)[codes]
+        points = (inputs[name], labels)
+        parts.append(list(zip(*points, strict=True)) if stacked else [points])
+    draws = list(zip(*parts, strict=True))
+    return Given(draws, _features(train[0], x.shape[-1]), classes, stacked)
 
 
 def numbers(where: str, name: str, values: object) -> Floats:

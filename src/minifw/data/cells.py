@@ -66,6 +66,14 @@ def in_order(names: Iterable[str]) -> list[str]:
     return sorted(values)
 
 
+def numbered(words: Iterable[str]) -> tuple[list[str], dict[str, int]]:
+    """Return the classes that cells stand for, in order, and for each cell its class's number."""
+    names = {word: class_name(word) for word in words}
+    classes = in_order(names.values())
+    numbers = {name: number for number, name in enumerate(classes)}
+    return classes, {word: numbers[name] for word, name in names.items()}
+
+
 def _exact(cell: str) -> Decimal | None:
     """Return the value of a number, of which no digit is lost; None for any other cell."""
     rounded = number(cell) if len(cell) <= LONGEST else None

@@ -16,8 +16,12 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
+from minifw.data import arrays
 from minifw.data.generated import Floats, Integers, Points
-from minifw.errors import DataError, ShapeError, short_word
+from minifw.errors import DataError, ShapeError, short, short_word
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+"""The kinds of numbers by their names in a config."""
 
 Purpose = Literal["data", "init", "shuffle"]
 # The order is part of every published number: append, never reorder.
@@ -183,12 +187,22 @@ class Dataset:
             DataError: an argument has the wrong shape or kind, or holds what cannot be used.
 
         """
-        from minifw.data import arrays
-
-        return arrays.dataset(
-            (x, y), (x_test, y_test), normalize=normalize, one_hot=one_hot, dtype=dtype,
+        if dtype not in DTYPES:
+            raise DataError(
+                f"{arrays.WHERE}: dtype must be one of {', '.join(DTYPES)}, got {short(dtype)}"
+            )
+        given = arrays.given((x, y), (x_test, y_test))
+        made = stack_seeds(
+            given.draws,
+            seeds=range(len(given.draws)),
+            features=given.features,
+            classes=given.classes,
+            normalize=normalize,
+            one_hot=one_hot,
+            dtype=DTYPES[dtype],
             device=device,
-        )  # fmt: skip
+        )
+        return made if given.stacked else made.of(0)
 
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network so many times, for a stack of networks."""

@@ -8,7 +8,8 @@ from typing import Annotated
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw.nn.registry import Key, data
+from minifw.nn import Key
+from minifw.nn.registry import data
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]

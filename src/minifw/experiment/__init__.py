@@ -1,15 +1,21 @@
 """An experiment: planned, trained arm for arm, kept as it goes, and made into results."""
 
 from minifw.experiment.arms import Progress, ShowProgress, train_minifw, train_pytorch
-from minifw.experiment.plan import Plan
+from minifw.experiment.plan import Experiment, Plan
 from minifw.experiment.running import Outcome, check_converged, resume, start
 
 __all__ = [
+    "Experiment",
     "Outcome",
     "Plan",
     "Progress",
     "ShowProgress",
+    "build",
     "check_converged",
+    "gradcheck",
+    "inputs",
+    "plan",
+    "prediction",
     "resume",
     "start",
     "train_minifw",

@@ -9,15 +9,13 @@ from typing import Protocol
 
 import numpy as np
 
-from minifw import data as points
 from minifw import reference
+from minifw.data import BatchOrder
 from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
-from minifw.runs.arms import Arm, Mode
-from minifw.training.checkpoint import Checkpoint
-from minifw.training.fit import fit
-from minifw.training.history import History
+from minifw.runs import Arm, Mode
+from minifw.training import Checkpoint, History, fit
 
 
 class Progress(Protocol):
@@ -39,7 +37,7 @@ def train_minifw(
     optimizer = build_optimizer(config, network)
     batch_size, order = experiment.plan.batch_size(mode), None
     if batch_size is not None:
-        order = points.BatchOrder(experiment.seeds, data.train.labels.shape[1])
+        order = BatchOrder(experiment.seeds, data.train.labels.shape[1])
     start, history = checkpointer.load(), None
     if start is not None:
         history = start.restore(network, optimizer, order, checkpointer.where)

@@ -6,17 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from minifw import data as points
 from minifw import nn
 from minifw.config.model import Config, Csv, FromFile, Npz
 from minifw.config.sections import Generated
-from minifw.data import files
-from minifw.data.dataset import Dataset
+from minifw.data import DTYPES, Dataset, Points, files, generator, split, stack_seeds
 from minifw.data.files import Table
-
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -31,8 +26,8 @@ def build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dat
     """Return training and test samples for each seed, stacked; `table` is the data file's."""
     section = config.data
     features, classes = names(config, table)
-    return points.stack_seeds(
-        (_draw(section, points.generator(seed, "data"), table) for seed in seeds),
+    return stack_seeds(
+        (_draw(section, generator(seed, "data"), table) for seed in seeds),
         seeds=seeds,
         features=features,
         classes=classes,
@@ -45,10 +40,10 @@ def build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dat
 
 def _draw(
     section: Generated | FromFile, rng: np.random.Generator, table: Table | None
-) -> tuple[points.Points, points.Points]:
+) -> tuple[Points, Points]:
     """Return one seed's training and test points."""
     if table is not None:
-        parts = points.split(rng, len(table.labels), section.train, section.test)
+        parts = split(rng, len(table.labels), section.train, section.test)
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
     else:
         assert isinstance(section, Generated)
@@ -70,7 +65,7 @@ def read_table(section: FromFile, expected: str | None) -> Table:
 
 def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
     """Return the stack of networks, one for each seed, with its initial weights."""
-    generators = [points.generator(seed, "init") for seed in seeds]
+    generators = [generator(seed, "init") for seed in seeds]
     given = {
         "stack": (len(seeds),),
         "generators": generators,

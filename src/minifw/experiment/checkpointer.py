@@ -8,10 +8,10 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-from minifw.runs.directory import Run
+from minifw.runs import Run
 from minifw.runs.records import PartName, PartRecord
 from minifw.system.signals import Stop
-from minifw.training.checkpoint import Checkpoint
+from minifw.training import Checkpoint
 
 CLOCKS = ("seconds", "evaluation_seconds", "compiled")
 """What the manifest holds of a history, so that equal trainings give equal checkpoints."""

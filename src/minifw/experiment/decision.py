@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from minifw.config.sections import Generated
-from minifw.data.dataset import Dataset
+from minifw.data import Dataset
 from minifw.experiment.build import build_network
 from minifw.experiment.plan import Experiment
 from minifw.experiment.results import Trained

@@ -7,7 +7,7 @@ the gradient that it got.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -80,21 +80,78 @@ def compare_layers(
     seed: int,
 ) -> list[Row]:
     """Return the comparisons for a chain of modules, a stack of one network; the loss last."""
-    values, calls = [inputs.clone()], []
-    for module in modules:
-        module.reset_gradient()
-        values.append(module.forward(values[-1]).clone())
-        calls.append(module.call)
-    gradients = [loss.grad(values[-1], targets).clone()]
-    for module, call in zip(reversed(modules), reversed(calls), strict=True):
-        module.call = call
-        gradients.append(module.backward(gradients[-1].clone()).clone())
-    gradients.reverse()
-    samples, outputs = values[-1].shape[-2:]
+    chain = _Chain(modules, loss, inputs, targets, elements, seed)
+    return _with_causes([*chain.rows()], chain.alone)
 
-    def one(
-        of: str, tensor: Tensor, gradient: Tensor, run: Callable[[], Tensor], weight: Tensor
+
+class _Chain:
+    """Modules and a loss that have been used once: module k took `values[k]`.
+
+    `gradients[k]` is what the way back gave for `values[k]`; the last of both are of the output.
+    """
+
+    def __init__(
+        self,
+        modules: Sequence[Module],
+        loss: Loss,
+        inputs: Tensor,
+        targets: Tensor,
+        elements: int,
+        seed: int,
+    ) -> None:
+        self.modules, self.loss, self.targets = modules, loss, targets
+        self.elements, self.seed = elements, seed
+        self.values, calls = [inputs.clone()], []
+        for module in modules:
+            module.reset_gradient()
+            self.values.append(module.forward(self.values[-1]).clone())
+            calls.append(module.call)
+        gradients = [loss.grad(self.values[-1], targets).clone()]
+        for module, call in zip(reversed(modules), reversed(calls), strict=True):
+            gradients.append(module.at(call).backward(gradients[-1].clone()).clone())
+        self.gradients = gradients[::-1]
+
+    def loss_from(self, first: int) -> Tensor:
+        """Return the loss, `(1,)`, where the chain starts with module `first`."""
+        x = self.values[first]
+        for module in self.modules[first:]:
+            x = module.forward(x)
+        return self.loss.function(x, self.targets)
+
+    def rows(self) -> Iterator[Row]:
+        """Give the comparisons of the loss's gradients, from the first layer to the output."""
+        for position, module in enumerate(self.modules):
+            tensors = [("input", self.values[position], self.gradients[position])]
+            if module not in self.modules[:position]:  # its parameters belong to its first place
+                own = module.parameters()
+                tensors += [(name, value, gradient.clone()) for name, value, gradient in own]
+            for of, tensor, gradient in tensors:
+                yield Row(position, repr(module), of, self._of_loss(position, of, tensor, gradient))
+        end = len(self.modules)
+        found = self._of_loss(end, "output", self.values[end], self.gradients[end])
+        yield Row(None, repr(self.loss), "output", found)
+
+    def alone(self, row: Row) -> Comparison:
+        """Compare what a layer makes of the gradient that it got, right or wrong."""
+        assert row.layer is not None
+        module, x = self.modules[row.layer], self.values[row.layer]
+        gradient = self.gradients[row.layer + 1]
+        module.reset_gradient()
+        module.forward(x)
+        back = module.backward(gradient.clone()).clone()
+        own = {name: (value, grad.clone()) for name, value, grad in module.parameters()}
+        tensor, found = (x, back) if row.of == "input" else own[row.of]
+        return self._compare(row.of, tensor, found, lambda: module.forward(x), gradient)
+
+    def _of_loss(self, first: int, of: str, tensor: Tensor, gradient: Tensor) -> Comparison:
+        """Compare a gradient of the loss with differences of the loss from module `first` on."""
+        run = partial(self.loss_from, first)
+        return self._compare(of, tensor, gradient, run, torch.ones_like(run()))
+
+    def _compare(
+        self, of: str, tensor: Tensor, gradient: Tensor, run: Callable[[], Tensor], weight: Tensor
     ) -> Comparison:
+        samples, outputs = self.values[-1].shape[-2:]
         found = compare(
             f"the {of}" if of in ("input", "output") else f"'{of}'",
             tensor,
@@ -102,45 +159,11 @@ def compare_layers(
             lambda: [run()],
             [weight],
             sizes={"samples": samples, "outputs": outputs},
-            at_most=elements,
-            seed=seed,
+            at_most=self.elements,
+            seed=self.seed,
         )
         worst = replace(found.worst, index=found.worst.index[1:])  # there is one network
         return replace(found, worst=worst)
-
-    def loss_from(first: int) -> Tensor:
-        """Return the loss, where the network starts with module `first`."""
-        x = values[first]
-        for module in modules[first:]:
-            x = module.forward(x)
-        return loss.function(x, targets)
-
-    rows = []
-    for position, module in enumerate(modules):
-        tensors = [("input", values[position], gradients[position])]
-        if module not in modules[:position]:  # its parameters belong to its first place
-            tensors += [(name, value, grad.clone()) for name, value, grad in module.parameters()]
-        for of, tensor, gradient in tensors:
-            run = partial(loss_from, position)
-            found = one(of, tensor, gradient, run, torch.ones_like(run()))
-            rows.append(Row(position, repr(module), of, found))
-    value = loss.function(values[-1], targets)
-    found = one("output", values[-1], gradients[-1], partial(loss_from, len(modules)),
-                torch.ones_like(value))  # fmt: skip
-    rows.append(Row(None, repr(loss), "output", found))
-
-    def alone(row: Row) -> Comparison:
-        """Compare what a layer makes of the gradient that it got, right or wrong."""
-        assert row.layer is not None
-        module, x, gradient = modules[row.layer], values[row.layer], gradients[row.layer + 1]
-        module.reset_gradient()
-        module.forward(x)
-        back = module.backward(gradient.clone()).clone()
-        own = {name: (value, grad.clone()) for name, value, grad in module.parameters()}
-        tensor, found = (x, back) if row.of == "input" else own[row.of]
-        return one(row.of, tensor, found, lambda: module.forward(x), gradient)
-
-    return _with_causes(rows, alone)
 
 
 def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:

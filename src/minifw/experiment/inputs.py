@@ -13,19 +13,16 @@ from typing import Annotated, Literal
 
 import numpy as np
 import safetensors.numpy
-from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from minifw.config import loading
 from minifw.config.code import Code
 from minifw.config.model import Config, word_of
+from minifw.data import Floats
 from minifw.data.cells import LONGEST
 from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
-from minifw.runs import records
-from minifw.runs.directory import Run
-
-Floats = NDArray[np.float64]
+from minifw.runs import Run, records
 
 INPUTS = "inputs.json"
 NORMALIZATION = "normalization.safetensors"

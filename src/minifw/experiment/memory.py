@@ -13,8 +13,8 @@ from minifw.config.model import Config
 from minifw.config.sections import Generated, LayerSection
 from minifw.config.source import KeyPath, Source
 from minifw.system.machine import available, gigabytes
-from minifw.training.division import Division
-from minifw.training.placement import Compiling, Schedule, StepSizes, scheduled
+from minifw.training import Division
+from minifw.training.placement import PLAINLY, Compiling, Schedule, StepSizes, scheduled
 
 # What the samples, weights and order of a group of seeds may hold, those trained at once. It is
 # enough for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
@@ -69,7 +69,7 @@ class Sizes:
         """How many samples an evaluation takes at once."""
         return max(self.train, self.test)
 
-    def schedule(self, seeds: int, compiling: Compiling = Compiling(False)) -> Schedule:  # noqa: B008
+    def schedule(self, seeds: int, compiling: Compiling = PLAINLY) -> Schedule:
         """Return how so many seeds go through their steps and evaluations."""
         return scheduled(self.step, seeds, self.batch_size, self.largest, self.threads, compiling)
 

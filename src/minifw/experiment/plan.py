@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 
-from minifw import data as points
 from minifw import nn
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data.dataset import Dataset
+from minifw.data import DTYPES, Dataset, split_sizes
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
-from minifw.experiment.build import DTYPES, build_data, build_network, names, read_table
-from minifw.runs.arms import Arm, Mode
-from minifw.runs.directory import Run
+from minifw.experiment.build import build_data, build_network, names, read_table
+from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.training import compiled
-from minifw.training.placement import Compiling, Schedule, decide
+from minifw.training.placement import Compiling, Schedule, decide, steps_in
 
 
 @dataclass(frozen=True)
@@ -156,28 +154,14 @@ def plan(
     source = source or Source(config.name)
     manifest = None if begun is None else begun.manifest
     _check_device(config, source)
-    if len(arms) > 1 and config.train.compile == "auto":
-        # Plainly both frameworks round in the same order; compiled sums come in another.
-        plainly = config.train.model_copy(update={"compile": False})
-        config = config.model_copy(update={"train": plainly})
     if lacks_batches(config, modes):
         source.add(("train", "batch_size"), "this key is missing; compare runs mode 'sgd' too")
         raise source.error()
     if begun is not None:
         _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
-    config = config.model_copy(update={"seeds": seeds})
-    section = config.data
-    table = None
-    if isinstance(section, Generated):
-        train, test = section.train, section.test
-    else:
-        table = read_table(section, None if manifest is None else manifest.data_checksum)
-        try:
-            train, test = points.split_sizes(len(table.labels), section.train, section.test)
-        except DataError as fault:
-            source.add(("data", "train"), str(fault))
-            raise source.error() from None
+    config = _as_compared(config, arms).model_copy(update={"seeds": seeds})
+    table, train, test = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
@@ -206,26 +190,45 @@ def plan(
         memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
-    plan = Plan(
+    group_size = min(size.group_size() for size in sizes.values())
+    made = Plan(
         config,
         source,
         table,
         tuple(arms),
         tuple(modes),
         sizes,
-        min(size.group_size() for size in sizes.values()),
+        group_size if manifest is None else manifest.together or seeds,
         {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes},
     )
-    if manifest is not None:
-        plan = replace(plan, group_size=manifest.together or seeds)
-    if table is not None and _may_overflow(table, section.normalize, DTYPES[config.dtype]):
-        try:
-            for seed in plan.seeds:
-                plan.draw([seed])
-        except DataError as fault:
-            source.add(("data",), str(fault))
-            raise source.error() from None
-    return plan
+    _check_draws(made)
+    return made
+
+
+def _as_compared(config: Config, arms: Sequence[Arm]) -> Config:
+    """Return the config; where frameworks are compared, "auto" compiles nothing.
+
+    Plainly both frameworks round in the same order; compiled sums come in another.
+    """
+    if len(arms) < 2 or config.train.compile != "auto":
+        return config
+    plainly = config.train.model_copy(update={"compile": False})
+    return config.model_copy(update={"train": plainly})
+
+
+def _samples(
+    config: Config, source: Source, manifest: Manifest | None
+) -> tuple[Table | None, int, int]:
+    """Return the data file's samples, if there is one, and how many are for training and test."""
+    section = config.data
+    if isinstance(section, Generated):
+        return None, section.train, section.test
+    table = read_table(section, None if manifest is None else manifest.data_checksum)
+    try:
+        return table, *split_sizes(len(table.labels), section.train, section.test)
+    except DataError as fault:
+        source.add(("data", "train"), str(fault))
+        raise source.error() from None
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
@@ -242,7 +245,7 @@ def _compiling(
         if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
             # It goes on as it began, or its sums would be rounded in another order.
             return Compiling(record.compiled)
-    steps = config.train.epochs * -(-size.train // size.batch_size)
+    steps = steps_in(config.train.epochs, size.train, size.batch_size)
     return decide(config.train.compile, steps, config.device == "cpu")
 
 
@@ -251,6 +254,19 @@ def _check_compiler(config: Config, begun: Run) -> None:
     parts = begun.manifest.parts.values()
     if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
         compiled.require_compiler(str(begun.path))
+
+
+def _check_draws(plan: Plan) -> None:
+    """Raise a ConfigError if a seed draws samples of a file that are beyond the dtype."""
+    config, table = plan.config, plan.table
+    if table is None or not _may_overflow(table, config.data.normalize, DTYPES[config.dtype]):
+        return
+    try:
+        for seed in plan.seeds:
+            plan.draw([seed])
+    except DataError as fault:
+        plan.source.add(("data",), str(fault))
+        raise plan.source.error() from None
 
 
 def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:

@@ -8,21 +8,17 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from minifw import nn, runs
 from minifw.config.model import Config
+from minifw.data import DTYPES, Floats, Integers
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
-from minifw.experiment.build import DTYPES, build_network
+from minifw.experiment.build import build_network
 from minifw.experiment.inputs import Inputs
-from minifw.runs.directory import Run
+from minifw.runs import Run
 from minifw.runs.records import PartName
-from minifw.training.checkpoint import Checkpoint
-from minifw.training.division import one_thread
-
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
+from minifw.training import Checkpoint, one_thread
 
 CHUNK_NUMBERS = 2**22
 """How many numbers of all seeds' outputs there are at once."""

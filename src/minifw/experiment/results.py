@@ -11,18 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from minifw import data as points
 from minifw import nn, reference
 from minifw.config.model import Config, word_of
 from minifw.config.sections import Generated
+from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.report.statistics import summary
-from minifw.runs.arms import Arm, Mode
+from minifw.runs import Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
-from minifw.training import placement
-from minifw.training.checkpoint import Checkpoint
-from minifw.training.history import SERIES
+from minifw.training import SERIES, Checkpoint, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """What each arm has left in each mode."""
@@ -50,24 +48,24 @@ class Observed:
     `gradient_differences` gives; `shift` and `scale` are the dataset's.
     """
 
-    balance: points.Floats
-    wrong: points.Floats
-    shift: points.Floats
-    scale: points.Floats
-    gradients: dict[Mode, dict[str, points.Floats]]
+    balance: Floats
+    wrong: Floats
+    shift: Floats
+    scale: Floats
+    gradients: dict[Mode, dict[str, Floats]]
 
 
 def observe(experiment: Experiment) -> Observed:
     """Look at the samples of a group of seeds; at gradients too if two arms are compared."""
     gradients = _gradients(experiment) if len(experiment.plan.arms) > 1 else {}
     data = experiment.data
-    return Observed(*points.balance(data), data.shift, data.scale, gradients)
+    return Observed(*balance(data), data.shift, data.scale, gradients)
 
 
 def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Results:
     """Return what results.json will hold: what the tables are made of."""
     config = plan.config
-    balance = _percent([group.balance for group in observed])
+    shares = _percent([group.balance for group in observed])
     modes: dict[Mode, dict[Arm, ArmResults]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -108,7 +106,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             features=list(plan.features),
             train=plan.sizes.train,
             test=plan.sizes.test,
-            class_balance=dict(zip(plan.classes, balance.tolist(), strict=True)),
+            class_balance=dict(zip(plan.classes, shares.tolist(), strict=True)),
             majority_error=float(_percent([group.wrong for group in observed])),
         ),
         modes=modes,
@@ -117,7 +115,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     )
 
 
-def _percent(of_groups: Sequence[points.Floats]) -> Any:
+def _percent(of_groups: Sequence[Floats]) -> Any:
     """Return the mean over all seeds, the first dimension, in percent."""
     return 100 * np.concatenate(of_groups).mean(0)
 
@@ -190,7 +188,7 @@ def _parity(
     )
 
 
-def _largest(values: points.Floats) -> float | None:
+def _largest(values: Floats) -> float | None:
     """Return the largest of these that are numbers, None if there is none."""
     return float(np.nanmax(values)) if not np.isnan(values).all() else None
 
@@ -199,7 +197,7 @@ GRADIENT_BYTES = 2**28
 """What the inputs of the seeds whose gradients are looked at together may hold, in float64."""
 
 
-def _gradients(experiment: Experiment) -> dict[Mode, dict[str, points.Floats]]:
+def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
     """Return `gradient_differences` of all seeds for each mode and dtype."""
     seeds = len(experiment.seeds)
     _, samples, features = experiment.data.train.inputs.shape
@@ -209,7 +207,7 @@ def _gradients(experiment: Experiment) -> dict[Mode, dict[str, points.Floats]]:
         step.networks_in(placement.PLAIN_BYTES, samples),
     )
     modes, dtypes = experiment.plan.modes, dict.fromkeys([experiment.config.dtype, "float64"])
-    found: dict[Mode, dict[str, list[points.Floats]]]
+    found: dict[Mode, dict[str, list[Floats]]]
     found = {mode: {dtype: [] for dtype in dtypes} for mode in modes}
     for first in range(0, seeds, size):
         some = experiment.of(slice(first, first + size))
@@ -229,26 +227,22 @@ def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
     return build_network(config, experiment.seeds, len(experiment.data.features))
 
 
-def gradient_differences(
-    experiment: Experiment, mode: Mode, network: nn.Sequential
-) -> points.Floats:
+def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequential) -> Floats:
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is over all parameters the largest |ours - autograd's| over the largest value in either;
     NaN where one of them is not finite. `network` has initial weights, in the dtype of interest.
     """
-    config, seeds, data = experiment.config, experiment.seeds, experiment.data
+    seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
-    loss = build_loss(config)
+    loss = build_loss(experiment.config)
     inputs, targets = data.train.inputs, data.train.targets
-    if mode == "sgd":
-        order = points.BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
-        inputs, targets = data.train.in_order(order[:, : config.train.batch_size])
+    if (batch_size := experiment.plan.batch_size(mode)) is not None:
+        order = BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
+        inputs, targets = data.train.in_order(order[:, :batch_size])
     inputs = inputs.to(dtype)
     targets = targets.to(dtype) if targets.is_floating_point() else targets
-    network.reset_gradient()
-    output = network.forward(inputs)
-    network.backward(loss.grad(output, targets))
+    find_gradients(network, loss, inputs, targets)
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
     largest = torch.zeros(len(seeds), dtype=torch.float64, device=inputs.device)
     for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):

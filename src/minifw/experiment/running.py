@@ -39,14 +39,12 @@ from minifw.experiment.plan import Experiment, Plan, lacks_batches
 from minifw.experiment.plan import plan as make_plan
 from minifw.experiment.results import Trained
 from minifw.report import plots, tables
-from minifw.runs.arms import ARMS, Arm, Mode
-from minifw.runs.directory import RESULTS, Run
+from minifw.runs import ARMS, RESULTS, Arm, Mode, Run
 from minifw.runs.records import FORMAT, Manifest, PartName
 from minifw.runs.results import Results
 from minifw.system.environment import environment
 from minifw.system.signals import Stop, on_signals
-from minifw.training.checkpoint import Checkpoint
-from minifw.training.division import one_thread
+from minifw.training import Checkpoint, one_thread
 
 
 @dataclass(frozen=True)

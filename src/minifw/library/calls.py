@@ -16,16 +16,16 @@ from minifw.config import loading, values
 from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
-from minifw.data.dataset import BatchOrder, Dataset
+from minifw.data import BatchOrder, Dataset
 from minifw.errors import DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.run import Run
 from minifw.nn import Loss, Network, Optimizer
+from minifw.system import machine
 from minifw.system.environment import quiet_matplotlib
-from minifw.system.machine import processors
-from minifw.training.fit import fit as fit_stack
-from minifw.training.history import History
+from minifw.training import History
+from minifw.training import fit as fit_stack
 
 
 def train(
@@ -204,12 +204,9 @@ def _whole(name: str, value: object) -> int:
 def _on_threads(threads: int | None) -> Iterator[None]:
     """Let torch have so many threads, as a command does, within this block only."""
     before = torch.get_num_threads()
-    if threads is not None and _whole("threads", threads) > processors():
-        raise UsageError(
-            f"threads: must be at most the {processors()} CPU(s) that this process may use, "
-            f"got {threads}"
-        )
-    torch.set_num_threads(threads or min(before, processors()))
+    if threads is not None:
+        machine.check_threads("threads", _whole("threads", threads))
+    torch.set_num_threads(threads or min(before, machine.processors()))
     try:
         yield
     finally:

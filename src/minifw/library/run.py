@@ -14,21 +14,19 @@ from torch import Tensor, from_numpy
 
 from minifw import nn, runs
 from minifw.config.model import Config
-from minifw.data import arrays
+from minifw.data import Floats, arrays
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs, prediction
 from minifw.report import plots, tables
 from minifw.report.tables import Table
-from minifw.runs import records
-from minifw.runs.arms import Arm, Mode
+from minifw.runs import Arm, Mode, records
 from minifw.runs.results import Count
-from minifw.training.history import SERIES
+from minifw.training import SERIES
 
 if TYPE_CHECKING:
     import pandas
     from matplotlib.figure import Figure
 
-Floats = NDArray[np.float64]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -17,6 +17,7 @@ from the same generator start from the same numbers, rounded.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -161,8 +162,8 @@ class Zeros(Initializer):
         return np.zeros(shape)
 
 
-INITIALIZERS: dict[str, type[Initializer]] = {
-    kind: vars(declaration)["make"] for kind, declaration in kinds(Declaration).items()
+INITIALIZERS: dict[str, Callable[..., Initializer]] = {
+    kind: declaration.make for kind, declaration in kinds(Declaration).items()
 }
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from minifw import nn as ours
-from minifw.data.dataset import Samples
+from minifw.data import Samples
 from minifw.reference.twin import Criterion, criterion_like, optimizer_like, twin
 
 State = dict[str, Tensor]

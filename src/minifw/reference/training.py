@@ -12,12 +12,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw import nn as ours
-from minifw.data.dataset import BatchOrder, Dataset, Samples
+from minifw.data import BatchOrder, Dataset, Floats, Samples
 from minifw.reference.arms import Ensemble, Loop, State
-from minifw.training.checkpoint import Checkpoint
-from minifw.training.epochs import Trainer, run_epochs, wait_for
-from minifw.training.evaluation import error_percent, evaluate, finite
-from minifw.training.history import SERIES, Floats, History
+from minifw.training import (
+    SERIES,
+    Checkpoint,
+    History,
+    Trainer,
+    error_percent,
+    evaluate,
+    finite,
+    run_epochs,
+    wait_for,
+)
 from minifw.training.placement import StepSizes
 
 # A single small network is little work for many calls. So weights wait until as many are there as

@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.errors import UsageError
+from minifw.nn import Twin
 from minifw.nn.registry import (
     Declaration,
     LayerDeclaration,
     LossDeclaration,
     OptimizerDeclaration,
-    Twin,
     declaration_of,
 )
 

@@ -1,1 +1,10 @@
-"""Results to statistics, tables and figures, read from a run directory."""
+"""Results to statistics, tables and figures, read from a run directory.
+
+The door names rooms: `plots` brings matplotlib along, and tables need none of it.
+"""
+
+__all__ = [
+    "plots",
+    "statistics",
+    "tables",
+]

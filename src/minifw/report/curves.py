@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from minifw.config.model import Mode
 from minifw.report.lettering import fitted, lay_out, legend_below
-from minifw.runs.arms import ARMS, MODES, Arm
+from minifw.runs import ARMS, MODES, Arm
 from minifw.runs.results import Results
 
 # Frameworks differ by gray value and by line against marker, train and test by dashes.

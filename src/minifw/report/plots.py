@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minifw.errors import MinifwError, harmless
-from minifw.runs.directory import Files, Run
+from minifw.runs import Files, Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

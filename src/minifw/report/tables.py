@@ -11,8 +11,7 @@ from dataclasses import dataclass
 
 from minifw.errors import harmless
 from minifw.report.statistics import ROWS
-from minifw.runs.arms import ARMS, MODES, Mode
-from minifw.runs.directory import Run
+from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.results import Results
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}

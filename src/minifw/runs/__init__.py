@@ -1,9 +1,13 @@
 """A run directory: what is in it, written atomically and held by one process."""
 
+from minifw.runs.arms import ARMS, MODES, Arm, Mode
 from minifw.runs.directory import (
     MANIFEST,
     OVER,
+    RESULTS,
     STATUSES,
+    Entry,
+    Files,
     Run,
     create,
     delete,
@@ -14,9 +18,16 @@ from minifw.runs.directory import (
 )
 
 __all__ = [
+    "ARMS",
     "MANIFEST",
+    "MODES",
     "OVER",
+    "RESULTS",
     "STATUSES",
+    "Arm",
+    "Entry",
+    "Files",
+    "Mode",
     "Run",
     "create",
     "delete",
@@ -24,4 +35,6 @@ __all__ = [
     "find",
     "folders",
     "load",
+    "records",
+    "results",
 ]

@@ -17,6 +17,8 @@ from pathlib import Path, PurePosixPath
 
 import psutil
 
+from minifw.errors import UsageError
+
 
 def processors() -> int:
     """Return how many processors this process may use, at least 1.
@@ -28,6 +30,14 @@ def processors() -> int:
     except (AttributeError, OSError):  # macOS has no affinity
         count = os.cpu_count() or 1
     return max(1, math.ceil(min(count, _least(_processors_of, "cpu"))))
+
+
+def check_threads(name: str, threads: int) -> None:
+    """Raise a UsageError, which begins with `name`, if this process may not use so many CPUs."""
+    if threads > (most := processors()):
+        raise UsageError(
+            f"{name}: must be at most the {most} CPU(s) that this process may use, got {threads}"
+        )
 
 
 def available() -> int:

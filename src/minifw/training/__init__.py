@@ -1,1 +1,28 @@
 """Training: the loop over epochs, evaluation, history, checkpoints; no files, no terminal."""
+
+from minifw.training.checkpoint import Checkpoint
+from minifw.training.division import Division, one_thread
+from minifw.training.epochs import Trainer, run_epochs, wait_for
+from minifw.training.evaluation import error_percent, evaluate, finite
+from minifw.training.fit import fit
+from minifw.training.history import SERIES, History
+from minifw.training.learner import Learner, find_gradients
+
+__all__ = [
+    "SERIES",
+    "Checkpoint",
+    "Division",
+    "History",
+    "Learner",
+    "Trainer",
+    "compiled",
+    "error_percent",
+    "evaluate",
+    "find_gradients",
+    "finite",
+    "fit",
+    "one_thread",
+    "placement",
+    "run_epochs",
+    "wait_for",
+]

@@ -9,7 +9,7 @@ from numbers import Integral, Real
 import torch
 from torch import Tensor
 
-from minifw.data.dataset import Dataset, Samples
+from minifw.data import Dataset, Samples
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.data.dataset import BatchOrder
+from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
 from minifw.training.history import SERIES, History

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from minifw.data.dataset import Samples
+from minifw.data import Samples
 from minifw.training.history import History
 
 OnEpoch = Callable[[int, History], None]

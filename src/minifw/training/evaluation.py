@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.data.dataset import Samples
+from minifw.data import Floats, Samples
 from minifw.nn import Buffers, Loss, Network
-from minifw.training.history import Floats
 
 Evaluation = tuple[Floats, Floats, Floats]
 """Each network's loss, its error in percent in training, and in test."""

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minifw.data.dataset import Dataset, Samples
+from minifw.data import Dataset, Floats, Samples
 from minifw.errors import ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described
 from minifw.training import arguments
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
-from minifw.training.history import Floats, History
+from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.placement import Schedule, for_data
 from minifw.training.shards import Batch, compile_steps, divide

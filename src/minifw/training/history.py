@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from minifw.data import Floats
 
 SERIES = ("train_loss", "train_error", "test_error")
 """What an evaluation measures, by its name in a History."""

@@ -47,9 +47,7 @@ class Learner:
             eta: learning rate; compiled code takes it as a tensor without dimensions.
 
         """
-        self.network.reset_gradient()
-        output: Tensor = self.network.forward(inputs)
-        self.network.accumulate(self.loss.grad(output, targets))
+        output = find_gradients(self.network, self.loss, inputs, targets)
         self.optimizer.step(eta)
         return output
 
@@ -65,6 +63,17 @@ class Learner:
             yield _position(name), gradient
         for name, value, _ in parameters:
             yield _position(name), value
+
+
+def find_gradients(network: Network, loss: Loss, inputs: Tensor, targets: Tensor) -> Tensor:
+    """Set the gradients of a network to those of the loss; return the output it was taken of.
+
+    Shapes are those of `Learner.step`.
+    """
+    network.reset_gradient()
+    output: Tensor = network.forward(inputs)
+    network.accumulate(loss.grad(output, targets))
+    return output
 
 
 def _position(name: str) -> int:

@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from minifw.data.dataset import Dataset, Samples
+from minifw.data import Dataset, Samples
 from minifw.nn import Network
 from minifw.training import arguments, compiled
 from minifw.training.division import Division, divided, equal_shards
@@ -107,8 +107,15 @@ class Compiling(NamedTuple):
     or_plain: bool = False
 
 
+PLAINLY = Compiling(False)
+
 Wish = Literal["auto", True, False]
 """A config's `train.compile`."""
+
+
+def steps_in(epochs: int, samples: int, batch_size: int) -> int:
+    """Return how many steps a training takes; the last batch of an epoch may be cut short."""
+    return epochs * -(-samples // batch_size)
 
 
 def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
@@ -123,7 +130,7 @@ def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
         return Compiling(True)
     if wish == "auto" and steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None:
         return Compiling(True, or_plain=True)
-    return Compiling(False)
+    return PLAINLY
 
 
 def for_data(
@@ -150,7 +157,7 @@ def for_data(
         batch_size,
         max(samples, data.test.labels.shape[-1]),
         torch.get_num_threads() if on_cpu else 1,
-        decide(compile, epochs * -(-samples // batch_size), on_cpu),
+        decide(compile, steps_in(epochs, samples, batch_size), on_cpu),
     )
 
 
@@ -160,7 +167,7 @@ def scheduled(
     batch_size: int,
     samples: int,
     threads: int,
-    compiling: Compiling = Compiling(False),  # noqa: B008, it cannot be changed
+    compiling: Compiling = PLAINLY,
 ) -> Schedule:
     """Return how `seeds` networks go through steps of `batch_size` on at most so many threads.
 

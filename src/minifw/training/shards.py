@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from minifw.data.dataset import Dataset, Samples
+from minifw.data import Dataset, Samples
 from minifw.errors import UsageError
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer

@@ -1,0 +1,116 @@
+"""Samples out of a NumPy .npz file, an archive of arrays."""
+
+from __future__ import annotations
+
+import io
+import math
+import warnings
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifw.data.generated import Floats, Integers
+from minifw.data.reading import Gaps, check_memory, suggestion, unreadable
+from minifw.errors import DataError, short_word
+
+MOST_HEADER = 10_000
+"""Bytes of the header of an array; NumPy takes no more either."""
+
+
+def arrays_of(
+    path: Path, content: bytes, names: Sequence[str], optional: str | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the arrays of these names, and the optional one if it is there.
+
+    Shape and kind of each are in its header: nothing is unpacked before all are known to fit.
+    """
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            warnings.simplefilter("ignore")  # of files that old versions of NumPy wrote
+            members = {
+                member.filename.removesuffix(".npy"): member for member in archive.infolist()
+            }
+            for name in names:
+                if name not in members:
+                    raise DataError(
+                        f"{path}: there is no array '{short_word(name)}'{suggestion(name, members)}"
+                    )
+            wanted = [*names, *([optional] if optional in members else [])]
+            needed = 0
+            for name in wanted:
+                with archive.open(members[name]) as file:
+                    needed += _bytes_needed(f"{path}: array '{short_word(name)}'", file)
+            check_memory(f"{path}: unpacking this file", needed)
+            arrays = {}
+            for name in wanted:
+                with archive.open(members[name]) as file:
+                    arrays[name] = np.lib.format.read_array(file, allow_pickle=False)
+            return arrays
+    except DataError:
+        raise
+    except Exception as fault:  # whatever a foreign file makes of the zip and npy readers
+        raise unreadable(path, fault) from None
+
+
+def _bytes_needed(where: str, file: IO[bytes]) -> int:
+    """Return what an array and its copy as float64 will take, from its header."""
+    version = np.lib.format.read_magic(file)
+    read = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read is None:
+        raise ValueError(f"an array of format {version[0]}.{version[1]}")
+    start = file.tell()
+    length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
+    if length > MOST_HEADER:  # NumPy would take so much memory before it looks
+        raise ValueError(f"an array with a header of {length} bytes")
+    file.seek(start)
+    shape, _, dtype = read(file)
+    if dtype.hasobject:  # which only pickle can read, and pickle may run any program
+        raise DataError(f"{where} cannot be read as data: it holds Python objects")
+    return math.prod(shape) * (dtype.itemsize + 8)
+
+
+def numbers_of(path: Path, name: str, values: NDArray[Any], gaps: Gaps) -> Floats:
+    """Return an array of inputs as float64; not finite is only what `gaps` has been told of."""
+    shown = short_word(name)
+    if values.dtype.kind not in "fiu":
+        raise DataError(f"{path}: '{shown}' must hold finite real numbers only, got {values.dtype}")
+    with np.errstate(all="ignore"):
+        numbers = np.ascontiguousarray(values, np.float64)
+    for is_wrong in (np.isinf, np.isnan):
+        wrong = is_wrong(numbers)
+        if wrong.any():
+            row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+            must = f"{path}: {shown}[{row}, {column}] must hold a finite number"
+            if is_wrong is np.isinf:
+                raise DataError(f"{must}, got {values[row, column]!s}")
+            gaps.note(must, "nan", int(wrong.sum()))
+    return numbers
+
+
+def words_of(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], Integers]:
+    """Return the different values of an array of classes as cells, and the place of each there."""
+    shown = short_word(name)
+    if values.dtype.kind not in "iubfUS":
+        raise DataError(
+            f"{path}: '{shown}' must hold classes (numbers, truth values or text), "
+            f"got {values.dtype}"
+        )
+    different, codes = np.unique(values, return_inverse=True)
+    try:
+        if different.dtype.kind == "S":
+            different = np.char.decode(different, "utf-8")
+        return [str(word) for word in different.astype(str).tolist()], codes.astype(np.int64)
+    except ValueError:  # of which UnicodeDecodeError is one
+        raise DataError(f"{path}: '{shown}' must hold text, got bytes that are not UTF-8") from None
+
+
+def feature_names(name: str, columns: int) -> list[str]:
+    """Return the names of the features in an array."""
+    return [f"{name}[{column}]" for column in range(columns)]

@@ -1,0 +1,83 @@
+"""A user's data file: its bytes, read once, and the words for what is wrong or missing in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from minifw.errors import ArtefactError, DataError, did_you_mean, short
+from minifw.system import machine
+from minifw.system.files import checksum, open_input
+
+
+def read_bytes(path: Path, expected: str | None) -> tuple[bytes, str]:
+    """Return the bytes of a file and their checksum."""
+    try:
+        with open_input(path) as file:
+            check_memory(f"{path}: reading this file", os.fstat(file.fileno()).st_size)
+            content = file.read()
+    except (OSError, ValueError) as fault:  # a NUL byte in the name is a ValueError
+        raise unreadable(path, fault) from None
+    found = checksum(content)
+    if expected not in (None, found):
+        raise ArtefactError(f"{path}: this data file has changed since the run began")
+    return content, found
+
+
+def check_memory(what: str, needed: int) -> None:
+    """Raise a DataError, which begins with `what`, if so many bytes are not free."""
+    if needed > (free := machine.available()):
+        raise DataError(
+            f"{what} needs about {machine.gigabytes(needed)} of memory, "
+            f"{machine.gigabytes(free)} are free; fewer samples in it would help"
+        )
+
+
+def unreadable(path: Path, fault: Exception) -> DataError:
+    """Return the error for what a reader of the file has raised."""
+    reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
+    lines = reason.splitlines() or [type(fault).__name__]
+    return DataError(f"{path}: cannot be read as data: {lines[0][:200]}")
+
+
+class Gaps:
+    """The missing cells of a file: how many there are, and where the first one is.
+
+    `instead` is what helps beside a file without them.
+    """
+
+    def __init__(self, instead: str = "") -> None:
+        self.instead, self.count, self.first = instead, 0, ""
+
+    def note(self, must: str, cell: str, count: int = 1) -> None:
+        """Count some; `must` says where the first of them is and what it must hold."""
+        if not self.count:
+            self.first = f"{must}, got {short(cell)}"
+        self.count += count
+
+    def check(self) -> None:
+        """Raise a DataError if there is any."""
+        if self.count:
+            which = (
+                "only missing cell" if self.count == 1 else f"first of {self.count} missing cells"
+            )
+            raise DataError(
+                f"{self.first}, the {which}; complete the file or leave such samples out of it"
+                f"{self.instead}"
+            )
+
+
+def suggestion(name: str, names: Iterable[str]) -> str:
+    """Return what is near, or known; names of any length come from a file."""
+    return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
+
+
+def twice(names: Sequence[str]) -> str | None:
+    """Return a name that stands there more than once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
