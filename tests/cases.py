@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.nn.registry import LayerDeclaration, kinds
-from minifw.reference.twin import layer_like
+from minifw.reference.twins import layer_like
 
 Shape = tuple[int, ...]
 

@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 __all__ = ["Dataset", "MinifwError", "Run", "fit", "load", "nn", "train"]
 
 _PLACES = {
-    "Dataset": "minifw.data.dataset",
+    "Dataset": "minifw.data",
     "Run": "minifw.library.run",
     "fit": "minifw.library.calls",
     "load": "minifw.library.calls",

@@ -21,7 +21,8 @@ from minifw.config import loading
 from minifw.config.model import Config
 from minifw.data import BatchOrder, Samples
 from minifw.experiment import Experiment, build, plan
-from minifw.training import History, Trainer, compiled, fit, placement, run_epochs
+from minifw.training import History, Trainer, compiled, placement, run_epochs
+from minifw.training.fit import fit
 
 
 @dataclass(frozen=True)

@@ -247,31 +247,24 @@ def stack_seeds(
 
     """
     shift, scale = np.zeros((len(seeds), len(features))), np.ones((len(seeds), len(features)))
-    kind = dtype if one_hot else torch.int64
     stacks: list[Samples] = []
     for place, draw in enumerate(draws):
         with np.errstate(all="ignore"):
             if normalize:
                 shift[place], scale[place] = _shift_and_scale(draw[0][0])
-            moved = [(points - shift[place]) / scale[place] for points, _ in draw]
-        for part, (inputs, (_, labels)) in enumerate(zip(moved, draw, strict=True)):
-            if place == 0:
-                wide = (*labels.shape, len(classes)) if one_hot else labels.shape
-                stacks.append(
-                    Samples(
-                        torch.empty(len(seeds), *inputs.shape, dtype=dtype),
-                        torch.empty(len(seeds), *wide, dtype=kind),
-                        torch.empty(len(seeds), *labels.shape, dtype=torch.int64),
-                    )
-                )
-            stack = stacks[part].of(place)
-            stack.inputs.copy_(torch.from_numpy(inputs))
-            stack.labels.copy_(torch.from_numpy(labels))
+            moved = [((points - shift[place]) / scale[place], labels) for points, labels in draw]
+        if not stacks:
+            outputs = len(classes) if one_hot else None
+            stacks = [_empty(len(seeds), part, outputs, dtype) for part in moved]
+        for stack, (inputs, labels) in zip(stacks, moved, strict=True):
+            own = stack.of(place)
+            own.inputs.copy_(torch.from_numpy(inputs))
+            own.labels.copy_(torch.from_numpy(labels))
             if one_hot:
-                stack.targets.zero_().scatter_(-1, stack.labels.unsqueeze(-1), 1)
+                own.targets.zero_().scatter_(-1, own.labels.unsqueeze(-1), 1)
             else:
-                stack.targets.copy_(stack.labels)
-            fine = stack.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
+                own.targets.copy_(own.labels)
+            fine = own.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
             if not fine.all():
                 name = short_word(features[int(fine.argmin())])
                 beyond = str(dtype).removeprefix("torch.")
@@ -284,6 +277,20 @@ def stack_seeds(
         for part in stacks
     )
     return Dataset(train, test, tuple(features), tuple(classes), shift, scale)
+
+
+def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) -> Samples:
+    """Return memory for as many samples as these in each seed; `outputs` are those of one-hot rows.
+
+    Without `outputs` targets are labels.
+    """
+    inputs, labels = points
+    wide = labels.shape if outputs is None else (*labels.shape, outputs)
+    return Samples(
+        torch.empty(seeds, *inputs.shape, dtype=dtype),
+        torch.empty(seeds, *wide, dtype=torch.int64 if outputs is None else dtype),
+        torch.empty(seeds, *labels.shape, dtype=torch.int64),
+    )
 
 
 def _shift_and_scale(inputs: Floats) -> tuple[Floats, Floats]:

@@ -15,7 +15,8 @@ from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
 from minifw.runs import Arm, Mode
-from minifw.training import Checkpoint, History, fit
+from minifw.training import Checkpoint, History
+from minifw.training.fit import fit
 
 
 class Progress(Protocol):

@@ -163,7 +163,8 @@ def plan(
     config = _as_compared(config, arms).model_copy(update={"seeds": seeds})
     table, train, test = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
-    note_chain(config, source, features, classes)
+    if table is not None:  # what generated data have is known to the config's own checks
+        note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         what = f"must be at most the {train} training samples, got {batch_size}"

@@ -25,7 +25,7 @@ from minifw.nn import Loss, Network, Optimizer
 from minifw.system import machine
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import History
-from minifw.training import fit as fit_stack
+from minifw.training.fit import fit as fit_stack
 
 
 def train(

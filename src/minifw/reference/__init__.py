@@ -2,7 +2,7 @@
 
 from minifw.reference.arms import Ensemble, Loop
 from minifw.reference.training import fit
-from minifw.reference.twin import check, gradients, twin
+from minifw.reference.twins import check, gradients, twin
 
 __all__ = [
     "Ensemble",

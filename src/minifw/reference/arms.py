@@ -1,6 +1,6 @@
 """PyTorch's arms: the same weights, data and batch order, trained as a PyTorch user trains.
 
-With `twin.py` this is the one place where autograd, `torch.nn` and `torch.optim` are allowed; it
+With `twins.py` this is the one place where autograd, `torch.nn` and `torch.optim` are allowed; it
 exists to be compared with. `Loop` trains one network after another, as is usual in PyTorch;
 `Ensemble` trains them at once.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minifw import nn as ours
 from minifw.data import Samples
-from minifw.reference.twin import Criterion, criterion_like, optimizer_like, twin
+from minifw.reference.twins import Criterion, criterion_like, optimizer_like, twin
 
 State = dict[str, Tensor]
 """Weights and biases by their names in an nn.Sequential."""
