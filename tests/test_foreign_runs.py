@@ -646,13 +646,13 @@ def test_a_run_that_ended_before_it_began_says_so(
     (path / "lock").write_text("")
     answer = minifw("runs", "ls")
     assert answer.out.splitlines()[-1].split()[:2] == [BEGUN, "empty"]
-    assert "ended before they began: nothing to go on with" in answer.err
+    assert "ended before training began, nothing can be resumed" in answer.err
     assert len(minifw("runs", "ls", "--status", "empty").out.splitlines()) == 2
     for words in (("runs", "show"), ("runs", "verify"), ("resume",)):
         answer = minifw(*words, path)
         assert (answer.code, answer.err) == (
             4,
-            f"{path}: this run ended before it began: nothing to go on with; "
+            f"{path}: this run ended before training began, nothing can be resumed; "
             f"`minifw runs rm {path}` deletes it\n",
         )
     assert minifw("runs", "rm", "--yes", path).code == 0
@@ -737,5 +737,5 @@ def test_windows_is_refused_in_a_line(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (
-        2, "", "minifw: does not run on Windows itself; it does in WSL, Windows' own Linux\n",
+        2, "", "minifw: does not run on Windows itself; it runs in WSL (Linux within Windows)\n",
     )  # fmt: skip

@@ -1,1 +1,1 @@
-"""minifw from Python: train a config, read a run, fit a network to arrays, show progress."""
+"""minifw from Python: train a config, load a run, fit a network to arrays, show progress."""

@@ -1,8 +1,7 @@
 """PyTorch's arms: the same weights, data and batch order, trained as a PyTorch user trains.
 
-With `twin.py` this is the one place where autograd, `torch.nn` and `torch.optim` are allowed; it
-exists to be compared with. `Loop` trains one network after another, as is usual in PyTorch;
-`Ensemble` trains them at once.
+Autograd, `torch.nn` and `torch.optim` are allowed only here and in `twin.py`, for comparison.
+`Loop` trains one network after another, as is usual in PyTorch; `Ensemble` trains all at once.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ State = dict[str, Tensor]
 class Loop:
     """One network of a stack, trained as is usual in PyTorch: a loop over batches.
 
-    `weights` are the memory that is trained.
+    `weights` are the tensors that training changes.
     """
 
     def __init__(
@@ -42,7 +41,7 @@ class Loop:
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
         inputs, targets = samples.inputs, samples.targets
-        full_batch = [slice(None)]  # all samples, as they stand
+        full_batch = [slice(None)]  # all samples, in the given order
         for batch in full_batch if order is None else order.split(batch_size):
             self.optimizer.zero_grad()
             loss = self.losses(self.net(inputs[batch]), targets[batch])
@@ -59,7 +58,7 @@ class Loop:
 class Ensemble:
     """All networks of a stack at once, as torch.func's tutorial on model ensembling does it.
 
-    `weights`, stacked over seeds, are the memory that is trained.
+    `weights`, stacked over seeds, are the tensors that training changes.
     """
 
     def __init__(
@@ -90,7 +89,7 @@ class Ensemble:
         ):
             self.optimizer.zero_grad()
             losses = self.losses(self._forward(self.values, x), target)
-            losses.sum().backward()  # each network's gradient is that of its own loss
+            losses.sum().backward()  # each network's gradient comes from its own loss only
             self.optimizer.step()
         return losses.detach()
 

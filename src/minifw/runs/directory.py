@@ -261,7 +261,7 @@ def load(path: Path) -> Run:
         if holder(path) is not None:
             raise ArtefactError(f"{path}: this run is just beginning")
         raise ArtefactError(
-            f"{path}: this run ended before it began: nothing to go on with; "
+            f"{path}: this run ended before training began, nothing can be resumed; "
             f"`minifw runs rm {path}` deletes it"
         )
     data = files.read(path, MANIFEST, records.MAX_BYTES)

@@ -1,1 +1,1 @@
-"""Training: the loop over epochs, evaluation, history, checkpoints; no files, no terminal."""
+"""Training: the loop over epochs, evaluation, history, checkpoints; without files or terminal."""
