@@ -264,10 +264,10 @@ OUT = "../../outside/precious"
         ({"files": {"a\\b": "0" * 64}}, "files."),
         ({"files": {"tables/../x": "0" * 64}}, "files."),
         ({"files": {".minifw-x": "0" * 64}}, "files."),
-        ({"file": OUT}, "parts.minifw-sgd.file: is nothing that minifw writes there, got '../"),
-        ({"file": "config.yaml"}, "parts: 'config.yaml' is no checkpoint of 'minifw-sgd'"),
+        ({"file": OUT}, "parts.minifw-sgd.file: is not a value that minifw writes here, got '../"),
+        ({"file": "config.yaml"}, "parts: 'config.yaml' is not a checkpoint of 'minifw-sgd'"),
         ({"file": "checkpoints/minifw-sgd.at-99.safetensors"}, "parts: 'checkpoints/minifw-sgd.at-99"),
-        ({"part": "../x"}, "parts: '../x' is no part of this run"),
+        ({"part": "../x"}, "parts: '../x' is not a part of this run"),
     ],
 )  # fmt: skip
 def test_names_that_lead_out_of_the_run(
@@ -549,7 +549,7 @@ def test_special_files(
     said = f"{file}: "
     said += {
         "pipe": "expects a file, this is a pipe", "folder": "expects a file, this is a directory",
-        "hard link": "this file has a second name elsewhere; delete it" if name == "lock" else "damaged: ",
+        "hard link": "this file has a second name (a hard link) elsewhere; delete it" if name == "lock" else "damaged: ",
     }.get(kind, "expects a file, this is a link")  # fmt: skip
     assert answers["resume RUN -q"].code == 4
     assert answers["resume RUN -q"].err.startswith(said)
@@ -686,7 +686,7 @@ def test_a_place_where_no_run_can_be(
 
 def test_names_lead_nowhere_else(tmp_path: Path) -> None:
     for name in ("../x", "a/../../x", "/x", "a\0b", ".", ""):
-        with pytest.raises(ArtefactError, match="is no name of a file in it"):
+        with pytest.raises(ArtefactError, match="is not the name of a file in it"):
             files.read(tmp_path, name)
 
 
@@ -710,7 +710,7 @@ def test_a_part_s_name_is_read_as_it_is_written(name: records.PartName, text: st
      "minifw-sgd.group-0-of-2", "minifw-sgd.group-1-of-2\n", "minifw-sgd.group-٢-of-3"],
 )  # fmt: skip
 def test_what_is_no_name_of_a_part(text: str) -> None:
-    with pytest.raises(ValueError, match="is no part of a run"):
+    with pytest.raises(ValueError, match="is not a part of a run"):
         records.PartName.parse(text)
     assert records.PartName.of_file(f"checkpoints/{text}.safetensors") is None
     assert records.PartName.of_file(f"checkpoints/../minifw-sgd{text}") is None

@@ -1,7 +1,7 @@
-"""Samples out of a user's own file, CSV or NPZ, with every fault named by its place.
+"""Samples from a user's file, CSV or NPZ; every fault is reported with its place.
 
-A file is opened once and its bytes are read once: what is parsed is what the checksum is of. What
-a cell is, in either kind of file, stands in `cells.py`.
+The bytes of a file are read once, so that the checksum is that of the parsed bytes. `cells.py`
+defines the meaning of a cell in both kinds of file.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Integers = NDArray[np.int64]
 
 MOST_CLASSES = 1000
 MOST_HEADER = 10_000
-"""Bytes of the header of an array; NumPy takes no more either."""
+"""Bytes of the header of an array, at most, as in NumPy."""
 
 
 @dataclass(frozen=True)
@@ -119,25 +119,26 @@ def read_npz(path: Path, features: str, target: str, *, expected: str | None = N
 def read_inputs(
     path: Path, features: Sequence[str], target: str | None = None
 ) -> tuple[Floats, list[str | None] | None, str]:
-    """Read samples of which the features are known, to put them through a trained network.
+    """Read samples with known features, for a trained network.
 
     Args:
-        path: a CSV file, whose other columns are not looked at, or an NPZ file; its content tells.
-        features: their names, in the order in which they are wanted; those of a `Table`.
+        path: a CSV file, whose other columns are ignored, or an NPZ file (decided by content).
+        features: their names as in a `Table`, in the order of the returned inputs.
         target: column or array of classes; the file need not have it.
 
     Returns:
-        The inputs `(n, features)`, and for each row the name of its class, None where it is
-        missing; or None in place of all names where the file has no such column. And the file's
-        checksum.
+        The inputs `(n, features)`; for each row the name of its class, None if it is missing, or
+        None instead of all names if the file has no such column; and the file's checksum.
 
     Raises:
-        DataError: with the place of the first fault, or all columns that are not there.
+        DataError: with the place of the first fault, or all columns that are missing.
 
     """
     content, found = _contents(path, None)
     gaps = _Gaps()
-    read = _npz_inputs if content.startswith(b"PK") else _csv_inputs  # as all zip archives do
+    read = (
+        _npz_inputs if content.startswith(b"PK") else _csv_inputs
+    )  # the first bytes of a zip archive
     inputs, classes = read(path, content, features, target, gaps)
     gaps.check()
     if classes is None:
@@ -197,7 +198,7 @@ def _contents(path: Path, expected: str | None) -> tuple[bytes, str]:
         with open_input(path) as file:
             _check_memory(f"{path}: reading this file", os.fstat(file.fileno()).st_size)
             content = file.read()
-    except (OSError, ValueError) as fault:  # a NUL byte in the name is a ValueError
+    except (OSError, ValueError) as fault:  # a NUL byte in the name raises ValueError
         raise _unreadable(path, fault) from None
     found = checksum(content)
     if expected not in (None, found):
@@ -214,16 +215,16 @@ def _check_memory(what: str, needed: int) -> None:
 
 
 class _Gaps:
-    """The missing cells of a file: how many there are, and where the first one is.
+    """The missing cells of a file: their number, and the place of the first.
 
-    `instead` is what helps beside a file without them.
+    `instead` is another remedy than to complete the file.
     """
 
     def __init__(self, instead: str = "") -> None:
         self.instead, self.count, self.first = instead, 0, ""
 
     def note(self, must: str, cell: str, count: int = 1) -> None:
-        """Count some; `must` says where the first of them is and what it must hold."""
+        """Count missing cells; `must` says where the first is and what it must hold."""
         if not self.count:
             self.first = f"{must}, got {short(cell)}"
         self.count += count
@@ -241,7 +242,7 @@ class _Gaps:
 
 
 def _check_once(path: Path, features: Sequence[str], target: str) -> None:
-    """No column is used twice."""
+    """Check that no column is used twice."""
     if target in features:
         raise DataError(
             f"{path}: column '{short_word(target)}' is the target (data.target, by default the "
@@ -252,12 +253,12 @@ def _check_once(path: Path, features: Sequence[str], target: str) -> None:
 
 
 def _near(name: str, names: Iterable[str]) -> str:
-    """Return what is near, or known; names of any length come from a file."""
+    """Return the near or known names, shortened, since a file's names may be long."""
     return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
 
 
 def _twice(names: Sequence[str]) -> str | None:
-    """Return a name that stands there more than once."""
+    """Return a name that occurs more than once, None if there is none."""
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -284,7 +285,7 @@ def _table(
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{path}: expects at most {MOST_CLASSES} classes, got {len(classes)}; "
-            "is the target a class at all?"
+            "is the target really a class?"
         )
     for name in classes:
         if not name.isprintable() or len(name) > cells.LONGEST:
@@ -311,8 +312,8 @@ def _unreadable(path: Path, fault: Exception) -> DataError:
 
 
 def _rows(path: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield all lines that are not empty, with their numbers."""
-    # Each cell ends with one of these signs and becomes a float64.
+    """Yield all rows that are not empty, with their line numbers."""
+    # Each cell ends with one of these characters and becomes a float64.
     cells_at_most = content.count(b",") + content.count(b"\n")
     _check_memory(f"{path}: parsing this file", 8 * cells_at_most)
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
@@ -328,7 +329,7 @@ def _rows(path: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def _not_text(content: bytes) -> int:
-    """Return where the first byte stands that is not of UTF-8 text."""
+    """Return the position of the first byte that is not UTF-8."""
     try:
         content.decode()
     except UnicodeDecodeError as fault:
@@ -344,7 +345,7 @@ def _names(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
         raise DataError(f"{path}: expects a line of column names and then samples, got 0 line(s)")
     if (double := _twice(names)) is not None:
         raise DataError(
-            f"{path}:1: column names must differ, '{short_word(double)}' stands there twice"
+            f"{path}:1: column names must differ, '{short_word(double)}' is there twice"
         )
     return names
 
@@ -359,9 +360,9 @@ def _columns(
     *,
     predict: bool = False,
 ) -> tuple[Floats, list[str], Integers]:
-    """Return the features of all samples, the target's different cells, and the place of each.
+    """Return the features of all samples, the target's different cells, and each sample's index.
 
-    The class of a sample that is to be predicted may be missing.
+    For prediction the class of a sample may be missing.
     """
     place_of = {name: place for place, name in enumerate(names)}
     columns = [(name, place_of[name]) for name in features]
@@ -403,13 +404,13 @@ def _columns(
 def _arrays(
     path: Path, content: bytes, names: Sequence[str], optional: str | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of these names, and the optional one if it is there.
+    """Return the arrays with these names, and the optional one if it exists.
 
-    Shape and kind of each are in its header: nothing is unpacked before all are known to fit.
+    Shape and dtype are read from the headers: nothing is unpacked before all are known to fit.
     """
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(content)) as archive:
-            warnings.simplefilter("ignore")  # of files that old versions of NumPy wrote
+            warnings.simplefilter("ignore")  # about files from old versions of NumPy
             members = {
                 member.filename.removesuffix(".npy"): member for member in archive.infolist()
             }
@@ -431,12 +432,12 @@ def _arrays(
             return arrays
     except DataError:
         raise
-    except Exception as fault:  # whatever a foreign file makes of the zip and npy readers
+    except Exception as fault:  # a foreign file may raise anything in the zip and npy readers
         raise _unreadable(path, fault) from None
 
 
 def _bytes_needed(where: str, file: IO[bytes]) -> int:
-    """Return what an array and its copy as float64 will take, from its header."""
+    """Return the bytes of an array and its float64 copy, from its header."""
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -446,17 +447,17 @@ def _bytes_needed(where: str, file: IO[bytes]) -> int:
         raise ValueError(f"an array of format {version[0]}.{version[1]}")
     start = file.tell()
     length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
-    if length > MOST_HEADER:  # NumPy would take so much memory before it looks
+    if length > MOST_HEADER:  # NumPy would allocate this before its own check
         raise ValueError(f"an array with a header of {length} bytes")
     file.seek(start)
     shape, _, dtype = read(file)
-    if dtype.hasobject:  # which only pickle can read, and pickle may run any program
+    if dtype.hasobject:  # only pickle reads them, and it may run any program
         raise DataError(f"{where} cannot be read as data: it holds Python objects")
     return math.prod(shape) * (dtype.itemsize + 8)
 
 
 def _numbers(path: Path, name: str, values: NDArray[Any], gaps: _Gaps) -> Floats:
-    """Return an array of inputs as float64; not finite is only what `gaps` has been told of."""
+    """Return an array of inputs as float64; numbers that are not finite are noted in `gaps`."""
     shown = short_word(name)
     if values.dtype.kind not in "fiu":
         raise DataError(f"{path}: '{shown}' must hold finite real numbers only, got {values.dtype}")
@@ -474,7 +475,7 @@ def _numbers(path: Path, name: str, values: NDArray[Any], gaps: _Gaps) -> Floats
 
 
 def _words(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], Integers]:
-    """Return the different values of an array of classes as cells, and the place of each there."""
+    """Return the different values of an array of classes as cells, and each sample's index."""
     shown = short_word(name)
     if values.dtype.kind not in "iubfUS":
         raise DataError(
@@ -486,10 +487,10 @@ def _words(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], Inte
         if different.dtype.kind == "S":
             different = np.char.decode(different, "utf-8")
         return [str(word) for word in different.astype(str).tolist()], codes.astype(np.int64)
-    except ValueError:  # of which UnicodeDecodeError is one
+    except ValueError:  # such as UnicodeDecodeError
         raise DataError(f"{path}: '{shown}' must hold text, got bytes that are not UTF-8") from None
 
 
 def _of_array(name: str, columns: int) -> list[str]:
-    """Return the names of the features in an array."""
+    """Return names for the features of an array."""
     return [f"{name}[{column}]" for column in range(columns)]

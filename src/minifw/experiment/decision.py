@@ -31,8 +31,8 @@ def decision(last: Experiment, trained: Trained) -> bytes:
 
         x, y                coordinates of the plane's points
         decision            `(y, x)`: the class with the largest score
-        scores              `(y, x, classes)`: the network's outputs; with more than `SCORED` classes:
-        second, margin      `(y, x)`: the second-best class, and how far its score is below the best
+        scores              `(y, x, classes)`: the outputs; with more than `SCORED` classes:
+        second, margin      `(y, x)`: the second-best class, and how far its score is below
         points, labels      the test samples, and their classes
         answers             the class that the network gives each of them
         seed, error         which network it is, and its test error in percent

@@ -1,1 +1,1 @@
-"""Results to statistics, tables and figures, read from a run directory."""
+"""Statistics, tables and figures of a run, read from its directory."""

@@ -1,1 +1,1 @@
-"""The machine: whole files or none, signals, processors and memory, prints that never fail."""
+"""The machine: atomic files, locks, signals, output streams, processors and memory, versions."""
