@@ -34,7 +34,7 @@ SHARD_BYTES = 8 * 2**20
 COMPILE_FROM = 50_000
 
 
-WHOLE = Division()
+UNDIVIDED = Division()
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Schedule:
     same). If compiling fails, `otherwise` is used instead; None makes it an error.
     """
 
-    training: Division = WHOLE
+    training: Division = UNDIVIDED
     evaluation: Division | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
