@@ -166,7 +166,7 @@ class Config(Section):
     name: Annotated[
         str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME})
     ] = Field(description="names the run's folder: letters, digits, - and _")
-    seed: int = Field(0, ge=0, le=2**32, description="the first seed; run k uses seed + k")
+    seed: int = Field(0, ge=0, le=2**32, description="the first seed; network k uses seed + k")
     seeds: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
         None, description="number of seeds; by default 1 for train and 20 for compare"
     )
