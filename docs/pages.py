@@ -1,6 +1,6 @@
-"""Writes the parts of these pages that follow from the code: `make pages`.
+"""Writes the sections of these pages that are generated from the code: `make pages`.
 
-They stand between `<!-- generated: NAME -->` and `<!-- end -->`. A test compares them.
+They are between `<!-- generated: NAME -->` and `<!-- end -->`. A test compares them with the code.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-_PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SECTION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def pages() -> dict[Path, str]:
-    """Return every page with a generated part, as it must be."""
-    makers = {"keys": keys, "help": helps}
+    """Return every page that has generated sections, with their present content."""
+    makers = {"keys": keys, "help": helps, "codes": codes}
     found = {}
     for path in sorted(HERE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
-        if _PART.search(text):
-            made = _PART.sub(lambda part: f"{part[1]}\n{makers[part[2]]()}\n{part[3]}", text)
+        if _SECTION.search(text):
+            made = _SECTION.sub(lambda found: f"{found[1]}\n{makers[found[2]]()}\n{found[3]}", text)
             found[path] = made
     return found
 
@@ -153,6 +153,37 @@ def _bounds(value: dict[str, Any]) -> str:
 def _sentence(text: str) -> str:
     formula = text[1:2] == " "  # y = …
     return f"{text if formula else text[:1].upper() + text[1:]}." if text else ""
+
+
+# ------------------------------------------------------------------------------------ exit codes
+
+
+def codes() -> str:
+    """Return the exit codes of commands as a table, from the errors that cause them."""
+    from minifw import errors
+
+    found: dict[int, list[type[errors.MinifwError]]] = {}
+    for error in vars(errors).values():
+        if isinstance(error, type) and issubclass(error, errors.MinifwError):
+            found.setdefault(error.exit_code, []).append(error)
+    rows = ["| 0 | – | success |"]
+    for code, kinds in sorted(found.items()):
+        if code == errors.MinifwError.exit_code:
+            rows.append(f"| {code} | any other exception | a bug in minifw |")
+            continue
+        names = ", ".join(f"`{kind.__name__}`" for kind in kinds)
+        meaning = "; ".join(_first_line(kind) for kind in kinds)
+        rows.append(f"| {code} | {names} | {meaning} |")
+    rows.append(
+        "| 128 + n | `Interrupted` | signal n: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP, "
+        "138 for SIGUSR1 on Linux |"
+    )
+    return "\n".join(["| code | error | meaning |", "| ---: | --- | --- |", *rows])
+
+
+def _first_line(kind: type) -> str:
+    text = (kind.__doc__ or "").splitlines()[0].rstrip(".")
+    return f"{text[:1].lower()}{text[1:]}".split("; `")[0].split(". `")[0]
 
 
 # ---------------------------------------------------------------------------- the commands' help

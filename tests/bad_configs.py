@@ -46,7 +46,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:9:8: train.eta: must be a number, got 'fast' (text)",
     ]),
     ('eta: 1e-3', 'eta: "0.1"', [
-        "a.yaml:9:8: train.eta: must be a number, got '0.1' (text: take away the quotes)",
+        "a.yaml:9:8: train.eta: must be a number, got '0.1' (text: remove the quotes)",
     ]),
     ('eta: 1e-3', 'eta: true', [
         'a.yaml:9:8: train.eta: must be a number, got true',
@@ -88,13 +88,13 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:10:11: train.epochs: must be at most 1000000000, got 999999999999999999999999999999',
     ]),
     ('epochs: 3', 'epochs: "3"', [
-        "a.yaml:10:11: train.epochs: must be a whole number, got '3' (text: take away the quotes)",
+        "a.yaml:10:11: train.epochs: must be a whole number, got '3' (text: remove the quotes)",
     ]),
     ('epochs: 3', 'epochs: on', [
         "a.yaml:10:11: train.epochs: must be a whole number, got 'on' (text)",
     ]),
     ('epochs: 3', 'epochs: 3\n  compile: "true"', [
-        "a.yaml:11:12: train.compile: must be one of auto, true, false, got 'true' (text: take away the quotes)",
+        "a.yaml:11:12: train.compile: must be one of auto, true, false, got 'true' (text: remove the quotes)",
     ]),
     ('epochs: 3', 'epochs: 3\n  compile: on', [
         "a.yaml:11:12: train.compile: must be one of auto, true, false, got 'on' (text)",
@@ -196,7 +196,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:1:7: name: must be 1 to 64 letters, digits, - and _, a letter or digit first, got '/etc/passwd'",
     ]),
     ('name: good', 'name: CON', [
-        "a.yaml:1:7: name: must not be a name that Windows keeps for itself, got 'CON'",
+        "a.yaml:1:7: name: must not be a name that Windows reserves, got 'CON'",
     ]),
     ('name: good', 'name: "a\\x1b[31m"', [
         "a.yaml:1:7: name: must be 1 to 64 letters, digits, - and _, a letter or digit first, got 'a\\x1b[31m'",
@@ -217,7 +217,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:1:7: name: must be text, got 12',
     ]),
     ('name: good', 'name: good\nname: again', [
-        'a.yaml:2:1: name: this key stands here twice; first in line 1',
+        'a.yaml:2:1: name: this key is given twice; first in line 1',
     ]),
     ('name: good', 'name: &x good', [
         'a.yaml:1:7: name: anchors (&name) are not allowed',

@@ -184,6 +184,6 @@ def test_what_only_some_seed_draws_is_told_before_there_is_a_run(
         answer = minifw(command, *words)
         assert answer.code == 2
         assert answer.err.startswith(
-            f"any.yaml:5:7: data: with seed {bad}, feature 'a' comes to numbers beyond float32"
+            f"any.yaml:5:7: data: with seed {bad}, feature 'a' has numbers beyond float32"
         )
     assert not Path("runs").exists()

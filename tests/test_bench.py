@@ -182,7 +182,7 @@ def test_growth_is_measured_and_drawn(
     assert drawn.count('<g id="axes_') == 6
     both = minifw("bench", "--scaling", "--quick")
     assert (both.code, both.out) == (2, "")
-    assert both.err.startswith("--scaling: has sizes of its own")
+    assert both.err.startswith("--scaling: uses its own sizes")
 
 
 @pytest.mark.parametrize("text", ["20", "20x", "0x40", "20x40x25x3", "axb", "-1x4"])

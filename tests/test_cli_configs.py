@@ -94,7 +94,7 @@ def test_what_a_file_holds_never_reaches_the_terminal(minifw: Minifw) -> None:
         assert answer.err.strip().isprintable()
     Path("\x1b[2J\n.yaml").write_text("a: 1\na: 2\n")
     answer = minifw("validate", "\x1b[2J\n.yaml")
-    assert "\\x1b[2J\\n.yaml:2:1: a: this key stands here twice; first in line 1\n" in answer.err
+    assert "\\x1b[2J\\n.yaml:2:1: a: this key is given twice; first in line 1\n" in answer.err
     assert all(line.isprintable() for line in answer.err.splitlines())
 
 

@@ -502,7 +502,7 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
     out, err = running.communicate()
     assert (running.returncode, out) == (130, ""), err
     (path,) = run_dirs(tmp_path)
-    assert err == f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}\n"
+    assert err == f"minifw: interrupted; to continue: minifw resume {path.relative_to(tmp_path)}\n"
     assert json.loads((path / "manifest.json").read_text())["status"] == "interrupted"
 
 

@@ -323,7 +323,7 @@ def test_wiring_and_hidden_constants_are_part_of_the_name() -> None:
     assert key(a, Scaled(0.2)) == keys[-1]
     nowhere: dict[str, Any] = {"ReLU": nn.ReLU, "__name__": "nowhere"}
     exec("class Typed(ReLU): pass", nowhere)
-    with pytest.raises(TypeError, match="the class Typed must stand in a file"):
+    with pytest.raises(TypeError, match="the class Typed must be defined in a file"):
         key(a, nowhere["Typed"]())
 
 

@@ -109,7 +109,7 @@ train:
   epcohs: 3
 """
     assert faults(tmp_path, text, "dtype=float16") == [
-        "a.yaml:2:1: name: this key stands here twice; first in line 1",
+        "a.yaml:2:1: name: this key is given twice; first in line 1",
         "a.yaml:6:5: network.1: unknown kind 'rleu'; did you mean 'relu'?",
         "a.yaml:7:5: network.2: expects 30 inputs, but network.0 (line 5) gives 4",
         "a.yaml:8:28: network.3.out_features: must be a whole number, got 4.5",

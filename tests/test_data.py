@@ -229,12 +229,12 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
         ("a,b,y\n1,nan,0\n", r"points.csv:2: column 'b' must hold a finite number, got 'nan'"),
         ("a,b,y\n1,2,0\n1,2\n", r"points.csv:3: expects 3 values, as in line 1, got 2"),
         ("a,b,y\n1,2,\n", r"points.csv:2: column 'y' must hold a class, got ''"),
-        ("a,a,y\n1,2,3\n", r"points.csv:1: column names must differ, 'a' stands there twice"),
+        ("a,a,y\n1,2,3\n", r"points.csv:1: column names must differ, 'a' is there twice"),
         ("a,b,y\n1,2,0\n3,4,0\n", r"at least two classes, all samples are '0'"),
         ("a,b,y\n", r"a line of column names and then samples, got 1 line"),
         ("", r"got 0 line"),
         (b"a,y\n1,1\n\xff,1\n", r"points.csv:3: cannot be read as data: not UTF-8 text"),
-        ("a,y\n" + "".join(f"1,{i}\n" for i in range(1001)), r"is the target a class at all\?"),
+        ("a,y\n" + "".join(f"1,{i}\n" for i in range(1001)), r"is the target really a class\?"),
     ],
 )
 def test_csv_faults_have_their_place(tmp_path: Path, text: str | bytes, message: str) -> None:

@@ -264,10 +264,10 @@ OUT = "../../outside/precious"
         ({"files": {"a\\b": "0" * 64}}, "files."),
         ({"files": {"tables/../x": "0" * 64}}, "files."),
         ({"files": {".minifw-x": "0" * 64}}, "files."),
-        ({"file": OUT}, "parts.minifw-sgd.file: is nothing that minifw writes there, got '../"),
-        ({"file": "config.yaml"}, "parts: 'config.yaml' is no checkpoint of 'minifw-sgd'"),
+        ({"file": OUT}, "parts.minifw-sgd.file: is not a value that minifw writes here, got '../"),
+        ({"file": "config.yaml"}, "parts: 'config.yaml' is not a checkpoint of 'minifw-sgd'"),
         ({"file": "checkpoints/minifw-sgd.at-99.safetensors"}, "parts: 'checkpoints/minifw-sgd.at-99"),
-        ({"part": "../x"}, "parts: '../x' is no part of this run"),
+        ({"part": "../x"}, "parts: '../x' is not a part of this run"),
     ],
 )  # fmt: skip
 def test_names_that_lead_out_of_the_run(
@@ -549,7 +549,7 @@ def test_special_files(
     said = f"{file}: "
     said += {
         "pipe": "expects a file, this is a pipe", "folder": "expects a file, this is a directory",
-        "hard link": "this file has a second name elsewhere; delete it" if name == "lock" else "damaged: ",
+        "hard link": "this file has a second name (a hard link) elsewhere; delete it" if name == "lock" else "damaged: ",
     }.get(kind, "expects a file, this is a link")  # fmt: skip
     assert answers["resume RUN -q"].code == 4
     assert answers["resume RUN -q"].err.startswith(said)
@@ -646,13 +646,13 @@ def test_a_run_that_ended_before_it_began_says_so(
     (path / "lock").write_text("")
     answer = minifw("runs", "ls")
     assert answer.out.splitlines()[-1].split()[:2] == [BEGUN, "empty"]
-    assert "ended before they began: nothing to go on with" in answer.err
+    assert "ended before training began, nothing can be resumed" in answer.err
     assert len(minifw("runs", "ls", "--status", "empty").out.splitlines()) == 2
     for words in (("runs", "show"), ("runs", "verify"), ("resume",)):
         answer = minifw(*words, path)
         assert (answer.code, answer.err) == (
             4,
-            f"{path}: this run ended before it began: nothing to go on with; "
+            f"{path}: this run ended before training began, nothing can be resumed; "
             f"`minifw runs rm {path}` deletes it\n",
         )
     assert minifw("runs", "rm", "--yes", path).code == 0
@@ -686,7 +686,7 @@ def test_a_place_where_no_run_can_be(
 
 def test_names_lead_nowhere_else(tmp_path: Path) -> None:
     for name in ("../x", "a/../../x", "/x", "a\0b", ".", ""):
-        with pytest.raises(ArtefactError, match="is no name of a file in it"):
+        with pytest.raises(ArtefactError, match="is not the name of a file in it"):
             files.read(tmp_path, name)
 
 
@@ -710,7 +710,7 @@ def test_a_part_s_name_is_read_as_it_is_written(name: records.PartName, text: st
      "minifw-sgd.group-0-of-2", "minifw-sgd.group-1-of-2\n", "minifw-sgd.group-٢-of-3"],
 )  # fmt: skip
 def test_what_is_no_name_of_a_part(text: str) -> None:
-    with pytest.raises(ValueError, match="is no part of a run"):
+    with pytest.raises(ValueError, match="is not a part of a run"):
         records.PartName.parse(text)
     assert records.PartName.of_file(f"checkpoints/{text}.safetensors") is None
     assert records.PartName.of_file(f"checkpoints/../minifw-sgd{text}") is None
@@ -737,5 +737,5 @@ def test_windows_is_refused_in_a_line(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (
-        2, "", "minifw: does not run on Windows itself; it does in WSL, Windows' own Linux\n",
+        2, "", "minifw: does not run on Windows itself; it runs in WSL (Linux within Windows)\n",
     )  # fmt: skip

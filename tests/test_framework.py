@@ -359,11 +359,9 @@ def test_what_a_network_is_built_from_cannot_be_exchanged(
     build(layer)
     copy = layer.weight.clone()
     for name in ("weight", "bias", "weight_grad", "bias_grad"):
-        with pytest.raises(
-            ModuleError, match=f"^Linear: '{name}' cannot be exchanged .* load_stat"
-        ):
+        with pytest.raises(ModuleError, match=f"^Linear: '{name}' cannot be replaced .* load_stat"):
             setattr(layer, name, torch.zeros(2, 2))
-    with pytest.raises(ModuleError, match="^Linear: 'scale' cannot be exchanged or added once"):
+    with pytest.raises(ModuleError, match="^Linear: 'scale' cannot be replaced or added once"):
         layer.register_parameter("scale", torch.ones(2))
     assert torch.equal(layer.weight, copy)
     assert [name for name, _, _ in layer.parameters()] == ["weight", "bias"]
@@ -384,10 +382,10 @@ def test_registered_modules_cannot_be_exchanged() -> None:
     for built in (ours.Sequential, ours.SGD):
         inner = SimplestGraph(ours.Linear(2, 2))
         built(inner)
-        with pytest.raises(ModuleError, match="modules cannot be exchanged once another network"):
+        with pytest.raises(ModuleError, match="modules cannot be replaced once another network"):
             inner.register_modules(ours.ReLU())
     outer = ours.Sequential(network)
-    with pytest.raises(ModuleError, match="cannot stand in itself, got Sequential at position 0"):
+    with pytest.raises(ModuleError, match="cannot contain itself, got Sequential at position 0"):
         outer.register_modules(outer)
 
 
@@ -405,12 +403,10 @@ def test_names_that_are_taken_are_refused() -> None:
         module.register_parameter("slope", torch.ones(2, dtype=torch.int64))
     module.register_parameter("slope", torch.ones(2))
     with pytest.raises(
-        ModuleError, match="'slope' must be a tensor that is no parameter, got a par"
+        ModuleError, match="'slope' must be a tensor and not a parameter, got a par"
     ):
         module.register_buffer("slope", torch.ones(2))
-    with pytest.raises(
-        ModuleError, match="'mean' must be a tensor that is no parameter, got float"
-    ):
+    with pytest.raises(ModuleError, match="'mean' must be a tensor and not a parameter, got float"):
         module.register_buffer("mean", 1.0)  # type: ignore[arg-type]
 
 
@@ -452,7 +448,9 @@ def test_a_network_with_a_pass_of_its_own_is_refused(base: type, name: str) -> N
     ):
         type("Hand", (base,), {name: by_hand})
     mixin = type("Mixin", (), {name: by_hand})
-    with pytest.raises(ModuleError, match=f"must not define {name}, as Mixin does; a Graph says"):
+    with pytest.raises(
+        ModuleError, match=f"must not define {name}, as Mixin does; a Graph connects"
+    ):
         type("Hand", (mixin, base), {})
 
 
@@ -536,7 +534,7 @@ class Broadcasts(ours.Module):
 WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = {
     "unregistered": (
         lambda net, x: ours.Linear(2, 2)(x),
-        r"^connect: Linear\(2, 2\) acts but is not registered, .* give it to register_modules$",
+        r"^connect: Linear\(2, 2\) is used but not registered, .* give it to register_modules$",
     ),
     "a tensor": (
         lambda net, x: net.layer(x) + torch.ones(3, 2),
@@ -552,7 +550,7 @@ WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = 
     ),
     "of an earlier way": (
         lambda net, x: net.layer(x) + net.kept[0],
-        r"^connect: Add\(\) must be given variables of this way forward, got one of another graph",
+        r"^connect: Add\(\) must be given variables of this forward pass, got one of another graph",
     ),
     "a node": (lambda net, x: x + net.layer(x).node, "got Node$"),
 }

@@ -140,8 +140,8 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
         ("simplenet", {"train.eta": float("nan")}, [
             "overrides train.eta=.nan: train.eta: must be a finite number, got nan",
         ]),
-        ({**CONFIG, "loss": {1, 2}}, {}, ["config: loss: must be what YAML has, got set"]),
-        (CONFIG, {"name": b"x"}, ["overrides: name: must be what YAML has, got bytes"]),
+        ({**CONFIG, "loss": {1, 2}}, {}, ["config: loss: must be a value that YAML has, got set"]),
+        (CONFIG, {"name": b"x"}, ["overrides: name: must be a value that YAML has, got bytes"]),
         ({**CONFIG, "network": [{"linear": 3}]}, {}, [
             "config: network.0: the network must end with one output for each of the 2 classes, "
             "got 3",
@@ -334,7 +334,7 @@ def test_figures_and_tables(run: minifw.Run) -> None:
         (lambda run: run["sgd"], "mode: must be one of full-batch, as in this run, got 'sgd'"),
         (lambda run: run["full-batch", "vmap"], "arm: must be one of minifw, as in this run, got "
          "'vmap'"),
-        (lambda run: run.predict([1, 2]), "predict: x must be (samples, 2), a column each for x, y,"
+        (lambda run: run.predict([1, 2]), "predict: x must be (samples, 2), with columns for x, y,"
          " got (2,)"),
         (lambda run: run.predict([[1, np.nan]]), "predict: x[0, 1] must be a finite number, got nan;"
          " leave such samples out"),

@@ -149,7 +149,7 @@ def test_a_config_runs_no_code_by_itself(minifw: Minifw, command: str) -> None:
     answer = minifw(command, "all.yaml")
     assert (answer.code, answer.out) == (2, "")
     assert answer.err == (
-        "all.yaml:5:14: network.1.python: would run code, that of mine.LeakyReLU; --allow-code "
+        "all.yaml:5:14: network.1.python: would run the code of mine.LeakyReLU; --allow-code "
         "allows it\n"
     )
     assert not Path("it-ran").exists()
@@ -304,7 +304,7 @@ MISTAKES = [
     ("x = 1", "{python: 3}",
      "5:14: network.1.python: must be a file and a class in it, as in mymodules.LeakyReLU, got a number"),
     ("x = 1", "{python: bad.X, kind: relu}",
-     "5:21: network.1.kind: stands beside 'python'; one of them names it"),
+     "5:21: network.1.kind: cannot be given together with 'python'; keep one of them"),
     (NN + "class X(nn.ReLU):\n  def __init__(self, slope: float = 1.0): pass", "{python: bad.X, slpoe: 1}",
      "5:21: network.1.slpoe: unknown key; did you mean 'slope'?"),
     (NN + "class X(nn.ReLU):\n  def __init__(self, slope: float = 1.0): pass", "{python: bad.X, slope: steep}",
@@ -314,7 +314,7 @@ MISTAKES = [
     (NN + "class X(nn.ReLU):\n  def __init__(self, slope): pass", "{python: bad.X}",
      "5:14: network.1.python: X: argument 'slope' must have a type, as in `slope: float`"),
     (NN + "class X(nn.ReLU):\n  def __init__(self, a: nn.Module): pass", "{python: bad.X}",
-     "5:14: network.1.python: bad.X: an argument has a type that cannot stand in a config; bool, int, "
+     "5:14: network.1.python: bad.X: an argument has a type that a config cannot hold; bool, int, "
      "float, str, Literal, tuple and list can"),
     (NN + "class X(nn.ReLU):\n  def __init__(self):\n    raise ValueError('no')", "{python: bad.X}",
      "5:5: network.1: X: bad.py:4: ValueError: no"),

@@ -101,7 +101,7 @@ def test_columns_are_found_by_their_names(minifw: Minifw) -> None:
     answers = [minifw("predict", run, name) for name in ("d.csv", "other.csv")]
     assert table(answers[0]) == table(answers[1])
     assert "votes" not in answers[0].out  # one seed does not vote
-    assert "column 'kind' is there too: " in answers[0].err
+    assert "the file has column 'kind' too: " in answers[0].err
 
 
 def test_of_classes_with_the_same_votes_the_better_score_is_chosen() -> None:
@@ -132,7 +132,8 @@ def test_the_file_is_written_where_its_name_leads(minifw: Minifw) -> None:
         (
             f"{run}/config.yaml",
             2,
-            f"--out: '{run}/config.yaml' is within the run, whose files stay as they were written",
+            f"--out: '{run}/config.yaml' is inside the run, whose files must not change; "
+            "name a file outside",
         ),
     ):
         answer = minifw("predict", run, "d.csv", "--out", wrong)
@@ -316,7 +317,10 @@ def test_options_that_do_not_fit(minifw: Minifw) -> None:
     run = trained(minifw)
     for words, what in (
         (("--seed", 3), "--seed: must be 0 to 0, as in this run, got 3"),
-        (("--seed", 0, "--all-seeds"), "--all-seeds: leave out --seed, which asks for one"),
+        (
+            ("--seed", 0, "--all-seeds"),
+            "--all-seeds: cannot be used with --seed, which selects one seed",
+        ),
         (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),
     ):
         answer = minifw("predict", run, "d.csv", *words)

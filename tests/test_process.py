@@ -164,7 +164,7 @@ def test_nobody_who_could_be_asked(minifw: Minifw, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(sys, "stdin", None)
     answer = minifw("runs", "rm", path.name)
     assert (answer.code, path.exists()) == (2, True)
-    assert answer.err == "runs rm: nobody can be asked here; --yes deletes without a question\n"
+    assert answer.err == "runs rm: no terminal to ask on; --yes deletes without asking\n"
 
 
 def test_what_the_machine_refuses_is_a_line_and_a_bug_is_none(
@@ -274,7 +274,7 @@ def test_a_signal_during_an_import_is_heard_after_it(
     if module == "matplotlib.figure":
         run = the_run(tmp_path)
         assert run.status() == "interrupted"
-        end = f"to go on: minifw resume {run.path.relative_to(tmp_path)}"
+        end = f"to continue: minifw resume {run.path.relative_to(tmp_path)}"
     else:
         assert not (tmp_path / "runs").exists()
         end = "nothing was begun"
@@ -327,7 +327,7 @@ def test_a_signal_is_heard_at_every_stage(
         return
     run = the_run(tmp_path)
     path = run.path.relative_to(tmp_path)
-    assert answer.err == f"minifw: interrupted; to go on: minifw resume {path}\n"
+    assert answer.err == f"minifw: interrupted; to continue: minifw resume {path}\n"
     assert run.status() == "interrupted"
     if where == "figures":
         assert minifw("resume", path).code == 0

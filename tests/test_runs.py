@@ -84,7 +84,7 @@ def test_a_signal_leaves_a_checkpoint(tmp_path: Path, number: signal.Signals, co
     path = only_run(tmp_path)
     assert (process.returncode, out) == (code, "")
     assert err.splitlines()[-1] == (
-        f"minifw: interrupted; to go on: minifw resume {path.relative_to(tmp_path)}"
+        f"minifw: interrupted; to continue: minifw resume {path.relative_to(tmp_path)}"
     )
     run = runs.load(path)
     assert run.status() == "interrupted"
@@ -306,7 +306,7 @@ def test_a_run_of_many_threads_goes_on_with_those_that_may_be_used(
     assert (answer.code, answer.err) == (
         2,
         f"{path}: this run began on 9 threads, this process may use 1 CPU(s); "
-        "--threads 1 goes on with those\n",
+        "--threads 1 resumes it on those\n",
     )
     assert minifw("resume", path, "-q", "--threads", 1).code == 0
 
@@ -347,7 +347,7 @@ def test_a_run_that_began_compiled_needs_a_compiler(
     answer = minifw("resume", run.path, "-q")
     assert (answer.code, answer.err) == (
         2,
-        f"{run.path}: this run began compiled; to go on it needs a C++ compiler, and there is none; "
+        f"{run.path}: this run began with compiled steps; resuming it needs a C++ compiler, and there is none; "
         "install g++ (`apt install g++`, `dnf install gcc-c++`) or name one in CXX\n",
     )
     assert manifest_of(run.path) == before  # it did not fail, it did not go on
@@ -396,7 +396,7 @@ def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
     answer = minifw("train", "simplenet", *QUICK, "--seeds", 2, "--set", "train.eta=1e30")
     assert answer.code == 3
     assert (
-        ", the first in epoch 2, where the first value that is not finite is of network."
+        ", the first in epoch 2, where the first value that is not finite is in network."
         in answer.err
     )
 

@@ -1,12 +1,12 @@
 """minifw: a deep-learning framework to read, and a runner for small networks over many seeds.
 
-    run = minifw.train("simplenet", seeds=20)     a config, over many seeds; leaves a run directory
-    run = minifw.load("runs/…")                   a run that is there
+    run = minifw.train("simplenet", seeds=20)     trains a config and leaves a run directory
+    run = minifw.load("runs/…")                   reads a finished run
     minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
     minifw.Dataset.from_arrays(x, y, x_test, y_test)
     minifw.nn                                     the framework: layers, losses, networks
 
-What stands in `__all__` is public, and imported when it is first used.
+The names in `__all__` are public. Each is imported when it is first used.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PLACES = {
 }
 
 
-if not TYPE_CHECKING:  # or a type checker would take any name for one that is there
+if not TYPE_CHECKING:  # hidden from type checkers, which would accept any name otherwise
 
     def __getattr__(name: str) -> Any:
         if name == "nn":

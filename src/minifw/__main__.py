@@ -1,4 +1,4 @@
-"""Where `minifw` and `python -m minifw` begin: signals first, since the rest takes a while."""
+"""The entry point of `minifw` and `python -m minifw`: handles signals before the slow imports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from minifw.system.signals import on_signals
 
 
 def main() -> None:
-    """Run the command line; a signal that comes while it is imported is heard after that."""
+    """Run the command line; a signal that comes during its import is handled after it."""
     with on_signals(patient=True):
         from minifw.cli import main as cli
 

@@ -1,26 +1,26 @@
-"""Every error that minifw raises on purpose, and the exit code each one ends a command with.
+"""Every error that minifw raises on purpose, and the exit code that a command ends with.
 
     MinifwError                  1  anything minifw raises itself
     ├── ModuleError              1  a module, loss or network was used wrongly (also a ValueError)
     │   ├── ShapeError           1    a shape, stack or length does not fit
-    │   ├── DtypeError           1    the wrong kind of number, or no tensor at all
-    │   ├── OrderError           1    backward before forward, say
+    │   ├── DtypeError           1    the wrong dtype, or not a tensor
+    │   ├── OrderError           1    calls in the wrong order, as backward before forward
     │   └── StateError           1    a state dict that does not belong to this module
     ├── UsageError               2  a wrong argument, option or file name
     │   ├── ConfigError          2    faults in a config, all of them at once
     │   └── DataError            2    a user's data file that cannot be used
     ├── DivergedError            3  every seed diverged
-    ├── ArtefactError            4  a run directory or file that is corrupt or foreign
-    ├── CheckError               5  two things that must be equal are not
+    ├── ArtefactError            4  a run directory or file that is damaged or not minifw's
+    ├── CheckError               5  two results that must be equal are not
     └── StorageError             6  the disk is full, or permission is missing
 
     Interrupted              128 + n  signal n: 130 SIGINT, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1
                                       on Linux; no Exception, so that no `except Exception` in a
                                       library swallows it
 
-A message is one line per fault: where, what must hold, what came. What a line quotes of a user's
-file, options or paths is made harmless here, in one place: no line can break, forge another, or
-move the cursor, whoever raises it. Commands print `lines` as they are.
+A message is one line per fault: where, what must hold, what was given. Text that a line quotes
+from a user's file, options or paths is escaped here, in one place, so that it cannot break the
+line, imitate another one, or move the cursor. Commands print `lines` as they are.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ import difflib
 from collections.abc import Iterable
 
 MAX_LINE = 1000
-"""Characters of one line of an error; what is longer is cut in its middle."""
+"""Characters of one line of an error; a longer one is cut in its middle."""
 
 
 class MinifwError(Exception):
-    """Base of all errors of minifw; `exit_code` is what a command ends with.
+    """Base of all errors of minifw; `exit_code` is that of a command that raises it.
 
     Each argument is one fault and becomes one of `lines`, by `one_line`; str(error) joins them.
     """
@@ -49,7 +49,7 @@ class MinifwError(Exception):
 
 
 class ModuleError(MinifwError, ValueError):
-    """A module of the framework was used in a way that it cannot serve."""
+    """A module, loss, optimiser or network was used wrongly."""
 
 
 class ShapeError(ModuleError):
@@ -86,23 +86,23 @@ class ConfigError(UsageError):
 
 
 class DataError(UsageError):
-    """A data file of the user's that is missing, unreadable or does not hold what was asked."""
+    """A user's data is missing, unreadable or does not hold what was asked for."""
 
 
 class DivergedError(MinifwError):
-    """No seed was left with finite loss and weights."""
+    """Every seed diverged: none has finite loss and weights."""
 
     exit_code = 3
 
 
 class ArtefactError(MinifwError):
-    """A file of a run directory, or of the installation, that is corrupt, missing or foreign."""
+    """A file of a run directory or of the installation is damaged, missing or not minifw's."""
 
     exit_code = 4
 
 
 class CheckError(MinifwError):
-    """A check that was asked for failed: two results that must be the same differ."""
+    """A check failed: two results that must be equal differ."""
 
     exit_code = 5
 
@@ -114,7 +114,7 @@ class StorageError(MinifwError):
 
 
 class Interrupted(BaseException):
-    """A signal asked for the end; `exit_code` is 128 and its number, as shells count."""
+    """A signal asked to end; `exit_code` is 128 plus its number, as in shells."""
 
     def __init__(self, signal: int) -> None:
         super().__init__(f"interrupted by signal {signal}")
@@ -122,9 +122,9 @@ class Interrupted(BaseException):
 
 
 def did_you_mean(word: object, known: Iterable[str]) -> str:
-    """`; did you mean 'epochs'?` where a known word is close to `word`, else what is known."""
+    """Return `; did you mean 'epochs'?` where a known word is close, else a list of the known."""
     choices = sorted(known)
-    # Looking for near misses takes the product of both lengths: no name is as long as that.
+    # The search for close words takes the product of both lengths, so very long words are cut.
     sought, near = str(word), [choice for choice in choices if len(choice) <= 100][:1000]
     close = difflib.get_close_matches(sought, near, n=1, cutoff=0.6) if len(sought) <= 100 else []
     if close:
@@ -137,21 +137,23 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
 
 def one_line(text: object) -> str:
     """Return the text as one harmless line of at most MAX_LINE characters."""
-    return _cut(harmless(_cut(str(text))))  # cut first, since a user's text may be megabytes long
+    return _cut(
+        harmless(_cut(str(text)))
+    )  # cut before escaping, since a user's text may have megabytes
 
 
 def _cut(text: str) -> str:
-    """Return the text without its middle where it is long: where and what to do stay."""
+    """Return a long text without its middle, so that the place and the advice remain."""
     if len(text) <= MAX_LINE:
         return text
     return f"{text[: MAX_LINE * 2 // 3]} … {text[3 - MAX_LINE // 3 :]}"
 
 
 def harmless(text: object) -> str:
-    """Return the text with all that is not printable escaped: no message moves the cursor.
+    """Return the text with all that is not printable escaped, so that it cannot move the cursor.
 
-    Control characters, line breaks, marks of direction or without width, and lone surrogates
-    become `\\x1b`. What is harmless already comes back as it is.
+    Control characters, line breaks, direction marks, characters without width and lone surrogates
+    become escapes such as `\\x1b`. Printable text is returned unchanged.
     """
     text = str(text)
     if text.isprintable():
@@ -167,6 +169,6 @@ def short_word(text: str) -> str:
 def short(value: object) -> str:
     """Return the value as text of at most 40 characters."""
     if isinstance(value, str) and len(value) > 100:
-        value = value[:100]  # what is cut off below anyway
+        value = value[:100]  # more is cut off below anyway
     text = repr(value)
     return text if len(text) <= 40 else f"{text[:36]}…{text[-1]}"

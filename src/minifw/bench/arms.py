@@ -1,6 +1,6 @@
-"""What the benchmark puts side by side: one problem, and each way to train its networks.
+"""The benchmark's arms: one problem, and the frameworks that train its networks.
 
-A peer is coded as its own users would code it. All start from the same weights, take the same
+Every peer is coded as its users would code it. All start from the same weights, take the same
 batches in the same order, and compute the same loss and updates.
 """
 
@@ -27,7 +27,7 @@ from minifw.training.fit import fit
 
 @dataclass(frozen=True)
 class Regime:
-    """A size of problem: how many seeds, samples in a batch, and features in a hidden layer."""
+    """The size of a problem: seeds, samples in a batch, and features in a hidden layer."""
 
     seeds: int
     batch: int
@@ -39,9 +39,9 @@ class Regime:
 
     @property
     def steps(self) -> int:
-        """Steps in an epoch: so many that its call is small beside them.
+        """Steps in an epoch: enough to make the cost of its call small.
 
-        Larger steps are fewer: each amplifies how differently the arms round.
+        With larger steps there are fewer, since each amplifies the arms' differences in rounding.
         """
         return max(10, min(1000, 250_000 // (self.batch * self.width)))
 
@@ -49,8 +49,8 @@ class Regime:
     def flops(self) -> int:
         """Additions and multiplications in the matrix products of a step, of all seeds.
 
-        Each weight is used twice for each sample in forward, twice for its own gradient, and,
-        but in the first layer, twice for the gradient of the layer's input.
+        For each sample each weight counts two operations forward, two for its own gradient and,
+        except in the first layer, two for the gradient of the layer's input.
         """
         first, hidden, last = 2 * self.width, self.width**2, 2 * self.width
         weights = first + (self.depth - 1) * hidden + last
@@ -59,7 +59,7 @@ class Regime:
 
 @dataclass(frozen=True)
 class Problem:
-    """What all arms are given: config, data, and an order of samples for every epoch."""
+    """The problem of all arms: config, data, and an order of samples for every epoch."""
 
     regime: Regime
     experiment: Experiment
@@ -79,7 +79,7 @@ class Problem:
 
 
 def simplenet(base: Path, *overrides: str) -> Config:
-    """Return the config at `base` as the report has it, whatever a user has made of the file."""
+    """Return the config at `base` with the report's settings, even if the file was changed."""
     fixed = (
         "seed=0", "data={kind: disk}", "loss={kind: mse, reduction: sample}", "optimizer=sgd",
         "init=pytorch", "dtype=float32", "device=cpu", "train.eta=0.01", "train.mode=sgd",
@@ -107,12 +107,12 @@ def problem(base: Path, regime: Regime) -> Problem:
 
 
 class Arm(Protocol):
-    """One way to train the networks of a problem. Making it starts from their initial weights."""
+    """One way to train the networks of a problem; a new arm has their initial weights."""
 
     def train(self, epochs: int) -> tuple[float, float]:
-        """Train on; return the seconds in steps, and how many epochs of all seeds they took.
+        """Continue training; return the seconds in steps, and the number of epochs of all seeds.
 
-        An arm that trains one seed after another takes `epochs` times an epoch of one seed.
+        An arm that trains one seed after another trains `epochs` epochs of one seed each.
         """
         ...
 
@@ -122,10 +122,10 @@ class Arm(Protocol):
 
 
 class Peer(Trainer):
-    """An arm whose epochs are counted and timed by the loop that minifw's go through."""
+    """An arm that is counted and timed by minifw's loop over epochs."""
 
     share = 1.0
-    """How many epochs of all seeds one of its epochs is."""
+    """How many epochs of all seeds one of its epochs counts."""
 
     def __init__(self, given: Problem) -> None:
         self.given = given
@@ -137,7 +137,7 @@ class Peer(Trainer):
 
 
 class Minifw:
-    """minifw as `minifw train` calls it."""
+    """minifw, called as by `minifw train`."""
 
     def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
         self.given = given
@@ -167,7 +167,7 @@ class Minifw:
 
 
 class PyTorch(Peer):
-    """A plain PyTorch loop, one network after another: each epoch is of the next of them."""
+    """A plain PyTorch loop, one network after another: each epoch trains the next network."""
 
     def __init__(self, given: Problem) -> None:
         super().__init__(given)
@@ -271,10 +271,12 @@ ARMS: dict[str, Callable[[Problem], Arm]] = {
 
 
 def present() -> tuple[list[str], dict[str, str]]:
-    """Return the arms that can run here, and for each of the others the reason why not."""
+    """Return the arms that can run here, and the reason for each that cannot."""
     missing = {}
     if compiled.compiler() is None:
-        missing["minifw"] = "there is no C++ compiler (`apt install g++`): the plain way only"
+        missing["minifw"] = (
+            "there is no C++ compiler (`apt install g++`), so only plain steps are timed"
+        )
     if find_spec("jax") is None:
         missing["JAX"] = "it is not installed (`pip install jax`, the extra `bench`)"
     return [name for name in ARMS if name not in missing], missing

@@ -1,8 +1,8 @@
-"""The benchmark: a training step of minifw and of its peers, side by side, in one run.
+"""The benchmark: compares a training step of minifw with that of its peers.
 
 All arms train the same networks on the same samples in the same order, from the same weights, and
-must end with the same weights before any time counts. Rounds are interleaved (A B C A B C …), so
-that whatever else the machine does disturbs all arms alike.
+must end with the same weights before they are timed. Rounds are interleaved (A B C A B C …), so
+that other load on the machine affects all arms alike.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from minifw.system.environment import environment
 REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
 QUICK = [Regime(1, 1), Regime(20, 40)]
 
-# How the cost grows: one size changes, the others stay at those of 20 x 40.
+# For the growth of cost one size changes; the others are those of 20 x 40.
 SCALING = {
     "seeds": [Regime(seeds, 40) for seeds in (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)],
     "batch": [Regime(20, batch) for batch in (1, 4, 10, 40, 100, 400, 1000, 4000)],
@@ -43,8 +43,8 @@ SCALING = {
 }
 SCALING_EPOCHS = (1, 10, 100, 1000)
 
-SAME, SAME_IN_EVERY_SEED = 1e-3, 0.1  # what two arms' weights may differ by: `_same_weights`
-PEAK = 1024  # rows and columns of the matrices whose product shows what the machine can do
+SAME, SAME_IN_EVERY_SEED = 1e-3, 0.1  # bounds for differences of weights, see `_same_weights`
+PEAK = 1024  # rows and columns of the matrices whose product gives the machine's peak
 
 
 # ---------------------------------------------------------------------------------------- timing
@@ -54,7 +54,7 @@ PEAK = 1024  # rows and columns of the matrices whose product shows what the mac
 def on_threads(count: int) -> Iterator[None]:
     """Within this block the process, and so every arm, has `count` processors.
 
-    JAX has no other setting. It keeps what it found when it began, so one block a process.
+    JAX has no other setting, and keeps the number from its start: use one block per process.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(count)
@@ -83,10 +83,10 @@ def run(
     Args:
         base: the packaged config of SimpleNet.
         regimes: the sizes.
-        arms: names out of `ARMS`; the first is what ratios are taken against.
+        arms: names from `ARMS`; times are divided by those of the first.
         rounds: how often each arm is timed.
-        seconds: about how long an arm trains in a round; an epoch at least.
-        show_progress: told of each round.
+        seconds: about how long an arm trains in a round; at least one epoch.
+        show_progress: called after each round.
 
     Raises:
         CheckError: two arms end with different weights.
@@ -157,12 +157,12 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
 
 
 def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
-    """Return how far apart two arms are after one epoch: the worst parameter's median over seeds.
+    """Return the difference of two arms after one epoch: the worst parameter's median over seeds.
 
-    For each seed it is the norm of the parameter's difference over the norm of the way that it has
-    gone. A step that is wrong by a factor of 1.01 gives 0.01 in all seeds. Rounding in float32
-    gives 1e-6, but where a ReLU switches the other way, later steps amplify it: 0.02 in one seed
-    has been seen. Hence two bounds, one for the median and one for every seed.
+    For each seed it is the norm of the parameter's difference divided by the norm of its change in
+    training. A step that is wrong by a factor of 1.01 gives 0.01 in all seeds. Rounding in float32
+    usually gives much less, but more in single seeds in which a ReLU switches differently. Hence
+    one bound for the median and one for every seed (docs/performance.md).
     """
     start = given.network().parameters()
     (first, expected), *others = ((name, arm.weights()) for name, arm in arms.items())
@@ -171,12 +171,12 @@ def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
         for a, b, (parameter, before, _) in zip(expected, found, start, strict=True):
             difference = (a - b).flatten(1).norm(dim=1)
             way = (a - before).flatten(1).norm(dim=1)
-            apart = torch.where(difference == 0, 0.0, difference / way)  # some seed may stand still
+            apart = torch.where(difference == 0, 0.0, difference / way)  # a seed may not change
             typical, worst = float(apart.median()), float(apart.max())
             if not (typical < SAME and worst < SAME_IN_EVERY_SEED):
                 raise CheckError(
                     f"bench {given.regime}: {first} and {name} must end with the same weights; "
-                    f"{parameter} ends {typical:.2%} of the way that it went apart (median over "
+                    f"{parameter} differs by {typical:.2%} of its change in training (median over "
                     f"seeds; at most {worst:.2%})"
                 )
             largest = max(largest, typical)
@@ -184,10 +184,10 @@ def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
 
 
 def _peak(seconds: float) -> float:
-    """Return how many additions and multiplications a second a large matrix product does.
+    """Return the additions and multiplications per second of a large matrix product.
 
-    It is the quickest of some, for others may be slowed down by threads of what came before; by
-    torch's library or NumPy's, for either may not know the processor.
+    It is the quickest of several, since threads of earlier work may slow the others; and the
+    quicker of torch's and NumPy's library, since either may not know the processor.
     """
     left, right, result = (torch.rand(PEAK, PEAK) for _ in range(3))
     by_torch = partial(torch.mm, left, right, out=result)
@@ -215,7 +215,7 @@ def run_scaling(
 ) -> dict[str, Any]:
     """Measure how time and memory grow with seeds, batch, width, depth and epochs.
 
-    Arguments as for `run`. PyTorch's loop is left out: it takes as long as its seeds add up to.
+    Arguments as for `run`. PyTorch's loop is left out: its time is proportional to the seeds.
     """
     arms = [name for name in arms if name != "PyTorch"]
     sizes = list(dict.fromkeys(regime for group in SCALING.values() for regime in group))
@@ -230,7 +230,7 @@ def run_scaling(
         for number, regime in enumerate(SCALING["seeds"]):
             full_batch = Regime(regime.seeds, 1000)
             peaks = {
-                # The first time a library may have to be made, which takes more than training.
+                # The first time a library may be compiled, which takes longer than training.
                 name: min(_in_new_process(_memory, base, full_batch, name) for _ in range(2))
                 for name in ways
             }
@@ -246,33 +246,33 @@ def run_scaling(
 
 
 def _in_new_process(function: Callable[..., float], *arguments: Any) -> float:
-    """Return what `function` returns in a Python that has done nothing else yet."""
+    """Return the result of `function` in a new Python process."""
     fresh = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=fresh) as pool:
         return pool.submit(function, torch.get_num_threads(), *arguments).result()
 
 
 def _memory(threads: int, base: Path, regime: Regime, name: str) -> float:
-    """Return how many megabytes (2^20 bytes) training takes at most, beside samples and code."""
+    """Return the peak memory of training in units of 2^20 bytes, without samples and code."""
     torch.set_num_threads(threads)
     given = problem(base, regime)
     arm = ARMS[name](given)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten
+    Path("/proc/self/clear_refs").write_text("5")  # resets the peak
     before = _status("VmRSS")
     arm.train(1)
     return (_status("VmHWM") - before) / 2**10
 
 
 def _status(key: str) -> int:
-    """Return an entry of this process's status, in KiB. Only Linux has it."""
+    """Return an entry of this process's status, in KiB (Linux only)."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith(key)).split()[1])
 
 
 def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
-    """Return the seconds from network to last evaluation, 20 seeds and batches of 40.
+    """Return the seconds from building the network to the last evaluation, 20 seeds, batches of 40.
 
-    The compiled way opens a library that an earlier run has left; making it is not in it.
+    Compiled steps use a library from an earlier run; compiling it is not included.
     """
     torch.set_num_threads(threads)
     compile_ = "true" if name == "minifw" else "false"
@@ -294,7 +294,7 @@ def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
 
 
 def table(results: dict[str, Any]) -> Table:
-    """Return the figures as a table: microseconds, and how many times longer the others take."""
+    """Return the results as a table: microseconds, and the ratios of the other arms' times."""
     ours, *others = results["arms"]
     rows: list[tuple[str, list[Cell]]] = []
     for regime in results["regimes"]:
@@ -313,15 +313,12 @@ def table(results: dict[str, Any]) -> Table:
 
 
 def _digits(value: float) -> str:
-    """Return three digits of a number, all of them if there are more before the point."""
+    """Return a number to three digits, or to all digits before the point if these are more."""
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def write(results: dict[str, Any], folder: Path, name: str) -> Path:
-    """Write the results into `folder`: as JSON, and as a table or as a figure.
-
-    Return the file to look at first.
-    """
+    """Write the results as JSON and as a table or figure; return the path of the latter."""
     files = Files(folder)
     files.write_json(f"{name}.json", results)
     if "growth" in results:
@@ -333,10 +330,10 @@ def write(results: dict[str, Any], folder: Path, name: str) -> Path:
 
 
 def parse(text: str) -> Regime:
-    """Return the regime that `20x40` or `20x40x128` means.
+    """Return the regime for `20x40` or `20x40x128`.
 
     Raises:
-        UsageError: it means none.
+        UsageError: the text has another form.
 
     """
     sizes = text.replace(" ", "").split("x")

@@ -18,10 +18,13 @@ from minifw.library.progress import display
 
 def bench(
     quick: Annotated[
-        bool, typer.Option("--quick", help="Two regimes, short rounds: does it work?")
+        bool, typer.Option("--quick", help="Two sizes in short rounds, to see that all works.")
     ] = False,
     scaling: Annotated[
-        bool, typer.Option("--scaling", help="How time and memory grow with each size; a figure.")
+        bool,
+        typer.Option(
+            "--scaling", help="Measure how time and memory grow with each size; draws a figure."
+        ),
     ] = False,
     regimes: Annotated[
         list[str] | None,
@@ -34,16 +37,17 @@ def bench(
     rounds: Annotated[
         int, typer.Option("--rounds", metavar="N", help="How often each arm is timed.")
     ] = 7,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the figures go.")] = Path(
-        "benchmarks"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Folder for the results.")
+    ] = Path("benchmarks"),
     threads: Threads = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Time a training step beside PyTorch, torch.func and JAX.
 
-    The same networks, data and updates; equal weights are checked first.
+    All train the same networks on the same data with the same updates; that their weights are
+    equal is checked first.
 
     \b
     Examples:
@@ -59,9 +63,9 @@ def bench(
 
     chosen = [*map(benchmark.parse, regimes or [])]
     if scaling and (quick or chosen):
-        raise UsageError("--scaling: has sizes of its own; leave out --quick and --regime")
+        raise UsageError("--scaling: uses its own sizes; leave out --quick and --regime")
     if scaling and sys.platform != "linux":
-        raise UsageError("--scaling: measures memory as only Linux tells it, so it runs only there")
+        raise UsageError("--scaling: measures memory in a way that only Linux has; run it on Linux")
     if quick:
         rounds, seconds, name = min(rounds, 3), 0.05, "quick"
         chosen = chosen or benchmark.QUICK

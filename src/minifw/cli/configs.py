@@ -1,4 +1,4 @@
-"""The commands about configs: is it right, what does it say, what may it say, and a first one."""
+"""The commands about configs: validate, show, schema and init."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def validate(
         faults: list[str] = []
         try:
             plan = plan_of(name, overrides, allow_code=allow_code)
-            # What only drawing shows (numbers beyond the dtype, say) the first seed shows.
+            # Only samples can show some faults, as numbers beyond the dtype: draw one seed.
             plan.draw(plan.seeds[:1])
         except MinifwError as fault:
             faults = [*fault.lines]
@@ -86,9 +86,9 @@ def show(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a config comes to: each key, and the network.
+    """Show every key of a config, and the sizes of the network.
 
-    Each key is shown with its value and where that is from.
+    Each key is shown with its value and where the value comes from.
 
     \b
     Examples:
@@ -129,9 +129,9 @@ def show(
     print(
         f"\nData: {plan.sizes.features} features, {plan.sizes.classes} classes, "
         f"{plan.sizes.train} training and {plan.sizes.test} test samples.\n"
-        "Parameters are those of one seed; operations are the multiplications and\n"
-        "additions of one sample on its way forward, an activation's count one each.\n"
-        f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} beside the program; "
+        "Parameters are those of one seed. Operations are the multiplications and\n"
+        "additions of the forward pass of one sample; an activation counts one each.\n"
+        f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} besides the program; "
         f"{gigabytes(free)} are free."
     )
 
@@ -157,7 +157,7 @@ def init(
 ) -> None:
     """Write a config to start from, NAME.yaml, with comments.
 
-    It trains as it is. A file that is there is never overwritten.
+    It can be trained without changes. An existing file is never overwritten.
 
     \b
     Examples:
@@ -169,7 +169,7 @@ def init(
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
     path = Path(f"{name}.yaml")
-    # The first line names a schema that lies beside the packaged configs only.
+    # The first line names a schema file that exists only beside the packaged configs.
     text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
     publish(path, text.replace("name: starter", f"name: {name}").encode(), replace=False)
     print(path)
@@ -186,7 +186,7 @@ def _memory(plan: Plan) -> tuple[int, int]:
 
 
 def _leaves(value: Any, path: KeyPath = ()) -> list[tuple[KeyPath, Any]]:
-    """Return all values with their paths; a list of plain values is one of them."""
+    """Return all values with their paths; a list of plain values counts as one value."""
     if isinstance(value, dict):
         return [leaf for key, inner in value.items() for leaf in _leaves(inner, (*path, key))]
     if isinstance(value, list) and any(isinstance(item, dict) for item in value):

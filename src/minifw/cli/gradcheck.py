@@ -31,25 +31,29 @@ def gradcheck(
         typer.Option(
             "--seed",
             metavar="K",
-            help="Seed of data and weights; default: the config's.",
+            help="Seed of data and weights. Default: the config's.",
             show_default=False,
         ),
     ] = None,
     samples: Annotated[
-        int, typer.Option("--samples", metavar="N", help="Training samples that go through.")
+        int, typer.Option("--samples", metavar="N", help="How many training samples are used.")
     ] = 5,
     elements: Annotated[
-        int, typer.Option("--elements", metavar="N", help="Compare so many numbers of a tensor.")
+        int,
+        typer.Option(
+            "--elements", metavar="N", help="How many numbers of a tensor are compared, at most."
+        ),
     ] = 100,
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Compare a network's gradients with finite differences.
 
-    Network, loss and data are built as for training, but in float64 and for a few samples. For each
-    layer's parameters and input: the largest relative error, where it is, and the two numbers. Of a
-    large tensor some numbers are compared, chosen by the seed. Exit code 5 if one is wrong; where a
-    number sits on a kink, as of ReLU at 0, there is no derivative to compare with, and it is told.
+    Network, loss and data are built as for training, but in float64 and for a few samples. The
+    table shows, for each layer's parameters and input, the largest relative error, where it is,
+    and the two numbers. Of a large tensor only some numbers are compared, chosen by the seed. The
+    exit code is 5 if a gradient is wrong. A number on a kink (ReLU at 0) has no derivative to
+    compare with; it is reported and does not count as wrong.
 
     \b
     Examples:
@@ -98,7 +102,7 @@ def gradcheck(
 
 
 def _plan(name: str, overrides: list[str] | None, allow_code: bool) -> Plan:
-    """Return the plan of one seed, in float64 on the CPU, whatever the config says of these."""
+    """Return the plan of one seed, in float64 on the CPU, whatever the config says."""
     from minifw.config import loading
 
     config, source = loading.load_with_source(

@@ -1,4 +1,4 @@
-"""The command line: its commands, and how each ends. Heavy imports happen inside the commands."""
+"""The command line: its commands and their exit codes. Commands import torch and the like late."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def minifw(
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
       minifw init mine                            a config of your own
-      minifw show mine.yaml                       what it comes to, key by key
+      minifw show mine.yaml                       every key, and where its value is from
     """
     help_alone(context)
 
@@ -68,11 +68,11 @@ configs.register(app)
 app.add_typer(runs.app, name="runs")
 
 
-# ---------------------------------------------------------------------------------------- the end
+# ------------------------------------------------------------------------------ errors, exit codes
 
 
 def _complain(*lines: str) -> None:
-    """Print the lines of an error; whatever a user's file put into them stays text."""
+    """Print the lines of an error on stderr, with control characters escaped."""
     for line in lines:
         print(one_line(line), file=sys.stderr)
 
@@ -80,17 +80,17 @@ def _complain(*lines: str) -> None:
 def main() -> NoReturn:
     """Run the command line and exit; every known error is one line on stderr.
 
-    The exit code is the work's own, whether anybody listens or not. Only of output that a full
-    disk has cut, say, there is a line and a code, if nothing else went wrong; a reader who went
-    away, as in `minifw schema | head -1`, has seen what was wanted.
+    The exit code is that of the command, even if nobody reads its output. If standard output
+    cannot be written (a full disk, say), that is an error of its own unless the command failed
+    anyway. A reader that closes its pipe early, as in `minifw schema | head -1`, is no error.
     """
     if sys.platform == "win32":
-        _complain("minifw: does not run on Windows itself; it does in WSL, Windows' own Linux")
+        _complain("minifw: does not run on Windows itself; it runs in WSL (Linux within Windows)")
         _leave(UsageError.exit_code)
-    # Modules are not garbage: looking among them for some takes a tenth of the start or more.
+    # Imports make no garbage; rare collections make the start quicker (docs/performance.md).
     gc.set_threshold(10_000, 1_000, 1_000)
     if os.environ.get("_MINIFW_COMPLETE"):
-        app(prog_name="minifw")  # a shell asks how a word may go on: Typer answers, and exits
+        app(prog_name="minifw")  # a shell asks for completions: Typer prints them and exits
     with on_signals(patient=True) as stop:
         with streams.that_never_fail() as out, quiet_matplotlib():
             if leave_lost_folder():
@@ -100,7 +100,7 @@ def main() -> NoReturn:
             if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
                 _complain(f"minifw: standard output: {_reason(out.fault)}")
                 code = code or StorageError.exit_code
-        _leave(code)  # while signals are held: one that comes now changes no code
+        _leave(code)  # signals are held here: one that comes now does not change the code
 
 
 def _call(stop: Stop) -> int:
@@ -108,9 +108,9 @@ def _call(stop: Stop) -> int:
     try:
         try:
             stop.patient = False
-            stop.check()  # one may have come during the imports of this module
+            stop.check()  # a signal may have come during the imports of this module
             code: int = app(prog_name="minifw", standalone_mode=False) or 0
-            if stop.asked is not None:  # and a library has swallowed it
+            if stop.asked is not None:  # a library has swallowed the Interrupted
                 end = Interrupted(stop.asked)
                 end.add_note("the command was over")
                 raise end
@@ -120,7 +120,7 @@ def _call(stop: Stop) -> int:
         if code == 130:  # Typer returns it for an interrupt during a command
             raise KeyboardInterrupt
     except typer.TyperException as fault:
-        # Where no command is given, the message is the help; else it is a line.
+        # Without a command the message is the help, of many lines; otherwise it is one line.
         text = f"minifw: {fault.format_message()}"
         _complain(*(text.split("\n") if type(fault).__name__ == "NoArgsIsHelpError" else [text]))
         return UsageError.exit_code
@@ -137,7 +137,7 @@ def _call(stop: Stop) -> int:
             return UsageError.exit_code
         _complain(*fault.lines)
         return fault.exit_code
-    except OSError as fault:  # of whatever has no words of its own: the machine's, not a bug
+    except OSError as fault:  # no handler of its own: a fault of the machine, not a bug
         _complain(f"minifw: {_reason(fault)}")
         return StorageError.exit_code
     except Exception as fault:
@@ -154,13 +154,13 @@ def _call(stop: Stop) -> int:
 
 
 def _own_fault(fault: Exception) -> str | None:
-    """Return one line for what a file of the user's own has raised, None for all else."""
+    """Return one line for an exception from a user's Python file, None for any other."""
     code = sys.modules.get("minifw.config.code")
     return None if code is None else code.told(fault)
 
 
 def _reason(fault: Exception) -> str:
-    """Return what an operation on a file failed for, and the file's name if it is known."""
+    """Return why an operation on a file failed, with the file's name if it is known."""
     if not isinstance(fault, OSError) or fault.strerror is None:
         return str(fault) or type(fault).__name__
     if fault.filename is None:
@@ -169,9 +169,9 @@ def _reason(fault: Exception) -> str:
 
 
 def _leave(code: int) -> NoReturn:
-    """End now, without taking Python down piece by piece, which takes half a second with torch.
+    """Exit at once, without Python's finalisation, which is slow with torch.
 
-    And if a signal came during an `exec` of text, which torch's compiler does all the time, Python
-    would end by the signal itself and not with a code.
+    Python would also end by the signal itself, and not with a code, if a signal came during an
+    `exec` of text, which torch's compiler calls often.
     """
     os._exit(code)

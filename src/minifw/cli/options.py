@@ -1,4 +1,4 @@
-"""What commands share: their options, and what the shell completes."""
+"""The options that commands share, and the shell's completion of their values."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from minifw.config.packaged import PACKAGED
 
 
 def configs_like(incomplete: str) -> list[str]:
-    """Return packaged configs and YAML files of this folder whose names begin so."""
+    """Return packaged configs and YAML files of this folder whose names begin with this."""
     names = [*(file.stem for file in PACKAGED.glob("*.yaml")), *map(str, Path().glob("*.yaml"))]
     return sorted(name for name in names if name.startswith(incomplete))
 
 
 def runs_like(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the names of runs that begin so, in the folder that the command line names."""
+    """Return the names of runs that begin with this, in the folder of `--runs-dir`."""
     from minifw import runs
 
     folder = Path(context.params.get("runs_dir") or "runs")
@@ -30,7 +30,7 @@ def runs_like(context: typer.Context, incomplete: str) -> list[str]:
 
 
 def statuses(incomplete: str) -> list[str]:
-    """Return the states of runs that begin so."""
+    """Return the statuses of runs that begin with this."""
     from minifw import runs
 
     return [status for status in runs.STATUSES if status.startswith(incomplete)]
@@ -50,7 +50,7 @@ OneRun = Annotated[
     str,
     typer.Argument(
         metavar="RUN",
-        help="A run's directory, its name, or a part of that.",
+        help="A run's directory, its name, or a part of its name.",
         autocompletion=runs_like,
     ),
 ]
@@ -58,28 +58,28 @@ SomeRuns = Annotated[
     list[str],
     typer.Argument(
         metavar="RUN…",
-        help="Directories, names, or parts of names.",
+        help="Runs: directories, names, or parts of names.",
         autocompletion=runs_like,
     ),
 ]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config. Repeatable."),
 ]
 Seeds = Annotated[
     int | None,
     typer.Option(
         "--seeds",
         metavar="N",
-        help="How many seeds to run; default: the config's, else 1 (compare: 20).",
+        help="Number of seeds. Default: the config's, else 1 (compare: 20).",
         show_default=False,
     ),
 ]
-RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Where runs are kept.")]
+RunsDir = Annotated[Path, typer.Option("--runs-dir", metavar="DIR", help="Folder of the runs.")]
 AllowCode = Annotated[
     bool,
     typer.Option(
-        "--allow-code", help="Run Python files that the config names (`python: mine.Layer`)."
+        "--allow-code", help="Allow Python files that the config names (`python: mine.Layer`)."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -89,16 +89,16 @@ Threads = Annotated[
     typer.Option(
         "--threads",
         metavar="N",
-        help="CPU threads; default: as many as torch takes.",
+        help="CPU threads. Default: torch's own number.",
         show_default=False,
     ),
 ]
 
 
 def help_alone(context: typer.Context) -> None:
-    """Print the help of a group of commands that is called without one: a mistake, so exit code 2.
+    """Print the help of a group of commands that is called without one; the exit code is 2.
 
-    Typer's own way prints it as an error message.
+    Typer would print it as an error message.
     """
     if context.invoked_subcommand is None:
         print(context.get_help(), file=sys.stderr)

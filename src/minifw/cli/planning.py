@@ -1,4 +1,4 @@
-"""Options become a plan: the config, overrides, seeds and threads of a command, all checked."""
+"""Turns the options of a command (config, overrides, seeds, threads) into a checked plan."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def plan_of(
     arms: Sequence[Arm] | None = None,
     allow_code: bool = False,
 ) -> Plan:
-    """Check everything that the user gave; nothing is written yet.
+    """Return the plan of a command, with all that the user gave checked; nothing is written.
 
     `arms` are those of a comparison, in all modes; without them minifw trains in the config's mode.
-    `allow_code` permits the config to name classes of a file beside it.
+    `allow_code` permits the config to name classes of Python files beside it.
     """
     check_count("--seeds", seeds)
     from minifw.config import loading
@@ -47,14 +47,14 @@ def check_count(option: str, value: int | None) -> None:
 
 
 def check_threads(threads: int | None) -> None:
-    """Raise a UsageError if this process may not use so many CPUs."""
+    """Raise a UsageError if this process may not use that many CPUs."""
     check_count("--threads", threads)
     if threads is not None:
         machine.check_threads("--threads", threads)
 
 
 def set_threads(threads: int | None) -> None:
-    """Let torch use so many threads, by default as many as it would or a container may."""
+    """Set torch's number of threads, by default `usual_threads()`."""
     check_threads(threads)
     import torch
 
@@ -62,7 +62,7 @@ def set_threads(threads: int | None) -> None:
 
 
 def usual_threads() -> int:
-    """Return how many threads torch takes, or as many as a container's quota allows."""
+    """Return torch's own number of threads, at most what a container's quota allows."""
     import torch
 
     return min(torch.get_num_threads(), machine.processors())

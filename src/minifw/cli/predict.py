@@ -1,4 +1,4 @@
-"""The command that puts trained networks to use: `minifw predict RUN FILE`."""
+"""The command that predicts with a run's networks: `minifw predict RUN FILE`."""
 
 from __future__ import annotations
 
@@ -27,33 +27,37 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     run: OneRun,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or NPZ with its features.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="CSV or NPZ file with the run's features.")
+    ],
     seed: Annotated[
         int | None,
-        typer.Option("--seed", metavar="K", help="Ask the network of this seed alone."),
+        typer.Option("--seed", metavar="K", help="Use only the network of this seed."),
     ] = None,
     all_seeds: Annotated[
-        bool, typer.Option("--all-seeds", help="Also a column for each seed's own choice.")
+        bool, typer.Option("--all-seeds", help="Add a column with the class that each seed chose.")
     ] = False,
     mode: Annotated[
         str | None,
-        typer.Option("--mode", metavar="MODE", help="full-batch or sgd, where a run has both."),
+        typer.Option("--mode", metavar="MODE", help="full-batch or sgd, if the run has both."),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("--out", metavar="FILE.csv", help="Write the table here, not to stdout."),
+        typer.Option(
+            "--out", metavar="FILE.csv", help="Write the table to this file, not to stdout."
+        ),
     ] = None,
     runs_dir: RunsDir = Path("runs"),
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Say which class new samples are of, by the networks of a run.
+    """Predict the class of new samples with the networks of a run.
 
-    All seeds vote. For each sample: the class with the most votes (of several, the one with the
-    largest mean score) and their number, and of each class the mean score and its standard
-    deviation over the seeds ("spread", with n - 1). A score is a probability (softmax) after
-    training with cross-entropy, else the output itself. Columns are found by their names; others
-    in the file are left alone. Generated data has columns x and y.
+    All seeds vote. The table has for each sample: the class with the most votes (with equal votes,
+    the one with the largest mean score); its number of votes; and for each class the mean score
+    and its standard deviation over the seeds ("spread", with n - 1). A score is a probability
+    (softmax) after training with cross-entropy, otherwise the network's output. Columns are found
+    by name; other columns of the file are ignored. Generated data has columns x and y.
 
     \b
     Examples:
@@ -62,14 +66,16 @@ def predict(
       minifw predict a1b2c3 new.csv --all-seeds --out classes.csv
     """
     if all_seeds and seed is not None:
-        raise UsageError("--all-seeds: leave out --seed, which asks for one")
+        raise UsageError("--all-seeds: cannot be used with --seed, which selects one seed")
     from minifw import runs
 
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
     found = runs.load(runs.find(runs_dir, run))
     if out is not None and out.resolve().is_relative_to(found.path.resolve()):
-        raise UsageError(f"--out: '{out}' is within the run, whose files stay as they were written")
+        raise UsageError(
+            f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
+        )
     from minifw.data import files
     from minifw.experiment import prediction
 
@@ -110,7 +116,7 @@ def predict(
 
 
 def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
-    """Write a table as CSV, its head first."""
+    """Write a table as CSV, the column names first."""
     writer = csv.writer(file, lineterminator="\n")
     for number, line in enumerate(lines):
         if number == 0:
@@ -119,14 +125,14 @@ def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
 
 
 def _tell(networks: Networks, compared: Compared | None) -> None:
-    """Say on stderr what a reader of the table should know."""
+    """Print on stderr what a reader of the table should know."""
     if networks.left_out:
         some = ", ".join(map(str, networks.left_out[:10]))
         more = " …" if len(networks.left_out) > 10 else ""
         print(f"minifw: left out, since diverged: seed {some}{more}", file=sys.stderr)
     if compared is None or not compared.samples:
         return
-    column = f"minifw: column '{harmless(networks.about.target)}' is there too"
+    column = f"minifw: the file has column '{harmless(networks.about.target)}' too"
     share = 100 * compared.different / compared.samples
     print(
         f"{column}: {compared.different} of {compared.samples} samples differ from it "

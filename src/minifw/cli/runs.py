@@ -1,4 +1,4 @@
-"""The commands about runs that are there: `minifw runs ls | show | diff | verify | rm`."""
+"""The commands about existing runs: `minifw runs ls | show | diff | verify | rm`."""
 
 from __future__ import annotations
 
@@ -43,18 +43,19 @@ def ls(
         typer.Option(
             "--status",
             metavar="WHICH",
-            help="Only runs of this status.",
+            help="Only runs with this status.",
             autocompletion=statuses,
         ),
     ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", metavar="TEXT", help="Only runs with this in the name.")
+        str | None,
+        typer.Option("--name", metavar="TEXT", help="Only runs whose name contains this."),
     ] = None,
     as_json: Json = False,
 ) -> None:
     """List runs, oldest first, with status and test error.
 
-    The error is the median over seeds in percent, of full batch and of SGD.
+    The error is the median over seeds in percent, for full batch and for SGD.
 
     \b
     Examples:
@@ -92,7 +93,7 @@ def ls(
     empty = [harmless(line["run_dir"]) for line in lines if line["status"] == "empty"]
     if empty:
         print(
-            f"minifw: {len(empty)} of them ended before they began: nothing to go on with; "
+            f"minifw: {len(empty)} of them ended before training began, nothing can be resumed; "
             f"`minifw runs rm {' '.join(empty[:3])}{' …' if empty[3:] else ''}` deletes them",
             file=sys.stderr,
         )
@@ -100,7 +101,7 @@ def ls(
 
 @app.command()
 def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
-    """Show one run in full: status, environment, config and tables."""
+    """Show one run: status, environment, config and tables."""
     from minifw import runs
 
     found = runs.load(runs.find(runs_dir, run))
@@ -144,7 +145,7 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
 
 
 def _tables(run: Run) -> list[Table]:
-    """Return the tables that a run's results.json makes, whoever wrote it."""
+    """Return the tables made from a run's results.json, which may come from anybody."""
     from minifw.report import tables
 
     return list(tables.of_results(run.results()).values())
@@ -154,7 +155,7 @@ def _tables(run: Run) -> list[Table]:
 def diff(
     left: OneRun, right: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False
 ) -> None:
-    """Put two runs side by side: what differs, and their results."""
+    """Compare two runs: the keys that differ, and all results."""
     from minifw import runs
 
     pair = [runs.load(runs.find(runs_dir, text)) for text in (left, right)]
@@ -165,7 +166,7 @@ def diff(
     ):
         keys = dict.fromkeys([*flat[0], *flat[1]])
         values = {key: [of_run.get(key) for of_run in flat] for key in keys}
-        # Of results all are shown: that two are equal is worth seeing.
+        # All results are shown: that two are equal is worth seeing.
         rows[part] = {k: v for k, v in values.items() if part == "results" or v[0] != v[1]}
     if as_json:
         print_json({"runs": [str(run.path) for run in pair], **rows})
@@ -192,14 +193,14 @@ def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = Fal
             run = runs.load(path)
             for name in run.strangers():
                 print(
-                    f"{harmless(path / name)}: not of this run, as its manifest says",
+                    f"{harmless(path / name)}: not named in this run's manifest",
                     file=sys.stderr,
                 )
             found += map(ArtefactError, run.faults())
             if not found and not as_json:
                 print(f"{harmless(path)}: all {len(run.known)} files are as written")
         except (ArtefactError, StorageError) as fault:
-            found.append(fault)  # the other runs are looked at all the same
+            found.append(fault)  # the other runs are still checked
         answers[str(path)] = [str(fault) for fault in found]
         faults += found
     if as_json:
@@ -213,16 +214,16 @@ def rm(
     runs_dir: RunsDir = Path("runs"),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Delete runs, with all that is in them.
+    """Delete runs and everything in them.
 
-    What a link in them points to stays.
+    A link in a run is deleted; what it points to is kept.
     """
     from minifw import runs
 
     paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))
     if not yes:
         if not sys.stdin.isatty():
-            raise UsageError("runs rm: nobody can be asked here; --yes deletes without a question")
+            raise UsageError("runs rm: no terminal to ask on; --yes deletes without asking")
         for path in paths:
             print(harmless(path), file=sys.stderr)
         if not typer.confirm(f"delete {len(paths)} run(s)?", err=True):
@@ -232,21 +233,21 @@ def rm(
         try:
             runs.delete(path)
         except (UsageError, ArtefactError, StorageError) as fault:
-            faults.append(fault)  # the others are deleted all the same
+            faults.append(fault)  # the others are still deleted
         else:
             print(f"{harmless(path)}: deleted")
     _raise_all(faults)
 
 
 def _raise_all(faults: list[MinifwError]) -> None:
-    """Raise all of these as one error, a line each, with the exit code of the largest."""
+    """Raise all of these as one error, a line each, with the largest of their exit codes."""
     if faults:
         kind = max((type(fault) for fault in faults), key=lambda kind: kind.exit_code)
         raise kind(*(line for fault in faults for line in fault.lines))
 
 
 def _line(entry: Entry) -> dict[str, Any]:
-    """Return what a list tells of a run."""
+    """Return a run's row in a list of runs."""
     modes = {} if entry.results is None else entry.results.modes
     manifest = None if entry.run is None else entry.run.manifest
     return {
@@ -261,7 +262,7 @@ def _line(entry: Entry) -> dict[str, Any]:
 
 
 def _json(run: Run, name: str) -> dict[str, Any] | None:
-    """Return the content of a JSON file of the run, None if it has not got so far."""
+    """Return the content of a JSON file of the run, None if the run has not written it yet."""
     if name not in run.known:
         return None
     content = run.read_json(name)
@@ -299,7 +300,7 @@ def _flat_results(run: Run) -> dict[str, Any]:
 
 
 def _print_text(text: str) -> None:
-    """Print a text of the run behind an empty line; it cannot move the cursor."""
+    """Print a text of the run after an empty line, with control characters escaped."""
     print()
     for line in text.rstrip().split("\n"):
         print(harmless(line))

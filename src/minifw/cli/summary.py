@@ -1,4 +1,4 @@
-"""What `train`, `compare` and `resume` print of a run that is over."""
+"""What `train`, `compare` and `resume` print about a finished run."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ TRAIN_RESULTS = (
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
-    """Print what a run came to, and raise if nothing came of it."""
+    """Print the results of a run; raise DivergedError if every seed diverged."""
     modes = outcome.results.modes
-    single = len(modes) == 1  # a mode is what `train` runs; `compare` runs all
+    single = len(modes) == 1  # `train` runs one mode, `compare` runs all
     if as_json:
         print_json(_train_json(outcome) if single else _compare_json(outcome))
     else:

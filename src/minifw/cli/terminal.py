@@ -1,6 +1,7 @@
-"""Tables and sentences for a terminal: as wide as it is, 80 columns where there is none.
+"""Tables and sentences for a terminal, as wide as the terminal; 80 columns where there is none.
 
-Rich lays tables out as text, without colours; what the output's encoding lacks becomes ASCII.
+Rich lays tables out as text, without colours. Characters that the output's encoding lacks become
+ASCII.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from minifw.errors import harmless
 if TYPE_CHECKING:
     from minifw.report.tables import Table
 
-WHOLE = 16
-"""Cells of at most so many characters are broken only if words are too."""
+SHORT_CELL = 16
+"""Cells of at most this many characters are broken only after all words have been."""
 
 PLAIN = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "…": "...", "’": "'"})
 
@@ -43,7 +44,7 @@ def print_table(table: Table) -> None:
 def print_rows(
     head: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[int] = ()
 ) -> None:
-    """Print a list under its head, a line for each row that is not too long for one.
+    """Print a list under its head, one line for each row that fits on a line.
 
     Columns whose positions are in `right` are flush right.
     """
@@ -69,15 +70,15 @@ def framed(
 ) -> str:
     """Return rows under their head as text of at most the terminal's width.
 
-    What is too long goes on in the next line of its cell. `right` are the columns flush right, all
-    but the first if it is not given; `lines` are drawn above and below.
+    Text that is too long continues on the next line of its cell. `right` are the columns flush
+    right, by default all except the first; `lines` are drawn above and below.
     """
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
     from rich.text import Text
 
-    # Two columns of space between two cells; at the ends of a frame one.
+    # Two columns of space between two cells, one at each end of a frame.
     grid = Grid(
         box=box.SIMPLE if lines else None, pad_edge=False, padding=(0, 1, 0, 0) if lines else (0, 1)
     )
@@ -102,14 +103,14 @@ def framed(
 
 
 def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Return the width of each column, so that all have room together.
+    """Return the width of each column, so that all fit side by side.
 
-    The widest give first: as long as they can break between words, then wherever.
+    The widest columns are narrowed first: between words while that is possible, then anywhere.
     """
     columns = [[name, *cells] for name, *cells in zip(head, *rows, strict=True)]
     widths = [max(map(len, column)) for column in columns]
     least = [
-        # A short cell stays whole; a head, and a long cell, breaks between words.
+        # A short cell is not broken; a head or a long cell breaks between words.
         max(len(part) for text in column for part in _parts(text, text is column[0]))
         for column in columns
     ]
@@ -122,12 +123,12 @@ def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> li
 
 
 def _parts(text: str, breaks: bool) -> list[str]:
-    """Return what of a text stays on one line."""
-    return text.split() or [""] if breaks or len(text) > WHOLE else [text]
+    """Return the pieces of a text that must not be broken."""
+    return text.split() or [""] if breaks or len(text) > SHORT_CELL else [text]
 
 
 def _sayable(text: str) -> str:
-    """Return the text, harmless, with signs that the output's encoding has."""
+    """Return the text, harmless, in characters that the output's encoding has."""
     lines = "\n".join(map(harmless, text.split("\n")))
     try:
         lines.encode(encoding())

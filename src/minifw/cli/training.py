@@ -66,7 +66,7 @@ def compare(
         typer.Option(
             "--reference",
             metavar="WHICH",
-            help="pytorch, one seed after another; vmap, all at once by torch.func; or none.",
+            help="pytorch (one seed after another), vmap (all at once by torch.func) or none.",
             autocompletion=lambda incomplete: [
                 x for x in _references() if x.startswith(incomplete)
             ],
@@ -80,7 +80,7 @@ def compare(
 ) -> None:
     """Train with minifw and with PyTorch, side by side.
 
-    Both modes, full batch and SGD, from one config.
+    Both modes, full batch and SGD, are trained from one config.
 
     \b
     Examples:
@@ -88,7 +88,7 @@ def compare(
       minifw compare configs/half-plane.yaml --seeds 20
       minifw compare --set dtype=float64       the two agree to the last digits
       minifw compare --reference vmap          PyTorch, all seeds at once
-      minifw compare --reference none          both modes, minifw alone
+      minifw compare --reference none          both modes, minifw only
     """
     others = _references()
     if reference not in others:
@@ -111,9 +111,10 @@ def resume(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Go on with a run that was interrupted, or that crashed.
+    """Resume a run that was interrupted or that crashed.
 
-    It ends where it would have ended without the break, bit for bit, on as many threads as before.
+    On the same number of threads it ends with the same results, bit for bit, as a run without a
+    break.
 
     \b
     Examples:
@@ -131,15 +132,17 @@ def resume(
     from minifw import experiment
 
     cpus = processors()
-    if threads is None and before > 8 * cpus:  # a process may not have so many, or slows to a stop
+    if (
+        threads is None and before > 8 * cpus
+    ):  # far too many threads may be refused, or are very slow
         raise UsageError(
             f"{path}: this run began on {before} threads, this process may use {cpus} CPU(s); "
-            f"--threads {cpus} goes on with those"
+            f"--threads {cpus} resumes it on those"
         )
     if threads not in (None, before):
         print(
             f"minifw: this run began on {before} thread(s); on {threads} its sums are rounded in "
-            "another order, so it may not end bit for bit where it would have",
+            "another order, so its results may differ in the last bits",
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
@@ -155,7 +158,7 @@ def _references() -> dict[str, list[Arm]]:
 
 
 def _start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
-    """Train, leave a run directory, and print what came of it."""
+    """Train, leave a run directory, and print the results."""
     from minifw import experiment
 
     _report(experiment.start(plan, runs_dir, display(quiet or as_json)), as_json)

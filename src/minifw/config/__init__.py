@@ -1,4 +1,4 @@
-"""What a config may say, and how a YAML file becomes one that is checked.
+"""The keys of a config, and the steps from a YAML file to a checked `Config`.
 
 The door names rooms: `model` brings torch along, and lists of runs need no more than `source`.
 """

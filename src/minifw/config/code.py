@@ -1,8 +1,8 @@
-"""Python files of a user's own that a config may name, and what goes wrong in them.
+"""A user's Python files that a config names, and the errors raised in them.
 
 A config never runs code by itself: `--allow-code` permits it, or `allow_code: true` in the user's
-settings. A file is read once, and what was read is what runs, is kept with the run, and is part of
-the name of the module. It stands alone: it may import what is installed, and no file beside it.
+settings. A file is read once. The text that was read is executed and kept with the run, and its
+hash is part of the module's name. The file may import installed packages, but no file beside it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from typing import Any
 from minifw.errors import MinifwError, StorageError, UsageError, did_you_mean
 
 Read = Callable[[str], bytes | None]
-"""Returns the content of a file of a folder by its name, None where there is none."""
+"""Returns the content of a file by its name, None if there is no such file."""
 
 _MODULES: dict[tuple[Path, bytes], ModuleType] = {}
-"""All that has been run, by path and content."""
+"""All files that have been run, by path and content."""
 
 
 class Code:
@@ -35,7 +35,7 @@ class Code:
         self._read = read
 
     def find(self, dotted: str, folder: Path) -> Any:
-        """Return what `mymodules.LeakyReLU` stands for: of the file mymodules.py in the folder.
+        """Return the class or function `mymodules.LeakyReLU`, of mymodules.py in the folder.
 
         Raises:
             UsageError: there is no such file or name, or the file cannot be run.
@@ -75,12 +75,12 @@ def _run(path: Path, content: bytes) -> ModuleType:
     """Return the file as a module; it is run once."""
     if known := _MODULES.get((path, content)):
         return known
-    # Its content is in its name: compiled code of another content is another's.
+    # The name depends on the content, so that compiled code of another content is not used.
     name = f"{path.stem}_{hashlib.sha256(content).hexdigest()[:16]}"
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
-    # What asks for the module of a class, as a dataclass does, finds it.
+    # Dataclasses and others look up the module of a class here.
     sys.modules[name] = _MODULES[path, content] = module
     try:
         exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
@@ -97,9 +97,9 @@ _FAULTY: set[str] = set()
 
 
 def told(fault: BaseException) -> str | None:
-    """Return `mymodules.py:12: ValueError: …` for what was raised in a file of the user's own.
+    """Return `mymodules.py:12: ValueError: …` for an exception from a user's file.
 
-    None where no such file had a part in it.
+    None if no such file is in its traceback.
     """
     own = {str(path) for path, _ in _MODULES} | _FAULTY
     place = None
@@ -110,7 +110,7 @@ def told(fault: BaseException) -> str | None:
             place = f"{Path(frame.filename).name}:{frame.lineno}"
     if place is None:
         return None
-    if isinstance(fault, MinifwError):  # its words are said to users
+    if isinstance(fault, MinifwError):  # its message is written for users
         return f"{place}: {fault.lines[0]}"
     what = fault.msg if isinstance(fault, SyntaxError) else str(fault)
     return f"{place}: {type(fault).__name__}{what and ': '}{what}"

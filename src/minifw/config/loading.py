@@ -1,9 +1,9 @@
 """A config from its file: every fault at once, each with its place.
 
-The way of a config: text -> plain values with the line and column of each, and `--set` overrides
-(`yaml12.py`) -> pydantic in strict mode (the models of `config.py`; `faults.py` has the words for
-what it finds) -> checks across keys. The faults of all stages are reported together: sound
-stand-ins take the place of what is faulty, so that the next stage can go on with the rest.
+The stages: text to plain values, each with line and column, with `--set` overrides (`yaml12.py`);
+pydantic in strict mode (the models of `model.py`; `messages.py` words its faults); checks across
+keys. The faults of all stages are reported together: a valid placeholder replaces each faulty
+value, so that the next stage can check the rest.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ def load_with_source(
     allow_code: bool = False,
     option: str = "--set",
 ) -> tuple[Config, Source]:
-    """Read, override and validate the config at `path`; return it and where its values stand.
+    """Read, override and validate the config at `path`; return it with the places of its values.
 
     Args:
-        overrides: `section.key=value` each, the value as YAML; they win over the file.
-        allow_code: whether it may run the Python files that it names; see `code.py`.
-        option: what overrides are called in messages.
+        overrides: `section.key=value` each, the value as YAML; they replace the file's values.
+        allow_code: whether the config may run the Python files that it names; see `code.py`.
+        option: the name of overrides in messages.
 
     Raises:
         ConfigError: with all faults, one line each.
-        StorageError: the file is there but may not be read.
+        StorageError: the file exists and cannot be read.
 
     """
     code = Code(allow_code)
@@ -56,14 +56,14 @@ def load_with_source(
 
 
 def of_run(text: str, path: Path, code: Code | None = None) -> Config:
-    """Validate the text of a run's config, as it was read and checked; see `load_with_source`.
+    """Validate the text of a run's config; see `load_with_source`.
 
-    Nothing is read again: `path`, where it was read, is for messages, and a path in the text is
-    meant from its folder. `code` has the Python files that the run keeps.
+    No file is read: `path` is named in messages, and paths in the text are relative to its folder.
+    `code` has the Python files that the run keeps.
 
     Raises:
-        UsageError: it would run code, and may not.
-        ArtefactError: it is no config; one line tells of its first fault.
+        UsageError: it would run code without permission.
+        ArtefactError: it is not a config; one line gives the first fault.
 
     """
     code = code or Code()
@@ -84,9 +84,9 @@ def of_text(
     code: Code,
     source: Source | None = None,
 ) -> tuple[Config, Source]:
-    """Validate a text; `source` says what it and its overrides are called, if not by the path.
+    """Validate a text; `source` names it and its overrides in messages, by default by the path.
 
-    `code` is what the config may run; its files are those of the source.
+    `code` is the code that the config may run; its files become those of the source.
     """
     source = source or Source(str(path), code=code.files)
     raw = yaml12.parse(text, source)
@@ -112,7 +112,7 @@ def of_text(
         raise source.error()
     config = checked.config
     if isinstance(config.data, FromFile):
-        # A path in the file is meant from where the file is, one on the command line from here.
+        # A path in the file is relative to its folder, one on the command line to the current.
         base = Path.cwd() if source.place(("data", "path")).given else path.absolute().parent
         data = config.data.model_copy(update={"path": str(base / config.data.path)})
         config = config.model_copy(update={"data": data})
@@ -122,18 +122,18 @@ def of_text(
 
 
 def dump(config: Config) -> str:
-    """Return the config as YAML with every key spelled out, which loads to an equal config."""
+    """Return the config as YAML with every key spelled out; it loads as an equal config."""
     return yaml12.dump(config.model_dump(mode="json"))
 
 
 _SHORT = 10_000
-"""Characters of a config that no short form makes too large."""
+"""A config of at most this many characters is never too large when spelled out."""
 
 
 def _check_size(config: Config, source: Source) -> None:
-    """A run keeps its config with all keys spelled out, and must be able to read it again."""
+    """Check that the config with all keys spelled out, which a run keeps, can be read again."""
     values = config.model_dump(mode="json")
-    # 100 bytes are for what a run adds: a line of comment, and the number of seeds.
+    # 100 bytes are left for what a run adds: a comment and the number of seeds.
     if _count(values) > yaml12.MAX_VALUES or (
         len(yaml12.dump(values).encode()) > yaml12.MAX_BYTES - 100
     ):
@@ -168,10 +168,10 @@ def _kinds(raw: dict[str, Any]) -> dict[KeyPath, str]:
 
 
 def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: Source) -> None:
-    """Drop what belongs to a kind that `--set` has changed to another.
+    """Drop the keys of the old kind where `--set` has changed a kind.
 
-    `--set data.kind=moons` is not to complain about the disk's radius in the file. What `--set`
-    gave itself is kept, and so is what neither kind knows: that is a mistake.
+    `--set data.kind=moons` must not complain about the disk's radius in the file. Keys that `--set`
+    itself gave are kept, and so are keys that neither kind knows, since those are mistakes.
     """
     for path, kind in _kinds(raw).items():
         old = before.get(path, kind)
@@ -191,16 +191,16 @@ def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: S
 
 
 def _spell_out(raw: dict[str, Any], source: Source) -> None:
-    """Give the keys that short forms leave out the place of what stands for them.
+    """Give each key that a short form leaves out the place of the short form.
 
-    With `- linear: 25` in line 9, network.0.kind and network.0.out_features are there.
+    With `- linear: 25` in line 9, network.0.kind and network.0.out_features are in line 9.
     """
     network = raw.get("network")
     layers = network if isinstance(network, list) else []
     for kept in (source.places, source.keys):
         for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
             position, layer = path[1], None
-            # Not so after `--set network=relu` and `--set network.0.linear=3`.
+            # It is not an index of a layer after `--set network=relu --set network.0.linear=3`.
             if isinstance(position, int) and position < len(layers):
                 layer = layers[position]
             if not is_one_key(layer) or path[2] not in layer:
@@ -222,10 +222,10 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
 
 @dataclass(frozen=True)
 class _Checked:
-    """A config whose faulty parts were replaced by sound ones, so that checks can go on.
+    """A config whose faulty values were replaced by placeholders, so that checks can continue.
 
-    `faulty` names the sections that were replaced, `unknown` the layers. The check of a section
-    says nothing where it is one of them.
+    `faulty` names the sections that were replaced, `unknown` the layers. Checks across keys skip
+    these.
     """
 
     config: Config
@@ -233,7 +233,7 @@ class _Checked:
     unknown: frozenset[int] = frozenset()
 
 
-_STAND_INS = {
+_PLACEHOLDERS = {
     "name": "x",
     "data": "disk",
     "network": ["relu"],
@@ -243,7 +243,7 @@ _STAND_INS = {
 
 
 def _validate(raw: dict[str, Any], source: Source) -> _Checked:
-    """Note the faults of each section, and return a config that holds all sound ones."""
+    """Note the faults of each section; return a config with placeholders for the faulty ones."""
     paths = [*source.bad]
     try:
         config = Config.model_validate(raw)
@@ -259,12 +259,12 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
         sound["network"] = layers = [*raw["network"]]
         for _, position, *_ in (path for path in paths if path[0] == "network"):
             if isinstance(position, int):
-                # A misspelt word has no size; what else stands there may have any.
+                # A misspelt word is read as a layer that keeps the size; others may have any size.
                 layer = raw["network"][position]
                 if not isinstance(layer, str) or own.short_key(layer) != "value":
                     unknown.add(position)
                 layers[position] = "relu"
-    config = Config.model_validate({**_STAND_INS, **sound})
+    config = Config.model_validate({**_PLACEHOLDERS, **sound})
     return _Checked(config, frozenset(faulty), frozenset(unknown))
 
 
@@ -272,7 +272,7 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
 
 
 def _check_train(checked: _Checked, source: Source) -> None:
-    """Mode sgd needs a batch size, and no more samples in a batch than there are."""
+    """Check that mode sgd has a batch size of at most the number of training samples."""
     train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
     if "train" in checked.faulty or train.mode != "sgd":
         return
@@ -286,7 +286,7 @@ def _check_train(checked: _Checked, source: Source) -> None:
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:
-    """Every layer must take what the one before it gives; the first takes the data."""
+    """Check that every layer fits the one before it, and the first fits the data."""
     if "network" in checked.faulty:
         return
     data, features, classes = checked.config.data, None, None
@@ -299,12 +299,12 @@ _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64"
 
 
 def _check_numbers(checked: _Checked, source: Source) -> None:
-    """Every number must be one in the config's dtype too, and so must what is made of it."""
+    """Check that every number, and what is computed from it, is finite in the config's dtype."""
     config, faulty = checked.config, checked.faulty
     if "dtype" in faulty:
         return
     largest = _LARGEST[config.dtype]
-    # Samples and weights are drawn up to some times these; a distance is squared, in float64.
+    # Samples and weights may be several times larger; distances are squared, in float64.
     drawn = min(largest / 100, 1e150)
     for path, value in _numbers(config.model_dump()):
         bound = largest if path == ("train", "eta") else drawn
@@ -335,7 +335,7 @@ def _below(config: Config) -> Iterator[tuple[KeyPath, float, float]]:
 
 
 def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
-    """Yield all numbers with a point in a config, each with its path."""
+    """Yield all floats in a config, each with its path."""
     if isinstance(value, float):
         yield path, value
     elif isinstance(value, (dict, list, tuple)):
@@ -351,33 +351,33 @@ def note_chain(
     classes: int | None,
     unknown: Collection[int] = (),
 ) -> None:
-    """Note what does not fit in the chain from `features` inputs to `classes` outputs.
+    """Note each layer that does not fit in the chain from `features` inputs to `classes` outputs.
 
-    None is a number that is not known. Nothing is known of the layers in `unknown`.
+    None is an unknown number. The layers in `unknown` may have any size.
     """
-    size, giver, last, trained = features, f"the data{source.line(('data',))}", -1, bool(unknown)
+    size, before, last, trained = features, f"the data{source.line(('data',))}", -1, bool(unknown)
     for position, layer in enumerate(config.network):
         path = ("network", position)
         if position in unknown:
-            size, giver = None, "nobody"
+            size, before = None, ""
         wanted = getattr(layer, "in_features", None)
         if wanted is not None and size is not None and wanted != size:
             gives = f"has {size}" if last < 0 else f"gives {size}"
-            source.add(path, f"expects {wanted} inputs, but {giver} {gives}")
+            source.add(path, f"expects {wanted} inputs, but {before} {gives}")
         try:
             given = size or wanted or 1
             outputs, parameters, _ = layer.sizes(given)
         except ModuleError as fault:
             source.add(path, str(fault))
-            size, giver, trained = None, "nobody", True
+            size, before, trained = None, "", True
             continue
         trained |= parameters > 0
         if outputs == given and not parameters:
             continue
-        if size is None and "out_features" not in layer.keys:  # it depends on what comes in
+        if size is None and "out_features" not in layer.keys:  # its size depends on its input
             continue
         size, last = outputs, position
-        giver = f"network.{position}{source.line(path)}"
+        before = f"network.{position}{source.line(path)}"
     if not trained:
         source.add(("network",), "needs at least one linear layer")
     elif classes is not None and size is not None and size != classes:

@@ -1,4 +1,4 @@
-"""Pydantic's faults in our words: where, what must hold, what came, the near miss."""
+"""Pydantic's faults in minifw's words: where, what must hold, what was given, the near miss."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TYPES = {
     "finite_number": "a finite number",
     "bool_type": "true or false",
     "string_type": "text",
-    "string_unicode": "text of whole characters",
+    "string_unicode": "valid Unicode text",
     "list_type": "a list",
     "tuple_type": "a list",
     "model_type": "a mapping (`key: value` lines)",
@@ -35,7 +35,7 @@ _TYPES = {
 }
 
 
-# Words for a fault take longer than finding it, and nobody reads so many.
+# Wording a fault takes longer than finding it, and nobody reads more than these.
 _MOST = 200
 
 
@@ -48,7 +48,7 @@ def note_faults(
 ) -> list[KeyPath]:
     """Note one fault for each of pydantic's; return the path of each.
 
-    `raw` is what was to be a `root`, and stands at the path `at` of the config.
+    `raw` is the value that pydantic refused as a `root`; it stands at path `at` of the config.
     """
     paths: list[KeyPath] = []
     all_faults = error.errors(include_url=False)
@@ -65,7 +65,7 @@ def note_faults(
         path = (*at, *inner_path)
         paths.append(path)
         if path in source.bad:
-            continue  # it could not even be read, and that has been said
+            continue  # it could not be read, which has its own fault
         what = _words(fault, models, path, raw)
         late = fault["type"] == "missing" and not isinstance(path[-1], int)
         of_key = fault["type"] == "extra_forbidden"
@@ -81,7 +81,7 @@ def note_faults(
 
 
 def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any) -> str:
-    """Return what must hold and what came."""
+    """Return what must hold and what was given."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "extra_forbidden":
         return f"unknown key{did_you_mean(path[-1], _keys(models))}"
@@ -135,7 +135,7 @@ def keys_of_kind(path: KeyPath, kind: str) -> set[str]:
 
 
 def _at(raw: Any, path: KeyPath) -> Any:
-    """Return what stands at the path, None where short forms leave it out."""
+    """Return the value at the path, None where short forms leave it out."""
     for part in path:
         try:
             raw = raw[part]
@@ -145,9 +145,9 @@ def _at(raw: Any, path: KeyPath) -> Any:
 
 
 def _follow(location: KeyPath, root: type[Section]) -> tuple[list[type[Section]], KeyPath]:
-    """Return the sections in which pydantic's `location` ends, and the location as in the file.
+    """Return the sections in which pydantic's `location` ends, and the path in the file.
 
-    Pydantic puts the kind of a section into the location; the file has no such key.
+    Pydantic's location contains the kind of a section, which is no key of the file.
     """
     current: list[Any] = [root]
     models: list[type[Section]] = [root]
@@ -170,7 +170,7 @@ def _follow(location: KeyPath, root: type[Section]) -> tuple[list[type[Section]]
 
 
 def _sections(annotations: Sequence[Any]) -> list[type[Section]]:
-    """Return the sections that stand anywhere in these type annotations."""
+    """Return the sections anywhere in these type annotations."""
     found: list[type[Section]] = []
     for annotation in annotations:
         if isinstance(annotation, type) and issubclass(annotation, Section):
@@ -193,7 +193,7 @@ def _of_kind(models: Sequence[type[Section]], kind: str) -> list[type[Section]]:
 
 
 def _would_fit(kind: str, given: object) -> bool:
-    """Return whether a text would be what is asked for if it stood there without quotes."""
+    """Return whether a text would be valid without its quotes."""
     try:
         value = yaml12.plain(given) if isinstance(given, str) else None
     except ValueError:
@@ -205,11 +205,11 @@ def _would_fit(kind: str, given: object) -> bool:
 
 
 def _came(value: object, quoted: bool = False) -> str:
-    """Return what came, in words: the value, or its kind where the value is long."""
+    """Return the given value for a message, or its kind where the value is long."""
     if value is None or isinstance(value, (dict, list)):
         return kind_of(value)
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):
         return short(value)
-    return f"{short(value)} ({'text: take away the quotes' if quoted else 'text'})"
+    return f"{short(value)} ({'text: remove the quotes' if quoted else 'text'})"

@@ -1,9 +1,9 @@
-"""What a config may say: its keys, their types and bounds, as frozen pydantic models.
+"""The keys of a config, their types and bounds, as frozen pydantic models.
 
 Layers, losses, optimisers, initialisers and generated data are declared beside their formulas;
-`sections.py` makes models of that. Wherever a mapping has a `kind`, a bare word stands for a
-mapping with that kind alone: `init: kaiming-normal`. A layer may also be one key, `linear: 25` or
-`linear: {out_features: 25}`. How a file becomes a `Config` is in `loading.py`.
+`sections.py` makes models from the declarations. Wherever a mapping has a `kind`, a bare word
+stands for a mapping with that kind alone: `init: kaiming-normal`. A layer may also be one key,
+`linear: 25` or `linear: {out_features: 25}`. `loading.py` turns a file into a `Config`.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _check_name(name: str) -> str:
 
 
 def _share_or_count(value: object) -> object:
-    """A share of all samples below 1, or a whole number of them: 1.0 could be meant as either."""
+    """Accept a fraction below 1 or an integer; 1.0 is refused, since it could mean either."""
     fits = (type(value) is int and 1 <= value <= MAX_COUNT) or (
         type(value) is float and 0 < value < 1
     )
@@ -70,7 +70,7 @@ ShareOrCount = Annotated[
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    """A path may hold bytes that are no UTF-8 (lone surrogates); pydantic's text may not."""
+    """Accept a path with bytes that are not UTF-8 (lone surrogates), which pydantic refuses."""
     if not isinstance(value, str):
         return check(value)
     check(value.encode(errors="replace").decode())
@@ -81,7 +81,7 @@ class FromFile(Section):
     """Keys that all data files share."""
 
     path: Annotated[str, WrapValidator(_path)] = Field(
-        min_length=1, description="the file, seen from the config's folder"
+        min_length=1, description="the file, relative to the config's folder"
     )
     train: ShareOrCount = Field(
         0.8, description="training samples: their number, or a fraction below 1 of all"
@@ -90,12 +90,12 @@ class FromFile(Section):
         None, description="test samples, likewise; by default all the rest"
     )
     normalize: bool = Field(
-        True, description="take each feature to mean 0 and standard deviation 1"
+        True, description="shift and scale each feature to mean 0 and standard deviation 1"
     )
 
 
 class Csv(FromFile):
-    """A CSV file; `features` and `target` are column names, by default all and the last."""
+    """A CSV file; `features` and `target` are names of columns."""
 
     kind: Literal["csv"] = Field(description="a CSV file with a line of column names")
     features: list[str] | None = Field(
@@ -127,12 +127,12 @@ else:
 
 
 def word_of(data: Generated | Csv | Npz) -> str:
-    """Return the kind of the data, in the word of tables and captions."""
+    """Return the kind of the data as tables and captions name it."""
     return data.word if isinstance(data, Generated) else data.kind
 
 
 def _no_number(value: Any) -> Any:
-    """Return the value, a whole number as text: for Python 1 is True."""
+    """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
     return str(value) if type(value) is int else value
 
 
@@ -140,7 +140,7 @@ Mode = Literal["full-batch", "sgd"]
 
 
 class Train(Section):
-    """How to train; `batch_size` counts in mode sgd only, `compile` is where to use `compiled`."""
+    """How to train; `batch_size` is used in mode sgd only."""
 
     mode: Mode = Field(
         "full-batch", description="all samples in one step, or batches in a new order each epoch"
@@ -151,11 +151,12 @@ class Train(Section):
     eval_every: Count = Field(10, description="epochs between measurements of loss and errors")
     checkpoint_every: Count = Field(
         50,
-        description="epochs between checkpoints, from which a run that was cut short can go on; "
-        "fewer where they would take more than 2 % of the time",
+        description="epochs between checkpoints, from which an interrupted run can be resumed; "
+        "fewer are written where they would take more than 2 % of the time",
     )
     compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
-        "auto", description="machine code of an epoch: true, false, or where it saves time"
+        "auto",
+        description="compile an epoch to machine code: true, false, or auto (where it saves time)",
     )
 
 
@@ -165,22 +166,25 @@ class Config(Section):
     name: Annotated[
         str, AfterValidator(_check_name), WithJsonSchema({"type": "string", "pattern": NAME})
     ] = Field(description="names the run's folder: letters, digits, - and _")
-    seed: int = Field(0, ge=0, le=2**32, description="the first seed; run k uses seed + k")
+    seed: int = Field(0, ge=0, le=2**32, description="the first seed; network k uses seed + k")
     seeds: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="how many seeds to run; by default 1 for train and 20 for compare"
+        None, description="number of seeds; by default 1 for train and 20 for compare"
     )
-    dtype: Literal["float32", "float64"] = Field("float32", description="kind of numbers")
+    dtype: Literal["float32", "float64"] = Field("float32", description="precision of all numbers")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where to train")
-    data: Data = Field(description="what to learn")
+    data: Data = Field(description="the samples to learn from")
     network: tuple[Layer, ...] = Field(
-        min_length=1, strict=False, description="layers, from the data to one output a class"
+        min_length=1,
+        strict=False,
+        description="layers, from the features to one output for each class",
     )
     init: Init = Field(
         default_factory=lambda: section(InitSection, "pytorch"),
-        description="how weights start, where a layer says nothing else",
+        description="initial weights, unless a layer has its own `init`",
     )
-    loss: Loss = Field(description="what training makes small")
+    loss: Loss = Field(description="the loss that training minimises")
     optimizer: Optimizer = Field(
-        default_factory=lambda: section(OptimizerSection, "sgd"), description="how a step is taken"
+        default_factory=lambda: section(OptimizerSection, "sgd"),
+        description="the optimiser, which takes the steps",
     )
     train: Train = Field(description="how to train")

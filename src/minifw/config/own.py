@@ -1,9 +1,9 @@
-"""Sections that name what minifw does not have: a class in a user's file, or an installed layer.
+"""Sections that name a class outside minifw: in a user's Python file, or an installed layer.
 
-`{python: mymodules.LeakyReLU, slope: 0.1}` stands for a layer, a loss, an optimiser, an initialiser
-or a function that draws data. A layer of an installed package has a kind like minifw's own, the
-name of its entry point in the group `minifw.layers`. Each becomes a model by the same way as
-minifw's own classes, and its section is checked and put in its place before all others are.
+`{python: mymodules.LeakyReLU, slope: 0.1}` names a layer, a loss, an optimiser, an initialiser or
+a function that draws data. A layer of an installed package has a kind like minifw's own: the name
+of its entry point in the group `minifw.layers`. Each becomes a model in the same way as minifw's
+own classes. These sections are checked and replaced before all others.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _CLASSES: dict[type[Declared], type] = {
 
 
 def take(raw: dict[str, Any], source: Source, code: Code, folder: Path) -> None:
-    """Replace each such section of a config by what it stands for, and note what is wrong."""
+    """Replace each such section of a config by an instance of its model, and note the faults."""
     for path, base, holder, key in [*_places(raw)]:
         value = holder[key]
         if isinstance(value, dict) and "python" in value:
@@ -74,7 +74,7 @@ def take(raw: dict[str, Any], source: Source, code: Code, folder: Path) -> None:
 
 
 def _places(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, type[Declared], Any, Any]]:
-    """Yield all places of sections, inner ones first: path, family, what holds it, and its key."""
+    """Yield all sections, inner ones first: path, family, container, and key in the container."""
     network = raw.get("network")
     for position, layer in enumerate(network if isinstance(network, list) else ()):
         for body in (layer, *(layer.values() if isinstance(layer, dict) else ())):
@@ -94,10 +94,12 @@ def _of_file(
     code: Code,
     folder: Path,
 ) -> Declared | None:
-    """Return the section with a class of a user's file, None where something is wrong."""
+    """Return the section for a class of a user's file, None if something is wrong."""
     at, dotted = (*path, "python"), value["python"]
     if "kind" in value:
-        source.add((*path, "kind"), "stands beside 'python'; one of them names it", of_key=True)
+        source.add(
+            (*path, "kind"), "cannot be given together with 'python'; keep one of them", of_key=True
+        )
         return None
     if not isinstance(dotted, str):
         what = "must be a file and a class in it, as in mymodules.LeakyReLU"
@@ -106,12 +108,12 @@ def _of_file(
     if not code.allowed:
         code.allowed = settings.allow_code()
     if not code.allowed:
-        if not code.refused:  # once is enough
-            what = f"would run code, that of {short_word(dotted)}; --allow-code allows it"
+        if not code.refused:  # one message is enough
+            what = f"would run the code of {short_word(dotted)}; --allow-code allows it"
             source.add(at, what)
         code.refused = True
         return None
-    # As a data file: seen from where the config is, or from here on the command line.
+    # As for a data file: relative to the config's folder, or to the current one for --set.
     folder = Path.cwd() if source.place(at).given else folder
     try:
         made = code.find(dotted, folder)
@@ -126,13 +128,13 @@ def _of_file(
 
 
 def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
-    """Return what is said of it, having checked that it is what can stand there."""
+    """Return the declaration of a user's class, after checking that it fits the section."""
     needed = _CLASSES.get(base)
     if needed is not None and not (isinstance(made, type) and issubclass(made, needed)):
         raise UsageError(f"{short_word(dotted)}: must be a class derived from {needed.__name__}")
     if needed is None and not callable(made):
         raise UsageError(f"{short_word(dotted)}: must be a function that draws samples")
-    # Its name in a config is where it stands, whatever kind it may say.
+    # A config names it by its file and class, even if it declares a kind.
     said = replace(registry.declaration_of(made, base.family), kind="")
     if isinstance(said, DataDeclaration) and "declaration" not in vars(made):
         said = _seen(made, said)
@@ -140,9 +142,9 @@ def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
 
 
 def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
-    """Return how many features and classes a function draws that says nothing of it.
+    """Return the numbers of features and classes of a function without a declaration.
 
-    `classes` is its argument of this name if it has one; else as many as a thousand points show.
+    `classes` is its argument of this name, or else counted in a thousand points.
     """
     arguments = inspect.signature(made).parameters
     if any(each.default is each.empty for each in [*arguments.values()][2:]):
@@ -160,7 +162,7 @@ def _fields(made: Any, base: type[Declared]) -> Any:
         return fields_of(made, base)
     except MinifwError as fault:
         raise UsageError(f"{made.__name__}: {fault}") from None
-    except Exception as fault:  # a type that cannot be evaluated, say
+    except Exception as fault:  # such as a type that cannot be evaluated
         raise UsageError(f"{made.__name__}: {type(fault).__name__}: {fault}") from None
 
 
@@ -192,7 +194,7 @@ def installed_model(kind: str) -> type[Declared]:
     """Return the model of an installed layer.
 
     Raises:
-        UsageError: it cannot be loaded, or is no layer.
+        UsageError: it cannot be loaded, or is not a layer.
 
     """
     point = installed()[kind]
@@ -210,7 +212,7 @@ def installed_model(kind: str) -> type[Declared]:
 
 
 def short_key(kind: str) -> str:
-    """Return the key that `kind: value` gives for a layer of minifw or of a package."""
+    """Return the key that `kind: value` sets, for a layer of minifw or of a package."""
     if kind in registry.kinds(LayerDeclaration) or kind not in installed():
         return sections.short_key(kind)
     try:
@@ -220,7 +222,7 @@ def short_key(kind: str) -> str:
 
 
 def _installed_kind(value: Any) -> str | None:
-    """Return the kind of a layer if it is an installed one's."""
+    """Return the kind of a layer if it is that of an installed layer."""
     if isinstance(value, dict):
         kind = next(iter(value)) if is_one_key(value) else value.get("kind")
     else:

@@ -1,4 +1,4 @@
-"""The configs that come with minifw, and how the name of a config is understood."""
+"""The configs that come with minifw, and the search for a config by name."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def find_config(name: str) -> Path:
     """Return the path of a config: a file, else the packaged config of that name.
 
     Raises:
-        UsageError: it is a bare word, and neither.
+        UsageError: there is neither.
 
     """
     path = Path(name)
     bare = path.name == name and not path.suffix
     try:
         there = path.exists()
-    except OSError:  # a name longer than any file's, say
+    except OSError:  # such as a name that is too long for a file
         there = False
     if there or not bare:
         return path

@@ -1,10 +1,9 @@
-"""The JSON Schema (draft 7) of a config, for editors that complete and check while one types.
+"""The JSON Schema (draft 7) of a config, for completion and checks in an editor.
 
-It is made of the models in `model.py` and `sections.py`, whose descriptions are the only ones; what
-is added here are the short forms, layers of installed packages, and classes of a user's own file.
-Everything is written where it is used, without `$ref`, beside which draft 7 ignores a description.
-JSON Schema knows no difference between 1 and 1.0, and no checks across keys: `minifw validate`
-tells more.
+It is made from the models in `model.py` and `sections.py`, which hold the only descriptions. Added
+here are the short forms, layers of installed packages, and classes in a user's Python file.
+Nothing is a `$ref`, since draft 7 ignores a description beside one. JSON Schema cannot tell 1 from
+1.0 and has no checks across keys; `minifw validate` checks those too.
 """
 
 from __future__ import annotations
@@ -40,12 +39,12 @@ def schema() -> Schema:
 
 
 def text() -> str:
-    """Return the schema as the file `configs/schema.json` holds it."""
+    """Return the text of the file `configs/schema.json`."""
     return json.dumps(schema(), indent=1) + "\n"
 
 
 def _plain(part: Any, definitions: Schema) -> Any:
-    """Return the part as draft 7 has it, with every reference replaced by what it stands for."""
+    """Return a piece of the schema in draft 7, with every reference replaced by its target."""
     if isinstance(part, list):
         return [_plain(item, definitions) for item in part]
     if not isinstance(part, dict):
@@ -61,17 +60,17 @@ def _plain(part: Any, definitions: Schema) -> Any:
     if "prefixItems" in result:
         result["items"] = result.pop("prefixItems")
     if result.get("default", ...) is None:
-        del result["default"]  # the key may be left out: that is all there is to say
+        del result["default"]  # None only says that the key may be left out
     return result
 
 
 def _properties(properties: Schema, definitions: Schema) -> Schema:
-    """Return the keys of a section; they are names, not words of JSON Schema."""
+    """Return the keys of a section; they are names, not keywords of JSON Schema."""
     return {key: _plain(value, definitions) for key, value in properties.items()}
 
 
 def _with_words(section: Schema) -> Schema:
-    """Let a bare word stand for a mapping with this kind alone, where no other key is needed."""
+    """Allow a bare word for a mapping with this kind alone, if no other key is required."""
     about: Schema = {key: section[key] for key in ("description", "default") if key in section}
     body = {key: value for key, value in section.items() if key not in about}
     choices = body.get("oneOf") or body.get("anyOf") or [body]
@@ -80,7 +79,7 @@ def _with_words(section: Schema) -> Schema:
 
 
 def _with_own(section: Schema) -> Schema:
-    """Let a class of a user's own file stand there; its keys are known when it is run."""
+    """Allow a class of a user's Python file, whose keys are known only when it is run."""
     mine: Schema = {
         "type": "object",
         "properties": {

@@ -1,8 +1,8 @@
-"""Sections of a config made of declarations: a class's arguments become keys, checked by pydantic.
+"""Sections of a config made from declarations: the arguments of a class become its keys.
 
-A declaration (see `nn/registry.py`) with the signature of what it declares becomes a model; kinds
-that are described alike and have the same keys share one. An instance is what stands in a config:
-it knows its declaration, tells the sizes, and makes the layer, loss, optimiser or samples.
+A declaration (see `nn/registry.py`) and the signature of its class become a pydantic model; kinds
+with the same description and keys share one. An instance is a section of a config: it knows its
+declaration, gives sizes, and makes the layer, loss, optimiser or samples.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ from minifw.nn.registry import (
 )
 
 OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
-"""What every layer is given that has arguments of these names, or takes any (`**of_stack`)."""
+"""Arguments that minifw gives to every layer that has them, or takes any (`**of_stack`)."""
 
 MAX_COUNT = 10**9
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
@@ -65,7 +65,7 @@ Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
 
 @contextmanager
 def blamed(word: str) -> Iterator[None]:
-    """Make one line of what is raised by a class that is not minifw's: where, and what."""
+    """Turn what a user's class raises into one line: where, and what."""
     try:
         yield
     except Exception as fault:
@@ -92,39 +92,39 @@ class Section(BaseModel):
 class Declared(Section):
     """A section of a config that names a class or function, with the arguments for it.
 
-    It names it by `kind`, or by `python` where it stands in a user's own file.
+    `kind` names it, or `python` where it is in a user's Python file.
     """
 
     family: ClassVar[type[Declaration]]
     given: ClassVar[tuple[str, ...]] = ()
-    """Arguments that are no keys."""
+    """Arguments that are not keys of the config."""
     declarations: ClassVar[Mapping[str, Any]]
-    """What each of the names stands for that this model may have."""
+    """The declaration for each name that the model may have."""
 
-    if TYPE_CHECKING:  # the keys are not known before a class is
+    if TYPE_CHECKING:  # the keys depend on the class
 
         def __getattr__(self, key: str) -> Any: ...
 
     @property
     def name(self) -> str:
-        """The kind, or the dotted name of what stands in a user's file."""
+        """The kind, or the dotted name of a class or function in a user's file."""
         fields = type(self).model_fields
         name: str = getattr(self, "kind" if "kind" in fields else "python")
         return name
 
     @property
     def declaration(self) -> Any:
-        """What is said of it beside its formula."""
+        """Its declaration, which stands beside its formula."""
         return self.declarations[self.name]
 
     @property
     def word(self) -> str:
-        """What it is called in tables and captions."""
+        """Its name in tables and captions."""
         word: str = self.declaration.word
         return word
 
     def check(self) -> None:
-        """Raise a MinifwError if what it stands for cannot be made and used; for a user's own."""
+        """Raise a MinifwError if a user's class cannot be made and used."""
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class Declared(Section):
         return {key: getattr(self, key) for key in fields if key not in known}
 
     def make(self, *first: Any, **given: Any) -> Any:
-        """Return what it stands for; of `given` arguments it gets those that it has."""
+        """Return the object; from `given` it gets the arguments that it has."""
         return self.declaration.make(*first, **self.keys, **given)
 
 
@@ -153,13 +153,13 @@ class LayerSection(Declared):
     given = ("in_features", *OF_A_STACK)
 
     def sizes(self, inputs: int) -> LayerSizes:
-        """Return the sizes of this layer with so many inputs.
+        """Return the sizes of this layer for a number of inputs.
 
-        Where nothing is said of operations, there are two for each parameter; one for each output
-        where there are no parameters.
+        Unless the declaration counts operations, there are two for each parameter, or one for each
+        output if there are no parameters.
 
         Raises:
-            ModuleError: nothing is said of its sizes, and it cannot be made to see.
+            ModuleError: the declaration gives no sizes, and a layer cannot be made to measure them.
 
         """
         said: LayerDeclaration = self.declaration
@@ -177,7 +177,7 @@ class LayerSection(Declared):
         return LayerSizes(outputs, parameters, operations)
 
     def module(self, inputs: int, **of_stack: Any) -> nn.Module:
-        """Return the module, for so many inputs; see `OF_A_STACK` for the rest."""
+        """Return the module for a number of inputs; see `OF_A_STACK` for the rest."""
         arguments = inspect.signature(self.declaration.make).parameters
         takes_all = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
         given = {key: value for key, value in of_stack.items() if takes_all or key in arguments}
@@ -251,7 +251,7 @@ class OptimizerSection(Declared):
 
     @property
     def remembers(self) -> bool:
-        """Whether it keeps a tensor for each parameter from step to step."""
+        """Whether it keeps a tensor for each parameter between steps."""
         return bool(self.declaration.remembers(self.keys))
 
 
@@ -279,14 +279,14 @@ class Generated(Declared):
     train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
     test: Count = Field(1000, description="number of test samples, likewise")
     normalize: bool = Field(
-        True, description="take each feature to mean 0 and standard deviation 1"
+        True, description="shift and scale each feature to mean 0 and standard deviation 1"
     )
 
     def draw(self, generator: np.random.Generator, samples: int) -> Points:
         """Return so many points and their classes.
 
         Raises:
-            DataError: a function of a user's own gives something else.
+            DataError: a user's function returns something else.
 
         """
         with blamed(self.word):
@@ -316,13 +316,13 @@ class Generated(Declared):
 
     @property
     def classes_declared(self) -> int:
-        """How many classes there are."""
+        """The number of classes."""
         classes = self.declaration.classes
         return int(self.keys[classes] if isinstance(classes, str) else classes)
 
 
 def _shared(model: type[Declared]) -> Iterable[str]:
-    """Return the keys that do not come from a constructor, but from all of the family."""
+    """Return the keys that a whole family shares, which no constructor has."""
     return Generated.model_fields if issubclass(model, Generated) else ()
 
 
@@ -333,10 +333,10 @@ S = TypeVar("S", bound=Declared)
 
 
 def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
-    """Return the keys of what is made by `make`: its arguments, required ones first.
+    """Return the arguments of `make` as keys of a config, required ones first.
 
     Raises:
-        ModuleError: an argument has no type, or one that cannot stand in a config.
+        ModuleError: an argument has no type, or one that a config cannot hold.
 
     """
     function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
@@ -373,9 +373,9 @@ def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     }
     if bounds:
         kind = Annotated[kind, Field(**bounds)]
-    if bounds.get("ge") == 0:  # -0.0 is at least 0, and yet below nothing to NumPy
+    if bounds.get("ge") == 0:  # -0.0 passes `ge=0`, but NumPy refuses it as negative
         kind = Annotated[kind, AfterValidator(lambda value: value + 0)]
-    # A list in YAML is a tuple in Python.
+    # YAML has lists, Python's arguments are tuples.
     strict = False if get_origin(kind) is tuple else None
     return kind, Field(default, description=about, strict=strict)
 
@@ -386,7 +386,7 @@ def model_of(
     """Return a model for sections that name one of these declarations by `tag`.
 
     Raises:
-        ModuleError: an argument has a type that cannot stand in a config.
+        ModuleError: an argument has a type that a config cannot hold.
 
     """
     section = next(iter(names.values())).section
@@ -399,7 +399,7 @@ def model_of(
         )
     except PydanticSchemaGenerationError:
         raise ModuleError(
-            f"{next(iter(names))}: an argument has a type that cannot stand in a config; bool, "
+            f"{next(iter(names))}: an argument has a type that a config cannot hold; bool, "
             "int, float, str, Literal, tuple and list can"
         ) from None
     model.declarations = names
@@ -426,7 +426,7 @@ def one_of(
     base: type[Declared] | tuple[type[Declared], ...],
     short: Callable[[Any], Any],
 ) -> Any:
-    """Return the type of a section that is of one of the models, or in a short form of one."""
+    """Return the type of a section: one of the models, or a short form of one."""
     tagged: Any = reduce(or_, models)
     if len(models) > 1:
         tagged = Annotated[tagged, Field(discriminator="kind")]
@@ -458,7 +458,7 @@ def bare_layer(value: object, declared: Declaration | None = None) -> object:
 
 
 def short_key(kind: str, declared: Declaration | None = None) -> str:
-    """Return the key that `kind: value` gives; `value`, which none has, where there is none."""
+    """Return the key that `kind: value` sets; "value", an unknown key, if there is none."""
     declared = declared or registry.kinds(LayerDeclaration).get(kind)
     return declared.short if declared is not None and declared.short else "value"
 
@@ -467,13 +467,13 @@ INITS = models_of(InitSection)
 Init = one_of(INITS, InitSection, bare_word)
 
 _WIDTH = Annotated[int, Field(ge=1, le=100_000)] | None
-# Keys of every layer that is given these; they are needed for no layer.
+# Optional keys of every layer whose constructor has these arguments.
 _OPTIONAL: Fields = {
     "in_features": (
         _WIDTH,
-        Field(None, description="number of inputs: what comes in; checked where it is given"),
+        Field(None, description="number of inputs; inferred, and checked if given"),
     ),
-    "init": (Init | None, Field(None, description="how this layer's weights start")),
+    "init": (Init | None, Field(None, description="initial weights of this layer")),
 }
 
 LAYERS = models_of(LayerSection)
@@ -483,7 +483,7 @@ DATA = models_of(Generated)  # all that `minifw.data` declares
 
 
 def section(base: type[S], kind: str, **keys: Any) -> S:
-    """Return a section of this kind with these keys, the others as by default."""
+    """Return a section of this kind with these keys and the defaults for the others."""
     model = next(
         model
         for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, DATA)

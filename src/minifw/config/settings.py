@@ -1,4 +1,4 @@
-"""What a user has decided once for all configs: `minifw/settings.yaml` in $XDG_CONFIG_HOME.
+"""A user's settings for all configs: `minifw/settings.yaml` in $XDG_CONFIG_HOME.
 
 allow_code: true      configs may run Python files that stand beside them
 """
@@ -16,7 +16,7 @@ KEYS = ("allow_code",)
 
 
 def path() -> Path | None:
-    """Return where the settings are: in $XDG_CONFIG_HOME or ~/.config; None without a home."""
+    """Return the path of the settings, in $XDG_CONFIG_HOME or ~/.config; None without a home."""
     try:
         folder = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
     except RuntimeError:
@@ -25,10 +25,10 @@ def path() -> Path | None:
 
 
 def allow_code() -> bool:
-    """Return whether the user lets every config run code.
+    """Return whether the user's settings allow every config to run code.
 
     Raises:
-        ConfigError: the file is there, and does not hold what settings may be.
+        ConfigError: the file exists and holds an unknown key or a wrong value.
 
     """
     file = path()

@@ -1,4 +1,4 @@
-"""Where each value of a config came from, what is wrong with it, and the words to say so."""
+"""The place of each value of a config, and the faults that were found."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 from minifw.errors import ConfigError, harmless, short_word
 
 MAX_FAULTS = 50
-"""Lines of an error; the last tells how many more there are."""
+"""Lines of an error; the last says how many more there are."""
 
 KeyPath = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where something stands: `file:line:column`, or `--set key=value` behind all lines."""
+    """A place: `file:line:column`, or `--set key=value`, which sorts after all lines."""
 
     text: str
     line: int = 0
@@ -29,28 +29,28 @@ class Place:
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of an error. Of two at the same stage the one that stands first is shown first."""
+    """One line of an error. Within a stage, faults are shown in the order of the file."""
 
     place: Place
     path: KeyPath | None
     what: str
     late: bool = False
-    """To be shown behind the others: a key may be missing because another is misspelt."""
+    """Shown after the others: a key may be missing because another is misspelt."""
 
     def __str__(self) -> str:
         return f"{self.place}: {'' if self.path is None else f'{dotted(self.path)}: '}{self.what}"
 
     @property
     def order(self) -> tuple[bool, bool, int, int]:
-        """What faults are sorted by."""
+        """The key by which faults are sorted."""
         return self.late, self.place.given, self.place.line, self.place.column
 
 
 @dataclass
 class Source:
-    """Where the values of a config came from: for each path a place; and the faults so far.
+    """The place of each value of a config, by its path, and the faults so far.
 
-    `bad` holds the paths of values that could not be read; None stands in for them.
+    `bad` holds the paths of values that could not be read; None replaces them.
     """
 
     name: str
@@ -59,14 +59,14 @@ class Source:
     faults: list[Fault] = field(default_factory=list)
     bad: set[KeyPath] = field(default_factory=set)
     uncounted: int = 0
-    """Faults that were not even looked at, since there are so many."""
+    """How many faults were not looked at, because there are too many."""
     given: bool = False
     code: dict[str, bytes] = field(default_factory=dict)
-    """The Python files of a user's own that the config has run, by their names."""
+    """The user's Python files that the config has run, by their names."""
     lines: bool = True
-    """Whether it is a text, whose lines can be named; a mapping of Python's has none."""
+    """Whether the config is text with lines; a Python mapping has none."""
     option: str = "--set"
-    """What overrides are called in messages."""
+    """The name of overrides in messages."""
 
     def __post_init__(self) -> None:
         self.name = harmless(self.name)
@@ -90,7 +90,7 @@ class Source:
         return self.places.get(path, Place(self.name))
 
     def line(self, path: KeyPath) -> str:
-        """Return ` (line 9)` for what stands at `path`, to be put behind its name."""
+        """Return ` (line 9)` for the value at `path`, to follow its name in a message."""
         place = self.place(path)
         return f" ({place})" if place.given else f" (line {place.line})" if place.line else ""
 
@@ -113,7 +113,7 @@ def dotted(path: KeyPath) -> str:
 
 
 def kind_of(value: object) -> str:
-    """Return what kind of value this is, in words for a message."""
+    """Return the kind of a value, in words for a message."""
     for kind, name in ((bool, "true/false"), (dict, "a mapping"), (list, "a list"), (str, "text")):
         if isinstance(value, kind):
             return name

@@ -1,4 +1,4 @@
-"""A config from a program's own values, checked as the text of a file is."""
+"""A config from Python values, checked in the same way as a file."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from minifw.config.source import KeyPath, Source
 def of_values(
     values: Mapping[str, Any], overrides: Mapping[str, Any], *, allow_code: bool = False
 ) -> tuple[Config, Source]:
-    """Validate what a program gives, a mapping as a YAML file holds it, as `loading` does a file.
+    """Validate a mapping with the keys of a YAML file, as `loading` validates a file.
 
-    Messages call it `config`. A path in it is meant from the current folder.
+    Messages call it `config`. Paths in it are relative to the current folder.
 
     Raises:
         ConfigError: with all faults, one line each.
@@ -34,10 +34,10 @@ def of_values(
 
 
 def assignments(overrides: Mapping[str, Any]) -> list[str]:
-    """Return a program's overrides, values by their dotted keys, as `load_with_source` takes them.
+    """Return overrides, values by their dotted keys, in the form that `load_with_source` takes.
 
     Raises:
-        ConfigError: a value is none that YAML has.
+        ConfigError: YAML has no such value.
 
     """
     source = Source("overrides")
@@ -48,12 +48,12 @@ def assignments(overrides: Mapping[str, Any]) -> list[str]:
 
 
 def _in_one_line(value: Any) -> str:
-    """Return a value as YAML in one line; behind a bare word its writer puts the document's end."""
+    """Return a value as YAML in one line, without the end mark that follows a bare word."""
     return yaml12.dump(value, flow=True).removesuffix("...\n").strip()
 
 
 def _plain(value: Any, path: KeyPath, source: Source) -> Any:
-    """Return a program's value with YAML's types alone, and note what has none of those."""
+    """Return a Python value in YAML's types, and note a fault for each value of another type."""
     if len(path) > yaml12.MAX_DEPTH:
         source.add(path, f"nested more than {yaml12.MAX_DEPTH} deep")
         return None
@@ -64,8 +64,8 @@ def _plain(value: Any, path: KeyPath, source: Source) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
-        value = value.item()  # a number of NumPy's or torch's
+        value = value.item()  # a number of NumPy or torch
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    source.add(path, f"must be what YAML has, got {type(value).__name__}")
+    source.add(path, f"must be a value that YAML has, got {type(value).__name__}")
     return None

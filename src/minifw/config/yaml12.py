@@ -1,14 +1,14 @@
-"""YAML text to plain values, each with the place that it came from.
+"""YAML text to plain values, each with its place in the text.
 
 A stricter YAML than PyYAML's: scalars of YAML 1.2 (`1e-3` is a number, `on` a word), one document,
 no anchors, aliases, tags or duplicate keys, and bounds on size, depth and number of values. Only
-PyYAML's parser is used, not its constructors: it tells of one event after another, and the values
-are made from those here, so that a bound ends the reading at once. `--set key=value` is read the
-same way and takes the place of what stands in the file.
+PyYAML's parser is used, not its constructors: values are made here from its events, one after
+another, so that reading stops as soon as a bound is passed. `--set key=value` is read the same way
+and replaces the value in the file.
 
-What is written is read back as it was, whatever it holds. Text that is not plain and printable is
-written in double quotes, with YAML's escapes. A byte of a path that is not UTF-8, which Python
-holds as a lone surrogate, has none; it is written as NUL and two hexadecimal digits, `"\\0ff"`.
+Every value that is written is read back unchanged. Text that is not plain and printable is written
+in double quotes, with YAML's escapes. YAML has no escape for a byte of a path that is not UTF-8,
+which Python holds as a lone surrogate; it is written as NUL and two hexadecimal digits, `"\\0ff"`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from minifw.system.files import NotAFileError, open_input
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 20
 MAX_VALUES = 10_000
-"""Keys and values of a config together: what checks them takes time for each."""
+"""Keys and values of a config together; each takes time to check."""
 MAX_NUMBER = 100
 """Characters of a number."""
 
@@ -41,18 +41,18 @@ _SCALARS = {
         [*"-+.0123456789"],
     ),
 }
-"""Plain words that are no text, and the characters they begin with: YAML 1.2's core schema."""
+"""Plain words that are not text in YAML 1.2's core schema, by their first characters."""
 _PATTERNS = {kind: re.compile(pattern) for kind, (pattern, _) in _SCALARS.items()}
 
-# How a NUL and a byte that is no UTF-8 are written: no path or word has a NUL of its own.
+# The written form of a NUL and of a byte that is not UTF-8; no path contains a NUL.
 _BYTE = re.compile("\0(00|[89a-f][0-9a-f])")
 
-# What YAML itself forbids, and line breaks that no editor counts.
+# Characters that YAML forbids, and line breaks that no editor counts.
 _FORBIDDEN = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-_USELESS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # no path or word holds these
+_USELESS = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")  # no path or word contains these
 
 
-# libyaml's parser, which PyYAML's wheels bring along, is a hundred times as fast as Python's.
+# libyaml's parser, included in PyYAML's wheels, is much faster than the one in Python.
 _PARSER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -89,17 +89,17 @@ for _kind, (_pattern, _first) in _SCALARS.items():
     )
 
 
-class _Stop(Exception):  # noqa: N818, no error: reading has gone as far as it can
+class _Stop(Exception):  # noqa: N818, it ends the reading and is not an error
     """The rest of the text cannot be read, or need not be."""
 
 
 def parse(text: str, source: Source) -> Any:
     """Return the plain values of one YAML document, and note the place of each in `source`.
 
-    What is wrong with single values goes to `source.faults`, and None takes their place.
+    Faults of single values are added to `source.faults`, and None replaces these values.
 
     Raises:
-        ConfigError: with all faults so far, where reading cannot go on.
+        ConfigError: with all faults so far, if reading cannot continue.
 
     """
     try:
@@ -109,7 +109,7 @@ def parse(text: str, source: Source) -> Any:
 
 
 class _Reader:
-    """Makes values of the parser's events, one after another."""
+    """Makes values from the parser's events, one after another."""
 
     def __init__(self, text: str, source: Source) -> None:
         self.source = source
@@ -119,7 +119,7 @@ class _Reader:
             if not _USELESS.match(found[0]):
                 what += f'; in double quotes "{_escaped(found[0])}" stands for it'
             self.stop_at(text, found.start(), what)
-        # PyYAML compares each with all others before it tells of the first.
+        # Refused here, since PyYAML compares each with all others, which takes quadratic time.
         if found := re.search("^%TAG", text, re.MULTILINE):
             self.stop_at(text, found.start(), "tags (%TAG) are not allowed")
         self.events = self.all_events(text)
@@ -131,7 +131,7 @@ class _Reader:
         raise _Stop
 
     def all_events(self, text: str) -> Iterator[Any]:
-        """Yield the events of the text, until there is something that is no YAML."""
+        """Yield the events of the text, up to the first that is not valid YAML."""
         try:
             yield from yaml.parse(text, Loader=_PARSER)
         except yaml.MarkedYAMLError as fault:
@@ -198,7 +198,7 @@ class _Reader:
                 self.skip(next(self.events))
                 continue
             self.count(event)
-            key = event.value  # as it is: no key holds bytes, see `override`
+            key = event.value  # not decoded, since no key holds bytes; see `override`
             own = (*path, key)
             if event.anchor is not None or event.tag is not None:
                 self.refuse(event, own, "anchors (&name) and tags (!name) are not allowed")
@@ -208,7 +208,7 @@ class _Reader:
             elif key in mapping:
                 first = self.source.keys[own].line
                 which = f"; first in line {first}" if first else ""
-                self.refuse(event, own, f"this key stands here twice{which}")
+                self.refuse(event, own, f"this key is given twice{which}")
                 self.skip(next(self.events))
             else:
                 self.source.keys[own] = self.source.mark(event.start_mark)
@@ -216,7 +216,7 @@ class _Reader:
         return mapping
 
     def skip(self, event: Any) -> None:
-        """Read over a value that does not count; only what ends the reading is noted."""
+        """Skip a value that is not used; only faults that end the reading are noted."""
         source, self.source = self.source, Source(self.source.name, given=self.source.given)
         try:
             self.value(event, ())
@@ -236,7 +236,7 @@ class _Reader:
             return self.nothing(path)
 
     def nothing(self, path: KeyPath) -> None:
-        """Stand in for a value that cannot be read; what checks values is not to speak of it."""
+        """Return None for a value that cannot be read, and mark it, so that no check reports it."""
         self.source.bad.add(path)
 
     def refuse(self, event: Any, path: KeyPath | None, what: str) -> None:
@@ -259,13 +259,13 @@ def _text(event: Any) -> str:
 
 
 def plain(text: str) -> str | int | float | bool | None:
-    """Return what a word without quotes stands for.
+    """Return the value of a word without quotes.
 
     Raises:
-        ValueError: it is a number with more digits than anybody means.
+        ValueError: it is a number with too many digits.
 
     """
-    # A character at its front tells text from all else: most words need no pattern.
+    # The first character shows that most words are text: they need no pattern.
     if text and text[0] not in "~nNtTfF-+.0123456789":
         return text
     kind = next((kind for kind, pattern in _PATTERNS.items() if pattern.fullmatch(text)), "text")
@@ -283,7 +283,7 @@ def plain(text: str) -> str | int | float | bool | None:
 
 
 def check_size(size: int, name: str) -> None:
-    """Raise a ConfigError if a text of so many bytes is too large for a config."""
+    """Raise a ConfigError if a text of this many bytes is too large for a config."""
     if size > MAX_BYTES:
         raise ConfigError([f"{name}: larger than {MAX_BYTES} bytes; is this a config?"])
 
@@ -292,8 +292,8 @@ def read(path: Path) -> str:
     """Return the text of a config.
 
     Raises:
-        ConfigError: there is no such file, it is too large, or not UTF-8 text.
-        StorageError: it is there but may not be read.
+        ConfigError: there is no such file, it is too large, or it is not UTF-8 text.
+        StorageError: the file exists and cannot be read.
 
     """
     name = str(path)
@@ -309,7 +309,7 @@ def read(path: Path) -> str:
         raise ConfigError([f"{name}: expects a YAML file, this is {fault.kind}"]) from None
     except OSError as fault:
         raise StorageError(f"{name}: cannot be read: {fault.strerror}") from None
-    except ValueError as fault:  # a NUL byte in the name, say
+    except ValueError as fault:  # such as a NUL byte in the name
         raise ConfigError([f"{name}: is no name of a file: {fault}"]) from None
     check_size(len(content), name)
     try:
@@ -333,7 +333,7 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     given = Source(f"{source.option} {text}", given=True)
     here = given.at(0, 0)
     name, equals, text = assignment.partition("=")
-    # No key holds bytes that are no UTF-8, and pydantic would stop at one that does.
+    # No key of a config holds bytes that are not UTF-8, and pydantic would fail on one.
     name = name.encode(errors="backslashreplace").decode()
     path: KeyPath = tuple(
         int(part) if part.isascii() and part.isdecimal() and len(part) < 10 else part
@@ -354,7 +354,7 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     if wrong:
         source.faults.append(Fault(here, None, wrong))
         return
-    # All that stands at or below this path came from the command line now.
+    # The values at and below this path come from the command line now.
     for kept, new in ((source.places, given.places), (source.keys, given.keys)):
         for old in [old for old in kept if old[: len(path)] == path]:
             del kept[old]
@@ -369,7 +369,7 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
 
 
 def _assign(raw: dict[str, Any], path: KeyPath, value: Any) -> str:
-    """Put `value` to its place in `raw`; return what is wrong with the path, if anything is."""
+    """Put `value` at its path in `raw`; return what is wrong with the path, if anything."""
     target: Any = raw
     for position, part in enumerate(path):
         last = position == len(path) - 1
@@ -391,7 +391,7 @@ def _assign(raw: dict[str, Any], path: KeyPath, value: Any) -> str:
 
 
 def dump(values: Any, *, flow: bool = False) -> str:
-    """Return plain values as YAML, which reads back as the same values; `flow`: in one line."""
+    """Return plain values as YAML that reads back as the same values; `flow`: in one line."""
     return yaml.dump(
         values,
         Dumper=_Dumper,

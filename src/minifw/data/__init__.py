@@ -1,4 +1,4 @@
-"""Samples: generated or read from a file, split, stacked over seeds, in batches."""
+"""Samples: generated or read from a file, split, stacked over seeds, and batched."""
 
 from minifw.data.dataset import (
     DTYPES,

@@ -15,7 +15,7 @@ from minifw.errors import DataError, short_word
 WHERE = "Dataset.from_arrays"
 
 Pair = tuple[Any, Any]
-"""Inputs and classes, as they come."""
+"""Inputs and classes, as given."""
 
 
 class Given(NamedTuple):
@@ -60,10 +60,10 @@ def given(train: Pair, test: Pair) -> Given:
 
 
 def numbers(where: str, name: str, values: object) -> Floats:
-    """Return what a user gives as inputs as float64.
+    """Return inputs as a float64 array.
 
     Raises:
-        DataError: it is no array of finite real numbers.
+        DataError: they are not an array of finite real numbers.
 
     """
     found = _array(where, name, values)
@@ -95,10 +95,10 @@ def _kind(values: NDArray[Any]) -> str:
 
 
 def _words(name: str, values: object) -> tuple[list[str], Integers]:
-    """Return the different classes as words, and the place of each sample's class there."""
+    """Return the different classes as text, and each sample's index in them."""
     found = _array(WHERE, name, values)
     if found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
-        found = found.astype(str)  # as pandas keeps text
+        found = found.astype(str)  # pandas holds text as objects
     if found.dtype.kind not in "iubfU":
         raise DataError(
             f"{WHERE}: {name} must hold classes (whole numbers, text or truth values), "
@@ -135,6 +135,6 @@ def _check_shapes(name: str, inputs: Floats, labels: Integers) -> None:
 
 
 def _features(values: object, count: int) -> list[str]:
-    """Return the names of a data frame's columns, else `x[0]`, `x[1]`, …"""
+    """Return the names of a DataFrame's columns, else `x[0]`, `x[1]`, …"""
     names = [str(name) for name in getattr(values, "columns", ())]
     return names if len({*names}) == count else [f"x[{place}]" for place in range(count)]

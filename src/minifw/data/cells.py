@@ -1,12 +1,12 @@
-"""What a cell of a user's file is: a number, missing, or text. One definition for CSV and NPZ.
+"""The meaning of a cell of a user's file, CSV or NPZ: a number, missing, or text.
 
-A *number* is written in ASCII digits, with a point or an exponent or without: `7`, `-0.5`, `1e-3`.
-So `1_000`, full-width digits, `0x10`, `inf`, and what no float holds (`1e999`) are none. *Missing*
-is an empty cell, and each of the words by which programs mark one (`MISSING`; `nan` in letters of
-any case, with a sign or without). All else is *text*. Spaces around a cell are no part of it.
+A *number* has ASCII digits, with or without a point or an exponent: `7`, `-0.5`, `1e-3`. `1_000`,
+full-width digits, `0x10`, `inf`, and values beyond a float (`1e999`) are not numbers. *Missing*
+are an empty cell and the words by which programs mark one (`MISSING`; `nan` in upper or lower case,
+with or without a sign). Everything else is *text*. Spaces around a cell are ignored.
 
-A class is any cell that is not missing. Cells of one value are one class, whose name is the
-shortest way to write that: `1`, `01` and `1.0` are the class `1`; `true` and `TRUE` are `True`.
+A class is any cell that is not missing. Cells with the same value are the same class, named by the
+shortest form of the value: `1`, `01` and `1.0` are the class `1`; `true` and `TRUE` are `True`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from decimal import Context, Decimal, InvalidOperation
 MISSING = frozenset(
     ["", "?", "-", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"]
 )
-"""How spreadsheets, R, SQL, pandas and Python write a missing cell, letter for letter.
+"""The words of spreadsheets, R, SQL, pandas and Python for a missing cell; case matters.
 
-`none` and `Na` are text: people write them for classes (no complaint, sodium).
+`none` and `Na` are text: they are used for classes (no complaint, sodium).
 """
 
 LONGEST = 100
-"""Characters of a class's name."""
+"""Characters of a class's name, at most."""
 
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
@@ -34,20 +34,20 @@ _EXACT = Context(prec=2 * LONGEST)
 
 
 def missing(cell: str) -> bool:
-    """Return whether nothing is known of what should stand here."""
+    """Return whether a cell marks a missing value."""
     cell = cell.strip()
     return cell in MISSING or _NAN.fullmatch(cell) is not None
 
 
 def number(cell: str) -> float | None:
-    """Return the number that a cell holds, to the nearest float; None if it holds none."""
+    """Return a cell's number as the nearest float; None if it is not a number."""
     cell = cell.strip()
     value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
     return value if math.isfinite(value) else None
 
 
 def class_name(cell: str) -> str:
-    """Return the name of the class that a cell stands for; cells of one value give one name."""
+    """Return the name of a cell's class; cells with the same value have the same name."""
     cell = cell.strip()
     if (value := _exact(cell)) is not None:
         return _shortest(value)
@@ -55,7 +55,7 @@ def class_name(cell: str) -> str:
 
 
 def in_order(names: Iterable[str]) -> list[str]:
-    """Return the names of classes by value if all are numbers, else in the order of text.
+    """Return the names of classes sorted by value if all are numbers, else as text.
 
     Each value has one name, so there are no ties, and the order depends on the names alone.
     """
@@ -75,20 +75,20 @@ def numbered(words: Iterable[str]) -> tuple[list[str], dict[str, int]]:
 
 
 def _exact(cell: str) -> Decimal | None:
-    """Return the value of a number, of which no digit is lost; None for any other cell."""
+    """Return the exact value of a number; None for any other cell."""
     rounded = number(cell) if len(cell) <= LONGEST else None
     if rounded is None:
         return None
     try:
         value = Decimal(cell)
-    except InvalidOperation:  # of an exponent with twenty digits
+    except InvalidOperation:  # an exponent with too many digits
         return None
-    return None if value and not rounded else value  # 1e-999 is 0 as a float, and no class of it
+    return None if value and not rounded else value  # 1e-999 is 0 as a float, but not the class 0
 
 
 def _shortest(value: Decimal) -> str:
     if not value:
-        return "0"  # of any sign
+        return "0"  # with any sign
     value = value.normalize(_EXACT)
     plain = f"{value:f}"
     return plain if len(plain) <= 25 else str(value).lower()

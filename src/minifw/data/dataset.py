@@ -1,8 +1,8 @@
-"""Data: generated points and classes; any samples split, normalised, in batches.
+"""Datasets: samples split, normalised, stacked over seeds, and in batches.
 
-Everything random comes from a generator that the caller names. `generator(seed, purpose)` gives
-each pair of seed and purpose its own, so that seed k of a stack is seed k alone, and drawing more
-data does not change the initial weights.
+Everything random comes from an explicit generator. `generator(seed, purpose)` returns a separate
+one for each pair of seed and purpose, so that seed k of a stack equals seed k alone, and drawing
+more data does not change the initial weights.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
 
 Purpose = Literal["data", "init", "shuffle"]
-# The order is part of every published number: append, never reorder.
+# Every published number depends on this order: append, never reorder.
 PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle")
 
 
@@ -42,8 +42,8 @@ def split(
 ) -> list[Integers]:
     """Return the indices of training and test samples, drawn without replacement.
 
-    `train` and `test` are numbers of samples where they are whole and at least 1, else fractions
-    of all; without `test` it is all the rest.
+    `train` and `test` are numbers of samples if they are integers of at least 1, otherwise
+    fractions of all samples; without `test` all remaining samples are for testing.
 
     Raises:
         DataError: the file does not hold that many.
@@ -85,7 +85,7 @@ def _amount(wanted: float, samples: int) -> int:
 class Samples:
     """Samples of a stack of seeds: inputs `(seeds, n, features)` and labels `(seeds, n)`.
 
-    `targets` is what the loss compares the output with: one-hot rows or the labels themselves.
+    `targets` are given to the loss: one-hot rows or the labels themselves.
     """
 
     inputs: Tensor
@@ -97,20 +97,20 @@ class Samples:
     ) -> tuple[Tensor, Tensor]:
         """Return inputs and targets in the order `(…, seeds, k)`, k samples of each seed.
 
-        They have the shape of the order, and behind it that of a sample. `out` names tensors to
-        write them to, of any shape when they are empty, and of `(samples, …)` from then on.
+        Their shape is that of the order followed by that of a sample. `out` has tensors to write
+        them to: empty ones of any shape, or ones of `(samples, …)`.
 
         Raises:
-            ShapeError: a position in the order is none of a sample.
+            ShapeError: a position in the order is out of range.
 
         """
         seeds, samples = self.labels.shape
-        if order.is_cpu and order.numel():  # a GPU would have to wait for the answer
+        if order.is_cpu and order.numel():  # on a GPU the check would have to wait
             low, high = map(int, order.aminmax())
             if low < 0 or high >= samples:
                 what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
                 raise ShapeError(f"in_order: {what}")
-        # One look-up of whole rows in all seeds together; row s n + i is sample i of seed s.
+        # One look-up of rows for all seeds together; row s n + i is sample i of seed s.
         first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
         rows = (order + first).flatten()
         inputs, targets = (
@@ -124,7 +124,7 @@ class Samples:
         return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
 
     def repeated(self, times: int) -> Samples:
-        """Return the samples so many times, along a new first dimension; nothing is copied."""
+        """Return the samples repeated along a new first dimension, without copying."""
         values = self.inputs, self.targets, self.labels
         return Samples(*(value.expand(times, *value.shape) for value in values))
 
@@ -133,8 +133,8 @@ def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
     """Return these rows of `(n, …)`, in `out` if there is one."""
     if out is None or not values.is_cpu:
         return torch.index_select(values, 0, rows, out=out)
-    # The same in a third of the time, where a row is a few numbers. No row is outside (see
-    # `in_order`), so none is clipped; the default, to raise for one, gathers into a copy first.
+    # NumPy's take is faster for short rows (docs/performance.md). `in_order` has checked the
+    # positions, so clip changes nothing; the default mode would gather into a copy first.
     out.resize_(len(rows), *values.shape[1:])
     np.take(values.numpy(), rows.numpy(), axis=0, out=out.numpy(), mode="clip")
     return out
@@ -142,9 +142,9 @@ def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Training and test samples, and what is needed to draw them as they came.
+    """Training and test samples, and their normalisation.
 
-    `shift` and `scale`, `(seeds, features)`, take normalised inputs back: `inputs * scale + shift`.
+    `shift` and `scale`, `(seeds, features)`, undo it: `inputs * scale + shift`.
     """
 
     train: Samples
@@ -170,21 +170,21 @@ class Dataset:
         """Return arrays of samples as a dataset, ready for `minifw.fit`.
 
         Args:
-            x: training inputs, `(n, features)`, or `(seeds, n, features)`: samples of its own for
+            x: training inputs, `(n, features)`, or `(seeds, n, features)` with separate samples for
                 each network of a stack. NumPy, torch, pandas or lists; finite numbers.
-            y: the class of each, `(n,)` or `(seeds, n)`: whole numbers, text, truth values. Classes
-                are numbered in the order of their values if all are numbers, else in that of text.
+            y: the class of each, `(n,)` or `(seeds, n)`: integers, text or booleans. Classes are
+                numbered by value if all are numbers, otherwise in the order of text.
             x_test: test inputs, with the same features.
             y_test: the class of each.
-            normalize: take each feature to mean 0 and standard deviation 1 of the training
-                samples; test samples are moved with the same numbers.
-            one_hot: make targets one-hot rows, which every loss takes; else the classes' numbers,
-                which are for cross-entropy.
-            dtype: that of the network.
-            device: that of the network.
+            normalize: shift and scale each feature to mean 0 and standard deviation 1 of the
+                training samples; test samples are shifted and scaled by the same numbers.
+            one_hot: make targets one-hot rows, which every loss takes; otherwise they are class
+                numbers, which only cross-entropy takes.
+            dtype: dtype of the network.
+            device: device of the network.
 
         Raises:
-            DataError: an argument has the wrong shape or kind, or holds what cannot be used.
+            DataError: an argument has the wrong shape or type, or holds values that cannot be used.
 
         """
         if dtype not in DTYPES:
@@ -205,7 +205,7 @@ class Dataset:
         return made if given.stacked else made.of(0)
 
     def repeated(self, times: int) -> Dataset:
-        """Return the samples of one network so many times, for a stack of networks."""
+        """Return the samples of one network repeated for a stack of networks."""
         parts = (part.repeated(times) for part in (self.train, self.test))
         train, test = (
             Samples(*(value.contiguous() for value in (part.inputs, part.targets, part.labels)))
@@ -238,9 +238,9 @@ def stack_seeds(
 ) -> Dataset:
     """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
-    Normalising takes each feature to mean 0 and standard deviation 1 *of the training samples
-    of that seed*; the test samples are moved with the same numbers. A feature that is constant, as
-    far as rounding lets one tell, is only shifted.
+    Normalising shifts and scales each feature to mean 0 and standard deviation 1 *of the training
+    samples of that seed*; the test samples are shifted and scaled by the same numbers. A feature
+    that is constant, up to rounding, is only shifted.
 
     Raises:
         DataError: a number is too large for the dtype.
@@ -269,7 +269,7 @@ def stack_seeds(
                 name = short_word(features[int(fine.argmin())])
                 beyond = str(dtype).removeprefix("torch.")
                 raise DataError(
-                    f"with seed {seeds[place]}, feature '{name}' comes to numbers beyond {beyond}; "
+                    f"with seed {seeds[place]}, feature '{name}' has numbers beyond {beyond}; "
                     "data.normalize, dtype, or leaving it out by data.features may help"
                 )
     train, test = (
@@ -294,26 +294,25 @@ def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) 
 
 
 def _shift_and_scale(inputs: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each feature; the latter 1 where it is constant.
+    """Return mean and standard deviation of each feature; 1 for a constant feature.
 
-    The computed variance of a constant is hardly ever 0: 0.1 a hundred times has one of 8e-34. So
-    it is compared with the bound of its rounding error, as scikit-learn's StandardScaler does
-    (Chan, Golub and LeVeque 1983).
+    Because of rounding the computed variance of a constant is rarely 0. So it is compared with the
+    bound of its rounding error, as in scikit-learn's StandardScaler (Chan, Golub and LeVeque 1983).
     """
-    # In units of a power of two no digit changes, but no square is too large or too small either.
+    # Scaling by a power of two changes no digit, and keeps squares from over- and underflow.
     unit = np.frexp(np.abs(inputs).max(0))[1]
     scaled = np.ldexp(inputs, -unit)
     samples, mean, std = len(inputs), scaled.mean(0), scaled.std(0)
     rounding = samples * np.finfo(np.float64).eps
     constant = std**2 <= rounding * std**2 + (rounding * mean) ** 2
     scale = np.ldexp(std, unit)
-    return np.ldexp(mean, unit), np.where(constant | (scale == 0), 1, scale)  # 0: below any float
+    return np.ldexp(mean, unit), np.where(constant | (scale == 0), 1, scale)  # 0: underflow
 
 
 class BatchOrder:
-    """Gives the next epoch's order of samples, `(seeds, samples)`, each time it is called.
+    """Returns the next epoch's order of samples, `(seeds, samples)`, with each call.
 
-    Each seed has its own generator, so its order does not depend on the others.
+    Each seed has its own generator, so its order does not depend on other seeds.
     """
 
     def __init__(self, seeds: Sequence[int], samples: int) -> None:
@@ -326,10 +325,10 @@ class BatchOrder:
 
     @property
     def state(self) -> NDArray[np.uint64]:
-        """The state of all generators, `(seeds, 6)`; set it to go on from there.
+        """The state of all generators, `(seeds, 6)`; setting it restores them.
 
-        A row holds PCG64's state and increment, the upper and lower halves of each, whether it
-        has half a number left over, and that half.
+        A row holds the upper and lower halves of PCG64's state and increment, whether half of a
+        number is left over, and that half.
         """
         return np.array([_to_words(rng.bit_generator.state) for rng in self._generators], np.uint64)
 
@@ -355,9 +354,9 @@ def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
 
 
 def balance(dataset: Dataset) -> tuple[Floats, Floats]:
-    """Return for each seed the share of each class in its test samples, `(seeds, classes)`.
+    """Return for each seed the fraction of each class in its test samples, `(seeds, classes)`.
 
-    And the share of them, `(seeds,)`, that the class most frequent in training does not fit.
+    And the fraction, `(seeds,)`, that is not of the class most frequent in training.
     """
     labels = dataset.test.labels.numpy(force=True)
     count = len(dataset.classes)

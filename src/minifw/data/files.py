@@ -1,7 +1,7 @@
-"""Samples out of a user's own file, CSV or NPZ, with every fault named by its place.
+"""Samples from a user's file, CSV or NPZ; every fault is reported with its place.
 
-A file is opened once and its bytes are read once: what is parsed is what the checksum is of. What
-a cell is, in either kind of file, stands in `cells.py`.
+The bytes of a file are read once, so that the checksum is that of the parsed bytes. `cells.py`
+defines the meaning of a cell in both kinds of file.
 """
 
 from __future__ import annotations
@@ -107,20 +107,19 @@ def read_npz(path: Path, features: str, target: str, *, expected: str | None = N
 def read_inputs(
     path: Path, features: Sequence[str], target: str | None = None
 ) -> tuple[Floats, list[str | None] | None, str]:
-    """Read samples of which the features are known, to put them through a trained network.
+    """Read samples with known features, for a trained network.
 
     Args:
-        path: a CSV file, whose other columns are not looked at, or an NPZ file; its content tells.
-        features: their names, in the order in which they are wanted; those of a `Table`.
+        path: a CSV file, whose other columns are ignored, or an NPZ file (decided by content).
+        features: their names as in a `Table`, in the order of the returned inputs.
         target: column or array of classes; the file need not have it.
 
     Returns:
-        The inputs `(n, features)`, and for each row the name of its class, None where it is
-        missing; or None in place of all names where the file has no such column. And the file's
-        checksum.
+        The inputs `(n, features)`; for each row the name of its class, None if it is missing, or
+        None instead of all names if the file has no such column; and the file's checksum.
 
     Raises:
-        DataError: with the place of the first fault, or all columns that are not there.
+        DataError: with the place of the first fault, or all columns that are missing.
 
     """
     content, found = read_bytes(path, None)
@@ -177,7 +176,7 @@ def _npz_inputs(
 
 
 def _check_once(path: Path, features: Sequence[str], target: str) -> None:
-    """No column is used twice."""
+    """Check that no column is used twice."""
     if target in features:
         raise DataError(
             f"{path}: column '{short_word(target)}' is the target (data.target, by default the "
@@ -204,7 +203,7 @@ def _table(
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{path}: expects at most {MOST_CLASSES} classes, got {len(classes)}; "
-            "is the target a class at all?"
+            "is the target really a class?"
         )
     for name in classes:
         if not name.isprintable() or len(name) > cells.LONGEST:

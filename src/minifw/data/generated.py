@@ -1,4 +1,4 @@
-"""Generated points of two features and their classes; what a config calls each stands beside it."""
+"""Generated points with two features and their classes, each with its declaration for configs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Points = tuple[Floats, Integers]
 def disk(
     rng: np.random.Generator,
     samples: int,
-    center: Annotated[tuple[float, float], Key("x and y of it")] = (0.5, 0.5),
+    center: Annotated[tuple[float, float], Key("x and y of its centre")] = (0.5, 0.5),
     radius: Annotated[
         float, Key("radius; 1/sqrt(2 pi) makes both classes equally likely", gt=0)
     ] = 0.3989422804014327,
@@ -70,18 +70,18 @@ def moons(
 
 @data(
     "spirals",
-    about="arms that wind around the origin, one a class",
-    section="Arms that wind `turns` times around the origin, one a class.",
+    about="spirals that wind around the origin, one for each class",
+    section="Spirals that wind `turns` times around the origin, one for each class.",
     classes="classes",
 )
 def spirals(
     rng: np.random.Generator,
     samples: int,
     noise: Annotated[float, Key("standard deviation around them", ge=0)] = 0.02,
-    turns: Annotated[float, Key("how often an arm winds around the origin", gt=0)] = 1.0,
-    classes: Annotated[int, Key("number of arms", ge=2, le=100)] = 2,
+    turns: Annotated[float, Key("how often a spiral winds around the origin", gt=0)] = 1.0,
+    classes: Annotated[int, Key("number of spirals, one for each class", ge=2, le=100)] = 2,
 ) -> Points:
-    """Arms that wind `turns` times around the origin, one a class, plus N(0, noise²)."""
+    """Spirals that wind `turns` times around the origin, one for each class, plus N(0, noise²)."""
     labels = rng.integers(0, classes, samples)
     # The square root spreads the points evenly over the area, not along the radius.
     radius = np.sqrt(rng.uniform(0, 1, samples))

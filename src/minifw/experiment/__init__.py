@@ -1,4 +1,4 @@
-"""An experiment: planned, trained arm for arm, kept as it goes, and made into results."""
+"""Experiments: planned, trained arm by arm with checkpoints, and turned into results."""
 
 from minifw.experiment.arms import Progress, ShowProgress, train_minifw, train_pytorch
 from minifw.experiment.plan import Experiment, Plan

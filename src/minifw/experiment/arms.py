@@ -1,4 +1,4 @@
-"""One arm in one mode: minifw's training of a group of seeds, or PyTorch's of the same."""
+"""Training of one arm in one mode: a group of seeds by minifw or by PyTorch."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from minifw.training.fit import fit
 
 
 class Progress(Protocol):
-    """Told how far an arm is. `text` is a short description of how it goes."""
+    """Called with the progress of an arm; `text` is its present loss and errors."""
 
     def __call__(self, done: int, text: str) -> None: ...
 
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Progress]]
-"""Opens the display of one arm: its label, and how many epochs there will be."""
+"""Opens the progress display of one arm, from its label and number of epochs."""
 
 
 def train_minifw(
@@ -58,7 +58,7 @@ def train_minifw(
 
     schedule = experiment.plan.schedule(mode, len(experiment.seeds))
     if schedule.compiled:
-        progress(0, "compiling, unless it has been before")
+        progress(0, "compiling, unless it is cached")
     history = fit(
         network,
         build_loss(config),
@@ -119,7 +119,7 @@ TRAIN: dict[Arm, Callable[..., Checkpoint]] = {
 
 
 def _how_it_goes(history: History) -> str:
-    """Return the latest loss and errors, median over the seeds that are left."""
+    """Return the latest loss and errors, as the median over the seeds that have not diverged."""
     left = history.diverged < 0
     if not left.any():
         return "all seeds diverged"

@@ -1,4 +1,4 @@
-"""What a config names becomes objects: samples, network and loss."""
+"""Makes the objects that a config describes: samples, network, loss and optimiser."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minifw.data.files import Table
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of features and classes: a file's, or those of generated points."""
+    """Return the names of features and classes, of a file or of generated points."""
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
@@ -23,7 +23,7 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
 
 
 def build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dataset:
-    """Return training and test samples for each seed, stacked; `table` is the data file's."""
+    """Return training and test samples of all seeds, stacked; `table` holds a data file."""
     section = config.data
     features, classes = names(config, table)
     return stack_seeds(
@@ -53,7 +53,7 @@ def _draw(
 
 
 def read_table(section: FromFile, expected: str | None) -> Table:
-    """Return the samples of a data file; its checksum must be `expected`, if that is given."""
+    """Return the samples of a data file, whose checksum must be `expected` if that is given."""
     path = Path(section.path)
     match section:
         case Csv():
@@ -81,12 +81,12 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
 
 
 def build_loss(config: Config) -> nn.Loss:
-    """Return the loss with its reduction."""
+    """Return the loss of a config."""
     loss: nn.Loss = config.loss.make()
     return loss
 
 
 def build_optimizer(config: Config, network: nn.Network) -> nn.Optimizer:
-    """Return the optimiser of a network, which takes its steps."""
+    """Return the optimiser of a network."""
     optimizer: nn.Optimizer = config.optimizer.make(network)
     return optimizer

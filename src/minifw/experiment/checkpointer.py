@@ -1,4 +1,4 @@
-"""How far each part of a run is: kept in the run directory as it goes, and found there again."""
+"""Saves the progress of each part of a run in its directory, and restores it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from minifw.system.signals import Stop
 from minifw.training import Checkpoint
 
 CLOCKS = ("seconds", "evaluation_seconds", "compiled")
-"""What the manifest holds of a history, so that equal trainings give equal checkpoints."""
+"""Values of a history that the manifest holds, so that equal trainings give equal checkpoints."""
 
 
 SHARE = 0.02
-"""How much of the time keeping may take; a short training needs no checkpoint every 20 ms."""
+"""The fraction of the time that checkpoints may take."""
 
 
 class NoCheckpoints:
-    """Keeps nothing: for a training that belongs to no run."""
+    """Saves nothing, for a training outside of a run."""
 
     @property
     def where(self) -> str:
@@ -34,29 +34,28 @@ class NoCheckpoints:
         return None
 
     def check(self) -> None:
-        """Raise Interrupted if a signal asked for it; from now on, signals wait for this."""
+        """Raise Interrupted if a signal came; from now on, signals wait for this call."""
 
     def offer(self, due: bool, done: int, make: Callable[[], Checkpoint]) -> None:
-        """Keep a checkpoint if one is due or the run is to end; `done` counts epochs or seeds."""
+        """Save a checkpoint if one is due or a signal came; `done` counts epochs or seeds."""
 
 
 NONE = NoCheckpoints()
 
 
 class Checkpointer(NoCheckpoints):
-    """Keeps how far one part of a run is, and gives it back when the run goes on.
+    """Saves the progress of one part of a run, and restores it when the run is resumed.
 
-    Checkpoints are written in a thread of their own, so that training does not wait for the disk.
-    One that comes due while the one before is being written, or so soon after it that keeping
-    would take a large SHARE of the time, is left out. The manifest names the newest; only then is
-    the one before deleted.
+    Checkpoints are written in their own thread, so that training does not wait for the disk. A
+    checkpoint is left out if the previous one is still being written, or if checkpoints would take
+    more than SHARE of the time. The previous one is deleted when the manifest names the new one.
     """
 
     def __init__(self, run: Run, part: PartName, stop: Stop) -> None:
         self.run, self.part, self.stop = run, part, stop
         self._thread = ThreadPoolExecutor(1)
         self._writing: Future[None] | None = None
-        self._not_before = 0.0  # on the clock of time.monotonic
+        self._not_before = 0.0  # a time of time.monotonic
 
     @property
     def _record(self) -> PartRecord | None:
@@ -87,7 +86,7 @@ class Checkpointer(NoCheckpoints):
 
     def offer(self, due: bool, done: int, make: Callable[[], Checkpoint]) -> None:
         if self._writing is not None and self._writing.done():
-            self.wait()  # a full disk is to be known now, not when training ends
+            self.wait()  # report a full disk now, not when training ends
         if self.stop.asked is not None:
             self.wait()
             self._publish(make(), self.part.file(at=done))
@@ -97,13 +96,13 @@ class Checkpointer(NoCheckpoints):
         self.check()
 
     def wait(self) -> None:
-        """Wait for what is being written, and raise what went wrong with it."""
+        """Wait for the checkpoint that is being written, and raise its error."""
         if self._writing is not None:
             writing, self._writing = self._writing, None
             writing.result()
 
     def finish(self, checkpoint: Checkpoint) -> None:
-        """Keep the last checkpoint of the part."""
+        """Save the last checkpoint of the part."""
         self.wait()
         self._publish(checkpoint, self.part.file(), finished=True)
         self.stop.patient = False

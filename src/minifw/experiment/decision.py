@@ -1,4 +1,4 @@
-"""What one network of a run decides over the plane of two features: the content of decision.npz."""
+"""The decisions of one network over the plane of two features: the content of decision.npz."""
 
 from __future__ import annotations
 
@@ -15,32 +15,31 @@ from minifw.experiment.plan import Experiment
 from minifw.experiment.results import Trained
 
 GRID = 101
-"""How many points the plane has along each axis; between them scores are as good as linear."""
+"""Points of the plane along each axis; scores are nearly linear between them."""
 GRID_ROWS = 4096
-"""How many points of the plane go through a network at once."""
+"""Points of the plane that are evaluated at once."""
 SCORED = 10
-"""Of more classes than that only the best two are kept for each point, or files would be large."""
+"""With more classes than this only the best two are kept for each point, to limit the file."""
 
 
 def decision(last: Experiment, trained: Trained) -> bytes:
-    """Return, as .npz, what one network of each minifw arm decides over the plane.
+    """Return the content of decision.npz: for each mode, one network's decisions over the plane.
 
-    `last` is the group of seeds that is still held; only a seed of another is drawn anew.
-
-    It is the network whose test error is nearest to the median over the seeds. Coordinates are
-    those of the data as it came, before normalising. For each mode there are
+    It is the network whose test error is nearest to the median over the seeds. `last` is the group
+    of seeds in memory; a seed of another group is drawn again. Coordinates are in the data's units,
+    before normalisation. For each mode there are
 
         x, y                coordinates of the plane's points
         decision            `(y, x)`: the class with the largest score
-        scores              `(y, x, classes)`: the network's outputs; of more classes than `SCORED`
-        second, margin      `(y, x)`: the class next to the best, and how far it is below
+        scores              `(y, x, classes)`: the outputs; with more than `SCORED` classes:
+        second, margin      `(y, x)`: the second-best class, and how far its score is below
         points, labels      the test samples, and their classes
         answers             the class that the network gives each of them
         seed, error         which network it is, and its test error in percent
     """
     plan = last.plan
     on_cpu = plan.config.model_copy(update={"device": "cpu"})
-    network = build_network(on_cpu, [plan.config.seed], 2)  # for any weights
+    network = build_network(on_cpu, [plan.config.seed], 2)  # its weights are loaded below
     arrays: dict[str, Any] = {}
     for mode, arms in trained.items():
         errors = arms["minifw"].history.test_error[-1]
@@ -52,7 +51,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         shift, scale = data.shift[0], data.scale[0]
         inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
-        # A constant is a line of some width, however large it is.
+        # A constant feature gets some width, relative to its size.
         margin = 0.03 * np.where(high > low, high - low, np.maximum(np.abs(high), 1.0))
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
@@ -93,7 +92,7 @@ def _samples(last: Experiment, seed: int) -> Dataset:
 
 
 def _decided(outputs: torch.Tensor) -> dict[str, Any]:
-    """Return what a network says over the plane, from its outputs `(points, classes)`."""
+    """Return a network's decisions over the plane, from its outputs `(points, classes)`."""
     best = outputs.argmax(-1)
     arrays = {"decision": best.to(torch.int16)}
     if outputs.shape[-1] <= SCORED:

@@ -1,8 +1,8 @@
-"""The gradients of a config's network beside finite differences, layer by layer, in float64.
+"""Compares the gradients of a config's network with finite differences, layer by layer, in float64.
 
-Those of the loss, by each parameter and by the input of each layer. One mistake makes all gradients
-wrong that come after it on the way back; so where one is wrong, its layer is compared alone, with
-the gradient that it got.
+The gradients are those of the loss with respect to each parameter and the input of each layer. One
+mistake makes all later gradients of the backward pass wrong. So a layer with a wrong gradient is
+also compared alone, with the gradient that it got.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minifw.nn.differences import Comparison, compare
 
 @dataclass(frozen=True)
 class Row:
-    """One gradient: of a layer's parameter or input, or of the loss by the network's output.
+    """One gradient: by a layer's parameter or input, or by the network's output.
 
     `layer` is the position in the network, None for the loss; `of` is a parameter's name, "input"
     or "output".
@@ -34,7 +34,7 @@ class Row:
     of: str
     comparison: Comparison
     follows: bool = False
-    """Whether it is wrong only since this layer got a wrong gradient from the next one."""
+    """Whether it is wrong only because the layer got a wrong gradient from the next layer."""
 
     @property
     def where(self) -> str:
@@ -52,12 +52,12 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
 
     Args:
         plan: of a config with dtype float64, on the CPU.
-        seed: draws data and weights, and chooses what is compared.
-        samples: how many go through the network.
-        elements: of each tensor so many numbers are compared at most.
+        seed: seed of data, weights and the choice of numbers to compare.
+        samples: the number of training samples.
+        elements: how many numbers of each tensor are compared, at most.
 
     Raises:
-        UsageError: there are not that many samples.
+        UsageError: there are fewer training samples.
 
     """
     if samples > plan.sizes.train:
@@ -162,14 +162,14 @@ class _Chain:
             at_most=self.elements,
             seed=self.seed,
         )
-        worst = replace(found.worst, index=found.worst.index[1:])  # there is one network
+        worst = replace(found.worst, index=found.worst.index[1:])  # the stack has one network
         return replace(found, worst=worst)
 
 
 def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:
-    """Return the rows, the wrong ones divided into mistakes and what follows from those.
+    """Return the rows, with wrong gradients divided into mistakes and their consequences.
 
-    A mistake has the numbers of its layer alone.
+    A mistake shows the numbers of its layer alone.
     """
     wrong = [row for row in rows if not row.comparison.ok]
     own = {id(row): row.comparison if row.layer is None else alone(row) for row in wrong}

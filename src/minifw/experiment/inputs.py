@@ -1,9 +1,9 @@
-"""What a run keeps so that its weights can be used: names, and how inputs were normalised.
+"""The files of a run that its weights need: names, and the normalisation of inputs.
 
 A network of the run takes `(inputs - shift) / scale`, features in their order, and gives one score
 for each class.
 
-    inputs.json                  names of features and classes in their order, what a score is
+    inputs.json                  names of features and classes in their order, kind of score
     normalization.safetensors    shift and scale, float64 of (seeds, features)
 """
 
@@ -30,7 +30,7 @@ Score = Literal["probability", "output"]
 
 
 def _names(classes: list[str]) -> list[str]:
-    """Check what every data file is asked for: a run may be anybody's."""
+    """Check names as in a data file, since a run may come from anybody."""
     if not all(name.isprintable() and 0 < len(name) <= LONGEST for name in classes):
         raise ValueError(f"classes: must be printable text of at most {LONGEST} characters")
     return _different(classes)
@@ -43,10 +43,10 @@ def _different(names: list[str]) -> list[str]:
 
 
 class Inputs(BaseModel):
-    """What goes into the networks of a run, and what their outputs stand for.
+    """The inputs of a run's networks, and the meaning of their outputs.
 
-    `kind` is that of the data, `target` its column or array of classes (None where data is
-    generated). A `score` is the softmax of the outputs, a probability, or the output as it is.
+    `kind` is that of the data, `target` its column or array of classes (None for generated data). A
+    `score` is the softmax of the outputs, a probability, or the output itself.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -60,7 +60,7 @@ class Inputs(BaseModel):
 
 
 def write(run: Run, plan: Plan) -> None:
-    """Keep what the columns and outputs of a run stand for, from its start on."""
+    """Write inputs.json, when a run starts."""
     run.write_json(INPUTS, _inputs(plan).model_dump())
 
 
@@ -79,8 +79,8 @@ def config_of(run: Run, allow_code: bool) -> Config:
     """Return the config of a run, with the Python files that the run keeps.
 
     Raises:
-        UsageError: it would run code, and may not.
-        ArtefactError: a file is missing, damaged, or holds what no minifw writes.
+        UsageError: it would run code without permission.
+        ArtefactError: a file is missing, damaged, or was not written by minifw.
 
     """
     code = Code(allow_code, lambda name: run.read(name) if name in run.known else None)
@@ -88,11 +88,11 @@ def config_of(run: Run, allow_code: bool) -> Config:
 
 
 def check(run: Run, plan: Plan) -> None:
-    """Raise an ArtefactError if the plan reads columns or classes otherwise than the run began.
+    """Raise an ArtefactError if the plan reads other columns or classes than the run began with.
 
-    The data file may be the same, and how its cells are read may have changed with minifw.
+    Even from the same data file: another version of minifw may read cells differently.
     """
-    if INPUTS not in run.known:  # of an earlier minifw
+    if INPUTS not in run.known:  # written by an earlier minifw
         write(run, plan)
         return
     where = run.path / INPUTS
@@ -106,15 +106,15 @@ def check(run: Run, plan: Plan) -> None:
 
 
 def write_normalization(run: Run, shift: Floats, scale: Floats) -> None:
-    """Keep how the inputs of each seed were normalised; both arrays are (seeds, features)."""
+    """Write the normalisation of each seed's inputs; both arrays are (seeds, features)."""
     run.write(NORMALIZATION, safetensors.numpy.save({"scale": scale, "shift": shift}))
 
 
 def read(run: Run) -> Inputs:
-    """Return what the columns and outputs of a run stand for.
+    """Read inputs.json of a run.
 
     Raises:
-        ArtefactError: the run does not keep it, or its file is damaged or not minifw's.
+        ArtefactError: the run has no such file, or it is damaged or not minifw's.
 
     """
     return records.checked(Inputs, run.read_json(INPUTS), str(run.path / INPUTS))

@@ -1,7 +1,7 @@
-"""How much memory a run will need, before anything is drawn, and which key to change if too much.
+"""Estimates the memory of a run before anything is drawn, and which key to change if too much.
 
-The estimate counts numbers, from sizes alone. How near it is to what runs take stands in
-docs/decisions.md; a test holds some sizes to that.
+The estimate counts numbers, from sizes alone. docs/performance.md compares it with measurements,
+and a test checks some sizes.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from minifw.system.machine import available, gigabytes
 from minifw.training import Division
 from minifw.training.placement import PLAINLY, Compiling, Schedule, StepSizes, scheduled
 
-# What the samples, weights and order of a group of seeds may hold, those trained at once. It is
-# enough for 30,000 seeds of `simplenet`; from some dozens on, a seed takes the same time.
+# What samples, weights and orders of a group of seeds, which are trained at once, may hold. Larger
+# groups would not be faster: from some dozens of seeds on, the time per seed is constant.
 GROUP_BYTES = 2 * 2**30
-# A number of the history, in the arrays, in metrics.jsonl and in what makes the figures.
+# Bytes of a number of the history: in the arrays, in metrics.jsonl and while figures are drawn.
 RECORD_BYTES = 60
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """All that the need of memory depends on: of one mode, which has a batch size or none.
+    """The sizes that decide the memory of a run in one mode.
 
-    `layers` are the outputs of each layer, by place; 0 of an activation, whose results are counted
-    with those of the layer before. `parameters` are the trained numbers of each.
+    `layers` are the outputs of each layer, by position; 0 for an activation, whose results are
+    counted with those of the layer before. `parameters` are the trained numbers of each layer.
     """
 
     seeds: int
@@ -46,27 +46,27 @@ class Sizes:
     from_file: bool
     momentum: bool
     ensemble: bool
-    """Whether PyTorch trains all seeds at once too, none of its results in reused memory."""
+    """Whether PyTorch trains all seeds at once too, without reused memory."""
     trained: int
-    """How many trained networks of each seed are kept to the end: one of each arm in each mode."""
+    """Trained networks of each seed that are kept to the end: one for each arm and mode."""
     group_bytes: int
     """What a group of seeds may hold."""
     threads: int = 1
-    """How many there may be; each has a part of the stack, and memory of its own."""
+    """The number of threads; each has a shard of the stack and its own memory."""
 
     @property
     def step(self) -> StepSizes:
-        """The sizes of a step in each network."""
+        """The sizes of a step of one network."""
         return StepSizes(tuple(filter(None, self.layers)), sum(self.parameters), self.number)
 
     @property
     def batch_size(self) -> int:
-        """How many samples a step takes."""
+        """Samples in a step."""
         return self.batch or self.train
 
     @property
     def largest(self) -> int:
-        """How many samples an evaluation takes at once."""
+        """Samples that are evaluated at once."""
         return max(self.train, self.test)
 
     def schedule(self, seeds: int, compiling: Compiling = PLAINLY) -> Schedule:
@@ -74,19 +74,19 @@ class Sizes:
         return scheduled(self.step, seeds, self.batch_size, self.largest, self.threads, compiling)
 
     def bytes(self) -> int:
-        """Return about how much memory the run takes at its highest, beside the program."""
+        """Return the estimated peak memory of the run in bytes, without the program itself."""
         size = self.group_size()
         most = max(self._at_work(size), size * self._ensemble() + self._left(size))
         training = size * self._training() + most
         group = max(size * self._samples() + self._draw(), training)
-        # Weights of what was trained before; of groups, those of an arm as one stack in the end.
+        # Weights of finished parts, and of an arm's groups as one stack at the end.
         stacks = self.trained + (size < self.seeds)
         kept = (stacks * self.seeds - size) * self._weights()
         records = 3 * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
     def group_size(self) -> int:
-        """Return how many seeds are drawn and trained at once: groups of about the same size."""
+        """Return the number of seeds in a group; groups have about the same size."""
         most = max(1, self.group_bytes // (self._training() + self._ensemble()))
         groups = -(-self.seeds // most)
         return -(-self.seeds // groups)
@@ -102,58 +102,58 @@ class Sizes:
         return self.step.weights * self.number
 
     def _draw(self) -> int:
-        """Return what drawing takes beside the samples, one seed after another."""
-        # Draws are float64; shifting and scaling them makes two copies.
+        """Return the bytes for drawing, one seed after another, besides the samples."""
+        # Draws are float64, and normalising makes two copies.
         return (self.train + self.test) * 8 * (3 * self.features + 1)
 
     def _training(self) -> int:
-        """Return what training takes in each seed of a group, beside its steps."""
-        # Weights, gradients, the weights before the epoch; and of a checkpoint, a copy and its
-        # bytes twice. Momentum would add five, all at one moment; 7.5 in all were the most seen.
+        """Return the bytes that training takes for each seed of a group, besides its steps."""
+        # Weights, gradients, the weights before the epoch; a checkpoint's copy and its bytes
+        # twice. Momentum adds up to five; 7.5 copies in all were the most that was measured.
         copies = 8 if self.momentum else 6
         if self.ensemble:
-            copies += 3  # PyTorch's networks beside ours, and weights that are to be evaluated
+            copies += 3  # PyTorch's networks, and weights that wait for evaluation
         order = self.train * (self.number * (self.features + self.classes) + 16)
         return self._samples() + copies * self._weights() + (order if self.batch else 0)
 
     def _at_work(self, seeds: int) -> float:
-        """Return what the steps and evaluations of a group take that are at work at once."""
+        """Return the bytes of the steps and evaluations of a group that run at the same time."""
         plan = self.schedule(seeds)
         training = _at_once(seeds, plan.training) * self.step.step_bytes(self.batch_size)
         evaluating = _at_once(seeds, plan.evaluation) * self.step.forward_bytes(self.largest)
         return self._either(training, evaluating)
 
     def _ensemble(self) -> int:
-        """Return what a step of PyTorch takes in each seed if it trains all seeds at once."""
-        return 2 * self._step() if self.ensemble else 0  # nothing is reused
+        """Return the bytes of PyTorch's step for each seed if it trains all seeds at once."""
+        return 2 * self._step() if self.ensemble else 0  # without reused memory
 
     def _left(self, seeds: int) -> int:
-        """Return what our threads leave: the C library keeps their memory for threads to come."""
+        """Return the bytes that the C library keeps for later threads after our threads end."""
         if not self.ensemble:
             return 0
         size, workers = _division(seeds, self.schedule(seeds).training)
         return (workers - 1) * size * self._step()
 
     def _step(self) -> int:
-        """Return what a step and an evaluation take in each seed."""
+        """Return the bytes of a step and an evaluation for each seed."""
         step = self.step
         return int(self._either(step.step_bytes(self.batch_size), step.forward_bytes(self.largest)))
 
     def _either(self, training: float, evaluating: float) -> float:
-        """Return what both take; where both are of all samples they reuse the same memory."""
+        """Return the bytes of both; with the same samples they reuse the same memory."""
         return training + evaluating if self.batch else max(training, evaluating)
 
 
 def _division(seeds: int, division: Division | None) -> tuple[int, int]:
-    """Return how many seeds go through together, and on how many threads."""
+    """Return how many seeds are trained together, and on how many threads."""
     assert division is not None
     return min(seeds, division.seeds or seeds), min(seeds, division.threads or 1)
 
 
 def _at_once(seeds: int, division: Division | None) -> float:
-    """Return how many seeds' results there are at once.
+    """Return for how many seeds results are in memory at once.
 
-    Those that are left over in the end are fewer, and have memory of their own.
+    The last shard may have fewer seeds, and has its own memory.
     """
     size, workers = _division(seeds, division)
     return workers * size + min(seeds % size, size / 2)
@@ -172,7 +172,7 @@ def sizes(
     trained: int = 1,
     threads: int = 1,
 ) -> Sizes:
-    """Return the sizes of a run of this config, on so many threads."""
+    """Return the sizes of a run of this config on this many threads."""
     steps = config.train
     layers, parameters = _network(config.network, features)
     return Sizes(
@@ -199,7 +199,7 @@ def sizes(
 def _network(
     network: Sequence[LayerSection], features: int
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return `layers` and `parameters` of a network with so many features."""
+    """Return `layers` and `parameters` of a network for this many features."""
     layers, parameters = [], []
     for layer in network:
         inputs, (features, trained, _) = features, layer.sizes(features)
@@ -209,7 +209,7 @@ def _network(
 
 
 def fitted(size: Sizes) -> Sizes:
-    """Return these sizes with groups of seeds that fit into what is free, if there are any."""
+    """Return these sizes with groups of seeds that fit into free memory, if possible."""
     free = available()
     smaller = size
     while smaller.bytes() > free and smaller.group_size() > 1:
@@ -218,7 +218,7 @@ def fitted(size: Sizes) -> Sizes:
 
 
 def check(config: Config, source: Source, size: Sizes) -> None:
-    """Note a fault at the key that matters most if the run would not fit."""
+    """Note a fault at the most important key if the run would not fit into memory."""
     needed, free = size.bytes(), available()
     if needed <= free:
         return
@@ -228,7 +228,7 @@ def check(config: Config, source: Source, size: Sizes) -> None:
 
 
 def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
-    """Return the key that would save most if it were as small as it can be, and what to do."""
+    """Return the key that would save the most memory if minimal, and the advice for it."""
     changes: dict[KeyPath, tuple[Sizes, str]] = {
         ("seeds",): (replace(size, seeds=1), "fewer seeds"),
         ("data", "train"): (replace(size, train=1, batch=size.batch and 1), "fewer samples"),
@@ -237,7 +237,7 @@ def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
         ("train", "batch_size"): (replace(size, batch=size.batch and 1), "smaller batches"),
     }
     if not isinstance(config.data, Generated):
-        # All samples of a file that are not for training are for testing.
+        # Samples of a file that are not for training are by default for testing.
         changes[("data", "train")] = (replace(size, train=1, test=1), "fewer samples")
     for position, layer in enumerate(config.network):
         if hasattr(layer, "out_features"):

@@ -1,4 +1,4 @@
-"""A config becomes a plan: all that is decided about a run before it has a directory."""
+"""Makes a plan from a config: all that is decided about a run before it has a directory."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from minifw.training.placement import Compiling, Schedule, decide, steps_in
 
 @dataclass(frozen=True)
 class Experiment:
-    """Some seeds of a plan and their data: all that can be wrong has been checked."""
+    """Some seeds of a plan and their data; everything has been checked."""
 
     plan: Plan
     seeds: list[int]
@@ -39,13 +39,13 @@ class Experiment:
         return self.plan.config
 
     def network(self) -> nn.Sequential:
-        """Return the networks with their initial weights; they are the caller's to train."""
+        """Return the networks with their initial weights, which the caller may train."""
         network = self.prepare()
         self._prepared.clear()
         return network
 
     def prepare(self) -> nn.Sequential:
-        """Return the networks that `network` will return, to be looked at only."""
+        """Return the networks that `network` will return; they must not be changed."""
         if not self._prepared:
             features = len(self.data.features)
             self._prepared.append(build_network(self.config, self.seeds, features))
@@ -58,11 +58,11 @@ class Experiment:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is decided about a run before it has a directory; nothing is drawn yet.
+    """All decisions about a run before it has a directory; nothing is drawn yet.
 
-    The config fits its data and the machine. `arms` are trained in each of the `modes`,
-    `group_size` seeds at once; others follow in further groups. `sizes` are each mode's, and
-    `compiling` says for each whether minifw's steps are compiled.
+    The config fits its data and the machine. `arms` are trained in each of the `modes`, in groups
+    of `group_size` seeds. `sizes` are those of each mode, and `compiling` says for each whether
+    minifw's steps are compiled.
     """
 
     config: Config
@@ -96,23 +96,23 @@ class Plan:
 
     @property
     def groups(self) -> list[list[int]]:
-        """The seeds that are trained at once, group for group."""
+        """The groups of seeds that are trained at once."""
         seeds, size = self.seeds, self.group_size
         return [seeds[first : first + size] for first in range(0, len(seeds), size)]
 
     def batch_size(self, mode: Mode) -> int | None:
-        """Return how many samples a step takes in this mode, None for all."""
+        """Return the samples of a step in this mode, None for all."""
         return self.sizes_of[mode].batch
 
     def schedule(self, mode: Mode, seeds: int) -> Schedule:
-        """Return how minifw trains a group of so many seeds in this mode."""
+        """Return how minifw trains a group of this many seeds in this mode."""
         return self.sizes_of[mode].schedule(seeds, self.compiling[mode])
 
     def draw(self, seeds: Sequence[int]) -> Experiment:
         """Return these seeds with their samples.
 
         Raises:
-            DataError: numbers are too large for the dtype, which `plan` has told before.
+            DataError: numbers are too large for the dtype; `plan` checks this where it can.
 
         """
         return Experiment(self, list(seeds), build_data(self.config, seeds, self.table))
@@ -124,7 +124,7 @@ def build(
     """Check the config as `plan` does, and draw the data for all seeds.
 
     Raises:
-        ConfigError, DataError: what does not fit. Nothing has been written then.
+        ConfigError, DataError: something does not fit. Nothing has been written.
 
     """
     checked = plan(config, default_seeds, modes, source)
@@ -142,12 +142,12 @@ def plan(
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
-    `source` knows the lines of the config, for the places of faults. `begun` is a run that is to
-    go on: its data file, groups of seeds and compiled steps stay what they were.
+    `source` has the lines of the config, for the places of faults. `begun` is a run to be resumed:
+    its data file, groups of seeds and compiled steps must not change.
 
     Raises:
-        ConfigError, DataError: what does not fit.
-        UsageError: steps are to be compiled, and there is no C++ compiler.
+        ConfigError, DataError: something does not fit.
+        UsageError: steps must be compiled, and there is no C++ compiler.
         ArtefactError: the data file is not the one that the run began with.
 
     """
@@ -233,7 +233,7 @@ def _samples(
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
-    """Return whether a mode takes batches and the config does not say how large they are."""
+    """Return whether a mode needs a batch size that the config does not give."""
     return "sgd" in modes and config.train.batch_size is None
 
 
@@ -244,14 +244,14 @@ def _compiling(
     for text, record in ({} if manifest is None else manifest.parts).items():
         name = PartName.parse(text)
         if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
-            # It goes on as it began, or its sums would be rounded in another order.
+            # A resumed run continues as it began, or sums would be rounded in another order.
             return Compiling(record.compiled)
     steps = steps_in(config.train.epochs, size.train, size.batch_size)
     return decide(config.train.compile, steps, config.device == "cpu")
 
 
 def _check_compiler(config: Config, begun: Run) -> None:
-    """Raise a UsageError if the run has compiled steps to go on with, and there is no compiler."""
+    """Raise a UsageError if the rest of the run is compiled and there is no compiler."""
     parts = begun.manifest.parts.values()
     if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
         compiled.require_compiler(str(begun.path))
@@ -271,9 +271,9 @@ def _check_draws(plan: Plan) -> None:
 
 
 def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
-    """Return whether the samples of some seed could be beyond the dtype.
+    """Return whether samples of some seed could be beyond the dtype.
 
-    That depends on which samples are drawn, so only drawing tells; it is hardly ever needed.
+    Whether they are depends on the samples that are drawn; this is rarely true.
     """
     largest = torch.finfo(dtype).max
     for column in table.inputs.T:
@@ -281,8 +281,8 @@ def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
             if not normalize:
                 reach = np.abs(column).max()
             else:
-                # No two numbers are nearer than rounding allows: so small may a deviation be, and
-                # so far may a sample be from the mean.
+                # Different numbers differ at least by rounding: this bounds the standard deviation
+                # from below, and thus normalised samples from above.
                 sizes = np.abs(column[column != 0])
                 nearest = sizes.min(initial=np.inf) * np.finfo(np.float64).eps / 2
                 span = column.max() - column.min()

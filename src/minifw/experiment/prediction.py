@@ -1,4 +1,4 @@
-"""Trained networks put to use: what the seeds of a run say of new samples."""
+"""Predictions of a run's trained networks for new samples."""
 
 from __future__ import annotations
 
@@ -21,15 +21,14 @@ from minifw.runs.records import PartName
 from minifw.training import Checkpoint, one_thread
 
 CHUNK_NUMBERS = 2**22
-"""How many numbers of all seeds' outputs there are at once."""
+"""Numbers of the outputs of all seeds that are computed at once."""
 
 
 @dataclass(frozen=True)
 class Networks:
-    """Some of the trained networks of a run, with all that they need.
+    """Trained networks of a run, with all that they need.
 
-    `left_out` are the seeds among those asked for that had diverged. `shift` and `scale` are
-    (seeds, features).
+    `left_out` are the requested seeds that diverged. `shift` and `scale` are (seeds, features).
     """
 
     about: Inputs
@@ -42,19 +41,19 @@ class Networks:
 
     @property
     def widest(self) -> int:
-        """How many numbers a sample is at most, as it goes through a network."""
+        """The largest number of inputs or outputs of a layer for one sample."""
         widths = (getattr(module, "out_features", 1) for module in self.network.modules())
         return max(len(self.about.features), len(self.about.classes), *widths)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What networks say of n samples.
+    """The predictions of networks for n samples.
 
     `votes` (n, classes) counts the networks that choose a class, `chosen` (n,) is the class with
-    the most votes, and of two the one with the larger mean score. `scores` and `spread`
+    the most votes; with equal votes, the one with the larger mean score. `scores` and `spread`
     (n, classes) are mean and standard deviation of the scores over the networks; `each` (seeds, n)
-    is every network's own choice.
+    is the class that each network chose.
     """
 
     chosen: Integers
@@ -65,7 +64,7 @@ class Prediction:
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
-        """Return what is said of some samples and then of others as one."""
+        """Join the predictions for consecutive groups of samples."""
         return cls(
             np.concatenate([part.chosen for part in parts]),
             np.concatenate([part.votes for part in parts]),
@@ -79,13 +78,13 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     """Return the networks that minifw trained in a run: of one seed, or of all.
 
     Raises:
-        UsageError: the run is not over, or has no such mode or seed, or none that did not diverge.
+        UsageError: the run is not over, has no such mode or seed, or all networks diverged.
         ArtefactError: a file of the run is missing, damaged, or does not fit the others.
 
     """
     where = run.path
     if (status := run.status()) not in runs.OVER:
-        raise UsageError(f"{where}: this run is {status}; minifw resume {where} goes on with it")
+        raise UsageError(f"{where}: this run is {status}; minifw resume {where} completes it")
     if inputs.NORMALIZATION not in run.known:
         raise ArtefactError(
             f"{where}: made by a minifw that kept neither normalisation nor names of columns; "
@@ -97,7 +96,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     if mode is not None and mode not in modes:
         raise UsageError(f"--mode: must be one of {', '.join(modes)}, got '{mode}'")
     about = inputs.read(run)
-    # The data file's path may lead nowhere by now; what is needed of the data is in the run.
+    # The data file may be gone; the run keeps everything that is needed of it.
     config = inputs.config_of(run, allow_code)
     config = config.model_copy(update={"device": "cpu"})
     if about.seeds != run.manifest.seeds or about.score != config.loss.declaration.score:
@@ -154,13 +153,13 @@ def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
 
 
 def predict(networks: Networks, samples: Floats) -> Prediction:
-    """Return what the networks say of samples, `(n, features)` as they come.
+    """Return the networks' predictions for samples `(n, features)` in the data's units.
 
     Raises:
         DataError: a number is too large for the networks' dtype.
 
     """
-    # Samples that go through together, so that no layer has more than so many results.
+    # Samples that are computed together, so that no layer has more results than this.
     together = max(1, CHUNK_NUMBERS // (len(networks.seeds) * networks.widest))
     with one_thread():
         return Prediction.joined(
@@ -172,11 +171,13 @@ def predict(networks: Networks, samples: Floats) -> Prediction:
 
 
 def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
-    """Return what the networks say of these samples, whose first has the number `first`."""
+    """Return the predictions for these samples, the first of which has the number `first`."""
     with np.errstate(all="ignore"):
         normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
     output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
-    fine = output.isfinite().all(-1).all(0).numpy()  # no number beyond the dtype gives a finite one
+    fine = (
+        output.isfinite().all(-1).all(0).numpy()
+    )  # an input beyond the dtype gives outputs that are not finite
     if not fine.all():
         row = first + int(fine.argmin()) + 1
         raise DataError(f"sample {row}: its numbers are too large for networks of {networks.dtype}")
@@ -191,17 +192,17 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
 
 
 def _chosen(votes: Integers, scores: Floats) -> Integers:
-    """Return the class with the most votes, and of several the one with the largest score."""
+    """Return the class with the most votes; with equal votes, the one with the largest score."""
     best: Integers = np.where(votes == votes.max(-1, keepdims=True), scores, -np.inf).argmax(-1)
     return best
 
 
 @dataclass(frozen=True)
 class Compared:
-    """How predictions differ from the classes in the file itself.
+    """The predictions compared with the classes in the file.
 
-    `samples` is how many have a class there, `different` how many of these were given another, and
-    `unknown` the classes that the networks have no output for.
+    `samples` is the number of samples with a class in the file, `different` the number of those
+    with another prediction, and `unknown` the classes for which the networks have no output.
     """
 
     samples: int
@@ -210,7 +211,7 @@ class Compared:
 
 
 def compare(prediction: Prediction, networks: Networks, known: Sequence[str | None]) -> Compared:
-    """Return how the predictions differ from the known classes, None where there is none."""
+    """Return the comparison with the known classes, where None is an unknown class."""
     classes = networks.about.classes
     pairs = [
         (classes[choice], name)
@@ -222,7 +223,7 @@ def compare(prediction: Prediction, networks: Networks, known: Sequence[str | No
 
 
 def lines(prediction: Prediction, networks: Networks, every_seed: bool) -> Iterator[dict[str, Any]]:
-    """Yield what is said of each sample, by the names of the columns of a table."""
+    """Yield the table's row for each sample, by the names of the columns."""
     classes, several = networks.about.classes, len(networks.seeds) > 1
     for row, number in enumerate(prediction.chosen.tolist()):
         line: dict[str, Any] = {"row": row + 1, "class": classes[number]}
@@ -239,6 +240,6 @@ def lines(prediction: Prediction, networks: Networks, every_seed: bool) -> Itera
 
 
 def _named(word: str, classes: Sequence[str], values: Floats) -> dict[str, float]:
-    """Return values of float32 networks, or means of such, to the six digits that they have."""
+    """Return values, or means of values, of float32 networks to six digits, by column."""
     pairs = zip(classes, values.tolist(), strict=True)
     return {f"{word} {name}": float(f"{value:.6g}") for name, value in pairs}

@@ -1,4 +1,4 @@
-"""Trained arms become results: errors, times, and parity with PyTorch."""
+"""Makes results from trained arms: errors, times, and parity with PyTorch."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
 from minifw.training import SERIES, Checkpoint, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
-"""What each arm has left in each mode."""
+"""The checkpoint of each arm in each mode."""
 
 
 def metrics(trained: Trained) -> list[str]:
@@ -42,10 +42,10 @@ def metrics(trained: Trained) -> list[str]:
 
 @dataclass(frozen=True)
 class Observed:
-    """What only the samples of a group of seeds can tell.
+    """Results that need the samples of a group of seeds.
 
-    `balance` and `wrong` are what `data.balance` gives; `gradients` is for each mode and dtype what
-    `gradient_differences` gives; `shift` and `scale` are the dataset's.
+    `balance` and `wrong` are those of `data.balance`, `gradients` those of `gradient_differences`
+    for each mode and dtype, `shift` and `scale` those of the dataset.
     """
 
     balance: Floats
@@ -56,14 +56,14 @@ class Observed:
 
 
 def observe(experiment: Experiment) -> Observed:
-    """Look at the samples of a group of seeds; at gradients too if two arms are compared."""
+    """Return these results for a group of seeds; gradients only if two arms are compared."""
     gradients = _gradients(experiment) if len(experiment.plan.arms) > 1 else {}
     data = experiment.data
     return Observed(*balance(data), data.shift, data.scale, gradients)
 
 
 def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Results:
-    """Return what results.json will hold: what the tables are made of."""
+    """Return the content of results.json, from which the tables are made."""
     config = plan.config
     shares = _percent([group.balance for group in observed])
     modes: dict[Mode, dict[Arm, ArmResults]] = {}
@@ -121,12 +121,12 @@ def _percent(of_groups: Sequence[Floats]) -> Any:
 
 
 def _layer(config: Config, position: int) -> str | None:
-    """Return a layer of the network as the config and its reader know it."""
+    """Return the name of a layer, by its position in the config and its kind."""
     return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
 def _about(config: Config, features: int) -> str:
-    """Return network, data and loss in the words of a caption."""
+    """Return network, data and loss as text for a caption."""
     sizes, words = [features], []
     for layer in config.network:
         outputs = layer.sizes(sizes[-1]).outputs
@@ -147,7 +147,7 @@ def _about(config: Config, features: int) -> str:
 
 
 def _numbers(values: Any) -> list[float | None]:
-    """Return floats, None for what is not finite: JSON knows neither NaN nor infinity."""
+    """Return floats, with None for those that are not finite, which JSON cannot hold."""
     return [float(value) if np.isfinite(value) else None for value in values]
 
 
@@ -157,7 +157,7 @@ def _numbers(values: Any) -> list[float | None]:
 def _parity(
     plan: Plan, observed: Sequence[Observed], mode: Mode, left: Checkpoint, right: Checkpoint
 ) -> Parity:
-    """Return how far the two frameworks are apart, at the first step and at the end."""
+    """Return the differences between the frameworks, at the first step and at the end."""
     both = torch.from_numpy((left.history.diverged < 0) & (right.history.diverged < 0))
     weights = [
         float((left.weights[name][both] - right.weights[name][both]).abs().max())
@@ -194,7 +194,7 @@ def _largest(values: Floats) -> float | None:
 
 
 GRADIENT_BYTES = 2**28
-"""What the inputs of the seeds whose gradients are looked at together may hold, in float64."""
+"""Bytes of float64 inputs of the seeds whose gradients are compared together."""
 
 
 def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
@@ -222,7 +222,7 @@ def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
 
 
 def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
-    """Return the networks with their initial weights, as they are drawn for this dtype."""
+    """Return the networks with their initial weights in this dtype."""
     config = experiment.config.model_copy(update={"dtype": dtype})
     return build_network(config, experiment.seeds, len(experiment.data.features))
 
@@ -230,8 +230,8 @@ def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
 def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequential) -> Floats:
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
-    It is over all parameters the largest |ours - autograd's| over the largest value in either;
-    NaN where one of them is not finite. `network` has initial weights, in the dtype of interest.
+    It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of
+    either; NaN if a value is not finite. `network` has initial weights in the dtype to compare.
     """
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
@@ -250,6 +250,6 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequent
             values.abs().flatten(1).amax(1) for values in (mine - other, mine, other)
         )
         relative = difference / torch.maximum(left, right)
-        relative[(left == 0) & (right == 0)] = 0.0  # nothing is nowhere apart
-        largest = torch.maximum(largest, relative.double())  # NaN stays NaN
+        relative[(left == 0) & (right == 0)] = 0.0  # equal zeros do not differ
+        largest = torch.maximum(largest, relative.double())  # keeps NaN
     return largest.numpy(force=True)

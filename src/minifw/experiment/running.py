@@ -1,10 +1,10 @@
-"""A run from its plan to its results: arm for arm in each mode, kept as it goes.
+"""A run from its plan to its results: arm by arm in each mode, with checkpoints.
 
-An *arm* is one framework over all seeds; in one mode it is a *part* of a run. `train` trains one
-part; `compare` both frameworks in both modes. A plan has checked everything before a run directory
-exists, except numbers that are too large once they are drawn: there only those of the first group.
-A part is kept as it goes, so that a run which was cut short can go on. More seeds than memory likes
-are drawn and trained in groups, each with parts of its own.
+An *arm* is one framework over all seeds. A *part* of a run is one arm in one mode. `train` trains
+one part; `compare` trains both frameworks in both modes. If all seeds do not fit in memory, they
+are drawn and trained in groups, each with its own parts. A plan has checked everything before a run
+directory exists, except whether drawn numbers are too large, which is checked for the first group
+only. Each part writes checkpoints, so that an interrupted run can be resumed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from minifw.training import Checkpoint, one_thread
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run that is over: its directory, what results.json holds, and its tables."""
+    """A finished run: its directory, the content of results.json, and its tables."""
 
     run: Run
     results: Results
@@ -60,17 +60,17 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
     """Train the plan's arms in its modes, and leave a complete run directory.
 
     Raises:
-        Interrupted: a signal came; what was trained is kept, and `resume` goes on from there.
+        Interrupted: a signal came; the last checkpoints are kept, and `resume` continues from them.
         StorageError: something could not be written.
 
     """
-    # Samples and networks that memory has no place for fail here, before there is a directory.
+    # If samples and networks do not fit in memory, this fails before there is a directory.
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
         reference.check(network, build_loss(plan.config), build_optimizer(plan.config, network))
     surroundings = environment() | {"threads": torch.get_num_threads()}
-    with on_signals(patient=True) as stop:  # until there is something to go on with
+    with on_signals(patient=True) as stop:  # until the run can be resumed
         stop.check()
         manifest = Manifest.model_validate(
             {
@@ -106,12 +106,12 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
 
 
 def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False) -> Outcome:
-    """Go on with a run that was cut short, from its last checkpoints to where it would have ended.
+    """Resume an interrupted run from its last checkpoints, and complete it.
 
     Raises:
-        UsageError: there is nothing to go on with, or another process is at it.
-        ArtefactError: a file of the run, or its data file, is not what it was.
-        Interrupted, StorageError: as for `run`.
+        UsageError: the run is finished, cannot be resumed, or another process works on it.
+        ArtefactError: a file of the run, or its data file, has changed.
+        Interrupted, StorageError: as for `start`.
 
     """
     run = runs.load(path)
@@ -130,7 +130,7 @@ def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False)
         if plan.seeds != seeds:
             raise ArtefactError(other)
         inputs.check(run, plan)
-        stop.patient = True  # or the run would be left as one that crashed
+        stop.patient = True  # or the run would look like one that crashed
         stop.check()
         run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
         return _train(run, plan, [], show_progress, stop)
@@ -139,9 +139,9 @@ def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False)
 def _train(
     run: Run, plan: Plan, drawn: list[Experiment], show_progress: ShowProgress, stop: Stop
 ) -> Outcome:
-    """Train all parts that are not finished, and complete the directory, or say what came.
+    """Train all parts that are not finished, and complete the directory; or record the error.
 
-    `drawn` holds the first group or nothing, and one group at a time from then on.
+    `drawn` holds the first group or nothing; later it holds one group at a time.
     """
     groups = plan.groups
     try:
@@ -151,8 +151,8 @@ def _train(
         observed = []
         for number, seeds in enumerate(groups, 1):
             if number > 1:
-                drawn.clear()  # it makes place for the next
-                gc.collect()  # what PyTorch imports as it trains holds the samples in circles
+                drawn.clear()  # frees memory for the next group
+                gc.collect()  # modules that PyTorch imports late refer to the samples in cycles
             if not drawn:
                 drawn.append(plan.draw(seeds))
             _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop)
@@ -160,16 +160,16 @@ def _train(
         return _complete(run, drawn[0], observed, trained)
     except Interrupted as fault:
         run.commit(status="interrupted")
-        fault.add_note(f"to go on: minifw resume {harmless(run.path)}")
+        fault.add_note(f"to continue: minifw resume {harmless(run.path)}")
         raise
     except Exception as fault:
-        with suppress(StorageError):  # what went wrong first is what counts
+        with suppress(StorageError):  # the first error is the one to report
             run.commit(status="failed", error=str(fault) or type(fault).__name__)
         raise
 
 
 OfGroups = dict[Mode, dict[Arm, list[Checkpoint]]]
-"""What each arm has left in each mode, for one group of seeds after another."""
+"""The checkpoint of each arm in each mode, for each group of seeds."""
 
 
 def _train_group(
@@ -180,7 +180,7 @@ def _train_group(
     show_progress: ShowProgress,
     stop: Stop,
 ) -> None:
-    """Train what is not finished of a group's parts; `number` says which, and of how many."""
+    """Train a group's unfinished parts; `number` is that of the group, and of all groups."""
     epochs = experiment.config.train.epochs
     for mode, arms in trained.items():
         for arm, groups in arms.items():
@@ -196,23 +196,23 @@ def _train_group(
                         checkpointer.finish(TRAIN[arm](experiment, mode, progress, checkpointer))
                 checkpoint = checkpointer.load()
                 assert checkpoint is not None
-                # What only a training that goes on needs would stay for all groups.
+                # Drop what only an unfinished training needs; it would be held for all groups.
                 groups.append(replace(checkpoint, optimizer={}, generators=None))
 
 
 def _complete(
     run: Run, last: Experiment, observed: Sequence[outcomes.Observed], of_groups: OfGroups
 ) -> Outcome:
-    """Write what follows from the trained arms; the run is over with that.
+    """Write the results of the trained arms, and mark the run as finished.
 
-    `last` is the last group of seeds, which is still held.
+    `last` is the last group of seeds, which is still in memory.
     """
     plan = last.plan
     trained: Trained = {mode: {} for mode in of_groups}
     for mode, arms in of_groups.items():
         for arm, groups in arms.items():
             trained[mode][arm] = Checkpoint.joined(groups)
-            groups.clear()  # or all would be held twice
+            groups.clear()  # otherwise all would be in memory twice
     shift, scale = (
         np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
     )
@@ -224,7 +224,7 @@ def _complete(
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:
-        run.known.pop("decision.npz", None)  # figures are made only of what is written here
+        run.known.pop("decision.npz", None)  # no figure of an old file
     made = tables.write_tables(run)
     plots.write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
@@ -237,7 +237,7 @@ def _now() -> str:
 
 
 def check_converged(outcome: Outcome) -> None:
-    """Raise a DivergedError if no seed of minifw came through in any mode."""
+    """Raise a DivergedError if all of minifw's seeds diverged in all modes."""
     arms = [modes["minifw"] for modes in outcome.results.modes.values()]
     gone = [
         (epoch, layer)
@@ -248,7 +248,7 @@ def check_converged(outcome: Outcome) -> None:
     if len(epochs) < len(gone):
         return
     epoch, layer = min(gone, key=lambda pair: pair[0] or 0)
-    where = "" if layer is None else f", where the first value that is not finite is of {layer}"
+    where = "" if layer is None else f", where the first value that is not finite is in {layer}"
     raise DivergedError(
         f"{outcome.run.path}: all {len(gone)} networks diverged, the first in epoch {epoch}"
         f"{where}; a smaller train.eta may help"

@@ -1,4 +1,4 @@
-"""What a program calls: `train` a config, `load` a run, `fit` a network to arrays."""
+"""The public functions: `train` a config, `load` a run, `fit` a network to arrays."""
 
 from __future__ import annotations
 
@@ -41,28 +41,28 @@ def train(
 ) -> Run:
     """Train the network of a config over its seeds, leave a run directory, and return the run.
 
-    It does what `minifw train` does, with the same results, files, locks and signals.
+    It does the same as `minifw train`, with the same results, files, locks and signals.
 
     Args:
         config: the name of a packaged config, the path of a YAML file, or a mapping with the keys
-            of one. A data file's path in a mapping is meant from the current folder.
-        seeds: how many seeds to run; by default the config's number, else 1.
-        overrides: values by their dotted keys, `{"train.eta": 0.1}`; they win over the config.
+            of one. The path of a data file in a mapping is relative to the current folder.
+        seeds: number of seeds; by default the config's, else 1.
+        overrides: values by their dotted keys, `{"train.eta": 0.1}`; they replace the config's.
         mode: short for `overrides={"train.mode": mode}`.
-        runs_dir: the folder that the run's directory is made in.
-        threads: CPU threads, while it runs; by default as many as torch takes.
+        runs_dir: the folder in which the run's directory is made.
+        threads: CPU threads during this call; by default torch's own number.
         allow_code: whether the config may run the Python files that it names.
-        progress: True shows how far it is, False does not; by default it is shown on a terminal and
-            in a notebook.
+        progress: whether to show progress; by default it is shown on a terminal and in a
+            notebook.
 
     Raises:
-        ConfigError: faults of the config, all of them at once, a line each.
+        ConfigError: the config has faults; the message has one line for each.
         UsageError: another argument is wrong.
         DataError: the data file cannot be used.
-        DivergedError: no seed was left. The run is there, and `minifw.load` reads it.
+        DivergedError: every seed diverged. The run is complete, and `minifw.load` reads it.
         StorageError: something could not be written.
-        Interrupted: SIGINT or another signal came (no Exception); the run is kept, and
-            `minifw resume` goes on with it.
+        Interrupted: SIGINT or another signal came (it is not an Exception); `minifw resume`
+            continues the run.
 
     """
     given = dict(overrides or {})
@@ -101,13 +101,13 @@ def load(
 
     Args:
         run: its directory, its name, or a part of its name that no other run in `runs_dir` has.
-        runs_dir: where runs are looked for by name.
-        allow_code: whether its networks may be built with the Python files that it has kept.
+        runs_dir: the folder in which a run is searched by name.
+        allow_code: whether its networks may be built with the Python files that the run keeps.
 
     Raises:
-        UsageError: there is no such run, or it is not over; `minifw resume` goes on with it.
-        ArtefactError: a file of it is missing, damaged or not minifw's.
-        StorageError: it could not be read.
+            UsageError: there is no such run, or it is not finished (`minifw resume` continues it).
+            ArtefactError: a file of the run is missing, damaged or not minifw's.
+            StorageError: it could not be read.
 
     """
     return Run(runs.load(runs.find(Path(runs_dir), os.fspath(run))), allow_code=allow_code)
@@ -126,26 +126,27 @@ def fit(
     eval_every: int = 1,
     progress: bool | None = None,
 ) -> History:
-    """Train a network, or a stack of networks, on a dataset, and return what was recorded.
+    """Train a network, or a stack of networks, on a dataset, and return the history.
 
-    Nothing is written. The network holds the trained weights in the end.
+    No file is written. Afterwards the network holds the trained weights.
 
     Args:
         network: one network, or a stack with one dimension.
-        loss: what training makes small.
-        optimizer: that of this very network.
-        data: for a stack either samples for each network, or samples of one, which all get.
+        loss: the loss to be minimised.
+        optimizer: an optimizer of this network.
+        data: samples. For a stack either samples for each network, or samples of one network,
+            which are used for all.
         epochs: passes over the training samples.
         eta: learning rate, above 0.
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
-        seed: draws the order of batches; network k of a stack has that of `seed + k`.
+        seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
-        progress: True shows how far it is, False does not; by default it is shown on a terminal and
-            in a notebook.
+        progress: whether to show progress; by default it is shown on a terminal and in a
+            notebook.
 
     Raises:
-        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
-            nothing has been changed then.
+        ModuleError, ShapeError, DtypeError: an argument is wrong or does not fit the others;
+            nothing has been changed.
 
     """
     if not isinstance(data, Dataset):
@@ -177,12 +178,12 @@ def fit(
 
 
 def _stack(network: object) -> tuple[int, ...]:
-    """Return the stack of a network; none where it is none, which `fit.fit` has words for."""
+    """Return the stack of a network; `()` if it is no network, which `fit.fit` reports."""
     return (network.stack or ()) if isinstance(network, Network) else ()
 
 
 def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
-    """Return what gives each epoch's order of samples, with the shape of the labels."""
+    """Return a function that draws each epoch's order of samples, of the labels' shape."""
     if labels.ndim == 1:
         one = BatchOrder([seed], len(labels))
         return lambda: one()[0]
@@ -190,7 +191,7 @@ def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
 
 
 def _whole(name: str, value: object) -> int:
-    """Return a number of a user's program that must be a whole one of at least 1."""
+    """Return an argument that must be a whole number of at least 1."""
     try:
         number = value.__index__()  # type: ignore[attr-defined]
     except AttributeError:
@@ -202,7 +203,7 @@ def _whole(name: str, value: object) -> int:
 
 @contextmanager
 def _on_threads(threads: int | None) -> Iterator[None]:
-    """Let torch have so many threads, as a command does, within this block only."""
+    """Set torch's number of threads within this block, as a command does."""
     before = torch.get_num_threads()
     if threads is not None:
         machine.check_threads("threads", _whole("threads", threads))

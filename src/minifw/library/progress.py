@@ -1,6 +1,6 @@
-"""How far a training is: a bar on a terminal or in a notebook, lines now and then elsewhere.
+"""Progress of training: a bar on a terminal or in a notebook, occasional lines elsewhere.
 
-Progress is an extra: where it cannot be shown, training goes on without it.
+Progress is an extra: if it cannot be shown, training continues without it.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 def display(quiet: bool) -> ShowProgress:
-    """Return what a command shows on stderr: nothing, a bar on a terminal, or lines."""
+    """Return a command's progress on stderr: none, a bar on a terminal, or lines."""
     return _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
 
 
 def for_program(wanted: bool | None) -> ShowProgress:
-    """Return what a call from Python shows; None is a bar on a terminal or in a notebook only."""
+    """Return the progress of a call from Python; None: a bar on a terminal or in a notebook."""
     if wanted is False:
         return _no_progress
     if _notebook() is not None:
@@ -39,7 +39,7 @@ def _no_progress(label: str, total: int) -> Iterator[Progress]:
 
 @contextmanager
 def _plain_lines(label: str, total: int) -> Iterator[Progress]:
-    """A line on stderr now and then, for logs and pipes."""
+    """Print an occasional line on stderr, for logs and pipes."""
     last = time.monotonic()
 
     def progress(done: int, text: str) -> None:
@@ -60,7 +60,7 @@ def _bar(label: str, total: int) -> Iterator[Progress]:
 
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=6),  # all of it fits into 80 columns
+        BarColumn(bar_width=6),  # the line fits into 80 columns
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[text]}", markup=False),
@@ -75,9 +75,9 @@ def _bar(label: str, total: int) -> Iterator[Progress]:
 
 
 def _notebook() -> Any:
-    """Return IPython's module of displays if this is a notebook, else None.
+    """Return `IPython.display` if this is a notebook, else None.
 
-    Whoever runs in one has imported IPython. Rich's own display in notebooks needs ipywidgets.
+    A notebook has imported IPython. Rich's own display in notebooks would need ipywidgets.
     """
     with suppress(Exception):
         ipython = sys.modules.get("IPython")
@@ -90,7 +90,7 @@ def _notebook() -> Any:
 
 
 SECONDS = 0.1
-"""Between two changes of a notebook's bar: each is a message to the browser."""
+"""Seconds between two updates of a notebook's bar; each is a message to the browser."""
 
 
 @contextmanager

@@ -45,10 +45,11 @@ class _Line(BaseModel):
 
 @dataclass(frozen=True)
 class Result:
-    """What one arm came to in one mode: an array holds one number a seed, NaN where it diverged.
+    """The results of one arm in one mode; arrays hold one number for each seed.
 
-    Errors are percent of the samples, `train_loss` is in the loss's own scale. `diverged_epoch` is
-    the epoch in which a seed diverged, None for all others. `seconds` is the time of the steps.
+    A seed that diverged has NaN. Errors are in percent of the samples, `train_loss` is in the scale
+    of the loss. `diverged_epoch` is the epoch in which a seed diverged, None for the others.
+    `seconds` is the time spent in training steps.
     """
 
     test_error: Floats
@@ -61,18 +62,18 @@ class Result:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the networks of a run say of n samples.
+    """The predictions of a run's networks for n samples.
 
     Attributes:
-        classes: the name of each sample's class, `(n,)` of text: the one with the most votes, and
-            of several the one with the largest mean score.
+        classes: the predicted class of each sample, `(n,)` of text: the class with the most votes;
+            with equal votes, the one with the largest mean score.
         votes: how many networks chose each class, `(n, classes)`.
         scores: mean score of each class over the networks, `(n, classes)`: a probability after
-            training with cross-entropy, else the network's output.
+            training with cross-entropy, otherwise the network's output.
         spread: standard deviation of the scores over the networks (n - 1), `(n, classes)`.
-        each: the name of the class that each network chose, `(seeds, n)`.
+        each: the class that each network chose, `(seeds, n)` of text.
         names: the names of the classes, in the order of the columns above.
-        seeds: the seeds that were asked; those that had diverged are left out.
+            seeds: the seeds whose networks voted; those that diverged are left out.
 
     """
 
@@ -87,7 +88,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Metrics:
-    """Every measurement of a run: loss and errors over the epochs, for each mode, arm and seed."""
+    """All measurements of a run: loss and errors over the epochs, for each mode, arm and seed."""
 
     seeds: tuple[int, ...]
     _lines: tuple[_Line, ...]
@@ -95,8 +96,8 @@ class Metrics:
     def arrays(self, mode: str | None = None, arm: str = "minifw") -> dict[str, NDArray[Any]]:
         """Return the measurements of one arm in one mode as NumPy arrays.
 
-        `epoch` is `(k,)`; `train_loss`, `train_error` and `test_error` are `(k, seeds)`, NaN from
-        where a seed diverged. `mode` may be left out where the run has one.
+        `epoch` is `(k,)`; `train_loss`, `train_error` and `test_error` are `(k, seeds)`, with NaN
+        after a seed has diverged. `mode` may be left out if the run has only one.
 
         Raises:
             UsageError: the run has several modes, or no such mode or arm.
@@ -124,7 +125,7 @@ class Metrics:
         except ImportError:
             raise UsageError(
                 "metrics.frame: needs pandas, which is not installed: pip install pandas; "
-                "metrics.arrays() needs NumPy alone"
+                "metrics.arrays() needs only NumPy"
             ) from None
         seeds = len(self.seeds)
         columns: dict[str, Any] = {
@@ -139,22 +140,22 @@ class Metrics:
 
 
 class Run:
-    """A run that is over, read from its directory. `minifw.train` and `minifw.load` give one.
+    """A finished run, read from its directory; `minifw.train` and `minifw.load` return one.
 
-    Where a run has one mode, as all that `minifw.train` makes, `run.test_error` and its siblings
-    are minifw's in that mode. A comparison has two modes and two arms: `run["sgd"].test_error` is
-    minifw's, `run["sgd", "pytorch"].test_error` PyTorch's.
+    If the run has one mode, as every run of `minifw.train`, `run.test_error`, `run.train_error` and
+    `run.train_loss` are minifw's results in that mode. A comparison has two modes and two arms:
+    `run["sgd"].test_error` is minifw's, `run["sgd", "pytorch"].test_error` is PyTorch's.
     """
 
     def __init__(self, run: runs.Run, *, allow_code: bool = False) -> None:
         status = run.status()
         if status not in runs.OVER:
             raise UsageError(
-                f"{run.path}: this run is {status}; minifw resume {run.path} goes on with it"
+                f"{run.path}: this run is {status}; minifw resume {run.path} completes it"
             )
         self._run, self._allow_code = run, allow_code
         self.status = status
-        """`complete`, or `diverged` if no seed of minifw was left."""
+        """`complete`, or `diverged` if all of minifw's seeds diverged."""
         results = run.results()
         found = results.seeds, list(results.modes), results.arms
         if found != (self.seeds, self.modes, self.arms):
@@ -186,7 +187,7 @@ class Run:
 
     @property
     def seeds(self) -> list[int]:
-        """The seeds, in the order of all arrays."""
+        """The seeds, in the order of the arrays."""
         return list(self._run.manifest.seeds)
 
     @property
@@ -196,7 +197,7 @@ class Run:
 
     @property
     def arms(self) -> list[str]:
-        """`minifw`, and what it was compared with."""
+        """`minifw`, and the arm that it was compared with, if any."""
         return list(self._run.manifest.arms)
 
     @cached_property
@@ -219,22 +220,22 @@ class Run:
 
     @property
     def test_error(self) -> Floats:
-        """Test error of each seed at the end, in percent; NaN where it diverged."""
+        """Final test error of each seed, in percent; NaN for a seed that diverged."""
         return self._only().test_error
 
     @property
     def train_error(self) -> Floats:
-        """Training error of each seed at the end, in percent; NaN where it diverged."""
+        """Final training error of each seed, in percent; NaN for a seed that diverged."""
         return self._only().train_error
 
     @property
     def train_loss(self) -> Floats:
-        """Training loss of each seed at the end, in the loss's scale; NaN where it diverged."""
+        """Final training loss of each seed, in the loss's scale; NaN for a seed that diverged."""
         return self._only().train_loss
 
     @cached_property
     def metrics(self) -> Metrics:
-        """Loss and errors over the epochs."""
+        """Loss and errors of all seeds over the epochs."""
         where = f"{self.path}/metrics.jsonl"
         lines = []
         for number, text in enumerate(self._run.read_text("metrics.jsonl").splitlines(), 1):
@@ -250,11 +251,11 @@ class Run:
     def network(self, seed: int | None = None, *, mode: str | None = None) -> nn.Sequential:
         """Return the trained network of one seed, on the CPU, as a single network without a stack.
 
-        Its inputs are normalised; `run.inputs(x, seed)` gives them.
+        The network takes normalised inputs; `run.inputs(x, seed)` makes them.
 
         Args:
-            seed: which; it may be left out where the run has one.
-            mode: which, where the run has several.
+            seed: the seed; it may be left out if the run has only one.
+            mode: the mode; it may be left out if the run has only one.
 
         """
         networks = self._networks(mode, _one("seed", seed, self.seeds))
@@ -262,7 +263,7 @@ class Run:
         return networks.network.with_parameters(values)
 
     def inputs(self, x: ArrayLike, seed: int | None = None) -> Tensor:
-        """Return samples `(n, features)`, as they come, normalised for the network of a seed."""
+        """Return samples `(n, features)` in the data's units, normalised for a seed's network."""
         networks = self._networks(self.modes[0], _one("seed", seed, self.seeds))
         samples = self._samples("inputs", x, networks)
         with np.errstate(all="ignore"):
@@ -272,16 +273,16 @@ class Run:
     def predict(
         self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
     ) -> Prediction:
-        """Return what the run's networks say of new samples, as `minifw predict` does.
+        """Predict the classes of new samples, as `minifw predict` does.
 
         Args:
-            x: samples in the data's own units, `(n, features)`, features in their order.
-            seed: ask the network of this seed alone; without it all seeds vote.
-            mode: which, where the run has several.
+            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            seed: use only the network of this seed; without it all seeds vote.
+            mode: the mode; it may be left out if the run has only one.
 
         Raises:
-            DataError: `x` has another shape, or holds what is no finite number.
-            UsageError: there is no such seed or mode, or what was asked had diverged.
+            DataError: `x` has the wrong shape, or holds a value that is not a finite number.
+            UsageError: there is no such seed or mode, or all networks asked for diverged.
 
         """
         networks = self._networks(mode, seed)
@@ -310,7 +311,7 @@ class Run:
         if samples.ndim != 2 or samples.shape[1] != len(features) or not samples.size:
             shown = ", ".join(features[:5]) + (", …" if len(features) > 5 else "")
             raise DataError(
-                f"{what}: x must be (samples, {len(features)}), a column each for {shown}, "
+                f"{what}: x must be (samples, {len(features)}), with columns for {shown}, "
                 f"got {samples.shape}"
             )
         return samples
@@ -318,7 +319,7 @@ class Run:
     # -------------------------------------------------------------------- figures and tables
 
     def figure(self, name: str) -> Figure:
-        """Draw a figure of the run: "errors", or "decision" where the data has two features.
+        """Draw a figure of the run: "errors", or "decision" if the data has two features.
 
         Raises:
             UsageError: there is no figure of this name.
@@ -350,10 +351,10 @@ class Run:
 
 
 def _one(what: str, asked: Any, known: list[Any]) -> Any:
-    """Return what was asked for, or the only one there is.
+    """Return the requested seed or mode, or the only one if none was requested.
 
     Raises:
-        UsageError: there is no such one, or several and nothing was asked for.
+        UsageError: it does not exist, or none was requested and there are several.
 
     """
     if asked is None and len(known) == 1:

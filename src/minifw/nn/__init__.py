@@ -1,12 +1,12 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the contract), `linear`, `activations`, `losses`, `networks` (Sequential),
-`graphs`, `initializers`, `optimizers`; `buffers` is where results are put when memory is reused,
-`held` looks for what a module holds, `registry` is what a config may name.
+Reading order: `module` (the interface), `linear`, `activations`, `losses`, `networks` (Sequential),
+`graphs`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
+module holds, `registry` declares what a config can name.
 """
 
-# In reading order, which is that of the kinds in messages and in the schema. What each file lists
-# in its __all__ is exported.
+# In reading order, which is also the order of kinds in messages and in the schema. The names in
+# each file's __all__ are exported.
 # isort: off
 from minifw.nn.module import *
 from minifw.nn.linear import *

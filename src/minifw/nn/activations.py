@@ -1,4 +1,4 @@
-"""Activation functions: y = σ(x), number by number."""
+"""Activation functions: y = σ(x), elementwise."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ __all__ = ["ActivationFunction", "ReLU", "Sigmoid", "Tanh"]
 
 
 class ActivationFunction(Module):
-    """y = σ(x) for each number of a tensor of any shape; dL/dx = dL/dy ⊙ σ'(x).
+    """y = σ(x), elementwise on a tensor of any shape; dL/dx = dL/dy ⊙ σ'(x).
 
-    A subclass gives the formulas, `function` for σ and `derivative` for σ'; or its own `backward`,
-    where that is no product.
+    A subclass defines `function` for σ and `derivative` for σ', or its own `backward` if that is
+    not a product.
     """
 
     def function(self, x: Tensor) -> Tensor:
-        """Return σ(x), a tensor of the shape of x."""
+        """Return σ(x), of the shape of x."""
         raise NotImplementedError(f"{type(self).__name__} does not define function")
 
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return σ'(x), given x and y = σ(x), as a new tensor (or a reused one)."""
+        """Return σ'(x) from x and y = σ(x), in a new tensor or a buffer."""
         raise NotImplementedError(f"{type(self).__name__} does not define derivative")
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,21 +43,21 @@ class ActivationFunction(Module):
 
 activation = partial(
     layer,
-    about="the function, of each number",
+    about="the function, applied to each number",
     section="An activation function.",
     outputs=lambda inputs, keys: inputs,
     parameters=lambda inputs, keys: 0,
     operations=lambda inputs, keys: inputs,
 )
-"""Declares a function of each number, whose sizes follow from that."""
+"""Declares an elementwise function: its outputs have the size of its inputs."""
 
 
 @activation("relu", twin=Twin("ReLU"))
 class ReLU(ActivationFunction):
-    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Shapes: any, the output's is the input's.
+    """y = max(0, x); dL/dx = dL/dy where x > 0, else 0. Any shape, which the output has too.
 
-    dL/dy is picked, not multiplied by σ'(x): where x <= 0, infinity and NaN become 0 too. A NaN
-    of x goes through, and so does its dL/dy, as in PyTorch.
+    dL/dy is selected, not multiplied by σ'(x): where x <= 0, an infinity or NaN of dL/dy becomes 0
+    too. A NaN of x remains NaN and lets dL/dy pass, as in PyTorch.
     """
 
     def function(self, x: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class ReLU(ActivationFunction):
 
 @activation("tanh", twin=Twin("Tanh"))
 class Tanh(ActivationFunction):
-    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Shapes: any, kept."""
+    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Any shape, kept."""
 
     def function(self, x: Tensor) -> Tensor:
         return torch.tanh(x, out=buffer(x))
@@ -81,7 +81,7 @@ class Tanh(ActivationFunction):
 
 @activation("sigmoid", twin=Twin("Sigmoid"))
 class Sigmoid(ActivationFunction):
-    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Shapes: any, kept."""
+    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Any shape, kept."""
 
     def function(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x, out=buffer(x))

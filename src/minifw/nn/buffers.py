@@ -1,16 +1,16 @@
 """Reused memory for the results of tensor operations.
 
-A training step makes the same tensors, in the same order, thousands of times; at full batch
-allocating them anew costs as much as computing them. Inside
+A training step makes the same tensors, in the same order, thousands of times; allocating them
+each time costs as much as computing them (docs/performance.md). Inside
 
     with buffers.reuse(inputs.shape):
         output = network.forward(inputs)
         ...
 
-the n-th result is written over the n-th result of the previous such block, so what one block
-returned is valid until the next begins. Outside such a block every result is a new tensor, and
-nothing is ever overwritten. The formulas are the same in both cases: they pass `out=buffer(x)`
-to torch, which takes `None` to mean a new tensor.
+the n-th result is written over the n-th result of the previous such block, so the results of a
+block are valid until the next block begins. Outside such a block every result is a new tensor, and
+nothing is overwritten. The formulas are the same in both cases: they pass `out=buffer(x)` to torch,
+for which `None` means a new tensor.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ __all__ = ["Buffers"]
 
 
 class _Pass:
-    """One recurring block: its results in order, and which of them is next."""
+    """One recurring block: its results in order, and the position of the next."""
 
     def __init__(self) -> None:
         self.tensors: list[Tensor] = []
@@ -53,10 +53,10 @@ _active = _Active()
 
 
 class Buffers:
-    """Keeps one sequence of tensors for each kind of block that recurs (`key`).
+    """Keeps one sequence of tensors for each recurring block, by its `key`.
 
-    A block must ask for the same sequence of shapes whenever it has the same key; the shape of
-    the batch that goes through a network is such a key.
+    Blocks with the same key must request the same sequence of shapes; the shape of a network's
+    batch is such a key.
     """
 
     def __init__(self) -> None:
@@ -69,14 +69,14 @@ class Buffers:
         return self._passes[key]
 
     def reuse_in_thread(self, key: Hashable) -> AbstractContextManager[None]:
-        """Do the same, with memory of its own for each thread."""
+        """Do the same, with separate memory for each thread."""
         return self.reuse((threading.get_ident(), key))
 
 
 def buffer(like: Tensor) -> Tensor | None:
-    """Return where the next result goes: a reused tensor, or None for a new one.
+    """Return the tensor to write the next result to, None for a new one.
 
-    The tensor has the dtype and device of `like`. It starts empty; torch gives it the shape of
+    The tensor has the dtype and device of `like`. It is empty at first; torch gives it the shape of
     the first result that is written to it.
     """
     block = _active.block
@@ -87,7 +87,7 @@ def buffer(like: Tensor) -> Tensor | None:
     tensors = block.tensors
     if position == len(tensors):
         tensors.append(torch.empty(0, dtype=like.dtype, device=like.device))
-    elif tensors[position].dtype != like.dtype:  # this block takes another way than those before
+    elif tensors[position].dtype != like.dtype:  # this block computes something else than the last
         tensors[position] = torch.empty(0, dtype=like.dtype, device=like.device)
     return tensors[position]
 
@@ -99,8 +99,8 @@ def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     """
     out = buffer(left)
     if left.ndim == right.ndim == 3:
-        # What matmul ends up calling for one leading dimension, after 2 us of looking; and the sum
-        # is written once, where adding it to a finished product would take a tenth more.
+        # What matmul would call for one leading dimension, without its overhead; and the result is
+        # written only once, with `plus` in it (docs/performance.md).
         if plus is None:
             return torch.bmm(left, right, out=out)
         return torch.baddbmm(plus.unsqueeze(-2), left, right, out=out)
@@ -118,10 +118,10 @@ def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 @contextmanager
 def fused() -> Iterator[None]:
-    """Within this block a step is recorded for a compiler, not taken.
+    """Within this block a step is recorded for a compiler and not executed.
 
-    A compiler fuses operations on single numbers, and chooses between two without a branch. What is
-    written for the sake of torch's own operations would be in its way.
+    A compiler fuses elementwise operations and selects without branches. Code that is written for
+    the speed of torch's own operations would prevent that.
     """
     usual, _active.fused = _active.fused, True
     try:
@@ -132,8 +132,8 @@ def fused() -> Iterator[None]:
 
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
-# For so few numbers torch.where is quicker than operations on bits. It guesses each number
-# of the mask in advance, and with random ones takes seven times as long as a product.
+# For up to this many numbers torch.where is quicker than operations on bits. With more, the
+# processor's branch prediction fails on random masks (docs/performance.md).
 _FEW = 128
 
 
@@ -147,12 +147,12 @@ def rectified(x: Tensor) -> Tensor:
 
 
 def picked(values: Tensor, where: Tensor) -> Tensor:
-    """Return `values` where the tensor `where`, of the same shape, is not 0; and 0 elsewhere.
+    """Return `values` where the tensor `where`, of the same shape, is not 0, and 0 elsewhere.
 
-    Both are float32 or both float64; nothing in `where` is below 0, or -0. A product with a mask
-    would be NaN where infinity or NaN meets a 0.
+    Both are float32 or both float64; `where` has no numbers below 0 and no -0. A product with a
+    mask would give NaN for an infinity or NaN times 0.
     """
-    if _active.fused:  # a comparison becomes a mask of vectors there; `bool` would be a loop
+    if _active.fused:  # a compiler vectorises the comparison, and not `bool`
         return torch.where(where <= 0, 0.0, values)
     if where.numel() <= _FEW:
         return torch.where(where.bool(), values, where, out=buffer(values))
@@ -160,15 +160,15 @@ def picked(values: Tensor, where: Tensor) -> Tensor:
     bits = where.view(_BITS[dtype])
     out = buffer(bits)
     mask = torch.ne(bits, _zero(bits), out=torch.empty_like(bits) if out is None else out)
-    if dtype == torch.float32:  # bits times 1 or 0, as whole numbers: one operation less
+    if dtype == torch.float32:  # integer product of the bits with 1 or 0: one operation less
         mask.mul_(values.view(bits.dtype))
-    else:  # products of 64 bits are slow; -1 has all bits set, so that a number is kept whole
+    else:  # 64-bit products are slow; -1 has all bits set, so `and` keeps the number
         mask.neg_().bitwise_and_(values.view(bits.dtype))
     return mask.view(dtype)
 
 
 def _zero(like: Tensor) -> Tensor | int:
-    """Return 0, inside a block as a tensor that is kept: torch makes one of a number, in 1 us."""
+    """Return 0; inside a block as a kept tensor, since torch would make one from the number."""
     block = _active.block
     if block is None:
         return 0

@@ -1,4 +1,4 @@
-"""What minifw claims of its own modules and losses, as checks for those of a user.
+"""The claims that minifw tests for its own modules and losses, as checks for a user's.
 
     from minifw.nn import checks
 
@@ -6,9 +6,9 @@
     def test_prelu(check):
         check()
 
-Each claim is a test of its own then; `check_module` and `check_loss` run all of them at once. What
-fails is a `CheckError` that says which number of which tensor differs from what it must be, and
-where it can, why.
+Each claim becomes a test; `check_module` and `check_loss` run all claims at once. A claim that
+fails raises a `CheckError` that says which number of which tensor is wrong and, where possible,
+why.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ MakeModule = Callable[[Stack], Module]
 """Makes a module for a stack of networks, `(3,)`, or for one, `()`; float32 or float64."""
 
 MakeLoss = Callable[[Any], Loss]
-"""Makes a loss from its reduction: mean, sample or sum."""
+"""Makes a loss for a reduction: mean, sample or sum."""
 
 STACKS: tuple[Stack, ...] = ((3,), (2, 3), (1,))
 REDUCTIONS = ("mean", "sample", "sum")
@@ -58,18 +58,18 @@ def module_checks(
     jitter: float = 0.1,
     tolerance: float = TOLERANCE,
 ) -> list[Check]:
-    """Return all claims about a module, none of them tried yet.
+    """Return all claims about a module; calling one tries it.
 
     Args:
-        make: a function of the stack, such as `lambda stack: Linear(4, 3, stack=stack)`. What is
-            drawn from torch's generator is the same each time.
+        make: a function of the stack, such as `lambda stack: Linear(4, 3, stack=stack)`. Draws
+            from torch's generator are the same in each call.
         inputs: for each input the shape for one network, `(samples, features)`, to be filled with
-            normal numbers, or a tensor. Let all sizes differ: then a factor shows which it is.
-        name: stands before the name of each claim.
-        stacks: the stacks that are tried; `()` for a module that cannot be stacked.
-        jitter: standard deviation of what is added to all parameters, since mistakes do not show
-            while they are 0 or 1, or the same for all networks of a stack.
-        tolerance: the largest relative error of a gradient beside finite differences.
+            normal numbers, or a tensor. With different sizes a wrong factor shows its cause.
+        name: a prefix for the name of each claim.
+        stacks: the stacks to try; `()` alone for a module that cannot be stacked.
+        jitter: standard deviation of the noise that is added to all parameters, since mistakes may
+            not show in parameters of 0 or 1, or equal ones in all networks of a stack.
+        tolerance: the largest relative error of a gradient compared with finite differences.
 
     """
     if isinstance(make, Module) or not callable(make):
@@ -107,16 +107,16 @@ def loss_checks(
     stacks: Sequence[Stack] = STACKS,
     tolerance: float = TOLERANCE,
 ) -> list[Check]:
-    """Return all claims about a loss, none of them tried yet.
+    """Return all claims about a loss; calling one tries it.
 
     Args:
         make: a function of the reduction, such as the class itself: `LossMSE`.
         output: the shape for one network, `(samples, outputs)`, or a tensor.
         target: the target of one network, or a function that makes it for a stack.
-        name: stands before the name of each claim.
-        reductions: those that are tried.
-        stacks: the stacks that are tried.
-        tolerance: the largest relative error of a gradient beside finite differences.
+        name: a prefix for the name of each claim.
+        reductions: the reductions to try.
+        stacks: the stacks to try.
+        tolerance: the largest relative error of a gradient compared with finite differences.
 
     """
     claims: dict[str, Callable[[], None]] = {}
@@ -198,7 +198,7 @@ class _Module:
 
     make: MakeModule
     shapes: list[Stack | Tensor]
-    stack: Stack  # one that can be had
+    stack: Stack  # the largest stack that it can have
     jitter: float
     tolerance: float
 
@@ -260,27 +260,27 @@ class _Module:
     def _with_transposed(
         self, module: Module, weights: list[Tensor]
     ) -> dict[str, dict[str, Tensor]]:
-        """Return each input's gradient if a square parameter stood transposed in `backward` alone.
+        """Return each input's gradient by `backward` with one square parameter transposed.
 
-        For a mistake that uses Wᵀ instead of W the transposed parameter gives the right result.
+        If `backward` wrongly uses Wᵀ for W, the transposed parameter gives the right result.
         """
         inputs, found = self.inputs(), dict[str, dict[str, Tensor]]()
         values = [value for _, value, _ in module.parameters()]
         for place, (name, value, _) in enumerate(module.parameters()):
             if value.ndim > 1 and value.shape == value.mT.shape:
-                twin = module.with_parameters(
+                turned = module.with_parameters(
                     [*values[:place], value.mT.clone(), *values[place + 1 :]]
                 )
-                _forward(twin, inputs)
+                _forward(turned, inputs)
                 why = f"backward seems to use '{name}' transposed"
                 for word, gradient in zip(
-                    _names("input", len(inputs)), _backward(twin, weights), strict=True
+                    _names("input", len(inputs)), _backward(turned, weights), strict=True
                 ):
                     found.setdefault(word, {})[why] = gradient
         return found
 
     def adds(self) -> None:
-        """`backward` adds to what is there, and does not overwrite it."""
+        """`backward` adds to the gradients and does not overwrite them."""
         module, inputs, _, weights = self.started()
         _backward(module, weights)
         once = _gradients(module)
@@ -294,7 +294,7 @@ class _Module:
             _same(module, what, found, 1 + new, why)
 
     def accumulates(self) -> None:
-        """`accumulate` does to the gradients of parameters what `backward` does."""
+        """`accumulate` changes the gradients of parameters as `backward` does."""
         module, inputs, _, weights = self.started()
         _backward(module, weights)
         expected = _gradients(module)
@@ -322,7 +322,7 @@ class _Module:
             )
 
     def changes_nothing(self) -> None:
-        """Neither `forward` nor `backward` changes a tensor that it did not make."""
+        """`forward` and `backward` change no tensor that they did not make."""
         module, inputs = self.module(), self.inputs()
         watched = [
             *zip(_names("input", len(inputs)), inputs, strict=True),
@@ -343,7 +343,7 @@ class _Module:
             _same(module, f"the gradient of {name} by a second backward", new, old, why)
 
     def used_twice(self) -> None:
-        """Two uses in one network have the gradients of both: what one needs is its call's own."""
+        """A module used twice gets the gradients of both uses: each call keeps what it needs."""
         module, inputs = self.module(), self.inputs()
         uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
         weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
@@ -353,7 +353,7 @@ class _Module:
             _forward(module, xs)
             calls.append(module.call)
         again: list[tuple[tuple[Tensor, ...], list[Tensor]]] = []
-        for k in (1, 0):  # as networks go back: the last use first
+        for k in (1, 0):  # as in a network's backward pass: the last use first
             _clear(module)
             module.call = calls[k]
             again.insert(0, (_backward(module, weights[k]), _gradients(module)))
@@ -386,13 +386,13 @@ class _Module:
     def _use(
         self, module: Module, inputs: list[Tensor], weights: list[Tensor]
     ) -> tuple[tuple[Tensor, ...], list[Tensor]]:
-        """Return the gradients of inputs and of parameters of one use alone."""
+        """Return the gradients of inputs and parameters for one use alone."""
         _clear(module)
         _forward(module, inputs)
         return _backward(module, weights), _gradients(module)
 
     def keeps_input(self) -> None:
-        """`input` is what the latest `forward` was given, and None before."""
+        """`input` is the input of the latest `forward`, and None before."""
         module, inputs = self.module(), self.inputs()
         if module.input is not None:
             raise CheckError(f"{module}: input must be None before forward")
@@ -400,24 +400,24 @@ class _Module:
         kept: tuple[Tensor, ...] = () if module.input is None else as_tuple(module.input)
         if len(kept) != len(inputs) or any(a is not b for a, b in zip(kept, inputs, strict=True)):
             raise CheckError(
-                f"{module}: input must be what forward was given: the very tensors; call "
+                f"{module}: input must be what forward was given (the same tensors); call "
                 "self.remember((x,), (y,)) in forward, or set self.input = x"
             )
 
     def copies(self) -> None:
-        """A copy with other parameters computes with those, and leaves the original alone."""
+        """A copy with other parameters computes with those and does not change the original."""
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
-        twin, other = module.with_parameters(values), self.module()
-        if len(twin.parameters()) != len(values):
+        copied, other = module.with_parameters(values), self.module()
+        if len(copied.parameters()) != len(values):
             raise CheckError(
-                f"{module}: has {len(values)} parameters, a copy of it {len(twin.parameters())}: "
-                "what is shared in the one must be shared in the other"
+                f"{module}: has {len(values)} parameters, a copy of it {len(copied.parameters())}: "
+                "modules shared in the original must be shared in the copy"
             )
         for (_, value, _), new in zip(other.parameters(), values, strict=True):
             value.copy_(new)
         results = []
-        for one in (twin, other):
+        for one in (copied, other):
             ends = _forward(one, inputs)
             results.append([*ends, *_backward(one, weights), *_gradients(one)])
         for found, expected in zip(*results, strict=True):
@@ -433,10 +433,10 @@ class _Module:
                 "a copy must have gradients of its own",
             )
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
-            _same(module, "the output after use of a copy", found, old, "it must stay as it was")
+            _same(module, "the output after use of a copy", found, old, "it must not change")
 
     def state_goes_round(self) -> None:
-        """`state_dict` is a copy; loaded into another module, both compute the same."""
+        """`state_dict` is a copy; a module that loads it computes the same."""
         module, other = self.module(self.stack), self.module(self.stack)
         inputs = self.inputs(self.stack)
         for _, value, _ in other.parameters():
@@ -449,11 +449,11 @@ class _Module:
         for _, value, _ in module.parameters():
             value.add_(1)
         for name, value, _ in other.parameters():
-            why = "a state must be a copy that does not follow"
+            why = "a state must be a copy that does not change with the module"
             _same(module, f"'{name}' of a state", state[name], value, why, exact=True)
 
     def stays_float32(self) -> None:
-        """With parameters and inputs of float32 all is float32."""
+        """With parameters and inputs of float32 everything is float32."""
         module = self.module(dtype=torch.float32)
         outputs = _forward(module, [x.float() for x in self.inputs()])
         returned = _backward(module, list(outputs))
@@ -465,15 +465,15 @@ class _Module:
                 )
 
     def reuses_memory(self) -> None:
-        """Results written over those of the step before are the same."""
+        """Results in reused memory are the same as in new memory."""
         plain, reused = self.module(self.stack), self.module(self.stack)
         buffers = Buffers()
-        for step in range(3):  # the second and third pass write over the first
+        for step in range(3):  # the second and third pass overwrite the first
             inputs = [x + step / 8 for x in self.inputs(self.stack)]
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
-            with buffers.reuse("step"):  # no copies: what is written over must show
+            with buffers.reuse("step"):  # no copies, so that a result that is overwritten shows
                 ends = as_tuple(reused.forward(*inputs))
                 found = _results(reused, ends, as_tuple(reused.backward(*weights)))
                 why = "a result is written to a buffer that is still needed"
@@ -482,7 +482,7 @@ class _Module:
                     _same(plain, what, found[name], right, why, exact=True)
 
     def stacked(self, stack: Stack) -> None:
-        """Each network of a stack is as it is alone, and takes the same step."""
+        """Each network of a stack gives the same results and takes the same step as alone."""
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
         state = {name: value.clone() for name, value, _ in module.parameters()}
@@ -511,7 +511,10 @@ class _Module:
             }
             for lane, result in zip(lanes, right, strict=True):
                 came = found[what][lane]
-                why = _which(came, wrong) or "a network must not depend on those beside it"
+                why = (
+                    _which(came, wrong)
+                    or "a network must not depend on the other networks of the stack"
+                )
                 where = f"in a stack {stack}, network {list(lane)}: {what}"
                 _same(module, where, came, result, why, "alone")
 
@@ -570,7 +573,7 @@ class _Loss:
             _complain(loss, [found])
 
     def stacked(self, stack: Stack) -> None:
-        """A stack has one value a network, and no network changes another's."""
+        """A stack gives one value for each network, which no other network changes."""
         loss, output, target = self.started(stack)
         values, gradients = loss.function(output, target), loss.grad(output, target)
         _shaped(loss, "function", values, stack, "one value a network:")
@@ -585,26 +588,26 @@ class _Loss:
                 _same(loss, where, found, right, "a loss must not mix networks", "alone")
 
     def changes_nothing(self) -> None:
-        """Neither `function` nor `grad` changes output or target."""
+        """`function` and `grad` do not change output or target."""
         loss, output, target = self.started()
         for method in (loss.function, loss.grad):
             with _Unchanged(loss, method.__name__, [("output", output), ("target", target)]):
                 method(output, target)
 
     def stays_float32(self) -> None:
-        """Of a float32 output, value and gradient are float32."""
+        """For a float32 output, value and gradient are float32."""
         loss, output, target = self.started()
         target = target.float() if target.is_floating_point() else target
         for method in (loss.function, loss.grad):
             found = method(output.float(), target).dtype
             if found != torch.float32:
                 raise CheckError(
-                    f"{loss}: of a float32 output {method.__name__} must be of torch.float32, "
+                    f"{loss}: for a float32 output {method.__name__} must be of torch.float32, "
                     f"got {found}"
                 )
 
 
-# ------------------------------------------------------------------------------- what both need
+# ------------------------------------------------------------------------------- for both
 
 
 def _normal(shape: Stack, seed: int) -> Tensor:
@@ -613,17 +616,17 @@ def _normal(shape: Stack, seed: int) -> Tensor:
 
 
 def _given(shape: Stack | Tensor, stack: Stack, seed: int) -> Tensor:
-    """Return normal numbers of a shape, or the given tensor; each network of a stack has others."""
+    """Return normal numbers or the given tensor, different for each network of a stack."""
     if not isinstance(shape, Tensor):
         return _normal((*stack, *shape), seed)
     tensor = shape.double() if shape.is_floating_point() else shape
-    count = int(np.prod(stack))  # each network has the samples in another order
+    count = int(np.prod(stack))  # each network has the samples in a different order
     lanes = [tensor.roll(k, 0) if tensor.ndim else tensor for k in range(count)]
     return torch.stack(lanes).reshape(*stack, *tensor.shape)
 
 
-# Modules are given copies, and give copies: one that changes what it was given fails the claim
-# that says so, and no other.
+# Inputs and outputs of modules are copied, so that a module that changes its input fails only the
+# claim about that.
 
 
 def _forward(module: Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -681,7 +684,7 @@ def _returned(
 
 
 def _clear(module: Module) -> None:
-    """Set the gradients to zero, without `reset_gradient`, which has a claim of its own."""
+    """Set the gradients to zero, without `reset_gradient`, for which there is a claim."""
     for _, _, gradient in module.parameters():
         gradient.zero_()
 
@@ -693,7 +696,7 @@ def _gradients(module: Module) -> list[Tensor]:
 def _results(
     module: Module, outputs: Sequence[Tensor], returned: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Return outputs and gradients of inputs and of parameters, by their names in messages."""
+    """Return outputs and gradients of inputs and parameters, by their names in messages."""
     inputs = _names("input", len(returned))
     return {
         **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
@@ -719,9 +722,9 @@ def _shaped(loss: Loss, method: str, tensor: object, shape: Stack, whose: str) -
 
 
 def _equal(found: Tensor, expected: Tensor) -> bool:
-    """Return whether both are the same but for rounding, as far as that is relative to the largest.
+    """Return whether both are equal except for rounding, relative to the largest number.
 
-    NaN where NaN is expected is the same.
+    NaN equals an expected NaN.
     """
     if found.shape != expected.shape:
         return False
@@ -730,7 +733,7 @@ def _equal(found: Tensor, expected: Tensor) -> bool:
 
 
 def _which(found: Tensor, candidates: dict[str, Tensor]) -> str:
-    """Return the first explanation whose result is what was found, or ""."""
+    """Return the first explanation whose result equals what was found, or ""."""
     return next((why for why, result in candidates.items() if _equal(found, result)), "")
 
 
@@ -744,7 +747,7 @@ def _same(
     *,
     exact: bool = False,
 ) -> None:
-    """Raise unless both are equal, up to rounding or exactly; name the number that differs most."""
+    """Raise unless both are equal, exactly or up to rounding; name the most different number."""
     if found.shape != expected.shape:
         raise CheckError(
             f"{subject}: {what} must have the shape {tuple(expected.shape)}, "
@@ -774,6 +777,6 @@ class _Unchanged:
         if kind is not None:
             return
         for (name, tensor), old in zip(self.watched, self.before, strict=True):
-            why = f"{self.method} must not change what it did not make"
+            why = f"{self.method} must not change a tensor that it did not make"
             what = f"{name} after {self.method}"
             _same(self.subject, what, tensor, old, why, "before", exact=True)

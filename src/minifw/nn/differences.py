@@ -1,8 +1,8 @@
-"""A gradient beside finite differences: where they differ, by how much, and what the cause may be.
+"""Comparison of a gradient with finite differences: where they differ, by how much, and why.
 
 Central differences in float64: (f(x + h) - f(x - h)) / 2h, for one number of a tensor at a time.
-Where they do not agree with the gradient, smaller steps are tried, since the step may have been too
-wide for the function, or may have reached over a kink beside the point.
+If they do not agree with the gradient, smaller steps are tried, since the step may have been too
+large for the function or may have crossed a kink near the point.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from torch import Tensor
 
 Index = tuple[int, ...]
 Outputs = Callable[[], Sequence[Tensor]]
-"""Computes the outputs from the tensors as they are now."""
+"""Computes the outputs from the present values of the tensors."""
 
 TOLERANCE = 1e-6
 """The largest relative error of a right gradient; differences in float64 have about 1e-10."""
 
 _EPS = float(np.finfo(np.float64).eps)
-_STEP = _EPS ** (1 / 3)  # where the errors of rounding and of the formula are about the same
+_STEP = _EPS ** (1 / 3)  # where rounding error and truncation error are about equal
 _STEPS = [_STEP / 4**k for k in range(6)]
 
 
@@ -32,8 +32,8 @@ _STEPS = [_STEP / 4**k for k in range(6)]
 class Element:
     """One number of a tensor: its gradient by `backward`, and by finite differences.
 
-    `left` and `right` are the one-sided derivatives. On a kink those differ, and no central
-    difference means anything; at a jump the function itself has two values.
+    `left` and `right` are the one-sided derivatives. On a kink they differ, and the central
+    difference has no meaning; at a jump the function itself has two values.
     """
 
     index: Index
@@ -45,7 +45,7 @@ class Element:
     right: float = math.nan
 
     def numbers(self) -> str:
-        """Return in words where it is and what was found there."""
+        """Return the position and the numbers in words."""
         at = f" at [{', '.join(map(str, self.index))}]" if self.index else ""
         if self.kind == "kink":
             return (
@@ -63,10 +63,10 @@ class Element:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The gradient of one tensor beside finite differences, in `checked` of its `size` numbers.
+    """The gradient of one tensor and finite differences, for `checked` of its `size` numbers.
 
-    `worst` is the number with the largest relative error (of kinks, only where all others are
-    right); `suspicion` says what the cause may be, and is empty where nothing fits.
+    `worst` is the number with the largest relative error; a kink only if all others are right.
+    `suspicion` says what the cause may be, and is empty if no known mistake fits.
     """
 
     name: str
@@ -77,11 +77,11 @@ class Comparison:
     worst: Element
     suspicion: str
     zero: bool
-    """Whether all that was compared is 0 both ways, which shows little."""
+    """Whether all numbers are 0 in both, which shows little."""
 
     @property
     def ok(self) -> bool:
-        """Whether all that could be compared is equal; a kink cannot."""
+        """Whether all numbers agree; those on a kink are not compared."""
         return not self.wrong
 
     def message(self) -> str:
@@ -112,11 +112,11 @@ def compare(
         gradient: what `backward` gave, of the shape of `tensor`.
         outputs: computes the outputs; they depend on `tensor` as it is when this is called.
         weights: one tensor for each output, of its shape.
-        sizes: numbers that a forgotten factor may have, by their names, such as `{"samples": 5}`.
-        suspects: what the gradient would be without a mistake, by the words for that mistake.
-        at_most: how many numbers are compared; without it all, else a choice by `seed`.
-        tolerance: the largest relative error. It is relative to the larger of both, or to what
-            rounding lets one see where both are smaller.
+        sizes: values that a forgotten factor may have, by their names, such as `{"samples": 5}`.
+        suspects: for each known mistake, described in words, the gradient if it were corrected.
+        at_most: how many numbers are compared, chosen by `seed`; by default all.
+        tolerance: the largest relative error. It is relative to the larger of the two numbers, or
+            to the rounding error if both are smaller than that.
 
     """
     probe = _Probe(tensor, outputs, weights, tolerance)
@@ -136,7 +136,7 @@ def compare(
 
 
 def _chosen(shape: Index, at_most: int | None, seed: int) -> list[Index]:
-    """Return the indices of all numbers, or of so many, chosen at random, in their order."""
+    """Return the sorted indices of all numbers, or of `at_most` numbers chosen at random."""
     count = math.prod(shape)
     places = np.arange(count)
     if at_most is not None and at_most < count:
@@ -147,13 +147,13 @@ def _chosen(shape: Index, at_most: int | None, seed: int) -> list[Index]:
 
 
 class _Slopes(NamedTuple):
-    """Derivatives for one step: from below, from above, and of both; and the rounding in them."""
+    """Derivatives for one step: from below, from above and central; and their rounding error."""
 
     left: float
     right: float
     central: float
     rounding: float
-    samples: Tensor | None  # the part of each sample in `central`, where outputs have samples
+    samples: Tensor | None  # the contribution of each sample to `central`, if outputs have samples
 
 
 class _Probe:
@@ -177,11 +177,11 @@ class _Probe:
                 left, right = every[-1].left, every[-1].right
                 low, high = sorted((left, right))
                 slack = self.tolerance * (abs(low) + abs(high)) + 8 * every[-1].rounding
-                # A function with a kink may have any derivative between both sides there.
+                # On a kink any value between the one-sided derivatives is acceptable.
                 if kind == "jump" or low - slack <= analytic <= high + slack:
                     element = replace(element, kind=kind)
                 return replace(element, left=left, right=right)
-            # The best step is where the next one hardly changes the result.
+            # The best step is the one after which the result changes least.
             changes = np.abs(np.diff([one.central for one in every]))
             best = int(np.argmin(np.nan_to_num(changes, nan=math.inf)))
             slopes = every[best + 1]
@@ -201,9 +201,9 @@ class _Probe:
         return Element(index, analytic, numeric, error, kind)
 
     def _break(self, every: Sequence[_Slopes]) -> Literal["kink", "jump"] | None:
-        """Return whether the point sits on a kink or jump: between both sides stays a gap.
+        """Return whether the point is on a kink or jump: the one-sided derivatives stay apart.
 
-        Of a smooth function it shrinks as the step does, here to 1/16.
+        For a smooth function their difference shrinks with the step, here to 1/16.
         """
         before, last = every[-3], every[-1]
         gap, wide = abs(last.right - last.left), abs(before.right - before.left)
@@ -225,11 +225,11 @@ class _Probe:
             below = self._outputs()
         finally:
             self.tensor[index] = old
-        up, down = (x + step) - x, x - (x - step)  # as rounded
+        up, down = (x + step) - x, x - (x - step)  # the steps after rounding
         left = right = central = moved = largest = 0.0
         parts: list[Tensor] = []
         for weight, high, low, here in zip(self.weights, above, below, self.here, strict=True):
-            # Differences first, so that what did not move adds no rounding.
+            # Subtract before summing, so that outputs that did not change add no rounding error.
             change = weight * (high - low)
             right += float((weight * (high - here)).sum())
             left += float((weight * (here - low)).sum())
@@ -242,12 +242,12 @@ class _Probe:
         samples = None
         if parts and len(parts) == len(above) and len({len(part) for part in parts}) == 1:
             samples = torch.stack(parts).sum(0)
-        # Where nothing moved, as in a flat part, less than the last digit of an output may have.
+        # If no output changed, as on a flat piece, a change below the last digit is possible.
         rounding = _EPS * max(moved, largest) / step
         return _Slopes(left / down, right / up, central / (up + down), rounding, samples)
 
     def _outputs(self) -> list[Tensor]:
-        """Return the outputs now; copies, since a module may give its input back."""
+        """Return copies of the outputs, since a module may return its input itself."""
         return [output.clone() for output in self.outputs()]
 
 
@@ -258,14 +258,14 @@ def _suspicion(
     sizes: Mapping[str, int],
     suspects: Mapping[str, Tensor],
 ) -> str:
-    """Return what mistake would give just these numbers, or ""."""
+    """Return the mistake that would give these numbers, or ""."""
     compared = [element for element in found if element.kind in ("right", "wrong")]
     analytic = torch.tensor([element.analytic for element in compared], dtype=torch.float64)
     numeric = torch.tensor([element.numeric for element in compared], dtype=torch.float64)
     if not analytic.isfinite().all():
         return "backward gives numbers that are not finite"
     if not analytic.any():
-        return "backward gives 0 everywhere: is it added to this gradient at all?"
+        return "backward gives 0 everywhere; perhaps it never adds to this gradient"
     ratio = float((analytic * numeric).sum() / numeric.square().sum())
     if _close(analytic, ratio * numeric):
         return _factor(ratio, sizes, several=len(compared) > 1)
@@ -274,7 +274,7 @@ def _suspicion(
         *_, rows, columns = gradient.shape
         turned = gradient.reshape(*gradient.shape[:-2], columns, rows).mT
         if _close(torch.stack([turned[index] for index in indices]), numeric):
-            return "it is the transposed of the right one"
+            return "it is the transpose of the right one"
     for why, right in suspects.items():
         if len(compared) > 1 and _close(torch.stack([right[index] for index in indices]), numeric):
             return why
@@ -292,7 +292,7 @@ def _close(found: Tensor, expected: Tensor) -> bool:
 
 
 def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
-    """Name a factor that all numbers of a gradient have too much."""
+    """Return in words the wrong factor that all numbers of a gradient have."""
     names: dict[float, list[str]] = {1.0: [], 2.0: [], 0.5: []}
     singles = [(name, size) for name, size in sizes.items() if size > 1]
     pairs = [(f"{a} · {b}", m * n) for i, (a, m) in enumerate(singles) for b, n in singles[i + 1 :]]

@@ -1,9 +1,10 @@
-"""Networks of any shape: `Graph`, whose way back is read off the record of its way forward.
+"""Networks of any shape: `Graph`, whose backward pass follows from the record of the forward pass.
 
-In `connect` modules act on variables. A `Variable` stands for a tensor on its way through the
-graph, and knows the node that made it, one use of a module. The nodes in their order are the
-`Tape`. To go back, each node, the last one first, hands its module the gradients of its outputs:
-`module.at(call).backward(*gradients)`; where a value was used more than once they are summed.
+In `connect` modules are called with variables. A `Variable` stands for a tensor in the graph and
+knows the node that made it: one call of a module. The `Tape` is the list of nodes in their order.
+The backward pass goes through the nodes from the last to the first and gives each module the
+gradients of its outputs: `module.at(call).backward(*gradients)`. The gradients of a value that was
+used several times are summed.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ __all__ = ["Add", "Graph", "Variable"]
 
 
 class Variable:
-    """A tensor on its way through a graph: the value of this number on its tape."""
+    """A tensor in a graph: the value with this number on its tape."""
 
     __slots__ = ("number", "tape")
 
@@ -32,7 +33,7 @@ class Variable:
 
     @property
     def value(self) -> Tensor:
-        """The tensor itself."""
+        """The tensor."""
         return self.tape.values[self.number]
 
     @property
@@ -42,7 +43,7 @@ class Variable:
 
     @property
     def node(self) -> Node | None:
-        """The use of a module that made this variable; None for an input of the graph."""
+        """The call of a module that made this variable; None for an input of the graph."""
         return next((node for node in self.tape.nodes if self.number in node.outputs), None)
 
     def __add__(self, other: Variable) -> Variable:
@@ -54,7 +55,7 @@ class Variable:
 
 
 class Node(NamedTuple):
-    """One use of a module: which, the call it left, and the numbers of what it took and gave."""
+    """One call of a module, with the numbers of its input and output values on the tape."""
 
     module: Module
     call: Call | None
@@ -63,10 +64,10 @@ class Node(NamedTuple):
 
 
 class Tape:
-    """What happened on one way forward: the values by number, inputs first, and the nodes.
+    """The record of one forward pass: the values by number, inputs first, and the nodes.
 
-    It refers to no variable and to no graph, so that all values are gone with the last call that
-    holds it. `modules` are those that may act.
+    It refers to no variable and to no graph, so that the values are freed with the last call that
+    holds it. `modules` are those that may be called.
     """
 
     def __init__(self, modules: Sequence[Module], inputs: Sequence[Tensor]) -> None:
@@ -76,11 +77,11 @@ class Tape:
         self.nodes: list[Node] = []
 
     def act(self, module: Module, *inputs: Variable) -> Any:
-        """Let a module act on variables and note it down; return one variable or a tuple."""
+        """Call a module with variables and record it; return one variable or a tuple."""
         numbers = self.numbers(module, inputs)
         if not isinstance(module, Operation) and not self._may_act(module):
             raise ModuleError(
-                f"connect: {module} acts but is not registered, and would not be copied or "
+                f"connect: {module} is used but not registered, so it would not be copied or "
                 "trained; give it to register_modules"
             )
         values = as_tuple(module.forward(*(self.values[number] for number in numbers)))
@@ -98,26 +99,26 @@ class Tape:
         return any(is_around(registered, module) for registered in self.modules)
 
     def numbers(self, what: object, variables: Sequence[Any]) -> tuple[int, ...]:
-        """Return the numbers of variables, having checked that they are of this tape."""
+        """Return the numbers of variables, after checking that they are on this tape."""
         for variable in variables:
             if not isinstance(variable, Variable):
                 raise DtypeError(
-                    f"connect: {what} must be given what connect was given or a module made, "
+                    f"connect: {what} must be given inputs of connect or outputs of modules, "
                     f"got {described(variable)}"
                 )
             if variable.tape is not self:
                 raise ModuleError(
-                    f"connect: {what} must be given variables of this way forward, got one of "
-                    "another graph or of an earlier way"
+                    f"connect: {what} must be given variables of this forward pass, got one of "
+                    "another graph or of an earlier pass"
                 )
         return tuple(variable.number for variable in variables)
 
     def back(
         self, ends: Sequence[int], gradients: Sequence[Tensor], to_inputs: bool
     ) -> list[Tensor | None]:
-        """Go back from `ends` with their gradients; return what comes out at the inputs, if wanted.
+        """Go back from `ends` with their gradients; return the gradients of the inputs, if wanted.
 
-        A value that leads nowhere has None.
+        The gradient is None for an input that no output depends on.
         """
         found: list[Tensor | None] = [None] * len(self.values)
 
@@ -126,7 +127,9 @@ class Tape:
             found[number] = (
                 gradient
                 if before is None
-                else torch.add(before, gradient, out=buffer(gradient))  # never in place
+                else torch.add(
+                    before, gradient, out=buffer(gradient)
+                )  # not in place: a module may have returned its own tensor
             )
 
         for number, gradient in zip(ends, gradients, strict=True):
@@ -152,7 +155,7 @@ class Tape:
     def _check_returned(
         self, module: Module, inputs: tuple[int, ...], gradients: tuple[Tensor, ...]
     ) -> None:
-        """Raise unless these are like the inputs: a sum would broadcast what is not."""
+        """Raise unless the gradients have the inputs' shapes; a sum would broadcast others."""
         shapes = [self.values[number].shape for number in inputs]
         if len(gradients) != len(shapes) or any(
             not isinstance(gradient, Tensor) or gradient.shape != shape
@@ -166,11 +169,11 @@ class Tape:
 
 
 class Operation(Module):
-    """What an operator does with variables; it has no parameters, and need not be registered."""
+    """An operator on variables; it has no parameters and need not be registered."""
 
 
 class Add(Operation):
-    """y = a + b; dL/da = dL/db = dL/dy. Shapes: any, the same for a, b and y."""
+    """y = a + b; dL/da = dL/db = dL/dy. Any shape, the same for a, b and y."""
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         self.check_floating(a)
@@ -189,9 +192,9 @@ class Add(Operation):
 
 
 class Graph(Network):
-    """A network of any shape: branches, sums, several inputs and outputs, modules used again.
+    """A network of any shape: branches, sums, several inputs and outputs, shared modules.
 
-    A subclass registers its modules and says in `connect` what goes where:
+    A subclass registers its modules and connects them in `connect`:
 
         class Residual(Graph):
             def __init__(self, size):
@@ -201,13 +204,13 @@ class Graph(Network):
             def connect(self, x):
                 return x + self.tanh(self.inner(x))
 
-    `connect` is called in each `forward`, with a variable for each input; shapes are those of what
-    its modules take and give. It returns one variable or a tuple.
+    `connect` is called in each `forward` with a variable for each input, and returns one variable
+    or a tuple. Shapes are those of its modules' inputs and outputs.
     """
 
-    # Any subclass names its own inputs: so say `*inputs: Any, **more: Any` to a type checker.
+    # With `*inputs: Any, **more: Any` type checkers let subclasses name their own inputs.
     def connect(self, *inputs: Any, **more: Any) -> Any:
-        """Let the modules act on the variables of the inputs; return those of the outputs."""
+        """Call the modules with the variables of the inputs; return those of the outputs."""
         raise NotImplementedError(f"{type(self).__name__} does not define connect")
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -234,7 +237,7 @@ class Graph(Network):
         tape.back(ends, gradients, to_inputs=False)
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
-        """Give what each module computed; an operation counts to the module that acted before."""
+        """Yield what each module computed; an operation counts as the module called before it."""
         if self.call is None:
             return
         tape, _ = self.call.saved

@@ -1,4 +1,4 @@
-"""What an object holds: its attributes, and whatever is in them."""
+"""Finds all objects that a module holds, in its attributes and in their containers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import FunctionType, MemberDescriptorType, MethodType
 from typing import Any
 
 NOT_HELD = ("call", "_parameters")
-"""Attributes of a module that belong to its latest use, or repeat what stands elsewhere."""
+"""Attributes of a module that belong to its latest call, or repeat other attributes."""
 
 
 def contents(module: Any, kind: type) -> Iterator[tuple[str, Any, bool]]:
-    """Give everything that a module holds: (attribute it stands in, value, whether it is a leaf).
+    """Yield everything that a module holds: (name of the attribute, value, whether it is a leaf).
 
-    Looked into are lists, tuples, dicts, sets and deques; dataclasses; modules (`kind`), with
-    their slots and the attributes of their classes; and what functions have closed over,
-    `functools.partial` and bound methods have taken. All else is a leaf, and so is a network
-    around the module, to which it may refer. Each object comes once, before what is in it.
+    The search enters lists, tuples, dicts, sets and deques; dataclasses; modules (`kind`), with
+    their slots and class attributes; closures, `functools.partial` and bound methods. Any other
+    object is a leaf, and so is a network that contains the module. Each object is yielded once,
+    before its contents.
     """
     seen = {id(module)}
     to_do = _attributes(module)[::-1]
@@ -35,7 +35,7 @@ def contents(module: Any, kind: type) -> Iterator[tuple[str, Any, bool]]:
 
 
 def _inside(value: Any, kind: type) -> list[Any] | None:
-    """Return what a value holds, None for a leaf."""
+    """Return the contents of a value, None for a leaf."""
     if isinstance(value, dict):
         return [*value.keys(), *value.values()]
     if isinstance(value, (list, tuple, set, frozenset, deque)):
@@ -52,7 +52,7 @@ def _inside(value: Any, kind: type) -> list[Any] | None:
 
 
 def _attributes(value: Any) -> list[tuple[str, Any]]:
-    """Return the attributes of an object by name: its own, those in slots, those of its classes."""
+    """Return the attributes of an object by name: instance, slots and class attributes."""
     own = getattr(value, "__dict__", {})
     found = [(name, item) for name, item in own.items() if name not in NOT_HELD]
     for owner in type(value).__mro__:

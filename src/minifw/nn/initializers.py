@@ -1,6 +1,6 @@
-"""How weights and biases start out, drawn from explicit generators.
+"""Initial weights and biases, drawn from explicit generators.
 
-With n_in inputs and n_out outputs, and biases zero unless said otherwise:
+For n_in inputs and n_out outputs; biases are zero unless said otherwise:
 
     pytorch           U(-a, a), a = 1/√n_in, biases too   what torch's nn.Linear does
     kaiming-uniform   U(-a, a), a = √(6 / n_in)           He et al. 2015, for ReLU
@@ -10,8 +10,8 @@ With n_in inputs and n_out outputs, and biases zero unless said otherwise:
     normal            N(0, std²), biases too
     zeros             0
 
-Draws are float64 whatever the dtype of the network, so that a float32 and a float64 network
-from the same generator start from the same numbers, rounded.
+Draws are float64 for any dtype of the network, so that a float32 and a float64 network from the
+same generator start from the same numbers, except for rounding.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ Shape = tuple[int, ...]
 class Initializer:
     """Draws the parameters of one layer of one network.
 
-    `fan_in` is how many inputs go into each output, `fan_out` into how many outputs each input
-    goes: for a linear layer its features, whatever the shape of its weight.
+    `fan_in` is the number of inputs of each output, `fan_out` the number of outputs that each input
+    enters. For a linear layer these are `in_features` and `out_features`.
     """
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
     ) -> Array:
-        """Return a weight of this shape; all that most initialisers define."""
+        """Return a weight of this shape. Most initialisers define only this method."""
         raise NotImplementedError(f"{type(self).__name__} does not define draw_weight")
 
     def draw_bias(
@@ -66,7 +66,7 @@ class Initializer:
 
 plain = partial(
     initializer,
-    about="how weights start; pytorch is what torch's Linear does",
+    about="initial weights; pytorch is the default of torch's Linear",
     section="An initialiser without parameters of its own.",
 )
 """Declares an initialiser without arguments."""
@@ -139,9 +139,9 @@ class XavierNormal(Initializer):
 )
 @dataclass(frozen=True)
 class Normal(Initializer):
-    """N(0, std²) for weights and biases, whatever the size of the layer."""
+    """N(0, std²) for weights and biases, for any size of the layer."""
 
-    std: Annotated[float, Key("their standard deviation", ge=0)] = 1.0
+    std: Annotated[float, Key("standard deviation", ge=0)] = 1.0
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -154,7 +154,7 @@ class Normal(Initializer):
 @plain("zeros")
 @dataclass(frozen=True)
 class Zeros(Initializer):
-    """All zero. Layers after the first never learn from it; for tests and last layers."""
+    """All zero. Layers before a layer of zeros get zero gradients at first; for last layers."""
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -168,7 +168,7 @@ INITIALIZERS: dict[str, Callable[..., Initializer]] = {
 
 
 def find_initializer(init: Initializer | str) -> Initializer:
-    """Return the initialiser itself or the one of that name.
+    """Return `init` itself, or the initialiser of that name.
 
     Raises:
         ModuleError: there is none of that name.

@@ -22,7 +22,7 @@ __all__ = ["Linear"]
 @layer(
     "linear",
     about="y = x W^T + b",
-    section="A linear layer; `in_features` is inferred, and checked where it is given.",
+    section="A linear layer; `in_features` is inferred, and checked if given.",
     short="out_features",
     outputs=lambda inputs, keys: keys["out_features"],
     parameters=lambda inputs, keys: (inputs + keys["bias"]) * keys["out_features"],
@@ -38,8 +38,8 @@ __all__ = ["Linear"]
 class Linear(Module):
     """y = x Wᵀ + b: each output is a weighted sum of the inputs, plus a bias.
 
-    For x of shape `(…, samples, in_features)` the output y has `(…, samples, out_features)`;
-    `…` is the stack and must be that of the weights:
+    For x of shape `(…, samples, in_features)` the output y is `(…, samples, out_features)`;
+    `…` is the stack and must equal that of the weights:
 
         weight  W  (…, out_features, in_features)      weight_grad  dL/dW = (dL/dy)ᵀ x
         bias    b  (…, out_features)                   bias_grad    dL/db = Σ over samples of dL/dy
@@ -50,13 +50,13 @@ class Linear(Module):
     Args:
         in_features: number of inputs of each sample, at least 1.
         out_features: number of outputs of each sample, at least 1.
-        bias: False leaves b out; `bias` and `bias_grad` are None then.
-        init: how weights and biases are drawn, an `Initializer` or its name.
+        bias: False leaves out b; `bias` and `bias_grad` are then None.
+        init: the initialiser of weights and biases, an `Initializer` or its name.
         stack: the leading dimensions, `(20,)` for twenty networks; `()` is one network.
         generators: one NumPy generator for each network of the stack. Without them the draw
             follows torch's global generator, as in PyTorch (`torch.manual_seed`).
         dtype: torch.float32 or torch.float64.
-        device: where the tensors live.
+        device: the device of the tensors.
 
     """
 
@@ -69,7 +69,7 @@ class Linear(Module):
         self,
         in_features: int,
         out_features: Annotated[int, Key("number of outputs", ge=1, le=100_000)],
-        bias: Annotated[bool, Key("whether there is a b")] = True,
+        bias: Annotated[bool, Key("whether outputs have a bias")] = True,
         *,
         init: Initializer | str = "pytorch",
         stack: Sequence[int] = (),
@@ -103,7 +103,7 @@ class Linear(Module):
     def initialize(
         self, init: Initializer | str, generators: Sequence[np.random.Generator]
     ) -> None:
-        """Draw weight and bias anew, network k of the stack from `generators[k]`."""
+        """Draw a new weight and bias, those of network k of the stack from `generators[k]`."""
         networks = math.prod(self.stack)
         if len(generators) != networks:
             raise ShapeError(
@@ -142,7 +142,7 @@ class Linear(Module):
                 f"{self}.forward: expects a tensor of {self.weight.dtype}, as the weight is, "
                 f"got {described(x)}"
             )
-        if self._parameters is None:  # since they were assigned, nobody has looked at them
+        if self._parameters is None:  # assigned since the last check
             self.parameters()
         stack = self.weight.shape[:-2]
         if x.ndim < 2 or x.shape[-1] != self.in_features or x.shape[:-2] != stack:
@@ -152,7 +152,7 @@ class Linear(Module):
             )
 
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
-        """Raise unless weight and bias, as assigned, belong together."""
+        """Raise unless weight and bias fit each other."""
         super().check_parameters(parameters)
         weight, bias = self.weight, self.bias
         stack = weight.shape[:-2]
@@ -175,5 +175,5 @@ class Linear(Module):
 
 
 def _stacked(draws: list[np.ndarray[Any, Any]], like: Tensor) -> Tensor:
-    """One array for each network, as a tensor of the shape of `like`; float64 draws are rounded."""
+    """Stack one array for each network into a tensor like `like`; float64 draws are rounded."""
     return torch.from_numpy(np.stack(draws)).reshape(like.shape)

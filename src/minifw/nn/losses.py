@@ -1,4 +1,4 @@
-"""Loss functions. The scale of training lives here, in `reduction`, and nowhere else.
+"""Loss functions. `reduction` alone decides the scale of the loss and its gradient.
 
 For n samples with m outputs each:
 
@@ -6,7 +6,7 @@ For n samples with m outputs each:
     sample   sum over the outputs of a sample, average over the n samples
     sum      sum over everything
 
-A loss over a stack of networks gives one value for each network, and never mixes them.
+A loss over a stack of networks gives one value for each network; networks do not mix.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Reduction = Literal["mean", "sample", "sum"]
 
 
 class Loss:
-    """How far an output is from its target: `function`, and its derivative `grad`.
+    """The distance of an output from its target: `function`, and its derivative `grad`.
 
     Raises:
         ModuleError: `reduction` is none of mean, sample, sum.
@@ -40,8 +40,8 @@ class Loss:
         reduction: Annotated[
             Reduction,
             Key(
-                "its scale, and so that of each step: mean over samples and outputs; sample, the "
-                "sum over outputs, mean over samples; or sum over everything"
+                "scale of the loss and of each step: mean over samples and outputs; sample, the "
+                "sum over outputs and mean over samples; or sum over everything"
             ),
         ] = "mean",
     ) -> None:
@@ -61,7 +61,7 @@ class Loss:
         raise NotImplementedError(f"{type(self).__name__} does not define grad")
 
     def scale(self, output: Tensor) -> float:
-        """Return the factor that `reduction` puts before the sum over samples and outputs."""
+        """Return the factor of `reduction` before the sum over samples and outputs."""
         samples, outputs = output.shape[-2:]
         if self.reduction == "mean":
             return 1 / (samples * outputs)
@@ -104,8 +104,8 @@ declared = partial(loss, about="the loss", section="The loss and its scale.")
 class LossMSE(Loss):
     """scale · Σ (output - target)², with gradient 2 · scale · (output - target).
 
-    `output` and `target` are `(…, samples, outputs)`; the value is `(…)`. Source: section 2.2
-    of the report, whose formula is `reduction="mean"`; its program used `sample`.
+    `output` and `target` are `(…, samples, outputs)`; the value is `(…)`. Source: section 2.2 of
+    the report, whose formula is `reduction="mean"` and whose program used `sample`.
     """
 
     def function(self, output: Tensor, target: Tensor) -> Tensor:
@@ -123,18 +123,18 @@ class LossCrossEntropy(Loss):
 
     `target` is the class of each sample, `(…, samples)` of int64 from 0 to classes - 1, or
     one-hot or soft targets of the output's shape. The gradient is
-    scale · (softmax(output) · Σ_c target_c - target), for probabilities simply
-    scale · (softmax - target). The largest logit is taken out before the exponential, so no
-    logit overflows. Where a target is 0 its term is 0, even if log softmax is -∞: PyTorch agrees
-    where targets are classes, and gives NaN where they are probabilities. Each sample has one
-    loss, so `mean` and `sample` are the same here, and PyTorch's default. Source: Goodfellow et
-    al., Deep Learning (2016), section 6.2.2.
+    scale · (softmax(output) · Σ_c target_c - target), for probabilities
+    scale · (softmax - target). The largest logit is subtracted before the exponential, so that
+    it cannot overflow. A target of 0 contributes 0, even if log softmax is -∞; PyTorch does the
+    same for classes and gives NaN for probabilities. Each sample has one loss, so `mean` and
+    `sample` are equal here, and equal PyTorch's default. Source: Goodfellow et al., Deep
+    Learning (2016), section 6.2.2.
     """
 
     def function(self, output: Tensor, target: Tensor) -> Tensor:
         rows = self._probabilities(output, target)
         logs = torch.log_softmax(output, -1)
-        if target.dtype == torch.int64:  # the logarithm at each sample's class, 0 at all others
+        if target.dtype == torch.int64:  # each sample's class has log softmax, all others 0
             terms = rows.scatter_(-1, target.unsqueeze(-1), logs.gather(-1, target.unsqueeze(-1)))
         else:
             terms = (rows * logs).masked_fill_((rows == 0) & (logs == -torch.inf), 0)
@@ -143,7 +143,7 @@ class LossCrossEntropy(Loss):
     def grad(self, output: Tensor, target: Tensor) -> Tensor:
         rows = self._probabilities(output, target)
         softmax = torch.softmax(output, -1)
-        if target.dtype != torch.int64:  # the rows of classes have the sum 1
+        if target.dtype != torch.int64:  # one-hot rows of classes have the sum 1
             softmax *= rows.sum(-1, keepdim=True)
         return (softmax - rows) * self.scale(output)
 
@@ -169,7 +169,7 @@ class LossCrossEntropy(Loss):
         one_hot = torch.zeros_like(output)
         try:
             return one_hot.scatter_(-1, target.unsqueeze(-1), 1)
-        except RuntimeError:  # an index that is out of range
+        except RuntimeError:  # a class is out of range
             raise ShapeError(
                 f"{self}: expects classes from 0 to {output.shape[-1] - 1}, "
                 f"got {int(target.min())} to {int(target.max())}"

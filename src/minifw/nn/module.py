@@ -1,8 +1,8 @@
-"""The contract that every building block keeps: `Module`.
+"""The interface of every building block: `Module`.
 
-Tensors end in two dimensions, `(samples, features)`. Whatever stands before them is a *stack* of
-independent networks that are trained at once: `(seeds, samples, features)`. One network is the
-case without leading dimensions.
+Tensors end in two dimensions, `(samples, features)`. The dimensions before them are a *stack* of
+independent networks that are trained at once: `(seeds, samples, features)`. A single network has
+no leading dimensions.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from minifw.nn.held import contents
 __all__ = ["Module", "Parameter"]
 
 Tensors = Tensor | tuple[Tensor, ...]
-"""One tensor, or several where a module takes or gives several."""
+"""One tensor, or several if a module has several inputs or outputs."""
 
 
 FLOATING = (torch.float32, torch.float64)
@@ -45,7 +45,7 @@ class Parameter(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What one `forward` leaves for the `backward` that belongs to it."""
+    """What `backward` needs from the `forward` that it belongs to."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...] | None = None
@@ -53,7 +53,7 @@ class Call(NamedTuple):
 
 
 class Module:
-    """A function with trainable parameters that knows its own derivative.
+    """A function with trainable parameters and its derivative.
 
     A subclass writes `forward` and `backward`, and gives its parameters to `register_parameter`:
 
@@ -61,33 +61,34 @@ class Module:
             def __init__(self, slope=0.25):
                 self.register_parameter("slope", torch.tensor(slope))
 
-    No call of `super().__init__()` is needed. All that `backward` needs belongs to the call and is
-    handed to `remember`; a network keeps the call of each of its modules, so one module may stand
-    in several places. A module that needs only its input may simply set `self.input = x`.
+    No call of `super().__init__()` is needed. `forward` gives everything that `backward` needs to
+    `remember`, which stores it in the call. A network keeps the call of each of its modules, so one
+    module may be used in several places. A module that needs only its input may set
+    `self.input = x` instead.
 
-    Once a network or an optimizer is built from a module, its parameters stay the same tensors:
+    Once a network or an optimizer is built from a module, its parameters remain the same tensors:
     `load_state_dict` and `copy_` change their values in place.
     """
 
     call: Call | None = None
-    _names: tuple[str, ...] = ()  # of the parameters
+    _names: tuple[str, ...] = ()  # names of the parameters
     _constants: tuple[str, ...] = ()  # names of the buffers
-    _parameters: tuple[Parameter, ...] | None = None  # None: look at them anew
+    _parameters: tuple[Parameter, ...] | None = None  # None: to be collected again
     _wired = False  # a network or an optimizer is built from this module
 
     if TYPE_CHECKING:
-        # What register_parameter and register_buffer set: `network[0].weight`.
+        # Tells type checkers of what register_parameter and register_buffer set.
         def __getattr__(self, name: str) -> Tensor: ...
 
     def register_parameter(self, name: str, value: Tensor) -> None:
-        """Set a trainable tensor and, beside it, its gradient `<name>_grad`: zeros of its kind.
+        """Set a trainable tensor and its gradient `<name>_grad`, zeros of the same shape and dtype.
 
-        Afterwards, `module.<name> = tensor` does the same, until a network is built from the
-        module. A parameter that is left out is not registered.
+        Afterwards, `module.<name> = tensor` does the same, until a network or an optimizer is
+        built from the module. An optional parameter that is absent is not registered.
 
         Raises:
-            ModuleError: the name is taken; or a network is built from this module.
-            DtypeError: `value` is no tensor of float32 or float64.
+            ModuleError: the name is taken, or a network or an optimizer is built from this module.
+            DtypeError: `value` is not a tensor of float32 or float64.
 
         """
         self._check_name("register_parameter", name)
@@ -103,15 +104,15 @@ class Module:
         self.__dict__.update({name: value, **gradient, "_names": names, "_parameters": None})
 
     def register_buffer(self, name: str, value: Tensor) -> None:
-        """Set a tensor that belongs to the module and is not trained, such as a constant.
+        """Set a tensor that is not trained, such as a constant.
 
-        It is the same for all networks of a stack, and copies of the module share it.
+        All networks of a stack and all copies of the module share it.
         """
         self._check_name("register_buffer", name)
         if name in self._names or not isinstance(value, Tensor):
             what = "a parameter" if name in self._names else described(value)
             raise ModuleError(
-                f"{type(self).__name__}.register_buffer: '{name}' must be a tensor that is no "
+                f"{type(self).__name__}.register_buffer: '{name}' must be a tensor and not a "
                 f"parameter, got {what}"
             )
         names = tuple(dict.fromkeys((*self._constants, name)))
@@ -127,7 +128,7 @@ class Module:
 
     def __setattr__(self, name: str, value: Any) -> None:
         if value is self.__dict__.get(name, self):
-            return  # `linear.weight *= 2` has changed the tensor in place
+            return  # the same tensor, as after `linear.weight *= 2`
         if name in self._names:
             self.register_parameter(name, value)
             return
@@ -139,43 +140,43 @@ class Module:
 
     def _fixed(self, name: str) -> str:
         return (
-            f"{type(self).__name__}: '{name}' cannot be exchanged or added once a network or an "
+            f"{type(self).__name__}: '{name}' cannot be replaced or added once a network or an "
             "optimizer is built from the module; load_state_dict, or copy_ on the tensor, changes "
             "values in place"
         )
 
     def __call__(self, *inputs: Any) -> Any:
-        """Act on tensors; or on variables of a `Graph`, which note it down."""
+        """Return the outputs for tensors, or for variables of a `Graph`, whose tape records it."""
         for value in inputs:
             if not isinstance(value, Tensor) and hasattr(value, "tape"):
                 return value.tape.act(self, *inputs)
         return self.forward(*inputs)
 
-    # Any subclass names its own inputs: so say `*inputs: Any, **more: Any` to a type checker.
+    # With `*inputs: Any, **more: Any` type checkers let subclasses name their own inputs.
 
     def forward(self, *inputs: Any, **more: Any) -> Any:
-        """Compute the outputs from the inputs, and remember what `backward` will need."""
+        """Compute the outputs from the inputs, and remember what `backward` needs."""
         raise NotImplementedError(f"{type(self).__name__} does not define forward")
 
     def backward(self, *gradients: Any, **more: Any) -> Any:
-        """Take dL/d(outputs), add dL/d(parameters) to their gradients, return dL/d(inputs).
+        """Take dL/d(outputs), add dL/d(parameters) to the gradients, return dL/d(inputs).
 
-        Belongs to the latest `forward`. Changes no tensor but the module's own gradients.
+        It belongs to the latest `forward`. It changes no tensor except the module's own gradients.
 
         Raises:
-            OrderError: no `forward` came before.
-            ShapeError, DtypeError: a gradient is not like the output that it belongs to.
+            OrderError: `forward` was not called before.
+            ShapeError, DtypeError: a gradient differs in shape or dtype from its output.
 
         """
         raise NotImplementedError(f"{type(self).__name__} does not define backward")
 
     def accumulate(self, *gradients: Any, **more: Any) -> None:
-        """Do what `backward` does except dL/d(inputs), which the first module of all can spare."""
+        """Do what `backward` does, without dL/d(inputs), which the first module need not give."""
         self.backward(*gradients)
 
     @property
     def input(self) -> Tensors | None:
-        """What the latest `forward` was given (a tuple if several tensors); None before it."""
+        """The input of the latest `forward` (a tuple if there are several); None before it."""
         if self.call is None:
             return None
         return only(self.call.inputs)
@@ -186,18 +187,18 @@ class Module:
 
     @property
     def stack(self) -> tuple[int, ...] | None:
-        """The leading dimensions of its parameters, `()` for one network; None: any will do."""
+        """The leading dimensions of the parameters, `()` for one network; None: any stack fits."""
         return None
 
     def parameters(self) -> Sequence[Parameter]:
         """Return name, value and gradient of each trainable tensor; empty if there are none.
 
         Raises:
-            ModuleError: this module holds another one whose parameters are not among them, or a
-                tensor that is not registered, so that no step would ever change those.
+            ModuleError: this module holds a module whose parameters are not among them, or a tensor
+                that is not registered: training would never change those.
 
         """
-        # Every step asks for them, so they are kept until an attribute is assigned.
+        # Every step needs them, so they are kept until an attribute is assigned.
         if self._parameters is None:
             parameters = tuple(self.list_parameters())
             self.check_parameters(parameters)
@@ -205,21 +206,20 @@ class Module:
         return self._parameters or ()
 
     def list_parameters(self) -> Iterable[Parameter]:
-        """Give the parameters without looking for what is not among them."""
+        """Yield the parameters, without the search for others that are not registered."""
         own = self.__dict__
         return [Parameter(name, own[name], own[f"{name}_grad"]) for name in self._names]
 
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
-        """Raise a ModuleError unless `parameters` are all that this module and what it holds train.
+        """Raise a ModuleError if the module holds a parameter or tensor that is not registered.
 
-        It holds what `contents` finds; a network around it, to which it refers, trains it and not
-        the other way round.
+        It holds what `contents` finds. A network around it does not count: that trains this module.
         """
         trained = {id(gradient) for _, _, gradient in parameters}
         if len({id(value) for _, value, _ in parameters}) < len(parameters):
             raise ModuleError(
                 f"{type(self).__name__}: two of its parameters are one tensor, and copies would "
-                "part them; one module can stand in several places instead"
+                "separate them; use one module in several places instead"
             )
         held = [(place, value) for place, value, _ in contents(self, Module)]
         known = trained | {id(value) for _, value, _ in parameters}
@@ -246,9 +246,9 @@ class Module:
     )
 
     def wire(self) -> None:
-        """Fix which tensors are trained, having looked at all that the module holds.
+        """Check everything that the module holds, and fix the tensors that are trained.
 
-        Whoever trains it calls this, such as an `Optimizer`; see `parameters` for what is raised.
+        An `Optimizer` or a network calls this when it is built. `parameters` says what is raised.
         """
         for module in self.modules():
             module.__dict__["_parameters"] = None
@@ -257,17 +257,18 @@ class Module:
             module.__dict__["_wired"] = True
 
     def with_parameters(self, values: Iterable[Tensor]) -> Self:
-        """Return a copy of this module that holds `values`, in the order of `parameters()`.
+        """Return a copy of this module with `values` as parameters, in the order of `parameters()`.
 
-        The copy has gradients of its own, and uses the tensors as they are: given views of this
-        module's parameters, such as some of its seeds, it trains those in place. All modules in it
-        are copied, with the lists, dicts and the like that hold them; everything else is shared.
+        The copy has its own gradients and uses the given tensors themselves: with views of this
+        module's parameters, such as those of some seeds, it trains these in place. All modules in
+        it are copied, with the lists, dicts and other containers that hold them; everything else is
+        shared.
 
         Raises:
             ModuleError: the copy would still hold old parameters, for instance in a closure.
 
         """
-        new: dict[int, Any] = {}  # what stands in the copy, by the id of what stands here
+        new: dict[int, Any] = {}  # objects of the copy, by the id of the original
         gradients = set()
         for (_, old, gradient), value in zip(self.parameters(), values, strict=True):
             new[id(old)], new[id(gradient)] = value, torch.zeros_like(value)
@@ -277,9 +278,9 @@ class Module:
                 new.setdefault(id(value), value)
             elif isinstance(value, Module) and value.call is not None:
                 new[id(value.call)] = value.call
-        twin = copy.deepcopy(self, new)
-        twin.__dict__.pop("call", None)
-        for place, value, _ in contents(twin, Module):
+        copied = copy.deepcopy(self, new)
+        copied.__dict__.pop("call", None)
+        for place, value, _ in contents(copied, Module):
             if isinstance(value, Module):
                 value.__dict__.pop("call", None)
             elif id(value) in gradients:
@@ -287,7 +288,7 @@ class Module:
                     f"{type(self).__name__}.with_parameters: the copy still holds old parameters "
                     f"in '{place}'; {self.how_to_hold}, in attributes, lists, tuples, dicts or sets"
                 )
-        return twin
+        return copied
 
     def modules(self) -> Iterator[Module]:
         """Iterate over this module and, in a network, all modules in it."""
@@ -304,9 +305,9 @@ class Module:
             descend(parameters, [gradient for _, _, gradient in parameters], eta)
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
-        """Draw the parameters anew, network k of the stack from `generators[k]`.
+        """Draw new parameters, those of network k of the stack from `generators[k]`.
 
-        `init` is an `Initializer` or the name of one. Modules without parameters do nothing.
+        `init` is an `Initializer` or its name. A module without parameters does nothing.
         """
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -314,7 +315,7 @@ class Module:
         return {name: value.clone() for name, value, _ in self.parameters()}
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the values of `state` into the parameters; all of them or, on an error, none.
+        """Copy the values of `state` into the parameters: all of them or, on an error, none.
 
         Raises:
             StateError: a name is missing or unknown, or a shape or dtype differs.
@@ -341,15 +342,13 @@ class Module:
     def remember(
         self, inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], saved: Any = None
     ) -> None:
-        """Keep this call's inputs, outputs and anything else for the `backward` that follows."""
+        """Keep the inputs, outputs and anything else of this call for its `backward`."""
         self.__dict__["call"] = Call(inputs, outputs, saved)  # quicker than __setattr__
 
     def recall(self, *gradients: Tensor) -> Call:
-        """Return the latest call, having checked that `gradients` are like its outputs."""
+        """Return the latest call, after checking that `gradients` have the form of its outputs."""
         if self.call is None:
-            raise OrderError(
-                f"{self}.backward: call forward first; there is nothing to go back from"
-            )
+            raise OrderError(f"{self}.backward: call forward first")
         outputs = self.call.outputs
         if outputs is None:
             return self.call
@@ -372,7 +371,7 @@ class Module:
         return self.call
 
     def at(self, call: Call | None) -> Self:
-        """Return this module, its `backward` now that of an earlier `forward`, of this `call`."""
+        """Return this module, with `call`, of an earlier `forward`, as its latest call."""
         self.__dict__["call"] = call
         return self
 
@@ -388,15 +387,15 @@ class Module:
 
 
 def is_around(network: Module, module: Module) -> bool:
-    """Return whether `module` stands in `network`."""
+    """Return whether `network` contains `module`."""
     return any(inner is module for inner in network.modules())
 
 
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
     """Take the step `value -= eta * direction` for all parameters, in place.
 
-    `eta` is a number; compiled code takes a tensor without dimensions, so that it need not be
-    compiled anew for each learning rate.
+    `eta` is a number. Compiled code takes a tensor without dimensions, so that it is not compiled
+    again for each learning rate.
 
     Raises:
         ModuleError: `eta` is a number below 0, infinite or NaN.
@@ -413,12 +412,12 @@ def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: floa
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:
-    """Return a tuple of tensors, whether one or several came."""
+    """Return a tuple of tensors for one tensor or several."""
     return value if isinstance(value, tuple) else (value,)
 
 
 def only(values: tuple[Tensor, ...]) -> Tensors:
-    """Return the tensor if there is one, else the tuple."""
+    """Return the only tensor if there is one, else the tuple."""
     return values[0] if len(values) == 1 else values
 
 

@@ -1,4 +1,4 @@
-"""Networks: modules made of modules. `Sequential` is the chain; `graphs.Graph` any other shape."""
+"""Networks, modules made of modules: `Sequential` is a chain, `graphs.Graph` has any shape."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["Network", "Sequential"]
 
 
 class Network(Module):
-    """A module made of modules, over which it iterates; networks nest.
+    """A module made of modules, over which it iterates. Networks can contain networks.
 
     A subclass of `Sequential` or `Graph` sets its modules in attributes and gives them to
-    `register_modules`. It writes no backward pass: the way back is read off what the modules did.
-    Parameters are named after the place of their module, "0.weight", as in PyTorch's Sequential.
-    A module that stands in several places counts once, under its first.
+    `register_modules`. It writes no backward pass: that follows from the record of the calls.
+    Parameters are named after the position of their module, "0.weight", as in PyTorch's Sequential.
+    A module that is registered several times counts once, at its first position.
     """
 
     _modules: tuple[Module, ...] = ()
@@ -34,21 +34,21 @@ class Network(Module):
         for name in ("forward", "backward", "accumulate"):
             owner = next(base for base in cls.__mro__ if name in vars(base))
             if not owner.__module__.startswith("minifw.nn."):
-                # By hand it would be right only while each module is used once.
+                # A backward pass by hand would be wrong for a module that is used twice.
                 raise ModuleError(
                     f"{cls.__name__}: a network must not define {name}, as {owner.__name__} does; "
-                    "a Graph says in connect(self, x) what goes where, and finds its way back; a "
-                    "formula of its own belongs into a Module"
+                    "a Graph connects its modules in connect(self, x) and derives its backward; "
+                    "a formula of your own belongs in a Module"
                 )
 
     def register_modules(self, *modules: Module) -> None:
-        """Set the modules, one or more: in a `Sequential` in the order in which they act.
+        """Set the modules, one or more; in a `Sequential` in the order in which they act.
 
-        From then on they are fixed: see `Module`.
+        From then on their parameters are fixed: see `Module`.
 
         Raises:
-            ModuleError: none was given, or something that is not a module, or a network that this
-                one stands in; or another network or an optimizer is built from this one.
+            ModuleError: no module was given, or something that is not a module, or a network that
+                contains this one; or another network or an optimizer is built from this one.
 
         """
         where = f"{type(self).__name__}.register_modules"
@@ -56,7 +56,7 @@ class Network(Module):
             raise ModuleError(f"{where}: expects at least one module")
         if self._wired:
             raise ModuleError(
-                f"{where}: modules cannot be exchanged once another network or an optimizer is "
+                f"{where}: modules cannot be replaced once another network or an optimizer is "
                 "built from this one; make a new network of them"
             )
         for position, module in enumerate(modules):
@@ -66,7 +66,7 @@ class Network(Module):
                 )
             if is_around(module, self):
                 raise ModuleError(
-                    f"{where}: a network cannot stand in itself, got {type(module).__name__} at "
+                    f"{where}: a network cannot contain itself, got {type(module).__name__} at "
                     f"position {position}"
                 )
         self.__dict__.update({"_modules": modules, "_parameters": None})
@@ -77,13 +77,13 @@ class Network(Module):
         old = self.__dict__.get(name)
         if value is not old and any(module is old for module in self._modules):
             raise ModuleError(
-                f"{type(self).__name__}: '{name}', {old}, is registered and cannot be exchanged; "
+                f"{type(self).__name__}: '{name}', {old}, is registered and cannot be replaced; "
                 "set it before register_modules, or load_state_dict to change its values"
             )
         super().__setattr__(name, value)
 
     def __iter__(self) -> Iterator[Module]:
-        """Iterate over the modules, as they were registered."""
+        """Iterate over the modules in the order of their registration."""
         return iter(self._modules)
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ class Network(Module):
     how_to_hold = "give it to register_modules as well"
 
     def list_parameters(self) -> Iterable[Parameter]:
-        # A gradient belongs to one module: it tells which parameters have been seen already.
+        # Each parameter has its own gradient, whose id shows whether it was seen already.
         found: dict[int, Parameter] = {}
         for position, module in enumerate(self._modules):
             for name, value, gradient in module.list_parameters():
@@ -115,7 +115,7 @@ class Network(Module):
 
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
         for module in self._modules:
-            module.parameters()  # what is wrong with a module is said in its own words
+            module.parameters()  # a fault of a module is reported by that module
         for name in self._names:
             raise ModuleError(
                 f"{type(self).__name__}: its own '{name}' would never be trained; a network trains "
@@ -124,12 +124,12 @@ class Network(Module):
         super().check_parameters(parameters)
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
-        """Draw all parameters anew, in the order of the modules; network k from `generators[k]`."""
+        """Draw new parameters, in the order of the modules; network k from `generators[k]`."""
         for module in {id(module): module for module in self._modules}.values():
             module.initialize(init, generators)
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
-        """Give what each module computed in the latest `forward`: (its position, a tensor)."""
+        """Yield what each module computed in the latest `forward`: (its position, a tensor)."""
         raise NotImplementedError(f"{type(self).__name__} does not define results")
 
     def __repr__(self) -> str:
@@ -137,9 +137,9 @@ class Network(Module):
 
 
 class Sequential(Network):
-    """Modules in a chain, each taking what the one before it gave.
+    """Modules in a chain: each takes the output of the one before.
 
-    Shapes are those of the first module's inputs and the last module's outputs. Short form:
+    The inputs are those of the first module, the outputs those of the last. Short form:
     `Sequential(Linear(2, 25), ReLU(), Linear(25, 2))`. As a subclass:
 
         class SimpleNet(Sequential):
@@ -170,7 +170,7 @@ class Sequential(Network):
         first.accumulate(*outer)
 
     def _back_to_first(self, *gradients: Tensor) -> tuple[Module, tuple[Tensor, ...]]:
-        """Go back through all modules but the first; return that and the gradients for it."""
+        """Go back through all modules except the first; return the first and its gradients."""
         calls = self.recall(*gradients).saved
         modules = self._modules
         for position in range(len(modules) - 1, 0, -1):
@@ -180,7 +180,7 @@ class Sequential(Network):
     def results(self) -> Iterator[tuple[int, Tensor]]:
         if self.call is None:
             return
-        # A module may have kept only its inputs, or nothing; what it gave is what the next took.
+        # A module may not have kept its output, which is also the input of the next.
         following = [call and call.inputs for call in self.call.saved[1:]] + [self.call.outputs]
         for position, (call, after) in enumerate(zip(self.call.saved, following, strict=True)):
             for value in (call and call.outputs) or after or ():

@@ -1,4 +1,4 @@
-"""Optimisers: how gradients become steps."""
+"""Optimisers: they change parameters by their gradients."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["SGD", "Optimizer"]
 class Optimizer:
     """Changes the parameters of a network by their gradients, one `step` at a time.
 
-    `state` holds by name whatever is remembered from step to step; each tensor begins with the
-    dimensions of the network's stack. It is complete after `__init__`; `step` changes it in place.
+    `state` holds by name all tensors that are kept between steps; the first dimensions of each are
+    the network's stack. It is complete after `__init__`; `step` changes it in place.
 
     Raises:
-        ModuleError: the network holds a module or a tensor that it does not train.
-        DtypeError: `network` is something else, such as a list of parameters.
+        ModuleError: the network holds a module or a tensor that is not registered.
+        DtypeError: `network` is not a module, but for example a list of parameters.
 
     """
 
@@ -38,17 +38,17 @@ class Optimizer:
         self.state: dict[str, Tensor] = {}
 
     def step(self, eta: float | Tensor) -> None:
-        """Change every parameter once, in place, with learning rate `eta`, at least 0."""
+        """Change every parameter once, in place, with the learning rate `eta`, at least 0."""
         raise NotImplementedError(f"{type(self).__name__} does not define step")
 
     def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
-        """Return a copy of this optimizer that acts on `network`, with `state` in place of its own.
+        """Return a copy of this optimizer for `network`, with `state` instead of its own.
 
-        The tensors are used as they are, so views of this optimizer's state are changed with it.
+        The tensors themselves are used: views of this optimizer's state are changed in place.
         """
-        twin = copy.copy(self)
-        twin.network, twin.state = network, dict(state)
-        return twin
+        copied = copy.copy(self)
+        copied.network, copied.state = network, dict(state)
+        return copied
 
 
 @optimizer(
@@ -72,14 +72,16 @@ class SGD(Optimizer):
     def __init__(
         self,
         network: Module,
-        momentum: Annotated[float, Key("share of the last step in the next one", ge=0, lt=1)] = 0.0,
+        momentum: Annotated[
+            float, Key("fraction of the previous step that is added to the next", ge=0, lt=1)
+        ] = 0.0,
     ) -> None:
         super().__init__(network)
         self.momentum = momentum
 
     @property
     def momentum(self) -> float:
-        """How much of v a step keeps; setting it above 0 makes the v that are not there yet."""
+        """The fraction of v that a step keeps; setting it above 0 creates missing v."""
         value: float = self.__dict__["momentum"]
         return value
 
@@ -103,7 +105,7 @@ class SGD(Optimizer):
         descend(parameters, velocities, eta)
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
-        """Return v of a parameter; it begins anew when one of another shape or dtype comes."""
+        """Return v of a parameter, new zeros if its shape or dtype has changed."""
         velocity = self.state.get(name)
         if velocity is None or (velocity.shape, velocity.dtype) != (gradient.shape, gradient.dtype):
             velocity = self.state[name] = torch.zeros_like(gradient)

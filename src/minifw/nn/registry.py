@@ -1,14 +1,15 @@
-"""What a class says of itself, beside its formula, so that a config can name it.
+"""Declarations of classes, beside their formulas, by which a config can name them.
 
     @layer("leaky-relu", about="max(x, slope x), of each number", short="slope",
            twin=Twin("LeakyReLU", negative_slope="slope"))
     class LeakyReLU(ActivationFunction):
         def __init__(self, slope: Annotated[float, Key("…", ge=0, lt=1)] = 0.01) -> None: ...
 
-The keys in a config are the arguments of the constructor; `Key` gives their bounds and what they
-are for. All else that minifw knows of a layer, loss, optimiser, initialiser or kind of generated
-data stands in its declaration: the config's models, the schema, sizes, the network, captions, the
-PyTorch twin and the tests are made of it. A class without a declaration has one with defaults.
+The keys in a config are the arguments of the constructor; `Key` gives their bounds and
+descriptions. The declaration holds everything else that minifw needs about a layer, loss,
+optimiser, initialiser or kind of generated data: the config's models, the schema, sizes, the
+network, captions, the PyTorch twin and the tests are made from it. A class without a declaration
+has the defaults.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ from minifw.errors import ModuleError
 __all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
 
 Keys = Mapping[str, Any]
-"""The keys of a section of a config with their values, in short what the constructor is given."""
+"""The keys of a section of a config with their values: the constructor's arguments."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """What a key of a config is for, and the bounds of its value: `Annotated[float, Key(…)]`."""
+    """The description of a config's key and the bounds of its value: `Annotated[float, Key(…)]`."""
 
     about: str = ""
     ge: float | None = None
@@ -38,10 +39,10 @@ class Key:
 
 
 class Twin:
-    """What PyTorch calls it: a class of `torch.nn` or `torch.optim`, and where arguments are from.
+    """PyTorch's counterpart: a class of `torch.nn` or `torch.optim` and its arguments.
 
-    Each argument is the name of an attribute of ours, or a function of ours: `Twin("LeakyReLU",
-    negative_slope="slope")`. Parameters have the names of ours.
+    Each argument is the name of an attribute of minifw's object, or a function of that object:
+    `Twin("LeakyReLU", negative_slope="slope")`. Parameters have the same names in both.
     """
 
     def __init__(self, name: str, **arguments: str | Callable[[Any], Any]) -> None:
@@ -58,10 +59,10 @@ class Twin:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is said of a class, or of a function that draws samples.
+    """The declaration of a class, or of a function that draws samples.
 
     `about` describes the kind in the schema, `section` a mapping of this kind. `short` is the key
-    that `kind: value` gives. `word` names it in tables and captions where it has no kind.
+    that the short form `kind: value` sets. `word` names it in tables and captions.
     """
 
     make: Callable[..., Any]
@@ -78,10 +79,10 @@ class Declaration:
 
 @dataclass(frozen=True)
 class LayerDeclaration(Declaration):
-    """What is said of a layer; each size is a function of the number of inputs and the keys.
+    """The declaration of a layer; each size is a function of the number of inputs and the keys.
 
-    Without a function the sizes are those of a network that is made to see. `case` has the
-    arguments with which the tests make one, `inputs` the shape of what they feed it.
+    Without these functions a layer is made to measure its sizes. `case` has the arguments with
+    which the tests make a layer, `inputs` the shape of its inputs in the tests.
     """
 
     outputs: Callable[[int, Keys], int] | None = None
@@ -93,7 +94,7 @@ class LayerDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class LossDeclaration(Declaration):
-    """What is said of a loss: its targets are classes, or `one_hot` rows; what a `score` is."""
+    """The declaration of a loss: whether targets are `one_hot` rows, and what a `score` is."""
 
     one_hot: bool = True
     score: Literal["probability", "output"] = "output"
@@ -101,17 +102,17 @@ class LossDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class OptimizerDeclaration(Declaration):
-    """What is said of an optimiser: with which keys it `remembers` a tensor for each parameter."""
+    """The declaration of an optimiser: whether it `remembers` a tensor for each parameter."""
 
     remembers: Callable[[Keys], bool] = lambda keys: True
 
 
 @dataclass(frozen=True)
 class DataDeclaration(Declaration):
-    """What is said of a function that draws samples, of `features` and `classes`.
+    """The declaration of a function that draws samples with `features` and `classes`.
 
-    `classes` may be a key's name. `outline` gives what a figure draws of the truth, by the names
-    that `report/regions.py` knows.
+    `classes` may be the name of a key. `outline` is the true border between classes that a figure
+    draws, by its name in `report/regions.py`.
     """
 
     features: tuple[str, ...] = ("x", "y")
@@ -129,7 +130,7 @@ REGISTRY: dict[type[Declaration], dict[str, Any]] = {
     Declaration: {},  # initialisers
     DataDeclaration: {},
 }
-"""All declarations with a kind, by family and kind, in the order in which they were made."""
+"""All declarations with a kind, by family and kind, in the order of declaration."""
 
 
 def declare(family: type[Declaration], kind: str = "", **said: Any) -> Callable[[Made], Made]:
@@ -145,7 +146,7 @@ def declare(family: type[Declaration], kind: str = "", **said: Any) -> Callable[
         if kind in REGISTRY[family]:
             raise ModuleError(
                 f"{declaration.word}: the kind '{kind}' is that of "
-                f"{REGISTRY[family][kind].make.__name__}; a class of one's own needs none"
+                f"{REGISTRY[family][kind].make.__name__}; a class of your own needs no kind"
             )
         if kind:
             REGISTRY[family][kind] = declaration
@@ -168,6 +169,6 @@ def kinds(family: type[D]) -> dict[str, D]:
 
 
 def declaration_of(made: Any, family: type[D]) -> D:
-    """Return what is said of a class or function itself; a subclass does not inherit it."""
+    """Return the declaration of a class or function; a subclass does not inherit it."""
     said = vars(made).get("declaration")
     return said if isinstance(said, family) else family(made)

@@ -1,4 +1,4 @@
-"""The same networks in PyTorch, to be compared with: the one place with autograd and torch.nn."""
+"""The same networks in PyTorch, for comparison; only here are autograd and torch.nn used."""
 
 from minifw.reference.arms import Ensemble, Loop
 from minifw.reference.training import fit

@@ -23,7 +23,7 @@ State = dict[str, Tensor]
 class Loop:
     """One network of a stack, trained as is usual in PyTorch: a loop over batches.
 
-    `weights` are the memory that is trained.
+    `weights` are the tensors that training changes.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Loop:
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
         inputs, targets = samples.inputs, samples.targets
-        full_batch = [slice(None)]  # all samples, as they stand
+        full_batch = [slice(None)]  # all samples, in the given order
         for batch in full_batch if order is None else order.split(batch_size):
             self.optimizer.zero_grad()
             loss = self.losses(self.net(inputs[batch]), targets[batch])
@@ -59,7 +59,7 @@ class Loop:
 class Ensemble:
     """All networks of a stack at once, as torch.func's tutorial on model ensembling does it.
 
-    `weights`, stacked over seeds, are the memory that is trained.
+    `weights`, stacked over seeds, are the tensors that training changes.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Ensemble:
         ):
             self.optimizer.zero_grad()
             losses = self.losses(self._forward(self.values, x), target)
-            losses.sum().backward()  # each network's gradient is that of its own loss
+            losses.sum().backward()  # each network's gradient comes from its own loss only
             self.optimizer.step()
         return losses.detach()
 

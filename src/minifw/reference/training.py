@@ -1,4 +1,4 @@
-"""Training PyTorch's arms: through the same loop over epochs as minifw, with the same record."""
+"""Training of PyTorch's arms, by the same loop over epochs and with the same history as minifw."""
 
 from __future__ import annotations
 
@@ -27,11 +27,10 @@ from minifw.training import (
 )
 from minifw.training.placement import StepSizes
 
-# A single small network is little work for many calls. So weights wait until as many are there as
-# this memory holds in an evaluation: 16 of `simplenet` at once take 0.6 of the time, and more take
-# more, for the cache is full.
+# Evaluating single small networks is slow. So weights of several epochs are collected until their
+# evaluation takes this many bytes, and evaluated as a stack (docs/performance.md).
 AT_ONCE_BYTES = 20 * 2**20
-# So many losses wait to be looked at together, and so many seeds to be joined.
+# How many epochs' losses are checked together, and how many seeds are joined at once.
 WAITING = 64
 
 OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
@@ -55,11 +54,11 @@ def fit(
 ) -> Checkpoint:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
-    The meaning of the other arguments is that of `minifw.fit`; batches are drawn in the order that
-    belongs to each seed where there is a `batch_size`. `on_epoch` is called with the
-    position of the seed (0 for all at once) and the number of the epoch. One after another,
-    `on_seed` is called after each seed with the number of those that are done and a function
-    that returns them; given that as `done`, a later call goes on with the next seed.
+    The other arguments are those of `minifw.fit`. With a `batch_size` each seed has its own order
+    of batches. `on_epoch` is called with the position of the seed (0 for all at once) and the
+    number of the epoch. If seeds are trained one after another, `on_seed` is called after each with
+    the number of finished seeds and a function that returns them; a later call with that as `done`
+    continues with the next seed.
     """
     samples = data.train.labels.shape[1]
     rows = max(samples, data.test.labels.shape[1])
@@ -87,7 +86,7 @@ def fit(
     for position in range(0 if done is None else len(done.history.diverged), len(seeds)):
         arm = Loop(network, position, loss, eta, optimizer)
         stacks.append(_as_stack(trained(arm, position, position)))
-        if len(stacks) == WAITING:  # thousands of arrays of one number are large
+        if len(stacks) == WAITING:  # thousands of arrays of one number take much memory
             stacks = [Checkpoint.joined(stacks)]
         if on_seed is not None:
             on_seed(position + 1, partial(Checkpoint.joined, list(stacks)))
@@ -107,7 +106,7 @@ class _Twins(Trainer):
     ) -> None:
         self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
         self.train, self.test = train, test
-        self.unseen: list[Tensor] = []  # losses of the latest epochs, not looked at yet
+        self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
 
     def train_epoch(self, order: Tensor | None) -> None:
         if order is not None:
@@ -115,9 +114,9 @@ class _Twins(Trainer):
         self.unseen.append(self.arm.train(self.train, order, self.batch_size))
 
     def find_diverged(self, history: History, now: bool) -> None:
-        """Look at the losses of several epochs together.
+        """Check the losses of several epochs together.
 
-        Weights that are not finite while the loss is are found when they are evaluated.
+        Weights that are not finite while the loss is finite are found by the evaluation.
         """
         if not now and len(self.unseen) < WAITING:
             return
@@ -133,9 +132,9 @@ class _Twins(Trainer):
                 return
 
     def evaluate(self, history: History, last: bool) -> None:
-        """Evaluate the weights as they are after this epoch: now, or with those that follow.
+        """Evaluate the weights after this epoch, now or together with those of later epochs.
 
-        The last ones, whose errors the tables hold, go through PyTorch itself.
+        The last weights, whose errors are in the tables, are evaluated by PyTorch itself.
         """
         now = last or self.snapshots.most <= 1
         if not now:
@@ -150,18 +149,18 @@ class _Twins(Trainer):
 
 
 class _Snapshots:
-    """Weights of past epochs, kept until `most` of them are there, and evaluated by minifw."""
+    """Weights of up to `most` past epochs, to be evaluated together by minifw."""
 
     def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
         self.network, self.loss, self.most = network, loss, most
         self.buffers = ours.Buffers()
-        self.weights: dict[int, list[Tensor]] = {}  # by their epochs
+        self.weights: dict[int, list[Tensor]] = {}  # by epoch
 
     def add(self, epoch: int, weights: State) -> None:
         self.weights[epoch] = [value.clone() for value in weights.values()]
 
     def evaluate(self, train: Samples, test: Samples, history: History) -> None:
-        """Record how good they are, and keep them no longer."""
+        """Record their loss and errors, and drop them."""
         if not self.weights:
             return
         stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
@@ -182,7 +181,7 @@ class _Snapshots:
 def _evaluate(
     arm: Loop | Ensemble, train: Samples, test: Samples
 ) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
-    """Return which networks have diverged, loss and errors, all of it by PyTorch alone."""
+    """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
     output = arm.output(train.inputs)
     losses: Tensor = arm.losses(output, train.targets)
     return (
@@ -201,12 +200,12 @@ def _record(
     train_error: Floats,
     test_error: Floats,
 ) -> None:
-    history.diverge(gone, max(epoch, 1))  # what was never finite shows in the first epoch
+    history.diverge(gone, max(epoch, 1))  # values that were never finite count as epoch 1
     history.record(epoch, loss, train_error, test_error)
 
 
 def _as_stack(single: Checkpoint) -> Checkpoint:
-    """Return what a single network leaves as that of a stack of one."""
+    """Return the checkpoint of a single network as that of a stack of one."""
     history = single.history
     for name in SERIES:
         setattr(history, name, [value.reshape(1) for value in getattr(history, name)])

@@ -1,6 +1,6 @@
-"""The PyTorch twin of what minifw has: the same network, loss, optimiser and gradients.
+"""PyTorch twins: the same network, loss, optimiser and gradients in PyTorch.
 
-What PyTorch calls a layer, loss or optimiser stands in its declaration, see `nn/registry.py`.
+The declaration of a layer, loss or optimiser names its twin, see `nn/registry.py`.
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ Criterion = Callable[[Tensor, Tensor], Tensor]
 
 
 def twin_of(thing: Any, family: type[Declaration]) -> Twin:
-    """Return what PyTorch calls a module, loss or optimiser.
+    """Return the declared PyTorch twin of a module, loss or optimiser.
 
     Raises:
-        UsageError: its class does not say.
+        UsageError: its class declares none.
 
     """
     found = declaration_of(type(thing), family).twin
     if found is None:
         raise UsageError(
-            f"{type(thing).__name__}: there is no PyTorch twin of it to compare with; a "
-            "declaration beside the class gives one, as in @layer(twin=Twin('ReLU')), and "
-            "--reference none does without"
+            f"{type(thing).__name__}: there is no PyTorch twin of it to compare with; "
+            "declare one beside the class, as in @layer(twin=Twin('ReLU')), or use "
+            "--reference none"
         )
     return found
 
 
 def check(network: ours.Network, loss: ours.Loss, optimizer: ours.Optimizer) -> None:
-    """Raise a UsageError unless there is a twin of everything that takes part in a step."""
+    """Raise a UsageError unless there is a twin of every module, the loss and the optimiser."""
     for module in network:
         twin_of(module, LayerDeclaration)
     twin_of(loss, LossDeclaration)
@@ -51,7 +51,7 @@ def check(network: ours.Network, loss: ours.Loss, optimizer: ours.Optimizer) -> 
 
 
 def twin(network: ours.Network, seed: int) -> nn.Sequential:
-    """Return network number `seed` of a stack as an nn.Sequential, weights copied by name."""
+    """Return network number `seed` of a stack as an nn.Sequential, with weights copied by name."""
     return nn.Sequential(*(layer_like(module, seed) for module in network))
 
 
@@ -90,7 +90,7 @@ def criterion_like(loss: ours.Loss, **changed: Any) -> Criterion:
 def optimizer_like(
     optimizer: ours.Optimizer, parameters: Iterable[Tensor], eta: float
 ) -> torch.optim.Optimizer:
-    """Return the PyTorch optimiser that takes the steps of `optimizer`, for these parameters."""
+    """Return the PyTorch optimiser with the same steps as `optimizer`, for these parameters."""
     called = twin_of(optimizer, OptimizerDeclaration)
     made: torch.optim.Optimizer = getattr(torch.optim, called.name)(
         parameters, lr=eta, **called.arguments(optimizer)

@@ -1,4 +1,4 @@
-"""Figures of lines: errors against epochs, and how the time of a step grows with each size.
+"""Line figures: errors against epochs, and the time of a step against each size.
 
 They are readable in black and white: lines differ by gray value, dashes and markers.
 """
@@ -20,7 +20,7 @@ from minifw.report.lettering import fitted, lay_out, legend_below
 from minifw.runs import ARMS, MODES, Arm
 from minifw.runs.results import Results
 
-# Frameworks differ by gray value and by line against marker, train and test by dashes.
+# Frameworks differ by gray value and by line or marker, train and test by dashes.
 _CIRCLES = {
     "color": "#e08214",
     "linewidth": 0,
@@ -47,8 +47,8 @@ Curve = tuple[Floats, Floats]
 def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """Training and test error against epochs: median over seeds, band between the quartiles.
 
-    `lines` is metrics.jsonl. Seeds that diverged are left out, as they are in the tables; how many
-    there are stands above the curves.
+    `lines` is metrics.jsonl. Seeds that diverged are left out, as in the tables; their number is
+    written above the curves.
     """
     measured = [json.loads(line) for line in lines]
     modes = list(results.modes)
@@ -77,7 +77,7 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
 
 
 def _curve(lines: list[dict[str, Any]], kind: str, left: NDArray[np.bool_]) -> Curve:
-    """Return the quartiles of an error over the seeds that are `left`."""
+    """Return the quartiles of an error over the seeds that have not diverged, `left`."""
     epochs = np.array([line["epoch"] for line in lines], dtype=float)
     errors = np.array([line[kind] for line in lines], dtype=float)[:, left]  # None becomes NaN
     known = ~np.isnan(errors).any(1)
@@ -90,7 +90,7 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
     low, median, high = bands.T
     style = dict(STYLES[arm])
     if "marker" in style:
-        # Two curves that agree would hide one another: this arm shows as every tenth point.
+        # Equal curves would hide each other, so this arm shows every tenth point only.
         every = max(1, len(epochs) // 12)
         start = every // 2 if kind == "train_error" else 0
         style |= {"markevery": (start, every), "marker": "s" if kind == "train_error" else "o"}
@@ -101,14 +101,14 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
     else:
         axis.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
         style["dashes"] = DASHES[kind]
-        if len(epochs) == 1:  # a line of one point cannot be seen
+        if len(epochs) == 1:  # one point makes no visible line
             style |= {"marker": "v" if kind == "train_error" else "^", "markersize": 5}
     (line,) = axis.plot(epochs, median, label=f"{ARMS[arm]}, {WORDS[kind]}", **style)
     return line
 
 
 def _name(axis: Axes, results: Results, mode: Mode) -> None:
-    """Say above and below the curves what they are, and of which seeds."""
+    """Write above and below the curves what they are, and over which seeds."""
     seeds = len(results.seeds)
     gone = {
         ARMS[arm]: sum(epoch is not None for epoch in outcome.diverged_epoch)
@@ -142,11 +142,11 @@ def _name(axis: Axes, results: Results, mode: Mode) -> None:
 
 
 def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
-    """Choose the scale of the errors by what they are; return what the axis's label says of it.
+    """Choose the scale of the errors; return its description for the axis's label.
 
-    Where errors end at less than a fifth of the largest, they would be a flat line for most of
-    training: they are shown on a log scale. Zeros are shown too, on a linear piece below what one
-    of so many test samples makes.
+    If errors end at less than a fifth of the largest, they would be a flat line for most of
+    training, so the scale is logarithmic. To show zeros, it is linear below the error of a single
+    wrong sample.
     """
     values = np.concatenate([*(band.ravel() for band in bands), np.zeros(0)])
     ends = [band[-1, 1] for band in bands if len(band)]
@@ -185,7 +185,7 @@ LINES: dict[str, dict[str, Any]] = {
 
 
 def scaling(results: dict[str, Any]) -> Figure:
-    """Microseconds a step against each size, seconds against epochs, memory against seeds."""
+    """Draw microseconds a step against each size, seconds against epochs, memory against seeds."""
     growth = results["growth"]
     figure = Figure(figsize=(9.6, 5.6), layout="constrained")
     axes = figure.subplots(2, 3).ravel()
@@ -206,7 +206,7 @@ def scaling(results: dict[str, Any]) -> Figure:
     _growth(
         axes[5], [point["seeds"] for point in results["memory"]],
         {way: [point["megabytes"][way] for point in results["memory"]] for way in ways},
-        "seeds, full batch of 1000", "MB beside the samples",
+        "seeds, full batch of 1000", "MB besides the samples",
     )  # fmt: skip
     legend_below(figure, axes[0].get_legend_handles_labels()[0])
     return figure
@@ -220,7 +220,7 @@ def _growth(
     axis.set(xscale="log", yscale="log", xlabel=what, ylabel=unit)
     times = np.array([*lines.values()])
     for line, numbers in ((axis.xaxis, np.array(sizes)), (axis.yaxis, times)):
-        # Few numbers, written in full; within two decades 2 and 5 too.
+        # Few tick labels, written in full; within two decades also at 2 and 5.
         digits = (1.0,) if numbers.max() >= 100 * numbers.min() else (1.0, 2.0, 5.0)
         line.set_major_locator(LogLocator(subs=digits))
         line.set_major_formatter("{x:g}")

@@ -1,4 +1,4 @@
-"""Text in figures: names of a user's that fit, and legends that do."""
+"""Text in figures: names and legends that fit."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from minifw.errors import harmless
 
 
 def short(text: object, length: int) -> str:
-    """Return a text of the user's on one line, of at most `length` characters."""
+    """Return a user's text on one line, of at most `length` characters."""
     shown = harmless(str(text)[: length + 1])
     return shown if len(shown) <= length else f"{shown[: length - 1]}…"
 
 
 def fitted(figure: Figure, text: object, inches: float, size: float) -> str:
-    """Return as much of a text of the user's as takes at most so many inches in this font size."""
+    """Return a user's text, cut to at most this many inches in this font size."""
     for length in range(60, 1, -3):
         shown = short(text, length)
         if width(figure, shown, size) <= inches:
@@ -29,7 +29,7 @@ def fitted(figure: Figure, text: object, inches: float, size: float) -> str:
 
 
 def width(figure: Figure, text: str, size: float) -> float:
-    """Return how many inches a text takes in this font size."""
+    """Return the width in inches of a text in this font size."""
     label = Text(0, 0, text, fontsize=size, figure=figure)
     return float(label.get_window_extent().width / figure.dpi)
 
@@ -37,7 +37,7 @@ def width(figure: Figure, text: str, size: float) -> float:
 def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = None) -> None:
     """Put a legend below all axes, in as many columns as fit; the figure grows by its height.
 
-    The figure's other parts are laid out by this too, and stay where they are then.
+    This also lays out the rest of the figure, which does not move afterwards.
     """
     inches = figure.get_figwidth() - 0.2
     for columns in range(min(len(handles), 5), 0, -1):
@@ -53,13 +53,13 @@ def legend_below(figure: Figure, handles: Sequence[Any], title: str | None = Non
 
 
 def lay_out(figure: Figure) -> None:
-    """Give all parts of a figure their places, once for all formats."""
+    """Lay out a figure, once for all formats."""
     engine = figure.get_layout_engine()
     assert isinstance(engine, ConstrainedLayoutEngine)
     engine.set(w_pad=0.08, h_pad=0.08)  # inches
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # where nothing fits, nothing moves
-        # Axes of equal scales shrink as they are drawn: the second time that is accounted for.
+        warnings.simplefilter("ignore", UserWarning)  # nothing moves if nothing fits
+        # Axes of equal scales shrink when drawn; the second layout accounts for that.
         for _ in range(2):
             engine.execute(figure)
     figure.set_layout_engine("none")

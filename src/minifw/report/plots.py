@@ -1,8 +1,7 @@
-"""The figures of a run, SVG and PNG: drawn from what its directory holds, written into it.
+"""The figures of a run, SVG and PNG, drawn from its directory and written into it.
 
-Figures are an extra: one that cannot be drawn is a message, and the run is complete without it.
-`curves.py` and `regions.py` draw; they, and so matplotlib, are imported when there is something
-to draw.
+Figures are an extra: if one cannot be drawn, there is a message, and the run is complete without
+it. `curves.py` and `regions.py` draw; they and matplotlib are imported when they are needed.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
 SETTINGS: dict[str, Any] = {
     "svg.hashsalt": "minifw",
-    "text.parse_math": False,  # a $ in a user's name of a class is just that
+    "text.parse_math": False,  # a $ in the name of a class is no mathematics
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -40,7 +39,7 @@ def write_plots(run: Run) -> None:
 
 
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
-    """Return what draws each figure of a run, by the figure's name; see `defaults`."""
+    """Return the function that draws each figure of a run, by name; see `defaults`."""
 
     def errors() -> Figure:
         from minifw.report import curves
@@ -60,7 +59,7 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
 
 def write_scaling(files: Files, name: str) -> bool:
-    """Draw how time and memory grow, from the benchmark's `name`.json; say whether that went."""
+    """Draw how time and memory grow, from the benchmark's `name`.json; return whether it worked."""
 
     def scaling() -> Figure:
         from minifw.report import curves
@@ -74,7 +73,7 @@ def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
     """Draw a figure and write it in both formats, or say on stderr why there is none.
 
     Raises:
-        MinifwError: a file could not be read or written; that is no fault of drawing.
+        MinifwError: a file could not be read or written, which is not a fault of drawing.
 
     """
     pictures = {}
@@ -85,7 +84,7 @@ def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
                 pictures[ending] = picture(figure, ending, **extra)
     except MinifwError:
         raise
-    except Exception as fault:  # whatever a library, a font or a setting of the user's is up to
+    except Exception as fault:  # a library, a font or a user's setting may raise anything
         why = f"{type(fault).__name__}: {fault}".partition("\n")[0]
         print(
             harmless(f"minifw: {run.path / name}: this figure is left out: {why}"), file=sys.stderr
@@ -105,30 +104,30 @@ def picture(figure: Figure, ending: str, **options: Any) -> bytes:
 
 @contextlib.contextmanager
 def defaults() -> Iterator[None]:
-    """Within this block figures look as all of ours do, whatever a user's matplotlibrc says."""
+    """Within this block figures have minifw's style and ignore the user's matplotlibrc."""
     matplotlib = _matplotlib()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of settings that are no longer used, when they are read
+        warnings.simplefilter("ignore")  # about deprecated settings
         original = {
             key: value
             for key, value in matplotlib.rcParamsDefault.items()
-            if not key.startswith("backend")  # files are written without one
+            if not key.startswith("backend")  # no display is needed for files
         }
     with matplotlib.rc_context(original | SETTINGS), warnings.catch_warnings():
-        # A sign of a user's name that the font lacks becomes a box, which says enough.
+        # A character that the font lacks is drawn as a box; no warning is needed.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
 
 
 def _matplotlib() -> Any:
-    """Return matplotlib; a matplotlibrc or MPLBACKEND that it cannot read is passed over."""
-    # What it logs (a bad line in a matplotlibrc, no home for its cache) is of no use here.
+    """Return matplotlib; a matplotlibrc or MPLBACKEND that it cannot read is ignored."""
+    # Its log (a bad line in a matplotlibrc, no home for its cache) is of no use here.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with contextlib.suppress(Exception):
         return importlib.import_module("matplotlib")
     for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        del sys.modules[name]  # half imported
-    # It looks for a matplotlibrc in the current folder first, then where MATPLOTLIBRC says.
+        del sys.modules[name]  # imported only in part
+    # It searches a matplotlibrc in the current folder first, then in $MATPLOTLIBRC.
     instead = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
     before = {key: os.environ.get(key) for key in instead}
     os.environ |= instead

@@ -1,7 +1,7 @@
-"""The figure of decisions: which class a network gives each point of the plane.
+"""The figure of decisions: the class that a network gives each point of the plane.
 
-Readable in black and white: regions bear their class's name, classes differ by marker, and points
-that the network gets wrong are large and black.
+It is readable in black and white: regions are labelled with their class, classes differ by marker,
+and wrongly classified points are large and black.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ WRONG: dict[str, Any] = {"markersize": 5, "markeredgecolor": "black", "markeredg
 TRUE: dict[str, Any] = {"color": "#b2182b", "linestyle": "--", "linewidth": 1.6}
 BORDER: dict[str, Any] = {"color": "black", "linewidth": 1.2}
 MARKED = 10
-"""Beyond so many classes markers tell nothing: all points have the same."""
+"""With more classes than this, all points have the same marker."""
 
 Content = dict[str, Any]
 Ints = NDArray[np.integer]
@@ -42,7 +42,7 @@ Floats = NDArray[np.float64]
 def decision_regions(results: Results, file: bytes) -> Figure:
     """One network's decision over the plane, the test points, and the true border if known.
 
-    `file` is decision.npz, as `decision.decision` makes it.
+    `file` is the decision.npz that `decision.decision` makes.
     """
     with np.load(io.BytesIO(file), allow_pickle=False) as arrays:
         content: Content = {name: arrays[name] for name in arrays.files}
@@ -80,9 +80,9 @@ def decision_regions(results: Results, file: bytes) -> Figure:
 
 
 def _factor(line: Axis) -> str:
-    """Return what the numbers along an axis are to be multiplied with, and what is to be added.
+    """Return an axis's factor and offset as text for its label.
 
-    Matplotlib would write it where the title is, or the other axis's name.
+    Matplotlib would write it over the title or the other axis's label.
     """
     formatter = line.get_major_formatter()
     formatter.set_locs(line.get_majorticklocs().tolist())
@@ -97,8 +97,8 @@ def _factor(line: Axis) -> str:
 def paint(axis: Axes, content: Content) -> None:
     """Fill the region of each class, and draw each border between two of them once.
 
-    Classes are painted from the last to the first, each where its score is above those of all
-    later ones. What an earlier class wins is painted over, with the borders there.
+    Classes are painted from the last to the first, each where its score is above those of all later
+    classes. Regions of earlier classes cover them, with the borders there.
     """
     best, scores = content["decision"], scores_over_plane(content)
     present = np.unique(best)
@@ -106,7 +106,7 @@ def paint(axis: Axes, content: Content) -> None:
     lead = scores[..., present[-1]]
     for layer, number in enumerate(reversed(present[:-1].tolist())):
         ahead = scores[..., number] - lead
-        # Equal scores, or rounded to equal ones: the decision tells whose the point is.
+        # With equal scores, as after rounding, the decision says to which class a point belongs.
         least = 1e-6 * (np.abs(ahead).max() or 1.0)
         ahead = np.where(best == number, np.maximum(ahead, least), ahead)
         ahead = np.where(best > number, np.minimum(ahead, -least), ahead)
@@ -123,8 +123,8 @@ def paint(axis: Axes, content: Content) -> None:
 def scores_over_plane(content: Content) -> Floats:
     """Return the scores of all classes over the plane, `(y, x, classes)`.
 
-    Of many classes only the margin between the best two is kept: the best has it, the second has
-    0, and all others lie as far below.
+    With many classes only the margin between the best two is known: the best class gets the margin,
+    the second 0, and all others minus the margin.
     """
     if "scores" in content:
         scores = content["scores"].astype(float)
@@ -139,7 +139,7 @@ def scores_over_plane(content: Content) -> Floats:
 
 
 def _name_regions(axis: Axes, x: Floats, y: Floats, decision: Ints, classes: list[str]) -> None:
-    """Write the name of each class into its region, where that has room for it."""
+    """Write the name of each class into its region, if there is room."""
     figure = axis.figure
     assert isinstance(figure, Figure)
     counts = np.bincount(decision.ravel())
@@ -161,26 +161,26 @@ def _name_regions(axis: Axes, x: Floats, y: Floats, decision: Ints, classes: lis
 
 
 def _room(inside: NDArray[np.bool_], wide: int, high: int) -> tuple[int, int] | None:
-    """Return row and column of a point with so many cells of the region on each side.
+    """Return row and column of a point with enough cells of the region on each side.
 
-    Of all such points it is the one with the most room; None if there is none.
+    It is the point with the most room; None if no point has enough.
     """
     place = None
     for more in range(100):
         size = np.array([2 * (high + more) + 1, 2 * (wide + 2 * more) + 1])
-        if (size > inside.shape).any():
+        if (size > middles.shape).any():
             break
-        # How many points of each rectangle belong to the region, from sums along both axes.
-        sums = np.pad(inside.astype(int).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        # The number of points of each rectangle in the region, from sums along both axes.
+        sums = np.pad(middles.astype(int).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         rows, columns = size
         found = (
             sums[rows:, columns:] - sums[:-rows, columns:]
             - sums[rows:, :-columns] + sums[:-rows, :-columns]
         )  # fmt: skip
-        whole = np.argwhere(found == rows * columns)
-        if not len(whole):
+        middles = np.argwhere(found == rows * columns)
+        if not len(middles):
             break
-        middle = whole[len(whole) // 2]
+        middle = middles[len(inside) // 2]
         place = int(middle[0] + rows // 2), int(middle[1] + columns // 2)
     return place
 
@@ -204,16 +204,16 @@ def _points(axis: Axes, content: Content, classes: int) -> None:
 
 
 def _face(number: int, style: dict[str, Any]) -> str:
-    """Return the fill of a class's marker: they come empty first, then filled."""
+    """Return the fill of a class's marker: first all empty ones, then filled ones."""
     filled = number // len(MARKERS) % 2
     return str(style["markeredgecolor"]) if filled else "none"
 
 
 def _true_border(axis: Axes, content: Content, plane: Content) -> None:
-    """Draw the border between the true classes, where it is within the plane."""
+    """Draw the part of the true border between classes that is within the plane."""
     if "disk" in content:
         *center, radius = content["disk"]
-        # A circle of any size would be drawn whole, dash by dash, far beyond the plane.
+        # Matplotlib would draw a whole circle of any size, dash by dash, far beyond the plane.
         distance = np.hypot(plane["x"] - center[0], plane["y"][:, None] - center[1]) - radius
         if distance.min() < 0 < distance.max():
             dashed = {"colors": TRUE["color"], "linestyles": "--", "linewidths": TRUE["linewidth"]}

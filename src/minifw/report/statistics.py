@@ -1,4 +1,4 @@
-"""Statistics: errors over seeds to the figures of a table."""
+"""Statistics of errors over seeds, for tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ ROWS = ("min", "median", "mean", "max")
 def summary(errors: Sequence[float | None]) -> dict[str, float | None]:
     """Return min, median, mean and max over the seeds that have a value.
 
-    None stands for a seed that diverged; it has no error and takes no part. All four are None
-    when no seed is left.
+    None is a seed that diverged, which is left out. All four are None if all seeds diverged.
     """
     left = np.array([error for error in errors if error is not None])
     if not left.size:

@@ -1,4 +1,4 @@
-"""Tables: the results of a run to Markdown, CSV, LaTeX and JSON. They read the run directory."""
+"""Tables of a run's results in Markdown, CSV, LaTeX and JSON, read from the run directory."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Cell = float | str | None
 
 @dataclass(frozen=True)
 class Table:
-    """A small table: figures as they are in `rows`, and as people read them through `unit`.
+    """A small table: `rows` has the exact figures, `unit` the form in which people read them.
 
-    `number` is for tables that stand together, `brief` a caption for a terminal, where the rest
-    has been said, and `label` what LaTeX refers to.
+    `number` is the table's number among several, `brief` a short caption for a terminal, `label`
+    the one for LaTeX's references.
     """
 
     caption: str
@@ -37,17 +37,17 @@ class Table:
 
     @property
     def body(self) -> list[list[str]]:
-        """The rows as people read them."""
+        """The rows in the form in which people read them."""
         return [[name, *map(self.shown, cells)] for name, cells in self.rows]
 
     def titled(self, caption: str) -> str:
-        """Return the caption after the table's number, if it has one, else as a sentence."""
+        """Return the caption, after the table's number if it has one."""
         if self.number is None:
             return caption[:1].upper() + caption[1:]
         return f"Table {self.number}: {caption}"
 
     def markdown(self) -> str:
-        """Return a GitHub table under its caption."""
+        """Return the caption and a table in GitHub's Markdown."""
         lines = [
             _markdown(self.titled(self.caption)),
             "",
@@ -58,7 +58,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def csv(self) -> str:
-        """Return the bare figures, an empty cell where there is none."""
+        """Return the exact figures, with an empty cell where there is none."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.head)
@@ -83,7 +83,7 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def json(self) -> str:
-        """Return caption, columns, unit and the bare figures."""
+        """Return caption, columns, unit and the exact figures."""
         content = {
             "caption": self.titled(self.caption),
             "unit": self.unit.strip(),
@@ -93,20 +93,22 @@ class Table:
         return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
     def shown(self, cell: Cell) -> str:
-        """Return one figure as people read it."""
+        """Return one figure in the form in which people read it."""
         if cell is None:
             return "–"
         if isinstance(cell, float) and self.unit:
             return f"{cell:.2f}{self.unit}"
         if isinstance(cell, float) and cell:
-            return f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"  # parity goes down to 1e-16
+            return (
+                f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"
+            )  # differences may be as small as 1e-16
         if isinstance(cell, float):
             return "0"
         return str(cell)
 
 
 def write_tables(run: Run) -> list[Table]:
-    """Make all tables of a run from its results, write them, and return them."""
+    """Make all tables of a run from its results, write them to its directory, and return them."""
     tables = of_results(run.results())
     for name, table in tables.items():
         for ending, content in (
@@ -118,13 +120,13 @@ def write_tables(run: Run) -> list[Table]:
 
 
 def of_results(results: Results) -> dict[str, Table]:
-    """Return all tables of a run under their files' names."""
+    """Return all tables of a run by their files' names."""
     tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results.modes}
     return tables | {"table3": work_table(results)}
 
 
 def error_table(results: Results, mode: Mode) -> Table:
-    """Return the report's table for one mode: test error over seeds, a column for each arm."""
+    """Return the table of one mode: test error over seeds, a column for each arm."""
     arms = results.modes[mode]
     seeds = len(results.seeds)
     left_out = {
@@ -151,7 +153,7 @@ def error_table(results: Results, mode: Mode) -> Table:
 
 
 def work_table(results: Results) -> Table:
-    """Return what training took, and how far the frameworks are apart."""
+    """Return the table of training times and of the differences between frameworks."""
     modes, seeds = results.modes, len(results.seeds)
     rows: list[tuple[str, list[Cell]]] = []
     for arm in results.arms:
@@ -203,7 +205,7 @@ def work_table(results: Results) -> Table:
 
 
 def _number(results: Results, number: int) -> int | None:
-    """Return the table's number where there are all three of them, as `compare` makes them."""
+    """Return the table's number if there are three, as after `compare`."""
     return number if len(results.modes) > 1 else None
 
 
@@ -224,8 +226,8 @@ def _pipes(cells: Sequence[str]) -> str:
     return "| " + " | ".join(map(_markdown, cells)) + " |"
 
 
-# Signs with a meaning in Markdown; a caption holds a user's words. An underline within a word is
-# none.
+# Characters with a meaning in Markdown, since a caption holds a user's words. An underscore within
+# a word has none.
 _MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
 
 
@@ -240,26 +242,26 @@ _TEX = str.maketrans(
     | {
         "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
         "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-        '"': r"{\ttfamily\symbol{34}}",  # the straight one, whatever the font's encoding
+        '"': r"{\ttfamily\symbol{34}}",  # the straight quote in every font encoding
         "‐": "-", "‑": "-", "‒": "--", "–": "--", "—": "---", "−": r"\ensuremath{-}",
         "×": r"\ensuremath{\times}", "µ": r"\ensuremath{\mu}", "…": r"\ldots{}",
         "‘": "`", "’": "'", "“": "``", "”": "''",
     }
 )  # fmt: skip
 
-_NOT_IN_OT1 = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # the encoding LaTeX begins with
-_OTHER_LETTERS = "% and for the letters in this caption: XeLaTeX or LuaLaTeX, with a font of them"
+_NOT_IN_OT1 = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # LaTeX's default encoding
+_OTHER_LETTERS = "% the letters in this caption need XeLaTeX or LuaLaTeX, and a font that has them"
 
 
 def _tex(text: str) -> str:
-    """Return a text of the user's so that LaTeX sets it as it is."""
-    # Two of these in a row would become one sign.
+    """Return a user's text escaped for LaTeX."""
+    # Two of these in a row would become a ligature.
     apart = re.sub(r"(?<=[-`',])(?=[-`',])|(?<=[?!])(?=`)", "\0", harmless(text))
     return apart.translate(_TEX).replace("\0", "{}")
 
 
 def _has_other_letters(table: Table) -> bool:
-    """Return whether a text has letters that pdfLaTeX does not know as it comes."""
+    """Return whether a text has letters that pdfLaTeX does not have by default."""
     texts = [table.caption, *table.head, *(cell for row in table.body for cell in row)]
     left = set("".join(texts).translate(_TEX))
     return bool(left & _NOT_IN_OT1) or any(ord(sign) > 0x17F for sign in left)

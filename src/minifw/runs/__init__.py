@@ -1,4 +1,4 @@
-"""A run directory: what is in it, written atomically and held by one process."""
+"""Run directories: their files, written atomically, and the lock that one process holds."""
 
 from minifw.runs.arms import ARMS, MODES, Arm, Mode
 from minifw.runs.directory import (

@@ -1,4 +1,4 @@
-"""What a run trains: arms, in modes. All of them stand here, with the names that people read."""
+"""All arms and modes of runs, with the names that people read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal
 from minifw.config.model import Mode
 
 Arm = Literal["minifw", "pytorch", "vmap"]
-"""One framework over all seeds; `vmap` is PyTorch's torch.func, all seeds at once."""
+"""One framework over all seeds; `vmap` is PyTorch's torch.func, with all seeds at once."""
 
 ARMS: dict[Arm, str] = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
 MODES: dict[Mode, str] = {"full-batch": "Full gradient", "sgd": "SGD"}

@@ -1,20 +1,20 @@
-"""Run directories: their names, the files in them, who holds one, and how it stands with it.
+"""Run directories: their names, files, locks and status.
 
     RUNS_DIR/<UTC stamp>-<name>-<short id>/
-        manifest.json     status, seeds, versions, how far each part is, a checksum of each file
+        manifest.json     status, seeds, versions, progress of each part, a checksum of each file
         config.yaml       the resolved config, to be run again as it is
         env.json          versions, processor, threads, git commit, command line
         checkpoints/      of each part (an arm in a mode), safetensors
-        results.json      final errors, times and parity: what the tables are made of
+        results.json      final errors, times and parity, from which the tables are made
         metrics.jsonl     one line for each evaluation of each arm
         decision.npz      one network's decision over the plane, where there are two features
         tables/           table1, table2, table3 in .md, .csv, .tex, .json
         plots/            .svg and .png
-        lock              who is at work on it; gone when the run is over
+        lock              the process that works on it; deleted when the run is finished
 
-A file counts once the manifest names it with its checksum, so the manifest is what makes several
-files change together: until it is published, a reader sees the state before. A run may come from
-anybody: `records.py` says what its manifest may hold, `files.py` keeps to the directory.
+A file is valid once the manifest names it with its checksum. So several files change together:
+until the manifest is published, a reader sees the previous state. A run may come from anybody:
+`records.py` checks its manifest, and `files.py` never leaves the directory.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ OVER = ("complete", "diverged")
 STATUSES = (
     *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
 )  # fmt: skip
-"""A run that is `empty` has no manifest yet. Of one that is `damaged` or `unreadable`, the manifest
-or results.json is wrong, or there is no permission to read it."""
+"""An `empty` run has no manifest yet. In a `damaged` run the manifest or results.json is wrong, in
+an `unreadable` one the permission to read them is missing."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
-"""Of a run's directory, as `create` gives it."""
+"""The name of a run's directory, as made by `create`."""
 
 
 class Files:
-    """Files in a folder, each written whole or not at all; `known` are the checksums of those."""
+    """Files in a folder, each written atomically; `known` has their checksums."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,12 +78,12 @@ class Files:
             ArtefactError: the way to it leads through a link.
 
         """
-        # A path may hold bytes that are no UTF-8; in text they are seen as `\udcff`.
+        # A path may hold bytes that are not UTF-8; in text they appear as `\udcff`.
         data = content.encode(errors="backslashreplace") if isinstance(content, str) else content
         self.known[name] = publish(self.path / name, data, root=self.path)
 
     def write_json(self, name: str, content: Any) -> None:
-        """Publish `content` as JSON; NaN and infinity are refused, they are not JSON."""
+        """Publish `content` as JSON; NaN and infinity, which JSON does not have, are refused."""
         self.write(name, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
     def read(self, name: str) -> bytes:
@@ -134,18 +134,18 @@ class Run(Files):
         return self.manifest.files
 
     def commit(self, **changes: Any) -> None:
-        """Change the manifest and publish it: what was written since the last time counts now."""
+        """Change the manifest and publish it: files written since the last time are now valid."""
         for key, value in changes.items():
             setattr(self.manifest, key, value)
         publish(self.path / MANIFEST, self.manifest.to_bytes(), root=self.path)
 
     def reload(self) -> None:
-        """Read the manifest again, as it is now that the run is held and nobody else changes it."""
+        """Read the manifest again, after the run is held and no other process can change it."""
         self.manifest = load(self.path).manifest
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the run, so that no other process works on it; a run that is over has no lock.
+        """Hold the run's lock, so that no other process works on it; a finished run has no lock.
 
         Raises:
             UsageError: another process holds it.
@@ -153,15 +153,15 @@ class Run(Files):
         """
         with hold(self.path):
             yield
-            # While it is still held: nobody can have taken hold of the name in between.
+            # Deleted while it is held, so that no other process can have locked it in between.
             if self.manifest.status in OVER:
                 self.remove(LOCK)
 
     def clean(self) -> None:
-        """Delete what a process that was killed had written but not brought into the manifest.
+        """Delete files that a killed process had written but not recorded in the manifest.
 
-        Only by who holds the run. These are temporary files and checkpoints of the run's own
-        parts; what anybody else put into the directory stays.
+        The caller must hold the run. These are temporary files and checkpoints of the run's parts;
+        other files in the directory are kept.
         """
         for name in self.strangers():
             part = PartName.of_file(name)
@@ -170,14 +170,14 @@ class Run(Files):
                 self.remove(name)
 
     def status(self) -> str:
-        """Return how it stands with the run, one of STATUSES; that looks at its lock."""
+        """Return the status of the run, one of STATUSES; this looks at its lock."""
         status = self.manifest.status
         if status == "running" and holder(self.path) is None:
             return "crashed"
         return status
 
     def results(self) -> Results:
-        """Return the results of a run that is over.
+        """Return the results of a finished run.
 
         Raises:
             ArtefactError: results.json is missing, damaged, or holds something else.
@@ -187,7 +187,7 @@ class Run(Files):
         return records.checked(Results, self.read_json(RESULTS), str(self.path / RESULTS))
 
     def listed(self) -> Listed:
-        """Return the results as far as lists show them; no modes if it has not got so far.
+        """Return the results that lists show; without modes if the run is not finished.
 
         Raises: as `results`.
         """
@@ -196,7 +196,7 @@ class Run(Files):
         return records.checked(Listed, self.read_json(RESULTS), str(self.path / RESULTS))
 
     def faults(self) -> list[str]:
-        """Return what is wrong with the files the manifest names, a line each.
+        """Return what is wrong with the files that the manifest names, one line for each.
 
         Raises:
             StorageError: one could not be read.
@@ -211,10 +211,10 @@ class Run(Files):
         return faults
 
     def strangers(self) -> list[str]:
-        """Return the files in the directory, links too, that the manifest does not name."""
+        """Return the files and links in the directory that the manifest does not name."""
         known = {MANIFEST, LOCK, *self.known}
         found = []
-        for folder, inner, names in os.walk(self.path):  # which follows no link
+        for folder, inner, names in os.walk(self.path):  # it follows no links
             links = [name for name in inner if Path(folder, name).is_symlink()]
             found += [str(Path(folder, name).relative_to(self.path)) for name in names + links]
         return sorted(name for name in found if name not in known)
@@ -224,7 +224,7 @@ class Run(Files):
 
 
 def create(runs_dir: Path, manifest: Manifest) -> Run:
-    """Make a new run directory below `runs_dir`, whatever else is there; nothing is in it yet.
+    """Make a new, empty run directory in `runs_dir`.
 
     Raises:
         StorageError: it cannot be made.
@@ -243,7 +243,7 @@ def create(runs_dir: Path, manifest: Manifest) -> Run:
         try:
             path.mkdir()
         except FileExistsError:
-            continue  # another run of this second; the folder around it is there
+            continue  # another run began in the same second
         except OSError as fault:
             raise StorageError(f"{path}: cannot be made: {fault.strerror}") from None
         return Run(path, manifest)
@@ -259,9 +259,9 @@ def load(path: Path) -> Run:
     """
     if not _there(path / MANIFEST) and _there(path / LOCK):
         if holder(path) is not None:
-            raise ArtefactError(f"{path}: this run is just beginning")
+            raise ArtefactError(f"{path}: this run is just starting")
         raise ArtefactError(
-            f"{path}: this run ended before it began: nothing to go on with; "
+            f"{path}: this run ended before training began, nothing can be resumed; "
             f"`minifw runs rm {path}` deletes it"
         )
     data = files.read(path, MANIFEST, records.MAX_BYTES)
@@ -269,11 +269,11 @@ def load(path: Path) -> Run:
 
 
 def find(runs_dir: Path, text: str) -> Path:
-    """Return the run directory that `text` means: a path, a run's name, or a part of one name.
+    """Return the run directory for `text`: a path, a run's name, or a part of a name.
 
     Raises:
-        UsageError: there is none, or there are several.
-        StorageError: there is a directory, but no permission to look at it.
+        UsageError: there is no such run, or there are several.
+        StorageError: there is no permission to read the directory.
 
     """
     path = Path(text)
@@ -283,21 +283,23 @@ def find(runs_dir: Path, text: str) -> Path:
     except PermissionError as fault:
         raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
     except OSError:
-        pass  # no path, such as a word that is too long for one
+        pass  # not a path, such as a word that is too long
     names = [entry.name for entry in folders(runs_dir)]
     found = [text] if text in names else [name for name in names if text and text in name]
     if len(found) == 1:
         return runs_dir / found[0]
     if found:
-        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so, as {found[-1]}")
+        raise UsageError(
+            f"{text}: {len(found)} runs in {runs_dir} have this in their names, such as {found[-1]}"
+        )
     near = did_you_mean(text, names) if len(names) <= 10 else ""
     raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
 
 
 def folders(runs_dir: Path) -> list[Path]:
-    """Return the run directories below `runs_dir`, oldest first; none if it does not exist.
+    """Return the run directories in `runs_dir`, oldest first; none if it does not exist.
 
-    One that may not be looked into is among them.
+    Directories without permission to read them are included.
     """
     try:
         inside = sorted(runs_dir.iterdir())
@@ -309,7 +311,7 @@ def folders(runs_dir: Path) -> list[Path]:
 
 
 def _may_be(path: Path) -> bool:
-    """Whether this directory is a run, as far as one can see."""
+    """Whether this directory may be a run."""
     try:
         return _is_run(path)
     except StorageError:
@@ -318,9 +320,9 @@ def _may_be(path: Path) -> bool:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list of runs: what can be read of one, and its status by that.
+    """A row of a list of runs: what can be read of a run, and its status.
 
-    `run` is None where no manifest can be read, `results` where no results can.
+    `run` is None if the manifest cannot be read, `results` if the results cannot be read.
     """
 
     path: Path
@@ -330,7 +332,7 @@ class Entry:
 
 
 def entries(runs_dir: Path) -> list[Entry]:
-    """Return all runs below `runs_dir`, oldest first, whatever their state."""
+    """Return all runs in `runs_dir`, oldest first, in any state."""
     return [_entry(path) for path in folders(runs_dir)]
 
 
@@ -344,16 +346,16 @@ def _entry(path: Path) -> Entry:
     except ArtefactError:
         with suppress(StorageError):
             if not _there(path / MANIFEST):
-                # It was killed, or is about to begin, before its first manifest.
+                # It was killed before its first manifest, or is just starting.
                 return Entry(path, "empty" if holder(path) is None else "running")
         return Entry(path, "damaged", run)
 
 
 def delete(path: Path) -> None:
-    """Delete a run directory with all that is in it, and nothing that a link in it points to.
+    """Delete a run directory and everything in it, but nothing that a link in it points to.
 
     Raises:
-        UsageError: it is a link, not a run, or a process is at work on it.
+        UsageError: it is a link, not a run, or a process works on it.
         StorageError: something could not be deleted.
 
     """
@@ -362,12 +364,12 @@ def delete(path: Path) -> None:
     if not _is_run(path):
         raise UsageError(f"{path}: not a run directory: it has neither {MANIFEST} nor {LOCK}")
     if not _NAME.fullmatch(path.absolute().name):
-        try:  # a manifest.json is in other programs' directories too
+        try:  # other programs have a manifest.json too
             load(path)
         except ArtefactError as fault:
-            raise UsageError(f"{path}: neither named as a run, nor one: {fault}") from None
+            raise UsageError(f"{path}: not a run, by its name and its manifest: {fault}") from None
     with ExitStack() as stack:
-        with suppress(ArtefactError):  # what has the lock's name is none, so nobody holds it
+        with suppress(ArtefactError):  # it is not a lock, so no process holds it
             stack.enter_context(hold(path))
         try:
             shutil.rmtree(path)  # a link in it is deleted, not followed
@@ -382,7 +384,7 @@ def _is_run(path: Path) -> bool:
 
 
 def _there(path: Path) -> bool:
-    """Whether there is anything of this name, a link that leads nowhere too."""
+    """Whether anything has this name, even a broken link."""
     try:
         path.lstat()
     except (FileNotFoundError, NotADirectoryError):

@@ -1,8 +1,8 @@
-"""What a run's manifest holds, as an object with types, and how JSON of anybody becomes one.
+"""The manifest of a run as a typed object, read from JSON that may come from anybody.
 
-A run may come from anybody, and its checksums with it. Here its text becomes an object, once, and
-what no minifw writes is refused in one line: a name that leads out of the run, a word that is none
-of ours, a number out of its bounds, NaN, nesting without end.
+A run may come from anybody, and so may its checksums. Here its text becomes an object, and whatever
+minifw never writes is refused in one line: a path out of the run, an unknown word, a number out of
+its bounds, NaN, very deep nesting.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ FORMAT = 1
 """The layout of a run directory; a run of a later one is refused."""
 
 MAX_BYTES = 64 << 20
-"""Of a manifest. That of 100,000 seeds in one group holds 2 MB."""
+"""Bytes of a manifest, at most; one of 100,000 seeds in one group holds 2 MB."""
 MAX_DEPTH = 20
-"""Lists and objects within one another, in any JSON file of a run."""
+"""Depth of nested lists and objects, in any JSON file of a run."""
 
 Written = Literal["complete", "diverged", "running", "interrupted", "failed"]
 
@@ -52,7 +52,7 @@ Name = Annotated[
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*){0,3}$", max_length=255
     ),
 ]
-"""Of a file, relative to the run. No part begins with a point, so none is `..`."""
+"""The path of a file, relative to the run. No name in it begins with a point, so none is `..`."""
 Checksum = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 Moment = Annotated[
     str,
@@ -69,9 +69,9 @@ _CHECKPOINT = re.compile(r"checkpoints/(.+?)(?:\.at-[0-9]+)?\.safetensors")
 
 
 class PartName(NamedTuple):
-    """Which part of a run: an arm in a mode, of all seeds or of one of several groups of them.
+    """A part of a run: one arm in one mode, for all seeds or for one of several groups of seeds.
 
-    As text it is `minifw-sgd`, or `minifw-sgd.group-2-of-3`. Part after part, names sort by group.
+    As text it is `minifw-sgd`, or `minifw-sgd.group-2-of-3`. Names sort by arm, mode and group.
     """
 
     arm: Arm
@@ -81,34 +81,34 @@ class PartName(NamedTuple):
 
     @property
     def group(self) -> str:
-        """Which group, in words; nothing if there is only one."""
+        """The group as text; empty if there is only one."""
         return "" if self.groups == 1 else f"group-{self.number}-of-{self.groups}"
 
     def __str__(self) -> str:
         return f"{self.arm}-{self.mode}{self.group and '.'}{self.group}"
 
     def file(self, at: int | None = None) -> str:
-        """Return where in a run its checkpoint is: of epoch or seed `at`, or the last one."""
+        """Return the path of its checkpoint of epoch or seed `at`, or of the last one."""
         return f"checkpoints/{self}{'' if at is None else f'.at-{at}'}.safetensors"
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Return the name that has this text.
+        """Return the part with this text.
 
         Raises:
-            ValueError: none has.
+            ValueError: there is none.
 
         """
         found = _PART.fullmatch(text)
         if found is None:
-            raise ValueError(f"{short(text)} is no part of a run")
+            raise ValueError(f"{short(text)} is not a part of a run")
         return cls(
             cast(Arm, found[1]), cast(Mode, found[2]), int(found[3] or 1), int(found[4] or 1)
         )
 
     @classmethod
     def of_file(cls, file: str) -> Self | None:
-        """Return the part that keeps a checkpoint in a file of this name, None if none does."""
+        """Return the part whose checkpoint has this file name, None if there is none."""
         if found := _CHECKPOINT.fullmatch(file):
             with suppress(ValueError):
                 return cls.parse(found[1])
@@ -120,7 +120,7 @@ class _Record(BaseModel):
 
 
 class PartRecord(_Record):
-    """How far a part is (an arm in a mode, of a group of seeds), and in which file.
+    """The progress of a part of a run, and the file of its checkpoint.
 
     `seconds`, `evaluation_seconds` and `compiled` are those of its `History`.
     """
@@ -128,16 +128,16 @@ class PartRecord(_Record):
     file: Name
     epoch: Count
     finished: bool
-    seconds: Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]  # one is divided by it
+    seconds: Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]  # it is a divisor
     evaluation_seconds: Seconds
     compiled: bool
 
 
 class Manifest(_Record):
-    """How it stands with a run, and the checksum of each of its files.
+    """The status of a run, and the checksum of each of its files.
 
-    `together` is how many seeds are drawn and trained at once; runs from before there were groups
-    lack it. `parts` are by their names, `files` by their paths in the run.
+    `together` is the number of seeds that are drawn and trained at once; runs of versions without
+    groups lack it. `parts` are keyed by name, `files` by path in the run.
     """
 
     format: Literal[1]
@@ -159,7 +159,7 @@ class Manifest(_Record):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        """Each part is of an arm and a mode of this run, and its file is its own."""
+        """Check that each part has an arm and a mode of this run, and its own file."""
         if self.arms[0] != "minifw" or len(set(self.arms)) < len(self.arms):
             raise ValueError("arms: must be minifw, alone or with one other")
         if len(set(self.modes)) < len(self.modes):
@@ -169,17 +169,19 @@ class Manifest(_Record):
             with suppress(ValueError):
                 part = PartName.parse(name)
             if part is None or not self.has(part):
-                raise ValueError(f"parts: {short(name)} is no part of this run")
+                raise ValueError(f"parts: {short(name)} is not a part of this run")
             if PartName.of_file(record.file) != part or record.file not in self.files:
-                raise ValueError(f"parts: {short(record.file)} is no checkpoint of {short(name)}")
+                raise ValueError(
+                    f"parts: {short(record.file)} is not a checkpoint of {short(name)}"
+                )
         return self
 
     def has(self, part: PartName) -> bool:
-        """Whether the arm and the mode of this part are the run's."""
+        """Whether the run has the arm and the mode of this part."""
         return part.arm in self.arms and part.mode in self.modes
 
     def content(self) -> dict[str, Any]:
-        """Return what is written: all keys but those that say nothing yet."""
+        """Return what is written: all keys except those without a value yet."""
         return self.model_dump(exclude_defaults=True)
 
     def to_bytes(self) -> bytes:
@@ -190,10 +192,10 @@ class Manifest(_Record):
 
     @classmethod
     def from_bytes(cls, data: bytes, where: str) -> Self:
-        """Return the manifest that these bytes hold; `where` they are from is for messages.
+        """Return the manifest in these bytes; `where` is their source, for messages.
 
         Raises:
-            ArtefactError: they are none, or one that this minifw cannot have written.
+            ArtefactError: they are not a manifest, or one that this minifw cannot have written.
 
         """
         content = parse(data, where)
@@ -210,10 +212,10 @@ class Manifest(_Record):
 
 
 def parse(data: bytes, where: str) -> Any:
-    """Return the value of this JSON text; `where` it is from is for messages.
+    """Return the value of this JSON text; `where` is its source, for messages.
 
     Raises:
-        ArtefactError: it is no JSON, holds a number that is not finite, or is nested too deeply.
+        ArtefactError: it is not JSON, holds a number that is not finite, or is nested too deeply.
 
     """
     try:
@@ -232,10 +234,10 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def checked(kind: type[Model], value: Any, where: str) -> Model:
-    """Return `value`, as `parse` gives it, as an object of this kind.
+    """Return `value`, from `parse`, as an object of this type.
 
     Raises:
-        ArtefactError: it is none; one line tells of the first key that is wrong.
+        ArtefactError: it does not fit; one line names the first key that is wrong.
 
     """
     try:
@@ -245,7 +247,7 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
     first = faults[0]
     came = _came(first["input"])
     what = {
-        "string_pattern_mismatch": f"is nothing that minifw writes there, got {came}",
+        "string_pattern_mismatch": f"is not a value that minifw writes here, got {came}",
         "missing": "this key is missing",
         "extra_forbidden": "this minifw does not know this key",
         "value_error": first["msg"].removeprefix("Value error, "),
@@ -263,7 +265,7 @@ def _came(value: Any) -> str:
 
 
 def _shallow(value: Any) -> bool:
-    """Whether nothing in the value is nested deeper than MAX_DEPTH; nothing here calls itself."""
+    """Whether the value is nested at most MAX_DEPTH deep; without recursion."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         inner = [outer.values() if isinstance(outer, dict) else outer
@@ -275,7 +277,7 @@ def _shallow(value: Any) -> bool:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number of JSON")
+    raise ValueError(f"{word} is not a JSON number")
 
 
 def _finite(text: str) -> float:

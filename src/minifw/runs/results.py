@@ -1,6 +1,6 @@
-"""What results.json holds, with types: built when a run is over, read by lists, tables, figures.
+"""The content of results.json as typed objects, for lists of runs, tables and figures.
 
-A run may come from anybody: what no minifw writes there is refused, as `records.py` does.
+A run may come from anybody: whatever minifw never writes is refused, as in `records.py`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 
 
 class _Part(BaseModel):
-    """A later minifw may write more keys; they are passed over."""
+    """A model that ignores unknown keys, which a later minifw may write."""
 
     model_config = ConfigDict(strict=True)
 
 
 class Summary(_Part):
-    """Test errors over the seeds, in percent; None where none is left."""
+    """Test errors over the seeds, in percent; None if all seeds diverged."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
@@ -36,14 +36,14 @@ class Summary(_Part):
 
 
 class ListedArm(_Part):
-    """Of one arm in one mode, what lists of runs show."""
+    """Results of one arm in one mode that lists of runs show."""
 
     summary: Summary
     seconds: Seconds
 
 
 class Listed(_Part):
-    """Of results.json, what lists of runs show; earlier runs may lack the rest."""
+    """Keys of results.json that lists of runs show; old runs may lack the others."""
 
     modes: dict[Mode, dict[Arm, ListedArm]]
 
@@ -55,9 +55,10 @@ class Listed(_Part):
 
 
 class ArmResults(_Part):
-    """Of one arm in one mode; lists have a value for each seed, None for one that diverged.
+    """Results of one arm in one mode; lists have a value for each seed, None if it diverged.
 
-    A layer is that of the first value that is not finite. `seconds` are those of training steps.
+    `diverged_layer` is the layer with the first value that is not finite. `seconds` is the time
+    spent in training steps.
     """
 
     test_error: Annotated[list[Percent | None], FailFast()]
@@ -71,14 +72,14 @@ class ArmResults(_Part):
     compiled: bool
 
     def of_seeds(self) -> dict[str, Sized]:
-        """Return what has a value for each seed, by its name."""
+        """Return the lists with a value for each seed, by name."""
         return {name: value for name, value in self if isinstance(value, list)}
 
 
 class Parity(_Part):
-    """How far the two frameworks are apart in one mode, at the first step and at the end.
+    """The differences between two arms in one mode, at the first step and at the end.
 
-    None where there is nothing to compare. `different_seeds` end with another test error.
+    None where nothing can be compared. `different_seeds` end with different test errors.
     """
 
     max_gradient_difference: Finite | None
@@ -90,7 +91,7 @@ class Parity(_Part):
 
 
 class Data(_Part):
-    """The samples of each seed; shares of classes, and the error of guessing, in percent."""
+    """The samples of each seed; class frequencies and the error of guessing, in percent."""
 
     features: Annotated[list[str], Field(min_length=1)]
     train: Count
@@ -100,10 +101,10 @@ class Data(_Part):
 
 
 class Results(_Part):
-    """Final errors, times and parity of a run: what tables and figures are made of.
+    """Final errors, times and parity of a run, from which tables and figures are made.
 
-    `parity` and `speedup` (how many times as long the other arm took) are None where minifw is
-    alone.
+    `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only
+    arm.
     """
 
     name: str
@@ -126,7 +127,7 @@ class Results(_Part):
 
     @property
     def other(self) -> Arm | None:
-        """The arm that minifw's is compared with, None if it is alone."""
+        """The arm that minifw is compared with, None if there is none."""
         return next((arm for arm in self.arms if arm != "minifw"), None)
 
     @model_validator(mode="after")

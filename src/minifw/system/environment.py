@@ -1,6 +1,6 @@
-"""What a result may depend on beside its config: versions, processor, the state of the code.
+"""What a result may depend on besides its config: versions, processor, the state of the code.
 
-None of this is needed to train. What a machine does not tell is left open, and says nothing.
+None of this is needed to train. Values that a machine does not tell are left empty.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 
 def environment() -> dict[str, Any]:
-    """Return versions, processor and command line: what another machine may do differently."""
+    """Return versions, processor and command line."""
     names = ("minifw", "torch", "numpy")
     return {
         "versions": {"python": platform.python_version(), **{n: _version(n) for n in names}},
@@ -33,7 +33,7 @@ def environment() -> dict[str, Any]:
 
 
 def _version(package: str) -> str:
-    """Return the installed version; a copy of the code that is not installed has none."""
+    """Return the installed version; code that is not installed has none."""
     try:
         return metadata.version(package) or "unknown"
     except metadata.PackageNotFoundError:
@@ -43,12 +43,12 @@ def _version(package: str) -> str:
 def _platform() -> str:
     try:
         return platform.platform()
-    except OSError:  # it reads Python's own program for the version of the C library
+    except OSError:  # it reads the Python executable to find the version of the C library
         return f"{platform.system()}-{platform.release()}-{platform.machine()}"
 
 
 def cpu_info() -> dict[str, str]:
-    """Return what Linux says of the last processor, by key; empty elsewhere."""
+    """Return Linux's information on the last processor, by key; empty elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -58,7 +58,7 @@ def cpu_info() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Return the processor's name and, since clouds shorten it, its family and model."""
+    """Return the processor's name, and its family and model, since clouds shorten the name."""
     known = cpu_info()
     try:
         return f"{known['model name']} (family {known['cpu family']}, model {known['model']})"
@@ -69,8 +69,8 @@ def _processor() -> str:
 def _git() -> dict[str, Any] | None:
     """Return commit and state of the repository that the command ran in, None without one."""
 
-    def git(*words: str) -> bytes:  # names of files are bytes, in no code that must be known
-        # Without optional locks: to look must not write, nor stop a git that is at work.
+    def git(*words: str) -> bytes:  # names of files are bytes in an unknown encoding
+        # Without optional locks: reading must not write, nor disturb another git process.
         done = subprocess.run(
             ["git", "--no-optional-locks", *words],
             stdin=subprocess.DEVNULL, capture_output=True, timeout=5, check=True,
@@ -85,11 +85,11 @@ def _git() -> dict[str, Any] | None:
 
 
 def leave_lost_folder() -> bool:
-    """Go elsewhere if the working directory has been deleted; return whether that is so.
+    """Change the working directory if it has been deleted; return whether it has.
 
-    Libraries need one that has a name: MKL ends the process at its first product without. Where
-    Linux shows this process's threads nothing is called as a user's file, and nothing can be made,
-    so that a relative path fails as it would have.
+    Libraries need an existing one: without it MKL ends the process at its first product. The new
+    one is Linux's folder of this process's threads: it has no user's files and no file can be made
+    in it, so that relative paths still fail.
     """
     try:
         Path.cwd()
@@ -102,10 +102,10 @@ def leave_lost_folder() -> bool:
 
 @contextmanager
 def quiet_matplotlib() -> Iterator[None]:
-    """Within this block a user's home that Matplotlib cannot write to is nothing to talk about.
+    """Within this block Matplotlib does not warn of a home folder that it cannot write to.
 
-    It makes itself a temporary folder then, which goes when the block ends: our processes end
-    without the cleaning up that Python does for a module.
+    It uses a temporary folder instead, which is deleted at the end of the block, since minifw's
+    processes end without Python's own clean-up.
     """
     log = logging.getLogger("matplotlib")
     level, before = log.level, os.environ.get("MPLCONFIGDIR")

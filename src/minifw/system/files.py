@@ -1,8 +1,8 @@
-"""Files that are there whole or not at all, and the checksums by which damage is seen.
+"""Files that are written atomically, and the checksums by which damage is found.
 
-What stands in a folder may have come from anybody. Below a `root`, names are walked folder by
-folder, and none of them may be a link: nothing is read, written or deleted outside of it. What is
-read is a regular file; a pipe or a device could hold a command for ever.
+The content of a folder may come from anybody. Below a `root`, paths are opened folder by folder,
+and none of them may be a link: nothing outside of the root is read, written or deleted. Only
+regular files are read; a pipe or a device could block a command forever.
 """
 
 from __future__ import annotations
@@ -20,20 +20,21 @@ from typing import BinaryIO
 from minifw.errors import ArtefactError, StorageError, UsageError
 
 TEMPORARY = ".minifw-"
-"""How the names of temporary files begin; a process that was killed may leave one."""
+"""The prefix of temporary files; a process that is killed may leave one."""
 
 
 def publish(target: Path, data: bytes, *, replace: bool = True, root: Path | None = None) -> str:
     """Write `data` to `target` in one step, and return its SHA-256.
 
-    The bytes go to a temporary file in the same folder and reach the disk before the file takes
-    its name; then the folder does. Whoever reads sees the old file or the new one. With `replace`
-    False it takes the name only if there is no file that has it. The folders between `root`, the
-    target's own folder by default, and the target are made, and must be no links.
+    The bytes go to a temporary file in the same folder and reach the disk before the file gets its
+    name; then the folder is synced too. A reader sees the old file or the new one. With `replace`
+    False the file must not exist. The folders between `root`, by default the target's folder, and
+    the target are made; they must not be links.
 
     Raises:
-        UsageError: there is such a file, and it is not to be replaced.
-        ArtefactError: the way from `root` leads through a link, or through what is no folder.
+        UsageError: the file exists and must not be replaced.
+        ArtefactError: the path from `root` leads through a link, or through something else that
+            is not a folder.
         StorageError: it could not be written; an earlier file of that name is intact.
 
     """
@@ -66,13 +67,13 @@ def _write(folder: int, name: str, data: bytes, replace: bool) -> None:
         if replace:
             os.replace(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         else:
-            try:  # unlike a rename, this replaces nothing
+            try:  # unlike a rename, a link replaces nothing
                 os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
             except FileExistsError:
                 raise _TakenError from None
         os.fsync(folder)
     finally:
-        with suppress(FileNotFoundError):  # as after a rename
+        with suppress(FileNotFoundError):  # it is gone after a rename
             os.unlink(temporary, dir_fd=folder)
 
 
@@ -80,7 +81,7 @@ def read(root: Path, name: str, limit: int | None = None) -> bytes:
     """Return the content of the file `name` below `root`.
 
     Raises:
-        ArtefactError: there is none, it is no regular file, a link leads to it, or it holds more
+        ArtefactError: it is missing, not a regular file, behind a link, or it holds more
             than `limit` bytes.
         StorageError: it could not be read.
 
@@ -117,16 +118,16 @@ def open_regular(root: Path, name: str, flags: int) -> int:
     """Open the regular file `name` below `root`, and return its handle.
 
     Raises:
-        ArtefactError: there is none and none is to be made, or it is something else.
+        ArtefactError: it is missing and must not be made, or it is not a regular file.
         OSError: it could not be opened.
 
     """
     where = root / name
-    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # a pipe without a reader does not wait
+    flags |= os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC  # does not wait on a pipe
     try:
         with _folder(root, name) as (folder, last):
             try:
-                # Before it is opened, for to open a device may do something.
+                # Checked before opening, since opening a device may have effects.
                 _check_regular(os.stat(last, dir_fd=folder, follow_symlinks=False), where)
             except FileNotFoundError:
                 if not flags & os.O_CREAT:
@@ -135,7 +136,7 @@ def open_regular(root: Path, name: str, flags: int) -> int:
     except FileNotFoundError:
         raise ArtefactError(f"{where}: this file of the run is missing") from None
     except OSError as fault:
-        if fault.errno == errno.ELOOP:  # a link came between the look and the opening
+        if fault.errno == errno.ELOOP:  # it became a link after the check
             raise ArtefactError(f"{where}: expects a file, this is a link") from None
         raise
     try:
@@ -147,7 +148,7 @@ def open_regular(root: Path, name: str, flags: int) -> int:
 
 
 class NotAFileError(OSError):
-    """There is something of that name that is no regular file; `kind` says in words what."""
+    """The name belongs to something that is not a regular file; `kind` says to what."""
 
     def __init__(self, path: Path, kind: str) -> None:
         super().__init__(errno.EINVAL, f"this is {kind}, not a file", str(path))
@@ -155,12 +156,12 @@ class NotAFileError(OSError):
 
 
 def open_input(path: Path) -> BinaryIO:
-    """Open a file of the user's to read its bytes, be it through links.
+    """Open a user's file to read its bytes; links are followed.
 
-    A pipe could keep its reader waiting, and a device never end.
+    Pipes and devices are refused: a reader could wait forever.
 
     Raises:
-        NotAFileError: it is no regular file.
+        NotAFileError: it is not a regular file.
         OSError: it cannot be opened.
 
     """
@@ -177,9 +178,10 @@ def open_input(path: Path) -> BinaryIO:
 
 @contextmanager
 def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, str]]:
-    """Open the folder below `root` that holds `name`; give its handle, and the last part of `name`.
+    """Open the folder below `root` that holds `name`; give its handle and the file's own name.
 
-    Each folder on the way is opened in the one before, so that none can become a link meanwhile.
+    Each folder of the path is opened relative to the one before, so that none can become a link
+    meanwhile.
 
     Raises:
         ArtefactError: `name` leads out of `root`, or through a link or a file.
@@ -188,7 +190,7 @@ def _folder(root: Path, name: str, make: bool = False) -> Iterator[tuple[int, st
     """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
-        raise ArtefactError(f"{root}: '{name}' is no name of a file in it")
+        raise ArtefactError(f"{root}: '{name}' is not the name of a file in it")
     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for depth, part in enumerate(path.parts[:-1], 1):
@@ -214,7 +216,7 @@ def _check_regular(found: os.stat_result, where: Path) -> None:
 
 
 def _kind(mode: int) -> str:
-    """Return in words what it is that has this mode."""
+    """Return in words what has this mode."""
     kinds = {
         stat.S_IFREG: "a file", stat.S_IFDIR: "a directory", stat.S_IFLNK: "a link",
         stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket",
@@ -228,9 +230,9 @@ def checksum(data: bytes) -> str:
 
 
 def write_output(path: Path, data: bytes) -> None:
-    """Write a file that the user named, where they want it: a link is followed, a mode is kept.
+    """Write a file that the user named: links are followed, and the mode is kept.
 
-    A regular file is replaced as a whole; into a pipe or a device the bytes are written.
+    A regular file is replaced atomically; a pipe or a device is written to.
 
     Raises:
         StorageError: it could not be written; an earlier file of that name is intact.
@@ -238,7 +240,7 @@ def write_output(path: Path, data: bytes) -> None:
     """
     try:
         target = path.resolve()
-        if not target.parent.is_dir():  # a typing error is not to become a folder
+        if not target.parent.is_dir():  # a typing error must not make a folder
             raise FileNotFoundError(errno.ENOENT, "there is no such directory")
         before = target.stat() if target.exists() else None
         if before is not None and not stat.S_ISREG(before.st_mode):

@@ -1,4 +1,4 @@
-"""Who is at work on a directory: a lock that ends with its process, for readers to look at."""
+"""A lock on a directory that ends with its process and that readers can see."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MAX_BYTES = 4096
 
 @contextmanager
 def hold(folder: Path) -> Iterator[None]:
-    """Hold the folder: no other process can, and whoever looks sees that this one is at work.
+    """Lock the folder for this process, visibly for others.
 
-    The lock itself is the kernel's, which takes it back from a process that dies. Process id
-    and start time are in the file for those who only look; afterwards it is empty.
+    The lock is the kernel's, which releases it if the process dies. For readers the file has the
+    process id and start time; it is emptied afterwards.
 
     Raises:
         UsageError: another process holds it.
-        ArtefactError: what has the lock's name is no file of this folder's own.
+        ArtefactError: the lock's name belongs to something that is not a file of this folder.
         StorageError: the file cannot be written.
 
     """
@@ -44,7 +44,9 @@ def hold(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if os.fstat(handle).st_nlink > 1:
                 # It is written in place: whoever has the other name would lose its content.
-                raise ArtefactError(f"{path}: this file has a second name elsewhere; delete it")
+                raise ArtefactError(
+                    f"{path}: this file has a second name (a hard link) elsewhere; delete it"
+                )
             os.ftruncate(handle, 0)
             os.pwrite(handle, json.dumps(_myself()).encode(), 0)
         except OSError as fault:
@@ -63,7 +65,7 @@ def hold(folder: Path) -> Iterator[None]:
 def _myself() -> dict[str, Any]:
     try:
         started = psutil.Process().create_time()
-    except (psutil.Error, OSError):  # there is no /proc, say; the lock holds without
+    except (psutil.Error, OSError):  # such as without /proc; the lock works without it
         started = 0.0
     return {"pid": os.getpid(), "started": started, "host": _host()}
 
@@ -76,11 +78,10 @@ def _host() -> str:
 
 
 def holder(folder: Path) -> dict[str, Any] | None:
-    """Return what the lock says of the process at work, None if there is none (any more).
+    """Return `pid`, `started` and `host` of the process that holds the lock, None if none does.
 
-    It holds `pid`, `started` and `host`. A process id is used again after a while, so the start
-    time must be the same too. Of another machine's processes nothing can be seen: they count as
-    being at work.
+    Process ids are reused, so the start time must be the same too. Processes of another machine
+    cannot be seen; they count as running.
     """
     try:
         said = json.loads(files.read(folder, LOCK, MAX_BYTES))
@@ -94,6 +95,6 @@ def holder(folder: Path) -> dict[str, Any] | None:
         return found
     try:
         same = abs(psutil.Process(pid).create_time() - started) < 2
-    except (psutil.Error, ValueError, OverflowError):  # or no process can have such an id
+    except (psutil.Error, ValueError, OverflowError):  # no such process, or an impossible id
         return None
     return found if same else None

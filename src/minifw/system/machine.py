@@ -1,8 +1,8 @@
-"""What this process may use of the machine: processors and memory, as a container allows them.
+"""The processors and memory that this process may use, also in a container.
 
-Beside what the machine has, three things count: the affinity of the process, its resource limits,
-and its control group (Linux, cgroup v1 and v2), by which containers and job schedulers share a
-machine out. A group's limits hold for all below it, so all groups on the way up are looked at.
+Three things limit them: the affinity of the process, its resource limits, and its control group
+(Linux, cgroup v1 and v2), which containers and job schedulers use. The limits of a group apply to
+all groups in it, so all enclosing groups are read too.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from minifw.errors import UsageError
 def processors() -> int:
     """Return how many processors this process may use, at least 1.
 
-    A quota of 1.5 processors' time counts as 2.
+    A quota of 1.5 processors counts as 2.
     """
     try:
         count = len(os.sched_getaffinity(0))
@@ -41,10 +41,10 @@ def check_threads(name: str, threads: int) -> None:
 
 
 def available() -> int:
-    """Return how many bytes this process may still take: free, and allowed to it."""
+    """Return how many more bytes this process may use: free ones, within its limits."""
     try:
         free: int = psutil.virtual_memory().available
-    except (psutil.Error, OSError):  # there is no /proc, say
+    except (psutil.Error, OSError):  # such as without /proc
         free = _free_pages()
     if sys.platform != "win32":
         import resource
@@ -59,7 +59,7 @@ def available() -> int:
 
 
 def _free_pages() -> int:
-    """Return what no process has taken, by the C library alone; without it, no limit is known."""
+    """Return the free bytes as the C library tells them; infinity if it does not."""
     try:
         return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -77,8 +77,8 @@ def _least(limit_of: Callable[[Path], float], controller: str) -> float:
 def _groups(controller: str, proc: Path = Path("/proc/self")) -> Iterator[Path]:
     """Yield the folders of the groups that this process is in, for one controller.
 
-    `cgroup` names the group below a hierarchy's root, `mountinfo` what part of a hierarchy is to be
-    seen where. In a container the two may not fit together; then what is mounted is its own group.
+    `cgroup` names the group below a hierarchy's root, `mountinfo` the mount points of hierarchies.
+    In a container the two may not fit each other; then the mounted folder is its own group.
     """
     try:
         groups = [line.split(":", 2) for line in _text(proc / "cgroup").split("\n")]
@@ -111,12 +111,12 @@ def _upwards(mounted: Path, root: str, group: str) -> Iterator[Path]:
 
 
 def _unescaped(path: str) -> str:
-    """Return a path of mountinfo, which writes a blank as `\\040`."""
+    """Return a path of mountinfo, which writes a space as `\\040`."""
     return re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), path)
 
 
 def _processors_of(folder: Path) -> float:
-    """Return how many processors' time a group may take: its quota in a period."""
+    """Return how many processors a group may use: its quota divided by its period."""
     both = _words(folder / "cpu.max")  # version 2: `max 100000` or `150000 100000`
     if not both:
         both = _words(folder / "cpu.cfs_quota_us") + _words(folder / "cpu.cfs_period_us")
@@ -128,9 +128,9 @@ def _processors_of(folder: Path) -> float:
 
 
 def _memory_of(folder: Path) -> float:
-    """Return how many bytes a group may still take.
+    """Return how many more bytes a group may use.
 
-    Pages of files that were not used lately are given back when they are needed: they are free.
+    Inactive pages of files count as free, since the kernel gives them back when needed.
     """
     for limit, used, cache in (
         ("memory.max", "memory.current", "inactive_file"),

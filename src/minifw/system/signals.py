@@ -1,4 +1,4 @@
-"""Signals that ask for an orderly end; whoever insists gets one at once."""
+"""Signals that ask for an orderly end; a second one ends the process at once."""
 
 from __future__ import annotations
 
@@ -11,28 +11,28 @@ from types import FrameType
 
 from minifw.errors import Interrupted
 
-# A terminal that closes sends SIGHUP more than once, and a batch system warns with SIGUSR1
-# before its SIGTERM: only who repeats one of these two wants no orderly end.
+# Only these end the process at once when repeated: a closing terminal sends SIGHUP more than once,
+# and a batch system sends SIGUSR1 as a warning before its SIGTERM.
 _INSISTING = (signal.SIGINT, signal.SIGTERM)
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")  # Windows has the first two
 SIGNALS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
 
-_LATER = 0.02  # seconds from one look to the next whether an import is over
+_LATER = 0.02  # seconds between checks whether an import has finished
 
 
 class Stop:
-    """What the signals asked for. While `patient`, `check` says so; else it is said at once.
+    """A request by a signal to end. While `patient`, `check` raises it; else the handler does.
 
-    During an import it is said after it: a module that is imported by half makes faults of its own,
-    and importlib swallows what is raised in some of its functions. Elsewhere, too, a library may
-    swallow what a handler raises, so that `check` says it again.
+    During an import it is raised afterwards: a partly imported module causes other errors, and
+    importlib swallows exceptions in some of its functions. Other libraries may swallow an exception
+    from a handler too; then `check` raises it again.
 
-    The process ends with the code of the first signal. Only a second SIGINT or SIGTERM, of either
-    kind, ends it at once, and then with its own code.
+    The process ends with the code of the first signal. A second SIGINT or SIGTERM ends it at once,
+    with the code of the second.
     """
 
     asked: int | None = None
-    """The first signal that came; of two during one call into C, that with the smaller number."""
+    """The first signal; of two during one call into C, the one with the smaller number."""
     _insisted = False
     _to_be_said = False
 
@@ -48,7 +48,7 @@ class Stop:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if number in _INSISTING:
             if self._insisted:
-                os._exit(128 + number)  # no `finally`, which could take as long as what it stops
+                os._exit(128 + number)  # without `finally` blocks, which could take long
             self._insisted = True
         if self.asked is None:
             self.asked = number
@@ -61,7 +61,7 @@ class Stop:
 
     def _say(self, frame: FrameType | None) -> None:
         if self.patient:
-            return  # `check` says it
+            return  # `check` raises it
         if _importing(frame):
             signal.setitimer(signal.ITIMER_REAL, _LATER)
         else:
@@ -69,7 +69,7 @@ class Stop:
 
 
 def _importing(frame: FrameType | None) -> bool:
-    """Return whether an import is under way in this frame."""
+    """Return whether this frame is within an import."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -84,14 +84,14 @@ _open: Stop | None = None
 def on_signals(patient: bool = False) -> Iterator[Stop]:
     """Within this block SIGINT, SIGTERM, SIGHUP and SIGUSR1 go to the `Stop` that it gives.
 
-    A block within another has the same `Stop`, and its own patience. SIGALRM is used as well.
+    A nested block has the same `Stop`, with its own `patient`. SIGALRM is used as well.
 
-    One that was ignored when the process began stays so: `nohup` ignores SIGHUP, and a shell
-    without job control SIGINT for what it starts in the background.
+    A signal that was ignored when the process began remains ignored: `nohup` ignores SIGHUP, and a
+    shell without job control ignores SIGINT for background jobs.
     """
     global _open
     if threading.current_thread() is not threading.main_thread():
-        yield Stop()  # signals come to the main thread alone
+        yield Stop()  # only the main thread gets signals
         return
     if _open is not None:
         outside, _open.patient = _open.patient, patient
@@ -102,7 +102,7 @@ def on_signals(patient: bool = False) -> Iterator[Stop]:
         return
     usual = {number: signal.getsignal(number) for number in SIGNALS}
     for number, handler in [*usual.items()]:
-        if handler in (signal.SIG_IGN, None):  # None: it belongs to a program around this one
+        if handler in (signal.SIG_IGN, None):  # None: set by a program that embeds Python
             del usual[number]
     stop = Stop(patient=True)
     alarm = getattr(signal, "SIGALRM", None)  # Windows has none

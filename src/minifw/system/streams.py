@@ -1,4 +1,4 @@
-"""stdin, stdout and stderr as they may be: closed, full, or a pipe or terminal that went away."""
+"""stdin, stdout and stderr that may be closed, full, or a pipe or terminal that has gone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from typing import Any, TextIO
 
 
 class Stream(io.TextIOBase):
-    """A text file to which printing never fails: what cannot be written is dropped.
+    """A text file to which printing never fails: text that cannot be written is dropped.
 
-    The first fault is kept. Work goes on whether anybody reads what it says or not, and who
-    cares for the output asks for `fault` at the end.
+    So work continues even if nobody reads the output. The first error is kept in `fault`.
     """
 
     fault: OSError | ValueError | None = None
@@ -26,7 +25,7 @@ class Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         try:
             self._file.write(text)
-        except (OSError, ValueError) as fault:  # a file that is closed is a ValueError
+        except (OSError, ValueError) as fault:  # a closed file raises ValueError
             self.fault = self.fault or fault
         return len(text)
 
@@ -48,7 +47,7 @@ class Stream(io.TextIOBase):
     def writable(self) -> bool:
         return True
 
-    # Typeshed has these as attributes; what writes to a terminal asks for them.
+    # Attributes in typeshed; libraries that write to a terminal need them.
     @property
     def encoding(self) -> str:  # type: ignore[override]
         return getattr(self._file, "encoding", None) or "utf-8"
@@ -60,10 +59,10 @@ class Stream(io.TextIOBase):
 
 @contextmanager
 def that_never_fail() -> Iterator[Stream]:
-    """Within this block all three streams are open, and no print fails; gives stdout.
+    """Within this block all three streams are open, and printing never fails; gives stdout.
 
-    A descriptor that was closed (`>&-`) becomes that of /dev/null: the next file that is opened
-    would get its number, and all that is printed.
+    A closed descriptor (`>&-`) is opened on /dev/null; otherwise the next file that is opened would
+    get its number and everything that is printed.
     """
     for number in (0, 1, 2):
         try:
@@ -71,7 +70,9 @@ def that_never_fail() -> Iterator[Stream]:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # takes the lowest number
     usual: Any = sys.stdin, sys.stdout, sys.stderr
-    if isinstance(sys.stdout, io.TextIOWrapper):  # a name may hold what the terminal's code lacks
+    if isinstance(
+        sys.stdout, io.TextIOWrapper
+    ):  # the terminal's encoding may lack characters of a name
         sys.stdout.reconfigure(errors="backslashreplace")
     with _nowhere("r") as nothing, _nowhere("w") as nobody:
         out, err = Stream(usual[1] or nobody), Stream(usual[2] or nobody)

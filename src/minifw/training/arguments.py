@@ -1,4 +1,4 @@
-"""What `fit` may be given: all of it is checked before anything is changed, each fault one line."""
+"""Checks of the arguments of `fit`, before anything is changed; each fault is one line."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from minifw.training.history import History
 def check(
     network: Network, loss: Loss, optimizer: Optimizer, data: Dataset, history: History | None
 ) -> None:
-    """Raise unless these fit one another: kinds, networks, stacks, shapes, dtypes and classes.
+    """Raise unless the arguments fit each other: types, networks, stacks, shapes, dtypes, classes.
 
-    One sample goes through network and loss, whose own checks say what does not fit there.
+    One sample is put through network and loss, whose own checks report what does not fit.
 
     Raises:
-        ModuleError, ShapeError, DtypeError: what must hold, and what came.
+        ModuleError, ShapeError, DtypeError: what must hold, and what was given.
 
     """
     for name, value, kind in (
@@ -70,8 +70,8 @@ def check(
 def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
     """Raise unless the optimizer's state is complete, and a step changes it in place.
 
-    Parts of a stack have views of it, so what a step put in its place would be lost. The weights
-    are put back after the step, and its state is a copy.
+    Shards of a stack have views of the state, so a tensor that replaces one would be lost. The test
+    step uses a copy of the state, and the weights are restored after it.
     """
     state = optimizer.state
     for name, value in state.items():
@@ -100,7 +100,7 @@ def _names(state: Mapping[str, Tensor]) -> str:
 
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
-    """Raise unless inputs, targets and labels have the stack, and are of the same samples."""
+    """Raise unless inputs, targets and labels have the stack and the same number of samples."""
     labels = samples.labels
     if labels.dtype != torch.int64:
         raise DtypeError(f"fit: the {name} labels must be int64, got {described(labels)}")
@@ -118,7 +118,7 @@ def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
 
 
 def _check_output(output: Tensor, samples: Samples, name: str) -> None:
-    """Raise unless the output of one sample is one number for each class, in each network."""
+    """Raise unless the network gives one output for each class."""
     stack = tuple(samples.labels.shape[:-1])
     if output.shape[:-1] != (*stack, 1):
         raise ShapeError(
@@ -170,7 +170,7 @@ def learning_rate(eta: object, dtype: torch.dtype) -> float:
         raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
     try:
         rate = float(eta)
-    except OverflowError:  # a whole number or a fraction
+    except OverflowError:  # an int or a Fraction that is too large
         raise ModuleError(
             "fit: eta must be a number above 0 and finite, got one of more than 308 digits"
         ) from None

@@ -1,15 +1,15 @@
-"""Checkpoints: what a training needs to go on as if it had never stopped, as bytes.
+"""Checkpoints: the state from which a training continues as if without a break, as bytes.
 
-The bytes are safetensors, which holds numbers and nothing that could run. The weights stand under
-their own names (`0.weight`), all else under names with a slash:
+The format is safetensors, which holds numbers and no code. The weights have their own names
+(`0.weight`), everything else has names with a slash:
 
-    state/epoch             the last epoch that is done
+    state/epoch             the last finished epoch
     state/generators        (seeds, 6), of the generators that draw the order of batches
-    optimizer/<name>        what the optimiser remembers from step to step
+    optimizer/<name>        the optimiser's state
     history/<name>          of each evaluation, and of each seed that diverged
 
-Times are not in it, so equal trainings give equal bytes. That the bytes are those that were
-written is for the run's manifest to say: safetensors has no checksum.
+Times are not included, so equal trainings give equal bytes. Safetensors has no checksum; the run's
+manifest holds one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from minifw.training.history import SERIES, History
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Weights and history of a stack of networks; and, for those that go on, the rest."""
+    """Weights and history of a stack of networks, and the rest of the state unless finished."""
 
     weights: dict[str, Tensor]
     history: History
@@ -45,7 +45,7 @@ class Checkpoint:
     def of(
         cls, network: Network, history: History, optimizer: Optimizer, order: BatchOrder | None
     ) -> Checkpoint:
-        """Return a copy of the state that training is in."""
+        """Return a copy of the present state of training."""
         return cls(
             {name: value.cpu() for name, value in network.state_dict().items()},
             _copy(history),
@@ -55,7 +55,7 @@ class Checkpoint:
 
     @classmethod
     def joined(cls, groups: Sequence[Checkpoint]) -> Checkpoint:
-        """Return weights and histories of several stacks of seeds as those of one."""
+        """Return weights and histories of several stacks of seeds as those of one stack."""
         if len(groups) == 1:
             return groups[0]
         names = groups[0].weights
@@ -79,26 +79,26 @@ class Checkpoint:
             tensors["state/generators"] = torch.from_numpy(self.generators.view(np.int64))
         tensors |= {f"optimizer/{name}": value for name, value in self.optimizer.items()}
         tensors |= self.weights
-        # Sorted: safetensors keeps the order of equal sizes, so the bytes would depend on it.
-        whole = {name: tensors[name].contiguous() for name in sorted(tensors)}
-        content: bytes = safetensors.torch.save(whole)
+        # Sorted, since safetensors keeps the order of tensors of equal size.
+        ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
+        content: bytes = safetensors.torch.save(ordered)
         return content
 
     @classmethod
     def from_bytes(cls, content: bytes, where: str) -> Checkpoint:
-        """Return the checkpoint that these bytes hold; `where` they are from is for messages.
+        """Return the checkpoint in these bytes; `where` is their source, for messages.
 
         Raises:
-            ArtefactError: they are not a checkpoint, or hold more or less than one does.
+            ArtefactError: they are not a checkpoint, or tensors are missing or unknown.
 
         """
         try:
             tensors = safetensors.torch.load(content)
-        except Exception as fault:  # the file may be anybody's, and so what is wrong with it
+        except Exception as fault:  # the file may come from anybody, with any fault
             raise ArtefactError(f"{where}: not a checkpoint: {fault}") from None
 
         def take(name: str, dtype: torch.dtype, shape: Sequence[int | None]) -> Any:
-            """Return the array of this dtype and shape, in which None is any size."""
+            """Return the array, which must have this dtype and shape (None is any size)."""
             value = tensors.pop(name, None)
             if value is None:
                 raise ArtefactError(f"{where}: not a checkpoint of minifw: it lacks '{name}'")
@@ -138,22 +138,22 @@ class Checkpoint:
         return cls(tensors, history, optimizer, rows)
 
     def check(self, network: Network, epochs: int, finished: bool, where: str) -> None:
-        """Check that this is of a training of that network for so many epochs.
+        """Check that this belongs to a training of that network for this number of epochs.
 
-        Of one that is not `finished` there may be fewer seeds, which were trained one by one.
+        If it is not `finished`, it may hold fewer seeds, which were trained one by one.
 
         Raises:
-            ArtefactError: it is of another.
+            ArtefactError: it belongs to another training.
 
         """
         history = self.history
         own = {name: value for name, value, _ in network.parameters()}
-        seeds, whole = len(history.diverged), len(next(iter(own.values())))
+        seeds, stack = len(history.diverged), len(next(iter(own.values())))
         fits = _shapes(self.weights) == {
             name: (torch.Size([seeds, *value.shape[1:]]), value.dtype)
             for name, value in own.items()
         }
-        fits &= seeds == whole if finished else 0 < seeds <= whole
+        fits &= seeds == stack if finished else 0 < seeds <= stack
         known = history.epochs
         fits &= known[:1] == [0] and all(a < b for a, b in pairwise(known))
         fits &= bool(known) and known[-1] <= history.epoch <= epochs
@@ -168,10 +168,10 @@ class Checkpoint:
     def restore(
         self, network: Network, optimizer: Optimizer, order: BatchOrder | None, where: str
     ) -> History:
-        """Put weights and states back; return the history, with which `fit` goes on.
+        """Restore weights and states; return the history, from which `fit` continues.
 
         Raises:
-            ArtefactError: it is the checkpoint of another network, optimiser or way to train.
+            ArtefactError: it is the checkpoint of another network, optimiser or mode.
 
         """
         generators = () if order is None else order.state.shape
@@ -191,7 +191,7 @@ class Checkpoint:
                 order.state = self.generators
             except (ValueError, OverflowError) as fault:
                 raise ArtefactError(
-                    f"{where}: 'state/generators' is no state of generators: {fault}"
+                    f"{where}: 'state/generators' is not a state of generators: {fault}"
                 ) from None
         return _copy(self.history)
 
@@ -205,7 +205,7 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dty
 
 
 def _copy(history: History) -> History:
-    """Return a history that goes on without changing this one."""
+    """Return a copy of a history."""
     return History(
         epoch=history.epoch,
         epochs=list(history.epochs),

@@ -1,8 +1,8 @@
-"""How a stack of networks is divided among threads: a rule of sizes alone.
+"""How a stack of networks is divided among threads: a rule that depends on sizes alone.
 
-The threads are Python's, with a shard of the stack for each. Those of torch share every single
-operation and wait for one another by spinning: where other programs want the processors too, five
-small networks took 10 to 48 s on two of them, and 1 s on one.
+The threads are Python's, each with a shard of the stack. Torch's own threads divide every single
+operation and wait for each other by spinning, which is slow when other programs use the processors
+(docs/performance.md).
 """
 
 from __future__ import annotations
@@ -13,18 +13,16 @@ from typing import NamedTuple
 
 import torch
 
-# A thread gets a shard of the stack if each layer of that has this many results. Below, the threads
-# spend more on handing Python's lock to one another, at every operation, than they gain: with
-# shards of 50, 100, 150, 200 and 250 thousand two threads took 1.44, 0.99, 0.83, 0.71 and 0.64
-# times what one takes, on two idle processors.
+# A thread gets a shard of the stack if each layer of the shard has at least this many results. With
+# fewer, the threads lose more time to Python's lock than they gain (docs/performance.md).
 WORTH_A_THREAD = 100_000
 
 
 class Division(NamedTuple):
-    """Shards of so many seeds of a stack (None: all), on so many threads.
+    """The seeds of a shard (None: all of the stack) and the number of threads.
 
-    Shards go beside one another, each with one thread of torch's own; a shard that is alone has
-    all of them. None is as many as torch is set to.
+    Shards are trained side by side, each with one of torch's own threads; a single shard has all
+    of them. `threads` None is the number that torch is set to.
     """
 
     seeds: int | None = None
@@ -32,10 +30,10 @@ class Division(NamedTuple):
 
 
 def divided(seeds: int, results: int, most: int, threads: int) -> Division:
-    """Return how several seeds are divided among at most so many threads.
+    """Return how several seeds are divided among at most `threads` threads.
 
-    `results` is how many a layer of one network has at once, at most; `most` is how many seeds
-    memory has a place for, those of all threads together.
+    `results` is the largest number of results of a layer of one network; `most` is the number of
+    seeds that fit in memory at once, on all threads together.
     """
     workers = min(threads, seeds, seeds * results // WORTH_A_THREAD)
     if workers < 2:
@@ -44,14 +42,14 @@ def divided(seeds: int, results: int, most: int, threads: int) -> Division:
 
 
 def equal_shards(seeds: int, most: int, threads: int) -> int:
-    """Return the seeds of a shard: all threads busy to the end, at most `most` in a shard."""
+    """Return the seeds of a shard, at most `most`, so that all threads finish together."""
     rounds = -(-seeds // (threads * most))
     return -(-seeds // (threads * rounds))
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Within this block torch has one thread, for what is small or done once."""
+    """Within this block torch has one thread, for work that is small or done once."""
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

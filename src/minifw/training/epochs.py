@@ -1,6 +1,7 @@
-"""The loop over epochs, for everything that trains: minifw, PyTorch, and what a benchmark times.
+"""The loop over epochs, for everything that trains: minifw, PyTorch, and the benchmark's arms.
 
-What differs is a `Trainer`: how an epoch is trained, who is seen to diverge, how all are evaluated.
+A `Trainer` holds what differs: how an epoch is trained, how diverged networks are found, and how
+networks are evaluated.
 """
 
 from __future__ import annotations
@@ -22,29 +23,29 @@ OnEpoch = Callable[[int, History], None]
 class Trainer:
     """One way to train networks, an epoch at a time.
 
-    A subclass trains; what else it leaves undefined is not done: nothing diverges, nothing is
-    evaluated, nobody is waited for.
+    A subclass defines `train_epoch`. The other methods do nothing by default: nothing diverges,
+    nothing is evaluated, and no device is waited for.
     """
 
     def train_epoch(self, order: Tensor | None) -> None:
-        """Take all steps of an epoch, in this order of samples `(…, n)`; None: as they stand."""
+        """Take all steps of an epoch, in this order of samples `(…, n)`; None: the given order."""
         raise NotImplementedError(f"{type(self).__name__} does not define train_epoch")
 
     def find_diverged(self, history: History, now: bool) -> None:
-        """Note in `history` which networks have diverged up to its `epoch`.
+        """Record in `history` which networks have diverged up to its `epoch`.
 
-        Where this takes long it may wait until it is needed `now`, before an evaluation. If it then
-        turns out that all had diverged in an earlier epoch, the history's `epoch` becomes that one.
+        If this is slow, it may be postponed until it is needed `now`, before an evaluation. If all
+        networks turn out to have diverged in an earlier epoch, `history.epoch` becomes that epoch.
         """
 
     def evaluate(self, history: History, last: bool) -> None:
-        """Record how good the networks are after the history's `epoch`; `last`: no other follows.
+        """Record loss and errors after the history's `epoch`; `last`: it is the last evaluation.
 
-        Before the last it may wait for epochs to come, if all of them are recorded in their order.
+        Before the last, evaluations may be postponed if all are recorded in their order.
         """
 
     def wait(self) -> None:
-        """Return once all that was started is done, where a device works on by itself."""
+        """Wait for the device if it works asynchronously."""
 
 
 def run_epochs(
@@ -56,24 +57,24 @@ def run_epochs(
     on_epoch: OnEpoch | None = None,
     history: History,
 ) -> History:
-    """Train up to so many epochs after the history's `epoch`, and return the history.
+    """Train up to `epochs` epochs in total, beginning after the history's `epoch`; return it.
 
     Networks are evaluated before the first epoch, after each `eval_every`, and after the last.
     Training ends early when all have diverged.
 
     Args:
-        trainer: what trains.
-        epochs: how many there are in all, those that the history knows included.
-        next_order: gives each epoch's order of samples; without it the order stays.
+        trainer: trains, finds diverged networks, and evaluates.
+        epochs: the total number, including those in the history.
+        next_order: returns each epoch's order of samples; without it the order does not change.
         eval_every: epochs between evaluations.
         on_epoch: called after each epoch.
-        history: is added to.
+        history: the record, to which this adds.
 
     """
 
     @contextmanager
     def timed(clock: str) -> Iterator[None]:
-        """Add what this block takes to one of the history's two clocks."""
+        """Add the time of this block to `seconds` or `evaluation_seconds` of the history."""
         trainer.wait()
         started = time.perf_counter()
         yield
@@ -99,6 +100,6 @@ def run_epochs(
 
 
 def wait_for(samples: Samples) -> None:
-    """Return once the GPU that holds these samples, if one does, has done all it was given."""
+    """Wait until the GPU that holds these samples, if any, has finished its work."""
     if samples.inputs.is_cuda:
         torch.cuda.synchronize()

@@ -1,4 +1,4 @@
-"""Training: `fit` takes the steps and records what happened. It knows no files and no terminal."""
+"""Training: `fit` takes the steps and records loss and errors. It uses no files and no terminal."""
 
 from __future__ import annotations
 
@@ -37,36 +37,35 @@ def fit(
     schedule: Schedule | None = None,
     history: History | None = None,
 ) -> History:
-    """Train a stack of networks, each on its own data, and return what was recorded.
+    """Train a stack of networks, each on its own data, and return the history.
 
-    The stack has one dimension, the seeds. A single network has none, in `data`, `next_order` and
-    what is recorded.
+    The stack has one dimension, the seeds. For a single network `data`, `next_order` and the
+    history lack this dimension.
 
     Args:
-        optimizer: that of this very network.
+        optimizer: an optimizer of this network.
         data: samples `(seeds, n, features)`; the stack is that of the network.
-        epochs: passes over the training samples, in all; 0 only evaluates the network as it is.
+        epochs: total passes over the training samples; 0 only evaluates the network.
         eta: learning rate, above 0.
-        batch_size: samples in a step; None, or more than there are, takes all of them in one
+        batch_size: samples in a step; None, or more than there are, takes all in one step
             (full batch).
-        next_order: gives each epoch's order of samples, `(seeds, n)` of int64; without it the
-            order stays. The last batch of an epoch holds what is left.
-        eval_every: epochs between evaluations; before the first and after the last there is
-            always one.
+        next_order: returns each epoch's order of samples, `(seeds, n)` of int64; without it the
+            order does not change. The last batch of an epoch may be smaller.
+        eval_every: epochs between evaluations; there is always one before the first epoch and
+            one after the last.
         on_epoch: called after each epoch.
-        schedule: how many seeds go through at once, on how many threads, and whether compiled;
-            without it what `schedule.for_data` finds best, as for a config without `train.compile`
-            (and as `history` says, where training goes on).
-        history: that of an earlier training to go on with, after its `epoch`. Network,
-            optimizer and `next_order` must be as they were then; what is returned, and what they
-            hold in the end, is bit for bit what one training without a break gives.
+        schedule: how many seeds are trained at once, on how many threads, and whether compiled;
+            by default that of `placement.for_data`, or for a continued training that of `history`.
+        history: the history of an earlier training, which is continued after its `epoch`.
+            Network, optimizer and `next_order` must be in the state of that time. The results are
+            bit for bit those of one training without a break.
 
     Training ends early when every seed has diverged.
 
     Raises:
-        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
-            nothing has been changed then.
-        UsageError: the schedule asks for compiled steps, and they cannot be had.
+        ModuleError, ShapeError, DtypeError: an argument is wrong or does not fit the others;
+            nothing has been changed.
+        UsageError: the schedule requires compiled steps, and they cannot be compiled.
 
     """
     arguments.check(network, loss, optimizer, data, history)
@@ -100,7 +99,7 @@ def fit(
 
 
 def _checked(order: object, samples: Samples) -> Tensor:
-    """Return an epoch's order on the device of the samples."""
+    """Return an epoch's order, checked, on the device of the samples."""
     labels = samples.labels
     if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != labels.shape:
         raise ShapeError(
@@ -126,7 +125,7 @@ class _Stack(Trainer):
         self.evaluators = evaluation.threads or torch.get_num_threads()
         if schedule.compiled:
             compile_steps(self.shards, batch_size, self.threads)
-            # In one thread each; torch's own would keep a processor busy for nothing.
+            # Small tensors: torch's own threads would only keep a processor busy.
             self.threads = min(self.threads, len(self.shards))
         self.workers = Workers(max(self.threads, self.evaluators))
         self.order: Tensor | None = None
@@ -138,7 +137,7 @@ class _Stack(Trainer):
         self.last = self.workers.call(work, self.threads)
 
     def find_diverged(self, history: History, now: bool) -> None:
-        """Look at the loss of the latest step and at the weights, after each epoch."""
+        """Check the loss of the latest step and the weights, after each epoch."""
         for shard, last in zip(self.shards, self.last, strict=True):
             if new := history.diverge(~shard.finite(last), history.epoch, shard.seeds):
                 layers = shard.first_failing(new, self.order, self.batch_size, self.eta)
@@ -153,5 +152,5 @@ class _Stack(Trainer):
 
 
 def _joined(values: Sequence[Floats]) -> Floats:
-    """Return one array for the whole stack (a single network has no dimension to join along)."""
+    """Join the shards' arrays for the stack (a single network has no dimension to join along)."""
     return values[0] if len(values) == 1 else np.concatenate(values)

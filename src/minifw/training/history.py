@@ -1,4 +1,4 @@
-"""What a training records: loss and errors over the epochs, and what became of each seed."""
+"""The record of a training: loss and errors over the epochs, and which seeds diverged."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from numpy.typing import NDArray
 from minifw.data import Floats
 
 SERIES = ("train_loss", "train_error", "test_error")
-"""What an evaluation measures, by its name in a History."""
+"""The measurements of an evaluation, by their names in a History."""
 
 
 @dataclass
 class History:
-    """What training recorded, for each of the epochs in `epochs` one value a seed.
+    """Loss and errors of a training: for each epoch in `epochs` one value for each seed.
 
-    `train_loss` is in the loss's own scale, the errors are percent of samples whose largest
-    output is not their class. A seed that has diverged holds NaN from then on, the epoch in
-    `diverged`, and in `diverged_layer` the position of the module where the first value that is
-    not finite appeared, -1 where that is not known (both -1 for all others). `epoch` is the last
-    one that is done. `seconds` is the time spent in steps, evaluation left out;
-    `evaluation_seconds` is the rest. `compiled` tells the way.
+    `train_loss` is in the scale of the loss; the errors are the percentage of samples whose largest
+    output is not their class. A seed that diverges has NaN from then on. `diverged` holds the epoch
+    in which it diverged, and `diverged_layer` the position of the module with the first value that
+    is not finite, -1 if unknown; both are -1 for the other seeds. `epoch` is the last finished
+    epoch. `seconds` is the time spent in training steps, `evaluation_seconds` the time spent in
+    evaluation. `compiled` says whether the steps were compiled.
     """
 
     epoch: int = 0
@@ -39,14 +39,14 @@ class History:
 
     @classmethod
     def of(cls, stack: tuple[int, ...]) -> History:
-        """Return the history of a stack of networks that has not been trained."""
+        """Return the empty history of a stack of networks."""
         return cls(diverged=np.full(stack, -1), diverged_layer=np.full(stack, -1))
 
     @classmethod
     def joined(cls, histories: Sequence[History]) -> History:
-        """Return the histories of several stacks as that of one.
+        """Return the histories of several stacks as the history of one.
 
-        A stack that ended early, since all of it had diverged, is NaN from there on.
+        A stack that ended early because all seeds diverged has NaN from there on.
         """
         longest = max(histories, key=lambda history: history.epoch)
         joined = cls(
@@ -69,16 +69,16 @@ class History:
 
     @property
     def all_diverged(self) -> bool:
-        """Whether no network is left."""
+        """Whether all networks have diverged."""
         return bool((self.diverged >= 0).all())
 
     def diverge(self, gone: NDArray[np.bool_], epoch: int, seeds: slice = slice(None)) -> list[int]:
-        """Note which of these seeds had diverged by that epoch.
+        """Record which seeds have diverged by that epoch.
 
-        Returns the positions among them of those that were not known to; a single network, which
-        has no dimension of seeds, counts as one seed.
+        Return the positions of those that are new; a single network, which has no dimension of
+        seeds, counts as one seed.
         """
-        if not gone.any():  # as after nearly every epoch; it is called once in each
+        if not gone.any():  # the usual case, and this is called in every epoch
             return []
         diverged = np.atleast_1d(self.diverged)[seeds]
         new = gone & ((diverged < 0) | (diverged > epoch))
@@ -88,7 +88,7 @@ class History:
     def record(
         self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
     ) -> None:
-        """Append one evaluation, with NaN for the seeds that had diverged by that epoch."""
+        """Append one evaluation, with NaN for the seeds that have diverged by that epoch."""
         gone = (self.diverged >= 0) & (self.diverged <= epoch)
         self.epochs.append(epoch)
         self.train_loss.append(np.where(gone, np.nan, train_loss))

@@ -1,4 +1,4 @@
-"""A learner: a network, its loss and its optimizer, and the training step, written once."""
+"""A learner: a network, its loss, its optimizer, and the training step."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from minifw.nn import Loss, Network, Optimizer
 
 @dataclass(frozen=True)
 class Learner:
-    """What takes training steps. Fitting, the search for a fault and the compiler use this one."""
+    """Takes training steps, for `fit`, the compiler, and the search for the first failing layer."""
 
     network: Network
     loss: Loss
@@ -29,9 +29,9 @@ class Learner:
         return [*self.weights, *self.optimizer.state.values()]
 
     def on(self, state: Sequence[Tensor]) -> Learner:
-        """Return a learner with the same formulas that changes these tensors in place of its own.
+        """Return a learner with the same formulas that changes these tensors instead.
 
-        `state` has the order of `self.state`: views or copies of it, or some of its seeds.
+        `state` has the order of `self.state`: views or copies of it, or those of some seeds.
         """
         count = len(self.network.parameters())
         network = self.network.with_parameters(state[:count])
@@ -39,12 +39,12 @@ class Learner:
         return Learner(network, self.loss, self.optimizer.with_state(network, remembered))
 
     def step(self, inputs: Tensor, targets: Tensor, eta: float | Tensor) -> Tensor:
-        """Take one step, and return the output that its loss was taken of.
+        """Take one step, and return the output from which its loss was computed.
 
         Args:
             inputs: `(seeds, batch, features)`, or without the stack's dimension.
             targets: `(seeds, batch, …)`, as the loss takes them.
-            eta: learning rate; compiled code takes it as a tensor without dimensions.
+            eta: learning rate, a number, or in compiled code a tensor without dimensions.
 
         """
         output = find_gradients(self.network, self.loss, inputs, targets)
@@ -52,10 +52,10 @@ class Learner:
         return output
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
-        """Give what the latest step computed, in its order: (position of the module, a tensor).
+        """Yield what the latest step computed, in its order: (position of the module, a tensor).
 
-        Those are the results of each module, the gradients from the last parameter to the first,
-        and the new weights. They hold until memory is reused, that is outside of `Buffers.reuse`.
+        These are the results of each module, the gradients from the last parameter to the first,
+        and the new weights. They are complete only outside of `Buffers.reuse`.
         """
         yield from self.network.results()
         parameters = self.network.parameters()
@@ -77,5 +77,5 @@ def find_gradients(network: Network, loss: Loss, inputs: Tensor, targets: Tensor
 
 
 def _position(name: str) -> int:
-    """Return the place in the network of the module that a parameter such as '0.weight' is of."""
+    """Return the position of the module that has a parameter, such as '0.weight'."""
     return int(name.partition(".")[0])

@@ -1,6 +1,6 @@
-"""How a stack of networks goes through the machine: seeds at once, threads, compiled or not.
+"""How a stack of networks is trained on the machine: seeds at once, threads, compiled or not.
 
-All rules depend on sizes alone, never on a clock, so that a run can be repeated bit for bit.
+All rules depend on sizes alone, not on measured times, so that a run can be repeated bit for bit.
 """
 
 from __future__ import annotations
@@ -18,37 +18,34 @@ from minifw.nn import Network
 from minifw.training import arguments, compiled
 from minifw.training.division import Division, divided, equal_shards
 
-# What a plain shard of a stack, or the evaluation of any, may hold at once. Only memory counts
-# here, for the time of a seed is the same within a few percent for 5 to 20 seeds a shard, and
-# larger for fewer.
+# What a plain shard of a stack, or an evaluation, may hold at once. It only bounds memory: the time
+# per seed hardly depends on it (docs/performance.md).
 PLAIN_BYTES = 2**30
 
-# One network alone has torch's threads from here on. Each operation ends with a wait for the last
-# of them: with two busy programs a processor, 1000 samples took 8 times as long at width 128 as on
-# one thread, and still 5 times at 512, where two idle processors gain the most.
+# A single network uses torch's threads from this many results of a layer on. Every operation waits
+# for the slowest thread, which is very slow on busy processors (docs/performance.md).
 ALONE_FROM = 262_144
 
-# What a compiled shard may hold. With 1 MB a seed (1000 samples, width 25) shards of 2, 5, 10 seeds
-# took 1.53, 1.48 and 1.61 ms a step of 20 seeds on two cores with 2 MB of cache each; but each
-# shard costs about 0.1 ms an epoch: 2.51, 2.25 and 3.17 ms where an epoch is one step.
+# What a compiled shard may hold. Smaller shards fit the cache better, but each has a cost in every
+# epoch (docs/performance.md).
 SHARD_BYTES = 8 * 2**20
 
-# Compiling takes about 12 s and saves 0.1 to 0.2 ms a step: from so many steps on it pays.
+# From this many steps on, compiling saves more time than it takes (docs/performance.md).
 COMPILE_FROM = 50_000
 
 
-WHOLE = Division()
+UNDIVIDED = Division()
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """What `fit` does besides its formulas; it changes rounding at most.
+    """How `fit` divides and executes the steps; results depend on it only by rounding.
 
-    An evaluation is larger than a step of SGD, so its division is another (None: the same).
-    Where compiling fails, `otherwise` is what is done instead; None makes it an error.
+    An evaluation takes more samples than a step of SGD, so it has its own division (None: the
+    same). If compiling fails, `otherwise` is used instead; None makes it an error.
     """
 
-    training: Division = WHOLE
+    training: Division = UNDIVIDED
     evaluation: Division | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
@@ -56,10 +53,10 @@ class Schedule:
 
 @dataclass(frozen=True)
 class StepSizes:
-    """What a step of one network of a stack takes: all that its memory depends on.
+    """The sizes that decide the memory of a step of one network of a stack.
 
-    `outputs` are the results of each layer for one sample (an activation's are counted with its
-    layer's), `weights` the numbers of all parameters, `number` the bytes of a number.
+    `outputs` are the results of each layer for one sample (those of an activation are counted with
+    its layer), `weights` is the number of all weights, `number` the bytes of a number.
     """
 
     outputs: tuple[int, ...]
@@ -68,9 +65,9 @@ class StepSizes:
 
     @classmethod
     def of(cls, network: Network, samples: Samples) -> StepSizes:
-        """Return the sizes of a network's step, seen as one of the samples goes through the stack.
+        """Return the sizes of a network's step, measured with one sample.
 
-        The modules may be any; a layer is one with parameters.
+        Any modules are allowed; those with parameters count as layers.
         """
         *stack, _ = samples.labels.shape
         seeds = math.prod(stack)
@@ -83,25 +80,25 @@ class StepSizes:
         )
 
     def results(self, rows: int) -> int:
-        """Return how many numbers the largest layer gives for so many samples."""
+        """Return the number of results of the largest layer for this many samples."""
         return rows * max(self.outputs, default=1)
 
     def forward_bytes(self, rows: int) -> int:
-        """Return what the results of all layers and of their activations take."""
+        """Return the bytes of the results of all layers and their activations."""
         return 2 * self.number * rows * sum(self.outputs)
 
     def step_bytes(self, rows: int) -> int:
-        """Return what these results and the gradients of each take."""
+        """Return the bytes of these results and their gradients."""
         return 2 * self.forward_bytes(rows)
 
     def networks_in(self, most: int, rows: int) -> int:
-        """Return how many networks `most` bytes hold, with gradients and a step of so many rows."""
+        """Return how many networks fit in `most` bytes, with a step of `rows` samples."""
         a_network = 3 * self.number * self.weights + self.step_bytes(rows)
         return max(1, most // max(1, a_network))
 
 
 class Compiling(NamedTuple):
-    """Whether steps are compiled, and whether plain ones are taken where that fails."""
+    """Whether steps are compiled, and whether plain steps are used if that fails."""
 
     compiled: bool
     or_plain: bool = False
@@ -119,7 +116,7 @@ def steps_in(epochs: int, samples: int, batch_size: int) -> int:
 
 
 def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
-    """Decide whether so many steps are compiled.
+    """Decide whether a training with this many steps is compiled.
 
     Raises:
         UsageError: the wish is True and there is no C++ compiler.
@@ -169,9 +166,9 @@ def scheduled(
     threads: int,
     compiling: Compiling = PLAINLY,
 ) -> Schedule:
-    """Return how `seeds` networks go through steps of `batch_size` on at most so many threads.
+    """Return how `seeds` networks take steps of `batch_size` on at most `threads` threads.
 
-    `samples` is how many go through at once in an evaluation.
+    `samples` is the number of samples that are evaluated at once.
     """
     in_memory = sizes.networks_in(PLAIN_BYTES, samples)
     plain = Schedule(
@@ -193,17 +190,17 @@ def scheduled(
 def _divided(sizes: StepSizes, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
     """Return how to divide the stack for `rows` samples of each network.
 
-    A stack is divided, and its threads are Python's. Only one network that is alone gets those of
-    torch, which share every single operation.
+    A stack is divided among Python's threads. Only a single network uses torch's threads, which
+    divide every single operation.
     """
     results = sizes.results(rows)
-    if seeds == 1:  # nothing to divide but the operations
+    if seeds == 1:  # only the operations can be divided
         return Division(1, threads if results >= ALONE_FROM else 1)
     return divided(seeds, results, in_memory, threads)
 
 
 def _results_of_layers(network: Network) -> Iterator[Tensor]:
-    """Give what each module with parameters computed in the latest `forward`, inner ones too."""
+    """Yield the results of each module with parameters in the latest `forward`."""
     modules = [*network]
     inner: set[int] = set()
     for position, value in network.results():

@@ -23,9 +23,9 @@ Batch = tuple[Tensor, Tensor]
 
 
 class Shard:
-    """Some seeds of a stack; their numbers are those of the stack itself.
+    """Some seeds of a stack.
 
-    Its tensors are views of the stack's, so what it trains is trained there.
+    Its tensors are views of the stack's tensors, so training a shard trains the stack.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Shard:
         self.seeds = seeds
         self.compiled: compiled.Steps | None = None
         self.start: list[Tensor] = []  # weights and state before the epoch
-        self.buffers = buffers  # of all shards: what is in it counts until the thread's next one
+        self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
 
     def train(self, order: Tensor | None, batch_size: int, eta: float) -> Batch:
@@ -50,15 +50,15 @@ class Shard:
         return self._train_plainly([*zip(inputs, targets, strict=True), *cut], eta)
 
     def _train_plainly(self, batches: Sequence[Batch], eta: float) -> Batch:
-        """Take a step for each of these batches, one at least."""
+        """Take a step for each of these batches; there is at least one."""
         step, shape = self.learner.step, None
         for inputs, targets in batches:
-            if inputs.shape != shape:  # the first, or the last, if that is cut short
+            if inputs.shape != shape:  # the first batch, or a smaller last one
                 shape = inputs.shape
                 reused = self.buffers.reuse_in_thread(shape)
             with reused:
                 output = step(inputs, targets, eta)
-        return output.clone(), targets  # the thread's next shard would write over it
+        return output.clone(), targets  # the thread's next shard would overwrite it
 
     def finite(self, last: Batch) -> NDArray[np.bool_]:
         """Return for each network whether its loss in the last step and its weights are finite."""
@@ -66,9 +66,11 @@ class Shard:
         return finite([loss, *self.learner.weights], loss.shape)
 
     def _keep_start(self) -> None:
-        """Keep weights and state as they are before an epoch, for `first_failing`."""
+        """Keep weights and state from before an epoch, for `first_failing`."""
         state = self.learner.state
-        if len(self.start) == len(state):  # momentum may begin between two epochs
+        if len(self.start) == len(
+            state
+        ):  # the state may have grown, by momentum that was set later
             torch._foreach_copy_(self.start, state)
         else:
             self.start = [value.clone() for value in state]
@@ -76,10 +78,10 @@ class Shard:
     def first_failing(
         self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float
     ) -> list[int]:
-        """Return for these seeds of the shard where the first value that is not finite appeared.
+        """Return for these seeds where the first value that is not finite appeared.
 
-        That is the position of a module of the network, or -1: the epoch is trained once more from
-        its start, plainly, and all results of each step are looked at in the order they come up.
+        That is the position of a module of the network, or -1. The epoch is trained again from its
+        start with plain steps, whose results are checked in the order of computation.
         """
         found = dict.fromkeys(seeds, -1)
         learner = self.learner.on([self._copied(value, seeds) for value in self.start])
@@ -96,7 +98,7 @@ class Shard:
         return list(found.values())
 
     def _copied(self, value: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Return a copy of what these seeds of the shard have of a tensor."""
+        """Return a copy of these seeds' entries of a tensor."""
         return value[list(seeds)] if self.train_samples.labels.ndim > 1 else value.clone()
 
     def evaluate(self) -> Evaluation:
@@ -105,9 +107,9 @@ class Shard:
         return evaluate(learner.network, learner.loss, *samples, self.buffers)
 
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
-        """Return all batches but a cut last one, `(steps, seeds, batch, …)`, and that one, if any.
+        """Return the full batches, `(steps, seeds, batch, …)`, and a smaller last one, if any.
 
-        Batches in an order of their own are gathered once an epoch, into the same memory.
+        If there is an order, batches are gathered once an epoch, into the same memory.
         """
         samples = self.train_samples
         dim = samples.labels.ndim - 1
@@ -132,7 +134,7 @@ class Shard:
 
 
 def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
-    """Divide the stack, `size` seeds a shard; None: all, as a network without a stack is."""
+    """Divide the stack into shards of `size` seeds; None: one shard, or a single network."""
     seeds, buffers = len(data.train.labels), Buffers()
     size = size or seeds
     if data.train.labels.ndim != 2 or size >= seeds:
@@ -147,7 +149,7 @@ def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
 
 
 def compile_steps(shards: Sequence[Shard], batch_size: int, threads: int) -> None:
-    """Give all shards the compiled steps of the first, which has the most seeds.
+    """Compile the steps of the first shard, which has the most seeds, for all shards.
 
     Raises:
         UsageError: they cannot be compiled.

@@ -1,4 +1,4 @@
-"""Threads of Python that take work from one list, with torch's own threads set to suit."""
+"""Python threads that take work from one list, with torch's number of threads set to fit."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ T = TypeVar("T")
 
 
 class Workers:
-    """Shares functions among at most so many threads, within a `with` block.
+    """Divides functions among at most `threads` threads, within a `with` block.
 
-    A function that is alone has as many of torch's threads instead. Those keep a processor busy for
-    milliseconds after their work, and all who wait for them as well.
+    A single function gets as many of torch's threads instead. Torch's threads keep a processor busy
+    for milliseconds after their work, so they are not used beside Python's.
     """
 
     def __init__(self, most: int) -> None:
@@ -24,8 +24,8 @@ class Workers:
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        # The first helpers are always the same threads, so no other one needs memory for its
-        # results. Each has a setting of torch's threads of its own; it starts when it gets work.
+        # The first helpers are always the same threads, so that no other thread allocates memory
+        # for results. Torch's number of threads is set in each thread when it gets its first work.
         self._pools = [
             self._stack.enter_context(
                 ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,))
@@ -38,7 +38,7 @@ class Workers:
         self._stack.close()
 
     def call(self, work: Sequence[Callable[[], T]], threads: int) -> list[T]:
-        """Call all the functions on so many threads, and return what they return."""
+        """Call all the functions on this many threads, and return their results in order."""
         helpers = min(threads, len(work)) - 1
         results: dict[int, T] = {}
         left = iter(enumerate(work))

@@ -1,4 +1,4 @@
-"""The steps of an epoch as machine code."""
+"""The steps of an epoch, compiled to machine code."""
 
 from minifw.training.compiled.compiler import compiler, require_compiler
 from minifw.training.compiled.steps import Steps

@@ -1,13 +1,13 @@
-"""What minifw changes about Inductor, torch's compiler.
+"""Changes to Inductor, torch's compiler.
 
-A loop's memory is allocated once. Inductor writes C++ that allocates each intermediate tensor anew
-in every turn of a `while_loop`, and copies every handle: for one network and batches of one that
-took three quarters of the time. Here the allocations stand before the loop, and handles are
-references. That is right because a turn's tensors are all overwritten by the next, but for those
-that it hands on, which stay as they were.
+The memory of a loop is allocated once. Inductor writes C++ that allocates each intermediate tensor
+in every turn of a `while_loop` and copies every handle, which costs small networks most of their
+time (docs/performance.md). Here the allocations are before the loop, and handles are references.
+That is right because every turn overwrites all tensors of the one before, except those that are
+handed on, which are allocated as usual.
 
-Products of small matrices are compiled for their sizes (products.h). Inductor calls a library that
-is made for large ones: with layers of 25 it took twice as long, with batches of 1000 and of 40.
+Products of small matrices are compiled for their sizes (products.h). Inductor calls a library for
+large matrices, which is slower for them (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from torch._inductor.virtualized import V
 
 @contextmanager
 def as_we_need_it() -> Iterator[None]:
-    """Within this block, Inductor compiles as described above, for all threads."""
+    """Within this block, Inductor compiles with these changes, in all threads."""
     common.init_backend_registration()
     usual = common.device_codegens["cpu"]
     common.device_codegens["cpu"] = common.DeviceCodegen(
@@ -43,20 +43,20 @@ def as_we_need_it() -> Iterator[None]:
 
 
 class _Scheduling(CppScheduling):
-    """Writes kernels one after another where Inductor fails to write them as one."""
+    """Writes kernels one after another if Inductor cannot merge them into one."""
 
     def codegen_outer_loop_node(self, node: Any) -> None:
         removed = V.graph.removed_buffers.copy()
         try:
             super().codegen_outer_loop_node(node)
         except KeyError:  # one kernel overwrites what another reads, as in one step with momentum
-            V.graph.removed_buffers = removed  # what the one kernel would have kept to itself
+            V.graph.removed_buffers = removed  # buffers that only the merged kernel would not need
             for part in node.get_outer_nodes():
                 self.codegen_node(part)
 
 
 class _Later(DeferredLineBase):
-    """A place in the code that is filled with `lines` when all code is known."""
+    """A place in the code that is filled with `lines` at the end."""
 
     def __init__(self, lines: IndentedBuffer) -> None:
         super().__init__("")
@@ -65,12 +65,12 @@ class _Later(DeferredLineBase):
     def __call__(self) -> str:
         return str(self.lines.getvalue())
 
-    def _new_line(self, line: str) -> _Later:  # indented or not, it is the same place
+    def _new_line(self, line: str) -> _Later:  # the same place with any indentation
         return self
 
 
 class _BeforeLoop(WrapperLine):
-    """The place for what the loop that comes next allocates."""
+    """The place for the allocations of the next loop."""
 
     def __init__(self, wrapper: _Wrapper) -> None:
         self.wrapper = wrapper
@@ -81,7 +81,7 @@ class _BeforeLoop(WrapperLine):
 
 
 class _Wrapper(CppWrapperCpu):
-    """Writes the C++ around the kernels; overrides how loops and products are written."""
+    """Writes the C++ around the kernels, with changed loops and products."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class _Wrapper(CppWrapperCpu):
         super().codegen_while_loop(while_loop, stack_output)
 
     def _handed_on(self, name: str) -> bool:
-        """Whether the next turn, or what comes after the loop, gets this tensor."""
+        """Whether this tensor is used by the next turn or after the loop."""
         return name in self.get_codegened_graph().get_output_names()
 
     def make_allocation(self, name: str, *of_what: Any, **more: Any) -> str:
@@ -120,7 +120,7 @@ class _Wrapper(CppWrapperCpu):
 
     def make_buffer_reuse(self, old: Any, new: Any, delete_old: bool) -> str:
         if self._in_loop and self._handed_on(new.get_name()):
-            return str(self.make_buffer_allocation(new))  # the old one stays for the next turn
+            return str(self.make_buffer_allocation(new))  # the old one is needed in the next turn
         return str(super().make_buffer_reuse(old, new, delete_old))
 
     def codegen_exact_buffer_reuse(self, old_name: str, new_name: str, del_line: str) -> str:
@@ -133,7 +133,7 @@ class _Wrapper(CppWrapperCpu):
         if product is None:
             super().generate_extern_kernel_out(node)
             return
-        if not self._products:  # the first one brings the text that all of them need
+        if not self._products:  # the first product includes the header for all
             text = Path(__file__).with_name("products.h").read_text(encoding="utf-8")
             self.define_kernel("products", text, gpu=False, cpp_definition="")
         if product not in self._products:
@@ -153,16 +153,16 @@ class _Wrapper(CppWrapperCpu):
         return "" if self._in_loop else str(super().make_free_by_names(names_to_del))
 
 
-# Of the three sizes of a small product at least two are at most this; and the inner one is, if an
-# operand has to be copied for it (as many rows in products.h). Larger ones MKL multiplies as
-# quickly, since it packs its operands into the cache; measured for 25 to 512 columns.
+# A product is small if at least two of its three sizes are at most this, and the inner size too if
+# an operand must be copied (as many rows in products.h). MKL is as quick for larger products, since
+# it packs its operands into the cache (docs/performance.md).
 SMALL = 128
 
 
 def _small_product(node: Any) -> tuple[Any, ...] | None:
-    """Return the template arguments of `products` (products.h), None where the library is better.
+    """Return the template arguments of `products` (products.h), None if the library is better.
 
-    Without AVX-512 it always is: vectors of half the length leave MKL less to lose.
+    Without AVX-512 the library is always used: with shorter vectors it loses little.
     """
     if node.python_kernel_name != "extern_kernels.bmm" or pick_vec_isa().bit_width() < 512:
         return None
@@ -184,7 +184,7 @@ def _small_product(node: Any) -> tuple[Any, ...] | None:
 
 
 def _start(tensor: Any) -> str:
-    """Return where the numbers of a tensor begin, in C++."""
+    """Return the C++ expression for the address of a tensor's first number."""
     c_type = DTYPE_TO_CPP[tensor.get_dtype()]
     offset = cexpr(tensor.get_layout().offset)
     return f"static_cast<{c_type}*>({tensor.get_name()}.data_ptr()) + {offset}"

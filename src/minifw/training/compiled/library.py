@@ -1,7 +1,7 @@
-"""A recorded loop becomes a library of machine code, which is kept for later runs.
+"""Compiles a recorded loop to a library of machine code, which is kept for later runs.
 
-Inductor, the compiler of torch, turns the loop into C++ ahead of time; the C++ compiler makes a
-library of it. It is made once for each network, loss, optimizer and shape; a later run opens it.
+Inductor, torch's compiler, turns the loop into C++ ahead of time, and the C++ compiler makes a
+library. There is one for each network, loss, optimizer and shape; later runs open it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from minifw.training.compiled.record import loop
 from minifw.training.learner import Learner
 
 OPTIONS = {
-    "cpp.threads": 1,  # the shards of a stack share the processors, not the loops inside of one
+    "cpp.threads": 1,  # the processors are for the shards, not for loops inside one
     "cpp.enable_floating_point_contract_flag": "fast",  # a * b + c rounds once, as in torch's SGD
-    # A row of 25 numbers ends within a vector. Where a result is written over its operand, the
-    # next row is read while that part of a vector is still on its way to memory, and must wait.
+    # A row of 25 numbers ends within a vector. If a result overwrites its operand, reading the next
+    # row must wait for the store of that vector.
     "inplace_buffers": False,
 }
 
@@ -42,15 +42,15 @@ OPTIONS = {
 def opened(learner: Learner, arguments: list[Tensor]) -> ctypes.CDLL:
     """Return the library of this loop, from the cache or newly made.
 
-    A cache that cannot be read or written costs the time of compiling, and nothing else.
+    If the cache cannot be read or written, the library is compiled again; nothing else is lost.
     """
     name = f"{name_of(learner, arguments)}.so"
     kept = None if (folder := cache_dir()) is None else folder / name
     if kept is not None:
-        with suppress(OSError):  # not there, not to be read, or damaged
+        with suppress(OSError):  # missing, unreadable, or damaged
             return ctypes.CDLL(str(kept))
     with _one_at_a_time, _scratch() as scratch, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of torch's own code, about torch's own code
+        warnings.simplefilter("ignore")  # torch's warnings about its own code
         import torch._inductor
 
         from minifw.training.compiled.inductor import as_we_need_it
@@ -64,8 +64,8 @@ def opened(learner: Learner, arguments: list[Tensor]) -> ctypes.CDLL:
         if kept is not None:
             with suppress(StorageError):
                 publish(kept, Path(str(made)).read_bytes())
-        # Once it is open its file may go. In a scratch folder that nothing can be run from it
-        # does not open, but may where it is kept.
+        # Once a library is open, its file may be deleted. A scratch folder may forbid execution;
+        # the library may still open in the cache folder.
         try:
             return ctypes.CDLL(str(made))
         except OSError:
@@ -76,9 +76,9 @@ def opened(learner: Learner, arguments: list[Tensor]) -> ctypes.CDLL:
 
 @contextmanager
 def _scratch() -> Iterator[str]:
-    """Give a folder to compile in; Inductor's own files go there too where theirs cannot be used.
+    """Give a folder to compile in, also for Inductor's files if its own folder cannot be used.
 
-    Inductor makes its folder while it is imported, so it is looked at before.
+    Inductor makes its folder when it is imported, so the folder is checked before.
     """
     name = "TORCHINDUCTOR_CACHE_DIR"
     usual = os.environ.get(name)
@@ -100,28 +100,28 @@ def _is_writable(folder: Path) -> bool:
     return os.access(folder, os.W_OK)
 
 
-_one_at_a_time = threading.Lock()  # Inductor is changed while it compiles, for all threads
+_one_at_a_time = threading.Lock()  # the changes to Inductor affect all threads
 
 
 def cache_dir() -> Path | None:
-    """Return where compiled loops are kept: `minifw` in $XDG_CACHE_HOME, else in ~/.cache.
+    """Return the folder of compiled loops: `minifw` in $XDG_CACHE_HOME or ~/.cache.
 
-    None where there is no such place: the user has no home, as in some containers.
+    None if there is none, since the user has no home, as in some containers.
     """
     try:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minifw"
     except RuntimeError:
         return None
-    return folder if folder.is_absolute() else None  # as the standard of $XDG_CACHE_HOME says
+    return folder if folder.is_absolute() else None  # required by the standard of $XDG_CACHE_HOME
 
 
 def name_of(learner: Learner, arguments: list[Tensor]) -> str:
-    """Return a name for all that the compiled code depends on.
+    """Return a name that depends on everything that the compiled code depends on.
 
-    The formulas count by the text of the files in which their classes stand, and of all files of
-    the framework; their constants as `repr` and public attributes show them; and a module that
-    stands in several places by the first of them. The module of a user's own file has what was run
-    in its name (`config/code.py`), for the file may be another by now.
+    It is a hash of: the text of the files that define the classes, and of all files of the
+    framework; the constants in `repr` and public attributes; and, for a module that is used
+    several times, its first position. For a user's file the module's name contains a hash of the
+    text that was run (`config/code.py`), since the file may have changed.
     """
     objects = [*learner.network.modules(), learner.loss, learner.optimizer, learner]
     places: dict[int, int] = {}
@@ -140,20 +140,20 @@ def name_of(learner: Learner, arguments: list[Tensor]) -> str:
 
 
 def _file(cls: type) -> Path:
-    """Return the file in which a class stands.
+    """Return the file that defines a class.
 
     Raises:
-        TypeError: it stands in none, so that nothing would tell when its formula changes.
+        TypeError: there is none, so that a change of the formula could not be noticed.
 
     """
     try:
         return Path(inspect.getfile(cls))
     except (TypeError, OSError):
-        raise TypeError(f"the class {cls.__name__} must stand in a file") from None
+        raise TypeError(f"the class {cls.__name__} must be defined in a file") from None
 
 
 def _constants(thing: Any) -> dict[str, Any]:
-    """Return the public attributes that are numbers or words."""
+    """Return the public attributes that are numbers or text."""
     return {
         name: value
         for name, value in sorted(vars(thing).items())
@@ -163,7 +163,7 @@ def _constants(thing: Any) -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """Return what kind of processor this is: code is made for it alone."""
+    """Return the kind of this processor, for which alone the code is compiled."""
     known = cpu_info()
     features = known.get("flags") or known.get("Features", "")
     return f"{platform.system()} {platform.machine()} {platform.processor()} {features}"

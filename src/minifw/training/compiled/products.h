@@ -1,9 +1,8 @@
 // Products of small matrices, C = A B with (M, N) = (M, K) (K, N), for AVX-512.
 //
-// All sizes and strides are known when this is compiled, so no product looks anything up, and
-// loops over a few columns are unrolled. A tile of C stays in registers while its K terms are
-// added: each is a piece of a row of B, a few vectors, times a number of A for each row of the
-// tile. What a vector has beyond the end of a row is masked.
+// All sizes and strides are known at compile time, so loops over a few columns are unrolled. A tile
+// of C stays in registers while its K terms are added. Each term is a piece of a row of B, a few
+// vectors, times a number of A for each row of the tile. The end of a row is masked.
 
 #include <torch/csrc/inductor/cpp_prefix.h>
 
@@ -13,10 +12,10 @@ namespace minifw {
 // sums, four vectors of B and a number of A. With less than eight sums, each waits for the one
 // before; that cannot be helped where C is so small.
 constexpr int64_t VECTORS_A_ROW = 4, VECTORS_A_TILE = 24;
-// A copy of columns of B has its place on the stack: at most so many bytes.
+// Bytes on the (call) stack for a copy of columns of B, at most.
 constexpr int64_t COPY_BYTES = 32 * 1024;
 
-// Where element (i, j) of a matrix stands in memory: at i * row + j * column.
+// Element (i, j) of a matrix is at i * row + j * column in memory.
 template <int64_t row_stride, int64_t column_stride>
 struct Layout {
   static constexpr int64_t row = row_stride, column = column_stride;

@@ -1,7 +1,7 @@
-"""The steps of an epoch as one list of tensor operations, recorded from the step that `fit` takes.
+"""The steps of an epoch as one list of tensor operations, recorded from `Learner.step`.
 
-`Learner.step` runs once on tensors without numbers, and the operations that it took are kept;
-torch's `while_loop` repeats that list for each batch.
+`Learner.step` runs once on tensors without values, and its operations are recorded; torch's
+`while_loop` repeats them for each batch.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def loop(learner: Learner, arguments: list[Tensor]) -> Any:
     changed = ",".join(str(1 + position) for position in range(len(state)))
 
     def turns_from(first: int, done: Tensor, state: list[Tensor], *of_turns: Tensor) -> Tensor:
-        """Take the turns of these inputs and targets; `first` are `done` already."""
+        """Take the turns for these inputs and targets, after the `first`, which are `done`."""
         last = first + len(of_turns[0])
 
         def more_to_do(turn: Tensor, *_: Tensor) -> Tensor:
@@ -51,8 +51,8 @@ def loop(learner: Learner, arguments: list[Tensor]) -> Any:
     def steps(*arguments: Tensor) -> list[Tensor]:
         *state, inputs, last_inputs, targets, last_targets, eta = arguments
         done = turns_from(0, torch.zeros((), dtype=torch.int64), state, inputs, targets, eta)
-        # A loop as well: Inductor does not know what the first one changes, and may put before it
-        # whatever does not wait for the number of turns that it returns.
+        # A loop as well: Inductor does not know what the first loop changes, and may move code
+        # before it that does not depend on the number of turns that it returns.
         if len(last_inputs):
             done = turns_from(len(inputs), done, state, last_inputs, last_targets, eta)
         return [done]
@@ -71,14 +71,15 @@ def _step(learner: Learner, arguments: list[Tensor]) -> Any:
         return [*state, learner.on(state).step(x, target, eta)]
 
     def baddbmm(total: Tensor, left: Tensor, right: Tensor) -> Tensor:
-        # So that `products.h` does the product. The total of a gradient is zero: Inductor drops it.
+        # So that `products.h` computes the product. The sum starts from a zero gradient, which
+        # Inductor drops.
         return total + torch.bmm(left, right)
 
     recorded = make_fx(
         functionalize(step),
         decomposition_table={
             torch.ops.aten.baddbmm.default: baddbmm,
-            # Of which Inductor knows that nothing need be read.
+            # Inductor knows that the old values need not be read.
             torch.ops.aten._foreach_zero.default: lambda values: [*map(torch.zeros_like, values)],
         },
         tracing_mode="fake",

@@ -1,6 +1,6 @@
-"""The compiled way: all steps of an epoch as one call into machine code.
+"""Compiled steps: all steps of an epoch are one call into machine code.
 
-Python's lock is not held during a call: shards of a stack can be trained in threads.
+Python's lock is released during a call, so shards of a stack can be trained in threads.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from minifw.errors import UsageError
 from minifw.training.compiled.library import opened
 from minifw.training.learner import Learner
 
-# A turn of the loop takes this many steps. The first writes its weights beside those it reads, the
-# second writes back over those: no step overwrites its own operands, which processors are slow at.
-# 20 seeds with batches of one took 10 us a step so, 18 with one step a turn, and 12 with four.
+# Steps in a turn of the loop. The first step writes its weights beside those that it reads, the
+# second overwrites the old ones: no step overwrites its own operands, which would be slow
+# (docs/performance.md).
 STEPS_A_TURN = 2
 
 
@@ -24,10 +24,10 @@ class Steps:
     """The steps of an epoch, compiled for one kind of network, loss and optimizer and for shapes.
 
     Args:
-        learner: what takes the steps; only its formulas and shapes are used.
-        inputs: `(steps, seeds, batch, features)`, of which only the shape is used.
-        targets: `(steps, seeds, batch, …)`, likewise.
-        threads: how many calls there may be at the same time.
+        learner: only its formulas and shapes are used.
+        inputs: `(steps, seeds, batch, features)`; only the shape is used.
+        targets: `(steps, seeds, batch, …)`; only the shape is used.
+        threads: how many calls may run at the same time.
 
     """
 
@@ -46,7 +46,7 @@ class Steps:
         arguments = [tensor.contiguous() for tensor in (*state, *batches, eta)]
         try:
             self._library = opened(learner, arguments)
-        except Exception as fault:  # torch's compiler has no error of its own for all of this
+        except Exception as fault:  # torch's compiler raises many kinds of errors
             reason = (str(fault).strip() or type(fault).__name__).splitlines()[0]
             raise UsageError(
                 f"train.compile: true: compiling failed ({reason}); false trains without it"
@@ -61,7 +61,7 @@ class Steps:
     def run(self, learner: Learner, inputs: Tensor, targets: Tensor, eta: Tensor) -> Tensor:
         """Take all steps, in place, and return the output `(seeds, batch, …)` of the last one.
 
-        There may be fewer seeds than were compiled for: the last one is repeated then.
+        There may be fewer seeds than were compiled for; the last one is then repeated.
         """
         state = learner.state
         seeds = inputs.shape[1]
@@ -78,7 +78,7 @@ class Steps:
         return output[:seeds]
 
     def _call(self, arguments: list[Tensor]) -> None:
-        """Call the library by AOTInductor's C interface; ctypes does so without Python's lock."""
+        """Call the library by AOTInductor's C interface; ctypes releases Python's lock."""
         handles = torch._C._aoti.unsafe_alloc_void_ptrs_from_tensors(arguments)
         given = (ctypes.c_void_p * len(handles))(*(_address(handle, None) for handle in handles))
         turns = (ctypes.c_void_p * 1)()
@@ -90,7 +90,7 @@ class Steps:
                 None, None,
             )
         )  # fmt: skip
-        # A tensor that nobody asked for, the number of turns; taking it frees it.
+        # The number of turns, a tensor that is not used; taking it frees it.
         torch._C._aoti.alloc_tensors_by_stealing_from_void_ptrs(
             [_capsule(address, None, None) for address in turns]
         )
@@ -106,7 +106,7 @@ class Steps:
             self._library.AOTInductorModelContainerDelete(self._container)
 
 
-# torch hands tensors to C in capsules, Python's objects around an address.
+# torch passes tensors to C in capsules, Python objects that hold an address.
 _address = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi)
 )
@@ -116,18 +116,18 @@ _capsule = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_char_p,
 
 
 def _padded(tensor: Tensor, dim: int, missing: int) -> Tensor:
-    """Return the tensor with its last entry along `dim` repeated so many times more."""
+    """Return the tensor with its last entry along `dim` repeated `missing` more times."""
     if missing:
         last = tensor.narrow(dim, -1, 1)
         tensor = torch.cat([tensor, *[last] * missing], dim)
-    # The compiled code reads memory as it was laid out when it was made: without gaps.
+    # The code was compiled for contiguous memory.
     return tensor.contiguous()
 
 
 def _by_turns(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and likewise those that are left.
+    """Divide `(steps, …)` into `(turns, steps of a turn, …)`, and the remaining steps likewise.
 
-    If none is left there are no turns of them.
+    If no steps remain, the second has no turns.
     """
     a_turn = min(STEPS_A_TURN, len(values))
     whole = len(values) - len(values) % a_turn
