@@ -177,10 +177,10 @@ def _room(inside: NDArray[np.bool_], wide: int, high: int) -> tuple[int, int] | 
             sums[rows:, columns:] - sums[:-rows, columns:]
             - sums[rows:, :-columns] + sums[:-rows, :-columns]
         )  # fmt: skip
-        inside = np.argwhere(found == rows * columns)
-        if not len(inside):
+        middles = np.argwhere(found == rows * columns)
+        if not len(middles):
             break
-        middle = inside[len(inside) // 2]
+        middle = middles[len(middles) // 2]
         place = int(middle[0] + rows // 2), int(middle[1] + columns // 2)
     return place
 
