@@ -539,12 +539,12 @@ def test_a_config_of_ones_own_code_runs_it_only_if_allowed(
         "    def derivative(self, x, y):\n        return 0 * x + 2\n"
     )
     config = {**CONFIG, "network": [{"linear": 5}, {"python": "mymodules.Twice"}, {"linear": 2}]}
-    with pytest.raises(ConfigError, match=r"^config: network.1.python: would run code"):
+    with pytest.raises(ConfigError, match=r"^config: network.1.python: would run the code"):
         minifw.train(config)
     assert not Path("runs").exists()
     run = minifw.train(config, allow_code=True)
     assert str(run.network()[1]) == "Twice()"
-    with pytest.raises(UsageError, match="would run code"):
+    with pytest.raises(UsageError, match="would run the code"):
         minifw.load(run.path).predict([[0.5, 0.5]])
     again = minifw.load(run.path, allow_code=True)
     assert np.array_equal(again.predict([[0.5, 0.5]]).scores, run.predict([[0.5, 0.5]]).scores)

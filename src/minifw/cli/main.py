@@ -55,7 +55,7 @@ def minifw(
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
       minifw init mine                            a config of your own
-      minifw show mine.yaml                       every key, and where its value is from
+      minifw show mine.yaml                       every key and where it is set
     """
     help_alone(context)
 

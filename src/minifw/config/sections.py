@@ -407,7 +407,7 @@ def model_of(
 
 
 def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
-    """Return the models of all kinds of a family; `default` is the kind where none is said."""
+    """Return the models of all kinds of a family; `default` is the kind if none is given."""
     # Kinds that are described alike and have the same keys share a model.
     groups: dict[Any, tuple[Any, Fields, dict[str, Declaration]]] = {}
     for kind, declaration in registry.kinds(base.family).items():

@@ -18,19 +18,19 @@ from minifw.data.reading import Gaps, check_memory, suggestion, unreadable
 from minifw.errors import DataError, short_word
 
 MOST_HEADER = 10_000
-"""Bytes of the header of an array; NumPy takes no more either."""
+"""Bytes of the header of an array, at most, as in NumPy."""
 
 
 def arrays_of(
     path: Path, content: bytes, names: Sequence[str], optional: str | None = None
 ) -> dict[str, NDArray[Any]]:
-    """Return the arrays of these names, and the optional one if it is there.
+    """Return the arrays with these names, and the optional one if it exists.
 
-    Shape and kind of each are in its header: nothing is unpacked before all are known to fit.
+    Shape and dtype are read from the headers: nothing is unpacked before all are known to fit.
     """
     try:
         with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(content)) as archive:
-            warnings.simplefilter("ignore")  # of files that old versions of NumPy wrote
+            warnings.simplefilter("ignore")  # about files from old versions of NumPy
             members = {
                 member.filename.removesuffix(".npy"): member for member in archive.infolist()
             }
@@ -52,12 +52,12 @@ def arrays_of(
             return arrays
     except DataError:
         raise
-    except Exception as fault:  # whatever a foreign file makes of the zip and npy readers
+    except Exception as fault:  # a foreign file may raise anything in the zip and npy readers
         raise unreadable(path, fault) from None
 
 
 def _bytes_needed(where: str, file: IO[bytes]) -> int:
-    """Return what an array and its copy as float64 will take, from its header."""
+    """Return the bytes of an array and its float64 copy, from its header."""
     version = np.lib.format.read_magic(file)
     read = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -67,17 +67,17 @@ def _bytes_needed(where: str, file: IO[bytes]) -> int:
         raise ValueError(f"an array of format {version[0]}.{version[1]}")
     start = file.tell()
     length = int.from_bytes(file.read(2 if version == (1, 0) else 4), "little")
-    if length > MOST_HEADER:  # NumPy would take so much memory before it looks
+    if length > MOST_HEADER:  # NumPy would allocate this before its own check
         raise ValueError(f"an array with a header of {length} bytes")
     file.seek(start)
     shape, _, dtype = read(file)
-    if dtype.hasobject:  # which only pickle can read, and pickle may run any program
+    if dtype.hasobject:  # only pickle reads them, and it may run any program
         raise DataError(f"{where} cannot be read as data: it holds Python objects")
     return math.prod(shape) * (dtype.itemsize + 8)
 
 
 def numbers_of(path: Path, name: str, values: NDArray[Any], gaps: Gaps) -> Floats:
-    """Return an array of inputs as float64; not finite is only what `gaps` has been told of."""
+    """Return an array of inputs as float64; numbers that are not finite are noted in `gaps`."""
     shown = short_word(name)
     if values.dtype.kind not in "fiu":
         raise DataError(f"{path}: '{shown}' must hold finite real numbers only, got {values.dtype}")
@@ -95,7 +95,7 @@ def numbers_of(path: Path, name: str, values: NDArray[Any], gaps: Gaps) -> Float
 
 
 def words_of(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], Integers]:
-    """Return the different values of an array of classes as cells, and the place of each there."""
+    """Return the different values of an array of classes as cells, and each sample's index."""
     shown = short_word(name)
     if values.dtype.kind not in "iubfUS":
         raise DataError(
@@ -107,10 +107,10 @@ def words_of(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], In
         if different.dtype.kind == "S":
             different = np.char.decode(different, "utf-8")
         return [str(word) for word in different.astype(str).tolist()], codes.astype(np.int64)
-    except ValueError:  # of which UnicodeDecodeError is one
+    except ValueError:  # such as UnicodeDecodeError
         raise DataError(f"{path}: '{shown}' must hold text, got bytes that are not UTF-8") from None
 
 
 def feature_names(name: str, columns: int) -> list[str]:
-    """Return the names of the features in an array."""
+    """Return names for the features of an array."""
     return [f"{name}[{column}]" for column in range(columns)]

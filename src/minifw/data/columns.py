@@ -18,8 +18,8 @@ from minifw.errors import DataError, short, short_word
 
 
 def rows_of(path: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """Yield all lines that are not empty, with their numbers."""
-    # Each cell ends with one of these signs and becomes a float64.
+    """Yield all rows that are not empty, with their line numbers."""
+    # Each cell ends with one of these characters and becomes a float64.
     cells_at_most = content.count(b",") + content.count(b"\n")
     check_memory(f"{path}: parsing this file", 8 * cells_at_most)
     reader = csv.reader(io.TextIOWrapper(io.BytesIO(content), "utf-8-sig", newline=""))
@@ -35,7 +35,7 @@ def rows_of(path: Path, content: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def _not_text(content: bytes) -> int:
-    """Return where the first byte stands that is not of UTF-8 text."""
+    """Return the position of the first byte that is not UTF-8."""
     try:
         content.decode()
     except UnicodeDecodeError as fault:
@@ -51,7 +51,7 @@ def names_of(path: Path, rows: Iterator[tuple[int, list[str]]]) -> list[str]:
         raise DataError(f"{path}: expects a line of column names and then samples, got 0 line(s)")
     if (double := twice(names)) is not None:
         raise DataError(
-            f"{path}:1: column names must differ, '{short_word(double)}' stands there twice"
+            f"{path}:1: column names must differ, '{short_word(double)}' is there twice"
         )
     return names
 
@@ -66,9 +66,9 @@ def columns_of(
     *,
     predict: bool = False,
 ) -> tuple[Floats, list[str], Integers]:
-    """Return the features of all samples, the target's different cells, and the place of each.
+    """Return the features of all samples, the target's different cells, and each sample's index.
 
-    The class of a sample that is to be predicted may be missing.
+    For prediction the class of a sample may be missing.
     """
     place_of = {name: place for place, name in enumerate(names)}
     columns = [(name, place_of[name]) for name in features]

@@ -124,7 +124,9 @@ def read_inputs(
     """
     content, found = read_bytes(path, None)
     gaps = Gaps()
-    read = _npz_inputs if content.startswith(b"PK") else _csv_inputs  # as all zip archives do
+    read = (
+        _npz_inputs if content.startswith(b"PK") else _csv_inputs
+    )  # the first bytes of a zip archive
     inputs, classes = read(path, content, features, target, gaps)
     gaps.check()
     if classes is None:

@@ -17,7 +17,7 @@ def read_bytes(path: Path, expected: str | None) -> tuple[bytes, str]:
         with open_input(path) as file:
             check_memory(f"{path}: reading this file", os.fstat(file.fileno()).st_size)
             content = file.read()
-    except (OSError, ValueError) as fault:  # a NUL byte in the name is a ValueError
+    except (OSError, ValueError) as fault:  # a NUL byte in the name raises ValueError
         raise unreadable(path, fault) from None
     found = checksum(content)
     if expected not in (None, found):
@@ -42,16 +42,16 @@ def unreadable(path: Path, fault: Exception) -> DataError:
 
 
 class Gaps:
-    """The missing cells of a file: how many there are, and where the first one is.
+    """The missing cells of a file: their number, and the place of the first.
 
-    `instead` is what helps beside a file without them.
+    `instead` is another remedy than to complete the file.
     """
 
     def __init__(self, instead: str = "") -> None:
         self.instead, self.count, self.first = instead, 0, ""
 
     def note(self, must: str, cell: str, count: int = 1) -> None:
-        """Count some; `must` says where the first of them is and what it must hold."""
+        """Count missing cells; `must` says where the first is and what it must hold."""
         if not self.count:
             self.first = f"{must}, got {short(cell)}"
         self.count += count
@@ -69,12 +69,12 @@ class Gaps:
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:
-    """Return what is near, or known; names of any length come from a file."""
+    """Return the near or known names, shortened, since a file's names may be long."""
     return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
 
 
 def twice(names: Sequence[str]) -> str | None:
-    """Return a name that stands there more than once."""
+    """Return a name that occurs more than once, None if there is none."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

@@ -56,6 +56,8 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
         samples: the number of training samples.
         elements: how many numbers of each tensor are compared, at most.
 
+        RAISES_HERE
+
     Raises:
         UsageError: there are fewer training samples.
 
@@ -122,7 +124,9 @@ class _Chain:
         """Give the comparisons of the loss's gradients, from the first layer to the output."""
         for position, module in enumerate(self.modules):
             tensors = [("input", self.values[position], self.gradients[position])]
-            if module not in self.modules[:position]:  # its parameters belong to its first place
+            if (
+                module not in self.modules[:position]
+            ):  # its parameters are compared at its first position
                 own = module.parameters()
                 tensors += [(name, value, gradient.clone()) for name, value, gradient in own]
             for of, tensor, gradient in tensors:
@@ -132,7 +136,7 @@ class _Chain:
         yield Row(None, repr(self.loss), "output", found)
 
     def alone(self, row: Row) -> Comparison:
-        """Compare what a layer makes of the gradient that it got, right or wrong."""
+        """Compare a layer's gradients for the gradient that it got, which may be wrong."""
         assert row.layer is not None
         module, x = self.modules[row.layer], self.values[row.layer]
         gradient = self.gradients[row.layer + 1]

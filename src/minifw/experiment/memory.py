@@ -70,7 +70,7 @@ class Sizes:
         return max(self.train, self.test)
 
     def schedule(self, seeds: int, compiling: Compiling = PLAINLY) -> Schedule:
-        """Return how so many seeds go through their steps and evaluations."""
+        """Return how this many seeds are trained and evaluated."""
         return scheduled(self.step, seeds, self.batch_size, self.largest, self.threads, compiling)
 
     def bytes(self) -> int:

@@ -116,7 +116,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
 
 
 def _percent(of_groups: Sequence[Floats]) -> Any:
-    """Return the mean over all seeds, the first dimension, in percent."""
+    """Return the mean over the seeds, the first dimension, in percent."""
     return 100 * np.concatenate(of_groups).mean(0)
 
 
@@ -189,7 +189,7 @@ def _parity(
 
 
 def _largest(values: Floats) -> float | None:
-    """Return the largest of these that are numbers, None if there is none."""
+    """Return the largest of these numbers, without NaN; None if there is none."""
     return float(np.nanmax(values)) if not np.isnan(values).all() else None
 
 

@@ -139,7 +139,7 @@ class Network(Module):
 class Sequential(Network):
     """Modules in a chain: each takes the output of the one before.
 
-    The inputs are those of the first module, the outputs those of the last. Short form:
+    Shapes are those of the first module's inputs and the last module's outputs. Short form:
     `Sequential(Linear(2, 25), ReLU(), Linear(25, 2))`. As a subclass:
 
         class SimpleNet(Sequential):

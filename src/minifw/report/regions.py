@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import fitted, legend_below, short
-from minifw.runs import MODES
+from minifw.runs.arms import MODES
 from minifw.runs.results import Results
 
 TINTS = (
@@ -168,10 +168,10 @@ def _room(inside: NDArray[np.bool_], wide: int, high: int) -> tuple[int, int] | 
     place = None
     for more in range(100):
         size = np.array([2 * (high + more) + 1, 2 * (wide + 2 * more) + 1])
-        if (size > middles.shape).any():
+        if (size > inside.shape).any():
             break
         # The number of points of each rectangle in the region, from sums along both axes.
-        sums = np.pad(middles.astype(int).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
+        sums = np.pad(inside.astype(int).cumsum(0).cumsum(1), ((1, 0), (1, 0)))
         rows, columns = size
         found = (
             sums[rows:, columns:] - sums[:-rows, columns:]
@@ -180,7 +180,7 @@ def _room(inside: NDArray[np.bool_], wide: int, high: int) -> tuple[int, int] | 
         middles = np.argwhere(found == rows * columns)
         if not len(middles):
             break
-        middle = middles[len(inside) // 2]
+        middle = middles[len(middles) // 2]
         place = int(middle[0] + rows // 2), int(middle[1] + columns // 2)
     return place
 

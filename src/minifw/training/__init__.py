@@ -1,4 +1,4 @@
-"""Training: the loop over epochs, evaluation, history, checkpoints; no files, no terminal."""
+"""Training: the loop over epochs, evaluation, history, checkpoints; without files or terminal."""
 
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
