@@ -279,7 +279,7 @@ def test_the_manifest_is_written_last(minifw: Minifw, monkeypatch: pytest.Monkey
 
 def test_another_thread_count_warns(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "minifw.cli.planning.processors", lambda: 2
+        "minifw.system.machine.processors", lambda: 2
     )  # torch can have more threads than those
     with monkeypatch.context() as patch:
         patch.setattr("minifw.report.plots.write_plots", _interrupt)
