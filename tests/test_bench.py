@@ -29,6 +29,7 @@ def given() -> arms.Problem:
     return arms.problem(ROOT / "src/minifw/examples/simplenet.yaml", SMALL)
 
 
+@pytest.mark.slow
 def test_arms_train_the_same_networks(given: arms.Problem) -> None:
     names = [*PLAIN, *({"minifw", "JAX"} - set(arms.present()[1]))]
     made = {name: arms.ARMS[name](given) for name in names}

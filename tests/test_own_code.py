@@ -260,6 +260,7 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
     assert trained.json["data"]["features"] == ["x1", "x2", "x3", "x4"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler")
 def test_compiled_it_is_the_same(minifw: Minifw) -> None:
     Path("two.yaml").write_text(
