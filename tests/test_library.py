@@ -508,6 +508,56 @@ def test_fit_learns(capfd: pytest.CaptureFixture[str]) -> None:
     assert capfd.readouterr() == ("", "")
 
 
+FAR = np.random.default_rng(1).uniform(0, 1, (30, 2)) * [1000, 0.001]  # units far apart
+
+
+def test_a_dataset_takes_new_samples_as_they_come() -> None:
+    y = np.where(FAR[:, 0] > 500, "right", "left")
+    data = minifw.Dataset.from_arrays(FAR[:20], y[:20], FAR[20:], y[20:])
+    assert torch.equal(data.inputs(FAR[20:]), data.test.inputs)
+    assert torch.equal(data.inputs(FAR.tolist())[:20], data.train.inputs)
+    net = network()
+    history = minifw.fit(net, nn.LossMSE(), nn.SGD(net), data, epochs=40, eta=0.3, batch_size=5)
+    wrong = 100 * (data.predict(net, FAR[20:]) != y[20:]).mean()
+    assert wrong == pytest.approx(float(history.test_error[-1]))
+    output = net.forward(data.inputs(FAR))
+    assert data.classes_of(output).tolist() == [data.classes[k] for k in output.argmax(-1)]
+
+
+def test_every_network_of_a_stack_is_asked() -> None:
+    y = np.where(FAR[:, 0] > 500, "right", "left")
+    same = minifw.Dataset.from_arrays(FAR, y, FAR, y)
+    stack = network((3,))
+    assert same.predict(stack, FAR[:4]).shape == (3, 4)
+    assert (same.predict(stack, FAR[:4])[1] == same.predict(network(), FAR[:4])).all()
+    x = np.stack([FAR, FAR + 1, FAR * 2])
+    own = minifw.Dataset.from_arrays(x, [y, y, y], x, [y, y, y])
+    assert torch.equal(own.inputs(x), own.train.inputs)
+    assert torch.equal(own.inputs(FAR)[2], (own.inputs([FAR] * 3))[2])
+    assert own.predict(stack, FAR[:4]).shape == (3, 4)
+
+
+def test_new_samples_that_do_not_fit_a_dataset() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    outputs = torch.zeros(3, 4, 2)
+    outputs[1, 2, 0] = torch.nan
+    for call, line in (
+        (lambda: data.inputs(X[0]), "Dataset.inputs: x must be (samples, 2), a column each for x[0]"
+         ", x[1], got (2,)"),
+        (lambda: data.repeated(3).inputs(X[:, :1]), "Dataset.inputs: x must be (samples, 2) or (3, "
+         "samples, 2), a column each for x[0], x[1], got (60, 1)"),
+        (lambda: data.inputs([[1e300, 0]]), "Dataset.inputs: x has numbers that come to more than "
+         "float32 can hold"),
+        (lambda: data.classes_of(outputs[..., :1]), "Dataset.classes_of: output must be a tensor "
+         "(…, samples, 2), one output for each class, got (3, 4, 1)"),
+        (lambda: data.classes_of(outputs), "Dataset.classes_of: the outputs of network 1 must be "
+         "finite numbers; those of a network that diverged are not"),
+    ):  # fmt: skip
+        with pytest.raises(DataError) as caught:
+            call()
+        assert caught.value.lines == (line,)
+
+
 def test_what_fit_cannot_take() -> None:
     net = network()
     data = minifw.Dataset.from_arrays(X, Y, X, Y)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from minifw.data.generated import Floats, Integers, Points
 from minifw.errors import DataError, ShapeError, short_word
+from minifw.nn import Network
 
 Purpose = Literal["data", "init", "shuffle"]
 # The order is part of every published number: append, never reorder.
@@ -189,6 +190,61 @@ class Dataset:
             (x, y), (x_test, y_test), normalize=normalize, one_hot=one_hot, dtype=dtype,
             device=device,
         )  # fmt: skip
+
+    def inputs(self, x: ArrayLike) -> Tensor:
+        """Return new samples, as they come, as a network trained on this dataset takes them.
+
+        They are moved with the numbers of the training samples, and have their dtype and device.
+
+        Args:
+            x: `(n, features)`; where each network has samples of its own, all get these, or
+                `(seeds, n, features)` gives each its own. The result has its seeds first then.
+
+        Raises:
+            DataError: `x` has another shape, or holds what is no finite number.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.inputs(self, x)
+
+    def classes_of(self, output: Tensor) -> NDArray[np.str_]:
+        """Return the name of each sample's class, that of its largest output.
+
+        Args:
+            output: that of a network, `(…, n, classes)`; the result is `(…, n)`.
+
+        Raises:
+            DataError: there is not one output for each class, or one is no finite number, as of a
+                network that diverged.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.classes_of(self, output)
+
+    def predict(self, network: Network, x: ArrayLike) -> NDArray[np.str_]:
+        """Return what a network trained on this dataset says of new samples: a class for each.
+
+        It is `classes_of(network.forward(inputs(x)))`; where all networks of a stack were trained
+        on the same samples, each is asked about all of `x`.
+
+        Args:
+            network: one network, or a stack with one dimension.
+            x: samples as they come, as `inputs` takes them.
+
+        Returns:
+            The name of each sample's class, `(n,)`, or `(networks, n)` of a stack.
+
+        Raises:
+            DataError: `x` has another shape, or holds what is no finite number; or so does what
+                the network gives.
+
+        """
+        inputs = self.inputs(x)
+        if network.stack and inputs.ndim == 2:
+            inputs = inputs.repeat(*network.stack, 1, 1)
+        return self.classes_of(network.forward(inputs))
 
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network so many times, for a stack of networks."""
