@@ -27,6 +27,7 @@ from minifw.errors import (
     UsageError,
 )
 from minifw.training.fit import fit as plain_fit
+from minifw.training.history import History
 
 QUICK: dict[str, Any] = {
     "data.train": 40, "data.test": 30, "train.batch_size": 15, "train.epochs": 20,
@@ -556,6 +557,34 @@ def test_new_samples_that_do_not_fit_a_dataset() -> None:
         with pytest.raises(DataError) as caught:
             call()
         assert caught.value.lines == (line,)
+
+
+def test_what_is_shown_of_data_and_history_is_one_line() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X[:20], Y[:20])
+    many = minifw.Dataset.from_arrays(X, range(60), X, range(60)).repeated(3)
+    assert repr(data) == (
+        "<Dataset: 60 training and 20 test samples, 2 features, 2 classes: far, near>"
+    )
+    assert repr(many) == (
+        "<Dataset: 60 training and 60 test samples for each of 3 networks, 2 features, "
+        "60 classes: 0, 1, 2, 3, 4, …>"
+    )
+    assert repr(data.test) == ("<Samples: inputs (20, 2), targets (20, 2), labels (20,), float32>")
+    history = History.of(())
+    assert repr(history) == "<History: 0 epochs>"
+    history.epoch = 1
+    history.record(1, *(np.array(value) for value in (0.123456, 5.0, 6.25)))
+    assert repr(history) == ("<History: 1 epoch; loss 0.1235, errors 5 % training, 6.25 % test>")
+    stack = History.of((3,))
+    stack.epoch = 2
+    stack.diverge(np.array([False, True, False]), 2)
+    stack.record(2, *(np.array(values) for values in ([1, 9, 2.0], [4, 50, 6.0], [6, 50, 9.0])))
+    assert repr(stack) == (
+        "<History: 2 epochs of 3 networks; 1 diverged; "
+        "median loss 1.5, errors 5 % training, 7.5 % test>"
+    )
+    stack.diverge(np.array([True, True, True]), 3)
+    assert repr(stack) == "<History: 2 epochs of 3 networks; 3 diverged>"
 
 
 def test_what_fit_cannot_take() -> None:

@@ -125,6 +125,13 @@ class Samples:
         values = self.inputs, self.targets, self.labels
         return Samples(*(value.expand(times, *value.shape) for value in values))
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(
+            f"{name} {tuple(value.shape)}"
+            for name, value in vars(self).items()  # inputs, targets, labels
+        )
+        return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
+
 
 def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
     """Return these rows of `(n, …)`, in `out` if there is one."""
@@ -264,6 +271,18 @@ class Dataset:
             test=self.test.of(seeds),
             shift=self.shift[seeds],
             scale=self.scale[seeds],
+        )
+
+    def __repr__(self) -> str:
+        sizes = [f"{part.labels.shape[-1]} {name}" for part, name in
+                 ((self.train, "training"), (self.test, "test"))]  # fmt: skip
+        names = ", ".join(map(short_word, self.classes[:5])) + ", …" * (len(self.classes) > 5)
+        features = f"{len(self.features)} feature{'' if len(self.features) == 1 else 's'}"
+        stack = self.train.labels.shape[:-1]
+        each = f" for each of {stack[0]} networks" if stack else ""
+        return (
+            f"<Dataset: {' and '.join(sizes)} samples{each}, {features}, "
+            f"{len(self.classes)} classes: {names}>"
         )
 
 
