@@ -587,6 +587,32 @@ def test_what_is_shown_of_data_and_history_is_one_line() -> None:
     assert repr(stack) == "<History: 2 epochs of 3 networks; 3 diverged>"
 
 
+def test_fit_raises_when_no_network_is_left_and_keeps_what_it_recorded() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    net, stack = network(), network((2,))
+    linear = nn.Sequential(nn.Linear(2, 2))
+    for which, line in (
+        (net, r"fit: the network diverged in epoch \d+, where .* of \d, .*; its weights are of no "
+         r"use any more; a new network with a smaller eta than 1e\+30 may help"),
+        (stack, r"fit: all 2 networks diverged, the first in epoch \d+, where .*"),
+        (linear, r"fit: the network diverged in epoch \d+, .* of 0, Linear\(2, 2\); .*"),
+    ):  # fmt: skip
+        with pytest.raises(DivergedError, match=f"^{line}$") as caught:
+            minifw.fit(which, nn.LossMSE(), nn.SGD(which), data, epochs=20, eta=1e30)
+        history = caught.value.history
+        assert history.all_diverged
+        assert np.isnan(history.train_loss[-1]).all()
+        assert np.isfinite(history.train_loss[0]).all()
+
+
+def test_fit_goes_on_while_one_network_is_left() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    stack = network((2,))
+    stack[0].weight[1] = torch.inf
+    history = minifw.fit(stack, nn.LossMSE(), nn.SGD(stack), data, epochs=2, eta=0.1)
+    assert history.diverged.tolist() == [-1, 1]
+
+
 def test_what_fit_cannot_take() -> None:
     net = network()
     data = minifw.Dataset.from_arrays(X, Y, X, Y)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
 from minifw.data.dataset import BatchOrder, Dataset
-from minifw.errors import DtypeError, UsageError
+from minifw.errors import DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.run import Run
@@ -146,6 +147,8 @@ def fit(
     Raises:
         ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
             nothing has been changed then.
+        DivergedError: no network was left; the error's `history` has what was recorded. Where some
+            are left nothing is raised: `history.diverged` names those that are not.
 
     """
     if not isinstance(data, Dataset):
@@ -162,7 +165,7 @@ def fit(
         def on_epoch(epoch: int, history: History) -> None:
             show(epoch, f"loss {float(history.train_loss[-1].mean()):.4f}")
 
-        return fit_stack(
+        history = fit_stack(
             network,
             loss,
             optimizer,
@@ -174,6 +177,26 @@ def fit(
             eval_every=eval_every,
             on_epoch=on_epoch,
         )
+    _check_converged(history, network, eta)
+    return history
+
+
+def _check_converged(history: History, network: Network, eta: float) -> None:
+    """Raise a DivergedError if no network is left."""
+    if not history.all_diverged:
+        return
+    epochs, layers = np.atleast_1d(history.diverged), np.atleast_1d(history.diverged_layer)
+    first = int(epochs.argmin())
+    who = "the network diverged" if len(epochs) == 1 else f"all {len(epochs)} networks diverged"
+    order = "" if len(epochs) == 1 else ", the first"
+    layer = int(layers[first])
+    where = f", where the first value that is not finite is of {layer}, {network[layer]}"
+    raise DivergedError(
+        f"fit: {who}{order} in epoch {epochs[first]}{where if layer >= 0 else ''}; "
+        f"its weights are of no use any more; a new network with a smaller eta than {eta:g} may "
+        "help",
+        history=history,
+    )
 
 
 def _stack(network: object) -> tuple[int, ...]:
