@@ -429,6 +429,8 @@ def test_a_dataset_of_arrays_holds_them_normalised() -> None:
     [
         ([10, 9, 9, 10], ("9", "10")),
         ([1.0, 0.5, 1.0, 0.5], ("0.5", "1")),
+        ([float(k) for k in range(4)], ("0", "1", "2", "3")),
+        (["0.5", "1.5", "2.5", "3.5"], ("0.5", "1.5", "2.5", "3.5")),
         ([True, False, True, True], ("False", "True")),
         (["b", "a", "b", "a"], ("a", "b")),
         (np.array(["b", "a", "b", "a"], object), ("a", "b")),
@@ -454,6 +456,10 @@ def test_classes_may_be_anything_with_a_name(y: Any, classes: tuple[str, ...]) -
          "classes, all samples are 'far'"),
         ({"y": [*Y[:59], "NA"]}, "y must hold a class for each sample, got 'NA'"),
         ({"y": [{}] * 60}, "y must hold classes (whole numbers, text or truth values), got object"),
+        ({"y": X[:, 0], "y_test": X[:, 0]}, "y holds 60 different numbers that are not whole, such "
+         f"as {X[:, 0].min():g}, and each would be a class; there is no regression yet; np.digitize "
+         "makes classes of ranges, and as text (y.astype(str)) each number is one"),
+        ({"y_test": X[:, 1]}, "y_test holds 60 different numbers that are not whole"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64, got 'float16'"),
     ],
 )  # fmt: skip

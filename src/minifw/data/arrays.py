@@ -165,6 +165,8 @@ def _words(name: str, values: object) -> tuple[list[str], Integers]:
             f"got {found.shape}"
         )
     different, codes = np.unique(found, return_inverse=True)
+    if found.dtype.kind == "f":
+        _check_few(name, different, found.size)
     words = [str(word) for word in different.tolist()]
     missing = [word for word in words if cells.missing(word)]
     if missing:
@@ -173,6 +175,17 @@ def _words(name: str, values: object) -> tuple[list[str], Integers]:
             "leave such samples out"
         )
     return words, codes.reshape(found.shape).astype(np.int64)
+
+
+def _check_few(name: str, different: NDArray[np.floating[Any]], samples: int) -> None:
+    """Raise where numbers are measured rather than classes: many are not whole, and differ."""
+    broken = different[np.isfinite(different) & (different != np.rint(different))]
+    if len(broken) > max(2, min(20, samples // 2)):
+        raise DataError(
+            f"{WHERE}: {name} holds {len(broken)} different numbers that are not whole, such as "
+            f"{broken[0]:g}, and each would be a class; there is no regression yet; np.digitize "
+            f"makes classes of ranges, and as text ({name}.astype(str)) each number is one"
+        )
 
 
 def _check_shapes(name: str, inputs: Floats, labels: Integers) -> None:

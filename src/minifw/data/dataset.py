@@ -178,6 +178,7 @@ class Dataset:
                 each network of a stack. NumPy, torch, pandas or lists; finite numbers.
             y: the class of each, `(n,)` or `(seeds, n)`: whole numbers, text, truth values. Classes
                 are numbered in the order of their values if all are numbers, else in that of text.
+                Numbers that are not whole are taken where they are few (there is no regression).
             x_test: test inputs, with the same features.
             y_test: the class of each.
             normalize: take each feature to mean 0 and standard deviation 1 of the training
