@@ -24,6 +24,7 @@ from minifw.errors import (
     DataError,
     DivergedError,
     MinifwError,
+    ModuleError,
     UsageError,
 )
 from minifw.training.fit import fit as plain_fit
@@ -617,6 +618,65 @@ def test_fit_goes_on_while_one_network_is_left() -> None:
     stack[0].weight[1] = torch.inf
     history = minifw.fit(stack, nn.LossMSE(), nn.SGD(stack), data, epochs=2, eta=0.1)
     assert history.diverged.tolist() == [-1, 1]
+
+
+class Slopes(nn.Module):
+    """Of as many features as it was told; what does not fit it is torch's own error."""
+
+    def __init__(self, features: int) -> None:
+        self.features = features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x * torch.ones(self.features)
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+def test_what_does_not_fit_the_arrays_is_said_with_their_shapes() -> None:
+    class Inner(nn.Graph):
+        def __init__(self, features: int) -> None:
+            self.slopes = Slopes(features)
+            self.register_modules(self.slopes)
+
+        def connect(self, x: nn.Variable) -> nn.Variable:
+            given: nn.Variable = self.slopes(x)
+            return given
+
+    class Broken(nn.Loss):
+        def function(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return output @ target
+
+    def ending(outputs: int, *modules: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(2, 5), *modules, nn.Linear(5, outputs))
+
+    rows = minifw.Dataset.from_arrays(X, Y, X, Y)
+    numbers = minifw.Dataset.from_arrays(X, Y, X, Y, one_hot=False)
+    wide = minifw.Dataset.from_arrays(np.tile(X, 2), Y, np.tile(X, 2), Y)
+    mse, entropy = nn.LossMSE(), nn.LossCrossEntropy()
+    of_torch = r"RuntimeError: The size of tensor a \(5\) must match .*"
+    cases: list[tuple[nn.Network, nn.Loss, minifw.Dataset, str]] = [
+        (ending(2), mse, wide, r"Linear\(2, 5\).forward: expects an input of shape .*, got \(1, 4\) "
+         r"\(fit tried one training sample, of inputs \(60, 4\) of float32\)"),
+        (ending(2), mse, numbers, r"LossMSE.*: expects a target of .* \(fit tried one training sample, "
+         r"of targets \(60,\) of int64\); Dataset.from_arrays\(…, one_hot=True\) makes targets of one-hot "
+         "rows"),
+        (ending(3), mse, rows, "fit: the network must end with one output for each class; it has 3, "
+         "the data has 2 classes: far, near"),
+        (ending(3), entropy, numbers, "fit: the network must .* has 3, the data has 2 classes.*"),
+        (ending(1), entropy, numbers, "fit: the network must .* has 1, the data has 2 classes.*"),
+        (ending(2, Slopes(4)), mse, rows, r"fit: module 1, Slopes\(\), fails on one training sample, of "
+         rf"inputs \(60, 2\) of float32: {of_torch}"),
+        (ending(2, nn.ReLU(), Inner(4)), mse, rows, rf"fit: module 2.0, Slopes.*: {of_torch}"),
+        (ending(2), Broken(), rows, r"fit: the loss, Broken\(.*\), fails on .*: RuntimeError: .*"),
+    ]  # fmt: skip
+    for net, loss, data, line in cases:
+        with pytest.raises(ModuleError, match=f"^{line}$") as caught:
+            minifw.fit(net, loss, nn.SGD(net), data, epochs=1, eta=0.1)
+        if "RuntimeError" in line:
+            assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_what_fit_cannot_take() -> None:
