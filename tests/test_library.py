@@ -143,6 +143,17 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
             "overrides train.eta=.nan: train.eta: must be a finite number, got nan",
         ]),
         ({**CONFIG, "loss": {1, 2}}, {}, ["config: loss: must be what YAML has, got set"]),
+        ({**CONFIG, "network": [{"linear": 2}, nn.ReLU], "loss": nn.LossMSE()}, {}, [
+            f"config: {key}: must be what YAML has, got {got}; a config names a class in words, as "
+            f"'relu', or one of your own as {{'python': 'file.{name}'}}; minifw.fit takes networks "
+            "and losses themselves"
+            for key, got, name in (("network.1", "the class ReLU", "ReLU"),
+                                   ("loss", "LossMSE", "LossMSE"))
+        ]),
+        (CONFIG, {"train": {"epochs": 5}}, [
+            "overrides train={epochs: 5}: train.eta: this key is missing",
+            "overrides: 'train' replaces the whole section; {'train.epochs': …} changes one key",
+        ]),
         (CONFIG, {"name": b"x"}, ["overrides: name: must be what YAML has, got bytes"]),
         ({**CONFIG, "network": [{"linear": 3}]}, {}, [
             "config: network.0: the network must end with one output for each of the 2 classes, "
@@ -172,6 +183,12 @@ def test_faults_of_a_config_are_those_of_the_command(
     [
         ({"config": 3}, "train: config must be the name of a packaged config, the path of a YAML "
          "file or a mapping, got int"),
+        ({"overrides": ["train.epochs=5"]}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got list"),
+        ({"overrides": []}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got list"),
+        ({"overrides": {3: 5}}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got the key 3"),
         ({"seeds": 0}, "seeds: must be a whole number of at least 1, got 0"),
         ({"seeds": 2.0}, "seeds: must be a whole number of at least 1, got 2.0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1, got 0"),

@@ -18,7 +18,7 @@ from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
 from minifw.data.dataset import BatchOrder, Dataset
-from minifw.errors import DivergedError, DtypeError, UsageError
+from minifw.errors import ConfigError, DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.run import Run
@@ -49,6 +49,7 @@ def train(
             of one. A data file's path in a mapping is meant from the current folder.
         seeds: how many seeds to run; by default the config's number, else 1.
         overrides: values by their dotted keys, `{"train.eta": 0.1}`; they win over the config.
+            `{"train": {…}}` replaces the whole section.
         mode: short for `overrides={"train.mode": mode}`.
         runs_dir: the folder that the run's directory is made in.
         threads: CPU threads, while it runs; by default as many as torch takes.
@@ -66,12 +67,16 @@ def train(
             `minifw resume` goes on with it.
 
     """
+    values.check_overrides({} if overrides is None else overrides)
     given = dict(overrides or {})
     if seeds is not None:
         given["seeds"] = _whole("seeds", seeds)
     if mode is not None:
         given["train.mode"] = mode
-    checked, source = _load(config, given, allow_code)
+    try:
+        checked, source = _load(config, given, allow_code)
+    except ConfigError as error:
+        raise values.explained(error, given) from None
     with _on_threads(threads), quiet_matplotlib():
         planned = plan(checked, 1, [checked.train.mode], source)
         outcome = experiment.start(planned, Path(runs_dir), displays.for_program(progress))
