@@ -23,6 +23,7 @@ from minifw.errors import (
     ConfigError,
     DataError,
     DivergedError,
+    DtypeError,
     MinifwError,
     ModuleError,
     UsageError,
@@ -149,6 +150,10 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
             "and losses themselves"
             for key, got, name in (("network.1", "the class ReLU", "ReLU"),
                                    ("loss", "LossMSE", "LossMSE"))
+        ]),
+        (CONFIG, {"data": {"train": 5}}, [
+            "overrides data={train: 5}: data: the key 'kind' is missing",
+            "overrides: 'data' replaces the whole section; {'data.train': …} changes one key",
         ]),
         (CONFIG, {"train": {"epochs": 5}}, [
             "overrides train={epochs: 5}: train.eta: this key is missing",
@@ -581,6 +586,8 @@ def test_new_samples_that_do_not_fit_a_dataset() -> None:
         with pytest.raises(DataError) as caught:
             call()
         assert caught.value.lines == (line,)
+    with pytest.raises(DtypeError, match=r"^Dataset.predict: network must be .*, got str$"):
+        data.predict("simplenet", X)  # type: ignore[arg-type]
 
 
 def test_what_is_shown_of_data_and_history_is_one_line() -> None:

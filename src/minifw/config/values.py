@@ -51,7 +51,8 @@ def explained(error: ConfigError, overrides: Mapping[str, Any]) -> ConfigError:
     lines = [
         f"overrides: '{key}' replaces the whole section; {{'{key}.{inner}': …}} changes one key"
         for key, value in overrides.items()
-        if isinstance(value, Mapping) and any(f": {key}." in fault for fault in error.faults)
+        if isinstance(value, Mapping)
+        and any(f": {key}{end}" in fault for fault in error.faults for end in (".", ":"))
         for inner in [*value][:1]
     ]
     return ConfigError([*error.faults, *lines])

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from minifw.data.generated import Floats, Integers, Points
-from minifw.errors import DataError, ShapeError, short_word
-from minifw.nn import Network
+from minifw.errors import DataError, DtypeError, ShapeError, short_word
+from minifw.nn import Module, Network
 
 Purpose = Literal["data", "init", "shuffle"]
 # The order is part of every published number: append, never reorder.
@@ -242,13 +242,19 @@ class Dataset:
             x: samples as they come, as `inputs` takes them.
 
         Returns:
-            The name of each sample's class, `(n,)`, or `(networks, n)` of a stack.
+            The name of each sample's class, `(n,)`, or `(networks, n)` of a stack: text, as in
+            `classes`, "True" for a truth value and "1" for a number.
 
         Raises:
             DataError: `x` has another shape, or holds what is no finite number; or so does what
                 the network gives.
+            DtypeError: `network` is no network.
 
         """
+        if not isinstance(network, Module):
+            raise DtypeError(
+                f"Dataset.predict: network must be a minifw Network, got {type(network).__name__}"
+            )
         inputs = self.inputs(x)
         if network.stack and inputs.ndim == 2:
             inputs = inputs.repeat(*network.stack, 1, 1)
