@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pkgutil
+import re
 import runpy
 from importlib.metadata import version
 from pathlib import Path
@@ -11,6 +13,7 @@ import yaml
 
 from conftest import ROOT, Minifw
 from documents import DOCUMENTS, PAGES, README, anchors, blocks, commands, links, run_command
+from minifw import errors
 
 LINES = {line: page.name for page in PAGES for line in commands(page)}
 NEW = {line: page for line, page in LINES.items() if line not in commands(README)}
@@ -59,6 +62,22 @@ def test_every_page_is_in_the_site() -> None:
     assert sorted(named) == sorted(page.name for page in PAGES)
     assert site["theme"]["font"] is False  # the pages ask nobody for anything
     assert site["strict"]
+
+
+def test_every_error_is_in_the_reference() -> None:
+    page = (ROOT / "docs/reference.md").read_text(encoding="utf-8")
+    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    named = [each.__name__ for each in classes if each.__module__ == errors.__name__]
+    assert set(re.findall(r"^ {8}- (\w+)$", page, re.MULTILINE)) == set(named)
+
+
+def test_the_reference_names_what_there_is() -> None:
+    found = [
+        name for page in PAGES for name in re.findall(r"^::: (.*)$", page.read_text("utf-8"), re.M)
+    ]
+    assert len(found) > 20
+    for name in found:
+        pkgutil.resolve_name(name)
 
 
 @pytest.mark.parametrize("name", ["configs.md", "commands.md"])

@@ -23,10 +23,13 @@ from minifw.errors import (
     ConfigError,
     DataError,
     DivergedError,
+    DtypeError,
     MinifwError,
+    ModuleError,
     UsageError,
 )
 from minifw.training.fit import fit as plain_fit
+from minifw.training.history import History
 
 QUICK: dict[str, Any] = {
     "data.train": 40, "data.test": 30, "train.batch_size": 15, "train.epochs": 20,
@@ -141,6 +144,21 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
             "overrides train.eta=.nan: train.eta: must be a finite number, got nan",
         ]),
         ({**CONFIG, "loss": {1, 2}}, {}, ["config: loss: must be a value that YAML has, got set"]),
+        ({**CONFIG, "network": [{"linear": 2}, nn.ReLU], "loss": nn.LossMSE()}, {}, [
+            f"config: {key}: must be a value that YAML has, got {got}; a config names a class in words, as "
+            f"'relu', or one of your own as {{'python': 'file.{name}'}}; minifw.fit takes networks "
+            "and losses themselves"
+            for key, got, name in (("network.1", "the class ReLU", "ReLU"),
+                                   ("loss", "LossMSE", "LossMSE"))
+        ]),
+        (CONFIG, {"data": {"train": 5}}, [
+            "overrides data={train: 5}: data: the key 'kind' is missing",
+            "overrides: 'data' replaces the whole section; {'data.train': …} changes one key",
+        ]),
+        (CONFIG, {"train": {"epochs": 5}}, [
+            "overrides train={epochs: 5}: train.eta: this key is missing",
+            "overrides: 'train' replaces the whole section; {'train.epochs': …} changes one key",
+        ]),
         (CONFIG, {"name": b"x"}, ["overrides: name: must be a value that YAML has, got bytes"]),
         ({**CONFIG, "network": [{"linear": 3}]}, {}, [
             "config: network.0: the network must end with one output for each of the 2 classes, "
@@ -170,6 +188,12 @@ def test_faults_of_a_config_are_those_of_the_command(
     [
         ({"config": 3}, "train: config must be the name of a packaged config, the path of a YAML "
          "file or a mapping, got int"),
+        ({"overrides": ["train.epochs=5"]}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got list"),
+        ({"overrides": []}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got list"),
+        ({"overrides": {3: 5}}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got the key 3"),
         ({"seeds": 0}, "seeds: must be a whole number of at least 1, got 0"),
         ({"seeds": 2.0}, "seeds: must be a whole number of at least 1, got 2.0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1, got 0"),
@@ -428,6 +452,8 @@ def test_a_dataset_of_arrays_holds_them_normalised() -> None:
     [
         ([10, 9, 9, 10], ("9", "10")),
         ([1.0, 0.5, 1.0, 0.5], ("0.5", "1")),
+        ([float(k) for k in range(4)], ("0", "1", "2", "3")),
+        (["0.5", "1.5", "2.5", "3.5"], ("0.5", "1.5", "2.5", "3.5")),
         ([True, False, True, True], ("False", "True")),
         (["b", "a", "b", "a"], ("a", "b")),
         (np.array(["b", "a", "b", "a"], object), ("a", "b")),
@@ -453,6 +479,10 @@ def test_classes_may_be_anything_with_a_name(y: Any, classes: tuple[str, ...]) -
          "classes, all samples are 'far'"),
         ({"y": [*Y[:59], "NA"]}, "y must hold a class for each sample, got 'NA'"),
         ({"y": [{}] * 60}, "y must hold classes (whole numbers, text or truth values), got object"),
+        ({"y": X[:, 0], "y_test": X[:, 0]}, "y holds 60 different numbers that are not whole, such "
+         f"as {X[:, 0].min():g}, and each would be a class; there is no regression yet; np.digitize "
+         "makes classes of ranges, and as text (y.astype(str)) each number is one"),
+        ({"y_test": X[:, 1]}, "y_test holds 60 different numbers that are not whole"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64, got 'float16'"),
     ],
 )  # fmt: skip
@@ -506,6 +536,171 @@ def test_fit_learns(capfd: pytest.CaptureFixture[str]) -> None:
     assert float(history.test_error[0]) > 10
     assert float(history.test_error[-1]) < 5
     assert capfd.readouterr() == ("", "")
+
+
+FAR = np.random.default_rng(1).uniform(0, 1, (30, 2)) * [1000, 0.001]  # units far apart
+
+
+def test_a_dataset_takes_new_samples_as_they_come() -> None:
+    y = np.where(FAR[:, 0] > 500, "right", "left")
+    data = minifw.Dataset.from_arrays(FAR[:20], y[:20], FAR[20:], y[20:])
+    assert torch.equal(data.inputs(FAR[20:]), data.test.inputs)
+    assert torch.equal(data.inputs(FAR.tolist())[:20], data.train.inputs)
+    net = network()
+    history = minifw.fit(net, nn.LossMSE(), nn.SGD(net), data, epochs=40, eta=0.3, batch_size=5)
+    wrong = 100 * (data.predict(net, FAR[20:]) != y[20:]).mean()
+    assert wrong == pytest.approx(float(history.test_error[-1]))
+    output = net.forward(data.inputs(FAR))
+    assert data.classes_of(output).tolist() == [data.classes[k] for k in output.argmax(-1)]
+
+
+def test_every_network_of_a_stack_is_asked() -> None:
+    y = np.where(FAR[:, 0] > 500, "right", "left")
+    same = minifw.Dataset.from_arrays(FAR, y, FAR, y)
+    stack = network((3,))
+    assert same.predict(stack, FAR[:4]).shape == (3, 4)
+    assert (same.predict(stack, FAR[:4])[1] == same.predict(network(), FAR[:4])).all()
+    x = np.stack([FAR, FAR + 1, FAR * 2])
+    own = minifw.Dataset.from_arrays(x, [y, y, y], x, [y, y, y])
+    assert torch.equal(own.inputs(x), own.train.inputs)
+    assert torch.equal(own.inputs(FAR)[2], (own.inputs([FAR] * 3))[2])
+    assert own.predict(stack, FAR[:4]).shape == (3, 4)
+
+
+def test_new_samples_that_do_not_fit_a_dataset() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    outputs = torch.zeros(3, 4, 2)
+    outputs[1, 2, 0] = torch.nan
+    for call, line in (
+        (lambda: data.inputs(X[0]), "Dataset.inputs: x must be (samples, 2), a column each for x[0]"
+         ", x[1], got (2,)"),
+        (lambda: data.repeated(3).inputs(X[:, :1]), "Dataset.inputs: x must be (samples, 2) or (3, "
+         "samples, 2), a column each for x[0], x[1], got (60, 1)"),
+        (lambda: data.inputs([[1e300, 0]]), "Dataset.inputs: x has numbers that come to more than "
+         "float32 can hold"),
+        (lambda: data.classes_of(outputs[..., :1]), "Dataset.classes_of: output must be a tensor "
+         "(…, samples, 2), one output for each class, got (3, 4, 1)"),
+        (lambda: data.classes_of(outputs), "Dataset.classes_of: the outputs of network 1 must be "
+         "finite numbers; those of a network that diverged are not"),
+    ):  # fmt: skip
+        with pytest.raises(DataError) as caught:
+            call()
+        assert caught.value.lines == (line,)
+    with pytest.raises(DtypeError, match=r"^Dataset.predict: network must be .*, got str$"):
+        data.predict("simplenet", X)  # type: ignore[arg-type]
+
+
+def test_what_is_shown_of_data_and_history_is_one_line() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X[:20], Y[:20])
+    many = minifw.Dataset.from_arrays(X, range(60), X, range(60)).repeated(3)
+    assert repr(data) == (
+        "<Dataset: 60 training and 20 test samples, 2 features, 2 classes: far, near>"
+    )
+    assert repr(many) == (
+        "<Dataset: 60 training and 60 test samples for each of 3 networks, 2 features, "
+        "60 classes: 0, 1, 2, 3, 4, …>"
+    )
+    assert repr(data.test) == ("<Samples: inputs (20, 2), targets (20, 2), labels (20,), float32>")
+    history = History.of(())
+    assert repr(history) == "<History: 0 epochs>"
+    history.epoch = 1
+    history.record(1, *(np.array(value) for value in (0.123456, 5.0, 6.25)))
+    assert repr(history) == ("<History: 1 epoch; loss 0.1235, errors 5 % training, 6.25 % test>")
+    stack = History.of((3,))
+    stack.epoch = 2
+    stack.diverge(np.array([False, True, False]), 2)
+    stack.record(2, *(np.array(values) for values in ([1, 9, 2.0], [4, 50, 6.0], [6, 50, 9.0])))
+    assert repr(stack) == (
+        "<History: 2 epochs of 3 networks; 1 diverged; "
+        "median loss 1.5, errors 5 % training, 7.5 % test>"
+    )
+    stack.diverge(np.array([True, True, True]), 3)
+    assert repr(stack) == "<History: 2 epochs of 3 networks; 3 diverged>"
+
+
+def test_fit_raises_when_no_network_is_left_and_keeps_what_it_recorded() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    net, stack = network(), network((2,))
+    linear = nn.Sequential(nn.Linear(2, 2))
+    for which, line in (
+        (net, r"fit: the network diverged in epoch \d+, where .* of \d, .*; its weights are of no "
+         r"use any more; a new network with a smaller eta than 1e\+30 may help"),
+        (stack, r"fit: all 2 networks diverged, the first in epoch \d+, where .*"),
+        (linear, r"fit: the network diverged in epoch \d+, .* of 0, Linear\(2, 2\); .*"),
+    ):  # fmt: skip
+        with pytest.raises(DivergedError, match=f"^{line}$") as caught:
+            minifw.fit(which, nn.LossMSE(), nn.SGD(which), data, epochs=20, eta=1e30)
+        history = caught.value.history
+        assert history.all_diverged
+        assert np.isnan(history.train_loss[-1]).all()
+        assert np.isfinite(history.train_loss[0]).all()
+
+
+def test_fit_goes_on_while_one_network_is_left() -> None:
+    data = minifw.Dataset.from_arrays(X, Y, X, Y)
+    stack = network((2,))
+    stack[0].weight[1] = torch.inf
+    history = minifw.fit(stack, nn.LossMSE(), nn.SGD(stack), data, epochs=2, eta=0.1)
+    assert history.diverged.tolist() == [-1, 1]
+
+
+class Slopes(nn.Module):
+    """Of as many features as it was told; what does not fit it is torch's own error."""
+
+    def __init__(self, features: int) -> None:
+        self.features = features
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = x * torch.ones(self.features)
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient
+
+
+def test_what_does_not_fit_the_arrays_is_said_with_their_shapes() -> None:
+    class Inner(nn.Graph):
+        def __init__(self, features: int) -> None:
+            self.slopes = Slopes(features)
+            self.register_modules(self.slopes)
+
+        def connect(self, x: nn.Variable) -> nn.Variable:
+            given: nn.Variable = self.slopes(x)
+            return given
+
+    class Broken(nn.Loss):
+        def function(self, output: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+            return output @ target
+
+    def ending(outputs: int, *modules: nn.Module) -> nn.Sequential:
+        return nn.Sequential(nn.Linear(2, 5), *modules, nn.Linear(5, outputs))
+
+    rows = minifw.Dataset.from_arrays(X, Y, X, Y)
+    numbers = minifw.Dataset.from_arrays(X, Y, X, Y, one_hot=False)
+    wide = minifw.Dataset.from_arrays(np.tile(X, 2), Y, np.tile(X, 2), Y)
+    mse, entropy = nn.LossMSE(), nn.LossCrossEntropy()
+    of_torch = r"RuntimeError: The size of tensor a \(5\) must match .*"
+    cases: list[tuple[nn.Network, nn.Loss, minifw.Dataset, str]] = [
+        (ending(2), mse, wide, r"Linear\(2, 5\).forward: expects an input of shape .*, got \(1, 4\) "
+         r"\(fit tried one training sample, of inputs \(60, 4\) of float32\)"),
+        (ending(2), mse, numbers, r"LossMSE.*: expects a target of .* \(fit tried one training sample, "
+         r"of targets \(60,\) of int64\); Dataset.from_arrays\(…, one_hot=True\) makes targets of one-hot "
+         "rows"),
+        (ending(3), mse, rows, "fit: the network must end with one output for each class; it has 3, "
+         "the data has 2 classes: far, near"),
+        (ending(3), entropy, numbers, "fit: the network must .* has 3, the data has 2 classes.*"),
+        (ending(1), entropy, numbers, "fit: the network must .* has 1, the data has 2 classes.*"),
+        (ending(2, Slopes(4)), mse, rows, r"fit: module 1, Slopes\(\), fails on one training sample, of "
+         rf"inputs \(60, 2\) of float32: {of_torch}"),
+        (ending(2, nn.ReLU(), Inner(4)), mse, rows, rf"fit: module 2.0, Slopes.*: {of_torch}"),
+        (ending(2), Broken(), rows, r"fit: the loss, Broken\(.*\), fails on .*: RuntimeError: .*"),
+    ]  # fmt: skip
+    for net, loss, data, line in cases:
+        with pytest.raises(ModuleError, match=f"^{line}$") as caught:
+            minifw.fit(net, loss, nn.SGD(net), data, epochs=1, eta=0.1)
+        if "RuntimeError" in line:
+            assert isinstance(caught.value.__cause__, RuntimeError)
 
 
 def test_what_fit_cannot_take() -> None:

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 MAX_LINE = 1000
 """Characters of one line of an error; a longer one is cut in its middle."""
@@ -90,9 +91,18 @@ class DataError(UsageError):
 
 
 class DivergedError(MinifwError):
-    """Every seed diverged: none has finite loss and weights."""
+    """No seed was left with finite loss and weights.
+
+    Attributes:
+        history: what `minifw.fit` had recorded until then, a `History`; None where a run has it.
+
+    """
 
     exit_code = 3
+
+    def __init__(self, *faults: object, history: Any = None) -> None:
+        super().__init__(*faults)
+        self.history = history
 
 
 class ArtefactError(MinifwError):

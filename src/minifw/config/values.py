@@ -11,6 +11,8 @@ from minifw.config import loading, yaml12
 from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.source import KeyPath, Source
+from minifw.errors import ConfigError, UsageError
+from minifw.nn import Loss, Module, Optimizer
 
 
 def of_values(
@@ -31,6 +33,29 @@ def of_values(
         raise source.error()
     yaml12.check_size(len(text.encode()), source.name)
     return loading.of_text(text, Path(source.name), assignments(overrides), code, source)
+
+
+def check_overrides(overrides: object) -> None:
+    """Raise a UsageError unless these are values by their dotted keys."""
+    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
+        got = type(overrides).__name__
+        if isinstance(overrides, Mapping):
+            got = f"the key {next(key for key in overrides if not isinstance(key, str))!r}"
+        raise UsageError(
+            "train: overrides must be a mapping of dotted keys, as {'train.epochs': 5}, got " + got
+        )
+
+
+def explained(error: ConfigError, overrides: Mapping[str, Any]) -> ConfigError:
+    """Return the error; where overrides replaced whole sections, a line more says so."""
+    lines = [
+        f"overrides: '{key}' replaces the whole section; {{'{key}.{inner}': …}} changes one key"
+        for key, value in overrides.items()
+        if isinstance(value, Mapping)
+        and any(f": {key}{end}" in fault for fault in error.faults for end in (".", ":"))
+        for inner in [*value][:1]
+    ]
+    return ConfigError([*error.faults, *lines])
 
 
 def assignments(overrides: Mapping[str, Any]) -> list[str]:
@@ -67,5 +92,13 @@ def _plain(value: Any, path: KeyPath, source: Source) -> Any:
         value = value.item()  # a number of NumPy or torch
     if value is None or isinstance(value, bool | int | float | str):
         return value
-    source.add(path, f"must be a value that YAML has, got {type(value).__name__}")
+    made = value if isinstance(value, type) else type(value)
+    got = f"the class {made.__name__}" if made is value else made.__name__
+    more = ""
+    if made is value or issubclass(made, Module | Loss | Optimizer):
+        more = (
+            "; a config names a class in words, as 'relu', or one of your own as {'python': "
+            f"'file.{made.__name__}'}}; minifw.fit takes networks and losses themselves"
+        )
+    source.add(path, f"must be a value that YAML has, got {got}{more}")
     return None

@@ -1,16 +1,20 @@
-"""Arrays of a user's own program as samples, each fault in one line."""
+"""Arrays of a user's own program as a dataset or new samples, each fault in one line."""
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from minifw.data import cells
 from minifw.data.generated import Floats, Integers, Points
 from minifw.errors import DataError, short_word
+
+if TYPE_CHECKING:
+    from minifw.data.dataset import Dataset
 
 WHERE = "Dataset.from_arrays"
 
@@ -57,6 +61,52 @@ def given(train: Pair, test: Pair) -> Given:
         parts.append(list(zip(*points, strict=True)) if stacked else [points])
     draws = list(zip(*parts, strict=True))
     return Given(draws, _features(train[0], x.shape[-1]), classes, stacked)
+
+
+def inputs(data: Dataset, x: object) -> Tensor:
+    """Return new samples as the networks of a dataset take them; see `Dataset.inputs`."""
+    where = "Dataset.inputs"
+    samples = given = numbers(where, "x", x)
+    seeds, features = data.shift.shape[:-1], len(data.features)
+    if samples.ndim == 2 and seeds:
+        samples = np.broadcast_to(samples, (*seeds, *samples.shape))
+    wanted = (*seeds, given.shape[-2] if given.ndim > 1 else 0, features)
+    if samples.shape != wanted or not samples.size:
+        shown = ", ".join(map(short_word, data.features[:5])) + (", …" if features > 5 else "")
+        own = f" or ({seeds[0]}, samples, {features})" if seeds else ""
+        raise DataError(
+            f"{where}: x must be (samples, {features}){own}, a column each for {shown}, "
+            f"got {given.shape}"
+        )
+    with np.errstate(all="ignore"):
+        normal = (samples - data.shift[..., None, :]) / data.scale[..., None, :]
+    made = torch.from_numpy(normal).to(data.train.inputs)
+    if not made.isfinite().all():
+        beyond = str(made.dtype).removeprefix("torch.")
+        raise DataError(f"{where}: x has numbers that come to more than {beyond} can hold")
+    return made
+
+
+def classes_of(data: Dataset, output: Tensor) -> NDArray[np.str_]:
+    """Return the names of the classes with the largest outputs; see `Dataset.classes_of`."""
+    where, names = "Dataset.classes_of", np.array(data.classes)
+    if not isinstance(output, Tensor) or output.ndim < 1 or output.shape[-1] != len(names):
+        got = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
+        raise DataError(
+            f"{where}: output must be a tensor (…, samples, {len(names)}), one output for each "
+            f"class, got {got}"
+        )
+    fine = output.isfinite()
+    if not fine.all():
+        own = output.ndim > 2
+        bad = (~fine.flatten(1).all(1)).nonzero().flatten().tolist() if own else []
+        who = f" of network {', '.join(map(str, bad[:5]))}{', …' if len(bad) > 5 else ''}"
+        raise DataError(
+            f"{where}: the outputs{who if own else ''} must be finite numbers; those of a network "
+            "that diverged are not"
+        )
+    named: NDArray[np.str_] = names[output.max(-1).indices.numpy(force=True)]
+    return named
 
 
 def numbers(where: str, name: str, values: object) -> Floats:
@@ -110,6 +160,8 @@ def _words(name: str, values: object) -> tuple[list[str], Integers]:
             f"got {found.shape}"
         )
     different, codes = np.unique(found, return_inverse=True)
+    if found.dtype.kind == "f":
+        _check_few(name, different, found.size)
     words = [str(word) for word in different.tolist()]
     missing = [word for word in words if cells.missing(word)]
     if missing:
@@ -118,6 +170,17 @@ def _words(name: str, values: object) -> tuple[list[str], Integers]:
             "leave such samples out"
         )
     return words, codes.reshape(found.shape).astype(np.int64)
+
+
+def _check_few(name: str, different: NDArray[np.floating[Any]], samples: int) -> None:
+    """Raise where numbers are measured rather than classes: many are not whole, and differ."""
+    broken = different[np.isfinite(different) & (different != np.rint(different))]
+    if len(broken) > max(2, min(20, samples // 2)):
+        raise DataError(
+            f"{WHERE}: {name} holds {len(broken)} different numbers that are not whole, such as "
+            f"{broken[0]:g}, and each would be a class; there is no regression yet; np.digitize "
+            f"makes classes of ranges, and as text ({name}.astype(str)) each number is one"
+        )
 
 
 def _check_shapes(name: str, inputs: Floats, labels: Integers) -> None:

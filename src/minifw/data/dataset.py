@@ -18,7 +18,8 @@ from torch import Tensor
 
 from minifw.data import arrays
 from minifw.data.generated import Floats, Integers, Points
-from minifw.errors import DataError, ShapeError, short, short_word
+from minifw.errors import DataError, DtypeError, ShapeError, short, short_word
+from minifw.nn import Module, Network
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
@@ -128,6 +129,13 @@ class Samples:
         values = self.inputs, self.targets, self.labels
         return Samples(*(value.expand(times, *value.shape) for value in values))
 
+    def __repr__(self) -> str:
+        shapes = ", ".join(
+            f"{name} {tuple(value.shape)}"
+            for name, value in vars(self).items()  # inputs, targets, labels
+        )
+        return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
+
 
 def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
     """Return these rows of `(n, …)`, in `out` if there is one."""
@@ -172,8 +180,9 @@ class Dataset:
         Args:
             x: training inputs, `(n, features)`, or `(seeds, n, features)` with separate samples for
                 each network of a stack. NumPy, torch, pandas or lists; finite numbers.
-            y: the class of each, `(n,)` or `(seeds, n)`: integers, text or booleans. Classes are
-                numbered by value if all are numbers, otherwise in the order of text.
+            y: the class of each, `(n,)` or `(seeds, n)`: whole numbers, text, truth values. Classes
+                are numbered in the order of their values if all are numbers, else in that of text.
+                Numbers that are not whole are taken where they are few (there is no regression).
             x_test: test inputs, with the same features.
             y_test: the class of each.
             normalize: shift and scale each feature to mean 0 and standard deviation 1 of the
@@ -204,6 +213,67 @@ class Dataset:
         )
         return made if given.stacked else made.of(0)
 
+    def inputs(self, x: ArrayLike) -> Tensor:
+        """Return new samples, as they come, as a network trained on this dataset takes them.
+
+        They are moved with the numbers of the training samples, and have their dtype and device.
+
+        Args:
+            x: `(n, features)`; where each network has samples of its own, all get these, or
+                `(seeds, n, features)` gives each its own. The result has its seeds first then.
+
+        Raises:
+            DataError: `x` has another shape, or holds what is no finite number.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.inputs(self, x)
+
+    def classes_of(self, output: Tensor) -> NDArray[np.str_]:
+        """Return the name of each sample's class, that of its largest output.
+
+        Args:
+            output: that of a network, `(…, n, classes)`; the result is `(…, n)`.
+
+        Raises:
+            DataError: there is not one output for each class, or one is no finite number, as of a
+                network that diverged.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.classes_of(self, output)
+
+    def predict(self, network: Network, x: ArrayLike) -> NDArray[np.str_]:
+        """Return what a network trained on this dataset says of new samples: a class for each.
+
+        It is `classes_of(network.forward(inputs(x)))`; where all networks of a stack were trained
+        on the same samples, each is asked about all of `x`.
+
+        Args:
+            network: one network, or a stack with one dimension.
+            x: samples as they come, as `inputs` takes them.
+
+        Returns:
+            The name of each sample's class, `(n,)`, or `(networks, n)` of a stack: text, as in
+            `classes`, "True" for a truth value and "1" for a number.
+
+        Raises:
+            DataError: `x` has another shape, or holds what is no finite number; or so does what
+                the network gives.
+            DtypeError: `network` is no network.
+
+        """
+        if not isinstance(network, Module):
+            raise DtypeError(
+                f"Dataset.predict: network must be a minifw Network, got {type(network).__name__}"
+            )
+        inputs = self.inputs(x)
+        if network.stack and inputs.ndim == 2:
+            inputs = inputs.repeat(*network.stack, 1, 1)
+        return self.classes_of(network.forward(inputs))
+
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network repeated for a stack of networks."""
         parts = (part.repeated(times) for part in (self.train, self.test))
@@ -222,6 +292,18 @@ class Dataset:
             test=self.test.of(seeds),
             shift=self.shift[seeds],
             scale=self.scale[seeds],
+        )
+
+    def __repr__(self) -> str:
+        sizes = [f"{part.labels.shape[-1]} {name}" for part, name in
+                 ((self.train, "training"), (self.test, "test"))]  # fmt: skip
+        names = ", ".join(map(short_word, self.classes[:5])) + ", …" * (len(self.classes) > 5)
+        features = f"{len(self.features)} feature{'' if len(self.features) == 1 else 's'}"
+        stack = self.train.labels.shape[:-1]
+        each = f" for each of {stack[0]} networks" if stack else ""
+        return (
+            f"<Dataset: {' and '.join(sizes)} samples{each}, {features}, "
+            f"{len(self.classes)} classes: {names}>"
         )
 
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,7 +18,7 @@ from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
 from minifw.data import BatchOrder, Dataset
-from minifw.errors import DtypeError, UsageError
+from minifw.errors import ConfigError, DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.run import Run
@@ -45,9 +46,10 @@ def train(
 
     Args:
         config: the name of a packaged config, the path of a YAML file, or a mapping with the keys
-            of one. The path of a data file in a mapping is relative to the current folder.
-        seeds: number of seeds; by default the config's, else 1.
-        overrides: values by their dotted keys, `{"train.eta": 0.1}`; they replace the config's.
+            of one. A data file's path in a mapping is meant from the current folder.
+        seeds: how many seeds to run; by default the config's number, else 1.
+        overrides: values by their dotted keys, `{"train.eta": 0.1}`; they win over the config.
+            `{"train": {…}}` replaces the whole section.
         mode: short for `overrides={"train.mode": mode}`.
         runs_dir: the folder in which the run's directory is made.
         threads: CPU threads during this call; by default torch's own number.
@@ -65,12 +67,16 @@ def train(
             continues the run.
 
     """
+    values.check_overrides({} if overrides is None else overrides)
     given = dict(overrides or {})
     if seeds is not None:
         given["seeds"] = _whole("seeds", seeds)
     if mode is not None:
         given["train.mode"] = mode
-    checked, source = _load(config, given, allow_code)
+    try:
+        checked, source = _load(config, given, allow_code)
+    except ConfigError as error:
+        raise values.explained(error, given) from None
     with _on_threads(threads), quiet_matplotlib():
         planned = plan(checked, 1, [checked.train.mode], source)
         outcome = experiment.start(planned, Path(runs_dir), displays.for_program(progress))
@@ -145,8 +151,10 @@ def fit(
             notebook.
 
     Raises:
-        ModuleError, ShapeError, DtypeError: an argument is wrong or does not fit the others;
-            nothing has been changed.
+        ModuleError, ShapeError, DtypeError: an argument is wrong, or does not fit the others;
+            nothing has been changed then.
+        DivergedError: no network was left; the error's `history` has what was recorded. Where some
+            are left nothing is raised: `history.diverged` names those that are not.
 
     """
     if not isinstance(data, Dataset):
@@ -163,7 +171,7 @@ def fit(
         def on_epoch(epoch: int, history: History) -> None:
             show(epoch, f"loss {float(history.train_loss[-1].mean()):.4f}")
 
-        return fit_stack(
+        history = fit_stack(
             network,
             loss,
             optimizer,
@@ -175,6 +183,26 @@ def fit(
             eval_every=eval_every,
             on_epoch=on_epoch,
         )
+    _check_converged(history, network, eta)
+    return history
+
+
+def _check_converged(history: History, network: Network, eta: float) -> None:
+    """Raise a DivergedError if no network is left."""
+    if not history.all_diverged:
+        return
+    epochs, layers = np.atleast_1d(history.diverged), np.atleast_1d(history.diverged_layer)
+    first = int(epochs.argmin())
+    who = "the network diverged" if len(epochs) == 1 else f"all {len(epochs)} networks diverged"
+    order = "" if len(epochs) == 1 else ", the first"
+    layer = int(layers[first])
+    where = f", where the first value that is not finite is of {layer}, {network[layer]}"
+    raise DivergedError(
+        f"fit: {who}{order} in epoch {epochs[first]}{where if layer >= 0 else ''}; "
+        f"its weights are of no use any more; a new network with a smaller eta than {eta:g} may "
+        "help",
+        history=history,
+    )
 
 
 def _stack(network: object) -> tuple[int, ...]:

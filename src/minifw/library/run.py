@@ -341,7 +341,11 @@ class Run:
 
     @cached_property
     def tables(self) -> dict[str, Table]:
-        """The run's tables by name; each has `rows`, `markdown()`, `csv()`, `latex()`, `json()`."""
+        """The run's tables by name; each has `rows`, `markdown()`, `csv()`, `latex()`, `json()`.
+
+        `table1` has the errors in full-batch mode, `table2` those in SGD, `table3` the times; a run
+        has those of its own modes.
+        """
         return tables.of_results(self._run.results())
 
     def __repr__(self) -> str:

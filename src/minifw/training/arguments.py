@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from numbers import Integral, Real
+from traceback import walk_tb
 
 import torch
 from torch import Tensor
 
 from minifw.data import Dataset, Samples
-from minifw.errors import DtypeError, ModuleError, ShapeError
+from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, short_word
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described
 from minifw.training.history import History
@@ -55,16 +57,59 @@ def check(
         )
     for name, samples in (("training", data.train), ("test", data.test)):
         _check_samples(samples, name, stack)
-        output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
-        _check_output(output, samples, name)
+        with _one_sample(network, name, samples.inputs):
+            output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
+        _check_output(output, samples, name, data.classes)
         if name == "training":
-            losses = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
+            with _one_sample(loss, name, samples.targets):
+                losses = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
             if losses.shape != stack:
                 raise ShapeError(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
                     f"got {tuple(losses.shape)}"
                 )
     _check_state(network, optimizer, stack)
+
+
+@contextmanager
+def _one_sample(subject: Network | Loss, name: str, values: Tensor) -> Iterator[None]:
+    """Say, where this block fails, that it tried one sample, and which module did not take it."""
+    what = "targets" if isinstance(subject, Loss) else "inputs"
+    tried = f"one {name} sample, of {what} {described(values)}"
+    try:
+        yield
+    except ModuleError as error:
+        one_hot = values.dtype.is_floating_point
+        other = (
+            f"; Dataset.from_arrays(…, one_hot={not one_hot}) makes targets of "
+            f"{'class numbers' if one_hot else 'one-hot rows'}"
+            if isinstance(subject, Loss)
+            else ""
+        )
+        raise type(error)(f"{error} (fit tried {tried}){other}") from error
+    except MinifwError:
+        raise
+    except Exception as error:  # of a module of the user's own
+        first = f"{type(error).__name__}: {error}".splitlines()[0]
+        raise ModuleError(f"fit: {_failing(subject, error)} fails on {tried}: {first}") from error
+
+
+def _failing(subject: Network | Loss, error: Exception) -> str:
+    """Return the innermost module in which an error came up, with its position in the network."""
+    if isinstance(subject, Loss):
+        return f"the loss, {subject},"
+    places = {id(module): (place, module) for place, module in _places(subject)}
+    acting = [id(frame.f_locals.get("self")) for frame, _ in walk_tb(error.__traceback__)]
+    found = [places[each] for each in acting if each in places]
+    return f"module {found[-1][0]}, {found[-1][1]}," if found else f"the network, {subject},"
+
+
+def _places(network: Network, before: str = "") -> Iterator[tuple[str, Module]]:
+    """Yield each module in a network with its place, as in the names of its parameters."""
+    for position, module in enumerate(network):
+        yield f"{before}{position}", module
+        if isinstance(module, Network):
+            yield from _places(module, f"{before}{position}.")
 
 
 def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
@@ -117,13 +162,19 @@ def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
             )
 
 
-def _check_output(output: Tensor, samples: Samples, name: str) -> None:
-    """Raise unless the network gives one output for each class."""
+def _check_output(output: Tensor, samples: Samples, name: str, known: tuple[str, ...]) -> None:
+    """Raise unless the output of one sample is one number for each class, in each network."""
     stack = tuple(samples.labels.shape[:-1])
     if output.shape[:-1] != (*stack, 1):
         raise ShapeError(
             f"fit: the network must give {(*stack, 1)} outputs for one sample in each network, "
             f"got {tuple(output.shape)}"
+        )
+    if output.shape[-1] != len(known):
+        shown = ", ".join(map(short_word, known[:5])) + (", …" if len(known) > 5 else "")
+        raise ShapeError(
+            f"fit: the network must end with one output for each class; it has "
+            f"{output.shape[-1]}, the data has {len(known)} classes: {shown}"
         )
     classes, (least, most) = output.shape[-1], samples.labels.aminmax()
     targets = samples.targets

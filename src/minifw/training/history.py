@@ -16,14 +16,22 @@ SERIES = ("train_loss", "train_error", "test_error")
 
 @dataclass
 class History:
-    """Loss and errors of a training: for each epoch in `epochs` one value for each seed.
+    """What training recorded, for each of the epochs in `epochs` one value a network.
 
-    `train_loss` is in the scale of the loss; the errors are the percentage of samples whose largest
-    output is not their class. A seed that diverges has NaN from then on. `diverged` holds the epoch
-    in which it diverged, and `diverged_layer` the position of the module with the first value that
-    is not finite, -1 if unknown; both are -1 for the other seeds. `epoch` is the last finished
-    epoch. `seconds` is the time spent in training steps, `evaluation_seconds` the time spent in
-    evaluation. `compiled` says whether the steps were compiled.
+    Attributes:
+        epoch: the last one that is done.
+        epochs: those after which loss and errors were measured; 0 is before the first.
+        train_loss: for each of `epochs` an array with one number a network, in the loss's own
+            scale; NaN from where it diverged. Of a single network the array has no dimension.
+        train_error: percent of training samples whose largest output is not their class.
+        test_error: percent of test samples.
+        diverged: the epoch in which a network diverged; -1 for all others.
+        diverged_layer: the position of the module where the first value that is not finite
+            appeared; -1 where that is not known, or nothing diverged.
+        seconds: time spent in steps, evaluation left out.
+        evaluation_seconds: the rest.
+        compiled: whether the steps were compiled.
+
     """
 
     epoch: int = 0
@@ -94,3 +102,19 @@ class History:
         self.train_loss.append(np.where(gone, np.nan, train_loss))
         self.train_error.append(np.where(gone, np.nan, train_error))
         self.test_error.append(np.where(gone, np.nan, test_error))
+
+    def __repr__(self) -> str:
+        """Return in one line what training came to: medians over the networks that are left."""
+        networks = self.diverged.size
+        gone = int((self.diverged >= 0).sum())
+        who = f" of {networks} networks" if self.diverged.ndim else ""
+        parts = [f"{self.epoch} epoch{'' if self.epoch == 1 else 's'}{who}"]
+        if gone:
+            parts.append(f"{gone} diverged" if self.diverged.ndim else "diverged")
+        if self.epochs and gone < networks:
+            loss, train, test = (np.nanmedian(getattr(self, name)[-1]) for name in SERIES)
+            median = "median " if self.diverged.ndim else ""
+            parts.append(
+                f"{median}loss {loss:.4g}, errors {train:.4g} % training, {test:.4g} % test"
+            )
+        return f"<History: {'; '.join(parts)}>"
