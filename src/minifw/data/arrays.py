@@ -24,8 +24,13 @@ def dataset(
     train: Pair, test: Pair, *, normalize: bool, one_hot: bool, dtype: str, device: str
 ) -> Dataset:
     """Return training and test samples as a dataset; see `Dataset.from_arrays`."""
-    if dtype not in DTYPES:
+    if not isinstance(dtype, str) or dtype not in DTYPES:
         raise DataError(f"{WHERE}: dtype must be one of {', '.join(DTYPES)}, got {short(dtype)}")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, TypeError) as fault:
+        what = str(fault).partition("\n")[0]
+        raise DataError(f"{WHERE}: device {short(device)} cannot be used: {what}") from None
     given = {"x": train, "x_test": test}
     inputs = {name: numbers(WHERE, name, pair[0]) for name, pair in given.items()}
     words = {name: _words(name.replace("x", "y"), pair[1]) for name, pair in given.items()}
@@ -37,8 +42,11 @@ def dataset(
             f"{WHERE}: x_test must have the features of x, and its seeds if there are any, "
             f"got {x_test.shape} for x {x.shape}"
         )
-    names = {cells.class_name(word) for found, _ in words.values() for word in found}
-    classes = cells.in_order(names)
+    named = {name: {*map(cells.class_name, found)} for name, (found, _) in words.items()}
+    if named["x"].isdisjoint(named["x_test"]):  # such as numbers there and truth values here
+        known, found = (short_word(", ".join(cells.in_order(named[name]))) for name in given)
+        raise DataError(f"{WHERE}: y_test must hold classes of y, which are {known}, got {found}")
+    classes = cells.in_order(named["x"] | named["x_test"])
     if len(classes) < 2:
         raise DataError(
             f"{WHERE}: y and y_test must hold at least two classes, "
@@ -91,7 +99,13 @@ def numbers(where: str, name: str, values: object) -> Floats:
 
 def _array(where: str, name: str, values: object) -> NDArray[Any]:
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
+        try:
+            values = values.detach().cpu().numpy()
+        except (TypeError, RuntimeError) as fault:  # sparse, say, or bfloat16
+            what = f"must be a tensor that NumPy can hold: {str(fault).partition(chr(10))[0]}"
+            raise DataError(f"{where}: {name} {what}") from None
+    if np.ma.is_masked(values):
+        raise DataError(f"{where}: {name} has values that are masked; leave such samples out")
     try:
         return np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -99,7 +113,7 @@ def _array(where: str, name: str, values: object) -> NDArray[Any]:
 
 
 def _kind(values: NDArray[Any]) -> str:
-    return "text" if values.dtype.kind in "USO" else str(values.dtype)
+    return "text" if values.dtype.kind in "US" else str(values.dtype)
 
 
 def _words(name: str, values: object) -> tuple[list[str], Integers]:

@@ -24,6 +24,7 @@ from minifw.library.run import Run
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
 from minifw.system.machine import processors
+from minifw.training import arguments
 from minifw.training.fit import fit as fit_stack
 from minifw.training.history import History
 
@@ -65,7 +66,8 @@ def train(
             `minifw resume` goes on with it.
 
     """
-    given = dict(overrides or {})
+    given = _overrides(overrides)
+    folder = _path("runs_dir", runs_dir)
     if seeds is not None:
         given["seeds"] = _whole("seeds", seeds)
     if mode is not None:
@@ -73,7 +75,7 @@ def train(
     checked, source = _load(config, given, allow_code)
     with _on_threads(threads), quiet_matplotlib():
         planned = plan(checked, 1, [checked.train.mode], source)
-        outcome = experiment.start(planned, Path(runs_dir), displays.for_program(progress))
+        outcome = experiment.start(planned, folder, displays.for_program(progress))
     experiment.check_converged(outcome)
     return Run(outcome.run, allow_code=allow_code)
 
@@ -110,7 +112,8 @@ def load(
         StorageError: it could not be read.
 
     """
-    return Run(runs.load(runs.find(Path(runs_dir), os.fspath(run))), allow_code=allow_code)
+    name = os.fspath(_path("run", run)) if run != "" else ""
+    return Run(runs.load(runs.find(_path("runs_dir", runs_dir), name)), allow_code=allow_code)
 
 
 def fit(
@@ -153,6 +156,7 @@ def fit(
             f"fit: data must be a minifw.Dataset, got {type(data).__name__}; "
             "minifw.Dataset.from_arrays makes one"
         )
+    seed = arguments.whole("seed", seed, 0)
     stack = _stack(network)
     if len(stack) == 1 and data.train.labels.ndim == 1:
         data = data.repeated(stack[0])
@@ -189,11 +193,32 @@ def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
     return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
 
 
+def _overrides(overrides: object) -> dict[str, Any]:
+    """Return overrides that a program gave, having checked that each has a key of dotted words."""
+    if overrides is not None and not isinstance(overrides, Mapping):
+        raise UsageError(
+            f"overrides: must be a mapping, as {{'train.eta': 0.1}}, got {type(overrides).__name__}"
+        )
+    for key in overrides or ():
+        if not isinstance(key, str) or "=" in key:
+            raise UsageError(f"overrides: a key must be dotted words, as 'train.eta', got {key!r}")
+    return dict(overrides or {})
+
+
+def _path(name: str, value: object) -> Path:
+    """Return a path of a user's program."""
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and "\0" not in path:
+            return Path(path)
+    raise UsageError(f"{name}: must be a path, got {value!r}")
+
+
 def _whole(name: str, value: object) -> int:
     """Return a number of a user's program that must be a whole one of at least 1."""
     try:
         number = value.__index__()  # type: ignore[attr-defined]
-    except AttributeError:
+    except (AttributeError, TypeError):  # an array has the method, and is no number
         number = 0
     if number < 1 or isinstance(value, bool):
         raise UsageError(f"{name}: must be a whole number of at least 1, got {value!r}")
