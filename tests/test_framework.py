@@ -406,8 +406,31 @@ def test_names_that_are_taken_are_refused() -> None:
         ModuleError, match="'slope' must be a tensor and not a parameter, got a par"
     ):
         module.register_buffer("slope", torch.ones(2))
+    for register in (module.register_parameter, module.register_buffer):
+        with pytest.raises(ModuleError, match="another name differ by _grad alone"):
+            register("slope_grad", torch.ones(2))
+    module.register_buffer("width_grad", torch.ones(2))
+    with pytest.raises(ModuleError, match="another name differ by _grad alone"):
+        module.register_parameter("width", torch.ones(2))
     with pytest.raises(ModuleError, match="'mean' must be a tensor and not a parameter, got float"):
         module.register_buffer("mean", 1.0)  # type: ignore[arg-type]
+
+
+def test_a_parameter_is_a_tensor_that_a_step_can_change() -> None:
+    module = ours.ReLU()
+    for value in (torch.ones(2, requires_grad=True), torch.nn.Parameter(torch.ones(2))):
+        with pytest.raises(DtypeError, match="must not be of torch's autograd"):
+            module.register_parameter("slope", value)
+    module.register_parameter("slope", torch.ones(1).expand(3))  # one number in memory
+    module.slope_grad.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    module.update_parameters(1.0)
+    assert module.slope.tolist() == [0.0, -1.0, -2.0]
+
+
+def test_a_stack_has_networks() -> None:
+    for stack in ((0,), (2, 0)):
+        with pytest.raises(ShapeError, match="a stack must hold at least one network"):
+            ours.Linear(2, 2, stack=stack)
 
 
 class Scale(ours.Module):

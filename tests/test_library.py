@@ -197,6 +197,13 @@ def test_faults_of_a_config_are_those_of_the_command(
         ({"seeds": 0}, "seeds: must be a whole number of at least 1, got 0"),
         ({"seeds": 2.0}, "seeds: must be a whole number of at least 1, got 2.0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1, got 0"),
+        ({"seeds": np.array([2])}, "seeds: must be a whole number of at least 1, got array([2])"),
+        ({"overrides": "train.eta=1"}, "overrides: must be a mapping, as {'train.eta': 0.1}, got "
+         "str"),
+        ({"overrides": {"train.eta=3": 1}}, "overrides: a key must be dotted words, as "
+         "'train.eta', got 'train.eta=3'"),
+        ({"runs_dir": None}, "runs_dir: must be a path, got None"),
+        ({"runs_dir": "a\0b"}, "runs_dir: must be a path, got 'a\\x00b'"),
         ({"config": "simplent"}, "simplent: there is no such file or packaged config; did you mean "
          "'simplenet'?"),
     ],
@@ -358,6 +365,13 @@ def test_figures_and_tables(run: minifw.Run) -> None:
         (lambda run: run["sgd"], "mode: must be one of full-batch, as in this run, got 'sgd'"),
         (lambda run: run["full-batch", "vmap"], "arm: must be one of minifw, as in this run, got "
          "'vmap'"),
+        (lambda run: run.figure(["errors"]), "figure: must be one of errors, decision, got "
+         "['errors']"),
+        (lambda run: run[0], "run[…]: must be a mode, or a mode and an arm, got 0"),
+        (lambda run: run.network(np.array([0, 1])), "seed: must be one of 0, 1, 2, as in this run, "
+         "got array([0, 1])"),
+        (lambda run: minifw.load(0),  # type: ignore[arg-type]
+          "run: must be a path, got 0"),
         (lambda run: run.predict([1, 2]), "predict: x must be (samples, 2), with columns for x, y,"
          " got (2,)"),
         (lambda run: run.predict([[1, np.nan]]), "predict: x[0, 1] must be a finite number, got nan;"
@@ -483,6 +497,13 @@ def test_classes_may_be_anything_with_a_name(y: Any, classes: tuple[str, ...]) -
          f"as {X[:, 0].min():g}, and each would be a class; there is no regression yet; np.digitize "
          "makes classes of ranges, and as text (y.astype(str)) each number is one"),
         ({"y_test": X[:, 1]}, "y_test holds 60 different numbers that are not whole"),
+        ({"x": torch.tensor(X).bfloat16()}, "x must be a tensor that NumPy can hold: "),
+        ({"x": torch.tensor(X).to_sparse()}, "x must be a tensor that NumPy can hold: "),
+        ({"x": np.ma.masked_greater(X, 0.9)}, "x has values that are masked; leave such samples out"),
+        ({"y_test": Y == "far"}, "y_test must hold classes of y, which are far, near, got False, "
+         "True"),
+        ({"device": "gpu"}, "device 'gpu' cannot be used: "),
+        ({"dtype": ["float32"]}, "dtype must be one of float32, float64, got ['float32']"),
         ({"dtype": "float16"}, "dtype must be one of float32, float64, got 'float16'"),
     ],
 )  # fmt: skip
@@ -715,6 +736,13 @@ def test_what_fit_cannot_take() -> None:
         minifw.fit(net[0], nn.LossMSE(), nn.SGD(net), data, epochs=1, eta=1)  # type: ignore[arg-type]
     with pytest.raises(MinifwError, match="fit: eta must be a number above 0"):
         minifw.fit(net, nn.LossMSE(), nn.SGD(net), data, epochs=1, eta=0)
+    seeds: list[Any] = [None, -1, 1.5, "1"]
+    for seed in seeds:  # None would be another order each time
+        with pytest.raises(MinifwError, match="fit: seed must be a whole number of at least 0"):
+            minifw.fit(net, nn.LossMSE(), nn.SGD(net), data, epochs=1, eta=1, seed=seed)
+    bare = nn.Sequential(nn.Tanh())
+    with pytest.raises(MinifwError, match="fit: the network must have parameters to train"):
+        minifw.fit(bare, nn.LossMSE(), nn.SGD(bare), data, epochs=1, eta=1)
 
 
 def test_config_errors_are_of_the_family() -> None:

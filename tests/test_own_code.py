@@ -323,6 +323,19 @@ MISTAKES = [
      "5:5: network.1: X: bad.py:4: KeyError: 3"),
     (NN + "class X(nn.ReLU):\n  def forward(self, x):\n    return x[0]", "{python: bad.X}",
      "5:5: network.1: X: must give (2, 3, …) for an input of (2, 3, 4), got (3, 4) of float64"),
+    (NN + "class X(nn.ReLU):\n  def forward(self, x):\n    return super().forward(x.clamp_(min=0))",
+     "{python: bad.X}",
+     "5:5: network.1: X.forward: must not change the tensor that it is given; make a new one"),
+    (NN + "class X(nn.ReLU):\n  def backward(self, g):\n    return super().backward(g).add_(g.zero_())",
+     "{python: bad.X}",
+     "5:5: network.1: X.backward: must not change the tensor that it is given; make a new one"),
+    (NN + "class X(nn.ReLU):\n  def backward(self, g):\n    return g[..., :1]", "{python: bad.X}",
+     "5:5: network.1: X.backward: must give a value of shape (2, 3, 4), got (2, 3, 1) of float64"),
+    ("import sys\nsys.exit(0)", "{python: bad.X}", "5:14: network.1.python: bad.py:2: SystemExit: 0"),
+    (NN + "class X(nn.ReLU):\n  def forward(self, x):\n    exit(0)", "{python: bad.X}",
+     "5:5: network.1: X: bad.py:4: SystemExit: 0"),
+    ("x = 1\0", "{python: bad.X}",
+     "5:14: network.1.python: bad.py: source code string cannot contain null bytes"),
     (NN + "class X(nn.Linear):\n  def __init__(self):\n    super().__init__(4, 4)", "{python: bad.X}",
      "5:5: network.1: X: parameter 'weight' must begin with the `stack` and be of the `dtype` that the "
      "constructor is given, for two networks (2, …) of float64, got (4, 4) of float32"),
@@ -371,6 +384,25 @@ def test_what_fails_in_training_names_the_line(minifw: Minifw) -> None:
     Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
     answer = minifw("train", "b.yaml", "--allow-code", "--seeds", 3, "--quiet")
     assert (answer.code, answer.err) == (2, "bad.py:4: AssertionError: only two\n")
+
+
+def test_code_that_asks_for_the_end_in_training_does_not_look_like_success(minifw: Minifw) -> None:
+    late = "class X(nn.ReLU):\n  def backward(self, g):\n    len(g) == 2 or exit(0)\n    return g"
+    Path("bad.py").write_text(NN + late)
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    answer = minifw("train", "b.yaml", "--allow-code", "--seeds", 3, "--quiet")
+    assert (answer.code, answer.err) == (2, "bad.py:4: SystemExit: 0\n")
+    assert [run["status"] for run in minifw("runs", "ls", "--json").json["runs"]] == ["crashed"]
+
+
+@pytest.mark.parametrize("command", ["train", "validate", "show", "gradcheck"])
+def test_what_own_code_prints_is_not_in_the_json(minifw: Minifw, command: str) -> None:
+    text = "print('begun')\nclass X(nn.ReLU):\n  def forward(self, x):\n    print('forward')\n"
+    Path("bad.py").write_text(f"{NN}# {command}\n{text}    return super().forward(x)")
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    answer = minifw(command, "b.yaml", "--allow-code", "--json")
+    assert isinstance(json.loads(answer.out), dict)
+    assert {"begun", "forward"} <= {*answer.err.split()}
 
 
 # ------------------------------------------------------------------------------ other packages

@@ -140,8 +140,8 @@ def _call(stop: Stop) -> int:
     except OSError as fault:  # no handler of its own: a fault of the machine, not a bug
         _complain(f"minifw: {_reason(fault)}")
         return StorageError.exit_code
-    except Exception as fault:
-        if line := _own_fault(fault):
+    except (Exception, SystemExit) as fault:
+        if line := _own_fault(fault):  # sys.exit(0) would say that all went well
             _complain(line)
             return UsageError.exit_code
         of_torch = isinstance(fault, RuntimeError) and "allocate memory" in str(fault)
@@ -153,7 +153,7 @@ def _call(stop: Stop) -> int:
     return code
 
 
-def _own_fault(fault: Exception) -> str | None:
+def _own_fault(fault: BaseException) -> str | None:
     """Return one line for an exception from a user's Python file, None for any other."""
     code = sys.modules.get("minifw.config.code")
     return None if code is None else code.told(fault)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -82,7 +83,23 @@ AllowCode = Annotated[
         "--allow-code", help="Allow Python files that the config names (`python: mine.Layer`)."
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+
+_for_json: list[TextIO] = []  # stdout itself, while all else that is printed goes to stderr
+
+
+def _json_alone(context: typer.Context, wanted: bool) -> bool:
+    """Keep stdout for the object alone: what a user's own code prints goes to stderr."""
+    if wanted:
+        _for_json.append(sys.stdout)
+        context.call_on_close(_for_json.clear)
+        context.with_resource(redirect_stdout(sys.stderr))
+    return wanted
+
+
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print one JSON object instead of text.", callback=_json_alone),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
 Threads = Annotated[
     int | None,
@@ -107,4 +124,4 @@ def help_alone(context: typer.Context) -> None:
 
 def print_json(content: dict[str, Any]) -> None:
     """Print one JSON object on a line; NaN and infinity are refused, they are not JSON."""
-    print(json.dumps(content, allow_nan=False))
+    print(json.dumps(content, allow_nan=False), file=_for_json[-1] if _for_json else None)

@@ -86,9 +86,9 @@ def _run(path: Path, content: bytes) -> ModuleType:
         exec(compile(content, str(path), "exec", dont_inherit=True), module.__dict__)
     except BaseException as fault:
         del sys.modules[name], _MODULES[path, content]
-        if isinstance(fault, Exception):
+        if isinstance(fault, Exception | SystemExit):  # nor does sys.exit() end the program
             _FAULTY.add(str(path))
-            raise UsageError(told(fault) or str(fault)) from None
+            raise UsageError(told(fault) or f"{path.name}: {fault}") from None
         raise
     return module
 

@@ -68,7 +68,7 @@ def blamed(word: str) -> Iterator[None]:
     """Turn what a user's class raises into one line: where, and what."""
     try:
         yield
-    except Exception as fault:
+    except (Exception, SystemExit) as fault:  # no file of a user's own ends the program
         where = told(fault)
         if where is None and isinstance(fault, MinifwError):
             raise
@@ -210,16 +210,29 @@ class LayerSection(Declared):
                     f"`dtype` that the constructor is given, for two networks (2, …) of float64, "
                     f"got {described(value)}"
                 )
-        with blamed(self.word):
-            output = module.forward(torch.zeros(2, 3, inputs, dtype=torch.float64))
+        given = torch.linspace(-1, 1, 6 * inputs, dtype=torch.float64).reshape(2, 3, inputs)
+        with blamed(self.word), self._unchanged("forward", given):
+            output = module.forward(given)
         if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
             raise ModuleError(
                 f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
                 f"got {described(output)}"
             )
-        with blamed(self.word):
-            module.backward(torch.zeros_like(output))
+        gradient = torch.ones_like(output)
+        with blamed(self.word), self._unchanged("backward", gradient):
+            back = module.backward(gradient)
+        _check_shape(self.word, "backward", back, (2, 3, inputs))
         return output.shape[-1], sum(value.numel() // 2 for _, value, _ in parameters)
+
+    @contextmanager
+    def _unchanged(self, method: str, given: Tensor) -> Iterator[None]:
+        """Raise if a method writes over what it is given: the data, or another layer's result."""
+        before = given.clone()
+        yield
+        if not torch.equal(before, given):
+            raise ModuleError(
+                f"{self.word}.{method}: must not change the tensor that it is given; make a new one"
+            )
 
 
 class LossSection(Declared):

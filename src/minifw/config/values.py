@@ -37,13 +37,12 @@ def of_values(
 
 def check_overrides(overrides: object) -> None:
     """Raise a UsageError unless these are values by their dotted keys."""
-    if not isinstance(overrides, Mapping) or not all(isinstance(key, str) for key in overrides):
-        got = type(overrides).__name__
-        if isinstance(overrides, Mapping):
-            got = f"the key {next(key for key in overrides if not isinstance(key, str))!r}"
-        raise UsageError(
-            "train: overrides must be a mapping of dotted keys, as {'train.epochs': 5}, got " + got
-        )
+    what = "overrides must be a mapping of dotted keys, as {'train.epochs': 5}"
+    if not isinstance(overrides, Mapping):
+        raise UsageError(f"train: {what}, got {type(overrides).__name__}")
+    for key in overrides:
+        if not isinstance(key, str) or "=" in key:
+            raise UsageError(f"train: {what}, got the key {key!r}")
 
 
 def explained(error: ConfigError, overrides: Mapping[str, Any]) -> ConfigError:

@@ -47,6 +47,10 @@ def given(train: Pair, test: Pair) -> Given:
             f"{WHERE}: x_test must have the features of x, and its seeds if there are any, "
             f"got {x_test.shape} for x {x.shape}"
         )
+    named = {name: {*map(cells.class_name, found)} for name, (found, _) in words.items()}
+    if named["x"].isdisjoint(named["x_test"]):  # such as numbers there and truth values here
+        known, came = (short_word(", ".join(cells.in_order(named[name]))) for name in pairs)
+        raise DataError(f"{WHERE}: y_test must hold classes of y, which are {known}, got {came}")
     classes, number = cells.numbered([word for found, _ in words.values() for word in found])
     if len(classes) < 2:
         raise DataError(
@@ -133,7 +137,13 @@ def numbers(where: str, name: str, values: object) -> Floats:
 
 def _array(where: str, name: str, values: object) -> NDArray[Any]:
     if isinstance(values, torch.Tensor):
-        values = values.detach().cpu().numpy()
+        try:
+            values = values.detach().cpu().numpy()
+        except (TypeError, RuntimeError) as fault:  # sparse, say, or bfloat16
+            what = f"must be a tensor that NumPy can hold: {str(fault).partition(chr(10))[0]}"
+            raise DataError(f"{where}: {name} {what}") from None
+    if np.ma.is_masked(values):
+        raise DataError(f"{where}: {name} has values that are masked; leave such samples out")
     try:
         return np.asarray(values)
     except ValueError:  # rows of different lengths
@@ -141,7 +151,7 @@ def _array(where: str, name: str, values: object) -> NDArray[Any]:
 
 
 def _kind(values: NDArray[Any]) -> str:
-    return "text" if values.dtype.kind in "USO" else str(values.dtype)
+    return "text" if values.dtype.kind in "US" else str(values.dtype)
 
 
 def _words(name: str, values: object) -> tuple[list[str], Integers]:

@@ -196,10 +196,16 @@ class Dataset:
             DataError: an argument has the wrong shape or type, or holds values that cannot be used.
 
         """
-        if dtype not in DTYPES:
+        if not isinstance(dtype, str) or dtype not in DTYPES:
             raise DataError(
                 f"{arrays.WHERE}: dtype must be one of {', '.join(DTYPES)}, got {short(dtype)}"
             )
+        try:
+            torch.empty(0, device=device)
+        except (RuntimeError, AssertionError, TypeError) as fault:
+            what = str(fault).partition("\n")[0]
+            where = f"{arrays.WHERE}: device {short(device)}"
+            raise DataError(f"{where} cannot be used: {what}") from None
         given = arrays.given((x, y), (x_test, y_test))
         made = stack_seeds(
             given.draws,

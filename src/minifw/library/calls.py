@@ -25,7 +25,7 @@ from minifw.library.run import Run
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system import machine
 from minifw.system.environment import quiet_matplotlib
-from minifw.training import History
+from minifw.training import History, arguments
 from minifw.training.fit import fit as fit_stack
 
 
@@ -69,6 +69,7 @@ def train(
     """
     values.check_overrides({} if overrides is None else overrides)
     given = dict(overrides or {})
+    folder = _path("runs_dir", runs_dir)
     if seeds is not None:
         given["seeds"] = _whole("seeds", seeds)
     if mode is not None:
@@ -79,7 +80,7 @@ def train(
         raise values.explained(error, given) from None
     with _on_threads(threads), quiet_matplotlib():
         planned = plan(checked, 1, [checked.train.mode], source)
-        outcome = experiment.start(planned, Path(runs_dir), displays.for_program(progress))
+        outcome = experiment.start(planned, folder, displays.for_program(progress))
     experiment.check_converged(outcome)
     return Run(outcome.run, allow_code=allow_code)
 
@@ -116,7 +117,8 @@ def load(
             StorageError: it could not be read.
 
     """
-    return Run(runs.load(runs.find(Path(runs_dir), os.fspath(run))), allow_code=allow_code)
+    name = os.fspath(_path("run", run)) if run != "" else ""
+    return Run(runs.load(runs.find(_path("runs_dir", runs_dir), name)), allow_code=allow_code)
 
 
 def fit(
@@ -162,6 +164,7 @@ def fit(
             f"fit: data must be a minifw.Dataset, got {type(data).__name__}; "
             "minifw.Dataset.from_arrays makes one"
         )
+    seed = arguments.whole("seed", seed, 0)
     stack = _stack(network)
     if len(stack) == 1 and data.train.labels.ndim == 1:
         data = data.repeated(stack[0])
@@ -218,11 +221,20 @@ def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
     return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
 
 
+def _path(name: str, value: object) -> Path:
+    """Return a path of a user's program."""
+    if isinstance(value, str | os.PathLike):
+        path = os.fspath(value)
+        if isinstance(path, str) and "\0" not in path:
+            return Path(path)
+    raise UsageError(f"{name}: must be a path, got {value!r}")
+
+
 def _whole(name: str, value: object) -> int:
     """Return an argument that must be a whole number of at least 1."""
     try:
         number = value.__index__()  # type: ignore[attr-defined]
-    except AttributeError:
+    except (AttributeError, TypeError):  # an array has the method, and is no number
         number = 0
     if number < 1 or isinstance(value, bool):
         raise UsageError(f"{name}: must be a whole number of at least 1, got {value!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -206,7 +207,10 @@ class Run:
         return inputs.config_of(self._run, self._allow_code)
 
     def __getitem__(self, key: str | tuple[str, str]) -> Result:
-        mode, arm = (key, "minifw") if isinstance(key, str) else key
+        words = (key, "minifw") if isinstance(key, str) else key
+        if not isinstance(words, tuple) or len(words) != 2:
+            raise UsageError(f"run[…]: must be a mode, or a mode and an arm, got {key!r}")
+        mode, arm = words
         return self._results[_one("mode", mode, self.modes), _one("arm", arm, self.arms)]
 
     def _only(self) -> Result:
@@ -326,7 +330,7 @@ class Run:
 
         """
         drawings = plots.drawings(self._run)
-        if name not in drawings:
+        if not isinstance(name, str) or name not in drawings:
             raise UsageError(f"figure: must be one of {', '.join(drawings)}, got {name!r}")
         with plots.defaults():
             figure = drawings[name]()
@@ -363,7 +367,7 @@ def _one(what: str, asked: Any, known: list[Any]) -> Any:
     """
     if asked is None and len(known) == 1:
         return known[0]
-    if asked in known and not isinstance(asked, bool):
+    if isinstance(asked, str | Integral) and not isinstance(asked, bool) and asked in known:
         return asked
     many = len(known) > 8
     shown = f"{known[0]} to {known[-1]}" if many else ", ".join(map(str, known))

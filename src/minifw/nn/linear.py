@@ -87,6 +87,8 @@ class Linear(Module):
         self.in_features = in_features
         self.out_features = out_features
         stack = tuple(stack)
+        if any(size < 1 for size in stack):
+            raise ShapeError(f"Linear: a stack must hold at least one network, got {stack}")
         weight = torch.zeros(*stack, out_features, in_features, dtype=dtype, device=device)
         self.register_parameter("weight", weight)
         if bias:

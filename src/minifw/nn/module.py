@@ -88,7 +88,7 @@ class Module:
 
         Raises:
             ModuleError: the name is taken, or a network or an optimizer is built from this module.
-            DtypeError: `value` is not a tensor of float32 or float64.
+            DtypeError: `value` is not a tensor of float32 or float64, or requires_grad.
 
         """
         self._check_name("register_parameter", name)
@@ -99,6 +99,13 @@ class Module:
                 f"{type(self).__name__}: parameter '{name}' must be a tensor of float32 or "
                 f"float64, got {described(value)}"
             )
+        if value.requires_grad:
+            raise DtypeError(
+                f"{type(self).__name__}: parameter '{name}' must not be of torch's autograd, got "
+                f"{type(value).__name__} that requires a gradient; tensor.detach() does not"
+            )
+        if value.numel() > 1 and 0 in value.stride():  # expand: a step would change one for all
+            value = value.clone(memory_format=torch.contiguous_format)
         names = tuple(dict.fromkeys((*self._names, name)))
         gradient = {f"{name}_grad": torch.zeros_like(value)}
         self.__dict__.update({name: value, **gradient, "_names": names, "_parameters": None})
@@ -119,11 +126,18 @@ class Module:
         self.__dict__.update({name: value, "_constants": names, "_parameters": None})
 
     def _check_name(self, method: str, name: str) -> None:
-        taken = name == "call" or getattr(type(self), name, None) is not None
-        if taken or not name.isidentifier():
+        is_word = isinstance(name, str) and name.isidentifier()
+        taken = is_word and (name == "call" or getattr(type(self), name, None) is not None)
+        if taken or not is_word:
             raise ModuleError(
                 f"{type(self).__name__}.{method}: the name must be a word that the class does not "
                 f"use otherwise, got {name!r}"
+            )
+        registered = (*self._names, *self._constants)
+        if name.removesuffix("_grad") in {*self._names} - {name} or f"{name}_grad" in registered:
+            raise ModuleError(
+                f"{type(self).__name__}.{method}: '{name}' and another name differ by _grad alone, "
+                "which is a gradient's; rename one"
             )
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -46,6 +46,8 @@ def check(
             f"{optimizer.network}; {type(optimizer).__name__}(network) makes one of this"
         )
     network.wire()
+    if not network.parameters():
+        raise ModuleError(f"fit: the network must have parameters to train, got {network}")
     stack = tuple(data.train.labels.shape[:-1])
     if len(stack) > 1:
         raise ShapeError(
