@@ -456,6 +456,24 @@ def test_a_network_with_a_pass_of_its_own_is_refused(base: type, name: str) -> N
         type("Hand", (mixin, base), {})
 
 
+@pytest.mark.parametrize("base", [ours.Network, ours.Sequential, SimpleNet])
+def test_a_chain_that_connects_is_refused(base: type) -> None:
+    """Nobody would call its `connect`."""
+
+    def connect(self: object, x: ours.Variable) -> ours.Variable:
+        return x + x
+
+    message = (
+        r"^Mine: a chain does not look at connect, which {} defines; .*class Mine\(nn.Graph\)$"
+    )
+    with pytest.raises(ModuleError, match=message.format("Mine")):
+        type("Mine", (base,), {"connect": connect})
+    mixin = type("Mixin", (), {"connect": connect})
+    with pytest.raises(ModuleError, match=message.format("Mixin")):
+        type("Mine", (mixin, base), {})
+    assert type("Mine", (mixin, ours.Graph), {})(ours.Tanh()).forward(torch.ones(1, 1)) == 2
+
+
 def test_a_residual_used_twice_has_the_gradients_of_two_uses() -> None:
     """By hand, with `self.inner.backward`, they were those of the second use alone."""
     block = Residual()

@@ -40,6 +40,12 @@ class Network(Module):
                     "a Graph says in connect(self, x) what goes where, and finds its way back; a "
                     "formula of its own belongs into a Module"
                 )
+        connecting = [base for base in cls.__mro__ if "connect" in vars(base)]
+        if connecting and not any(base.__module__ == "minifw.nn.graphs" for base in connecting):
+            raise ModuleError(
+                f"{cls.__name__}: a chain does not look at connect, which {connecting[0].__name__} "
+                f"defines; derive it from Graph: class {cls.__name__}(nn.Graph)"
+            )
 
     def register_modules(self, *modules: Module) -> None:
         """Set the modules, one or more: in a `Sequential` in the order in which they act.
