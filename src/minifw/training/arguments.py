@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from numbers import Integral, Real
 
 import torch
@@ -13,6 +12,7 @@ from minifw.data.dataset import Dataset, Samples
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described
+from minifw.nn.optimizers import check_state
 from minifw.training.history import History
 
 
@@ -64,39 +64,7 @@ def check(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
                     f"got {tuple(losses.shape)}"
                 )
-    _check_state(network, optimizer, stack)
-
-
-def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
-    """Raise unless the optimizer's state is complete, and a step changes it in place.
-
-    Parts of a stack have views of it, so what a step put in its place would be lost. The weights
-    are put back after the step, and its state is a copy.
-    """
-    state = optimizer.state
-    for name, value in state.items():
-        if tuple(value.shape[: len(stack)]) != stack:
-            raise ShapeError(
-                f"fit: {optimizer}.state['{name}'] must begin with the stack {stack}, "
-                f"got {tuple(value.shape)}"
-            )
-    weights = [(value, value.clone()) for _, value, _ in network.parameters()]
-    begun = {name: value.clone() for name, value in state.items()}
-    acting = optimizer.with_state(network, begun)
-    try:
-        acting.step(0.0)
-    finally:
-        for value, before in weights:
-            value.copy_(before)
-    if {n: id(value) for n, value in acting.state.items()} != {n: id(v) for n, v in begun.items()}:
-        raise ModuleError(
-            f"fit: the state of {optimizer} must be complete after __init__ and changed in place "
-            f"by step, got {_names(state)} before a step and {_names(acting.state)} after it"
-        )
-
-
-def _names(state: Mapping[str, Tensor]) -> str:
-    return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
+    check_state(optimizer, stack)
 
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
