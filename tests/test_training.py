@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cases import Residual, linear
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
-from minifw.errors import ConfigError, ModuleError, UsageError
+from minifw.errors import ConfigError, ModuleError, ShapeError, UsageError
 from minifw.experiment import build, plan, results
 from minifw.experiment.arms import TRAIN
 from minifw.reference import training
@@ -406,6 +406,39 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
         assert "\n" not in str(raised.value)
     assert not late.state
     assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+class Scale(nn.Module):
+    """y = s x, with one s for all networks."""
+
+    def __init__(self) -> None:
+        self.register_parameter("s", torch.tensor(0.5, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.s * x
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        (x,) = self.recall(gradient).inputs
+        self.s_grad += (gradient * x).sum()
+        return self.s * gradient
+
+
+def test_a_parameter_that_all_networks_share_is_named(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    message = (
+        r"^Scale\(\): parameter '{}.s' must begin with the stack \(3,\), so that each network has "
+        r"its own, got \(\) of float64; make it with stack=stack, as torch.full\(\(\*stack, …\), …\)$"
+    )
+    with pytest.raises(ShapeError, match=message.format(f"{len(network_of(exp))}.0")):
+        nn.SGD(nn.Sequential(*network_of(exp), nn.Sequential(Scale())))
+    network = nn.Sequential(Scale())
+    with pytest.raises(ShapeError, match=message.format("0")):  # the data know the stack
+        fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.1)
+    single = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), Scale())
+    fit(single, nn.LossMSE(), nn.SGD(single), exp.data.of(0), epochs=1, eta=0.1)
+    assert single[1].s != 0.5
 
 
 class Elsewhere(nn.Optimizer):

@@ -209,6 +209,14 @@ class _Module:
             module = self.make(stack)
         if not isinstance(module, Module):
             raise TypeError(f"make must return a module, got {type(module).__name__}")
+        for name, value, _ in module.parameters():
+            if tuple(value.shape[: len(stack)]) != stack:
+                raise CheckError(
+                    f"{module}: in a stack, parameter '{name}' must begin with the stack, {stack} "
+                    f"here, got {tuple(value.shape)}; make must hand the stack on, as lambda "
+                    f"stack: {type(module).__name__}(…, stack=stack), and __init__ use it, as "
+                    "torch.full((*stack, …), …)"
+                )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
         if any(value.dtype != dtype for _, value, _ in module.parameters()):

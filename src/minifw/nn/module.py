@@ -58,10 +58,21 @@ class Module:
     A subclass writes `forward` and `backward`, and gives its parameters to `register_parameter`:
 
         class PReLU(Module):
-            def __init__(self, slope=0.25):
-                self.register_parameter("slope", torch.tensor(slope))
+            def __init__(self, slope=0.25, stack=(), dtype=torch.float32):
+                self.register_parameter("slope", torch.full((*stack, 1, 1), slope, dtype=dtype))
 
-    No call of `super().__init__()` is needed. All that `backward` needs belongs to the call and is
+            def forward(self, x):
+                y = torch.where(x > 0, x, self.slope * x)
+                self.remember((x,), (y,))  # what backward needs
+                return y
+
+            def backward(self, gradient):
+                (x,) = self.recall(gradient).inputs
+                self.slope_grad += (gradient * x.clamp(max=0)).sum((-2, -1), keepdim=True)
+                return torch.where(x > 0, gradient, self.slope * gradient)  # dL/dx
+
+    Each parameter begins with the dimensions of the stack, and `backward` adds to its gradient. No
+    call of `super().__init__()` is needed. All that `backward` needs belongs to the call and is
     handed to `remember`; a network keeps the call of each of its modules, so one module may stand
     in several places. A module that needs only its input may simply set `self.input = x`.
 
@@ -253,8 +264,24 @@ class Module:
         for module in self.modules():
             module.__dict__["_parameters"] = None
         self.parameters()
+        if self.stack is not None:
+            self.check_stack(self.stack)
         for module in self.modules():
             module.__dict__["_wired"] = True
+
+    def check_stack(self, stack: tuple[int, ...]) -> None:
+        """Raise a ShapeError unless each parameter begins with the dimensions of this stack.
+
+        One that does not would be trained by all networks of the stack together.
+        """
+        for name, value, _ in self.parameters():
+            if tuple(value.shape[: len(stack)]) != tuple(stack):
+                inner = (m for m in self.modules() for one in m.__dict__.values() if one is value)
+                raise ShapeError(
+                    f"{next(inner, self)}: parameter '{name}' must begin with the stack {stack}, "
+                    f"so that each network has its own, got {described(value)}; make it with "
+                    "stack=stack, as torch.full((*stack, …), …)"
+                )
 
     def with_parameters(self, values: Iterable[Tensor]) -> Self:
         """Return a copy of this module that holds `values`, in the order of `parameters()`.

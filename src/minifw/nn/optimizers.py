@@ -94,8 +94,8 @@ def check_state(optimizer: Optimizer, stack: tuple[int, ...]) -> None:
     for name, value in state.items():
         if not isinstance(value, Tensor):
             raise DtypeError(
-                f"{optimizer}: state['{name}'] must be a tensor, got {described(value)}; a number that "
-                "changes is torch.zeros(network.stack)"
+                f"{optimizer}: state['{name}'] must be a tensor, got {described(value)}; a number "
+                "that changes is torch.zeros(network.stack)"
             )
         if tuple(value.shape[: len(stack)]) != stack:
             raise ShapeError(
@@ -124,7 +124,7 @@ def check_state(optimizer: Optimizer, stack: tuple[int, ...]) -> None:
             raise ModuleError(
                 f"{optimizer}: step changes the number '{name}', which would be lost in a "
                 f"checkpoint and in parts of a stack; make it torch.zeros(network.stack) in "
-                f"self.state['{name}'], with the dimensions of the network's stack"
+                f"self.state['{name}']"
             )
 
 

@@ -64,6 +64,7 @@ def check(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
                     f"got {tuple(losses.shape)}"
                 )
+    network.check_stack(stack)
     check_state(optimizer, stack)
 
 
