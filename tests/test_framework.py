@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cases import Residual, SimpleNet, linear, normal
 from minifw import nn as ours
-from minifw.errors import DtypeError, ModuleError, ShapeError
+from minifw.errors import DtypeError, ModuleError, OrderError, ShapeError
 from minifw.nn.buffers import buffer
 from minifw.nn.graphs import Tape, Variable
 
@@ -358,10 +358,13 @@ def test_what_a_network_is_built_from_cannot_be_exchanged(
     layer = ours.Linear(2, 2)
     build(layer)
     copy = layer.weight.clone()
-    for name in ("weight", "bias", "weight_grad", "bias_grad"):
-        with pytest.raises(
-            ModuleError, match=f"^Linear: '{name}' cannot be exchanged .* load_stat"
-        ):
+    for name, instead in (
+        ("weight", "load_state_dict"),
+        ("bias", "load_state_dict"),
+        ("weight_grad", r"backward adds to it, self.weight_grad \+= …, and zero_"),
+        ("bias_grad", r"backward adds to it, self.bias_grad \+= …, and zero_"),
+    ):
+        with pytest.raises(ModuleError, match=f"^Linear: '{name}' cannot be exchanged.*{instead}"):
             setattr(layer, name, torch.zeros(2, 2))
     with pytest.raises(ModuleError, match="^Linear: 'scale' cannot be exchanged or added once"):
         layer.register_parameter("scale", torch.ones(2))
@@ -412,6 +415,101 @@ def test_names_that_are_taken_are_refused() -> None:
         ModuleError, match="'mean' must be a tensor that is no parameter, got float"
     ):
         module.register_buffer("mean", 1.0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "value", [torch.nn.Parameter(torch.ones(2)), 2 * torch.ones(2, requires_grad=True)]
+)
+def test_a_tensor_of_autograds_is_refused(value: Tensor) -> None:
+    kind = type(value).__name__
+    message = f"'s' must be a tensor without requires_grad, .* got a {kind} with it; value.detach"
+    for register in (ours.ReLU().register_parameter, ours.ReLU().register_buffer):
+        with pytest.raises(DtypeError, match=message):
+            register("s", value)
+    layer = ours.Linear(2, 2)
+    with pytest.raises(DtypeError, match="^Linear: parameter 'bias' must be a tensor without requ"):
+        layer.bias = value
+    ours.ReLU().register_parameter("s", value.detach())
+
+
+class Double(ours.Module):
+    """y = 2x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.remember((x,), (2 * x,))
+        return 2 * x
+
+    def backward(self, gradient: Tensor) -> Any:
+        self.recall(gradient)
+        return 2 * gradient
+
+
+class Forgetful(Double):
+    """Remembers nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+class Silent(Double):
+    """Returns nothing."""
+
+    def backward(self, gradient: Tensor) -> Any:
+        self.recall(gradient)
+
+
+class Careless(Double):
+    """Looks at nothing that it is given."""
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return 2 * gradient
+
+
+def test_a_forward_that_remembers_nothing_is_named() -> None:
+    x = torch.ones(3, 2)
+    keeps = r"; self.remember\(\(x,\), \(y,\)\) keeps what backward needs$"
+    module = Forgetful()
+    for _ in range(2):  # it cannot be known whether forward came
+        with pytest.raises(
+            OrderError, match=r"^Forgetful\(\).backward: call forward first; .*" + keeps
+        ):
+            module.backward(x)
+        module.forward(x)
+    modules = ours.Linear(2, 2), module, ours.Tanh()
+    networks = ours.Sequential(*modules), ours.Sequential(*modules[1:]), ours.Sequential(module)
+    for network in (*networks, SimplestGraph(module)):
+        network.forward(x)
+        for back in (network.backward, network.accumulate):
+            message = r"^Forgetful\(\).backward: forward has remembered nothing" + keeps
+            with pytest.raises(OrderError, match=message):
+                back(x)
+
+
+def test_a_backward_that_returns_nothing_is_named() -> None:
+    x = torch.ones(3, 2)
+    wrong, right = Silent(), Double()
+    message = r"^Silent\(\).backward: must return dL/dx, a tensor for each input .*, got NoneType$"
+    for modules in (
+        (ours.Linear(2, 2), wrong),
+        (right, wrong, right),
+        (right, ours.Sequential(wrong, right)),
+        (Careless(), wrong),
+        (wrong, right),
+        (wrong,),
+    ):
+        network = ours.Sequential(*modules)
+        network.forward(x)
+        with pytest.raises(DtypeError, match=message):
+            network.backward(x)
+        if modules[0] is wrong:  # nobody asks for what it returns
+            network.accumulate(x)
+        else:
+            with pytest.raises(DtypeError, match=message):
+                network.accumulate(x)
+    network = ours.Sequential(right, right)
+    network.forward(x)
+    with pytest.raises(DtypeError, match="expects a gradient like the output"):
+        network.backward(None)
 
 
 class Scale(ours.Module):

@@ -98,7 +98,7 @@ class Module:
 
         Raises:
             ModuleError: the name is taken; or a network is built from this module.
-            DtypeError: `value` is no tensor of float32 or float64.
+            DtypeError: `value` is no tensor of float32 or float64, or one of autograd's.
 
         """
         self._check_name("register_parameter", name)
@@ -109,6 +109,7 @@ class Module:
                 f"{type(self).__name__}: parameter '{name}' must be a tensor of float32 or "
                 f"float64, got {described(value)}"
             )
+        self._check_plain("parameter", name, value)
         names = tuple(dict.fromkeys((*self._names, name)))
         gradient = {f"{name}_grad": torch.zeros_like(value)}
         self.__dict__.update({name: value, **gradient, "_names": names, "_parameters": None})
@@ -125,8 +126,18 @@ class Module:
                 f"{type(self).__name__}.register_buffer: '{name}' must be a tensor that is no "
                 f"parameter, got {what}"
             )
+        self._check_plain("buffer", name, value)
         names = tuple(dict.fromkeys((*self._constants, name)))
         self.__dict__.update({name: value, "_constants": names, "_parameters": None})
+
+    def _check_plain(self, what: str, name: str, value: Tensor) -> None:
+        """Raise a DtypeError for a tensor that autograd would follow through each step."""
+        if value.requires_grad:
+            raise DtypeError(
+                f"{type(self).__name__}: {what} '{name}' must be a tensor without requires_grad, "
+                f"since backward is written by hand, got a {type(value).__name__} with it; "
+                "value.detach() is one without"
+            )
 
     def _check_name(self, method: str, name: str) -> None:
         taken = name == "call" or getattr(type(self), name, None) is not None
@@ -149,6 +160,11 @@ class Module:
         super().__setattr__(name, value)
 
     def _fixed(self, name: str) -> str:
+        if name not in self._names and name.removesuffix("_grad") in self._names:
+            return (
+                f"{type(self).__name__}: '{name}' cannot be exchanged; backward adds to it, "
+                f"self.{name} += …, and zero_ or copy_ change its values in place"
+            )
         return (
             f"{type(self).__name__}: '{name}' cannot be exchanged or added once a network or an "
             "optimizer is built from the module; load_state_dict, or copy_ on the tensor, changes "
@@ -374,8 +390,11 @@ class Module:
     def recall(self, *gradients: Tensor) -> Call:
         """Return the latest call, having checked that `gradients` are like its outputs."""
         if self.call is None:
+            nothing = "forward has remembered nothing"
+            if "call" not in self.__dict__:  # no network has put back what forward left
+                nothing = f"call forward first; there is nothing to go back from, or {nothing}"
             raise OrderError(
-                f"{self}.backward: call forward first; there is nothing to go back from"
+                f"{self}.backward: {nothing}; self.remember((x,), (y,)) keeps what backward needs"
             )
         outputs = self.call.outputs
         if outputs is None:

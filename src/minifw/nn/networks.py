@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, as_tuple, is_around, only
+from minifw.errors import DtypeError, ModuleError
+from minifw.nn.module import Module, Parameter, as_tuple, described, is_around, only
 
 __all__ = ["Network", "Sequential"]
 
@@ -142,6 +142,13 @@ class Network(Module):
         return f"{type(self).__name__}({', '.join(map(repr, self._modules))})"
 
 
+def _nothing_returned(module: Module, gradients: tuple[Any, ...] | None) -> ModuleError:
+    came = ", ".join(map(described, gradients or (None,)))
+    return DtypeError(
+        f"{module}.backward: must return dL/dx, a tensor for each input of forward, got {came}"
+    )
+
+
 class Sequential(Network):
     """Modules in a chain, each taking what the one before it gave.
 
@@ -168,20 +175,30 @@ class Sequential(Network):
         return only(values)
 
     def backward(self, *gradients: Tensor) -> Any:
-        first, outer = self._back_to_first(*gradients)
-        return first.backward(*outer)
+        returned = self._back(gradients, to_input=True)
+        if returned is None:
+            raise _nothing_returned(self._modules[0], None)
+        return returned
 
     def accumulate(self, *gradients: Tensor) -> None:
-        first, outer = self._back_to_first(*gradients)
-        first.accumulate(*outer)
+        self._back(gradients, to_input=False)
 
-    def _back_to_first(self, *gradients: Tensor) -> tuple[Module, tuple[Tensor, ...]]:
-        """Go back through all modules but the first; return that and the gradients for it."""
+    def _back(self, gradients: tuple[Tensor, ...], to_input: bool) -> Any:
+        """Go back through all modules; through the first by `backward` or by `accumulate`."""
         calls = self.recall(*gradients).saved
         modules = self._modules
-        for position in range(len(modules) - 1, 0, -1):
-            gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
-        return modules[0].at(calls[0]), gradients
+        position = len(modules)
+        try:
+            for position in range(len(modules) - 1, 0, -1):
+                gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
+            position = 0
+            first = modules[0].at(calls[0])
+            return first.backward(*gradients) if to_input else first.accumulate(*gradients)
+        except Exception:
+            # Whoever cannot use a gradient that is none is not to blame: the one that gave it is.
+            if not all(isinstance(gradient, Tensor) for gradient in gradients):
+                raise _nothing_returned(modules[position + 1], gradients) from None
+            raise
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
         if self.call is None:
