@@ -467,6 +467,29 @@ def test_what_is_no_function_of_the_stack_is_refused() -> None:
         checks.check_module(ours.Tanh(), INPUT)
     with pytest.raises(TypeError, match="make must return a module, got int"):
         checks.check_module(lambda stack: 3, INPUT)  # type: ignore[arg-type,return-value]
+    such = "^make must be a function of the stack .* lambda stack:"
+    for make, came in (
+        (PReLU, r"PReLU\(stack=stack\), got the class PReLU, whose first argument is 'slope'"),
+        (ours.Tanh, r"Tanh\(\), got the class Tanh, which takes no argument"),
+        (lambda: ours.Tanh(), r"Linear\(4, 3, stack=stack\), got one that takes no argument"),
+    ):
+        with pytest.raises(TypeError, match=f"{such} {came}$"):
+            checks.check_module(make, INPUT)  # type: ignore[arg-type]
+
+
+def test_inputs_that_are_no_list_of_shapes_are_refused() -> None:
+    for inputs, came in (
+        ((5, 4), r"\(5, 4\)"),
+        (normal(5, 4), r"a tensor \(5, 4\)"),
+        ("ab", "'ab'"),
+        (5, "5"),
+        ([(5, 4.0)], r"\[\(5, 4.0\)\]"),
+    ):
+        with pytest.raises(
+            TypeError, match=rf"^inputs must be .* such as \[\(5, 4\)\], got {came}$"
+        ):
+            checks.check_module(lambda stack: ours.Tanh(), inputs)  # type: ignore[arg-type]
+    checks.check_module(lambda stack: ours.Tanh(), [torch.Size([5, 4])])
 
 
 # ----------------------------------------------------------------------------------------- losses
