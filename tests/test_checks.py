@@ -464,7 +464,7 @@ def test_a_parameter_without_the_stack_is_named() -> None:
 
 def test_what_is_no_function_of_the_stack_is_refused() -> None:
     with pytest.raises(TypeError, match=r"make must be a function of the stack.*got Tanh\(\)"):
-        checks.check_module(ours.Tanh(), INPUT)
+        checks.check_module(ours.Tanh(), INPUT)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="make must return a module, got int"):
         checks.check_module(lambda stack: 3, INPUT)  # type: ignore[arg-type,return-value]
     such = "^make must be a function of the stack .* lambda stack:"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import operator
@@ -345,8 +346,7 @@ class SimplestGraph(ours.Graph):
         self.register_modules(layer)
 
     def connect(self, x: ours.Variable) -> ours.Variable:
-        y: ours.Variable = self.layer(x)
-        return y
+        return self.layer(x)
 
 
 @pytest.mark.parametrize(
@@ -509,7 +509,7 @@ def test_a_backward_that_returns_nothing_is_named() -> None:
     network = ours.Sequential(right, right)
     network.forward(x)
     with pytest.raises(DtypeError, match="expects a gradient like the output"):
-        network.backward(None)
+        network.backward(None)  # type: ignore[arg-type]
 
 
 class Scale(ours.Module):
@@ -649,7 +649,7 @@ class Broadcasts(ours.Module):
         return gradient[:1]
 
 
-WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = {
+WRONG_GRAPHS: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "unregistered": (
         lambda net, x: ours.Linear(2, 2)(x),
         r"^connect: Linear\(2, 2\) acts but is not registered, .* give it to register_modules$",
@@ -670,6 +670,15 @@ WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = 
         lambda net, x: net.layer(x) + net.kept[0],
         r"^connect: Add\(\) must be given variables of this way forward, got one of another graph",
     ),
+    "a number": (lambda net, x: x + 1, r"^connect: Add\(\) must be given .*, got int$"),
+    "forward": (
+        lambda net, x: net.layer.forward(x),
+        r"^Linear\(2, 2\).forward: expects .* got Variable; in connect call the module itself, self",
+    ),
+    "forward of an activation": (
+        lambda net, x: ours.ReLU().forward(x),
+        r"^ReLU\(\).forward: expects .* got Variable; in connect call the module itself, self",
+    ),
     "a node": (lambda net, x: x + net.layer(x).node, "got Node$"),
 }
 
@@ -682,6 +691,55 @@ def test_what_cannot_be_connected_is_named(case: str) -> None:
     with pytest.raises(ModuleError, match=message) as raised:
         network.forward(torch.ones(3, 2))
     assert "\n" not in str(raised.value)
+
+
+FORMULAS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "number times": (lambda v: 0.5 * v, r"\*"),
+    "number of NumPy times": (lambda v: np.float64(0.5) * v, r"\*"),
+    "tensor times": (lambda v: torch.ones(3, 2) * v, "mul"),
+    "tensor plus": (lambda v: torch.ones(3, 2) + v, "add"),
+    "number plus": (lambda v: 1 + v, r"\+ with a number"),
+    "times": (lambda v: v * v, r"\*"),
+    "minus": (lambda v: v - v, "-"),
+    "negative": (operator.neg, "-"),
+    "by": (lambda v: v / 2, "/"),
+    "product": (lambda v: v @ v, "@"),
+    "power": (lambda v: v**2, r"\*\*"),
+    "compared": (lambda v: v > 0, "<"),
+    "part": (lambda v: v[:, :1], r"\[\]"),
+    "abs": (abs, "abs"),
+    "relu": (torch.relu, "relu"),
+    "cat": (lambda v: torch.cat([v, v]), "cat"),
+    "where": (lambda v: torch.where(torch.ones(1) > 0, v, v), "where"),
+    "a method": (lambda v: v.clamp(min=0), "clamp"),
+    "an attribute": (lambda v: v.mT, "mT"),
+    "forward of a module": (Double().forward, r"\*"),
+}
+
+
+@pytest.mark.parametrize("case", FORMULAS)
+def test_a_formula_in_connect_is_named(case: str) -> None:
+    formula, name = FORMULAS[case]
+    message = (
+        rf"^connect: a variable has no '{name}', only \+ and registered modules that are called "
+        r"with it, as in self.tanh\(x\), not self.tanh.forward\(x\); any other formula belongs "
+    )
+    with pytest.raises(ModuleError, match=message) as raised:
+        Wrong(lambda net, x: formula(x)).forward(torch.ones(3, 2))
+    assert "\n" not in str(raised.value)
+
+
+def test_one_variable_is_not_taken_apart() -> None:
+    def connect(net: Wrong, x: ours.Variable) -> object:
+        first, _ = net.layer(x)
+        return first
+
+    with pytest.raises(ModuleError, match="^connect: one variable cannot be taken apart; a module"):
+        Wrong(connect).forward(torch.ones(3, 2))
+    variable: Any = Variable(Tape([], [torch.ones(3, 2)]), 0)
+    with pytest.raises(AttributeError, match="has no attribute 'colour'"):
+        variable.colour  # noqa: B018
+    assert copy.copy(variable).value is variable.value
 
 
 def test_sums_of_different_shapes_are_named() -> None:
@@ -699,7 +757,7 @@ def test_modules_act_on_tensors_when_called() -> None:
     network, x = SimpleNet(), normal(5, 2)
     assert torch.equal(network(x), network.forward(x))
     with pytest.raises(DtypeError, match="got list"):
-        network([1.0])
+        network([1.0])  # type: ignore[call-overload]
 
 
 def test_results_are_named_after_the_module_that_acted() -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from minifw.errors import (
     did_you_mean,
 )
 from minifw.nn.held import contents
+
+if TYPE_CHECKING:
+    from minifw.nn.graphs import Variable
 
 __all__ = ["Module", "Parameter"]
 
@@ -170,6 +173,13 @@ class Module:
             "optimizer is built from the module; load_state_dict, or copy_ on the tensor, changes "
             "values in place"
         )
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *inputs: Variable) -> Variable: ...
+        @overload
+        def __call__(self, *inputs: Tensor) -> Tensor: ...
 
     def __call__(self, *inputs: Any) -> Any:
         """Act on tensors; or on variables of a `Graph`, which note it down."""
@@ -426,7 +436,8 @@ class Module:
         """Raise a DtypeError unless the input `x` is a tensor of float32 or float64."""
         if not isinstance(x, Tensor) or x.dtype not in FLOATING:
             raise DtypeError(
-                f"{self}.forward: expects a tensor of float32 or float64, got {described(x)}"
+                f"{self}.forward: expects a tensor of float32 or float64, "
+                f"got {described(x)}{as_called(x)}"
             )
 
     def __repr__(self) -> str:
@@ -466,6 +477,13 @@ def as_tuple(value: Tensors) -> tuple[Tensor, ...]:
 def only(values: tuple[Tensor, ...]) -> Tensors:
     """Return the tensor if there is one, else the tuple."""
     return values[0] if len(values) == 1 else values
+
+
+def as_called(value: object) -> str:
+    """Return what to do with a variable of a `Graph`, for messages; "" for anything else."""
+    if isinstance(value, Tensor) or not hasattr(value, "tape"):
+        return ""
+    return "; in connect call the module itself, self.module(x), not its forward"
 
 
 def described(value: object) -> str:
