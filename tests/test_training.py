@@ -504,6 +504,15 @@ def test_what_an_optimizer_remembers_elsewhere_is_named(tmp_path: Path, case: st
     assert "\n" not in str(raised.value)
 
 
+def test_what_is_refused_at_once_is_not_tried(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    optimizer: Any = Elsewhere(network, keep("v", like), lambda self: self.v[0].add_(1))
+    with pytest.raises(ModuleError, match=LOST):
+        fit(network, nn.LossMSE(), optimizer, exp.data, epochs=1, eta=0.1)
+    assert not optimizer.v[0].any()
+
+
 def test_an_optimizer_may_hold_what_a_step_does_not_change(tmp_path: Path) -> None:
     exp = experiment_of(tmp_path)
     network = network_of(exp)
