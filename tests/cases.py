@@ -81,8 +81,7 @@ class Residual(ours.Graph):
         self.register_modules(self.inner, self.tanh)
 
     def connect(self, x: ours.Variable) -> ours.Variable:
-        y: ours.Variable = self.tanh(self.inner(x))
-        return x + y
+        return x + self.tanh(self.inner(x))
 
 
 class Branches(ours.Graph):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import subprocess
 import sys
+import textwrap
 from collections.abc import Callable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from minifw import nn as ours
 from minifw.errors import CheckError
 from minifw.nn import checks
 from minifw.nn.buffers import buffer
+from minifw.nn.optimizers import check_state
 
 INPUT = [(5, 4)]
 
@@ -423,11 +427,69 @@ def test_a_module_that_keeps_no_input_is_named() -> None:
         checks.check_module(lambda stack: Forgets(), INPUT)
 
 
+def example(kind: type) -> Any:
+    """The class that stands in a docstring."""
+    lines = inspect.getdoc(kind).splitlines()  # type: ignore[union-attr]
+    start = next(n for n, line in enumerate(lines) if line.startswith("    class "))
+    block = takewhile(lambda line: not line or line.startswith("    "), lines[start:])
+    names = vars(ours) | {"torch": torch}
+    exec(textwrap.dedent("\n".join(block)), names)
+    return names[lines[start].split()[1].partition("(")[0]]
+
+
+def test_the_examples_of_docstrings_are_right() -> None:
+    kind = example(ours.Module)
+    checks.check_module(lambda stack: kind(stack=stack), INPUT)
+    network = ours.Sequential(ours.Linear(2, 2, stack=(3,)))
+    optimizer = example(ours.Optimizer)(network)
+    check_state(optimizer, (3,))
+    network[0].weight_grad.fill_(2)
+    before = network[0].weight.clone()
+    optimizer.step(0.1)
+    torch.testing.assert_close(network[0].weight, before - 1)  # 0.1 g / (0.1 g)
+
+
+def test_a_parameter_without_the_stack_is_named() -> None:
+    message = (
+        r"^PReLU\(\): in a stack, parameter 'slope' must begin with the stack, \(3,\) here, got "
+        r"\(\); make must hand the stack on, as lambda stack: PReLU\(…, stack=stack\), and __init__"
+    )
+    for make in (lambda stack: PReLU(), lambda stack: PReLU(0.5)):
+        with pytest.raises(CheckError, match=message):
+            checks.check_module(make, INPUT)
+    with pytest.raises(CheckError, match=r"^Linear\(4, 2\): in a stack, parameter 'weight' must"):
+        checks.check_module(lambda stack: ours.Linear(4, 2), INPUT)
+    checks.check_module(lambda stack: PReLU(), INPUT, stacks=[()])
+
+
 def test_what_is_no_function_of_the_stack_is_refused() -> None:
     with pytest.raises(TypeError, match=r"make must be a function of the stack.*got Tanh\(\)"):
-        checks.check_module(ours.Tanh(), INPUT)
+        checks.check_module(ours.Tanh(), INPUT)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="make must return a module, got int"):
         checks.check_module(lambda stack: 3, INPUT)  # type: ignore[arg-type,return-value]
+    such = "^make must be a function of the stack .* lambda stack:"
+    for make, came in (
+        (PReLU, r"PReLU\(stack=stack\), got the class PReLU, whose first argument is 'slope'"),
+        (ours.Tanh, r"Tanh\(\), got the class Tanh, which takes no argument"),
+        (lambda: ours.Tanh(), r"Linear\(4, 3, stack=stack\), got one that takes no argument"),
+    ):
+        with pytest.raises(TypeError, match=f"{such} {came}$"):
+            checks.check_module(make, INPUT)  # type: ignore[arg-type]
+
+
+def test_inputs_that_are_no_list_of_shapes_are_refused() -> None:
+    for inputs, came in (
+        ((5, 4), r"\(5, 4\)"),
+        (normal(5, 4), r"a tensor \(5, 4\)"),
+        ("ab", "'ab'"),
+        (5, "5"),
+        ([(5, 4.0)], r"\[\(5, 4.0\)\]"),
+    ):
+        with pytest.raises(
+            TypeError, match=rf"^inputs must be .* such as \[\(5, 4\)\], got {came}$"
+        ):
+            checks.check_module(lambda stack: ours.Tanh(), inputs)  # type: ignore[arg-type]
+    checks.check_module(lambda stack: ours.Tanh(), [torch.Size([5, 4])])
 
 
 # ----------------------------------------------------------------------------------------- losses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import math
 import operator
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from cases import Residual, SimpleNet, linear, normal
 from minifw import nn as ours
-from minifw.errors import DtypeError, ModuleError, ShapeError
+from minifw.errors import DtypeError, ModuleError, OrderError, ShapeError
 from minifw.nn.buffers import buffer
 from minifw.nn.graphs import Tape, Variable
 
@@ -345,8 +346,7 @@ class SimplestGraph(ours.Graph):
         self.register_modules(layer)
 
     def connect(self, x: ours.Variable) -> ours.Variable:
-        y: ours.Variable = self.layer(x)
-        return y
+        return self.layer(x)
 
 
 @pytest.mark.parametrize(
@@ -358,8 +358,15 @@ def test_what_a_network_is_built_from_cannot_be_exchanged(
     layer = ours.Linear(2, 2)
     build(layer)
     copy = layer.weight.clone()
-    for name in ("weight", "bias", "weight_grad", "bias_grad"):
-        with pytest.raises(ModuleError, match=f"^Linear: '{name}' cannot be replaced .* load_stat"):
+    for name, instead in (
+        ("weight", "load_state_dict"),
+        ("bias", "load_state_dict"),
+        ("weight_grad", r"backward adds to it, self.weight_grad \+= …, and zero_"),
+        ("bias_grad", r"backward adds to it, self.bias_grad \+= …, and zero_"),
+    ):
+        with pytest.raises(
+            ModuleError, match=f"^Linear: '{name}' cannot be (exchanged|replaced).*{instead}"
+        ):
             setattr(layer, name, torch.zeros(2, 2))
     with pytest.raises(ModuleError, match="^Linear: 'scale' cannot be replaced or added once"):
         layer.register_parameter("scale", torch.ones(2))
@@ -418,9 +425,6 @@ def test_names_that_are_taken_are_refused() -> None:
 
 def test_a_parameter_is_a_tensor_that_a_step_can_change() -> None:
     module = ours.ReLU()
-    for value in (torch.ones(2, requires_grad=True), torch.nn.Parameter(torch.ones(2))):
-        with pytest.raises(DtypeError, match="must not be of torch's autograd"):
-            module.register_parameter("slope", value)
     module.register_parameter("slope", torch.ones(1).expand(3))  # one number in memory
     module.slope_grad.copy_(torch.tensor([1.0, 2.0, 3.0]))
     module.update_parameters(1.0)
@@ -431,6 +435,101 @@ def test_a_stack_has_networks() -> None:
     for stack in ((0,), (2, 0)):
         with pytest.raises(ShapeError, match="a stack must hold at least one network"):
             ours.Linear(2, 2, stack=stack)
+
+
+@pytest.mark.parametrize(
+    "value", [torch.nn.Parameter(torch.ones(2)), 2 * torch.ones(2, requires_grad=True)]
+)
+def test_a_tensor_of_autograds_is_refused(value: Tensor) -> None:
+    kind = type(value).__name__
+    message = f"'s' must be a tensor without requires_grad, .* got a {kind} with it; value.detach"
+    for register in (ours.ReLU().register_parameter, ours.ReLU().register_buffer):
+        with pytest.raises(DtypeError, match=message):
+            register("s", value)
+    layer = ours.Linear(2, 2)
+    with pytest.raises(DtypeError, match="^Linear: parameter 'bias' must be a tensor without requ"):
+        layer.bias = value
+    ours.ReLU().register_parameter("s", value.detach())
+
+
+class Double(ours.Module):
+    """y = 2x."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.remember((x,), (2 * x,))
+        return 2 * x
+
+    def backward(self, gradient: Tensor) -> Any:
+        self.recall(gradient)
+        return 2 * gradient
+
+
+class Forgetful(Double):
+    """Remembers nothing."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return 2 * x
+
+
+class Silent(Double):
+    """Returns nothing."""
+
+    def backward(self, gradient: Tensor) -> Any:
+        self.recall(gradient)
+
+
+class Careless(Double):
+    """Looks at nothing that it is given."""
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return 2 * gradient
+
+
+def test_a_forward_that_remembers_nothing_is_named() -> None:
+    x = torch.ones(3, 2)
+    keeps = r"; self.remember\(\(x,\), \(y,\)\) keeps what backward needs$"
+    module = Forgetful()
+    for _ in range(2):  # it cannot be known whether forward came
+        with pytest.raises(
+            OrderError, match=r"^Forgetful\(\).backward: call forward first; .*" + keeps
+        ):
+            module.backward(x)
+        module.forward(x)
+    modules = ours.Linear(2, 2), module, ours.Tanh()
+    networks = ours.Sequential(*modules), ours.Sequential(*modules[1:]), ours.Sequential(module)
+    for network in (*networks, SimplestGraph(module)):
+        network.forward(x)
+        for back in (network.backward, network.accumulate):
+            message = r"^Forgetful\(\).backward: forward has remembered nothing" + keeps
+            with pytest.raises(OrderError, match=message):
+                back(x)
+
+
+def test_a_backward_that_returns_nothing_is_named() -> None:
+    x = torch.ones(3, 2)
+    wrong, right = Silent(), Double()
+    message = r"^Silent\(\).backward: must return dL/dx, a tensor for each input .*, got NoneType$"
+    for modules in (
+        (ours.Linear(2, 2), wrong),
+        (right, wrong, right),
+        (right, ours.Sequential(wrong, right)),
+        (Careless(), wrong),
+        (wrong, right),
+        (wrong,),
+    ):
+        network = ours.Sequential(*modules)
+        network.forward(x)
+        with pytest.raises(DtypeError, match=message):
+            network.backward(x)
+        if modules[0] is wrong:  # nobody asks for what it returns
+            network.accumulate(x)
+        else:
+            with pytest.raises(DtypeError, match=message):
+                network.accumulate(x)
+    network = ours.Sequential(right, right)
+    network.forward(x)
+    with pytest.raises(DtypeError, match="expects a gradient like the output"):
+        network.backward(None)  # type: ignore[arg-type]
 
 
 class Scale(ours.Module):
@@ -475,6 +574,24 @@ def test_a_network_with_a_pass_of_its_own_is_refused(base: type, name: str) -> N
         ModuleError, match=f"must not define {name}, as Mixin does; a Graph connects"
     ):
         type("Hand", (mixin, base), {})
+
+
+@pytest.mark.parametrize("base", [ours.Network, ours.Sequential, SimpleNet])
+def test_a_chain_that_connects_is_refused(base: type) -> None:
+    """Nobody would call its `connect`."""
+
+    def connect(self: object, x: ours.Variable) -> ours.Variable:
+        return x + x
+
+    message = (
+        r"^Mine: a chain does not look at connect, which {} defines; .*class Mine\(nn.Graph\)$"
+    )
+    with pytest.raises(ModuleError, match=message.format("Mine")):
+        type("Mine", (base,), {"connect": connect})
+    mixin = type("Mixin", (), {"connect": connect})
+    with pytest.raises(ModuleError, match=message.format("Mixin")):
+        type("Mine", (mixin, base), {})
+    assert type("Mine", (mixin, ours.Graph), {})(ours.Tanh()).forward(torch.ones(1, 1)) == 2
 
 
 def test_a_residual_used_twice_has_the_gradients_of_two_uses() -> None:
@@ -554,7 +671,7 @@ class Broadcasts(ours.Module):
         return gradient[:1]
 
 
-WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = {
+WRONG_GRAPHS: dict[str, tuple[Callable[[Any, Any], object], str]] = {
     "unregistered": (
         lambda net, x: ours.Linear(2, 2)(x),
         r"^connect: Linear\(2, 2\) is used but not registered, .* give it to register_modules$",
@@ -575,6 +692,15 @@ WRONG_GRAPHS: dict[str, tuple[Callable[[Wrong, ours.Variable], object], str]] = 
         lambda net, x: net.layer(x) + net.kept[0],
         r"^connect: Add\(\) must be given variables of this forward pass, got one of another graph",
     ),
+    "a number": (lambda net, x: x + 1, r"^connect: Add\(\) must be given .*, got int$"),
+    "forward": (
+        lambda net, x: net.layer.forward(x),
+        r"^Linear\(2, 2\).forward: expects .* got Variable; in connect call the module itself, self",
+    ),
+    "forward of an activation": (
+        lambda net, x: ours.ReLU().forward(x),
+        r"^ReLU\(\).forward: expects .* got Variable; in connect call the module itself, self",
+    ),
     "a node": (lambda net, x: x + net.layer(x).node, "got Node$"),
 }
 
@@ -587,6 +713,55 @@ def test_what_cannot_be_connected_is_named(case: str) -> None:
     with pytest.raises(ModuleError, match=message) as raised:
         network.forward(torch.ones(3, 2))
     assert "\n" not in str(raised.value)
+
+
+FORMULAS: dict[str, tuple[Callable[[Any], object], str]] = {
+    "number times": (lambda v: 0.5 * v, r"\*"),
+    "number of NumPy times": (lambda v: np.float64(0.5) * v, r"\*"),
+    "tensor times": (lambda v: torch.ones(3, 2) * v, "mul"),
+    "tensor plus": (lambda v: torch.ones(3, 2) + v, "add"),
+    "number plus": (lambda v: 1 + v, r"\+ with a number"),
+    "times": (lambda v: v * v, r"\*"),
+    "minus": (lambda v: v - v, "-"),
+    "negative": (operator.neg, "-"),
+    "by": (lambda v: v / 2, "/"),
+    "product": (lambda v: v @ v, "@"),
+    "power": (lambda v: v**2, r"\*\*"),
+    "compared": (lambda v: v > 0, "<"),
+    "part": (lambda v: v[:, :1], r"\[\]"),
+    "abs": (abs, "abs"),
+    "relu": (torch.relu, "relu"),
+    "cat": (lambda v: torch.cat([v, v]), "cat"),
+    "where": (lambda v: torch.where(torch.ones(1) > 0, v, v), "where"),
+    "a method": (lambda v: v.clamp(min=0), "clamp"),
+    "an attribute": (lambda v: v.mT, "mT"),
+    "forward of a module": (Double().forward, r"\*"),
+}
+
+
+@pytest.mark.parametrize("case", FORMULAS)
+def test_a_formula_in_connect_is_named(case: str) -> None:
+    formula, name = FORMULAS[case]
+    message = (
+        rf"^connect: a variable has no '{name}', only \+ and registered modules that are called "
+        r"with it, as in self.tanh\(x\), not self.tanh.forward\(x\); any other formula belongs "
+    )
+    with pytest.raises(ModuleError, match=message) as raised:
+        Wrong(lambda net, x: formula(x)).forward(torch.ones(3, 2))
+    assert "\n" not in str(raised.value)
+
+
+def test_one_variable_is_not_taken_apart() -> None:
+    def connect(net: Wrong, x: ours.Variable) -> object:
+        first, _ = net.layer(x)
+        return first
+
+    with pytest.raises(ModuleError, match="^connect: one variable cannot be taken apart; a module"):
+        Wrong(connect).forward(torch.ones(3, 2))
+    variable: Any = Variable(Tape([], [torch.ones(3, 2)]), 0)
+    with pytest.raises(AttributeError, match="has no attribute 'colour'"):
+        variable.colour  # noqa: B018
+    assert copy.copy(variable).value is variable.value
 
 
 def test_sums_of_different_shapes_are_named() -> None:
@@ -604,7 +779,7 @@ def test_modules_act_on_tensors_when_called() -> None:
     network, x = SimpleNet(), normal(5, 2)
     assert torch.equal(network(x), network.forward(x))
     with pytest.raises(DtypeError, match="got list"):
-        network([1.0])
+        network([1.0])  # type: ignore[call-overload]
 
 
 def test_results_are_named_after_the_module_that_acted() -> None:

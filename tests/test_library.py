@@ -198,10 +198,10 @@ def test_faults_of_a_config_are_those_of_the_command(
         ({"seeds": 2.0}, "seeds: must be a whole number of at least 1, got 2.0"),
         ({"threads": 0}, "threads: must be a whole number of at least 1, got 0"),
         ({"seeds": np.array([2])}, "seeds: must be a whole number of at least 1, got array([2])"),
-        ({"overrides": "train.eta=1"}, "overrides: must be a mapping, as {'train.eta': 0.1}, got "
-         "str"),
-        ({"overrides": {"train.eta=3": 1}}, "overrides: a key must be dotted words, as "
-         "'train.eta', got 'train.eta=3'"),
+        ({"overrides": "train.eta=1"}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got str"),
+        ({"overrides": {"train.eta=3": 1}}, "train: overrides must be a mapping of dotted keys, as "
+         "{'train.epochs': 5}, got the key 'train.eta=3'"),
         ({"runs_dir": None}, "runs_dir: must be a path, got None"),
         ({"runs_dir": "a\0b"}, "runs_dir: must be a path, got 'a\\x00b'"),
         ({"config": "simplent"}, "simplent: there is no such file or packaged config; did you mean "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from cases import Residual, linear
 from minifw import data, experiment, nn, reference
 from minifw.config import loading
-from minifw.errors import ConfigError, ModuleError, UsageError
+from minifw.errors import ConfigError, ModuleError, ShapeError, UsageError
 from minifw.experiment import build, plan, results
 from minifw.experiment.arms import TRAIN
 from minifw.reference import training
@@ -389,13 +389,16 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
     start, plan = network.state_dict(), placement.Schedule(Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
-    must = r"fit: the state of SGD\(.*\) must be complete after __init__ and changed in place"
+    must = r"SGD\(.*\): the state must be complete after __init__, .* and changed in place by step"
     for optimizer, message in (
-        (late, rf"{must} by step, got \[\] before a step and \[0.weight: \(3, 6, 2\) of float64, "),
+        (
+            late,
+            rf"{must}, as by mul_, add_ or copy_; got \[\] before a step and \[0.weight: \(3, 6, 2\) of float64, ",
+        ),
         (new, must),
         (
             Counts(network),
-            r"fit: SGD.*.state\['steps'\] must begin with the stack \(3,\), got \(\)",
+            r"SGD.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
         ),
     ):
         with pytest.raises(ModuleError, match=f"^{message}") as raised:
@@ -403,6 +406,135 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
         assert "\n" not in str(raised.value)
     assert not late.state
     assert all(torch.equal(value, start[name]) for name, value, _ in network.parameters())
+
+
+class Scale(nn.Module):
+    """y = s x, with one s for all networks."""
+
+    def __init__(self) -> None:
+        self.register_parameter("s", torch.tensor(0.5, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.s * x
+        self.remember((x,), (y,))
+        return y
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        (x,) = self.recall(gradient).inputs
+        self.s_grad += (gradient * x).sum()
+        return self.s * gradient
+
+
+def test_a_parameter_that_all_networks_share_is_named(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    message = (
+        r"^Scale\(\): parameter '{}.s' must begin with the stack \(3,\), so that each network has "
+        r"its own, got \(\) of float64; make it with stack=stack, as torch.full\(\(\*stack, …\), …\)$"
+    )
+    with pytest.raises(ShapeError, match=message.format(f"{len(network_of(exp))}.0")):
+        nn.SGD(nn.Sequential(*network_of(exp), nn.Sequential(Scale())))
+    network = nn.Sequential(Scale())
+    with pytest.raises(ShapeError, match=message.format("0")):  # the data know the stack
+        fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.1)
+    single = nn.Sequential(nn.Linear(2, 2, dtype=torch.float64), Scale())
+    fit(single, nn.LossMSE(), nn.SGD(single), exp.data.of(0), epochs=1, eta=0.1)
+    assert single[1].s != 0.5
+
+
+class Elsewhere(nn.Optimizer):
+    """Remembers something, where and when it is told to."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        at_once: Callable[[Any], object] = lambda self: None,
+        in_step: Callable[[Any], object] = lambda self: None,
+    ) -> None:
+        super().__init__(network)
+        self.in_step, self.t = in_step, 0
+        at_once(self)
+
+    def step(self, eta: torch.Tensor | float) -> None:
+        self.in_step(self)
+        self.network.update_parameters(eta)
+
+
+def keep(name: str, make: Callable[[Any], object]) -> Callable[[Any], object]:
+    return lambda self: setattr(self, name, make(self))
+
+
+def like(self: Any) -> list[torch.Tensor]:
+    return [torch.zeros_like(value) for _, value, _ in self.network.parameters()]
+
+
+LOST = r"^Elsewhere\(\): the tensor in 'v' would be lost .*, got \(3, .*; keep .* in self.state\['name'\]"
+OTHERS = r"^Elsewhere\(\): holds {} in 'v', so that .* self.network.parameters\(\)$"
+ELSEWHERE: dict[str, tuple[dict[str, Any], str]] = {
+    "tensors": ({"at_once": keep("v", like)}, LOST),
+    "by name": ({"at_once": keep("v", lambda self: {"a": like(self)})}, LOST),
+    "an array": ({"at_once": keep("v", lambda self: np.zeros(3))}, "the tensor in 'v' .* ndarray"),
+    "in step": ({"in_step": keep("v", like)}, LOST),
+    "a counter": (
+        {"in_step": keep("t", lambda self: self.t + 1)},
+        r"^Elsewhere\(\): step changes the number 't', .* torch.zeros\(network.stack\) in self.state\['t'\]",
+    ),
+    "parameters": (
+        {"at_once": keep("v", lambda self: self.network.parameters())},
+        OTHERS.format("the network's '0.weight'"),
+    ),
+    "a layer": ({"at_once": keep("v", lambda self: self.network[0])}, OTHERS.format(r"Linear\(2, 6\)")),
+    "an optimizer": (
+        {"at_once": keep("v", lambda self: nn.SGD(self.network))},
+        OTHERS.format(r"SGD\(momentum=0.0\)"),
+    ),
+    "a number in state": (
+        {"at_once": lambda self: self.state.update(t=0)},
+        r"^Elsewhere\(\): state\['t'\] must be a tensor, got int; a number that changes is torch.zeros\(network.stack\)",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ELSEWHERE)
+def test_what_an_optimizer_remembers_elsewhere_is_named(tmp_path: Path, case: str) -> None:
+    exp, (given, message) = experiment_of(tmp_path), ELSEWHERE[case]
+    network = network_of(exp)
+    optimizer = Elsewhere(network, **given)
+    with pytest.raises(ModuleError, match=message) as raised:
+        fit(network, nn.LossMSE(), optimizer, exp.data, epochs=1, eta=0.1)
+    assert "\n" not in str(raised.value)
+
+
+def test_what_is_refused_at_once_is_not_tried(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    optimizer: Any = Elsewhere(network, keep("v", like), lambda self: self.v[0].add_(1))
+    with pytest.raises(ModuleError, match=LOST):
+        fit(network, nn.LossMSE(), optimizer, exp.data, epochs=1, eta=0.1)
+    assert not optimizer.v[0].any()
+
+
+def test_an_optimizer_may_hold_what_a_step_does_not_change(tmp_path: Path) -> None:
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    optimizer = Elsewhere(network, keep("betas", lambda self: (0.9, [0.99], {"a": 1}, "text")))
+    start = network.state_dict()
+    fit(network, nn.LossMSE(), optimizer, exp.data, epochs=1, eta=0.1)
+    assert not torch.equal(network.state_dict()["0.weight"], start["0.weight"])
+
+
+def test_an_optimizer_that_forgot_its_base_is_named(tmp_path: Path) -> None:
+    class Forgot(nn.Optimizer):
+        def __init__(self, network: nn.Module) -> None:
+            pass
+
+        def step(self, eta: torch.Tensor | float) -> None: ...
+
+    exp = experiment_of(tmp_path)
+    network = network_of(exp)
+    message = r"^Forgot: has no network; __init__ must begin with super\(\).__init__\(network\)$"
+    with pytest.raises(ModuleError, match=message):
+        fit(network, nn.LossMSE(), Forgot(network), exp.data, epochs=1, eta=0.1)
+    assert not hasattr(Forgot(network), "other")
 
 
 @pytest.mark.parametrize("size", [None, 2])

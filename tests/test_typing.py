@@ -42,8 +42,39 @@ class Residual(Graph):
         self.register_modules(self.inner, self.tanh)
 
     def connect(self, x: Variable) -> Variable:
-        y: Variable = self.tanh(self.inner(x))
-        return x + y
+        return x + self.tanh(self.inner(x))
+
+
+class Both(Module):
+    """(a + b, a b): two outputs."""
+
+    def forward(self, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+        self.remember((a, b), (a + b, a * b))
+        return a + b, a * b
+
+    def backward(self, total: Tensor, product: Tensor) -> tuple[Tensor, Tensor]:
+        a, b = self.recall(total, product).inputs
+        return total + product * b, total + product * a
+
+
+class Branches(Graph):
+    """Two inputs and outputs."""
+
+    def __init__(self) -> None:
+        self.both = Both()
+        self.register_modules(self.both)
+
+    def connect(self, a: Variable, b: Variable) -> tuple[Variable, Variable]:
+        total, product = self.both(a, b)
+        return total + a, product
+
+
+def test_modules_that_are_called_are_typed() -> None:
+    x = torch.ones(2, 2)
+    assert_type(Tanh()(x), Tensor)
+    total, product = Branches().forward(x, 2 * x)
+    assert torch.equal(total, 4 * x)
+    assert torch.equal(product, 2 * x)
 
 
 def test_a_network_of_a_users_own_is_trained_and_typed() -> None:

@@ -48,6 +48,7 @@ from minifw.data import Points
 from minifw.errors import DataError, MinifwError, ModuleError
 from minifw.nn import Key, registry
 from minifw.nn.module import described
+from minifw.nn.optimizers import check_state
 from minifw.nn.registry import (
     DataDeclaration,
     Declaration,
@@ -260,7 +261,9 @@ class OptimizerSection(Declared):
 
     def check(self) -> None:
         with blamed(self.word):
-            self.make(nn.Sequential(nn.Linear(2, 2, stack=(2,)))).step(0.1)
+            optimizer = self.make(nn.Sequential(nn.Linear(2, 2, stack=(2,))))
+            check_state(optimizer, (2,))
+            optimizer.step(0.1)
 
     @property
     def remembers(self) -> bool:

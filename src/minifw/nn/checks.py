@@ -13,6 +13,7 @@ why.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -72,11 +73,8 @@ def module_checks(
         tolerance: the largest relative error of a gradient compared with finite differences.
 
     """
-    if isinstance(make, Module) or not callable(make):
-        raise TypeError(
-            "make must be a function of the stack that returns a module, such as "
-            f"lambda stack: Linear(4, 3, stack=stack), got {make!r}"
-        )
+    _check_make(make)
+    _check_inputs(inputs)
     one = stacks[0] if stacks else ()
     subject = _Module(make, list(inputs), one, jitter, tolerance)
     claims: dict[str, Callable[[], None]] = {
@@ -189,6 +187,37 @@ def _each(claim: Callable[[Stack], None], stacks: Sequence[Stack]) -> Callable[[
     return run
 
 
+def _check_make(make: Any) -> None:
+    """Raise a TypeError unless this is a function of the stack, or a class whose first is that."""
+    such = "make must be a function of the stack that returns a module, such as lambda stack:"
+    if isinstance(make, Module) or not callable(make):
+        raise TypeError(f"{such} Linear(4, 3, stack=stack), got {make!r}")
+    names = [*inspect.signature(make).parameters]
+    if isinstance(make, type) and names[:1] != ["stack"]:
+        hand_on = "stack=stack" if "stack" in names else ""
+        first = f"whose first argument is '{names[0]}'" if names else "which takes no argument"
+        raise TypeError(
+            f"{such} {make.__name__}({hand_on}), got the class {make.__name__}, {first}"
+        )
+    if not names:
+        raise TypeError(f"{such} Linear(4, 3, stack=stack), got one that takes no argument")
+
+
+def _check_inputs(inputs: Any) -> None:
+    """Raise a TypeError unless this is a list of shapes and tensors."""
+    is_list = isinstance(inputs, Sequence) and not isinstance(inputs, (str, torch.Size))
+    if not is_list or not all(
+        isinstance(one, Tensor)
+        or (isinstance(one, Sequence) and all(isinstance(size, int) for size in one))
+        for one in inputs
+    ):
+        came = f"a tensor {tuple(inputs.shape)}" if isinstance(inputs, Tensor) else repr(inputs)
+        raise TypeError(
+            "inputs must be a list, for each input of forward its shape or a tensor, such as "
+            f"[(5, 4)], got {came}"
+        )
+
+
 # --------------------------------------------------------------------------------------- modules
 
 
@@ -209,6 +238,14 @@ class _Module:
             module = self.make(stack)
         if not isinstance(module, Module):
             raise TypeError(f"make must return a module, got {type(module).__name__}")
+        for name, value, _ in module.parameters():
+            if tuple(value.shape[: len(stack)]) != stack:
+                raise CheckError(
+                    f"{module}: in a stack, parameter '{name}' must begin with the stack, {stack} "
+                    f"here, got {tuple(value.shape)}; make must hand the stack on, as lambda "
+                    f"stack: {type(module).__name__}(…, stack=stack), and __init__ use it, as "
+                    "torch.full((*stack, …), …)"
+                )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
         if any(value.dtype != dtype for _, value, _ in module.parameters()):

@@ -9,8 +9,8 @@ used several times are summed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -23,8 +23,25 @@ from minifw.nn.networks import Network
 __all__ = ["Add", "Graph", "Variable"]
 
 
+def _refused(operator: str) -> Callable[..., NoReturn]:
+    """Return a method that says what variables know."""
+
+    def method(self: Variable, *others: object) -> NoReturn:
+        raise ModuleError(
+            f"connect: a variable has no '{operator}', only + and registered modules that are "
+            "called with it, as in self.tanh(x), not self.tanh.forward(x); any other formula "
+            "belongs into a Module with forward and backward"
+        )
+
+    return method
+
+
 class Variable:
-    """A tensor in a graph: the value with this number on its tape."""
+    """A tensor on its way through a graph: the value of this number on its tape.
+
+    Variables can be added, and modules act on them. All else that tensors know raises a
+    ModuleError: it would have no way back.
+    """
 
     __slots__ = ("number", "tape")
 
@@ -49,6 +66,33 @@ class Variable:
     def __add__(self, other: Variable) -> Variable:
         result: Variable = self.tape.act(Add(), self, other)
         return result
+
+    def __iter__(self) -> Iterator[Variable]:
+        """Raise: this is one output. A module with several gives a tuple of variables."""
+        raise ModuleError(
+            "connect: one variable cannot be taken apart; a module with several outputs returns a "
+            "tuple of tensors from forward"
+        )
+
+    if not TYPE_CHECKING:
+        __radd__ = _refused("+ with a number")
+        __sub__ = __rsub__ = __neg__ = _refused("-")
+        __mul__ = __rmul__ = _refused("*")
+        __truediv__ = __rtruediv__ = _refused("/")
+        __matmul__ = __rmatmul__ = _refused("@")
+        __pow__ = __rpow__ = _refused("**")
+        __lt__ = __le__ = __gt__ = __ge__ = _refused("<")
+        __getitem__ = _refused("[]")
+        __abs__ = _refused("abs")
+
+        @classmethod
+        def __torch_function__(cls, function, types, args=(), kwargs=None):
+            _refused(getattr(function, "__name__", "function of torch").strip("_"))(None)
+
+        def __getattr__(self, name):
+            if hasattr(Tensor, name) and not name.startswith("_"):
+                _refused(name)(self)
+            raise AttributeError(f"'Variable' object has no attribute '{name}'")
 
     def __repr__(self) -> str:
         return f"Variable({described(self.value)})"

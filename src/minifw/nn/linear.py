@@ -13,7 +13,7 @@ from torch import Tensor
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, product
 from minifw.nn.initializers import Initializer, find_initializer
-from minifw.nn.module import FLOATING, Module, Parameter, described
+from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Twin, layer
 
 __all__ = ["Linear"]
@@ -142,7 +142,7 @@ class Linear(Module):
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:
             raise DtypeError(
                 f"{self}.forward: expects a tensor of {self.weight.dtype}, as the weight is, "
-                f"got {described(x)}"
+                f"got {described(x)}{as_called(x)}"
             )
         if self._parameters is None:  # assigned since the last check
             self.parameters()

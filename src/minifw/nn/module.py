@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from minifw.errors import (
     did_you_mean,
 )
 from minifw.nn.held import contents
+
+if TYPE_CHECKING:
+    from minifw.nn.graphs import Variable
 
 __all__ = ["Module", "Parameter"]
 
@@ -58,13 +61,23 @@ class Module:
     A subclass writes `forward` and `backward`, and gives its parameters to `register_parameter`:
 
         class PReLU(Module):
-            def __init__(self, slope=0.25):
-                self.register_parameter("slope", torch.tensor(slope))
+            def __init__(self, slope=0.25, stack=(), dtype=torch.float32):
+                self.register_parameter("slope", torch.full((*stack, 1, 1), slope, dtype=dtype))
 
-    No call of `super().__init__()` is needed. `forward` gives everything that `backward` needs to
-    `remember`, which stores it in the call. A network keeps the call of each of its modules, so one
-    module may be used in several places. A module that needs only its input may set
-    `self.input = x` instead.
+            def forward(self, x):
+                y = torch.where(x > 0, x, self.slope * x)
+                self.remember((x,), (y,))  # what backward needs
+                return y
+
+            def backward(self, gradient):
+                (x,) = self.recall(gradient).inputs
+                self.slope_grad += (gradient * x.clamp(max=0)).sum((-2, -1), keepdim=True)
+                return torch.where(x > 0, gradient, self.slope * gradient)  # dL/dx
+
+    Each parameter begins with the dimensions of the stack, and `backward` adds to its gradient. No
+    call of `super().__init__()` is needed. All that `backward` needs belongs to the call and is
+    handed to `remember`; a network keeps the call of each of its modules, so one module may stand
+    in several places. A module that needs only its input may simply set `self.input = x`.
 
     Once a network or an optimizer is built from a module, its parameters remain the same tensors:
     `load_state_dict` and `copy_` change their values in place.
@@ -99,11 +112,7 @@ class Module:
                 f"{type(self).__name__}: parameter '{name}' must be a tensor of float32 or "
                 f"float64, got {described(value)}"
             )
-        if value.requires_grad:
-            raise DtypeError(
-                f"{type(self).__name__}: parameter '{name}' must not be of torch's autograd, got "
-                f"{type(value).__name__} that requires a gradient; tensor.detach() does not"
-            )
+        self._check_plain("parameter", name, value)
         if value.numel() > 1 and 0 in value.stride():  # expand: a step would change one for all
             value = value.clone(memory_format=torch.contiguous_format)
         names = tuple(dict.fromkeys((*self._names, name)))
@@ -122,8 +131,18 @@ class Module:
                 f"{type(self).__name__}.register_buffer: '{name}' must be a tensor and not a "
                 f"parameter, got {what}"
             )
+        self._check_plain("buffer", name, value)
         names = tuple(dict.fromkeys((*self._constants, name)))
         self.__dict__.update({name: value, "_constants": names, "_parameters": None})
+
+    def _check_plain(self, what: str, name: str, value: Tensor) -> None:
+        """Raise a DtypeError for a tensor that autograd would follow through each step."""
+        if value.requires_grad:
+            raise DtypeError(
+                f"{type(self).__name__}: {what} '{name}' must be a tensor without requires_grad, "
+                f"since backward is written by hand, got a {type(value).__name__} with it; "
+                "value.detach() is one without"
+            )
 
     def _check_name(self, method: str, name: str) -> None:
         is_word = isinstance(name, str) and name.isidentifier()
@@ -153,11 +172,23 @@ class Module:
         super().__setattr__(name, value)
 
     def _fixed(self, name: str) -> str:
+        if name not in self._names and name.removesuffix("_grad") in self._names:
+            return (
+                f"{type(self).__name__}: '{name}' cannot be exchanged; backward adds to it, "
+                f"self.{name} += …, and zero_ or copy_ change its values in place"
+            )
         return (
             f"{type(self).__name__}: '{name}' cannot be replaced or added once a network or an "
             "optimizer is built from the module; load_state_dict, or copy_ on the tensor, changes "
             "values in place"
         )
+
+    if TYPE_CHECKING:
+
+        @overload
+        def __call__(self, *inputs: Variable) -> Variable: ...
+        @overload
+        def __call__(self, *inputs: Tensor) -> Tensor: ...
 
     def __call__(self, *inputs: Any) -> Any:
         """Return the outputs for tensors, or for variables of a `Graph`, whose tape records it."""
@@ -267,8 +298,24 @@ class Module:
         for module in self.modules():
             module.__dict__["_parameters"] = None
         self.parameters()
+        if self.stack is not None:
+            self.check_stack(self.stack)
         for module in self.modules():
             module.__dict__["_wired"] = True
+
+    def check_stack(self, stack: tuple[int, ...]) -> None:
+        """Raise a ShapeError unless each parameter begins with the dimensions of this stack.
+
+        One that does not would be trained by all networks of the stack together.
+        """
+        for name, value, _ in self.parameters():
+            if tuple(value.shape[: len(stack)]) != tuple(stack):
+                inner = (m for m in self.modules() for one in m.__dict__.values() if one is value)
+                raise ShapeError(
+                    f"{next(inner, self)}: parameter '{name}' must begin with the stack {stack}, "
+                    f"so that each network has its own, got {described(value)}; make it with "
+                    "stack=stack, as torch.full((*stack, …), …)"
+                )
 
     def with_parameters(self, values: Iterable[Tensor]) -> Self:
         """Return a copy of this module with `values` as parameters, in the order of `parameters()`.
@@ -362,7 +409,12 @@ class Module:
     def recall(self, *gradients: Tensor) -> Call:
         """Return the latest call, after checking that `gradients` have the form of its outputs."""
         if self.call is None:
-            raise OrderError(f"{self}.backward: call forward first")
+            nothing = "forward has remembered nothing"
+            if "call" not in self.__dict__:  # no network has put back what forward left
+                nothing = f"call forward first; there is nothing to go back from, or {nothing}"
+            raise OrderError(
+                f"{self}.backward: {nothing}; self.remember((x,), (y,)) keeps what backward needs"
+            )
         outputs = self.call.outputs
         if outputs is None:
             return self.call
@@ -393,7 +445,8 @@ class Module:
         """Raise a DtypeError unless the input `x` is a tensor of float32 or float64."""
         if not isinstance(x, Tensor) or x.dtype not in FLOATING:
             raise DtypeError(
-                f"{self}.forward: expects a tensor of float32 or float64, got {described(x)}"
+                f"{self}.forward: expects a tensor of float32 or float64, "
+                f"got {described(x)}{as_called(x)}"
             )
 
     def __repr__(self) -> str:
@@ -433,6 +486,13 @@ def as_tuple(value: Tensors) -> tuple[Tensor, ...]:
 def only(values: tuple[Tensor, ...]) -> Tensors:
     """Return the only tensor if there is one, else the tuple."""
     return values[0] if len(values) == 1 else values
+
+
+def as_called(value: object) -> str:
+    """Return what to do with a variable of a `Graph`, for messages; "" for anything else."""
+    if isinstance(value, Tensor) or not hasattr(value, "tape"):
+        return ""
+    return "; in connect call the module itself, self.module(x), not its forward"
 
 
 def described(value: object) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from minifw.errors import ModuleError
-from minifw.nn.module import Module, Parameter, as_tuple, is_around, only
+from minifw.errors import DtypeError, ModuleError
+from minifw.nn.module import Module, Parameter, as_tuple, described, is_around, only
 
 __all__ = ["Network", "Sequential"]
 
@@ -40,6 +40,12 @@ class Network(Module):
                     "a Graph connects its modules in connect(self, x) and derives its backward; "
                     "a formula of your own belongs in a Module"
                 )
+        connecting = [base for base in cls.__mro__ if "connect" in vars(base)]
+        if connecting and not any(base.__module__ == "minifw.nn.graphs" for base in connecting):
+            raise ModuleError(
+                f"{cls.__name__}: a chain does not look at connect, which {connecting[0].__name__} "
+                f"defines; derive it from Graph: class {cls.__name__}(nn.Graph)"
+            )
 
     def register_modules(self, *modules: Module) -> None:
         """Set the modules, one or more; in a `Sequential` in the order in which they act.
@@ -136,6 +142,13 @@ class Network(Module):
         return f"{type(self).__name__}({', '.join(map(repr, self._modules))})"
 
 
+def _nothing_returned(module: Module, gradients: tuple[Any, ...] | None) -> ModuleError:
+    came = ", ".join(map(described, gradients or (None,)))
+    return DtypeError(
+        f"{module}.backward: must return dL/dx, a tensor for each input of forward, got {came}"
+    )
+
+
 class Sequential(Network):
     """Modules in a chain: each takes the output of the one before.
 
@@ -162,20 +175,30 @@ class Sequential(Network):
         return only(values)
 
     def backward(self, *gradients: Tensor) -> Any:
-        first, outer = self._back_to_first(*gradients)
-        return first.backward(*outer)
+        returned = self._back(gradients, to_input=True)
+        if returned is None:
+            raise _nothing_returned(self._modules[0], None)
+        return returned
 
     def accumulate(self, *gradients: Tensor) -> None:
-        first, outer = self._back_to_first(*gradients)
-        first.accumulate(*outer)
+        self._back(gradients, to_input=False)
 
-    def _back_to_first(self, *gradients: Tensor) -> tuple[Module, tuple[Tensor, ...]]:
-        """Go back through all modules except the first; return the first and its gradients."""
+    def _back(self, gradients: tuple[Tensor, ...], to_input: bool) -> Any:
+        """Go back through all modules; through the first by `backward` or by `accumulate`."""
         calls = self.recall(*gradients).saved
         modules = self._modules
-        for position in range(len(modules) - 1, 0, -1):
-            gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
-        return modules[0].at(calls[0]), gradients
+        position = len(modules)
+        try:
+            for position in range(len(modules) - 1, 0, -1):
+                gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
+            position = 0
+            first = modules[0].at(calls[0])
+            return first.backward(*gradients) if to_input else first.accumulate(*gradients)
+        except Exception:
+            # Whoever cannot use a gradient that is none is not to blame: the one that gave it is.
+            if not all(isinstance(gradient, Tensor) for gradient in gradients):
+                raise _nothing_returned(modules[position + 1], gradients) from None
+            raise
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
         if self.call is None:

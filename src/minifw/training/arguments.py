@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from numbers import Integral, Real
 from traceback import walk_tb
@@ -15,6 +15,7 @@ from minifw.data import Dataset, Samples
 from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, short_word
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described
+from minifw.nn.optimizers import check_state
 from minifw.training.history import History
 
 
@@ -70,7 +71,8 @@ def check(
                     f"fit: {loss} must give one loss for each network, of shape {stack}, "
                     f"got {tuple(losses.shape)}"
                 )
-    _check_state(network, optimizer, stack)
+    network.check_stack(stack)
+    check_state(optimizer, stack)
 
 
 @contextmanager
@@ -112,38 +114,6 @@ def _places(network: Network, before: str = "") -> Iterator[tuple[str, Module]]:
         yield f"{before}{position}", module
         if isinstance(module, Network):
             yield from _places(module, f"{before}{position}.")
-
-
-def _check_state(network: Network, optimizer: Optimizer, stack: tuple[int, ...]) -> None:
-    """Raise unless the optimizer's state is complete, and a step changes it in place.
-
-    Shards of a stack have views of the state, so a tensor that replaces one would be lost. The test
-    step uses a copy of the state, and the weights are restored after it.
-    """
-    state = optimizer.state
-    for name, value in state.items():
-        if tuple(value.shape[: len(stack)]) != stack:
-            raise ShapeError(
-                f"fit: {optimizer}.state['{name}'] must begin with the stack {stack}, "
-                f"got {tuple(value.shape)}"
-            )
-    weights = [(value, value.clone()) for _, value, _ in network.parameters()]
-    begun = {name: value.clone() for name, value in state.items()}
-    acting = optimizer.with_state(network, begun)
-    try:
-        acting.step(0.0)
-    finally:
-        for value, before in weights:
-            value.copy_(before)
-    if {n: id(value) for n, value in acting.state.items()} != {n: id(v) for n, v in begun.items()}:
-        raise ModuleError(
-            f"fit: the state of {optimizer} must be complete after __init__ and changed in place "
-            f"by step, got {_names(state)} before a step and {_names(acting.state)} after it"
-        )
-
-
-def _names(state: Mapping[str, Tensor]) -> str:
-    return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
 
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
