@@ -57,7 +57,7 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
         elements: of each tensor so many numbers are compared at most.
 
     Raises:
-        UsageError: there are not that many samples.
+        UsageError: there are not that many samples, or they come to numbers that are not finite.
 
     """
     if samples > plan.sizes.train:
@@ -81,10 +81,12 @@ def compare_layers(
 ) -> list[Row]:
     """Return the comparisons for a chain of modules, a stack of one network; the loss last."""
     values, calls = [inputs.clone()], []
-    for module in modules:
+    for position, module in enumerate(modules):
         module.reset_gradient()
         values.append(module.forward(values[-1]).clone())
         calls.append(module.call)
+        _check_finite(f"layer {position}, {module!r}", values[-1])
+    _check_finite(repr(loss), loss.function(values[-1], targets))
     gradients = [loss.grad(values[-1], targets).clone()]
     for module, call in zip(reversed(modules), reversed(calls), strict=True):
         module.call = call
@@ -143,6 +145,14 @@ def compare_layers(
     return _with_causes(rows, alone)
 
 
+def _check_finite(where: str, value: Tensor) -> None:
+    if not value.isfinite().all():
+        raise UsageError(
+            f"{where}: gives numbers that are not finite for these samples, so that no gradient "
+            "can be compared; --seed or --samples takes others"
+        )
+
+
 def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:
     """Return the rows, the wrong ones divided into mistakes and what follows from those.
 
@@ -151,6 +161,11 @@ def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Ro
     wrong = [row for row in rows if not row.comparison.ok]
     own = {id(row): row.comparison if row.layer is None else alone(row) for row in wrong}
     mistakes = {place: found for place, found in own.items() if not found.ok}
+    for row in rows:  # beside the loss a small gradient is lost in rounding, alone it is not
+        if row.comparison.ok and row.comparison.hidden and row.layer is not None:
+            found = alone(row)
+            if not found.ok:
+                mistakes[id(row)] = found
     if wrong and not mistakes:
         why = "alone each layer is right: what backward needs must belong to its call"
         mistakes[id(wrong[-1])] = replace(wrong[-1].comparison, suspicion=why)
