@@ -339,7 +339,7 @@ def test_figures_and_tables(run: minifw.Run) -> None:
         (lambda run: run[0], "run[…]: must be a mode, or a mode and an arm, got 0"),
         (lambda run: run.network(np.array([0, 1])), "seed: must be one of 0, 1, 2, as in this run, "
          "got array([0, 1])"),
-        (lambda run: minifw.load(0), "run: must be a path, got 0"),
+        (lambda run: minifw.load(0), "run: must be a path, got 0"),  # type: ignore[arg-type]
         (lambda run: run.predict([1, 2]), "predict: x must be (samples, 2), a column each for x, y,"
          " got (2,)"),
         (lambda run: run.predict([[1, np.nan]]), "predict: x[0, 1] must be a finite number, got nan;"
