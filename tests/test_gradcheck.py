@@ -194,3 +194,48 @@ def test_wrong_options_are_told(minifw: Minifw, words: list[object], message: st
     assert answer.code == 2
     assert message in answer.err
     assert answer.out == ""
+
+
+OWN = """\
+import torch
+from minifw import nn
+
+class Small(nn.ActivationFunction):
+    def function(self, x):
+        return 1e-10 * x
+
+    def derivative(self, x, y):
+        return torch.full_like(x, FACTOR)
+
+class Root(nn.ActivationFunction):
+    def function(self, x):
+        return x.sqrt()
+
+    def derivative(self, x, y):
+        return 0.5 / y
+"""
+
+
+@pytest.mark.parametrize(("factor", "code"), [(1e-10, 0), (3e-10, 5)])
+def test_a_gradient_that_is_lost_in_the_losss_rounding_is_compared_alone(
+    minifw: Minifw, factor: float, code: int
+) -> None:
+    Path("mine.py").write_text(OWN.replace("FACTOR", str(factor)))
+    Path("a.yaml").write_text(GOOD.replace("- relu", "- {python: mine.Small}"))
+    answer = minifw("gradcheck", "a.yaml", "--allow-code")
+    assert answer.code == code
+    if code:
+        (line,) = answer.err.splitlines()
+        assert line.startswith("a.yaml: layer 1, Small(): the gradient of the input at [")
+        assert "it is 3 times the right one" in line or "all its numbers are 3 times" in line
+
+
+def test_what_is_not_finite_is_no_wrong_gradient(minifw: Minifw) -> None:
+    Path("mine.py").write_text(OWN.replace("FACTOR", "0"))
+    Path("a.yaml").write_text(GOOD.replace("- relu", "- {python: mine.Root}"))
+    answer = minifw("gradcheck", "a.yaml", "--allow-code")
+    assert (answer.code, answer.err) == (
+        2,
+        "layer 1, Root(): gives numbers that are not finite for "
+        "these samples, so that no gradient can be compared; --seed or --samples takes others\n",
+    )

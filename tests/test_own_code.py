@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -170,6 +172,15 @@ def test_a_user_may_allow_it_once_for_all(minifw: Minifw) -> None:
         answer = minifw("validate", "leaky.yaml")
         assert (answer.code, answer.err.count("\n")) == (code, code // 2), answer.err
         assert err in answer.err
+
+
+def test_a_file_named_like_a_library_is_not_run_in_its_place(tmp_path: Path) -> None:
+    for name in ("torch", "numpy", "json"):
+        Path(f"{name}.py").write_text("open('it-ran', 'w')\n")
+    words = [sys.executable, "-m", "minifw", "validate", "simplenet"]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert not Path("it-ran").exists()
 
 
 # ---------------------------------------------------------------------------------- what it does

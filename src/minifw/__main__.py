@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+from pathlib import Path
+
 from minifw.system.signals import on_signals
 
 
@@ -14,4 +18,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    # `python -m` looks for modules in the current folder first, where a config's own torch.py or
+    # json.py may stand: it would run without permission, in place of the real one.
+    with suppress(OSError):  # the folder may be gone
+        if not sys.flags.safe_path and Path(sys.path[0]) == Path.cwd():
+            del sys.path[0]
     main()

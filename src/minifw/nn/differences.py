@@ -77,7 +77,9 @@ class Comparison:
     worst: Element
     suspicion: str
     zero: bool
-    """Whether all numbers are 0 in both, which shows little."""
+    """Whether all that was compared is 0 both ways, which shows little."""
+    hidden: int = 0
+    """How many numbers differ, but by less than rounding lets one see."""
 
     @property
     def ok(self) -> bool:
@@ -130,9 +132,16 @@ def compare(
     if wrong:
         suspicion = _suspicion(probe, gradient, found, sizes or {}, suspects or {})
     zero = all(element.analytic == element.numeric == 0 for element in found)
+    hidden = sum(element.kind == "right" and not _near(element, tolerance) for element in found)
     return Comparison(
-        name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion, zero
+        name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion, zero, hidden
     )
+
+
+def _near(element: Element, tolerance: float) -> bool:
+    """Return whether both numbers are equal as far as `tolerance` says, however small they are."""
+    a, b = element.analytic, element.numeric
+    return abs(a - b) <= tolerance * max(abs(a), abs(b))
 
 
 def _chosen(shape: Index, at_most: int | None, seed: int) -> list[Index]:
