@@ -70,7 +70,11 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
-        reference.check(network, build_loss(plan.config), build_optimizer(plan.config, network))
+        loss, optimizer = build_loss(plan.config), build_optimizer(plan.config, network)
+        for place, what in reference.check(network, loss, optimizer, len(plan.features)):
+            plan.source.add(place, what)
+        if plan.source.faults:
+            raise plan.source.error()
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:  # until there is something to go on with
         stop.check()
@@ -162,7 +166,8 @@ def _train(
         return _complete(run, drawn[0], observed, trained)
     except Interrupted as fault:
         run.commit(status="interrupted")
-        fault.add_note(f"to go on: minifw resume {harmless(run.path)}")
+        allow = " --allow-code" if any(name.endswith(".py") for name in run.known) else ""
+        fault.add_note(f"to go on: minifw resume {harmless(run.path)}{allow}")
         raise
     except Exception as fault:
         with suppress(StorageError):  # what went wrong first is what counts
