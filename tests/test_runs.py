@@ -441,7 +441,7 @@ def test_a_word_that_means_several_runs_names_the_newest(tmp_path: Path) -> None
     assert str(raised.value) == (
         f"own: 5 runs in {tmp_path} are named so; the newest 3: {', '.join(names[:1:-1])}"
     )
+    for name in names[1:3]:
+        (tmp_path / name).rename(tmp_path / f"{name}-b")
     with pytest.raises(UsageError, match=f"2 runs .*; newest first: {names[2]}-b, {names[1]}-b$"):
-        (tmp_path / names[2]).rename(tmp_path / f"{names[2]}-b")
-        (tmp_path / names[1]).rename(tmp_path / f"{names[1]}-b")
         runs.find(tmp_path, "-b")
