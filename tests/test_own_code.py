@@ -359,6 +359,11 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
     trained = minifw("train", "three.yaml", *QUICK, "--set", "network.2.linear=3")
     assert trained.code == 0, trained.err
     assert trained.json["data"]["features"] == ["x1", "x2", "x3", "x4"]
+    Path("new.csv").write_text("x,y,z\n1,2,3\n")
+    answer = minifw("predict", trained.json["run_dir"], "new.csv", "--allow-code")
+    assert (answer.code, answer.err) == (
+        2, "new.csv:1: there is no column 'x1', 'x2', 'x3', 'x4'; the file has x, y, z\n"
+    )  # fmt: skip
 
 
 @pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler")
