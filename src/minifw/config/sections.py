@@ -348,7 +348,8 @@ def own_points(
         labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all())
     )
     if not whole or not np.isfinite(labels).all():
-        came = f"text, as {short(str(labels[0]))}" if labels.dtype.kind in "USO" else labels.dtype
+        is_text = labels.dtype.kind in "USO"
+        came = f"text, as {short(str(labels[0]))}" if is_text else str(labels.dtype)
         raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= (classes or high + 1):
