@@ -262,7 +262,7 @@ def _near(name: str, names: Iterable[str]) -> str:
 def _shown(names: Sequence[str]) -> str:
     """Return which columns there are, the first of them if there are many."""
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"; the file has {', '.join(map(short_word, names[:20]))}{more}"
+    return f"; known here: {', '.join(map(short_word, names[:20]))}{more}"
 
 
 def _twice(names: Sequence[str]) -> str | None:
