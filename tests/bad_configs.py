@@ -106,7 +106,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:52: data.normalize: must be true or false, got 'yes' (text)",
     ]),
     ('- relu', '- rleu', [
-        "a.yaml:5:5: network.1: unknown kind 'rleu'; did you mean 'relu'?",
+        "a.yaml:5:5: network.1: unknown kind 'rleu'; did you mean 'relu'?; a class of your own goes by {python: file.Class}",
     ]),
     ('- relu', '- relu: 3', [
         'a.yaml:5:5: network.1: this layer takes no value',
@@ -145,7 +145,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:4:3: network: needs at least one linear layer',
     ]),
     ('kind: disk', 'kind: dsik', [
-        "a.yaml:2:14: data.kind: unknown kind 'dsik'; did you mean 'disk'?",
+        "a.yaml:2:14: data.kind: unknown kind 'dsik'; did you mean 'disk'?; a class of your own goes by {python: file.Class}",
     ]),
     ('kind: disk, ', '', [
         "a.yaml:2:7: data: the key 'kind' is missing",
@@ -181,7 +181,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:7: data: must be a word or a mapping with 'kind', got 12",
     ]),
     ('loss: mse', 'loss: msee', [
-        "a.yaml:7:7: loss.kind: must be one of mse, cross-entropy, got 'msee' (text); did you mean 'mse'?",
+        "a.yaml:7:7: loss.kind: must be one of mse, cross-entropy, got 'msee' (text); did you mean 'mse'?; a class of your own goes by {python: file.Class}",
     ]),
     ('loss: mse\n', '', [
         'a.yaml:1:1: loss: this key is missing',
@@ -322,7 +322,7 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.epochs=!!int 3", "--set train.epochs=!!int 3: train.epochs: tags (tag:yaml.org,2002:int) are not allowed"),
     ("seeds=0", "--set seeds=0: seeds: must be at least 1, got 0"),
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),
-    ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?"),
+    ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?; a class of your own goes by {python: file.Class}"),
     ("data={kind: moons, radius: 1}", "--set data={kind: moons, radius: 1}: data.radius: unknown key; "
      "known here: kind, noise, normalize, test, train"),
 ]  # fmt: skip

@@ -40,8 +40,8 @@ def anchors(page: Path) -> set[str]:
 def run_command(minifw: Minifw, line: str) -> None:
     """Run a command line of a document in an empty folder, in a short form; it ends with 0.
 
-    What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `mine.csv`, `new.csv`,
-    run a1b2c3.
+    What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `more.yaml`,
+    `mine.csv`, `new.csv`, run a1b2c3.
     """
     here = Path()
     (here / "configs").symlink_to(ROOT / "src/minifw/examples")
@@ -52,9 +52,11 @@ def run_command(minifw: Minifw, line: str) -> None:
     program, *words = shlex.split(line)
     if "mine.yaml" in words:
         assert minifw("init", "mine").code == 0
-    if "own.yaml" in words:  # with the file that the page shows
+    for config, file in (("own.yaml", "mymodules.py"), ("more.yaml", "more.py")):
+        if config not in words:  # with the file that the page shows
+            continue
         page = ROOT / "docs/own.md"
-        for language, name in (("python", "mymodules.py"), ("yaml", "own.yaml")):
+        for language, name in (("python", file), ("yaml", config)):
             content = next(b for b in blocks(page, language) if b.startswith(f"# {name}\n"))
             (here / name).write_text(content, encoding="utf-8")
     if "a1b2c3" in words:

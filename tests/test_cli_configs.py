@@ -28,7 +28,7 @@ def test_validate_reports_every_file(minifw: Minifw) -> None:
     assert answer.code == 2
     assert answer.out == "good.yaml: ok\nsimplenet: ok\n"
     assert answer.err.splitlines() == [
-        "bad.yaml:5:5: network.1: unknown kind 'rleu'; did you mean 'relu'?",
+        "bad.yaml:5:5: network.1: unknown kind 'rleu'; did you mean 'relu'?; a class of your own goes by {python: file.Class}",
         "bad.yaml:10:11: train.epochs: must be at least 1, got 0",
         "none.yaml: there is no such file; did you mean 'good.yaml'?",
     ]

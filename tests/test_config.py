@@ -110,7 +110,7 @@ train:
 """
     assert faults(tmp_path, text, "dtype=float16") == [
         "a.yaml:2:1: name: this key is given twice; first in line 1",
-        "a.yaml:6:5: network.1: unknown kind 'rleu'; did you mean 'relu'?",
+        "a.yaml:6:5: network.1: unknown kind 'rleu'; did you mean 'relu'?; a class of your own goes by {python: file.Class}",
         "a.yaml:7:5: network.2: expects 30 inputs, but network.0 (line 5) gives 4",
         "a.yaml:8:28: network.3.out_features: must be a whole number, got 4.5",
         "a.yaml:9:5: network.4: the network must end with one output for each of the 2 classes, got 3",
@@ -212,7 +212,7 @@ def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
     ]
     # Pydantic itself would stop at such a key, and leave the other fault out.
     assert faults(tmp_path, GOOD, "\udcff=1", "loss.kind=x") == [
-        "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text)",
+        "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text); a class of your own goes by {python: file.Class}",
         "--set \\udcff=1: \\udcff: unknown key; known here: data, device, dtype, init, loss, name, "
         "network, optimizer, seed, seeds, train",
     ]
@@ -284,3 +284,34 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
     )  # fmt: skip
     source = Source("here")
     assert Config.model_validate(yaml12.parse(dump(config), source)) == config
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "override", "expected"),
+    [
+        ("loss: mse", "loss: mse\noptimizer: {sgd: {momentum: 0.9}}", None,
+         "8:12: optimizer: only a layer may be written so; write optimizer: {kind: sgd, momentum: 0.9}"),
+        ("loss: mse", "loss: {mse: sum}", None,
+         "7:7: loss: only a layer may be written so; write loss: {kind: mse, reduction: …}"),
+        ("- linear: 4", "- linear: {out_features: 4, init: {normal: {std: 1}}}", None,
+         "4:37: network.0.init: only a layer may be written so; write init: {kind: normal, std: 1}"),
+        ("{kind: disk, train: 50, test: 60}", "{moons: {noise: 0.1}}", None,
+         "2:7: data: only a layer may be written so; write data: {kind: moons, noise: 0.1}"),
+        ("loss: mse", "loss: mse\noptimizer: adam", None,
+         "8:12: optimizer.kind: must be one of sgd, got 'adam' (text); a class of your own goes by "
+         "{python: file.Class}"),
+        ("", "", "epochs=5", "epochs: unknown key; did you mean 'train.epochs'?"),
+        ("", "", "momentum=0.9", "momentum: unknown key; did you mean 'optimizer.momentum'?"),
+        ("", "", "lr=1", "lr: unknown key; did you mean 'train.eta'?"),
+        ("", "", "train.lr=1", "train.lr: unknown key; did you mean 'eta'?"),
+    ],
+)  # fmt: skip
+def test_what_others_write_is_answered_with_what_to_write(
+    tmp_path: Path, old: str, new: str, override: str | None, expected: str
+) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text(GOOD.replace(old, new))
+    with pytest.raises(ConfigError) as raised:
+        load(path, [override] if override else [])
+    where = f"--set {override}: " if override else f"{path}:"
+    assert raised.value.faults == (f"{where}{expected}",)

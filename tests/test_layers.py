@@ -42,16 +42,16 @@ def test_a_layer_that_a_config_can_name_has_a_case_and_a_twin(kind: str) -> None
     assert needed <= {*declared.case}, "its declaration needs a case for the tests"
     assert any(declared.make in row.covers and row.name.endswith("declared") for row in MODULES)
     assert declared.twin is not None
-    assert issubclass(getattr(torch.nn, declared.twin.name), torch.nn.Module)
+    assert issubclass(getattr(torch.nn, str(declared.twin)), torch.nn.Module)
 
 
 def test_losses_and_optimisers_have_twins() -> None:
     for loss in kinds(LossDeclaration).values():
         assert loss.twin is not None
-        assert hasattr(torch.nn, loss.twin.name)
+        assert hasattr(torch.nn, str(loss.twin))
     for optimizer in kinds(OptimizerDeclaration).values():
         assert optimizer.twin is not None
-        assert hasattr(torch.optim, optimizer.twin.name)
+        assert hasattr(torch.optim, str(optimizer.twin))
 
 
 @pytest.mark.parametrize("kind", kinds(LayerDeclaration))

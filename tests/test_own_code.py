@@ -150,10 +150,18 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_config_runs_no_code_by_itself(minifw: Minifw, command: str) -> None:
     answer = minifw(command, "all.yaml")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == (
-        "all.yaml:5:14: network.1.python: would run the code of mine.LeakyReLU; --allow-code "
-        "allows it\n"
-    )
+    assert answer.err.splitlines() == [
+        f"all.yaml:{place}.python: would run the code of mine.{name}; --allow-code allows it"
+        for place, name in (
+            ("2:16: data", "ring"),
+            ("5:14: network.1", "LeakyReLU"),
+            ("6:14: network.2", "Residual"),
+            ("7:14: network.3", "PReLU"),
+            ("8:46: network.4.init", "Small"),
+            ("9:16: loss", "Smooth"),
+            ("10:21: optimizer", "SignSGD"),
+        )
+    ]
     assert not Path("it-ran").exists()
     assert not Path("runs").exists()
 
@@ -203,8 +211,7 @@ def test_all_of_it_trains_is_shown_and_predicts(minifw: Minifw) -> None:
     Path("mine.py").unlink()  # the run has its own
     Path("new.csv").write_text("x,y\n0.1,0.2\n0.9,0.9\n")
     refused = minifw("predict", run, "new.csv")
-    assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "--allow-code allows it" in refused.err
+    assert (refused.code, refused.err.count("--allow-code allows it\n")) == (2, 7)
     predicted = minifw("predict", run, "new.csv", "--allow-code")
     assert predicted.code == 0, predicted.err
     again = minifw("train", run / "config.yaml", *QUICK)
@@ -234,8 +241,10 @@ def test_a_run_goes_on_with_the_code_it_began_with(
             os.kill(os.getpid(), signal.SIGTERM)
 
     monkeypatch.setattr(runs.Run, "commit", interrupted)
-    assert minifw("train", "all.yaml", *QUICK, "--runs-dir", "cut").code == 143
+    cut = minifw("train", "all.yaml", *QUICK, "--runs-dir", "cut")
+    assert cut.code == 143
     (run,) = runs.folders(Path("cut"))
+    assert cut.err.endswith(f"to go on: minifw resume {run} --allow-code\n")
     Path("mine.py").write_text(MINE.replace("0.25", "0.5"))
     assert minifw("resume", run).code == 2
     resumed = minifw("resume", run, "--allow-code", "--json")
@@ -252,10 +261,102 @@ def test_with_a_twin_it_is_compared_without_it_is_refused(minifw: Minifw) -> Non
         assert parity["max_gradient_difference"] < 1e-12
         assert parity["max_weight_difference"] < 1e-12
     answer = minifw("compare", "all.yaml", "--allow-code", "--runs-dir", "none")
-    assert (answer.code, answer.err.count("\n")) == (2, 1)
-    assert "Residual: there is no PyTorch twin of it" in answer.err
+    assert answer.code == 2
+    for line, (place, decorator) in zip(
+        answer.err.splitlines(),
+        [
+            ("all.yaml:6:5: network.2: Residual (mine.py:50): ", "layer"),
+            ("all.yaml:9:7: loss: Smooth (mine.py:61): ", "loss"),
+            ("all.yaml:10:12: optimizer: SignSGD (mine.py:70): ", "optimizer"),
+        ],
+        strict=True,
+    ):
+        assert line.startswith(f"{place}there is no PyTorch twin of it"), line
+        assert f"@nn.{decorator}(twin=nn.Twin(...)) above the class gives one" in line
     assert not Path("none").exists()
     assert minifw("compare", "all.yaml", *QUICK, "--reference", "none").code == 0
+
+
+SCALE = """
+import torch
+from minifw import nn
+
+class Torch(torch.nn.Module):
+    def __init__(self, start=2.0, fail=False):
+        super().__init__()
+        self.factor = torch.nn.Parameter(torch.full((4,), start))
+        self.fail = fail
+
+    def forward(self, x):
+        if self.fail:
+            raise ValueError("no")
+        return x * self.factor
+
+@nn.DECORATOR
+class X(nn.Module):
+    def __init__(self, stack=(), dtype=torch.float32):
+        self.register_parameter("scale", torch.full((*stack, 4), 2.0, dtype=dtype))
+
+    def forward(self, x):
+        self.remember((x,), (y := x * self.scale.unsqueeze(-2),))
+        return y
+
+    def backward(self, gradient):
+        (x,) = self.recall(gradient).inputs
+        self.scale_grad += (gradient * x).sum(-2)
+        return gradient * self.scale.unsqueeze(-2)
+"""
+TWINS = [
+    ('layer(twin=nn.Twin("NoReLU"))', "NoReLU: torch.nn has no class 'NoReLU'; did you mean 'ReLU'?"),
+    ('layer(twin=nn.Twin("PReLU", slope="a"))', "PReLU: AttributeError: 'X' object has no attribute 'a'"),
+    ('layer(twin=nn.Twin("PReLU", slope=lambda x: 1))',
+     "PReLU: TypeError: PReLU.__init__() got an unexpected keyword argument 'slope'"),
+    ('layer(twin=nn.Twin("PReLU"))',
+     "PReLU: its parameter 'weight' has shape (1,), 'scale' of the class has (4,)"),
+    ('layer(twin=nn.Twin("ReLU"))', "ReLU: TypeError: ReLU.__init__() got an unexpected keyword argument 'dtype'"),
+    ('layer(twin=nn.Twin(torch.nn.ReLU))',
+     "ReLU: must have the parameters of the class, scale; it has none"),
+    ('layer(twin=nn.Twin(dict))', "dict: must be an nn.Module of PyTorch, got dict"),
+    ('layer(twin=nn.Twin(3))', "3: must name a class of torch.nn, or be one"),
+    ('layer(twin=nn.Twin(lambda: torch.nn.Bilinear(1, 2, 1, bias=False)))',
+     "<lambda>: its parameter 'weight' has shape (1, 1, 2), 'scale' of the class has (4,)"),
+    ('layer(twin=nn.Twin(Torch, fail=lambda x: True))', "Torch: bad.py:13: ValueError: no"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("decorator", "expected"), TWINS)
+def test_a_wrong_twin_is_one_line(minifw: Minifw, decorator: str, expected: str) -> None:
+    Path("bad.py").write_text(SCALE.replace("DECORATOR", decorator))
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    answer = minifw("compare", "b.yaml", *QUICK, "--set", "train.batch_size=20")
+    assert answer.code == 2
+    assert answer.err == f"b.yaml:5:5: network.1: X (bad.py:16): its PyTorch twin {expected}\n"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("twin", ['"PReLU"', "nn.ReLU"])
+def test_a_twin_that_is_no_twin_is_one_line(minifw: Minifw, twin: str) -> None:
+    Path("bad.py").write_text(SCALE.replace("DECORATOR", f"layer(twin={twin})"))
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    answer = minifw("compare", "b.yaml", *QUICK, "--set", "train.batch_size=20")
+    assert (answer.code, answer.err.count("\n")) == (2, 1)
+    assert "its twin must be written @nn.layer(twin=nn.Twin(...)), got " in answer.err
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize("reference", ["pytorch", "vmap"])
+def test_a_module_of_ones_own_is_a_twin_by_the_order_of_its_parameters(
+    minifw: Minifw, reference: str
+) -> None:
+    text = SCALE.replace("DECORATOR", "layer(twin=nn.Twin(Torch, start=lambda x: 1.0))")
+    Path("bad.py").write_text(text)
+    Path("b.yaml").write_text(GOOD.replace("- relu", "- {python: bad.X}"))
+    words = ("--set", "train.batch_size=20", "--set", "dtype=float64", "--reference", reference)
+    answer = minifw("compare", "b.yaml", *QUICK, *words)
+    assert answer.code == 0, answer.err
+    for parity in answer.json["parity"].values():
+        assert parity["max_gradient_difference"] < 1e-12
+        assert parity["max_weight_difference"] < 1e-12
 
 
 def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
@@ -269,6 +370,11 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
     trained = minifw("train", "three.yaml", *QUICK, "--set", "network.2.linear=3")
     assert trained.code == 0, trained.err
     assert trained.json["data"]["features"] == ["x1", "x2", "x3", "x4"]
+    Path("new.csv").write_text("x,y,z\n1,2,3\n")
+    answer = minifw("predict", trained.json["run_dir"], "new.csv", "--allow-code")
+    assert (answer.code, answer.err) == (
+        2, "new.csv:1: there is no column 'x1', 'x2', 'x3', 'x4'; known here: x, y, z\n"
+    )  # fmt: skip
 
 
 @pytest.mark.slow
@@ -380,7 +486,6 @@ def test_a_mistake_is_one_line(
          "the tensor in 'v' would be lost in a checkpoint and in parts of a stack, got (2,) of float32; keep"),
         ("init", NN + "class X(nn.Initializer):\n  def draw_weight(self, *of): return 3",
          "X.draw_weight: must give a value of shape (3, 2), got int"),
-        ("data", "def X(rng, samples): return 3", "X: TypeError: cannot unpack non-iterable int object"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_other_things_is_one_line(
@@ -391,6 +496,61 @@ def test_a_mistake_in_other_things_is_one_line(
     answer = minifw("validate", "b.yaml", "--allow-code", "--set", f"{key}={{python: bad.X}}")
     assert (answer.code, answer.err.count("\n")) == (2, 1), answer.err
     assert expected in answer.err
+
+
+MUST = "must return two values, points (1000, features) and their classes (1000,)"
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        ("3", f"{MUST}, got int"),
+        ("x", f"{MUST}, got float64 of (1000, 4)"),
+        ("(x, y, 3)", f"{MUST}, got 3 values"),
+        ("(y, x)", f"{MUST}; they are swapped, got (1000,) and (1000, 4)"),
+        ("(x[:, 0], y)", f"{MUST}, got points (1000,)"),
+        ("(x[1:], y)", f"{MUST}, got (999, 4) and (1000,)"),
+        ("(x, x)", f"{MUST}, got (1000, 4) and (1000, 4)"),
+        ("(x, np.where(y, 'in', 'out'))", "classes must be whole numbers from 0 on, got text, as 'out'"),
+        ("(x, y + 0.5)", "classes must be whole numbers from 0 on, got float64"),
+        ("(x, y - 1)", "classes must be numbers from 0 on, got -1 to 0"),
+        ("(x.astype(str), y)", "points must hold real numbers, got text"),
+        ("(x / 0, y)", "points[0, 0] must be a finite number, got inf; leave such samples out"),
+    ],
+)  # fmt: skip
+def test_what_a_function_draws_is_checked(minifw: Minifw, returned: str, expected: str) -> None:
+    Path("bad.py").write_text(
+        "import numpy as np\nnp.seterr(all='ignore')\ndef X(rng, samples):\n"
+        "    x, y = np.ones((samples, 4)), np.arange(samples) % 2\n"
+        f"    return {returned}\n"
+    )
+    Path("b.yaml").write_text(GOOD.replace("{kind: disk, train: 50, test: 60}", "{python: bad.X}"))
+    answer = minifw("train", "b.yaml", "--allow-code")
+    assert answer.code == 2
+    assert answer.err == f"b.yaml:2:16: data.python: X (bad.py:3): {expected}\n"
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    "returned",
+    ["(x, y == 1)", "(x, y.astype('int32'))", "(x.astype('float32'), y)", "[x.tolist(), y.tolist()]",
+     "(torch.from_numpy(x), torch.from_numpy(y))", "(x, y * 1.0)"],
+)  # fmt: skip
+def test_a_function_may_draw_what_from_arrays_takes(minifw: Minifw, returned: str) -> None:
+    draw = (
+        "import numpy as np, torch\ndef X(rng, samples):\n"
+        "    x, y = rng.integers(0, 9, (samples, 2)) / 2, np.arange(samples) % 2\n"
+    )
+    Path("same.py").write_text(f"{draw}    return x, y\n")
+    Path("bad.py").write_text(f"{draw}    return {returned}\n")
+    losses = []
+    for name in ("same", "bad"):
+        data = f"{{python: {name}.X, train: 20, test: 10}}"
+        Path("b.yaml").write_text(GOOD.replace("{kind: disk, train: 50, test: 60}", data))
+        answer = minifw("train", "b.yaml", *QUICK)
+        assert answer.code == 0, answer.err
+        losses.append(answer.json["train_loss"])
+    assert losses[0] == losses[1]
 
 
 def test_what_fails_in_training_names_the_line(minifw: Minifw) -> None:

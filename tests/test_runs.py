@@ -20,7 +20,7 @@ import torch
 from conftest import COMPILED, ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
 from minifw.data.dataset import BatchOrder
-from minifw.errors import ArtefactError, StorageError
+from minifw.errors import ArtefactError, StorageError, UsageError
 from minifw.experiment import memory
 from minifw.system import files
 from minifw.training import compiled
@@ -454,3 +454,19 @@ def test_a_short_campaign(campaign: str, size: tuple[str, ...]) -> None:
         cwd=ROOT / "tests", capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_word_that_means_several_runs_names_the_newest(tmp_path: Path) -> None:
+    names = [f"2026010{day}T000000Z-own-00000{day}" for day in range(1, 6)]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "manifest.json").touch()
+    with pytest.raises(UsageError) as raised:
+        runs.find(tmp_path, "own")
+    assert str(raised.value) == (
+        f"own: 5 runs in {tmp_path} are named so; the newest 3: {', '.join(names[:1:-1])}"
+    )
+    for name in names[1:3]:
+        (tmp_path / name).rename(tmp_path / f"{name}-b")
+    with pytest.raises(UsageError, match=f"2 runs .*; newest first: {names[2]}-b, {names[1]}-b$"):
+        runs.find(tmp_path, "-b")

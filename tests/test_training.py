@@ -794,7 +794,7 @@ def test_the_twin_refuses_what_it_does_not_know() -> None:
     class Odd(nn.Module):
         pass
 
-    with pytest.raises(UsageError, match="Odd: there is no PyTorch twin"):
+    with pytest.raises(UsageError, match=r"Odd \(test_training.py:\d+\): there is no PyTorch twin"):
         reference.twin(nn.Sequential(Odd()), 0)
 
 

@@ -65,7 +65,10 @@ def note_faults(
         path = (*at, *inner_path)
         paths.append(path)
         if path in source.bad:
-            continue  # it could not be read, which has its own fault
+            continue  # it could not even be read, and that has been said
+        if root is Config and (said := _spelled_out(_at(raw, path[:1]), path[:1])):
+            source.add(path[:1], said)
+            continue
         what = _words(fault, models, path, raw)
         late = fault["type"] == "missing" and not isinstance(path[-1], int)
         of_key = fault["type"] == "extra_forbidden"
@@ -84,12 +87,14 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
     """Return what must hold and what was given."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
     if kind == "extra_forbidden":
-        return f"unknown key{did_you_mean(path[-1], _keys(models))}"
+        return f"unknown key{_elsewhere(path) or did_you_mean(path[-1], _keys(models))}"
     if kind == "missing":
         return "this item is missing" if isinstance(path[-1], int) else "this key is missing"
     if kind in ("union_tag_not_found", "model_attributes_type") or (
         kind == "model_type" and path != ("train",)
     ):
+        if said := _spelled_out(given, path):
+            return said
         got = "" if isinstance(given, dict) else f", got {_came(given)}"
         if path[:1] == ("network",) and len(path) == 2:
             return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
@@ -103,11 +108,13 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         if kind == "union_tag_invalid":
             given = given["kind"] if isinstance(given, dict) else context["tag"]
             if isinstance(given, str) and given:
-                return f"unknown kind {short(given)}{did_you_mean(given, choices)}"
+                return f"unknown kind {short(given)}{did_you_mean(given, choices)}{_OWN}"
         near = (
             did_you_mean(given, choices) if isinstance(given, str) and given not in choices else ""
         )
         near = near if near.startswith("; did") else ""
+        if path[-1] == "kind" and isinstance(given, str) and given not in choices:
+            near += _OWN
         return f"must be one of {', '.join(choices)}, got {_came(given, given in choices)}{near}"
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
@@ -126,6 +133,46 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         )
         return f"must have {words} {context[key]} item(s), got {context['actual_length']}"
     return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, got {_came(given)}"
+
+
+_OWN = "; a class of your own goes by {python: file.Class}"
+_OTHER_WORDS = {"lr": "eta", "learning_rate": "eta"}
+"""What others call a key."""
+
+
+def _elsewhere(path: KeyPath) -> str:
+    """Return the key that a word means where it is another's for it, or that of a section."""
+    word = str(path[-1])
+    word = _OTHER_WORDS.get(word, word)
+    if len(path) == 1:
+        found = {
+            section
+            for section, field in Config.model_fields.items()
+            if section != "network" and word in _keys(_sections([field.annotation]))
+        }
+        return f"; did you mean '{found.pop()}.{word}'?" if len(found) == 1 else ""
+    return f"; did you mean '{word}'?" if path[0] == "train" and word != path[-1] else ""
+
+
+def _spelled_out(given: object, path: KeyPath) -> str:
+    """Return how to write a section whose kind stands as its key, as only a layer's may."""
+    if not path or not is_one_key(given) or (path[0] == "network" and path[-1] != "init"):
+        return ""
+    field = Config.model_fields.get(str(path[-1]))
+    ((kind, rest),) = given.items()
+    models = _of_kind(_sections([field.annotation]), kind) if field else []
+    if not models:
+        return ""
+    rest = rest if isinstance(rest, dict) else {}
+    free = [key for key in models[0].model_fields if key not in ("kind", "python")]
+    inner = [*(f"{key}: {_shown(value)}" for key, value in rest.items())]
+    inner = inner or [f"{key}: …" for key in free[:1]]
+    spelled = ", ".join([f"kind: {kind}", *inner])
+    return f"only a layer may be written so; write {path[-1]}: {{{spelled}}}"
+
+
+def _shown(value: object) -> str:
+    return short(value) if not isinstance(value, bool) else str(value).lower()
 
 
 def keys_of_kind(path: KeyPath, kind: str) -> set[str]:

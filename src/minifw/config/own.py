@@ -35,6 +35,7 @@ from minifw.config.sections import (
     fields_of,
     is_one_key,
     model_of,
+    own_points,
 )
 from minifw.config.source import KeyPath, Source, kind_of
 from minifw.errors import MinifwError, UsageError, short_word
@@ -108,9 +109,7 @@ def _of_file(
     if not code.allowed:
         code.allowed = settings.allow_code()
     if not code.allowed:
-        if not code.refused:  # one message is enough
-            what = f"would run the code of {short_word(dotted)}; --allow-code allows it"
-            source.add(at, what)
+        source.add(at, f"would run the code of {short_word(dotted)}; --allow-code allows it")
         code.refused = True
         return None
     # As for a data file: relative to the config's folder, or to the current one for --set.
@@ -150,10 +149,11 @@ def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
     if any(each.default is each.empty for each in [*arguments.values()][2:]):
         return said
     with blamed(made.__name__):
-        inputs, labels = made(np.random.default_rng(0), 1000)
-        count = inputs.shape[1]
-        features = ("x", "y") if count == 2 else tuple(f"x{n + 1}" for n in range(count))
-        classes = "classes" if "classes" in arguments else max(2, int(labels.max()) + 1)
+        drawn = made(np.random.default_rng(0), 1000)
+    inputs, labels = own_points(made, drawn, 1000)
+    count = inputs.shape[1]
+    features = ("x", "y") if count == 2 else tuple(f"x{n + 1}" for n in range(count))
+    classes = "classes" if "classes" in arguments else max(2, int(labels.max()) + 1)
     return replace(said, features=features, classes=classes)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import reduce
 from operator import or_
+from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Annotated,
@@ -44,8 +45,8 @@ from torch import Tensor
 
 from minifw import nn
 from minifw.config.code import told
-from minifw.data import Points
-from minifw.errors import DataError, MinifwError, ModuleError
+from minifw.data import Points, arrays
+from minifw.errors import DataError, MinifwError, ModuleError, short
 from minifw.nn import Key, registry
 from minifw.nn.module import described
 from minifw.nn.optimizers import check_state
@@ -306,26 +307,17 @@ class Generated(Declared):
 
         """
         with blamed(self.word):
-            points: Points = self.make(generator, samples)
-        if not self.declaration.kind:
-            shape = (samples, len(self.declaration.features))
-            self._check_points(points, shape, self.classes_declared)
-        return points
-
-    def _check_points(self, points: Any, shape: tuple[int, int], classes: int) -> None:
-        try:
-            inputs, labels = points
-            fine = inputs.shape == shape and labels.shape == shape[:1]
-            fine = fine and inputs.dtype == np.float64 and labels.dtype == np.int64
-            fine = fine and bool(np.isfinite(inputs).all())
-            fine = fine and labels.min() >= 0 and labels.max() < classes
-        except (TypeError, ValueError, AttributeError):
-            fine = False
-        if not fine:
-            raise DataError(
-                f"{self.word}: must give finite float64 numbers {shape} and as int64 the class of "
-                f"each, 0 to {classes - 1}"
-            )
+            drawn = self.make(generator, samples)
+        if self.declaration.kind:
+            points: Points = drawn
+            return points
+        return own_points(
+            self.declaration.make,
+            drawn,
+            samples,
+            len(self.declaration.features),
+            self.classes_declared,
+        )
 
     def check(self) -> None:
         self.draw(np.random.default_rng(0), 100)
@@ -335,6 +327,56 @@ class Generated(Declared):
         """The number of classes."""
         classes = self.declaration.classes
         return int(self.keys[classes] if isinstance(classes, str) else classes)
+
+
+def own_points(
+    make: Callable[..., Any],
+    drawn: object,
+    samples: int,
+    features: int | None = None,
+    classes: int | None = None,
+) -> Points:
+    """Return what a user's own function has drawn as float64 and int64; None: any number will do.
+
+    Raises:
+        DataError: it is not so many points and the class of each.
+
+    """
+    where, code = getattr(make, "__name__", "the function"), getattr(make, "__code__", None)
+    if code is not None:
+        where = f"{where} ({Path(code.co_filename).name}:{code.co_firstlineno})"
+    points = f"({samples}, {features or 'features'})"
+    must = f"{where}: must return two values, points {points} and their classes ({samples},)"
+    if not isinstance(drawn, tuple | list) or len(drawn) != 2:
+        several = isinstance(drawn, tuple | list)
+        came = f"{len(drawn)} values" if several else _came(drawn)  # type: ignore[arg-type]
+        raise DataError(f"{must}, got {came}")
+    inputs = arrays.numbers(where, "points", drawn[0])
+    labels = arrays.array(where, "classes", drawn[1])
+    if inputs.ndim == 1 and labels.ndim == 2:
+        raise DataError(f"{must}; they are swapped, got {inputs.shape} and {labels.shape}")
+    if inputs.ndim != 2 or inputs.shape[1] != (features or inputs.shape[1] or 1):
+        raise DataError(f"{must}, got points {inputs.shape}")
+    if len(inputs) != samples or labels.shape != (samples,):
+        raise DataError(f"{must}, got {inputs.shape} and {labels.shape}")
+    whole = labels.dtype.kind in "iub" or (
+        labels.dtype.kind == "f" and bool((labels == np.floor(labels)).all())
+    )
+    if not whole or not np.isfinite(labels).all():
+        is_text = labels.dtype.kind in "USO"
+        came = f"text, as {short(str(labels[0]))}" if is_text else str(labels.dtype)
+        raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= (classes or high + 1):
+        most = "on" if classes is None else f"to {classes - 1}"
+        raise DataError(f"{where}: classes must be numbers from 0 {most}, got {low} to {high}")
+    return inputs, labels.astype(np.int64)
+
+
+def _came(value: object) -> str:
+    """Return what came in place of two values: its shape and kind, or its type."""
+    shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    return type(value).__name__ if shape is None else f"{dtype} of {tuple(shape)}"
 
 
 def _shared(model: type[Declared]) -> Iterable[str]:

@@ -120,7 +120,7 @@ def numbers(where: str, name: str, values: object) -> Floats:
         DataError: they are not an array of finite real numbers.
 
     """
-    found = _array(where, name, values)
+    found = array(where, name, values)
     if found.dtype.kind not in "fiub":
         raise DataError(f"{where}: {name} must hold real numbers, got {_kind(found)}")
     with np.errstate(all="ignore"):
@@ -135,7 +135,8 @@ def numbers(where: str, name: str, values: object) -> Floats:
     return made
 
 
-def _array(where: str, name: str, values: object) -> NDArray[Any]:
+def array(where: str, name: str, values: object) -> NDArray[Any]:
+    """Return what a user gives as an array, of whatever it holds."""
     if isinstance(values, torch.Tensor):
         try:
             values = values.detach().cpu().numpy()
@@ -155,8 +156,8 @@ def _kind(values: NDArray[Any]) -> str:
 
 
 def _words(name: str, values: object) -> tuple[list[str], Integers]:
-    """Return the different classes as text, and each sample's index in them."""
-    found = _array(WHERE, name, values)
+    """Return the different classes as words, and the place of each sample's class there."""
+    found = array(WHERE, name, values)
     if found.dtype.kind == "O" and all(isinstance(value, str) for value in found.flat):
         found = found.astype(str)  # pandas holds text as objects
     if found.dtype.kind not in "iubfU":

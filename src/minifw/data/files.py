@@ -145,7 +145,10 @@ def _csv_inputs(
     if absent := [name for name in features if name not in known]:
         shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
         more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
+        # Of one column the name may be misspelt; several are of another file.
         near = suggestion(absent[0], names)
+        if len(absent) > 1:
+            near = _shown(names)
         raise DataError(f"{path}:1: there is no column {shown}{more}{near}")
     target = target if target in known else None
     inputs, words, codes = columns_of(path, names, rows, features, target, gaps, predict=True)
@@ -186,6 +189,12 @@ def _check_once(path: Path, features: Sequence[str], target: str) -> None:
         )
     if (double := twice(features)) is not None:
         raise DataError(f"{path}: data.features names column '{short_word(double)}' twice")
+
+
+def _shown(names: Sequence[str]) -> str:
+    """Return which columns there are, the first of them if there are many."""
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"; known here: {', '.join(map(short_word, names[:20]))}{more}"
 
 
 def _table(

@@ -68,7 +68,11 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
-        reference.check(network, build_loss(plan.config), build_optimizer(plan.config, network))
+        loss, optimizer = build_loss(plan.config), build_optimizer(plan.config, network)
+        for place, what in reference.check(network, loss, optimizer, len(plan.features)):
+            plan.source.add(place, what)
+        if plan.source.faults:
+            raise plan.source.error()
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:  # until the run can be resumed
         stop.check()
@@ -160,7 +164,8 @@ def _train(
         return _complete(run, drawn[0], observed, trained)
     except Interrupted as fault:
         run.commit(status="interrupted")
-        fault.add_note(f"to continue: minifw resume {harmless(run.path)}")
+        allow = " --allow-code" if any(name.endswith(".py") for name in run.known) else ""
+        fault.add_note(f"to continue: minifw resume {harmless(run.path)}{allow}")
         raise
     except Exception as fault:
         with suppress(StorageError):  # the first error is the one to report

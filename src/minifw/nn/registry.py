@@ -41,13 +41,20 @@ class Key:
 class Twin:
     """PyTorch's counterpart: a class of `torch.nn` or `torch.optim` and its arguments.
 
-    Each argument is the name of an attribute of minifw's object, or a function of that object:
-    `Twin("LeakyReLU", negative_slope="slope")`. Parameters have the same names in both.
+    Each argument is the name of an attribute of ours, or a function of ours: `Twin("LeakyReLU",
+    negative_slope="slope")`. In place of a name there may be a class, or a function that makes an
+    object: a user's own module of PyTorch. Parameters have the names of ours, or their order.
     """
 
-    def __init__(self, name: str, **arguments: str | Callable[[Any], Any]) -> None:
+    def __init__(
+        self, name: str | Callable[..., Any], **arguments: str | Callable[[Any], Any]
+    ) -> None:
         self.name = name
         self._arguments = arguments
+
+    def __str__(self) -> str:
+        name = self.name if isinstance(self.name, str) else getattr(self.name, "__name__", "")
+        return name or repr(self.name)
 
     def arguments(self, ours: Any) -> dict[str, Any]:
         """Return the arguments for PyTorch's constructor."""

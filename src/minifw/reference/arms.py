@@ -14,10 +14,10 @@ from torch import Tensor
 
 from minifw import nn as ours
 from minifw.data import Samples
-from minifw.reference.twins import Criterion, criterion_like, optimizer_like, twin
+from minifw.reference.twins import Criterion, criterion_like, names, optimizer_like, twin
 
 State = dict[str, Tensor]
-"""Weights and biases by their names in an nn.Sequential."""
+"""Weights and biases by their names in our network."""
 
 
 class Loop:
@@ -37,7 +37,10 @@ class Loop:
         self.net = twin(network, seed)
         self.losses = criterion_like(loss)
         self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
-        self.weights = {name: value.detach() for name, value in self.net.named_parameters()}
+        theirs = dict(self.net.named_parameters())
+        self.weights = {
+            mine: theirs[name].detach() for mine, name in names(network, self.net).items()
+        }
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
@@ -78,7 +81,9 @@ class Ensemble:
         )
         self.losses: Criterion = torch.func.vmap(criterion_like(loss))
         self.optimizer = optimizer_like(optimizer, self.values.values(), eta)
-        self.weights = {name: value.detach() for name, value in self.values.items()}
+        self.weights = {
+            mine: self.values[name].detach() for mine, name in names(network, nets[0]).items()
+        }
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""

@@ -1,19 +1,26 @@
 """PyTorch twins: the same network, loss, optimiser and gradients in PyTorch.
 
-The declaration of a layer, loss or optimiser names its twin, see `nn/registry.py`.
+What PyTorch calls a layer, loss or optimiser stands in its declaration, see `nn/registry.py`. A
+user's own may say something that PyTorch has not: `check` finds that before anything is trained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from minifw import nn as ours
-from minifw.errors import UsageError
+from minifw.config.code import told
+from minifw.errors import UsageError, did_you_mean
 from minifw.nn import Twin
+from minifw.nn.module import described
 from minifw.nn.registry import (
     Declaration,
     LayerDeclaration,
@@ -23,6 +30,14 @@ from minifw.nn.registry import (
 )
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
+Place = tuple[str | int, ...]
+"""Where something stands in a config: `("network", 1)`."""
+
+_DECORATORS: dict[type[Declaration], str] = {
+    LayerDeclaration: "layer",
+    LossDeclaration: "loss",
+    OptimizerDeclaration: "optimizer",
+}
 
 
 def twin_of(thing: Any, family: type[Declaration]) -> Twin:
@@ -33,52 +48,206 @@ def twin_of(thing: Any, family: type[Declaration]) -> Twin:
 
     """
     found = declaration_of(type(thing), family).twin
-    if found is None:
-        raise UsageError(
-            f"{type(thing).__name__}: there is no PyTorch twin of it to compare with; "
-            "declare one beside the class, as in @layer(twin=Twin('ReLU')), or use "
-            "--reference none"
+    if found is None or not isinstance(found, Twin):
+        decorator = f"@nn.{_DECORATORS[family]}(twin=nn.Twin(...))"
+        what = (
+            f"there is no PyTorch twin of it to compare with; {decorator} above the class gives "
+            "one, and --reference none does without"
+            if found is None
+            else f"its twin must be written {decorator}, got {found!r}"
         )
+        raise UsageError(f"{_class(thing)}: {what}")
     return found
 
 
-def check(network: ours.Network, loss: ours.Loss, optimizer: ours.Optimizer) -> None:
-    """Raise a UsageError unless there is a twin of every module, the loss and the optimiser."""
-    for module in network:
-        twin_of(module, LayerDeclaration)
-    twin_of(loss, LossDeclaration)
-    twin_of(optimizer, OptimizerDeclaration)
+def _class(thing: Any) -> str:
+    """Return the name of a class, and where it stands if that is in a user's own file."""
+    kind = type(thing)
+    if kind.__module__.split(".")[0] == "minifw":
+        return kind.__name__
+    try:
+        place = f"{Path(inspect.getfile(kind)).name}:{inspect.getsourcelines(kind)[1]}"
+    except (OSError, TypeError):
+        return kind.__name__
+    return f"{kind.__name__} ({place})"
+
+
+def _made(
+    thing: Any, family: type[Declaration], library: ModuleType, *first: Any, **more: Any
+) -> Any:
+    """Return the PyTorch object that a declaration names.
+
+    Raises:
+        UsageError: PyTorch has no such class, or it takes no such arguments.
+
+    """
+    called = twin_of(thing, family)
+    with _in_words(thing, called):
+        arguments = called.arguments(thing)
+        return _found(called, library)(*first, **{**more, **arguments})
+
+
+def _found(called: Twin, library: ModuleType) -> Callable[..., Any]:
+    if not isinstance(called.name, str):
+        if not callable(called.name):
+            raise UsageError(f"must name a class of {library.__name__}, or be one")
+        return called.name
+    found = getattr(library, called.name, None)
+    if not isinstance(found, type):
+        known = [name for name, value in vars(library).items() if isinstance(value, type)]
+        near = did_you_mean(called.name, known)
+        near = near if near.startswith("; did") else ""
+        raise UsageError(f"{library.__name__} has no class '{called.name}'{near}")
+    return found
+
+
+@contextmanager
+def _in_words(thing: Any, called: Twin) -> Iterator[None]:
+    """Make one line of what goes wrong with a twin: whose it is, what it is called, and what."""
+    try:
+        yield
+    except Exception as fault:
+        if isinstance(fault, UsageError):
+            what = fault.lines[0]
+            if what.startswith(f"{_class(thing)}: "):  # said within
+                raise
+        else:
+            what = told(fault) or f"{type(fault).__name__}: {fault}"
+        raise UsageError(f"{_class(thing)}: its PyTorch twin {called}: {what}") from None
+
+
+def check(
+    network: ours.Network, loss: ours.Loss, optimizer: ours.Optimizer, inputs: int
+) -> list[tuple[Place, str]]:
+    """Return what is wrong with the twins of all that takes part in a step, with its place.
+
+    Each layer, the loss and the optimiser of one network are made in PyTorch and used once, beside
+    ours, on two samples of so many `inputs`.
+    """
+    faults: list[tuple[Place, str]] = []
+    like = [value for _, value, _ in network.parameters()]
+    x = like[0].new_zeros(1, 2, inputs) if like else torch.zeros(1, 2, inputs)
+    for position, module in enumerate(network):
+        one = module.with_parameters([value[:1].clone() for _, value, _ in module.parameters()])
+        output = one.forward(x)
+        try:
+            _use(module, layer_like(one, 0), x[0], output[0])
+        except UsageError as fault:
+            faults.append((("network", position), fault.lines[0]))
+        x = output
+    target = x if declaration_of(type(loss), LossDeclaration).one_hot else x[..., 0].long() * 0
+    try:
+        called = twin_of(loss, LossDeclaration)
+        criterion = criterion_like(loss)
+        with _in_words(loss, called):
+            theirs = criterion(x[0].clone().requires_grad_(), target[0])
+            if not isinstance(theirs, Tensor) or theirs.shape:
+                raise UsageError(f"must give one number, gives {_came(theirs)}")
+            theirs.backward()
+    except UsageError as fault:
+        faults.append((("loss",), fault.lines[0]))
+    try:
+        called = twin_of(optimizer, OptimizerDeclaration)
+        parameter = torch.zeros(2, requires_grad=True)
+        parameter.grad = torch.ones(2)
+        with _in_words(optimizer, called):
+            optimizer_like(optimizer, [parameter], 0.1).step()
+    except UsageError as fault:
+        faults.append((("optimizer",), fault.lines[0]))
+    return faults
+
+
+def _use(module: ours.Module, layer: nn.Module, x: Tensor, output: Tensor) -> None:
+    """Let a layer's twin act, forward and backward, and compare the shape of what comes."""
+    with _in_words(module, twin_of(module, LayerDeclaration)):
+        theirs = layer(x)
+        if not isinstance(theirs, Tensor) or (theirs.shape, theirs.dtype) != (
+            output.shape,
+            output.dtype,
+        ):
+            raise UsageError(
+                f"gives {_came(theirs)} for an input of {tuple(x.shape)}, "
+                f"the class gives {described(output)}"
+            )
+        parameters = dict(layer.named_parameters())
+        if parameters:
+            theirs.sum().backward()
+        for name, value in parameters.items():
+            if value.grad is None:
+                raise UsageError(f"its output does not depend on its parameter '{name}'")
+
+
+def _came(value: Any) -> str:
+    return described(value) if isinstance(value, Tensor) else type(value).__name__
 
 
 def twin(network: ours.Network, seed: int) -> nn.Sequential:
-    """Return network number `seed` of a stack as an nn.Sequential, with weights copied by name."""
+    """Return network number `seed` of a stack as an nn.Sequential, weights copied."""
     return nn.Sequential(*(layer_like(module, seed) for module in network))
 
 
+def names(network: ours.Network, net: nn.Sequential) -> dict[str, str]:
+    """Return what each parameter of a network, in its order, is called in its twin."""
+    return {
+        f"{position}.{mine}": f"{position}.{theirs}"
+        for position, (module, layer) in enumerate(zip(network, net, strict=True))
+        for mine, theirs in _pairs(module, layer).items()
+    }
+
+
+def _pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
+    """Return the name in the twin for each parameter: the same, or that in the same place."""
+    mine = [name for name, _, _ in module.parameters()]
+    theirs = [name for name, _ in layer.named_parameters()]
+    if set(mine) == set(theirs):
+        return {name: name for name in mine}
+    if len(mine) != len(theirs):
+        have, has = (", ".join(each) or "none" for each in (mine, theirs))
+        raise UsageError(f"must have the parameters of the class, {have}; it has {has}")
+    return dict(zip(mine, theirs, strict=True))
+
+
 def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
-    """Return the PyTorch layer with the weights of one network of a stack, or of no stack."""
+    """Return the PyTorch layer with the weights of one network of a stack, or of no stack.
+
+    Raises:
+        UsageError: PyTorch has no such layer, or one of other parameters.
+
+    """
     called = twin_of(module, LayerDeclaration)
-    arguments = called.arguments(module)
-    parameters = module.parameters()
-    if parameters:
-        like = parameters[0].value
-        arguments |= {"dtype": like.dtype, "device": like.device}
-    layer: nn.Module = getattr(nn, called.name)(**arguments)
-    if parameters:
-        state = {name: value if seed is None else value[seed] for name, value, _ in parameters}
-        layer.load_state_dict(state)
+    parameters = {
+        name: value if seed is None else value[seed] for name, value, _ in module.parameters()
+    }
+    given: dict[str, Any] = {}
+    like = next(iter(parameters.values()), None)
+    if like is not None and isinstance(called.name, str):
+        given = {"dtype": like.dtype, "device": like.device}
+    layer = _made(module, LayerDeclaration, nn, **given)
+    with _in_words(module, called):
+        if not isinstance(layer, nn.Module):
+            raise UsageError(f"must be an nn.Module of PyTorch, got {type(layer).__name__}")
+        if like is not None:
+            layer.to(like.device, like.dtype)
+        theirs = dict(layer.named_parameters())
+        for name, other in _pairs(module, layer).items():
+            mine, its = parameters[name], theirs[other]
+            if mine.shape != its.shape:
+                raise UsageError(
+                    f"its parameter '{other}' has shape {tuple(its.shape)}, "
+                    f"'{name}' of the class has {tuple(mine.shape)}"
+                )
+            with torch.no_grad():
+                its.copy_(mine)
     return layer
 
 
 def criterion_like(loss: ours.Loss, **changed: Any) -> Criterion:
     """Return the PyTorch loss with the formula and the scale of `loss`, for one network."""
-    called = twin_of(loss, LossDeclaration)
-    kind, arguments = getattr(nn, called.name), called.arguments(loss)
     reduction = changed.get("reduction", getattr(loss, "reduction", "mean"))
     if reduction != "sample":
-        criterion: Criterion = kind(reduction=reduction, **arguments)
+        criterion: Criterion = _made(loss, LossDeclaration, nn, reduction=reduction)
         return criterion
-    total = kind(reduction="sum", **arguments)
+    total = _made(loss, LossDeclaration, nn, reduction="sum")
 
     def per_sample(output: Tensor, target: Tensor) -> Tensor:
         loss: Tensor = total(output, target)
@@ -90,10 +259,9 @@ def criterion_like(loss: ours.Loss, **changed: Any) -> Criterion:
 def optimizer_like(
     optimizer: ours.Optimizer, parameters: Iterable[Tensor], eta: float
 ) -> torch.optim.Optimizer:
-    """Return the PyTorch optimiser with the same steps as `optimizer`, for these parameters."""
-    called = twin_of(optimizer, OptimizerDeclaration)
-    made: torch.optim.Optimizer = getattr(torch.optim, called.name)(
-        parameters, lr=eta, **called.arguments(optimizer)
+    """Return the PyTorch optimiser that takes the steps of `optimizer`, for these parameters."""
+    made: torch.optim.Optimizer = _made(
+        optimizer, OptimizerDeclaration, torch.optim, parameters, lr=eta
     )
     return made
 
@@ -108,5 +276,5 @@ def gradients(
         net = twin(network, seed)
         criterion(net(inputs), target).backward()
         by_name = dict(net.named_parameters())
-        per_seed.append([by_name[name].grad for name, _, _ in network.parameters()])
+        per_seed.append([by_name[name].grad for name in names(network, net).values()])
     return [torch.stack(same) for same in zip(*per_seed, strict=True)]

@@ -268,6 +268,10 @@ def load(path: Path) -> Run:
     return Run(path, Manifest.from_bytes(data, str(path / MANIFEST)))
 
 
+_SHOWN = 3
+"""How many runs a message names of those that a word may mean."""
+
+
 def find(runs_dir: Path, text: str) -> Path:
     """Return the run directory for `text`: a path, a run's name, or a part of a name.
 
@@ -289,9 +293,9 @@ def find(runs_dir: Path, text: str) -> Path:
     if len(found) == 1:
         return runs_dir / found[0]
     if found:
-        raise UsageError(
-            f"{text}: {len(found)} runs in {runs_dir} have this in their names, such as {found[-1]}"
-        )
+        newest = ", ".join(found[: -_SHOWN - 1 : -1])
+        which = "newest first" if len(found) <= _SHOWN else f"the newest {_SHOWN}"
+        raise UsageError(f"{text}: {len(found)} runs in {runs_dir} are named so; {which}: {newest}")
     near = did_you_mean(text, names) if len(names) <= 10 else ""
     raise UsageError(f"{text}: there is no such run, in {runs_dir} or as a path{near}")
 
