@@ -244,7 +244,7 @@ def test_a_run_goes_on_with_the_code_it_began_with(
     cut = minifw("train", "all.yaml", *QUICK, "--runs-dir", "cut")
     assert cut.code == 143
     (run,) = runs.folders(Path("cut"))
-    assert cut.err.endswith(f"to go on: minifw resume {run} --allow-code\n")
+    assert cut.err.endswith(f"to continue: minifw resume {run} --allow-code\n")
     Path("mine.py").write_text(MINE.replace("0.25", "0.5"))
     assert minifw("resume", run).code == 2
     resumed = minifw("resume", run, "--allow-code", "--json")

@@ -19,7 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import fitted, legend_below, short
-from minifw.runs.arms import MODES
+from minifw.runs import MODES
 from minifw.runs.results import Results
 
 TINTS = (

@@ -14,6 +14,7 @@ __all__ = [
     "History",
     "Learner",
     "Trainer",
+    "arguments",
     "compiled",
     "error_percent",
     "evaluate",
