@@ -63,7 +63,7 @@ WRONG = {
 @pytest.mark.parametrize("case", WRONG)
 def test_a_wrong_factor_is_found(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     monkeypatch.setattr(nn.LossMSE, "grad", WRONG[case])
-    expected = r"bench 3 x 20 x 4: .* must end with the same weights; 0.weight ends .*% of the way"
+    expected = r"bench 3 x 20 x 4: .* must end with the same weights; 0.weight differs by .*% of its change"
     with pytest.raises(CheckError, match=expected):
         measure.run(
             ROOT / "src/minifw/examples/simplenet.yaml", [Regime(3, 20, 4)], PLAIN[:2],
