@@ -83,7 +83,7 @@ def minifw(
     """Call the command line in an empty folder: `minifw("train", path, "--seeds", 3)`."""
     monkeypatch.chdir(tmp_path)
 
-    monkeypatch.setattr(main, "_leave", sys.exit)  # its os._exit would end the tests too
+    monkeypatch.setattr(main, "leave_process", sys.exit)  # its os._exit would end the tests too
 
     def call(*words: object) -> Answer:
         monkeypatch.setattr(sys, "argv", ["minifw", *map(str, words)])

@@ -429,7 +429,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['minifw', '--help']\n"
         "from minifw.cli import main as cli\n"
-        "cli._leave = lambda code: None\n"
+        "cli.leave_process = lambda code: None\n"
         "cli.main()\n"
         "heavy = {'torch', 'numpy', 'matplotlib', 'pydantic', 'yaml'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

@@ -113,7 +113,7 @@ def plane(
         homes = rng.random((classes, 2))
         scores = -((points[:, :, None] - homes) ** 2).sum(-1)
         outputs = torch.from_numpy(scores.reshape(-1, classes))
-        found = outcomes._decided(outputs) | {
+        found = outcomes.decided_plane(outputs) | {
             "x": axis * scale + shift, "y": axis * scale - shift,
             "points": rng.random((200, 2)) * scale + (shift, -shift),
             "labels": rng.integers(classes, size=200), "answers": rng.integers(classes, size=200),
@@ -329,9 +329,9 @@ def test_each_border_is_drawn_once() -> None:
 def test_best_and_second_are_enough_for_borders(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(1)
     outputs = torch.from_numpy(rng.random((outcomes.GRID**2, 7)))
-    whole = outcomes._decided(outputs)
+    whole = outcomes.decided_plane(outputs)
     monkeypatch.setattr(outcomes, "SCORED", 6)
-    kept = outcomes._decided(outputs)
+    kept = outcomes.decided_plane(outputs)
     assert {*whole} == {"decision", "scores"}
     assert {*kept} == {"decision", "second", "margin"}
     again = regions.scores_over_plane(kept)
@@ -409,7 +409,7 @@ def draw():
     figure.legend()
     return figure
 
-print(plots._write(Files(Path("there")), "picture", draw))
+print(plots.write_figure(Files(Path("there")), "picture", draw))
 """
 
 

@@ -133,7 +133,7 @@ import contextlib, io, json, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from minifw.cli import main
-main._leave = sys.exit
+main.leave_process = sys.exit
 
 def minifw(*words):
     sys.argv = ["minifw", *words]

@@ -36,8 +36,8 @@ def limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A machine of 64 processors and 8 GB of free memory; its groups are below the folder returned."""
     monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=8 * 10**9))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    real = machine._groups
-    monkeypatch.setattr(machine, "_groups", lambda name: real(name, tmp_path / "proc"))
+    real = machine.control_groups
+    monkeypatch.setattr(machine, "control_groups", lambda name: real(name, tmp_path / "proc"))
     return tmp_path / "cg"
 
 

@@ -107,7 +107,7 @@ def test_columns_are_found_by_their_names(minifw: Minifw) -> None:
 def test_of_classes_with_the_same_votes_the_better_score_is_chosen() -> None:
     votes = np.array([[1, 1, 0], [0, 1, 1], [2, 0, 0], [1, 1, 1]])
     scores = np.array([[0.3, 0.4, 0.9], [0.9, 0.2, 0.1], [0.1, 0.8, 0.9], [0.1, 0.2, 0.3]])
-    assert prediction._chosen(votes, scores).tolist() == [1, 1, 0, 2]
+    assert prediction.choose_classes(votes, scores).tolist() == [1, 1, 0, 2]
 
 
 def test_the_file_is_written_where_its_name_leads(minifw: Minifw) -> None:

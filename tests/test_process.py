@@ -444,7 +444,7 @@ def test_a_machine_that_does_not_tell_of_itself(
     told = environment.environment()
     assert told["versions"]["minifw"] == sys.modules["minifw"].__version__
     assert told["platform"].startswith(sys.platform.capitalize())
-    assert environment._version("no-such-package") == "unknown"
+    assert environment.installed_version("no-such-package") == "unknown"
     assert library.processor.__wrapped__()
     assert machine.available() > 2**20
     with lock.hold(tmp_path):

@@ -86,7 +86,7 @@ def main() -> NoReturn:
     """
     if sys.platform == "win32":
         _complain("minifw: does not run on Windows itself; it runs in WSL (Linux within Windows)")
-        _leave(UsageError.exit_code)
+        leave_process(UsageError.exit_code)
     # Imports make no garbage; rare collections make the start quicker (docs/performance.md).
     gc.set_threshold(10_000, 1_000, 1_000)
     if os.environ.get("_MINIFW_COMPLETE"):
@@ -100,7 +100,7 @@ def main() -> NoReturn:
             if out.fault is not None and not isinstance(out.fault, BrokenPipeError):
                 _complain(f"minifw: standard output: {_reason(out.fault)}")
                 code = code or StorageError.exit_code
-        _leave(code)  # signals are held here: one that comes now does not change the code
+        leave_process(code)  # signals are held here: one that comes now does not change the code
 
 
 def _call(stop: Stop) -> int:
@@ -168,7 +168,7 @@ def _reason(fault: Exception) -> str:
     return f"{harmless(fault.filename)}: {fault.strerror}"
 
 
-def _leave(code: int) -> NoReturn:
+def leave_process(code: int) -> NoReturn:
     """Exit at once, without Python's finalisation, which is slow with torch.
 
     Python would also end by the signal itself, and not with a code, if a signal came during an

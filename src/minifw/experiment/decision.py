@@ -67,7 +67,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         found = {
             "x": axes[0],
             "y": axes[1],
-            **_decided(outputs),
+            **decided_plane(outputs),
             "points": inputs,
             "labels": data.test.labels[0].numpy(force=True).astype(np.int16),
             "answers": answers.argmax(-1).numpy().astype(np.int16),
@@ -91,7 +91,7 @@ def _samples(last: Experiment, seed: int) -> Dataset:
     return last.data.of(slice(place, place + 1))
 
 
-def _decided(outputs: torch.Tensor) -> dict[str, Any]:
+def decided_plane(outputs: torch.Tensor) -> dict[str, Any]:
     """Return a network's decisions over the plane, from its outputs `(points, classes)`."""
     best = outputs.argmax(-1)
     arrays = {"decision": best.to(torch.int16)}

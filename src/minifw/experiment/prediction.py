@@ -188,10 +188,10 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
     votes = np.stack([(each == number).sum(0) for number in range(values.shape[-1])], -1)
     scores = values.mean(0)
     spread = values.std(0, ddof=1) if len(values) > 1 else np.zeros_like(scores)
-    return Prediction(_chosen(votes, scores), votes, scores, spread, each)
+    return Prediction(choose_classes(votes, scores), votes, scores, spread, each)
 
 
-def _chosen(votes: Integers, scores: Floats) -> Integers:
+def choose_classes(votes: Integers, scores: Floats) -> Integers:
     """Return the class with the most votes; with equal votes, the one with the largest score."""
     best: Integers = np.where(votes == votes.max(-1, keepdims=True), scores, -np.inf).argmax(-1)
     return best

@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
 def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
     for name, draw in drawings(run).items():
-        _write(run, f"plots/{name}", draw)
+        write_figure(run, f"plots/{name}", draw)
 
 
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
@@ -66,10 +66,10 @@ def write_scaling(files: Files, name: str) -> bool:
 
         return curves.scaling(files.read_json(f"{name}.json"))
 
-    return _write(files, name, scaling)
+    return write_figure(files, name, scaling)
 
 
-def _write(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
+def write_figure(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
     """Draw a figure and write it in both formats, or say on stderr why there is none.
 
     Raises:

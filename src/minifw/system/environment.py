@@ -20,9 +20,9 @@ from typing import Any
 
 def environment() -> dict[str, Any]:
     """Return versions, processor and command line."""
-    names = ("minifw", "torch", "numpy")
+    packages = {name: installed_version(name) for name in ("minifw", "torch", "numpy")}
     return {
-        "versions": {"python": platform.python_version(), **{n: _version(n) for n in names}},
+        "versions": {"python": platform.python_version(), **packages},
         "platform": _platform(),
         "machine": platform.machine(),
         "processor": _processor(),
@@ -32,7 +32,7 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
     """Return the installed version; code that is not installed has none."""
     try:
         return metadata.version(package) or "unknown"

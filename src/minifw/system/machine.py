@@ -71,10 +71,10 @@ def _free_pages() -> int:
 
 def _least(limit_of: Callable[[Path], float], controller: str) -> float:
     """Return the smallest limit of the groups that this process is in, infinity without one."""
-    return min((limit_of(folder) for folder in _groups(controller)), default=math.inf)
+    return min((limit_of(folder) for folder in control_groups(controller)), default=math.inf)
 
 
-def _groups(controller: str, proc: Path = Path("/proc/self")) -> Iterator[Path]:
+def control_groups(controller: str, proc: Path = Path("/proc/self")) -> Iterator[Path]:
     """Yield the folders of the groups that this process is in, for one controller.
 
     `cgroup` names the group below a hierarchy's root, `mountinfo` the mount points of hierarchies.
