@@ -1,0 +1,1 @@
+"""Compiles one training step to machine code: record, plan, emit C, build."""
