@@ -22,7 +22,8 @@ UNARY = (
     "exp", "log", "tanh", "sigmoid", "not",
 )  # fmt: skip
 BINARY = (
-    "add", "sub", "mul", "div", "maximum", "minimum", "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
+    "add", "sub", "mul", "div", "maximum", "minimum",
+    "lt", "le", "gt", "ge", "eq", "ne", "and", "or",
 )  # fmt: skip
 TERNARY = ("where",)
 """`where(mask, a, b)`. Meaning and special cases (NaN, infinities) are those of torch."""
@@ -38,7 +39,7 @@ OTHERS = ("product", "copy")
 """`product` is a matrix product. `copy` is made of pieces of other values, see `Piece`."""
 
 
-class CannotCompile(Exception):
+class CannotCompileError(Exception):
     """Why a step is not compiled, in one line: the operation, and the module and line it is in."""
 
 
@@ -79,6 +80,9 @@ class Piece(NamedTuple):
     to_strides: tuple[int, ...]
 
 
+UNKNOWN = Origin()
+
+
 @dataclass(eq=False)
 class Value:
     """One matrix that a step computes or is given."""
@@ -92,7 +96,7 @@ class Value:
     """Of a `constant` the number, of a `table` all numbers, row after row."""
     position: int = 0
     """Of a `state` its place among the tensors that a step changes."""
-    origin: Origin = Origin()
+    origin: Origin = UNKNOWN
 
     @property
     def sources(self) -> tuple[Value, ...]:
