@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import ctypes
+import threading
+import time
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-Step = Callable[[Sequence[Tensor], Tensor, Tensor, Tensor], Tensor]
-"""`step(state, x, target, eta)` changes the tensors of `state` in place and returns the output."""
+from minifw.compile.build import library, vector_bytes
+from minifw.compile.emit import Emitter
+from minifw.compile.plan import Machine, Plan
+from minifw.compile.processor import is_arm
+from minifw.compile.record import record
+from minifw.compile.values import Named, Step
 
-Named = Callable[[object], str | None]
-"""The name of a module, loss or optimizer that is at work, None for any other object."""
+Index = ctypes.c_longlong
+Address = ctypes.c_void_p
+
+
+def this_machine() -> Machine:
+    """Return what code for this processor is made for."""
+    size = vector_bytes()
+    return Machine(size, 32 if size == 64 or is_arm() else 16)
 
 
 class Program:
     """Takes the steps of an epoch, for any number of lanes, in any thread.
+
+    A lane's results do not depend on other lanes: they are bit for bit the same in any stack.
 
     Args:
         step: the step, recorded on a stack of two lanes.
@@ -24,6 +39,8 @@ class Program:
         targets: `(lanes, samples, …)`; only shape and dtype are used.
         batch: samples in a step.
         named: names what is at work, for comments and messages.
+        machine: what the code is made for; by default this machine.
+        sanitize: whether memory accesses are checked (`build.library`).
 
     Raises:
         CannotCompileError: the operation that is not covered, or the compiler's first error line.
@@ -38,9 +55,30 @@ class Program:
         targets: Tensor,
         batch: int,
         named: Named = lambda thing: None,
+        *,
+        machine: Machine | None = None,
+        sanitize: bool = False,
     ) -> None:
-        self._step, self._batch = step, batch  # a stand-in: not compiled yet
-        self.text = "/* the C of the step */\n"
+        started = time.perf_counter()
+        recording = record(step, state, inputs, targets, batch, named)
+        plan = Plan(recording, batch, machine or this_machine())
+        emitter = Emitter(plan)
+        self.text = emitter.text()
+        """The C of the step."""
+        self.kernels = len(emitter.names)
+        """How many different kernels there are."""
+        self.library = library(self.text, sanitize=sanitize)
+        self.seconds = time.perf_counter() - started
+        """How long recording, writing and compiling took."""
+        self._batch = batch
+        self._dtype = state[0].dtype if state else inputs.dtype
+        self._vector_bytes = plan.machine.vector_bytes
+        (output,) = recording.outputs
+        self._output = (output.shape[0] * (batch // plan.chunk), output.shape[1])
+        self._bytes = Index.in_dll(self.library, "memory").value * plan.number_bytes
+        self._memory = threading.local()
+        self._run = self.library.run
+        self._run.restype = None
 
     def run(
         self,
@@ -65,13 +103,38 @@ class Program:
             steps: by default as many as there are whole batches after `first`.
 
         """
-        left = inputs.shape[1] - first
-        for number in range(left // self._batch if steps is None else steps):
-            at = slice(first + number * self._batch, first + (number + 1) * self._batch)
-            if order is None:
-                x, target = inputs[:, at], targets[:, at]
-            else:
-                lanes = torch.arange(len(inputs)).unsqueeze(-1)
-                x, target = inputs[lanes, order[:, at]], targets[lanes, order[:, at]]
-            output = self._step(state, x, target, eta)
+        lanes, samples = inputs.shape[:2]
+        if steps is None:
+            steps = (samples - first) // self._batch
+        output = torch.empty(lanes, *self._output, dtype=self._dtype)
+        changed = [value.contiguous() for value in state]
+        inputs, targets = _lanes_whole(inputs), _lanes_whole(targets)
+        order = None if order is None else _lanes_whole(order)
+        eta = eta.to(self._dtype)
+        self._run(
+            Index(lanes), Index(steps), Index(first),
+            (Address * len(changed))(*(value.data_ptr() for value in changed)),
+            Address(inputs.data_ptr()), Index(inputs.stride(0)),
+            Address(targets.data_ptr()), Index(targets.stride(0)),
+            None if order is None else Address(order.data_ptr()),
+            Index(0 if order is None else order.stride(0)),
+            Address(eta.data_ptr()), Index(eta.stride(0) if eta.ndim else 0),
+            Address(output.data_ptr()), Address(self._scratch()),
+        )  # fmt: skip
+        for value, new in zip(state, changed, strict=True):
+            if new is not value:
+                value.copy_(new)
         return output
+
+    def _scratch(self) -> int:
+        """Return the address of this thread's memory, at which a vector may begin."""
+        if not hasattr(self._memory, "tensor"):
+            size = self._bytes + self._vector_bytes
+            self._memory.tensor = torch.zeros(size, dtype=torch.uint8)
+        address: int = self._memory.tensor.data_ptr()
+        return address + -address % self._vector_bytes
+
+
+def _lanes_whole(values: Tensor) -> Tensor:
+    """Return a tensor whose lanes are each contiguous, and may be the same memory."""
+    return values if values[0].is_contiguous() else values.contiguous()

@@ -8,8 +8,17 @@ in torch) is a number too, and a comparison is a mask.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
+
+from torch import Tensor
+
+Step = Callable[[Sequence[Tensor], Tensor, Tensor, Tensor], Tensor]
+"""`step(state, x, target, eta)` changes the tensors of `state` in place and returns the output."""
+
+Named = Callable[[object], str | None]
+"""The name of a module, loss or optimizer that is at work, None for any other object."""
 
 Shape = tuple[int, int]
 
