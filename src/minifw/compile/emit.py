@@ -36,7 +36,11 @@ class Emitter:
     def _pointer(self, value: Value, layout: Layout) -> str:
         """Return the parameter of the present function that points at a value."""
         at = self._address(value, layout)
-        return self.parameters.setdefault(at, f"p{len(self.parameters)}")
+        if at not in self.parameters:
+            self.parameters[at] = f"p{len(self.parameters)}"
+            rows, columns = value.shape
+            self.notes.append(f"{self.parameters[at]}: {value.op} {rows} x {columns} {layout}")
+        return self.parameters[at]
 
     def _address(self, value: Value, layout: Layout) -> str:
         """Return where a value stands, as an argument."""
@@ -138,8 +142,9 @@ class Emitter:
         if count < 3:
             return [line for n in range(count) for line in lines(str(n), str(n))]
         self.repeated.add(count)
-        body = " ".join(lines("##n##", "n"))
-        return [f"#define EACH(n) {body}", f"REPEAT_{count}(EACH)", "#undef EACH"]
+        body = lines("##n##", "n")
+        start = "#define EACH(n) " + ("\\\n    " if len(body) > 1 else "")
+        return [start + " \\\n    ".join(body), f"REPEAT_{count}(EACH)", "#undef EACH"]
 
     def _product(self, kernel: Kernel, direction: Layout) -> list[str]:
         """A product in tiles: sums of some rows and some vectors, held in registers.
@@ -380,6 +385,7 @@ class Emitter:
     def _function(self, kernel: Kernel, direction: Layout) -> str:
         """Write the function of a kernel, once for the same text; return the call of it."""
         self.parameters: dict[str, str] = {}
+        self.notes: list[str] = []
         root = kernel.root
         if root is None:
             body = self._element_wise(kernel, direction)
@@ -395,7 +401,8 @@ class Emitter:
         text = f"({parameters}, const T eta) {{\n" + "\n".join(_indented(body)) + "\n}\n"
         name = self.names.setdefault(text, f"kernel_{len(self.names)}")
         known = self.comments.setdefault(name, [])
-        known += [line for line in self._comment(kernel, direction) if line not in known]
+        comment = [*self._comment(kernel, direction), f"[{', '.join(self.notes)}]"]
+        known += [line for line in comment if line not in known]
         return f"{name}({', '.join(self.parameters)}, eta);"
 
     def _comment(self, kernel: Kernel, direction: Layout) -> list[str]:
@@ -508,7 +515,10 @@ class Emitter:
             functions.append(f"/* {comment} */\nNOINLINE static void {name}{function}")
         tables = [self._table(*stored, name) for stored, name in self.tables.items()]
         size = sum(v.shape[0] * v.shape[1] for v in recording.outputs) * chunks
+        number = "float64" if recording.double else "float32"
         parts = [
+            f"/* One training step on {plan.batch} samples, for each lane of a stack: "
+            f"{len(functions)} kernels,\n   vectors of {self.length} {number} numbers. */",
             prelude(recording.double, plan.machine.vector_bytes, self.used),
             frame(),
             repeats(self.repeated),
