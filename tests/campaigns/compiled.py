@@ -25,7 +25,8 @@ import torch
 from torch import Tensor
 
 from minifw import nn
-from minifw.compile.plan import Machine
+from minifw.compile import plan
+from minifw.compile.plan import ONE_LAYOUT_BYTES, Machine
 from minifw.compile.program import Program, this_machine
 from minifw.training.learner import Learner
 
@@ -53,6 +54,8 @@ class Case:
     single: bool
     """Whether float32 is compiled, else float64."""
     vector_bytes: int
+    panels: bool
+    """Whether all weights are kept as only wide ones are."""
     seed: int = field(default=0)
 
     @classmethod
@@ -75,6 +78,7 @@ class Case:
             rng.random() < 0.5,
             rng.random() < 0.4,
             rng.choice([size for size in (16, 32, 64) if size <= largest]),
+            rng.random() < 0.3,
             rng.randrange(2**32),
         )
 
@@ -174,6 +178,7 @@ def compiled(case: Case, dtype: torch.dtype, sanitize: bool = False) -> list[Ten
     network, loss = case.network(dtype), case.make_loss()
     learner = Learner(network, loss, nn.SGD(network, case.momentum))
     x, target, order = typed(case, dtype)
+    plan.ONE_LAYOUT_BYTES = 1 if case.panels else ONE_LAYOUT_BYTES
     registers = 32 if case.vector_bytes == 64 else 16
     program = Program(
         lambda state, x, target, eta: learner.on(state).step(x, target, eta),

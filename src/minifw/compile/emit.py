@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from minifw.compile.functions import expression, literal, prelude
 from minifw.compile.parts import frame, masks, repeats, transposing
-from minifw.compile.plan import OVER_ROWS, Kernel, Layout, Plan
+from minifw.compile.plan import OVER_ROWS, PANEL, Kernel, Layout, Plan
 from minifw.compile.values import Operand, Value, View
 
 WIDE = 4  # vectors side by side in a tile
@@ -158,8 +158,11 @@ class Emitter:
         terms = self.plan.inner(root)
         singles, along = (rows, columns) if direction == "across" else (columns, rows)
         vectors = -(-along // length)
-        wide = -(-vectors // -(-vectors // WIDE))  # as even as can be
         sums = self.plan.machine.registers * 3 // 4
+        # Two vectors side by side leave the most registers for rows; four, if there are as many,
+        # halve what is read of the other operand, which matters for the gradients of weights.
+        most = WIDE if sums >= 24 and root not in self.plan.of_samples else PANEL
+        wide = PANEL if kernel.panels else -(-vectors // -(-vectors // most))  # even blocks
         text: list[str] = []
 
         def of_tile(
@@ -198,7 +201,9 @@ class Emitter:
 
                 loads = []
                 for w in range(across):
-                    if direction == "across":
+                    if kernel.panels:
+                        vector = f"LD(panel + {_times(k, PANEL * length)} + {w * length})"
+                    elif direction == "across":
                         vector = self._vector(right, "across", k, place(w))
                     else:
                         vector = self._vector(left, "down", place(w), k)
@@ -233,6 +238,8 @@ class Emitter:
             text.append("}")
 
         def of_block(across: int, place: Callable[[int], str]) -> None:
+            if kernel.panels:
+                text.append(self._panel(right.value, place(0)))
             most = max(1, sums // across)
             tall = -(-singles // -(-singles // most))
             full = singles - singles % tall
@@ -252,6 +259,19 @@ class Emitter:
         if rest := vectors - blocks * wide:
             of_block(rest, lambda w: str((blocks * wide + w) * length))
         return text
+
+    def _panel(self, value: Value, first: str) -> str:
+        """Return the C that transposes the rows from `first` on into the panel."""
+        self.transposes = True
+        panel = self.parameters.setdefault(f"m + {self.plan.panel}", "panel")
+        rows, columns = value.shape
+        most = PANEL * self.length
+        count = (
+            most if rows % most == 0 else f"({rows} - {first} < {most} ? {rows} - {first} : {most})"
+        )
+        pitch = self.plan.pitch(value, "across")
+        source = f"{self._pointer(value, 'across')} + {_times(first, pitch)}"
+        return f"transpose({panel}, {source}, {count}, {columns}, {pitch}, {most});"
 
     def _over_rows(self, kernel: Kernel) -> list[str]:
         """A sum (largest, smallest) over the rows: of vectors along the columns."""
@@ -497,7 +517,7 @@ class Emitter:
                 if kernel.totals:
                     body += [self._conversion(*one) for one in kernel.conversions]
             body += stages[2]
-        load, store = [], []
+        load, store, check = [], [], []
         for before, after in zip(recording.before, recording.after, strict=True):
             rows, columns = before.shape
             tensor = f"state[{before.position}] + lane * {rows * columns}"
@@ -509,6 +529,7 @@ class Emitter:
             if after is not before:
                 layout = sorted(plan.need[before])[0]
                 store.append(self._outside(before, layout, tensor, load=False))
+                check.append(f"sum += zero_if_finite({tensor}, {rows * columns});")
         functions = []
         for function, name in self.names.items():
             comment = "\n   ".join(self.comments[name])
@@ -528,7 +549,7 @@ class Emitter:
             *tables,
             *functions,
             _step(body),
-            _all_steps(load, store, plan.batch, size),
+            _all_steps(load, store, check, plan.batch, size),
             f"/* The numbers of a lane's memory. */\nEXPORT Index memory = {plan.memory};\n",
         ]
         return "\n".join(part for part in parts if part)
@@ -563,12 +584,12 @@ static void step(T *restrict m, const T *restrict x, const Target *restrict targ
 """
 
 
-def _all_steps(load: list[str], store: list[str], batch: int, output: int) -> str:
+def _all_steps(load: list[str], store: list[str], check: list[str], batch: int, output: int) -> str:
     return f"""
 /* All steps of all lanes. A lane's weights stay in its memory through all steps. */
 EXPORT void run(Index lanes, Index steps, Index first, T *const *state, const T *x, Index x_lane,
                 const Target *target, Index target_lane, const Index *order, Index order_lane,
-                const T *eta, Index eta_lane, T *output, T *restrict m) {{
+                const T *eta, Index eta_lane, T *output, T *finite, T *restrict m) {{
   const __typeof__(flush_denormals()) usual = flush_denormals();
   for (Index lane = 0; lane < lanes; lane++) {{
 {_block(load, 4)}
@@ -577,6 +598,11 @@ EXPORT void run(Index lanes, Index steps, Index first, T *const *state, const T 
            order ? order + lane * order_lane : 0, first + n * {batch}, eta[lane * eta_lane],
            n == steps - 1 ? output + lane * {output} : 0);
 {_block(store, 4)}
+    if (finite) {{
+      T sum = 0;
+{_block(check, 6)}
+      finite[lane] = sum;
+    }}
   }}
   restore(usual);
 }}

@@ -59,6 +59,17 @@ NOINLINE static void gather_classes(T *restrict to, const Index *restrict from,
   for (Index i = 0; i < rows; i++) to[i * to_row] = (T)from[order ? order[first + i] : first + i];
 }
 
+/* 0 if all numbers are finite, else NaN: infinity times 0 is NaN. */
+NOINLINE static T zero_if_finite(const T *x, Index count) {
+  T sums[LENGTH] = {0}, sum = 0;
+  Index whole = count - count % (Index)LENGTH;
+  for (Index i = 0; i < whole; i += LENGTH)
+    for (int j = 0; j < LENGTH; j++) sums[j] += x[i + j] * 0;
+  for (Index i = whole; i < count; i++) sum += x[i] * 0;
+  for (int j = 0; j < LENGTH; j++) sum += sums[j];
+  return sum;
+}
+
 static inline void zero(T *to, Index count) {
   for (Index i = 0; i < count; i++) to[i] = 0;
 }

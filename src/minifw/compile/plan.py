@@ -32,6 +32,9 @@ Layout = Literal["across", "down", "flat"]
 """`across`: row after row, each padded to whole vectors, so that vectors run along the columns.
 `down`: the same for the transposed matrix. `flat`: row after row without gaps."""
 
+PANEL = 2
+"""Vectors of a panel."""
+
 OVER_ROWS = ("sum_rows", "max_rows", "min_rows")
 OVER_COLUMNS = ("sum_columns", "max_columns", "min_columns")
 
@@ -50,6 +53,13 @@ class Machine(NamedTuple):
 # A chunk has about this many samples: its values fit the first cache (docs/compile.md).
 CHUNK = 48
 LARGEST_CHUNK = 128
+
+
+# A weight from this many bytes on is kept in one layout only: two of a layer of 512 would not fit
+# the second cache. A product that needs the other one transposes it piece by piece (a panel), if it
+# has samples enough to be worth it (docs/compile.md).
+ONE_LAYOUT_BYTES = 64 * 1024
+SAMPLES_FOR_PANELS = 8
 
 
 def chunk_of(batch: int) -> int:
@@ -71,6 +81,8 @@ class Kernel:
     """Along what its vectors run, `across` or `down`; both if it is computed twice."""
     totals: bool = False
     """Whether it adds to its result, once for each chunk of the batch."""
+    panels: bool = False
+    """Whether a product transposes the operand whose vectors it needs, piece by piece."""
     conversions: list[tuple[Value, Layout, Layout]] = field(default_factory=list)
     """What is copied to another layout afterwards: (value, from, to)."""
 
@@ -416,7 +428,9 @@ class Plan:
         rows, columns = value.shape
         if layout == "flat":
             return columns
-        return self.padded(rows if layout == "down" else columns)
+        count = self.padded(rows if layout == "down" else columns)
+        # Rows a multiple of 1024 bytes apart would share few places of the first cache.
+        return count + self.length * (count * self.number_bytes % 1024 == 0)
 
     def size(self, value: Value, layout: Layout) -> int:
         """Return how many numbers of memory a value takes, in whole vectors."""
@@ -437,6 +451,7 @@ class Plan:
         """
         need: dict[Value, set[Layout]] = {}
         twins, changed = self._twins(), True
+        self._updated = {*self.recording.before} - {*self.recording.after}
 
         def demand(value: Value, layout: Layout) -> None:
             nonlocal changed
@@ -517,7 +532,16 @@ class Plan:
         elif root.op == "product":
             left, right = root.operands
             side = right if direction == "across" else left
-            yield side.value, _turned(direction, side.view == "transposed")
+            layout = _turned(direction, side.view == "transposed")
+            rows, columns = side.value.shape
+            kernel.panels = (
+                layout == "down"
+                and direction == "across"
+                and side.value in self._updated
+                and rows * columns * self.number_bytes >= ONE_LAYOUT_BYTES
+                and kernel.shape[0] >= SAMPLES_FOR_PANELS
+            )
+            yield side.value, "across" if kernel.panels else layout
         else:
             (operand,) = root.operands
             yield operand.value, _turned("across", operand.view == "transposed")
@@ -563,6 +587,9 @@ class Plan:
             if self.chunk < self.batch and (kernel.totals or self.stage(kernel) != 1):
                 last.update(dict.fromkeys(kernel.values, end))  # it must outlive the loop
         last.update(dict.fromkeys(self.results, end))
+        if any(kernel.panels for kernel in self.kernels):
+            panel = max(self.inner(k.root) for k in self.kernels if k.panels and k.root)
+            self.panel, self.memory = self.memory, self.memory + panel * PANEL * self.length
         free: list[tuple[int, int]] = []  # size, place
         for position, kernel in enumerate(self.kernels):
             for value in kernel.values:

@@ -89,6 +89,7 @@ class Program:
         eta: Tensor,
         first: int = 0,
         steps: int | None = None,
+        finite: Tensor | None = None,
     ) -> Tensor:
         """Take `steps` steps, in place, and return the output `(lanes, batch, …)` of the last one.
 
@@ -101,6 +102,8 @@ class Program:
             eta: learning rate, one number or one for each lane `(lanes,)`, of the state's dtype.
             first: the position, in the order, of the first sample of the first step.
             steps: by default as many as there are whole batches after `first`.
+            finite: `(lanes,)` of the state's dtype, becomes 0 for each lane whose changed state is
+                finite, else NaN.
 
         """
         lanes, samples = inputs.shape[:2]
@@ -119,7 +122,9 @@ class Program:
             None if order is None else Address(order.data_ptr()),
             Index(0 if order is None else order.stride(0)),
             Address(eta.data_ptr()), Index(eta.stride(0) if eta.ndim else 0),
-            Address(output.data_ptr()), Address(self._scratch()),
+            Address(output.data_ptr()),
+            None if finite is None else Address(finite.data_ptr()),
+            Address(self._scratch()),
         )  # fmt: skip
         for value, new in zip(state, changed, strict=True):
             if new is not value:

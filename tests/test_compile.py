@@ -1,0 +1,243 @@
+"""Compiled steps: the numbers of the step itself, for any lanes, layouts, vectors and chunks."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from campaigns import compiled as campaign
+from cases import linear, normal
+from minifw import nn
+from minifw.compile.compilers import find_compiler
+from minifw.compile.plan import CHUNK, Machine, Plan, chunk_of
+from minifw.compile.program import Program
+from minifw.compile.record import record
+from minifw.training.learner import Learner
+
+needs_compiler = pytest.mark.skipif(
+    find_compiler() is None, reason="there is no C compiler: `apt install gcc`"
+)
+
+Step = Callable[[Sequence[Tensor], Tensor, Tensor, Tensor], Tensor]
+
+
+def swapped(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Each state becomes the other one, so neither may be overwritten first."""
+    a, b = state
+    old = a.clone()
+    a.copy_(b)
+    b.copy_(old * 0.5)
+    return x @ a.mT
+
+
+def squared(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """A state is an operand of the product that replaces it, as it is and transposed."""
+    a, b = state
+    a.copy_(0.1 * (a.mT @ a))
+    b.sub_(eta * (b @ a.mT))
+    return x @ b
+
+
+def scaled_rows(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Sums, means and largest numbers of rows and columns, used as rows, columns and numbers."""
+    a, b = state
+    a.div_(a.abs().sum(-1, keepdim=True) + 1)
+    b.sub_(eta * (b - b.mean(-2, keepdim=True)) * b.amax(-1, keepdim=True))
+    norm = (a * a).sum((-2, -1), keepdim=True).sqrt()
+    return (x - x.mean(-1, keepdim=True)) @ a.mT / norm
+
+
+def over_the_batch(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Each sample's output depends on all others, so the batch cannot be taken in chunks."""
+    a, b = state
+    y = x @ a.mT
+    y = (y - y.mean(-2, keepdim=True)) / (y.var(-2, keepdim=True, unbiased=False) + 1e-5).sqrt()
+    a.sub_(eta * ((y - target).mT @ x) / x.shape[-2])
+    b.mul_(0.9)
+    return y
+
+
+def clipped(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """The step of one state depends on the gradients of all."""
+    a, b = state
+    y = torch.tanh(x @ a.mT)
+    z = y @ b.mT
+    of_z = (z - target) / x.shape[-2]
+    of_b = of_z.mT @ y
+    of_a = ((of_z @ b) * (1 - y * y)).mT @ x
+    norm = ((of_a * of_a).sum((-2, -1)) + (of_b * of_b).sum((-2, -1))).sqrt()
+    scale = (0.1 / norm).clamp(max=1)[:, None, None]
+    a.sub_(eta * scale * of_a)
+    b.sub_(eta * scale * of_b)
+    return z
+
+
+def pieces(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Parts of tensors, put together in another order."""
+    a, b = state
+    y = torch.cat([x[..., 1:], x[..., :1] * 2], -1)
+    y[..., 0] = 0.5
+    out = torch.stack([y @ a.mT, x @ a.mT], -1).flatten(-2)[..., : a.shape[-2]]
+    a[:, 0].add_(eta)
+    b.copy_(b.reshape(b.shape[0], -1).flip(-1).reshape(b.shape) if False else b * 2)
+    return out
+
+
+STEPS: list[tuple[Step, int]] = [
+    (swapped, 7), (squared, 7), (scaled_rows, 7), (over_the_batch, 7), (over_the_batch, 192),
+    (clipped, 7), (clipped, 192), (pieces, 7), (pieces, 192),
+]  # fmt: skip
+
+
+@needs_compiler
+@pytest.mark.parametrize(("step", "batch"), STEPS, ids=lambda v: getattr(v, "__name__", v))
+def test_any_step_is_compiled(step: Step, batch: int) -> None:
+    lanes, features = 3, 5
+    state = [normal(lanes, features, features, seed=n) for n in range(2)]
+    x = normal(lanes, 2 * batch, features)
+    target = normal(lanes, 2 * batch, features, seed=1)
+    program = Program(step, state, x, target, batch)
+    order = torch.stack([torch.randperm(2 * batch) for _ in range(lanes)])
+    eta = torch.tensor(0.1, dtype=torch.float64)
+    expected = [value.clone() for value in state]
+    rows = torch.arange(lanes).unsqueeze(-1)
+    for part in order.split(batch, -1):
+        output = step(expected, x[rows, part], target[rows, part], eta)
+    found = program.run(state, x, target, order, eta)
+    torch.testing.assert_close([*state, found], [*expected, output], rtol=1e-11, atol=1e-13)
+
+
+@needs_compiler
+def test_random_networks_are_those_of_the_plain_way_and_of_autograd() -> None:
+    """A slice of the campaign, `python -m campaigns.compiled`."""
+    rng = random.Random(7)
+    assert [campaign.fault(campaign.Case.drawn(rng)) for _ in range(6)] == [""] * 6
+
+
+def network(lanes: int, dtype: torch.dtype = torch.float32) -> nn.Sequential:
+    return nn.Sequential(
+        *(nn.Linear(4, 19, stack=(lanes,), dtype=dtype), nn.ReLU()),
+        *(nn.Linear(19, 19, stack=(lanes,), dtype=dtype), nn.Tanh()),
+        nn.Linear(19, 3, stack=(lanes,), dtype=dtype),
+    )
+
+
+def compiled(learner: Learner, x: Tensor, target: Tensor, batch: int, **more: Any) -> Program:
+    return Program(
+        lambda state, x, target, eta: learner.on(state).step(x, target, eta),
+        learner.state, x, target, batch, **more,
+    )  # fmt: skip
+
+
+@needs_compiler
+def test_a_lane_is_the_same_alone_in_any_stack_in_any_thread_and_twice() -> None:
+    lanes, batch = 5, 8
+    start = network(lanes).state_dict()
+    x, target = normal(lanes, 24, 4).float(), torch.randint(3, (lanes, 24))
+    order = torch.stack([torch.randperm(24) for _ in range(lanes)])
+
+    def learner(some: slice) -> Learner:
+        part = network(len(range(lanes)[some]))
+        part.load_state_dict({name: value[some].clone() for name, value in start.items()})
+        return Learner(part, nn.LossCrossEntropy(), nn.SGD(part, 0.9))
+
+    program = compiled(learner(slice(None)), x, target, batch)
+
+    def trained(some: slice) -> list[Tensor]:
+        one = learner(some)
+        for _ in range(3):
+            output = program.run(one.state, x[some], target[some], order[some], torch.tensor(0.1))
+        return [*one.state, output]
+
+    whole = trained(slice(None))
+    alone = [slice(lane, lane + 1) for lane in range(lanes)]
+    with ThreadPoolExecutor(4) as pool:
+        parts = [*pool.map(trained, [slice(None), slice(0, 3), slice(3, 5), *alone])]
+    assert all(map(torch.equal, whole, parts[0]))
+    for some, part in zip([slice(0, 3), slice(3, 5), *alone], parts[1:], strict=True):
+        assert all(torch.equal(value[some], own) for value, own in zip(whole, part, strict=True))
+    assert not torch.equal(whole[0], start["0.weight"])
+
+
+@needs_compiler
+def test_each_lane_may_have_its_own_learning_rate_and_samples_may_be_shared() -> None:
+    lanes = 3
+    net = network(lanes, torch.float64)
+    learner = Learner(net, nn.LossMSE(), nn.SGD(net))
+    x, target = normal(1, 12, 4).expand(lanes, -1, -1), normal(1, 12, 3).expand(lanes, -1, -1)
+    rates = torch.tensor([0.0, 0.1, 0.3], dtype=torch.float64)
+    start = [value.clone() for value in learner.state]
+    twin = learner.on([value.clone() for value in start])
+    compiled(learner, x, target, 6).run(learner.state, x, target, None, rates, first=6, steps=1)
+    gradients_at = twin.network.with_parameters([value.clone() for value in start])
+    output = gradients_at.forward(x[:, 6:])
+    gradients_at.accumulate(learner.loss.grad(output, target[:, 6:]))
+    for value, before, (_, _, gradient) in zip(
+        learner.state, start, gradients_at.parameters(), strict=True
+    ):
+        rate = rates.reshape(-1, *[1] * (value.ndim - 1))
+        torch.testing.assert_close(value, before - rate * gradient, rtol=1e-12, atol=1e-14)
+    assert torch.equal(learner.state[0][0], start[0][0])
+
+
+@needs_compiler
+@pytest.mark.parametrize("vector_bytes", [16, 32])
+def test_shorter_vectors_than_the_machine_has_give_the_same(vector_bytes: int) -> None:
+    case = campaign.Case(
+        [3, 33, 33, 2], [0, 1], False, True, "classes", "mean", 0.9, 17, 2, True, False,
+        vector_bytes, False, 5,
+    )  # fmt: skip
+    assert campaign.fault(case) == ""
+
+
+def recorded(widths: Sequence[int], batch: int, momentum: float = 0.0) -> Any:
+    layers: list[nn.Module] = []
+    for a, b in pairwise(widths):
+        layers += [linear(a, b, (2,)), nn.ReLU()]
+    net = nn.Sequential(*layers[:-1])
+    learner = Learner(net, nn.LossMSE(), nn.SGD(net, momentum))
+    x, target = normal(2, batch, widths[0]), normal(2, batch, widths[-1])
+    return record(
+        lambda state, x, target, eta: learner.on(state).step(x, target, eta),
+        learner.state, x, target, batch, lambda thing: None,
+    )  # fmt: skip
+
+
+@needs_compiler
+def test_ten_equal_layers_need_the_kernels_of_three() -> None:
+    def kernels(depth: int) -> int:
+        net = nn.Sequential(*(linear(6, 6, (2,)) for _ in range(depth)))
+        learner = Learner(net, nn.LossMSE(), nn.SGD(net))
+        return compiled(learner, normal(2, 4, 6), normal(2, 4, 6), 4).kernels
+
+    assert kernels(3) == kernels(10)
+
+
+def test_bias_activation_loss_and_update_are_in_the_loops_of_products() -> None:
+    plan = Plan(recorded([2, 25, 25, 2], 40, momentum=0.9), 40, Machine())
+    # Three products forward, two backward, three gradients of weights, three of biases.
+    assert [kernel.root.op for kernel in plan.kernels if kernel.root is not None] == (
+        ["product"] * 3 + [kernel.root.op for kernel in plan.kernels if kernel.root][3:]
+    )
+    assert len(plan.kernels) == 11
+    assert not any(kernel.root is None for kernel in plan.kernels)
+
+
+def test_a_large_batch_takes_the_memory_of_a_chunk() -> None:
+    memory = [Plan(recorded([2, 25, 25, 2], n, 0.9), n, Machine()).memory for n in (96, 960, 9600)]
+    assert memory[0] > 0
+    assert memory[1] == memory[2] <= memory[0]
+
+
+def test_chunks_divide_the_batch() -> None:
+    assert [chunk_of(n) for n in (1, 40, 128)] == [1, 40, 128]
+    assert chunk_of(960) == CHUNK
+    assert chunk_of(1000) == 50
+    assert chunk_of(1009) == 1009  # a prime
