@@ -8,8 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from minifw.compile.functions import expression, literal, prelude
-from minifw.compile.parts import frame, masks, repeats, transposing
+from minifw.compile.functions import (
+    expression,
+    literal,
+    mask_to_number,
+    number_to_mask,
+    prelude,
+)
+from minifw.compile.parts import frame, repeats, transposing
 from minifw.compile.plan import OVER_ROWS, PANEL, Kernel, Layout, Plan
 from minifw.compile.values import Operand, Value, View
 
@@ -28,7 +34,6 @@ class Emitter:
         self.tables: dict[tuple[Value, Layout], str] = {}
         self.used: set[str] = set()  # operations
         self.repeated: set[int] = set()
-        self.masks: set[int] = set()
         self.transposes = False
 
     # -------------------------------------------------------------------------------- addresses
@@ -110,7 +115,7 @@ class Emitter:
                 return "splat(eta)"
             if value not in own and value not in self.plan.floating:
                 text = self._vector(operand, direction, row, column)
-                return f"({text} != 0)" if value.is_mask else text
+                return number_to_mask(text) if value.is_mask else text
             arguments = [compute(one) for one in value.operands]
             if value.op == "same":
                 text = arguments[0]
@@ -128,7 +133,7 @@ class Emitter:
             if value in self.plan.stored:
                 text = known[value]
                 if _is_mask(value):
-                    text = f"(V)({text} & (VI)splat(1))"
+                    text = mask_to_number(text)
                 lines.append(f"{self._place(value, direction, row, column)} = {text};")
         return lines
 
@@ -326,37 +331,23 @@ class Emitter:
         return expression(op, a, b)
 
     def _over_columns(self, kernel: Kernel) -> list[str]:
-        """A sum (largest, smallest) over the columns: of the numbers of each row's vectors."""
-        root, length = kernel.root, self.length
+        """A sum (largest, smallest) over the columns: of vectors along the rows."""
+        root = kernel.root
         assert root is not None
         (operand,) = root.operands
-        rows = root.shape[0]
         columns = operand.value.shape[0 if operand.view == "transposed" else 1]
-        self.used.add(root.op)
-        pointer = self._pointer(root, "down")
-        whole_of = {"sum": "sum_of", "max": "largest_of", "min": "smallest_of"}[root.op[:3]]
-        neutral = {"sum": "0", "max": "-1.0 / 0", "min": "1.0 / 0"}[root.op[:3]]
-        text = [f"for (Index i = 0; i < {rows}; i++) {{"]
-        vectors = -(-columns // length)
-        tail = columns % length
-        parts = []
-        for w in range(vectors):
-            vector = self._vector(operand, "across", "i", str(w * length))
-            if w == vectors - 1 and tail:
-                self.masks.add(tail)
-                self.used.add("where")
-                vector = expression("where", f"FIRST_{tail}", vector, f"splat((T)({neutral}))")
-            parts.append(vector)
-        text.append(f"V c = {parts[0]};")
-        text += [f"c = {self._combined(root, 'c', part)};" for part in parts[1:]]
-        text.append(f"{pointer}[i] = {whole_of}(c);")
-        text.append("}")
-        if kernel.maps:
-            text.append(f"for (Index i = 0; i < {self.plan.padded(rows)}; i += {length}) {{")
-            text.append(f"V c = LD({pointer} + i);")
-            text += self._result(kernel, "down", "i", "0", "c")
-            text.append("}")
-        return text
+
+        def add(column: str) -> str:
+            vector = self._vector(operand, "down", "i", column)
+            return f"c = {self._combined(root, 'c', vector)};"
+
+        return [
+            f"for (Index i = 0; i < {self.plan.padded(root.shape[0])}; i += {self.length}) {{",
+            f"V c = {self._vector(operand, 'down', 'i', '0')};",
+            f"for (Index j = 1; j < {columns}; j++) {add('j')}",
+            *self._result(kernel, "down", "i", "0", "c"),
+            "}",
+        ]
 
     def _element_wise(self, kernel: Kernel, direction: Layout) -> list[str]:
         rows, columns = kernel.shape
@@ -543,7 +534,6 @@ class Emitter:
             prelude(recording.double, plan.machine.vector_bytes, self.used),
             frame(),
             repeats(self.repeated),
-            masks(self.masks, self.length),
             transposing(self.length) if self.transposes else "",
             f"typedef {'Index' if recording.classes else 'T'} Target;\n",
             *tables,

@@ -78,20 +78,6 @@ static inline void move(T *restrict to, const T *restrict from, Index count) {
   for (Index i = 0; i < count; i++) to[i] = from[i];
 }
 
-/* The sum, the largest and the smallest number of a vector: of its halves, of theirs, ... */
-#define OF_HALVES(x, COMBINE)                              \
-  T s[LENGTH] ALIGNED;                                     \
-  ST(s) = x;                                               \
-  for (int n = LENGTH / 2; n; n /= 2)                      \
-    for (int i = 0; i < n; i++) s[i] = COMBINE(s[i], s[i + n]); \
-  return s[0];
-#define PLUS(a, b) a + b
-#define LARGER(a, b) (a > b || a != a) ? a : b
-#define SMALLER(a, b) (a < b || a != a) ? a : b
-static inline T sum_of(V x) { OF_HALVES(x, PLUS) }
-static inline T largest_of(V x) { OF_HALVES(x, LARGER) }
-static inline T smallest_of(V x) { OF_HALVES(x, SMALLER) }
-
 #if defined(__clang__) || __GNUC__ >= 12
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else

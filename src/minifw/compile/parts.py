@@ -18,15 +18,6 @@ def repeats(counts: set[int]) -> str:
     )
 
 
-def masks(counts: set[int], length: int) -> str:
-    """Return the masks of a vector's first numbers."""
-
-    def bits(count: int) -> str:
-        return ", ".join("-1" if n < count else "0" for n in range(length))
-
-    return "\n".join(f"#define FIRST_{count} ((VI){{{bits(count)}}})" for count in sorted(counts))
-
-
 def transposing(length: int) -> str:
     """Return the function that transposes a matrix, by squares of vectors.
 

@@ -349,8 +349,6 @@ class Plan:
         for kernel in self.kernels:
             own = set(kernel.values)
             self.stored |= {o.value for o in self.reads[kernel] if o.value not in own}
-            if kernel.root is not None and kernel.root.op in OVER_COLUMNS:
-                self.stored.add(kernel.root)  # it is written number by number
         self.stored = {value for value in self.stored if value.op not in INPUTS}
 
     # --------------------------------------------------------------------------------- the order
@@ -492,12 +490,12 @@ class Plan:
     def _directions(
         self, kernel: Kernel, need: dict[Value, set[Layout]], twins: dict[Value, Value]
     ) -> list[Layout]:
-        root, (rows, columns) = kernel.root, kernel.shape
+        root = kernel.root
         if root is not None and root.op == "copy":
             return ["flat"]
         if root is not None and root.op in OVER_COLUMNS:
             return ["down"]
-        if root is None and columns == 1 and rows > 1:
+        if root is None and self._narrow(kernel):
             return ["down"]
         if root is None or root.op != "product" or kernel.values[0] in self.of_samples:
             return ["across"]
@@ -511,6 +509,12 @@ class Plan:
         # a multiplication by a vector for each of its numbers.
         inner = self.inner(root)
         return ["across", "down"] if inner <= self.length else ["across"]
+
+    def _narrow(self, kernel: Kernel) -> bool:
+        """Whether vectors along the columns hold few numbers, and those along the rows many."""
+        rows, columns = kernel.shape
+        few = kernel.values[0] in self.of_samples and 2 * columns <= self.length <= rows
+        return few or columns == 1 < rows
 
     def inner(self, product: Value) -> int:
         """Return the number of terms in each sum of a product."""
@@ -544,7 +548,8 @@ class Plan:
             yield side.value, "across" if kernel.panels else layout
         else:
             (operand,) = root.operands
-            yield operand.value, _turned("across", operand.view == "transposed")
+            along: Layout = "down" if root.op in OVER_COLUMNS else "across"
+            yield operand.value, _turned(along, operand.view == "transposed")
 
     @staticmethod
     def layout_of_read(value: Value, view: str, direction: Layout) -> Layout | None:
