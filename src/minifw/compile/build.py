@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import itertools
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from minifw.compile.compilers import Compiler, find_compiler, why_none
 from minifw.compile.processor import features, vector_bytes
 from minifw.compile.values import CannotCompileError
 
-__all__ = ["Library", "library", "vector_bytes"]
+__all__ = ["Libraries", "Library", "library", "vector_bytes"]
 
 
 FILE = "step.so"
@@ -37,9 +38,33 @@ class Library(ctypes.CDLL):
     """Why it is not kept for later runs; empty if it is."""
 
 
-_opened: dict[str, Library] = {}
-_locks: dict[str, threading.Lock] = {}
-_guard = threading.Lock()
+class Libraries:
+    """The open libraries of a process. All methods may be called by several threads."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Library] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, text: str, *, sanitize: bool = False) -> Library:
+        """Return the library of a text, see `library`."""
+        compiler = find_compiler()
+        if compiler is None:
+            raise CannotCompileError(f"compiling needs a C compiler, and {why_none()}")
+        flags = compiler.flags(sanitize)
+        try:
+            name = _name(text, flags, compiler.identity(), features())
+            with self._guard:
+                lock = self._locks.setdefault(name, threading.Lock())
+            with lock:
+                if name not in self._open:
+                    self._open[name] = _built(name, text, compiler, flags)
+                return self._open[name]
+        except OSError as fault:  # no memory for a process, a full disk, …
+            raise CannotCompileError(f"{compiler.name}: {fault.strerror or fault}") from None
+
+
+_of_this_process = Libraries()
 
 
 def library(text: str, *, sanitize: bool = False) -> Library:
@@ -55,20 +80,7 @@ def library(text: str, *, sanitize: bool = False) -> Library:
         CannotCompileError: there is no compiler, it failed, or the library cannot be opened.
 
     """
-    compiler = find_compiler()
-    if compiler is None:
-        raise CannotCompileError(f"compiling needs a C compiler, and {why_none()}")
-    flags = compiler.flags(sanitize)
-    try:
-        name = _name(text, flags, compiler.identity(), features())
-        with _guard:
-            lock = _locks.setdefault(name, threading.Lock())
-        with lock:
-            if name not in _opened:
-                _opened[name] = _built(name, text, compiler, flags)
-            return _opened[name]
-    except OSError as fault:  # no memory for a process, a full disk, …
-        raise CannotCompileError(f"{compiler.name}: {fault.strerror or fault}") from None
+    return _of_this_process.get(text, sanitize=sanitize)
 
 
 def _name(*parts: object) -> str:
@@ -104,20 +116,16 @@ def _open(content: bytes) -> Library:
         return Library(str(file))
 
 
-_count = 0
+_numbers = itertools.count(1)
 
 
 def _open_memory(content: bytes) -> Library:
-    global _count
     handle = os.memfd_create("minifw")
     try:
         with os.fdopen(handle, "wb", closefd=False) as file:
             file.write(content)
-        with _guard:
-            _count += 1
-            # The loader takes two libraries of one path for the same, and handles are used again.
-            path = f"/proc/self/fd/{'/' * _count}{handle}"
-        return Library(path)
+        # The loader takes two libraries of one path for the same, and handles are used again.
+        return Library(f"/proc/self/fd/{'/' * next(_numbers)}{handle}")
     finally:
         os.close(handle)
 
@@ -162,6 +170,7 @@ def _run(command: list[str], said: Path) -> int:
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
 
 
