@@ -6,6 +6,7 @@ import ctypes
 import errno
 import itertools
 import os
+import re
 import shutil
 import signal
 import stat
@@ -164,7 +165,7 @@ def test_the_length_of_vectors_is_what_the_compiler_finds() -> None:
 def test_every_processor_has_a_length_of_vectors(
     monkeypatch: pytest.MonkeyPatch, machine: str, features: str, length: int
 ) -> None:
-    monkeypatch.setattr(processor.platform, "machine", lambda: machine)
+    monkeypatch.setattr("platform.machine", lambda: machine)
     monkeypatch.setattr(processor, "features", lambda: features)
     assert processor.vector_bytes() == length
     wide, arm = ("-mprefer-vector-width=512", "-mcpu=native")
@@ -717,3 +718,4 @@ def test_a_fault_of_the_code_is_found_by_sanitizers(fault: str) -> None:
     done = run_sanitized(SANITIZED, text)
     assert (done.returncode == 0) == (fault == "none"), done.stderr
     assert message in done.stderr
+    assert fault == "none" or re.search(r"\bf\b.*step\.c:1\b", done.stderr)  # where it is

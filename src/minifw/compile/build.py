@@ -51,14 +51,14 @@ class Libraries:
         compiler = find_compiler()
         if compiler is None:
             raise CannotCompileError(f"compiling needs a C compiler, and {why_none()}")
-        flags = compiler.flags(sanitize)
         try:
+            flags = compiler.flags(sanitize)
             name = _name(text, flags, compiler.identity(), features())
             with self._guard:
                 lock = self._locks.setdefault(name, threading.Lock())
             with lock:
                 if name not in self._open:
-                    self._open[name] = _built(name, text, compiler, flags)
+                    self._open[name] = _built(name, text, compiler, sanitize)
                 return self._open[name]
         except OSError as fault:  # no memory for a process, a full disk, …
             raise CannotCompileError(f"{compiler.name}: {fault.strerror or fault}") from None
@@ -88,16 +88,16 @@ def _name(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
 
-def _built(name: str, text: str, compiler: Compiler, flags: tuple[str, ...]) -> Library:
+def _built(name: str, text: str, compiler: Compiler, sanitize: bool) -> Library:
     kept = cache.find(name)
     if kept is not None:
         with suppress(OSError):
-            found = _open(kept)
+            found = _open(kept, sanitize)
             found.reused = True
             return found
-    made = _compile(text, compiler, flags)
+    made = _compile(text, compiler, compiler.flags(sanitize))
     try:
-        fresh = _open(made)
+        fresh = _open(made, sanitize)
     except OSError as fault:
         why = str(fault).rpartition(f"{FILE}: ")[2]
         raise CannotCompileError(f"{compiler.name}: its library cannot be opened: {why}") from None
@@ -105,11 +105,14 @@ def _built(name: str, text: str, compiler: Compiler, flags: tuple[str, ...]) -> 
     return fresh
 
 
-def _open(content: bytes) -> Library:
-    """Open a library from a copy in memory, or in a private file where there is no such memory."""
+def _open(content: bytes, stays: bool) -> Library:
+    """Open a library from a copy in memory, or in a private file where there is no such memory.
+
+    With `stays` the memory can be read under the library's path, as the sanitizers' reports need.
+    """
     if hasattr(os, "memfd_create"):
         with suppress(OSError):
-            return _open_memory(content)
+            return _open_memory(content, stays)
     with tempfile.TemporaryDirectory(prefix="minifw-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / FILE
         file.write_bytes(content)
@@ -119,7 +122,7 @@ def _open(content: bytes) -> Library:
 _numbers = itertools.count(1)
 
 
-def _open_memory(content: bytes) -> Library:
+def _open_memory(content: bytes, stays: bool) -> Library:
     handle = os.memfd_create("minifw")
     try:
         with os.fdopen(handle, "wb", closefd=False) as file:
@@ -127,7 +130,8 @@ def _open_memory(content: bytes) -> Library:
         # The loader takes two libraries of one path for the same, and handles are used again.
         return Library(f"/proc/self/fd/{'/' * next(_numbers)}{handle}")
     finally:
-        os.close(handle)
+        if not stays:
+            os.close(handle)
 
 
 def _compile(text: str, compiler: Compiler, flags: tuple[str, ...]) -> bytes:
