@@ -205,6 +205,7 @@ def test_any_c_or_cxx_compiler_serves(
     assert opened.answer() == number
     assert (opened.reused, opened.not_kept) == (False, "")
     assert [*scratch.iterdir()] == []
+    assert [*folder.parent.iterdir()] == [folder]  # zig has a cache of its own
     compiler = find_compiler()
     assert compiler is not None
     assert compiler.name.split()[-1] == program
@@ -343,7 +344,9 @@ def test_an_interrupt_leaves_no_process_and_no_file(
 ) -> None:  # fmt: skip
     """Also if the compiler ignores it, and has started others."""
     ids = tmp_path / "ids"
-    hangs = f"trap '' INT\nsleep 1000 &\necho $$ $! > '{ids}.new'\nmv '{ids}.new' '{ids}'\nwait"
+    # It has a temporary file, too.
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    hangs = f"trap '' INT\n: > $TMPDIR/half\nsleep 1000 &\necho $$ $! > '{ids}.new'\nmv '{ids}.new' '{ids}'\nwait"
     monkeypatch.setenv("CC", str(program(hangs)))
 
     def interrupt() -> None:

@@ -160,13 +160,11 @@ def _run(command: list[str], said: Path) -> int:
         "LC_ALL": "C", "TMPDIR": folder,
         "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder,
     }  # fmt: skip
-    environment = os.environ | changed
-    environment.pop("LD_PRELOAD", None)  # meant for this process, as the sanitizers' libraries
     with (
         said.open("wb") as output,
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environment, process_group=0,
+            env=os.environ | changed, process_group=0,
         ) as process,
     ):  # fmt: skip
         try:
