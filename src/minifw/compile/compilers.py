@@ -34,8 +34,8 @@ FLAGS = (
     "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
     "-fno-sanitize=undefined",  # zig's default
 )  # fmt: skip
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-"""These come after FLAGS."""
+SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+"""These come after FLAGS. Optimized code takes six times as long to compile with them."""
 
 
 @dataclass(frozen=True)
