@@ -120,9 +120,13 @@ def of_doubles(opened: ctypes.CDLL, name: str, arguments: int) -> Callable[..., 
     return function
 
 
-@needs_compiler
-def test_numbers_keep_their_meaning_in_the_code_and_in_the_process() -> None:
+@needs_gcc
+@pytest.mark.parametrize("named", ["gcc", "gcc -ffast-math", "gcc -Ofast"])
+def test_numbers_keep_their_meaning_in_the_code_and_in_the_process(
+    folder: Path, named: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """NaN, infinities and denormals are those of C, as -ffast-math would not leave them."""
+    monkeypatch.setenv("CC", named)
     opened = library(
         "double differs(double x) { return x != x; }"
         "double sum(double a, double b) { return (a + b) - a; }"
