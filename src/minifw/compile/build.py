@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import itertools
 import os
 import signal
 import subprocess
@@ -22,7 +23,7 @@ from minifw.compile.compilers import Compiler, find_compiler, why_none
 from minifw.compile.processor import features, vector_bytes
 from minifw.compile.values import CannotCompileError
 
-__all__ = ["Library", "library", "vector_bytes"]
+__all__ = ["Libraries", "Library", "library", "vector_bytes"]
 
 
 FILE = "step.so"
@@ -37,9 +38,33 @@ class Library(ctypes.CDLL):
     """Why it is not kept for later runs; empty if it is."""
 
 
-_opened: dict[str, Library] = {}
-_locks: dict[str, threading.Lock] = {}
-_guard = threading.Lock()
+class Libraries:
+    """The open libraries of a process. All methods may be called by several threads."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Library] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def get(self, text: str, *, sanitize: bool = False) -> Library:
+        """Return the library of a text, see `library`."""
+        compiler = find_compiler()
+        if compiler is None:
+            raise CannotCompileError(f"compiling needs a C compiler, and {why_none()}")
+        try:
+            flags = compiler.flags(sanitize)
+            name = _name(text, flags, compiler.identity(), features())
+            with self._guard:
+                lock = self._locks.setdefault(name, threading.Lock())
+            with lock:
+                if name not in self._open:
+                    self._open[name] = _built(name, text, compiler, sanitize)
+                return self._open[name]
+        except OSError as fault:  # no memory for a process, a full disk, …
+            raise CannotCompileError(f"{compiler.name}: {fault.strerror or fault}") from None
+
+
+_of_this_process = Libraries()
 
 
 def library(text: str, *, sanitize: bool = False) -> Library:
@@ -55,20 +80,7 @@ def library(text: str, *, sanitize: bool = False) -> Library:
         CannotCompileError: there is no compiler, it failed, or the library cannot be opened.
 
     """
-    compiler = find_compiler()
-    if compiler is None:
-        raise CannotCompileError(f"compiling needs a C compiler, and {why_none()}")
-    flags = compiler.flags(sanitize)
-    try:
-        name = _name(text, flags, compiler.identity(), features())
-        with _guard:
-            lock = _locks.setdefault(name, threading.Lock())
-        with lock:
-            if name not in _opened:
-                _opened[name] = _built(name, text, compiler, flags)
-            return _opened[name]
-    except OSError as fault:  # no memory for a process, a full disk, …
-        raise CannotCompileError(f"{compiler.name}: {fault.strerror or fault}") from None
+    return _of_this_process.get(text, sanitize=sanitize)
 
 
 def _name(*parts: object) -> str:
@@ -76,16 +88,16 @@ def _name(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode()).hexdigest()
 
 
-def _built(name: str, text: str, compiler: Compiler, flags: tuple[str, ...]) -> Library:
+def _built(name: str, text: str, compiler: Compiler, sanitize: bool) -> Library:
     kept = cache.find(name)
     if kept is not None:
         with suppress(OSError):
-            found = _open(kept)
+            found = _open(kept, sanitize)
             found.reused = True
             return found
-    made = _compile(text, compiler, flags)
+    made = _compile(text, compiler, compiler.flags(sanitize))
     try:
-        fresh = _open(made)
+        fresh = _open(made, sanitize)
     except OSError as fault:
         why = str(fault).rpartition(f"{FILE}: ")[2]
         raise CannotCompileError(f"{compiler.name}: its library cannot be opened: {why}") from None
@@ -93,33 +105,33 @@ def _built(name: str, text: str, compiler: Compiler, flags: tuple[str, ...]) -> 
     return fresh
 
 
-def _open(content: bytes) -> Library:
-    """Open a library from a copy in memory, or in a private file where there is no such memory."""
+def _open(content: bytes, stays: bool) -> Library:
+    """Open a library from a copy in memory, or in a private file where there is no such memory.
+
+    With `stays` the memory can be read under the library's path, as the sanitizers' reports need.
+    """
     if hasattr(os, "memfd_create"):
         with suppress(OSError):
-            return _open_memory(content)
+            return _open_memory(content, stays)
     with tempfile.TemporaryDirectory(prefix="minifw-", ignore_cleanup_errors=True) as folder:
         file = Path(folder) / FILE
         file.write_bytes(content)
         return Library(str(file))
 
 
-_count = 0
+_numbers = itertools.count(1)
 
 
-def _open_memory(content: bytes) -> Library:
-    global _count
+def _open_memory(content: bytes, stays: bool) -> Library:
     handle = os.memfd_create("minifw")
     try:
         with os.fdopen(handle, "wb", closefd=False) as file:
             file.write(content)
-        with _guard:
-            _count += 1
-            # The loader takes two libraries of one path for the same, and handles are used again.
-            path = f"/proc/self/fd/{'/' * _count}{handle}"
-        return Library(path)
+        # The loader takes two libraries of one path for the same, and handles are used again.
+        return Library(f"/proc/self/fd/{'/' * next(_numbers)}{handle}")
     finally:
-        os.close(handle)
+        if not stays:
+            os.close(handle)
 
 
 def _compile(text: str, compiler: Compiler, flags: tuple[str, ...]) -> bytes:
@@ -148,13 +160,11 @@ def _run(command: list[str], said: Path) -> int:
         "LC_ALL": "C", "TMPDIR": folder,
         "ZIG_GLOBAL_CACHE_DIR": folder, "ZIG_LOCAL_CACHE_DIR": folder,
     }  # fmt: skip
-    environment = os.environ | changed
-    environment.pop("LD_PRELOAD", None)  # meant for this process, as the sanitizers' libraries
     with (
         said.open("wb") as output,
         subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environment, process_group=0,
+            env=os.environ | changed, process_group=0,
         ) as process,
     ):  # fmt: skip
         try:
@@ -162,6 +172,7 @@ def _run(command: list[str], said: Path) -> int:
         except BaseException:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
             raise
 
 

@@ -29,13 +29,13 @@ INSTALL = (
 FLAGS = (
     "-O2",  # -O3 takes a tenth longer for code whose loops are written out already
     "-w", "-g0", "-fPIC",
-    # a * b + c rounds once, as in torch's own kernels. What -ffast-math would do more changes
-    # results, or the processor's mode for the whole process.
-    "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+    # a * b + c rounds once, as in torch's own kernels. What -ffast-math would do more changes the
+    # meaning of NaN and infinity, or the processor's mode for the whole process; it may be in CC.
+    "-fno-fast-math", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
     "-fno-sanitize=undefined",  # zig's default
 )  # fmt: skip
-SANITIZERS = ("-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-"""These come after FLAGS."""
+SANITIZERS = ("-O0", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+"""These come after FLAGS. Optimized code takes six times as long to compile with them."""
 
 
 @dataclass(frozen=True)
