@@ -22,9 +22,9 @@ PREFIXES = {"neg": "-", "reciprocal": "(T)1 / ", "not": "~"}
 NEEDS = {
     "floor": ("trunc",),
     "trunc": ("abs", "signed_as"),
-    "exp": ("expm1_near_0",),
-    "tanh": ("abs", "signed_as", "expm1_near_0"),
-    "sigmoid": ("exp",),
+    "exp": ("exp_between",),
+    "tanh": ("abs", "signed_as", "exp_between"),
+    "sigmoid": ("abs", "exp_between"),
 }
 """The functions that another one calls; `splat`, `where` and `number_of` are always there."""
 
@@ -43,6 +43,8 @@ class Format:
     ln2_low: float
     expm1: tuple[float, ...]
     """(e^r - 1 - r) / r² on |r| <= ln 2 / 2, as a polynomial in r."""
+    tanh: tuple[float, ...]
+    """x³ / (x - tanh x) on |x| <= 0.625, as a polynomial in x²."""
     log: tuple[float, ...]
     """(ln((1 + s) / (1 - s)) - 2 s) / s³ on |s| <= 0.172, as a polynomial in s²."""
     saturated: float
@@ -68,6 +70,7 @@ FLOAT = Format(
         0.50000000590433556475, 0.16666544523292341726, 0.041666287565782996713,
         0.0083664734216362410039, 0.0013946214429741351657,
     ),
+    tanh=(3.000002442363894727, 1.1999602091621700547, -0.0055320483662158996113),
     log=(0.6666677860374799362, 0.39977191653971370834, 0.29882663978473020236),
     saturated=10,
 )  # fmt: skip
@@ -79,6 +82,11 @@ DOUBLE = Format(
         0.008333333333315340911, 0.001388888893064737688, 0.0001984126990168667808,
         0.00002480150607277483609, 2.755722894604872713e-6, 2.7625806579862608957e-7,
         2.5114214710269559658e-8,
+    ),
+    tanh=(
+        3.0000000000000042575, 1.1999999999997077908, -0.005714285707598313359,
+        0.00025396818193391832893, -0.000012203255897396822949, 5.9746295907850901114e-7,
+        -2.7425328113196544727e-8,
     ),
     log=(
         0.66666666666667349183, 0.39999999999401389125, 0.28571428746898337284,
@@ -243,41 +251,45 @@ static inline V floor_of(V x) {
   return y - number_of(y > x);
 }
 """,
-        "expm1_near_0": f"""\
-/* e^r - 1 for |r| <= ln(2) / 2: r + r^2 P(r) with a minimax polynomial P. */
-static inline V expm1_near_0(V r) {{
-  return r + r * r * {_polynomial("r", form.expm1, double)};
-}}
-""",
-        "exp": f"""\
-/* e^x = 2^n e^r for the whole number n nearest to x / ln(2), r = x - n ln(2). ln(2) is the sum of
-   two numbers, the first so short that n times it is exact. 2^n is put into the bits of e^r. */
-static inline V exp_of(V x) {{
+        "exp_between": f"""\
+/* e^x where that is a normal number: 2^n e^r for the whole number n nearest to x / ln(2) and
+   r = x - n ln(2). ln(2) is the sum of two numbers, the first so short that n times it is exact.
+   e^r = 1 + r + r^2 P(r), and n is added to its exponent. */
+static inline V exp_between(V x) {{
   V m = x * {number(1 / math.log(2))} + {number(magic)};  /* n is in its last bits */
   V n = m - {number(magic)};
   V r = x - n * {number(form.ln2_high)} - n * {number(form.ln2_low)};
-  V y = (V)((VU)(1 + expm1_near_0(r)) + ((VU)m << {bits}));
-  y = where(x >= {number(form.lowest)}, y, (V){{0}});
+  V p = {_polynomial("r", form.expm1, double)};
+  V y = 1 + (r + r * r * p);
+  return (V)((VU)y + ((VU)m << {bits}));
+}}
+""",
+        "exp": f"""\
+/* e^x; 0 below the smallest normal number. */
+static inline V exp_of(V x) {{
+  V y = where(x >= {number(form.lowest)}, exp_between(x), (V){{0}});
   return where(x <= {number(highest)}, y, x + {inf});  /* NaN stays NaN */
 }}
 """,
         "tanh": f"""\
-/* tanh |x| = -e / (2 + e) with e = e^(-2 |x|) - 1, which is exact near 0. By e^r = 2^n e^s, as in
-   exp, e = 2^n (e^s - 1) + (2^n - 1). */
+/* For a = |x| below 0.625, a - a^3 / P(a^2), else 1 - 2 / (1 + e^(2 a)), with one division. */
 static inline V tanh_of(V x) {{
-  V a = abs_of(x);
-  a = where(a > {number(form.saturated)}, splat({number(form.saturated)}), a);  /* NaN stays */
-  V m = a * {number(-2 / math.log(2))} + {number(magic)};
-  V n = m - {number(magic)};
-  V s = -2 * a - n * {number(form.ln2_high)} - n * {number(form.ln2_low)};
-  V power = (V)(((VU)m << {bits}) + ({one}));
-  V e = power * expm1_near_0(s) + (power - 1);
-  return signed_as(x, abs_of(e / (2 + e)));
+  V a = abs_of(x), z = a * a;
+  VI small = a < {number(0.625)};
+  V e = exp_between(2 * where(a > {number(form.saturated)}, splat({number(form.saturated)}), a));
+  V top = where(small, a * z, splat(2));
+  V bottom = where(small, {_polynomial("z", form.tanh, double)}, 1 + e);
+  return signed_as(x, where(small, a, splat(1)) - top / bottom);
 }}
 """,
-        "sigmoid": """\
-/* 1 / (1 + e^-x); where e^-x is infinite, this is 0. */
-static inline V sigmoid_of(V x) { return 1 / (1 + exp_of(-x)); }
+        "sigmoid": f"""\
+/* 1 / (1 + e^-x), for x < 0 as e^x / (1 + e^x), so that nothing overflows. */
+static inline V sigmoid_of(V x) {{
+  V a = abs_of(x);
+  V e = where(a > {number(-form.lowest)}, (V){{0}}, exp_between(-a));
+  V top = where(x < 0, e, splat(1));
+  return top - top * (e / (1 + e));
+}}
 """,
         "log": f"""\
 /* ln x = n ln(2) + ln(1 + f) with 1 + f from sqrt(1/2) to sqrt(2), and with s = f / (2 + f),
