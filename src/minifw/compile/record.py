@@ -1,347 +1,589 @@
-"""Records one training step as values."""
+"""Records one training step as values: it runs once, on small numbers, and is translated meanwhile.
+
+The step runs on a stack of two lanes, so that the dimension of lanes can be told from all others:
+it is dimension 0 of every tensor that depends on what a lane is given. Of that dimension a lane has
+half, which is nearly always 1. What does not depend on a lane, such as the constants that a module
+makes, is not recorded but taken as it is.
+
+Tensors are told apart by their memory (`Memory`): a view needs no value of its own, it is a `Part`
+of one. An operation in place gives its memory another value.
+"""
 
 from __future__ import annotations
-import sys, linecache, math
-from collections.abc import Sequence
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from minifw.compile.values import *
+from torch.overrides import TorchFunctionMode
+
+from minifw.compile.dispatch import Call, told
+from minifw.compile.values import (
+    UNKNOWN,
+    CannotCompileError,
+    Named,
+    Operand,
+    Origin,
+    Piece,
+    Recording,
+    Shape,
+    Step,
+    Value,
+)
+from minifw.compile.views import Part, dense, matrix, view_as
+from minifw.compile.vocabulary import LIKE, Translate, translation
 from minifw.nn.buffers import fused
 
 LANES = 2
+MAX_TABLE = 4096
+"""Numbers of a constant tensor, which all become part of the text."""
+MIXES = "mixes the networks of the stack"
 
 
-class Mode(TorchDispatchMode):
-    @classmethod
-    def _should_skip_dynamo(cls):
-        return False
+def record(
+    step: Step,
+    state: Sequence[Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    batch: int,
+    named: Named = lambda thing: None,
+) -> Recording:
+    """Run a step on numbers made for it, and return what it computes.
 
-    def __init__(self, named):
-        super().__init__()
-        self.calls = []
-        self.named = named
+    It runs twice, with different numbers: what is recorded must be the same.
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.calls.append((func, args, kwargs or {}, result, self.origin()))
-        return result
+    Args:
+        step: the step.
+        state: the tensors that a step changes, `(lanes, …)`; only shapes and dtypes are used.
+        inputs: `(lanes, samples, …)`; only shape and dtype are used.
+        targets: `(lanes, samples, …)`, of int64 if they are classes; only shape and dtype are used.
+        batch: samples in a step.
+        named: names what is at work.
 
-    def origin(self):
-        f = sys._getframe(2)
-        while f is not None:
-            me = f.f_locals.get("self")
-            if me is not None and (n := self.named(me)) is not None:
-                return Origin(
-                    f"{n}.{f.f_code.co_name}",
-                    linecache.getline(f.f_code.co_filename, f.f_lineno).strip(),
-                )
-            f = f.f_back
-        return UNKNOWN
+    Raises:
+        CannotCompileError: what cannot be recorded, with the module and the line it is in.
+
+    """
+    first, again = (_recorded(step, state, inputs, targets, batch, named, n) for n in (0, 1))
+    _check_same(first, again)
+    return first
 
 
-def matrix(shape):
-    shape = tuple(shape)
-    if len(shape) < 2:
-        return (1,) * (2 - len(shape)) + shape
-    return (math.prod(shape[:-1]), shape[-1])
+def _recorded(
+    step: Step,
+    state: Sequence[Tensor],
+    inputs: Tensor,
+    targets: Tensor,
+    batch: int,
+    named: Named,
+    variant: int,
+) -> Recording:
+    dtype = state[0].dtype if state else inputs.dtype
+    recorder = Recorder(dtype, named)
+    of_state = [_numbers(value.shape[1:], value.dtype, variant) for value in state]
+    x = _numbers((batch, *inputs.shape[2:]), inputs.dtype, variant)
+    target = _numbers((batch, *targets.shape[2:]), targets.dtype, variant)
+    eta = torch.full((), 0.011 + 0.002 * variant, dtype=dtype)
+    before = [
+        recorder.given(tensor, "state", matrix(tensor.shape[1:]), position)
+        for position, tensor in enumerate(of_state)
+    ]
+    given_x = recorder.given(x, "x", (batch, prod(x.shape[2:])))
+    given_target = recorder.given(target, "target", (batch, prod(target.shape[2:])))
+    given_eta = recorder.given(eta, "eta", (1, 1), lanes=False)
+    with recorder.listening(), fused():
+        output = step([*of_state], x, target, eta)
+    after = [
+        recorder.result(tensor, value.shape) for tensor, value in zip(of_state, before, strict=True)
+    ]
+    outputs = [recorder.result(output, (batch, output.numel() // (LANES * batch)))]
+    return Recording(
+        _alive(recorder.values, [*after, *outputs]), before, after, given_x, given_target,
+        given_eta, outputs, dtype == torch.float64, targets.dtype == torch.int64,
+    )  # fmt: skip
+
+
+def _numbers(shape: Sequence[int], dtype: torch.dtype, variant: int) -> Tensor:
+    """Return numbers for both lanes, between 0.2 and 0.8 and all different; classes are 0."""
+    if not dtype.is_floating_point:
+        return torch.zeros(LANES, *shape, dtype=dtype)
+    count = torch.arange(LANES * prod(shape), dtype=torch.float64)
+    numbers = 0.2 + 0.6 * torch.frac(0.618034 * count + 0.377 * variant)
+    return numbers.to(dtype).reshape(LANES, *shape)
+
+
+def _alive(values: Sequence[Value], results: Sequence[Value]) -> list[Value]:
+    """Return the values that the results need."""
+    found, todo = set[Value](), [*results]
+    while todo:
+        value = todo.pop()
+        if value not in found:
+            found.add(value)
+            todo += value.sources
+    return [value for value in values if value in found]
+
+
+def _check_same(first: Recording, again: Recording) -> None:
+    """Raise unless both are the same: a step may not depend on single numbers, or change."""
+    places = [{v: n for n, v in enumerate(one.values)} for one in (first, again)]
+
+    def key(value: Value, place: dict[Value, int]) -> object:
+        return (
+            value.op, value.shape, str(value.numbers), value.position,
+            [(place[one], view) for one, view in value.operands],
+            [(place[piece.value], piece[1:]) for piece in value.pieces],
+        )  # fmt: skip
+
+    origin = UNKNOWN
+    for a, b in zip(first.values, again.values, strict=False):
+        if key(a, places[0]) != key(b, places[1]):
+            origin = a.origin
+            break
+    else:
+        if len(first.values) == len(again.values):
+            return
+    raise CannotCompileError(
+        f"steps are not all the same{_at(origin)}: something depends on numbers that only plain "
+        "training knows, or is drawn or counted outside the state"
+    )
+
+
+def _at(origin: Origin) -> str:
+    return "" if origin == UNKNOWN else f" in {origin.module}: {origin.line}"
+
+
+@dataclass(eq=False)
+class Memory:
+    """What the memory of some tensors holds: now `value`, the numbers of a lane in their order.
+
+    `value` is None for numbers that depend on nothing that a lane is given: the tensors have them.
+    """
+
+    value: Value | None
+    lanes: bool
+    dtype: torch.dtype
+    sizes: tuple[int, ...]
+    """Of the tensor that was made with it, of a lane."""
 
 
 class Recorder:
-    def __init__(self, double):
-        self.values = []
-        self.current = {}
-        self.consts = {}
-        self.keep = []
-        self.origin = UNKNOWN
-        self.lanes = set()
+    """Translates operations to values, while they are performed."""
 
-    def new(self, op, shape, operands=(), **more):
-        v = Value(op, shape, tuple(operands), origin=self.origin, **more)
-        self.values.append(v)
-        return v
+    def __init__(self, dtype: torch.dtype, named: Named) -> None:
+        self.dtype = dtype
+        self.values: list[Value] = []
+        self.lanes = False
+        """Whether the result of the present operation has a dimension of lanes."""
+        self._named = named
+        self._known: dict[object, Value] = {}
+        self._memory: dict[int, Memory] = {}
+        self._unusable: dict[int, str] = {}
+        self._kept: list[object] = []  # so that no memory is used again for other tensors
+        self._fault: CannotCompileError | None = None
+        self._call: Call | None = None
 
-    def const(self, x):
-        x = float(x)
-        if x not in self.consts or True:
-            self.consts[x] = self.new("constant", (1, 1), numbers=(x,))
-        return self.consts[x]
+    # ------------------------------------------------------------------------------- the step
 
-    def key(self, t):
-        return t.untyped_storage()._cdata
+    def given(
+        self, tensor: Tensor, op: str, shape: Shape, position: int = 0, *, lanes: bool = True
+    ) -> Value:
+        """Return the value of a tensor that the step is given."""
+        is_class = op == "target" and tensor.dtype == torch.int64
+        if tensor.dtype != self.dtype and not is_class:
+            raise CannotCompileError(f"the {op} is of {tensor.dtype}, the weights of {self.dtype}")
+        value = Value(op, shape, position=position)
+        self.values.append(value)
+        self._remember(tensor, value, lanes)
+        self._kept.append(tensor)
+        return value
 
-    def define(self, t, v, lanes=True):
-        self.current[self.key(t)] = v
-        if lanes:
-            self.lanes.add(self.key(t))
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within this block, record what is done.
 
-    def base(self, t):
-        k = self.key(t)
-        if k not in self.current:
-            raise CannotCompileError("unknown tensor")
-        return self.current[k]
+        Raises:
+            CannotCompileError: something cannot be recorded, or the step raises.
 
-    def lane_numbers(self, t):
-        return t.untyped_storage().nbytes() // t.element_size() // LANES
+        """
+        try:
+            with told(self._listen, self._named), _NoNumbers(self):
+                yield
+        except CannotCompileError:
+            raise
+        except Exception as fault:
+            if self._fault is None:
+                line = next(iter(str(fault).splitlines()), "")
+                raise CannotCompileError(f"{type(fault).__name__}: {line}") from fault
+        if self._fault is not None:  # the step has caught it
+            raise self._fault
+        self._call = None
 
-    def read(self, t, shape):
-        """operand for a tensor broadcast to per-lane N-d shape."""
-        if not isinstance(t, Tensor):
-            return Operand(self.const(t), "number")
-        v = self.base(t)
-        out = matrix(shape)
-        if v.op in ("constant", "eta") or v.shape == (1, 1) and math.prod(shape) != 1:
-            return Operand(v, "number")
-        own = tuple(t.shape[1:])
-        st = tuple(t.stride()[1:])
-        off = t.storage_offset()
-        # expand
-        pad = len(shape) - len(own)
-        if pad < 0:
-            own = own[-len(shape) :] if len(shape) else ()
-            st = st[-len(shape) :] if len(shape) else ()
-        dims = [
-            (n, 0 if i < pad or own[i - pad] == 1 else st[i - pad]) for i, n in enumerate(shape)
-        ]
-        return self.view(v, dims, off, out)
+    def result(self, tensor: Tensor, shape: Shape) -> Value:
+        """Return what a tensor holds after the step, as a value of this shape."""
+        self.lanes = True
+        part = self.read(tensor, tensor.ndim)
+        return self.operand(part, shape, ("whole",)).value
 
-    def view(self, v, dims, off, out):
-        R, C = v.shape
+    def refuse(self, why: str = "") -> CannotCompileError:
+        """Return the error that names the present operation, its module and its line."""
+        if self._call is None:
+            return CannotCompileError(why)
+        name = self._call.name if ":" in self._call.name else f"aten.{self._call.name}"
+        return CannotCompileError(f"{name}{_at(self._call.origin)}{why and f' ({why})'}")
 
-        def norm(d):
-            return [(n, s) for n, s in d if n != 1]
+    def _listen(self, call: Call) -> None:
+        if self._fault is not None:
+            raise self._fault
+        self._kept.append(call)
+        self._call = call
+        try:
+            self._translate(call)
+        except CannotCompileError as fault:
+            self._fault = fault
+            raise
 
-        def contiguous(n0, n1):
-            return norm([(n0, n1)])
+    def _translate(self, call: Call) -> None:
+        if call.is_metadata and call.name not in ("set", "resize", "resize_as"):
+            return
+        if call.is_random:
+            raise self.refuse("random numbers")
+        results = _tensors(call.changed or call.result)
+        involved = [*_tensors(call.arguments), *(results if call.changed else ())]
+        if call.name in LIKE or not any(map(self.is_recorded, involved)):
+            self._note_constants(call, results)
+            return
+        if not call.changed and results and all(_address(t) in self._memory for t in results):
+            return  # views
+        translate = translation(call)
+        if translate is None:
+            raise self.refuse()
+        if call.name.startswith("_foreach_"):
+            lists = [_repeated(one, len(results)) for one in call.arguments]
+            for tensor, arguments in zip(results, zip(*lists, strict=True), strict=True):
+                self._one(translate, call, tensor, arguments)
+        elif len(results) == 1:
+            self._one(translate, call, results[0], call.arguments)
+        else:
+            self.lanes = self._has_lanes(call.arguments, None)
+            parts = translate(self, results, *call.arguments)
+            for tensor, part in zip(results, parts, strict=True):
+                self._write(tensor, part, is_new=not call.changed)
 
-        if off == 0:
-            want = norm(dims)
+    def _one(self, translate: Translate, call: Call, tensor: Tensor, arguments: Any) -> None:
+        if any(t.numel() == 0 for t in (tensor, *_tensors(arguments))):
+            raise self.refuse("an empty tensor")
+        of_lanes = (*arguments, tensor) if call.changed else arguments
+        self.lanes = self._has_lanes(of_lanes, tensor)
+        self._write(tensor, translate(self, tensor, *arguments), is_new=not call.changed)
 
-            def collapse(d):
-                r = []
-                for n, s in d:
-                    if r and r[-1][1] == n * s:
-                        r[-1] = (r[-1][0] * n, s)
-                    else:
-                        r.append((n, s))
-                return r
-
-            w = collapse(want)
-            r, c = out
-
-            def pat(a, b):
-                return collapse(norm([(r, a), (c, b)]))
-
-            if out == v.shape and w == pat(C, 1):
-                return Operand(v, "whole")
-            if out == (C, R) and w == pat(1, C):
-                return Operand(v, "transposed")
-            if R == 1 and C == c and w == pat(0, 1):
-                return Operand(v, "row")
-            if R == 1 and C == r and w == pat(1, 0):
-                return (
-                    Operand(self.new("same2", (r, 1), (Operand(v, "transposed"),)), "column")
-                    if False
-                    else self._col(v, r)
+    def _note_constants(self, call: Call, results: Sequence[Tensor]) -> None:
+        """Note tensors whose numbers depend on nothing that a lane is given."""
+        given = {_address(tensor) for tensor in _tensors(call.arguments)}
+        for tensor in results:
+            if not call.changed:
+                if _address(tensor) in given:  # a view, perhaps of what is not the step's own
+                    continue
+                if call.name.removeprefix("new_").startswith("empty"):
+                    tensor.zero_()  # so that it holds the same numbers every time
+                self._memory.setdefault(
+                    _address(tensor), Memory(None, False, tensor.dtype, tuple(tensor.shape))
                 )
-            if C == 1 and R == r and w == pat(1, 0):
-                return Operand(v, "column")
-            if w == [] or all(s == 0 for n, s in w):
-                if v.shape == (1, 1):
-                    return Operand(v, "number")
-        sizes = [n for n, _ in dims]
-        strides = [s for _, s in dims]
-        cs = []
-        k = 1
-        for n in reversed(sizes):
-            cs.insert(0, k)
-            k *= n
-        p = Piece(v, tuple(sizes), off, tuple(strides), 0, tuple(cs))
-        return Operand(self.new("copy", out, pieces=(p,)), "whole")
+            elif _address(tensor) not in self._memory:
+                raise self.refuse("it changes a tensor that is not part of the state")
 
-    def _col(self, v, r):
-        z = self.const(0.0)
-        return Operand(
-            self.new("add", (r, 1), (Operand(v, "transposed"), Operand(z, "number"))), "column"
+    def is_recorded(self, tensor: Tensor) -> bool:
+        """Whether the numbers of a tensor depend on what a lane is given."""
+        memory = self._memory.get(_address(tensor))
+        return memory is not None and memory.value is not None
+
+    def _has_lanes(self, arguments: Any, result: Tensor | None) -> bool:
+        tensors = _tensors(arguments)
+        recorded = [self._memory[_address(t)] for t in tensors if self.is_recorded(t)]
+        if any(memory.lanes for memory in recorded):
+            return True
+        # Only a number for all lanes, as eta, with constants that are the same for all lanes.
+        return result is not None and any(
+            t.ndim == result.ndim and _of_a_lane(t) is not None
+            for t in tensors
+            if not self.is_recorded(t)
         )
 
+    # --------------------------------------------------------------------------------- tensors
 
-MAPS = {
-    "add": 2,
-    "sub": 2,
-    "mul": 2,
-    "div": 2,
-    "neg": 1,
-    "tanh": 1,
-    "sigmoid": 1,
-    "exp": 1,
-    "log": 1,
-    "sqrt": 1,
-    "abs": 1,
-    "sign": 1,
-    "le": 2,
-    "lt": 2,
-    "ge": 2,
-    "gt": 2,
-    "eq": 2,
-    "ne": 2,
-    "where": 3,
-    "maximum": 2,
-    "minimum": 2,
-    "reciprocal": 1,
-}
+    def _remember(self, tensor: Tensor, value: Value | None, lanes: bool) -> None:
+        sizes = tuple(tensor.shape)
+        if lanes:
+            sizes = (sizes[0] // LANES, *sizes[1:])
+        self._memory[_address(tensor)] = Memory(value, lanes, tensor.dtype, sizes)
 
+    def read(self, thing: Any, ndim: int | None = None) -> Part:
+        """Return the numbers of a tensor, or a number, for one lane.
 
-def record(step, state, inputs, targets, batch, named):
-    dt = state[0].dtype
-    like = lambda t, *s: torch.linspace(0.1, 0.9, max(1, math.prod(s)), dtype=t.dtype).reshape(s)
-    st = [like(v, LANES, *v.shape[1:]) for v in state]
-    x = like(inputs, LANES, batch, *inputs.shape[2:])
-    classes = targets.dtype == torch.int64
-    t = (
-        torch.zeros(LANES, batch, *targets.shape[2:], dtype=torch.int64)
-        if classes
-        else like(targets, LANES, batch, *targets.shape[2:])
-    )
-    eta = torch.full((), 0.01, dtype=dt)
-    with Mode(named) as mode, fused():
-        out = step(st, x, t, eta)
-    r = Recorder(False)
-    before = []
-    for i, s in enumerate(st):
-        v = r.new("state", matrix(s.shape[1:]), position=i)
-        before.append(v)
-        r.define(s, v)
-    vx = r.new("x", matrix(x.shape[1:]))
-    r.define(x, vx)
-    vt = r.new("target", (batch, 1) if classes else matrix(t.shape[1:]))
-    r.define(t, vt)
-    ve = r.new("eta", (1, 1))
-    r.define(eta, ve, False)
-    for func, args, kw, res, origin in mode.calls:
-        r.origin = origin
-        name = func._schema.name.removeprefix("aten::")
-        if func.is_view or name in ("detach", "empty_like", "empty", "_unsafe_view"):
-            continue
-        if name.startswith("_foreach_"):
-            name = name.removeprefix("_foreach_").rstrip("_")
-            lists = [a if isinstance(a, (list, tuple)) else [a] * len(args[0]) for a in args]
-            todo = [(name, row, row[0]) for row in zip(*lists)]
-        else:
-            o = kw.get("out", args[0] if name.endswith("_") else res)
-            todo = [(name.rstrip("_"), args, o)]
-        alpha = kw.get("alpha", 1)
-        for name, a, o in todo:
-            sh = tuple(o.shape[1:]) if isinstance(o, Tensor) and o.ndim else ()
-            m = matrix(sh)
-            if name in ("zeros_like", "zero", "zeros", "new_zeros"):
-                v = r.const(0.0)
-            elif name in ("scalar_tensor",):
-                v = r.const(a[0])
-                r.define(o, v, False)
-                continue
-            elif name in ("bmm", "baddbmm"):
-                l, rt = a[-2:]
-                v = r.new("product", m, (r.read(l, l.shape[1:]), r.read(rt, rt.shape[1:])))
-                if name == "baddbmm":
-                    tot = r.read(a[0], sh)
-                    if not (tot.value.op == "constant" and tot.value.numbers[0] == 0):
-                        v = r.new("add", m, (Operand(v), tot))
-            elif name == "sum":
-                d = a[1]
-                n = a[0].ndim
-                d = [q % n for q in d]
-                src = r.read(a[0], a[0].shape[1:])
-                v = r.new(
-                    "sum_rows" if d == [n - 2] else "sum_columns",
-                    (1, a[0].shape[-1]) if d == [n - 2] else (math.prod(a[0].shape[1:-1]), 1),
-                    (src,),
-                )
-                if m != v.shape:
-                    v = r.new("add", m, (Operand(v, "transposed"), Operand(r.const(0.0), "number")))
-            elif name == "_softmax":
-                src = r.read(a[0], sh)
-                k = (m[0], 1)
-                mx = r.new("max_columns", k, (src,))
-                e = r.new("exp", m, (Operand(r.new("sub", m, (src, Operand(mx, "column")))),))
-                s = r.new("sum_columns", k, (Operand(e),))
-                v = r.new("div", m, (Operand(e), Operand(s, "column")))
-            elif name == "scatter":
-                idx = r.read(a[2], a[2].shape[1:])
-                C = m[1]
-                tab = r.new("table", (1, C), numbers=tuple(map(float, range(C))))
-                eq = r.new("eq", m, (Operand(tab, "row"), Operand(idx.value, "column")))
-                v = r.new(
-                    "where",
-                    m,
-                    (
-                        Operand(eq),
-                        r.read(a[3], sh)
-                        if isinstance(a[3], Tensor)
-                        else Operand(r.const(a[3]), "number"),
-                        r.read(a[0], sh),
-                    ),
-                )
-            elif name == "clamp":
-                v = r.new(
-                    "maximum",
-                    m,
-                    (
-                        r.read(a[0], sh),
-                        Operand(r.const(a[1] if len(a) > 1 else kw["min"]), "number"),
-                    ),
-                )
-            elif name in MAPS:
-                ops = [r.read(q, sh) for q in a[: MAPS[name]]]
-                if alpha != 1:
-                    ops[1] = Operand(
-                        r.new(
-                            "mul",
-                            m,
-                            (
-                                ops[1],
-                                Operand(
-                                    r.const(alpha)
-                                    if not isinstance(alpha, Tensor)
-                                    else r.base(alpha),
-                                    "number",
-                                ),
-                            ),
-                        )
-                    )
-                if (
-                    name == "add"
-                    and ops[0].value.op == "constant"
-                    and ops[0].value.numbers[0] == 0
-                    and ops[1].view == "whole"
-                ):
-                    v = ops[1].value
-                elif all(q.value.op in ("constant",) for q in ops) and name == "mul":
-                    v = r.const(math.prod(q.value.numbers[0] for q in ops))
-                else:
-                    v = r.new(name, m, ops)
-            elif name == "copy":
-                v = r.read(a[1], sh).value
+        If it is broadcast to a tensor of `ndim` dimensions, of which the first is that of lanes, a
+        constant must be the same for all lanes.
+        """
+        if not isinstance(thing, Tensor):
+            return self.number(thing)
+        if not self.is_recorded(thing):
+            if self.lanes and ndim == thing.ndim > 0 and thing.shape[0] > 1:
+                of_lane = _of_a_lane(thing)
+                if of_lane is None:
+                    raise self.refuse("a constant differs between the networks of the stack")
+                thing = of_lane
+            return self._constant(thing)
+        part = self._part(thing)
+        if part.lanes and ndim is not None and ndim != thing.ndim:
+            raise self.refuse(MIXES)
+        return part
+
+    def _part(self, tensor: Tensor) -> Part:
+        """Return a recorded tensor as a part of its value."""
+        memory = self._memory[_address(tensor)]
+        assert memory.value is not None
+        if why := self._unusable.get(_address(tensor)):
+            raise self.refuse(why)
+        if tensor.dtype != memory.dtype:
+            raise self.refuse(f"numbers of {memory.dtype} seen as {tensor.dtype}")
+        sizes, strides, start = self._geometry(tensor, memory.lanes)
+        return Part(memory.value, sizes, strides, start, memory.lanes)
+
+    def _geometry(
+        self, tensor: Tensor, lanes: bool
+    ) -> tuple[tuple[int, ...], tuple[int, ...], int]:
+        """Return sizes, strides and start of a tensor within the memory of one lane."""
+        sizes, strides = [*tensor.shape], [*tensor.stride()]
+        start = tensor.storage_offset()
+        if lanes:
+            count = _count(tensor) // LANES
+            if not sizes or sizes[0] % LANES or strides[0] * (sizes[0] // LANES) != count:
+                raise self.refuse(MIXES)
+            sizes[0] //= LANES
+            last = start + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
+            if last >= count:
+                raise self.refuse(MIXES)
+        return tuple(sizes), tuple(strides), start
+
+    def _constant(self, tensor: Tensor) -> Part:
+        """Return a tensor that depends on nothing that a lane is given, as numbers."""
+        sizes = tuple(tensor.shape)
+        if tensor.is_complex() or tensor.numel() == 0:
+            raise self.refuse(f"a tensor of {tuple(tensor.shape)}, {tensor.dtype}")
+        first = tensor[(0,) * tensor.ndim]
+        if bool((tensor == first).all()):
+            return self.number(first.item())._replace(sizes=sizes, strides=(0,) * len(sizes))
+        for dimension, stride in enumerate(tensor.stride()):
+            if stride == 0:
+                tensor = tensor.narrow(dimension, 0, 1)
+        if tensor.numel() > MAX_TABLE:
+            raise self.refuse(f"a constant tensor of more than {MAX_TABLE} numbers")
+        numbers = [float(number) for number in tensor.flatten().tolist()]
+        value = self.value("table", matrix(tensor.shape), numbers=numbers)
+        strides = [
+            0 if n == 1 else s for n, s in zip(tensor.shape, dense(tensor.shape), strict=True)
+        ]
+        return Part(value, sizes, tuple(strides))
+
+    def _write(self, tensor: Tensor, part: Part, *, is_new: bool) -> None:
+        """Give a tensor, new or changed in place, these numbers, which are broadcast to it."""
+        if tensor.dtype.is_floating_point and tensor.dtype != self.dtype:
+            raise self.refuse(f"numbers of {tensor.dtype}, not of {self.dtype}")
+        if tensor.dtype not in (self.dtype, torch.bool, torch.int64, torch.int32):
+            raise self.refuse(f"numbers of {tensor.dtype}")
+        if tensor.dtype != torch.bool:
+            part = self.as_numbers(part)
+        if is_new:
+            self._remember(tensor, None, self.lanes)
+        memory = self._memory.get(_address(tensor))
+        if memory is None:
+            raise self.refuse("it changes a tensor that is not part of the state")
+        if memory.value is None and not is_new and self.lanes != memory.lanes:
+            self._divide(tensor, memory)
+        if memory.lanes and not self.lanes:
+            raise self.refuse(MIXES)
+        sizes, strides, start = self._geometry(tensor, self.lanes)
+        fitting = part.expanded(sizes)
+        if fitting is None or (part.lanes and len(part.sizes) != len(sizes)):
+            raise self.refuse(MIXES)
+        count = _count(tensor) // (LANES if self.lanes else 1)
+        if start == 0 and prod(sizes) == count and strides_match(sizes, strides):
+            if part.value.op == "constant":
+                memory.value = None
+                memory.lanes = False
             else:
-                raise CannotCompileError(f"aten.{name} in {origin.module}: {origin.line}")
-            r.define(o, v)
-    after = [r.base(s) for s in st]
-    outv = r.read(out, out.shape[1:]).value
-    live = set()
-    todo = [*after, outv]
-    while todo:
-        v = todo.pop()
-        if v not in live:
-            live.add(v)
-            todo += v.sources
-    return Recording(
-        [v for v in r.values if v in live],
-        before,
-        after,
-        vx,
-        vt,
-        ve,
-        [outv],
-        dt == torch.float64,
-        classes,
-    )
+                memory.value = self.everything(fitting)
+                memory.lanes = self.lanes
+            return
+        pieces = [] if prod(sizes) == count else self._old(tensor, memory)
+        source = self.with_memory(fitting)
+        pieces.append(Piece(source.value, sizes, source.start, source.strides, start, strides))
+        memory.value = self.value("copy", matrix(memory.sizes), pieces=pieces)
+        memory.lanes = self.lanes
+
+    def _divide(self, tensor: Tensor, memory: Memory) -> None:
+        """Make a tensor of constants one with a dimension of lanes, since that is written to it."""
+        if not memory.sizes or memory.sizes[0] % LANES:
+            raise self.refuse(MIXES)
+        memory.sizes = (memory.sizes[0] // LANES, *memory.sizes[1:])
+        memory.lanes = True
+
+    def _old(self, tensor: Tensor, memory: Memory) -> list[Piece]:
+        """Return the numbers before a part of them is changed, as pieces: none if they are 0."""
+        value = memory.value
+        if value is None:
+            made = tensor.as_strided((_count(tensor),), (1,), 0)
+            if self.lanes:
+                half = _of_a_lane(made)
+                if half is None:
+                    raise self.refuse("a constant differs between the networks of the stack")
+                made = half
+            part = self._constant(made)
+            if part.value.numbers == (0.0,):
+                return []
+            part = self.with_memory(part)
+            return [Piece(part.value, part.sizes, part.start, part.strides, 0, (1,))]
+        value = self.as_numbers(Part(value, (prod(value.shape),), (1,))).value
+        count = prod(value.shape)
+        return [Piece(value, (count,), 0, (1,), 0, (1,))]
+
+    def forbid(self, tensor: Tensor, why: str) -> None:
+        """Refuse whatever reads this tensor."""
+        self._unusable[_address(tensor)] = why
+
+    # ------------------------------------------------------------------------------------- values
+
+    def value(
+        self,
+        op: str,
+        shape: Shape,
+        operands: Sequence[Operand] = (),
+        pieces: Sequence[Piece] = (),
+        numbers: Sequence[float] = (),
+    ) -> Value:
+        """Return a value; for the same operation the same one."""
+        key = (op, shape, *operands, *pieces, str(numbers))
+        if key not in self._known:
+            origin = UNKNOWN if self._call is None else self._call.origin
+            value = Value(op, shape, tuple(operands), tuple(pieces), tuple(numbers), 0, origin)
+            self._known[key] = value
+            self.values.append(value)
+        return self._known[key]
+
+    def number(self, number: float) -> Part:
+        """Return a constant."""
+        if not isinstance(number, (int, float)):
+            raise self.refuse(f"{number!r}")
+        return Part(self.value("constant", (1, 1), numbers=[float(number)]), (), ())
+
+    def operand(self, part: Part, shape: Shape, views: Sequence[str] | None = None) -> Operand:
+        """Return how a value of this shape reads a part; if one of `views` does not do, a copy."""
+        view = view_as(part, shape)
+        if view is not None and (views is None or view in views):
+            return Operand(part.value, view)
+        if part.strides and not any(part.strides) and view is None:  # one number of many
+            one = Part(part.value, (1, 1), (1, 1), part.start)
+            return self.operand(whole(self._copied(one, (1, 1)), (1, 1)), shape, views)
+        if view is not None:
+            one = self.value("constant", (1, 1), numbers=[1.0])
+            operands = [Operand(part.value, view), Operand(one, "number")]
+            return Operand(self.value("mul", shape, operands))
+        return Operand(self._copied(part, shape))
+
+    def _copied(self, part: Part, shape: Shape) -> Value:
+        part = self.with_memory(self.as_numbers(part))
+        piece = Piece(part.value, part.sizes, part.start, part.strides, 0, dense(part.sizes))
+        return self.value("copy", shape, pieces=[piece])
+
+    def with_memory(self, part: Part) -> Part:
+        """Return the part of a value that has memory, from which it can be copied."""
+        part = self.as_numbers(part)
+        if part.value.op == "constant":
+            return part._replace(value=self.value("table", (1, 1), numbers=part.value.numbers))
+        if part.value.op == "eta":
+            return part._replace(value=self.operand(whole(part.value, ()), (1, 1), ()).value)
+        return part
+
+    def everything(self, part: Part) -> Value:
+        """Return a value of which a part is all numbers in their order."""
+        if part.is_everything and part.value.op != "constant":
+            return part.value
+        return self.operand(part, matrix(part.sizes), ("whole",)).value
+
+    def as_numbers(self, part: Part) -> Part:
+        """Return 1 and 0 for the truth values of a mask."""
+        if not part.value.is_mask:
+            return part
+        one, zero = self.number(1).value, self.number(0).value
+        operands = [Operand(part.value), Operand(one, "number"), Operand(zero, "number")]
+        return part._replace(value=self.value("where", part.value.shape, operands))
+
+    def as_mask(self, part: Part) -> Part:
+        """Return which numbers are not 0."""
+        if part.value.is_mask:
+            return part
+        operands = [Operand(part.value), Operand(self.number(0).value, "number")]
+        return part._replace(value=self.value("ne", part.value.shape, operands))
+
+
+def whole(value: Value, sizes: Sequence[int], lanes: bool = False) -> Part:
+    """Return all numbers of a value, in their order, as a tensor of these sizes."""
+    return Part(value, tuple(sizes), dense(sizes), 0, lanes)
+
+
+def strides_match(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether the numbers of a tensor stand without gaps."""
+    pairs = zip(sizes, strides, dense(sizes), strict=True)
+    return all(a == b for n, a, b in pairs if n != 1)
+
+
+class _NoNumbers(TorchFunctionMode):
+    """Refuses to give a step numbers that are recorded, which it would take for constants."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(function, "__name__", "")
+        if name in ("numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "set_"):
+            tensor = args[0] if args else None
+            if isinstance(tensor, Tensor) and self._recorder.is_recorded(tensor):
+                raise CannotCompileError(f"Tensor.{name} takes numbers out of a step")
+        return function(*args, **(kwargs or {}))
+
+
+def _address(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _count(tensor: Tensor) -> int:
+    """Return how many numbers the memory of a tensor holds."""
+    return tensor.untyped_storage().nbytes() // tensor.element_size()
+
+
+def _of_a_lane(tensor: Tensor) -> Tensor | None:
+    """Return a lane's half of a tensor of constants, None if the halves differ."""
+    if tensor.ndim == 0 or tensor.shape[0] % LANES or tensor.numel() == 0:
+        return None
+    half = tensor.shape[0] // LANES
+    first, other = tensor[:half], tensor[half:]
+    return first if bool(((first == other) | ((first != first) & (other != other))).all()) else None
+
+
+def _tensors(thing: Any) -> list[Tensor]:
+    """Return the tensors among arguments or results."""
+    if isinstance(thing, Tensor):
+        return [thing]
+    if isinstance(thing, (list, tuple)):
+        return [tensor for one in thing for tensor in _tensors(one)]
+    return []
+
+
+def _repeated(thing: Any, count: int) -> Sequence[Any]:
+    """Return one argument for each tensor of a list."""
+    return thing if isinstance(thing, (list, tuple)) else [thing] * count
