@@ -107,8 +107,7 @@ def test_flops_are_those_of_the_products() -> None:
 
 
 def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As if there were none. CXX itself would stay with Inductor, if it is first imported here."""
-    monkeypatch.setattr("minifw.training.compiled.compiler", lambda: None)
+    monkeypatch.setenv("CC", "no-such-compiler")
 
 
 @pytest.mark.parametrize("which", ["plain ways", pytest.param("all", marks=pytest.mark.slow)])
@@ -152,7 +151,10 @@ def test_what_is_missing_is_said_and_left_out(
     answer = minifw("bench", "--quick", "--regime", "1x100x4", "--rounds", 1)
     assert answer.code == 0, answer.err
     assert "bench: JAX is left out: it is not installed (`pip install jax`" in answer.err
-    assert "bench: minifw is left out: there is no C++ compiler" in answer.err
+    assert (
+        "bench: minifw is left out: it needs a C compiler, and CC is 'no-such-compiler'"
+        in answer.err
+    )
     text = Path("benchmarks/quick.md").read_text()
     assert "| minifw, plain, µs | PyTorch | PyTorch vmap |" in text
 

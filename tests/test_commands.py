@@ -19,7 +19,7 @@ import pytest
 import safetensors.torch
 
 from conftest import COMPILED, ROOT, SMALL, Answer, Minifw
-from minifw.training import compiled
+from minifw.compile.compilers import find_compiler
 
 CONFIGS = ROOT / "src/minifw/examples"
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2")
@@ -92,9 +92,7 @@ def test_a_run_can_be_run_again_as_it_is(minifw: Minifw) -> None:
     assert states[0] == states[1]
 
 
-@pytest.mark.skipif(
-    compiled.compiler() is None, reason="there is no C++ compiler: `apt install g++`"
-)
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 @pytest.mark.xdist_group("compiled run")
 def test_a_compiled_run_says_so(minifw: Minifw) -> None:
     answer = minifw("train", *QUICK, *COMPILED)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from minifw import nn
-from minifw.errors import UsageError
-from minifw.training import compiled
+from minifw.compile.values import CannotCompileError
+from minifw.training.compiled import Steps
 from minifw.training.epochs import Trainer, run_epochs
 from minifw.training.fit import fit
 from minifw.training.history import SERIES, History
@@ -154,12 +154,9 @@ def test_fit_the_search_for_a_fault_and_the_compiler_take_the_same_step(
     assert stacks == [3, 1]  # training; the search, in the network that diverged
     assert history.diverged_layer.tolist() == [-1, 2, -1]  # no other step would find it there
 
-    def no_more(*of: Any, **options: Any) -> str:
+    def no_more(*of: Any) -> Tensor:
         raise RuntimeError("recorded")
 
-    monkeypatch.setattr("torch._inductor.aot_compile", no_more)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    x, target = exp.data.train.inputs[None], exp.data.train.targets[None]
-    with pytest.raises(UsageError, match="recorded"):
-        compiled.Steps(Learner(network, loss, optimizer), x, target)
-    assert len(stacks) == 3
+    monkeypatch.setattr(Learner, "step", no_more)
+    with pytest.raises(CannotCompileError, match="RuntimeError: recorded"):
+        Steps(Learner(network, loss, optimizer), exp.data.train, 40)

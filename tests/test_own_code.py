@@ -18,8 +18,8 @@ import torch
 from bad_configs import GOOD
 from conftest import Minifw
 from minifw import runs
+from minifw.compile.compilers import find_compiler
 from minifw.config import loading, own
-from minifw.training import compiled
 
 MINE = '''
 """All that a config can name, of my own."""
@@ -378,7 +378,7 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(compiled.compiler() is None, reason="there is no C++ compiler")
+@pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
 def test_compiled_it_is_the_same(minifw: Minifw) -> None:
     Path("two.yaml").write_text(
         LEAKY.replace("  - linear: 2", "  - {python: mine.PReLU}\n  - linear: 2")

@@ -19,13 +19,13 @@ import pytest
 
 from conftest import SMALL, Minifw, a_manifest
 from minifw import runs
+from minifw.compile import processor
 from minifw.config import schema
 from minifw.errors import Interrupted
 from minifw.experiment import plan
 from minifw.report import plots
 from minifw.system import environment, lock, machine, signals
-from minifw.training import compiled
-from minifw.training.compiled import library
+from minifw.training import compiled, placement
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")
@@ -309,14 +309,12 @@ def test_a_signal_is_heard_at_every_stage(
 
     owner, name = {
         "draw": (plan.Plan, "draw"),
-        "compile": (library, "loop"),
+        "compile": (compiled, "Program"),
         "figures": (plots, "write_plots"),
     }[where]
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, signals)
-        patch.setattr(compiled, "require_compiler", lambda: None)
-        # Another test may have compiled this loop, and what is kept is not compiled again.
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+        patch.setattr(placement, "require_compiler", lambda: None)
         words = ["--set", "train.compile=true"] if where == "compile" else []
         answer = minifw(*QUICK, "--quiet", *words)
     assert (answer.code, answer.out) == (129, "")
@@ -445,7 +443,7 @@ def test_a_machine_that_does_not_tell_of_itself(
     assert told["versions"]["minifw"] == sys.modules["minifw"].__version__
     assert told["platform"].startswith(sys.platform.capitalize())
     assert environment.installed_version("no-such-package") == "unknown"
-    assert library.processor.__wrapped__()
+    assert processor.features.__wrapped__()
     assert machine.available() > 2**20
     with lock.hold(tmp_path):
         assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()

@@ -19,11 +19,11 @@ import torch
 
 from conftest import COMPILED, ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
+from minifw.compile.compilers import find_compiler, why_none
 from minifw.data.dataset import BatchOrder
 from minifw.errors import ArtefactError, StorageError, UsageError
 from minifw.experiment import memory
 from minifw.system import files
-from minifw.training import compiled
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.history import History
 
@@ -151,7 +151,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
         pytest.param(
             ("train", *COMPILED),
             marks=[
-                pytest.mark.skipif(compiled.compiler() is None, reason="no C++ compiler"),
+                pytest.mark.skipif(find_compiler() is None, reason="no C compiler"),
                 pytest.mark.xdist_group("compiled run"),
             ],
         ),
@@ -343,12 +343,12 @@ def test_a_run_that_began_compiled_needs_a_compiler(
         run.write("config.yaml", config.replace("compile: false", "compile: true"))
     run.commit()
     before = manifest_of(run.path)
-    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("CC", "no-such-compiler")
     answer = minifw("resume", run.path, "-q")
     assert (answer.code, answer.err) == (
         2,
-        f"{run.path}: this run began with compiled steps; resuming it needs a C++ compiler, and there is none; "
-        "install g++ (`apt install g++`, `dnf install gcc-c++`) or name one in CXX\n",
+        f"{run.path}: this run began with compiled steps; resuming it needs a C compiler, and "
+        f"{why_none()}\n",
     )
     assert manifest_of(run.path) == before  # it did not fail, it did not go on
 

@@ -123,6 +123,10 @@ class StorageError(MinifwError):
     exit_code = 6
 
 
+class NotCompiledWarning(UserWarning):
+    """Training is slower than it could be, since its steps cannot be compiled; why is said."""
+
+
 class Interrupted(BaseException):
     """A signal asked to end; `exit_code` is 128 plus its number, as in shells."""
 

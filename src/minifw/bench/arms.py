@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from minifw import nn, reference
+from minifw.compile.compilers import find_compiler, why_none
 from minifw.config import loading
 from minifw.config.model import Config
 from minifw.data import BatchOrder, Samples
 from minifw.experiment import Experiment, build, plan
-from minifw.training import History, Trainer, compiled, placement, run_epochs
+from minifw.training import History, Trainer, placement, run_epochs
 from minifw.training.fit import fit
 
 
@@ -273,10 +274,8 @@ ARMS: dict[str, Callable[[Problem], Arm]] = {
 def present() -> tuple[list[str], dict[str, str]]:
     """Return the arms that can run here, and the reason for each that cannot."""
     missing = {}
-    if compiled.compiler() is None:
-        missing["minifw"] = (
-            "there is no C++ compiler (`apt install g++`), so only plain steps are timed"
-        )
+    if find_compiler() is None:
+        missing["minifw"] = f"it needs a C compiler, and {why_none()}"
     if find_spec("jax") is None:
         missing["JAX"] = "it is not installed (`pip install jax`, the extra `bench`)"
     return [name for name in ARMS if name not in missing], missing

@@ -5,7 +5,10 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from typing import Annotated, NoReturn
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -16,6 +19,7 @@ from minifw.errors import (
     Interrupted,
     MinifwError,
     ModuleError,
+    NotCompiledWarning,
     StorageError,
     UsageError,
     harmless,
@@ -92,7 +96,7 @@ def main() -> NoReturn:
     if os.environ.get("_MINIFW_COMPLETE"):
         app(prog_name="minifw")  # a shell asks for completions: Typer prints them and exits
     with on_signals(patient=True) as stop:
-        with streams.that_never_fail() as out, quiet_matplotlib():
+        with streams.that_never_fail() as out, quiet_matplotlib(), _warnings_as_lines():
             if leave_lost_folder():
                 what = "the working directory was deleted; only absolute paths can be used"
                 _complain(f"minifw: {what}")
@@ -101,6 +105,23 @@ def main() -> NoReturn:
                 _complain(f"minifw: standard output: {_reason(out.fault)}")
                 code = code or StorageError.exit_code
         leave_process(code)  # signals are held here: one that comes now does not change the code
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Within this block, what minifw warns of is one line on stderr, once."""
+    with warnings.catch_warnings():
+        usual = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if issubclass(category, NotCompiledWarning):
+                _complain(f"minifw: {message}")
+            else:
+                usual(message, category, *where)
+
+        warnings.showwarning = show
+        warnings.simplefilter("default", NotCompiledWarning)
+        yield
 
 
 def _call(stop: Stop) -> int:
@@ -172,6 +193,6 @@ def leave_process(code: int) -> NoReturn:
     """Exit at once, without Python's finalisation, which is slow with torch.
 
     Python would also end by the signal itself, and not with a code, if a signal came during an
-    `exec` of text, which torch's compiler calls often.
+    `exec` of text.
     """
     os._exit(code)

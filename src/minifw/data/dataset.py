@@ -106,11 +106,7 @@ class Samples:
 
         """
         seeds, samples = self.labels.shape
-        if order.is_cpu and order.numel():  # on a GPU the check would have to wait
-            low, high = map(int, order.aminmax())
-            if low < 0 or high >= samples:
-                what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
-                raise ShapeError(f"in_order: {what}")
+        check_positions(order, samples)
         # One look-up of rows for all seeds together; row s n + i is sample i of seed s.
         first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
         rows = (order + first).flatten()
@@ -135,6 +131,15 @@ class Samples:
             for name, value in vars(self).items()  # inputs, targets, labels
         )
         return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
+
+
+def check_positions(order: Tensor, samples: int) -> None:
+    """Raise a ShapeError if a position in an order of so many samples is out of range."""
+    if order.is_cpu and order.numel():  # on a GPU the check would have to wait
+        low, high = map(int, order.aminmax())
+        if low < 0 or high >= samples:
+            what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
+            raise ShapeError(f"in_order: {what}")
 
 
 def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:

@@ -13,7 +13,7 @@ from minifw.runs.records import PartName, PartRecord
 from minifw.system.signals import Stop
 from minifw.training import Checkpoint
 
-CLOCKS = ("seconds", "evaluation_seconds", "compiled")
+CLOCKS = ("seconds", "evaluation_seconds", "compiled", "not_compiled")
 """Values of a history that the manifest holds, so that equal trainings give equal checkpoints."""
 
 

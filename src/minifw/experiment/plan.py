@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from minifw import nn
+from minifw.compile.compilers import require_compiler
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
@@ -20,8 +21,7 @@ from minifw.experiment import memory
 from minifw.experiment.build import build_data, build_network, names, read_table
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
-from minifw.training import compiled
-from minifw.training.placement import Compiling, Schedule, decide, steps_in
+from minifw.training.placement import Compiling, Schedule, decide, work
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def plan(
 
     Raises:
         ConfigError, DataError: something does not fit.
-        UsageError: steps must be compiled, and there is no C++ compiler.
+        UsageError: steps must be compiled, and there is no C compiler.
         ArtefactError: the data file is not the one that the run began with.
 
     """
@@ -160,7 +160,7 @@ def plan(
     if begun is not None:
         _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
-    config = _as_compared(config, arms).model_copy(update={"seeds": seeds})
+    config = config.model_copy(update={"seeds": seeds})
     table, train, test = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
@@ -206,17 +206,6 @@ def plan(
     return made
 
 
-def _as_compared(config: Config, arms: Sequence[Arm]) -> Config:
-    """Return the config; where frameworks are compared, "auto" compiles nothing.
-
-    Plainly both frameworks round in the same order; compiled sums come in another.
-    """
-    if len(arms) < 2 or config.train.compile != "auto":
-        return config
-    plainly = config.train.model_copy(update={"compile": False})
-    return config.model_copy(update={"train": plainly})
-
-
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int]:
@@ -246,15 +235,17 @@ def _compiling(
         if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
             # A resumed run continues as it began, or sums would be rounded in another order.
             return Compiling(record.compiled)
-    steps = steps_in(config.train.epochs, size.train, size.batch_size)
-    return decide(config.train.compile, steps, config.device == "cpu")
+    to_do = work(
+        size.step, size.seeds, size.batch_size, config.train.epochs, size.train, size.threads
+    )
+    return decide(config.train.compile, to_do.saves_time, config.device == "cpu")
 
 
 def _check_compiler(config: Config, begun: Run) -> None:
     """Raise a UsageError if the rest of the run is compiled and there is no compiler."""
     parts = begun.manifest.parts.values()
     if config.train.compile is True or any(p.compiled and not p.finished for p in parts):
-        compiled.require_compiler(str(begun.path))
+        require_compiler(str(begun.path))
 
 
 def _check_draws(plan: Plan) -> None:

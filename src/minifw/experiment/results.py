@@ -82,6 +82,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 seconds=history.seconds,
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
+                not_compiled=history.not_compiled,
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup = None, None

@@ -122,7 +122,7 @@ class _Record(BaseModel):
 class PartRecord(_Record):
     """The progress of a part of a run, and the file of its checkpoint.
 
-    `seconds`, `evaluation_seconds` and `compiled` are those of its `History`.
+    `seconds`, `evaluation_seconds`, `compiled` and `not_compiled` are those of its `History`.
     """
 
     file: Name
@@ -131,6 +131,7 @@ class PartRecord(_Record):
     seconds: Annotated[float, Field(ge=1e-9, le=1e12, allow_inf_nan=False)]  # it is a divisor
     evaluation_seconds: Seconds
     compiled: bool
+    not_compiled: str | None = None
 
 
 class Manifest(_Record):

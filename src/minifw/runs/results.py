@@ -58,7 +58,7 @@ class ArmResults(_Part):
     """Results of one arm in one mode; lists have a value for each seed, None if it diverged.
 
     `diverged_layer` is the layer with the first value that is not finite. `seconds` is the time
-    spent in training steps.
+    spent in training steps. `not_compiled` is why steps could not be compiled, None otherwise.
     """
 
     test_error: Annotated[list[Percent | None], FailFast()]
@@ -70,6 +70,7 @@ class ArmResults(_Part):
     seconds: Seconds
     evaluation_seconds: Seconds
     compiled: bool
+    not_compiled: str | None = None
 
     def of_seeds(self) -> dict[str, Sized]:
         """Return the lists with a value for each seed, by name."""

@@ -16,6 +16,7 @@ __all__ = [
     "Trainer",
     "arguments",
     "compiled",
+    "cost",
     "error_percent",
     "evaluate",
     "find_gradients",

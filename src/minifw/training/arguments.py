@@ -102,18 +102,18 @@ def _failing(subject: Network | Loss, error: Exception) -> str:
     """Return the innermost module in which an error came up, with its position in the network."""
     if isinstance(subject, Loss):
         return f"the loss, {subject},"
-    places = {id(module): (place, module) for place, module in _places(subject)}
+    known = {id(module): (place, module) for place, module in places(subject)}
     acting = [id(frame.f_locals.get("self")) for frame, _ in walk_tb(error.__traceback__)]
-    found = [places[each] for each in acting if each in places]
+    found = [known[each] for each in acting if each in known]
     return f"module {found[-1][0]}, {found[-1][1]}," if found else f"the network, {subject},"
 
 
-def _places(network: Network, before: str = "") -> Iterator[tuple[str, Module]]:
+def places(network: Network, before: str = "") -> Iterator[tuple[str, Module]]:
     """Yield each module in a network with its place, as in the names of its parameters."""
     for position, module in enumerate(network):
         yield f"{before}{position}", module
         if isinstance(module, Network):
-            yield from _places(module, f"{before}{position}.")
+            yield from places(module, f"{before}{position}.")
 
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:

@@ -215,4 +215,5 @@ def _copy(history: History) -> History:
         seconds=history.seconds,
         evaluation_seconds=history.evaluation_seconds,
         compiled=history.compiled,
+        not_compiled=history.not_compiled,
     )

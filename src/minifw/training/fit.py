@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from minifw.compile.values import CannotCompileError
 from minifw.data import Dataset, Floats, Samples
-from minifw.errors import ShapeError, UsageError
+from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described
 from minifw.training import arguments
@@ -65,7 +68,8 @@ def fit(
     Raises:
         ModuleError, ShapeError, DtypeError: an argument is wrong or does not fit the others;
             nothing has been changed.
-        UsageError: the schedule requires compiled steps, and they cannot be compiled.
+        UsageError: the schedule requires compiled steps, and they cannot be compiled. If it does
+            not require them, this is a NotCompiledWarning, and in the history's `not_compiled`.
 
     """
     arguments.check(network, loss, optimizer, data, history)
@@ -81,12 +85,17 @@ def fit(
     learner = Learner(network, loss, optimizer)
     try:
         stack = _Stack(learner, data, batch_size, eta, schedule)
-    except UsageError:  # it cannot be compiled
+    except CannotCompileError as fault:
         if schedule.otherwise is None:
-            raise
-        schedule = schedule.otherwise
+            raise UsageError(
+                f"train.compile: true: steps are not compiled: {fault}; false trains plainly"
+            ) from fault
+        schedule = replace(schedule.otherwise, not_compiled=str(fault))
         stack = _Stack(learner, data, batch_size, eta, schedule)
-    history.compiled = schedule.compiled
+    history.compiled, history.not_compiled = schedule.compiled, schedule.not_compiled
+    if history.not_compiled is not None:
+        what = f"steps are not compiled: {history.not_compiled}; training is plain"
+        warnings.warn(what, NotCompiledWarning, stacklevel=2)
     with stack.workers:
         return run_epochs(
             stack,
@@ -124,7 +133,7 @@ class _Stack(Trainer):
         self.threads = training.threads or torch.get_num_threads()
         self.evaluators = evaluation.threads or torch.get_num_threads()
         if schedule.compiled:
-            compile_steps(self.shards, batch_size, self.threads)
+            compile_steps(learner, data.train, self.shards, batch_size)
             # Small tensors: torch's own threads would only keep a processor busy.
             self.threads = min(self.threads, len(self.shards))
         self.workers = Workers(max(self.threads, self.evaluators))

@@ -31,6 +31,7 @@ class History:
         seconds: time spent in steps, evaluation left out.
         evaluation_seconds: the rest.
         compiled: whether the steps were compiled.
+        not_compiled: why they could not be compiled; None if they were, or were not meant to be.
 
     """
 
@@ -44,6 +45,7 @@ class History:
     seconds: float = 0.0
     evaluation_seconds: float = 0.0
     compiled: bool = False
+    not_compiled: str | None = None
 
     @classmethod
     def of(cls, stack: tuple[int, ...]) -> History:
@@ -65,6 +67,7 @@ class History:
             seconds=sum(history.seconds for history in histories),
             evaluation_seconds=sum(history.evaluation_seconds for history in histories),
             compiled=longest.compiled,
+            not_compiled=longest.not_compiled,
         )
         for name in SERIES:
             columns = []

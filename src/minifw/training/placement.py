@@ -8,15 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
+from minifw.compile.compilers import find_compiler, require_compiler, why_none
 from minifw.data import Dataset, Samples
 from minifw.nn import Network
-from minifw.training import arguments, compiled
-from minifw.training.division import Division, divided, equal_shards
+from minifw.training import arguments
+from minifw.training.cost import Work
+from minifw.training.division import Division, divided
 
 # What a plain shard of a stack, or an evaluation, may hold at once. It only bounds memory: the time
 # per seed hardly depends on it (docs/performance.md).
@@ -26,13 +29,7 @@ PLAIN_BYTES = 2**30
 # for the slowest thread, which is very slow on busy processors (docs/performance.md).
 ALONE_FROM = 262_144
 
-# What a compiled shard may hold. Smaller shards fit the cache better, but each has a cost in every
-# epoch (docs/performance.md).
-SHARD_BYTES = 8 * 2**20
-
-# From this many steps on, compiling saves more time than it takes (docs/performance.md).
-COMPILE_FROM = 50_000
-
+TOO_FEW = "too few steps for it to save time"
 
 UNDIVIDED = Division()
 
@@ -42,13 +39,15 @@ class Schedule:
     """How `fit` divides and executes the steps; results depend on it only by rounding.
 
     An evaluation takes more samples than a step of SGD, so it has its own division (None: the
-    same). If compiling fails, `otherwise` is used instead; None makes it an error.
+    same). If compiling fails, `otherwise` is used instead; None makes it an error. `not_compiled`
+    is why steps are not compiled although that would save time, None if that is not so.
     """
 
     training: Division = UNDIVIDED
     evaluation: Division | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
+    not_compiled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -98,10 +97,15 @@ class StepSizes:
 
 
 class Compiling(NamedTuple):
-    """Whether steps are compiled, and whether plain steps are used if that fails."""
+    """Whether steps are compiled, and whether plain steps are used if that fails.
+
+    `why` says why not; it `is_fault` if compiling would save time and is not possible here.
+    """
 
     compiled: bool
     or_plain: bool = False
+    why: str = ""
+    is_fault: bool = False
 
 
 PLAINLY = Compiling(False)
@@ -115,19 +119,45 @@ def steps_in(epochs: int, samples: int, batch_size: int) -> int:
     return epochs * -(-samples // batch_size)
 
 
-def decide(wish: Wish, steps: int, on_cpu: bool) -> Compiling:
-    """Decide whether a training with this many steps is compiled.
+def work(
+    sizes: StepSizes, seeds: int, batch_size: int, epochs: int, samples: int, threads: int
+) -> Work:
+    """Return the sizes that decide whether compiling saves time; `samples` are those of training.
+
+    Modules without parameters are not known, so one is counted after each layer but the last.
+    """
+    plain = _divided(sizes, seeds, batch_size, seeds, threads)
+    return Work(
+        steps=steps_in(epochs, samples, batch_size),
+        networks=seeds,
+        modules=max(1, 2 * len(sizes.outputs) - 1),
+        different=len(set(pairwise((0, *sizes.outputs)))),
+        operations=6 * sizes.weights * batch_size,  # forward, and two products backward
+        threads=min(threads, seeds),
+        plain_threads=plain.threads or threads,
+    )
+
+
+def decide(wish: Wish, saves_time: bool, on_cpu: bool) -> Compiling:
+    """Decide whether a training's steps are compiled.
 
     Raises:
-        UsageError: the wish is True and there is no C++ compiler.
+        UsageError: the wish is True and there is no C compiler.
 
     """
     if wish is True:
-        compiled.require_compiler()
+        require_compiler()
         return Compiling(True)
-    if wish == "auto" and steps >= COMPILE_FROM and on_cpu and compiled.compiler() is not None:
-        return Compiling(True, or_plain=True)
-    return PLAINLY
+    if wish is False:
+        return Compiling(False, why="train.compile: false")
+    if not on_cpu:
+        return Compiling(False, why="only for device: cpu")
+    if not saves_time:
+        return Compiling(False, why=TOO_FEW)
+    if find_compiler() is None:
+        why = f"compiling needs a C compiler, and {why_none()}"
+        return Compiling(False, why=why, is_fault=True)
+    return Compiling(True, or_plain=True)
 
 
 def for_data(
@@ -142,19 +172,22 @@ def for_data(
     `batch_size` is that of `fit`: None, or more than there are, takes all samples in one step.
 
     Raises:
-        UsageError: `compile` is True and there is no C++ compiler.
+        UsageError: `compile` is True and there is no C compiler.
 
     """
     *stack, samples = data.train.labels.shape
     batch_size = arguments.batch_size(batch_size, data.train)
     on_cpu = data.train.inputs.is_cpu
+    sizes, seeds = StepSizes.of(network, data.train), math.prod(stack)
+    threads = torch.get_num_threads() if on_cpu else 1
+    to_do = work(sizes, seeds, batch_size, epochs, samples, threads)
     return scheduled(
-        StepSizes.of(network, data.train),
-        math.prod(stack),
+        sizes,
+        seeds,
         batch_size,
         max(samples, data.test.labels.shape[-1]),
-        torch.get_num_threads() if on_cpu else 1,
-        decide(compile, steps_in(epochs, samples, batch_size), on_cpu),
+        threads,
+        decide(compile, to_do.saves_time, on_cpu),
     )
 
 
@@ -176,12 +209,12 @@ def scheduled(
         evaluation=_divided(sizes, seeds, samples, in_memory, threads),
     )
     if not compiling.compiled:
-        return plain
-    in_cache = sizes.networks_in(SHARD_BYTES, batch_size)
-    size = equal_shards(seeds, min(in_cache, max(1, in_memory // threads)), threads)
+        return replace(plain, not_compiled=compiling.why if compiling.is_fault else None)
+    # Each thread has an equal part of the seeds: compiled steps need memory for one network only.
+    threads = min(threads, seeds)
     return replace(
         plain,
-        training=Division(size, min(threads, seeds)),
+        training=Division(-(-seeds // threads), threads),
         compiled=True,
         otherwise=plain if compiling.or_plain else None,
     )

@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.data import Dataset, Samples
-from minifw.errors import UsageError
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
-from minifw.training import compiled
+from minifw.training.compiled import Steps
 from minifw.training.evaluation import Evaluation, evaluate, finite
 from minifw.training.learner import Learner
 
@@ -34,7 +33,7 @@ class Shard:
         self.learner = learner
         self.train_samples, self.test_samples = train, test
         self.seeds = seeds
-        self.compiled: compiled.Steps | None = None
+        self.compiled: Steps | None = None
         self.start: list[Tensor] = []  # weights and state before the epoch
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
@@ -42,23 +41,28 @@ class Shard:
     def train(self, order: Tensor | None, batch_size: int, eta: float) -> Batch:
         """Take all steps of an epoch, in any thread; return output and targets of the last."""
         self._keep_start()
-        (inputs, targets), cut = self._batches(order, batch_size)
         if self.compiled is not None:
-            rate = torch.tensor(eta, dtype=inputs.dtype)
-            last = self.compiled.run(self.learner, inputs, targets, rate), targets[-1]
-            return self._train_plainly(cut, eta) if cut else last
-        return self._train_plainly([*zip(inputs, targets, strict=True), *cut], eta)
-
-    def _train_plainly(self, batches: Sequence[Batch], eta: float) -> Batch:
-        """Take a step for each of these batches; there is at least one."""
+            own = None if order is None else order[self.seeds]
+            output = self.compiled.run(self.learner, self.train_samples, own, eta)
+            return output, self._last_targets(own, output.shape[-2])
+        (whole, whole_targets), cut = self._batches(order, batch_size)
         step, shape = self.learner.step, None
-        for inputs, targets in batches:
+        for inputs, targets in chain(zip(whole, whole_targets, strict=True), cut):
             if inputs.shape != shape:  # the first batch, or a smaller last one
                 shape = inputs.shape
                 reused = self.buffers.reuse_in_thread(shape)
             with reused:
                 output = step(inputs, targets, eta)
         return output.clone(), targets  # the thread's next shard would overwrite it
+
+    def _last_targets(self, order: Tensor | None, batch_size: int) -> Tensor:
+        """Return the targets of the last batch of an epoch."""
+        samples = self.train_samples
+        dim = samples.labels.ndim - 1
+        first = samples.labels.shape[dim] - batch_size
+        if order is None:
+            return samples.targets.narrow(dim, first, batch_size)
+        return _in_order(samples, order.narrow(dim, first, batch_size))[1]
 
     def finite(self, last: Batch) -> NDArray[np.bool_]:
         """Return for each network whether its loss in the last step and its weights are finite."""
@@ -148,32 +152,21 @@ def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
     return shards
 
 
-def compile_steps(shards: Sequence[Shard], batch_size: int, threads: int) -> None:
-    """Compile the steps of the first shard, which has the most seeds, for all shards.
+def compile_steps(
+    learner: Learner, samples: Samples, shards: Sequence[Shard], batch_size: int
+) -> None:
+    """Compile the steps of a whole stack, and let all of its shards take compiled steps.
 
     Raises:
-        UsageError: they cannot be compiled.
+        CannotCompileError: they cannot be compiled.
 
     """
-    first = shards[0]
-    samples = first.train_samples
-    if samples.labels.ndim != 2:
-        raise UsageError(
-            "train.compile: true: compiled steps are for a stack of seeds in one dimension, "
-            f"got networks {tuple(samples.labels.shape[:-1])}; false trains these"
-        )
-    whole = samples.labels.shape[1] - samples.labels.shape[1] % batch_size
-    steps = compiled.Steps(
-        first.learner,
-        _by_steps(samples.inputs[:, :whole], batch_size),
-        _by_steps(samples.targets[:, :whole], batch_size),
-        threads,
-    )
+    steps = Steps(learner, samples, batch_size)
     for shard in shards:
         shard.compiled = steps
 
 
-def _by_steps(values: Tensor, batch_size: int, dim: int = 1) -> Tensor:
+def _by_steps(values: Tensor, batch_size: int, dim: int) -> Tensor:
     """Return `(…, n, …)`, n samples along `dim`, as `(n / batch, …, batch, …)`."""
     steps: Tensor = values.unflatten(dim, (-1, batch_size))
     return steps.movedim(dim, 0)

@@ -1,0 +1,132 @@
+"""Compiled steps of a learner: its own step, recorded once, for all networks of a stack."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from minifw.compile.program import Program
+from minifw.compile.values import CannotCompileError
+from minifw.data import Samples
+from minifw.data.dataset import check_positions
+from minifw.nn import Network
+from minifw.training.arguments import places
+from minifw.training.learner import Learner
+
+
+class Steps:
+    """The steps of an epoch, compiled for one kind of network, loss and optimizer, and for sizes.
+
+    They may be called in several threads at the same time, for any part of a stack.
+
+    Args:
+        learner: only its formulas and shapes are used.
+        samples: only their sizes and dtypes are used.
+        batch_size: samples in a step, at most as many as there are; if the last batch of an epoch
+            is smaller, its step is compiled too.
+
+    Attributes:
+        programs: the step of whole batches, and that of the smaller last one, if any.
+
+    Raises:
+        CannotCompileError: why they cannot be compiled, in one line.
+
+    """
+
+    def __init__(self, learner: Learner, samples: Samples, batch_size: int) -> None:
+        if not samples.inputs.is_cpu:
+            raise CannotCompileError(f"the samples are on {samples.inputs.device.type}, not cpu")
+        self._batch_size = batch_size
+        cut = samples.labels.shape[-1] % batch_size
+        with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
+            smaller = [beside.submit(_program, learner, samples, cut)] if cut else []
+            # In this thread, where a signal interrupts it.
+            self.programs = [_program(learner, samples, batch_size)]
+            self.programs += [program.result() for program in smaller]
+
+    def run(self, learner: Learner, samples: Samples, order: Tensor | None, eta: float) -> Tensor:
+        """Take all steps of an epoch, in place; return the last output, `(…, batch, classes)`.
+
+        Args:
+            learner: as for the constructor, of some or all networks of the stack.
+            samples: of these networks.
+            order: `(…, n)`, the order in which samples are taken; None: as they stand.
+            eta: learning rate.
+
+        Raises:
+            ShapeError: a position in the order is out of range.
+
+        """
+        stack = samples.labels.shape[:-1]
+        state, inputs, targets = lanes_of(learner, samples)
+        if order is not None:
+            check_positions(order, inputs.shape[1])  # beyond them is memory of others
+            order = order.reshape(len(inputs), -1)
+        rate = torch.tensor(eta, dtype=state[0].dtype)
+        first = 0
+        for program in self.programs:
+            output = program.run(state, inputs, targets, order, rate, first)
+            first = inputs.shape[1] - inputs.shape[1] % self._batch_size
+        for value, lanes in zip(learner.state, state, strict=True):
+            if lanes.data_ptr() != value.data_ptr():  # it could not be viewed as lanes
+                value.copy_(lanes.view(value.shape))
+        return output.unflatten(0, stack) if stack else output[0]
+
+
+def _program(learner: Learner, samples: Samples, batch_size: int) -> Program:
+    """Compile the step of batches of this size."""
+    state, inputs, targets = lanes_of(learner, samples)
+    names = _Names()
+
+    def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+        twin = learner.on(state)
+        names.of(twin)
+        return twin.step(x, target, eta)
+
+    try:
+        return Program(step, state, inputs, targets, batch_size, names)
+    except CannotCompileError:
+        raise
+    except Exception as fault:  # a user's module may not take a stack of two, say
+        raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
+
+
+class _Names:
+    """The names of a learner's modules, as `2 Linear(25, 25)`, its loss and its optimizer."""
+
+    def __init__(self) -> None:
+        self._named: dict[int, tuple[str, object]] = {}  # by id; the object itself keeps its id
+
+    def of(self, learner: Learner) -> None:
+        """From now on, give names to what this learner consists of."""
+        named = [(type(learner.network).__name__, learner.network)]
+        for place, module in places(learner.network):
+            name = type(module).__name__ if isinstance(module, Network) else repr(module)
+            named.append((f"{place} {name}", module))
+        named += [(repr(thing), thing) for thing in (learner.loss, learner.optimizer)]
+        for name, thing in named:
+            self._named.setdefault(id(thing), (name, thing))
+
+    def __call__(self, thing: object) -> str | None:
+        return self._named.get(id(thing), (None, None))[0]
+
+
+def lanes_of(learner: Learner, samples: Samples) -> tuple[list[Tensor], Tensor, Tensor]:
+    """Return state, inputs and targets with one dimension for the stack, `(networks, …)`.
+
+    They are views if possible. A single network is a stack of one.
+    """
+    stack = samples.labels.shape[:-1]
+    for value in learner.state:
+        if value.shape[: len(stack)] != stack:
+            what = f"a tensor {tuple(value.shape)}, which is not one for each of {tuple(stack)}"
+            raise CannotCompileError(f"{learner.optimizer} keeps {what} networks")
+
+    def lanes(value: Tensor) -> Tensor:
+        return value.reshape(math.prod(stack), *value.shape[len(stack) :])
+
+    return [*map(lanes, learner.state)], lanes(samples.inputs), lanes(samples.targets)

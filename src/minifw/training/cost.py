@@ -1,0 +1,59 @@
+"""The times of plain and compiled steps, estimated from sizes alone; measured on one machine.
+
+They decide whether compiling shortens a training. A clock would decide it better, but not always
+the same way, and the two ways round differently.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Seconds. docs/performance.md has the measurements.
+COMPILE = 0.3  # to record a step and to start the compiler
+COMPILE_LAYER = 0.03  # for the code of each different layer
+
+PLAIN_STEP = 20e-6  # what a step costs in Python besides its modules
+PLAIN_MODULE = 6e-6  # the calls into torch of a module, forward and backward
+PLAIN_OPERATION = 1 / 25e9  # a multiplication or addition of a matrix product
+
+COMPILED_MODULE = 0.3e-6  # a module of one network, forward and backward
+COMPILED_OPERATION = 1 / 60e9
+
+
+@dataclass(frozen=True)
+class Work:
+    """The sizes of a training: `steps` of `networks` on up to `threads` threads.
+
+    `modules` and `different` are those of a network, all modules and the layers that differ in
+    size; `operations` are the additions and multiplications of a network's step.
+    """
+
+    steps: int
+    networks: int
+    modules: int
+    different: int
+    operations: int
+    threads: int
+    """Threads that compiled steps use."""
+    plain_threads: int
+    """Threads that plain steps use."""
+
+    def plain(self) -> float:
+        """Return the seconds that plain steps take."""
+        calls = PLAIN_STEP + PLAIN_MODULE * self.modules
+        operations = PLAIN_OPERATION * self.operations * self.networks / self.plain_threads
+        return self.steps * (calls + operations)
+
+    def compiled(self) -> float:
+        """Return the seconds that compiled steps take."""
+        a_network = COMPILED_MODULE * self.modules + COMPILED_OPERATION * self.operations
+        return self.steps * a_network * self.networks / self.threads
+
+    def compiling(self) -> float:
+        """Return the seconds that compiling takes, if no earlier run has left the code."""
+        return COMPILE + COMPILE_LAYER * self.different
+
+    @property
+    def saves_time(self) -> bool:
+        """Whether compiling the steps shortens the training."""
+        return self.compiling() + self.compiled() < self.plain()
