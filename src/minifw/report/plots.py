@@ -76,12 +76,10 @@ def write_figure(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
         MinifwError: a file could not be read or written, which is not a fault of drawing.
 
     """
-    pictures = {}
     try:
         with defaults():
             figure = draw()
-            for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
-                pictures[ending] = picture(figure, ending, **extra)
+            pictures = {"svg": svg(figure), "png": png(figure, dpi=150)}
     except MinifwError:
         raise
     except Exception as fault:  # a library, a font or a user's setting may raise anything
@@ -95,11 +93,39 @@ def write_figure(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
     return True
 
 
-def picture(figure: Figure, ending: str, **options: Any) -> bytes:
-    """Return a figure as the content of a file of this format."""
+def svg(figure: Figure) -> bytes:
+    """Return a figure as the content of an SVG file, the same for the same figure."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     file = io.BytesIO()
-    figure.savefig(file, format=ending, **options)
+    with _drawn_by(FigureCanvasSVG, figure, dpi=72) as canvas:
+        canvas.print_svg(file, metadata={"Date": None})
     return file.getvalue()
+
+
+def png(figure: Figure, dpi: float) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    with _drawn_by(FigureCanvasAgg, figure, dpi) as canvas:
+        canvas.print_png(file)
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _drawn_by(canvas: Any, figure: Figure, dpi: float) -> Iterator[Any]:
+    """Within this block a figure has another canvas and resolution.
+
+    `Figure.savefig` does the same, and draws everything twice.
+    """
+    before, usual = figure.canvas, figure.dpi
+    figure.dpi = dpi
+    try:
+        yield canvas(figure)
+    finally:
+        figure.dpi = usual
+        figure.set_canvas(before)
 
 
 @contextlib.contextmanager
