@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -56,8 +57,11 @@ def check_threads(threads: int | None) -> None:
 def set_threads(threads: int | None) -> None:
     """Set torch's number of threads, by default `usual_threads()`."""
     check_threads(threads)
+    gc.disable()  # looking for garbage takes a twentieth of torch's import, which makes none
     import torch
 
+    gc.freeze()  # nor is there any to be found later
+    gc.enable()
     torch.set_num_threads(threads or usual_threads())
 
 
