@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ from matplotlib.text import Text
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
 from minifw.experiment import decision as outcomes
-from minifw.report import curves, lettering, plots, regions
+from minifw.report import curves, lettering, plots, process, regions
 from minifw.report.process import Artist
 from minifw.runs import Run
 from minifw.runs.results import Results
@@ -500,3 +501,17 @@ def test_the_other_process_ends_with_this_one() -> None:
         assert process.stdin is not None
         process.stdin.close()
         assert process.wait(timeout=60) == 0
+
+
+def test_an_interrupt_does_not_wait_for_the_other_process(
+    a_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: object) -> None:
+        raise KeyboardInterrupt
+
+    artist = Artist()
+    artist.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(process.pickle, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        artist.write_plots(a_run)
+    assert artist.process.returncode == -signal.SIGKILL

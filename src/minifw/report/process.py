@@ -46,9 +46,13 @@ class Artist:
         with self.process as process:
             assert process.stdin is not None
             assert process.stdout is not None
-            pickle.dump(run, process.stdin)
-            process.stdin.close()
-            drawn: dict[str, plots.Made] = pickle.load(process.stdout)
+            try:
+                pickle.dump(run, process.stdin)
+                process.stdin.close()
+                drawn: dict[str, plots.Made] = pickle.load(process.stdout)
+            except BaseException:  # the end of the block waits for the process
+                process.kill()
+                raise
             return drawn
 
 
