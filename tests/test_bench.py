@@ -14,7 +14,7 @@ from torch import Tensor
 
 from conftest import ROOT, Minifw
 from minifw import nn
-from minifw.bench import arms, measure
+from minifw.bench import arms, jobs, measure
 from minifw.bench.arms import Regime
 from minifw.config import loading
 from minifw.errors import CheckError, UsageError
@@ -186,6 +186,84 @@ def test_growth_is_measured_and_drawn(
     both = minifw("bench", "--scaling", "--quick")
     assert (both.code, both.out) == (2, "")
     assert both.err.startswith("--scaling: uses its own sizes")
+
+
+# ------------------------------------------------------------------------------------ whole jobs
+
+
+def as_if(job: jobs.Job, arm: str, folder: Path, cache: Path) -> jobs.Done:
+    """A process that takes 2 s and with a full cache 1, where JAX takes 4; it leaves its cache."""
+    full = arm == jobs.FULL and cache.exists()
+    cache.mkdir(parents=True, exist_ok=True)
+    seconds = 4.0 if arm == jobs.JAX else 1.0 if full else 2.0
+    return jobs.Done(seconds, 2 * seconds, [1.0, 1.5, None, 2.0], None if arm == jobs.JAX else full)
+
+
+def test_jobs_are_interleaved_with_an_empty_and_a_full_cache(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, str, bool]] = []
+
+    def process(job: jobs.Job, arm: str, folder: Path, cache: Path) -> jobs.Done:
+        called.append((job.config, arm, cache.exists()))
+        return as_if(job, arm, folder, cache)
+
+    monkeypatch.setattr(jobs, "run_process", process)
+    monkeypatch.setattr(jobs, "present", lambda: ([jobs.EMPTY, jobs.FULL, jobs.JAX], {}))
+    answer = minifw("bench", "--jobs", "--rounds", 2)
+    assert answer.code == 0, answer.err
+    arms_of = [
+        (config, arm) for config in jobs.CONFIGS for arm in (jobs.EMPTY, jobs.FULL, jobs.JAX)
+    ]
+    counted = called[4:]  # before, each job filled the cache, and JAX's imports were read once
+    assert [(config, arm) for config, arm, _ in counted] == arms_of * 2
+    assert {arm for _, arm, filled in counted if filled} == {jobs.FULL}
+    results = json.loads(Path("benchmarks/jobs.json").read_text())
+    for job in results["jobs"]:
+        assert job["ratio"][jobs.EMPTY]["median"] == 0.5
+        assert job["ratio"][jobs.FULL] == {"median": 0.25, "min": 0.25, "max": 0.25}
+        assert job["cpu_seconds"][jobs.JAX]["median"] == 8
+        assert job["median_test_error"][jobs.JAX] == 1.5
+        assert job["compiled"] is True
+    text = Path("benchmarks/jobs.md").read_text()
+    assert "| simplenet-sgd | 2.00 | 1.00 | 4.00 | 0.50 | 0.25 |" in text
+    both = minifw("bench", "--jobs", "--regime", "20x40")
+    assert (both.code, both.out) == (2, "")
+    assert both.err.startswith("--jobs: uses its own sizes")
+
+
+def test_jobs_that_end_with_other_errors_are_found() -> None:
+    job = jobs.Job("simplenet-sgd", 20)
+    rng = torch.Generator().manual_seed(1)
+    ours, same = (torch.normal(1.2, 0.4, (20,), generator=rng).tolist() for _ in range(2))
+    jobs.check_alike(job, ours, same)
+    with pytest.raises(
+        CheckError, match="minifw and JAX must end with the same errors; the medians"
+    ):
+        jobs.check_alike(job, ours, [error + 1 for error in same])
+
+
+def test_a_job_that_fails_says_why(tmp_path: Path) -> None:
+    job = jobs.Job("simplenet-sgd", 20, epochs=1)
+    (tmp_path / "results").write_text("no folder")
+    with pytest.raises(
+        CheckError, match=r"bench simplenet-sgd: minifw, .* ended with code 6: .*directory"
+    ):
+        jobs.run_process(job, jobs.EMPTY, tmp_path, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", jobs.CONFIGS)
+def test_whole_jobs_are_alike(config: str, tmp_path: Path) -> None:
+    """The processes themselves, of few epochs; JAX's program is the same training."""
+    job = jobs.Job(config, 8, epochs=4)
+    done = {arm: [jobs.run_process(job, arm, tmp_path, tmp_path)] for arm in jobs.present()[0]}
+    found = jobs.figures(job, done)
+    for arm, (ended,) in done.items():
+        assert len(ended.test_error) == 8
+        assert 0 < found["median_test_error"][arm] < 100
+        assert ended.seconds > 0
+    assert (tmp_path / "results/errors.png").exists() == (jobs.JAX in done)
 
 
 @pytest.mark.parametrize("text", ["20", "20x", "0x40", "20x40x25x3", "axb", "-1x4"])

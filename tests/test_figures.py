@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,7 +26,9 @@ from matplotlib.text import Text
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
 from minifw.experiment import decision as outcomes
-from minifw.report import curves, lettering, plots, regions
+from minifw.report import curves, lettering, plots, process, regions
+from minifw.report.process import Artist
+from minifw.runs import Run
 from minifw.runs.results import Results
 
 HOSTILE = ("$\\frac{$", "a\nb\n\nc", "\\bf{%}_^&#~", "<b>\x1b[31m", "", "ü–\u202e", "$x$", "  ")
@@ -447,3 +450,68 @@ def test_without_matplotlib_there_is_a_message(
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet")
     assert answer.code == 0
     assert answer.err.count("this figure is left out: ModuleNotFoundError: No module") == 2
+
+
+# ------------------------------------------------------------------------- a process of its own
+
+
+@pytest.fixture
+def a_run(minifw: Minifw) -> Run:
+    """A run whose figures were drawn in this process."""
+    answer = minifw("train", "simplenet", *SMALL, "--seeds", 2, "--set", "train.epochs=2", "--json")
+    return runs.load(Path(answer.json["run_dir"]))
+
+
+def figures(run: Run) -> dict[str, bytes]:
+    return {name: run.read(name) for name in sorted(run.known) if name.startswith("plots/")}
+
+
+def test_figures_of_another_process_are_the_same(a_run: Run) -> None:
+    before = figures(a_run)
+    assert len(before) == 4
+    for name in before:
+        del a_run.known[name]
+    artist = Artist()
+    artist.write_plots(a_run)
+    assert figures(a_run) == before
+    assert artist.process.returncode == 0
+
+
+def test_figures_are_drawn_here_if_the_other_process_has_ended(a_run: Run) -> None:
+    before = figures(a_run)
+    for name in before:
+        del a_run.known[name]
+    artist = Artist()
+    artist.process.kill()
+    artist.process.wait()
+    artist.write_plots(a_run)
+    assert figures(a_run) == before
+
+
+def test_a_figure_that_the_other_process_cannot_draw_is_left_out(
+    a_run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    a_run.write("metrics.jsonl", "{}\n")
+    Artist().write_plots(a_run)
+    assert "plots/errors: this figure is left out: KeyError: 'mode'\n" in capfd.readouterr().err
+
+
+def test_the_other_process_ends_with_this_one() -> None:
+    with Artist().process as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(timeout=60) == 0
+
+
+def test_an_interrupt_does_not_wait_for_the_other_process(
+    a_run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(file: object) -> None:
+        raise KeyboardInterrupt
+
+    artist = Artist()
+    artist.process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(process.pickle, "load", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        artist.write_plots(a_run)
+    assert artist.process.returncode == -signal.SIGKILL

@@ -48,6 +48,14 @@ def test_errors_are_made_harmless_in_one_place(file: Path) -> None:
             assert "harmless" not in names, f"{file.name}:{node.lineno}"
 
 
+@pytest.mark.parametrize("rooms", ["runs", "report.tables", "report.curves, minifw.report.regions"])
+def test_what_is_read_of_a_run_needs_no_torch(rooms: str) -> None:
+    """Its import takes five times as long as a list of runs."""
+    code = f"import sys, minifw.{rooms}; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 PACKAGES = sorted(path.parent.name for path in (ROOT / "src/minifw").glob("*/__init__.py"))
 
 

@@ -1,6 +1,7 @@
-"""A training step of minifw timed beside that of PyTorch and JAX."""
+"""A training step of minifw, and whole jobs, timed beside those of PyTorch and JAX."""
 
 __all__ = [
     "arms",
+    "jobs",
     "measure",
 ]

@@ -141,9 +141,9 @@ def _measure(
         "depth": regime.depth,
         "steps": regime.steps,
         "weight_difference": difference,
-        "microseconds": {name: _spread([t * 1e6 for t in taken]) for name, taken in times.items()},
+        "microseconds": {name: spread([t * 1e6 for t in taken]) for name, taken in times.items()},
         "ratio": {
-            name: _spread([theirs / ours for theirs, ours in zip(times[name], first, strict=True)])
+            name: spread([theirs / ours for theirs, ours in zip(times[name], first, strict=True)])
             for name in names[1:]
         },
         "gflops": median(speed) / 1e9,
@@ -152,7 +152,8 @@ def _measure(
     }
 
 
-def _spread(values: Sequence[float]) -> dict[str, float]:
+def spread(values: Sequence[float]) -> dict[str, float]:
+    """Return median, least and largest of the rounds."""
     return {"median": median(values), "min": min(values), "max": max(values)}
 
 
@@ -317,15 +318,18 @@ def _digits(value: float) -> str:
     return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def write(results: dict[str, Any], folder: Path, name: str) -> Path:
-    """Write the results as JSON and as a table or figure; return the path of the latter."""
+def write(results: dict[str, Any], made: Table | None, folder: Path, name: str) -> Path:
+    """Write the results as JSON and as a table, or without one as a figure of growth.
+
+    Return the path of the table or figure.
+    """
     files = Files(folder)
     files.write_json(f"{name}.json", results)
-    if "growth" in results:
+    if made is None:
         ending = "svg" if plots.write_scaling(files, name) else "json"
     else:
         ending = "md"
-        files.write(f"{name}.md", table(results).markdown())
+        files.write(f"{name}.md", made.markdown())
     return folder / f"{name}.{ending}"
 
 

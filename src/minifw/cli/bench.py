@@ -1,10 +1,11 @@
-"""The command that times a step: `minifw bench`."""
+"""The command that times steps and whole jobs: `minifw bench`."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +16,13 @@ from minifw.config.packaged import packaged_config
 from minifw.errors import UsageError, harmless
 from minifw.library.progress import display
 
+if TYPE_CHECKING:
+    from minifw.bench.arms import Regime
+    from minifw.experiment import ShowProgress
+    from minifw.report.tables import Table
+
+    Measured = tuple[dict[str, Any], Table | None]
+
 
 def bench(
     quick: Annotated[
@@ -24,6 +32,12 @@ def bench(
         bool,
         typer.Option(
             "--scaling", help="Measure how time and memory grow with each size; draws a figure."
+        ),
+    ] = False,
+    jobs: Annotated[
+        bool,
+        typer.Option(
+            "--jobs", help="Time whole processes, `minifw train` beside a JAX script of the job."
         ),
     ] = False,
     regimes: Annotated[
@@ -44,21 +58,21 @@ def bench(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time a training step beside PyTorch, torch.func and JAX.
+    """Time a training step beside PyTorch, torch.func and JAX, or whole jobs beside JAX.
 
     All train the same networks on the same data with the same updates; that their weights are
-    equal is checked first.
+    equal is checked first. Of whole jobs the errors must be alike.
 
     \b
     Examples:
       minifw bench                     all sizes, about five minutes
       minifw bench --quick
       minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
+      minifw bench --jobs --rounds 5   20 seeds from start to end, about six minutes
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
     """
     check_count("--rounds", rounds)
     check_threads(threads)
-    from minifw.bench import arms as contestants
     from minifw.bench import measure as benchmark
 
     chosen = [*map(benchmark.parse, regimes or [])]
@@ -66,32 +80,61 @@ def bench(
         raise UsageError("--scaling: uses its own sizes; leave out --quick and --regime")
     if scaling and sys.platform != "linux":
         raise UsageError("--scaling: measures memory in a way that only Linux has; run it on Linux")
-    if quick:
-        rounds, seconds, name = min(rounds, 3), 0.05, "quick"
-        chosen = chosen or benchmark.QUICK
+    if jobs and (scaling or chosen):
+        raise UsageError("--jobs: uses its own sizes; leave out --scaling and --regime")
+    rounds = min(rounds, 3) if quick else rounds
+    show_progress = display(quiet or as_json)
+    with benchmark.on_threads(threads or usual_threads()):
+        if jobs:
+            name = "jobs-quick" if quick else "jobs"
+            results, made = _jobs(quick, rounds, show_progress)
+        else:
+            name = "scaling" if scaling else "quick" if quick else "regimes" if chosen else "steps"
+            chosen = chosen or (benchmark.QUICK if quick else benchmark.REGIMES)
+            results, made = _steps(quick, None if scaling else chosen, rounds, show_progress)
+    written = benchmark.write(results, made, out, name)
+    if as_json:
+        print_json(results)
+    elif made is None:
+        print(harmless(written))
     else:
-        seconds, name = 0.25, "regimes" if chosen else "steps"
-        chosen = chosen or benchmark.REGIMES
-    arms, missing = contestants.present()
-    for arm, reason in missing.items():
-        print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
+        print_table(made)
+        print(f"\n{harmless(out / name)}.json")
+
+
+def _steps(
+    quick: bool, regimes: Sequence[Regime] | None, rounds: int, show_progress: ShowProgress
+) -> Measured:
+    """Time steps of these sizes, or without any how they grow with each size."""
+    from minifw.bench import arms as contestants
+    from minifw.bench import measure as benchmark
+
+    arms = _present(contestants.present())
     base = packaged_config("simplenet")
     plan: dict[str, Any] = {
         "rounds": rounds,
-        "seconds": seconds,
-        "show_progress": display(quiet or as_json),
+        "seconds": 0.05 if quick else 0.25,
+        "show_progress": show_progress,
     }
-    with benchmark.on_threads(threads or usual_threads()):
-        if scaling:
-            name = "scaling"
-            results = benchmark.run_scaling(base, arms, **plan)
-        else:
-            results = benchmark.run(base, chosen, arms, **plan)
-    written = benchmark.write(results, out, name)
-    if as_json:
-        print_json(results)
-    elif scaling:
-        print(harmless(written))
-    else:
-        print_table(benchmark.table(results))
-        print(f"\n{harmless(out / name)}.json")
+    if regimes is None:
+        return benchmark.run_scaling(base, arms, **plan), None
+    results = benchmark.run(base, regimes, arms, **plan)
+    return results, benchmark.table(results)
+
+
+def _jobs(quick: bool, rounds: int, show_progress: ShowProgress) -> Measured:
+    """Time whole jobs; those of a quick benchmark have few epochs."""
+    from minifw.bench import jobs
+
+    chosen = [jobs.Job(config, jobs.SEEDS, 20 if quick else None) for config in jobs.CONFIGS]
+    arms = _present(jobs.present())
+    results = jobs.run(chosen, arms, rounds=rounds, show_progress=show_progress)
+    return results, jobs.table(results)
+
+
+def _present(found: tuple[list[str], dict[str, str]]) -> list[str]:
+    """Return the arms that can run here, and say which cannot."""
+    arms, missing = found
+    for arm, reason in missing.items():
+        print(f"bench: {arm} is left out: {reason}", file=sys.stderr)
+    return arms

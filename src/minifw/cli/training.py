@@ -26,6 +26,7 @@ from minifw.system.machine import processors
 
 if TYPE_CHECKING:
     from minifw.experiment import Outcome, Plan
+    from minifw.experiment.running import WritePlots
     from minifw.runs import Arm
 
 
@@ -53,8 +54,13 @@ def train(
       minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
       minifw train configs/simplenet.yaml --set train.mode=sgd --json
     """
-    set_threads(threads)
-    _start(plan_of(config, overrides, seeds, allow_code=allow_code), runs_dir, quiet, as_json)
+    check_threads(threads)
+    from minifw.report.process import write_plots_soon
+
+    write_plots = write_plots_soon()
+    set_threads(threads)  # imports torch
+    plan = plan_of(config, overrides, seeds, allow_code=allow_code)
+    _start(plan, runs_dir, quiet, as_json, write_plots=write_plots)
 
 
 def compare(
@@ -157,11 +163,11 @@ def _references() -> dict[str, list[Arm]]:
     return others | {"none": ["minifw"]}
 
 
-def _start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
+def _start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, **how: WritePlots) -> None:
     """Train, leave a run directory, and print the results."""
     from minifw import experiment
 
-    _report(experiment.start(plan, runs_dir, display(quiet or as_json)), as_json)
+    _report(experiment.start(plan, runs_dir, display(quiet or as_json), **how), as_json)
 
 
 def _report(outcome: Outcome, as_json: bool) -> None:

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
+from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
     MAX_COUNT,
@@ -134,9 +135,6 @@ def word_of(data: Generated | Csv | Npz) -> str:
 def _no_number(value: Any) -> Any:
     """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
     return str(value) if type(value) is int else value
-
-
-Mode = Literal["full-batch", "sgd"]
 
 
 class Train(Section):

@@ -10,7 +10,7 @@ only. Each part writes checkpoints, so that an interrupted run can be resumed.
 from __future__ import annotations
 
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -56,7 +56,16 @@ class Outcome:
     tables: list[tables.Table]
 
 
-def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
+WritePlots = Callable[[Run], None]
+"""Draws and writes the figures of a run."""
+
+
+def start(
+    plan: Plan,
+    runs_dir: Path,
+    show_progress: ShowProgress,
+    write_plots: WritePlots = plots.write_plots,
+) -> Outcome:
     """Train the plan's arms in its modes, and leave a complete run directory.
 
     Raises:
@@ -106,7 +115,7 @@ def start(plan: Plan, runs_dir: Path, show_progress: ShowProgress) -> Outcome:
             run.write_json("env.json", surroundings)
             inputs.write(run, plan)
             run.commit(status="running")
-            return _train(run, plan, drawn, show_progress, stop)
+            return _train(run, plan, drawn, show_progress, write_plots, stop)
 
 
 def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False) -> Outcome:
@@ -137,11 +146,16 @@ def resume(path: Path, show_progress: ShowProgress, *, allow_code: bool = False)
         stop.patient = True  # or the run would look like one that crashed
         stop.check()
         run.commit(status="running", error=None, resumed=[*manifest.resumed, _now()])
-        return _train(run, plan, [], show_progress, stop)
+        return _train(run, plan, [], show_progress, plots.write_plots, stop)
 
 
 def _train(
-    run: Run, plan: Plan, drawn: list[Experiment], show_progress: ShowProgress, stop: Stop
+    run: Run,
+    plan: Plan,
+    drawn: list[Experiment],
+    show_progress: ShowProgress,
+    write_plots: WritePlots,
+    stop: Stop,
 ) -> Outcome:
     """Train all parts that are not finished, and complete the directory; or record the error.
 
@@ -161,7 +175,7 @@ def _train(
                 drawn.append(plan.draw(seeds))
             _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop)
             observed.append(outcomes.observe(drawn[0]))
-        return _complete(run, drawn[0], observed, trained)
+        return _complete(run, drawn[0], observed, trained, write_plots)
     except Interrupted as fault:
         run.commit(status="interrupted")
         allow = " --allow-code" if any(name.endswith(".py") for name in run.known) else ""
@@ -206,7 +220,11 @@ def _train_group(
 
 
 def _complete(
-    run: Run, last: Experiment, observed: Sequence[outcomes.Observed], of_groups: OfGroups
+    run: Run,
+    last: Experiment,
+    observed: Sequence[outcomes.Observed],
+    of_groups: OfGroups,
+    write_plots: WritePlots,
 ) -> Outcome:
     """Write the results of the trained arms, and mark the run as finished.
 
@@ -231,7 +249,7 @@ def _complete(
     else:
         run.known.pop("decision.npz", None)  # no figure of an old file
     made = tables.write_tables(run)
-    plots.write_plots(run)
+    write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
     run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
     return Outcome(run, results, made)

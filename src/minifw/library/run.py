@@ -337,7 +337,7 @@ class Run:
 
         def picture() -> bytes:
             with plots.defaults():
-                return plots.picture(figure, "png", dpi=100)
+                return plots.png(figure, dpi=100)
 
         # A notebook that has not been told of matplotlib asks for this.
         vars(figure)["_repr_png_"] = picture

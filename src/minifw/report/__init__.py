@@ -5,6 +5,7 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 
 __all__ = [
     "plots",
+    "process",
     "statistics",
     "tables",
 ]

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
-from minifw.config.model import Mode
-from minifw.report.lettering import fitted, lay_out, legend_below
+from minifw.config.mode import Mode
+from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs import ARMS, MODES, Arm
 from minifw.runs.results import Results
 
@@ -52,7 +52,7 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """
     measured = [json.loads(line) for line in lines]
     modes = list(results.modes)
-    figure = Figure(figsize=(4.6 * len(modes) + 0.4, 3.4), layout="constrained")
+    figure = new_figure(4.6 * len(modes) + 0.4, 3.4)
     axes = figure.subplots(1, len(modes), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
     shown: list[Floats] = []
@@ -187,7 +187,7 @@ LINES: dict[str, dict[str, Any]] = {
 def scaling(results: dict[str, Any]) -> Figure:
     """Draw microseconds a step against each size, seconds against epochs, memory against seeds."""
     growth = results["growth"]
-    figure = Figure(figsize=(9.6, 5.6), layout="constrained")
+    figure = new_figure(9.6, 5.6)
     axes = figure.subplots(2, 3).ravel()
     for axis, (size, group) in zip(axes, growth.items(), strict=False):
         key = {"seeds": "seeds", "batch": "batch", "width": "width", "depth": "depth"}[size]

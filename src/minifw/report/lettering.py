@@ -6,11 +6,22 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.text import Text
 
 from minifw.errors import harmless
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of this size in inches, whose parts `lay_out` will place.
+
+    Its canvas keeps the renderer that measures text; otherwise each measurement makes one.
+    """
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
 
 
 def short(text: object, length: int) -> str:
@@ -59,7 +70,8 @@ def lay_out(figure: Figure) -> None:
     engine.set(w_pad=0.08, h_pad=0.08)  # inches
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # nothing moves if nothing fits
-        # Axes of equal scales shrink when drawn; the second layout accounts for that.
-        for _ in range(2):
+        engine.execute(figure)
+        # Axes of equal scales shrink when drawn; a second layout accounts for that.
+        if any(axes.get_aspect() != "auto" for axes in figure.axes):
             engine.execute(figure)
     figure.set_layout_engine("none")

@@ -32,10 +32,14 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+FOLDER = "plots"
+"""The folder of a run's figures."""
+
+
 def write_plots(run: Run) -> None:
     """Draw and write all figures of a run."""
     for name, draw in drawings(run).items():
-        write_figure(run, f"plots/{name}", draw)
+        write_figure(run, f"{FOLDER}/{name}", draw)
 
 
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
@@ -76,30 +80,74 @@ def write_figure(run: Files, name: str, draw: Callable[[], Figure]) -> bool:
         MinifwError: a file could not be read or written, which is not a fault of drawing.
 
     """
-    pictures = {}
+    return write_made(run, name, made(draw))
+
+
+Made = dict[str, bytes] | str
+"""A figure as the content of its files, by their endings; or why it could not be drawn."""
+
+
+def made(draw: Callable[[], Figure]) -> Made:
+    """Draw a figure in both formats.
+
+    Raises:
+        MinifwError: a file could not be read.
+
+    """
     try:
         with defaults():
             figure = draw()
-            for ending, extra in (("svg", {"metadata": {"Date": None}}), ("png", {"dpi": 150})):
-                pictures[ending] = picture(figure, ending, **extra)
+            return {"svg": svg(figure), "png": png(figure, dpi=150)}
     except MinifwError:
         raise
     except Exception as fault:  # a library, a font or a user's setting may raise anything
-        why = f"{type(fault).__name__}: {fault}".partition("\n")[0]
-        print(
-            harmless(f"minifw: {run.path / name}: this figure is left out: {why}"), file=sys.stderr
-        )
+        return f"{type(fault).__name__}: {fault}".partition("\n")[0]
+
+
+def write_made(run: Files, name: str, figure: Made) -> bool:
+    """Write a figure that was drawn, or say on stderr why there is none."""
+    if isinstance(figure, str):
+        where = run.path / name
+        print(harmless(f"minifw: {where}: this figure is left out: {figure}"), file=sys.stderr)
         return False
-    for ending, content in pictures.items():
+    for ending, content in figure.items():
         run.write(f"{name}.{ending}", content)
     return True
 
 
-def picture(figure: Figure, ending: str, **options: Any) -> bytes:
-    """Return a figure as the content of a file of this format."""
+def svg(figure: Figure) -> bytes:
+    """Return a figure as the content of an SVG file, the same for the same figure."""
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+
     file = io.BytesIO()
-    figure.savefig(file, format=ending, **options)
+    with _drawn_by(FigureCanvasSVG, figure, dpi=72) as canvas:
+        canvas.print_svg(file, metadata={"Date": None})
     return file.getvalue()
+
+
+def png(figure: Figure, dpi: float) -> bytes:
+    """Return a figure as the content of a PNG file."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    file = io.BytesIO()
+    with _drawn_by(FigureCanvasAgg, figure, dpi) as canvas:
+        canvas.print_png(file)
+    return file.getvalue()
+
+
+@contextlib.contextmanager
+def _drawn_by(canvas: Any, figure: Figure, dpi: float) -> Iterator[Any]:
+    """Within this block a figure has another canvas and resolution.
+
+    `Figure.savefig` does the same, and draws everything twice.
+    """
+    before, usual = figure.canvas, figure.dpi
+    figure.dpi = dpi
+    try:
+        yield canvas(figure)
+    finally:
+        figure.dpi = usual
+        figure.set_canvas(before)
 
 
 @contextlib.contextmanager

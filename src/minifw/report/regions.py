@@ -18,7 +18,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from minifw.report.lettering import fitted, legend_below, short
+from minifw.report.lettering import fitted, legend_below, new_figure, short
 from minifw.runs import MODES
 from minifw.runs.results import Results
 
@@ -53,7 +53,7 @@ def decision_regions(results: Results, file: bytes) -> Figure:
         text = "there is nothing to draw:\nall seeds diverged"
         figure.text(0.5, 0.5, text, ha="center", va="center")
         return figure
-    figure = Figure(figsize=(4.6 * len(modes), 4.5), layout="constrained")
+    figure = new_figure(4.6 * len(modes), 4.5)
     axes = figure.subplots(1, len(modes), squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
         mine = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from minifw.config.model import Mode
+from minifw.config.mode import Mode
 
 Arm = Literal["minifw", "pytorch", "vmap"]
 """One framework over all seeds; `vmap` is PyTorch's torch.func, with all seeds at once."""
