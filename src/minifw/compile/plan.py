@@ -340,7 +340,7 @@ class Plan:
 
     def stage(self, kernel: Kernel) -> int:
         """Return 1 for what is computed once a chunk, 0 for what comes before, 2 for after."""
-        if kernel.totals or kernel.values[0] in self.of_samples:
+        if self.chunk == self.batch or kernel.totals or kernel.values[0] in self.of_samples:
             return 1
         return 2 if kernel in self._late else 0
 

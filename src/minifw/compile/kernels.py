@@ -1,0 +1,297 @@
+"""The C of one kernel: its loops, what they load, compute and store.
+
+A `KernelText` writes the body of one function. Its parameters are pointers to values in memory,
+named in the order of their first use, so that kernels that differ only in places share a text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from minifw.compile.functions import expression, literal, mask_to_number, number_to_mask
+from minifw.compile.plan import Kernel, Layout, Plan
+from minifw.compile.values import Operand, Value, View
+
+WIDE = 4  # vectors side by side
+CHAINS = 8  # sums that must be under way at the same time, to hide the latency of an addition
+
+
+@dataclass
+class Shared:
+    """What the texts of all kernels of a step need in common."""
+
+    operations: set[str] = field(default_factory=set)
+    repeats: set[int] = field(default_factory=set)
+    tables: dict[tuple[Value, Layout], str] = field(default_factory=dict)
+    transposes: bool = False
+
+
+class KernelText:
+    """Writes the body of a kernel's function: `body`. A subclass defines the loops.
+
+    Args:
+        plan: the plan that the kernel is part of.
+        kernel: the kernel.
+        direction: along what its vectors run.
+        shared: where it notes what it needs.
+
+    """
+
+    def __init__(self, plan: Plan, kernel: Kernel, direction: Layout, shared: Shared) -> None:
+        self.plan, self.kernel, self.direction, self.shared = plan, kernel, direction, shared
+        self.length = plan.length
+        self.parameters: dict[str, str] = {}
+        """The names of the parameters, by the arguments of the call."""
+        self.notes: list[str] = []
+        """What each parameter is, for the comment."""
+
+    def body(self) -> list[str]:
+        """Return the lines of the function."""
+        raise NotImplementedError
+
+    @property
+    def root(self) -> Value:
+        """The product, reduction or copy that the kernel begins with."""
+        assert self.kernel.root is not None
+        return self.kernel.root
+
+    # --------------------------------------------------------------------------------- addresses
+
+    def pointer(self, value: Value, layout: Layout) -> str:
+        """Return the parameter that points at a value."""
+        at = address(self.plan, value, layout, self.shared)
+        if at not in self.parameters:
+            self.parameters[at] = f"p{len(self.parameters)}"
+            rows, columns = value.shape
+            self.notes.append(f"{self.parameters[at]}: {value.op} {rows} x {columns} {layout}")
+        return self.parameters[at]
+
+    def number(self, value: Value, view: View, row: str, column: str) -> str:
+        """Return the C of one number of a view."""
+        if view == "transposed":
+            row, column = column, row
+        elif view != "whole":
+            row = row if view == "column" else "0"
+            column = column if view == "row" else "0"
+        layouts = self.plan.need[value]
+        layout: Layout = (
+            "across" if "across" in layouts else "flat" if "flat" in layouts else "down"
+        )
+        if layout == "down":
+            row, column = column, row
+        return f"{self.pointer(value, layout)}[{self._offset(value, layout, row, column)}]"
+
+    def vector(self, operand: Operand, direction: Layout, row: str, column: str) -> str:
+        """Return the C of a vector of a view, from this row and column on."""
+        value, view = operand
+        layout = self.plan.layout_of_read(value, view, direction)
+        if layout is None:
+            return f"splat({self.number(value, view, row, column)})"
+        major, minor = (row, column) if direction == "across" else (column, row)
+        if view in ("row", "column"):
+            major = "0"
+        return f"LD({self.pointer(value, layout)} + {self._offset(value, layout, major, minor)})"
+
+    def place(self, value: Value, row: str, column: str) -> str:
+        """Return the address of the vector of a result, along the kernel's direction."""
+        major, minor = (row, column) if self.direction == "across" else (column, row)
+        offset = self._offset(value, self.direction, major, minor)
+        return f"{self.pointer(value, self.direction)} + {offset}"
+
+    def _offset(self, value: Value, layout: Layout, major: str, minor: str) -> str:
+        terms = [times(major, self.plan.pitch(value, layout)), minor]
+        return " + ".join(term for term in terms if term != "0") or "0"
+
+    # -------------------------------------------------------------------- element-wise operations
+
+    def result(self, row: str, column: str, root: str = "") -> str:
+        """Return the C of all element-wise operations on one vector, and of storing it.
+
+        `root` is the C of the root's vector.
+        """
+        lines: list[str] = []
+        known: dict[Value, str] = {} if self.kernel.root is None else {self.kernel.root: root}
+        own = {*self.kernel.values, *self.plan.floating}
+
+        def compute(operand: Operand) -> str:
+            value = operand.value
+            if value in known:
+                return known[value]
+            if value.op == "constant":
+                return f"splat({literal(value.numbers[0], self.plan.recording.double)})"
+            if value.op == "eta":
+                return "splat(eta)"
+            if value not in own:
+                text = self.vector(operand, self.direction, row, column)
+                return number_to_mask(text) if is_mask(value) else text
+            arguments = [compute(one) for one in value.operands]
+            text = arguments[0] if value.op == "same" else self.operation(value.op, *arguments)
+            known[value] = f"t{len(lines)}"
+            lines.append(f"{'VI' if is_mask(value) else 'V'} {known[value]} = {text};")
+            return known[value]
+
+        for value in self.kernel.maps:
+            compute(Operand(value))
+        for value in self.kernel.values:
+            if value in self.plan.stored:
+                text = mask_to_number(known[value]) if is_mask(value) else known[value]
+                lines.append(f"ST({self.place(value, row, column)}) = {text};")
+        return f"{{ {' '.join(lines)} }}"
+
+    def operation(self, op: str, *arguments: str) -> str:
+        """Return the C of an operation, whose definition the text will have."""
+        self.shared.operations.add(op)
+        return expression(op, *arguments)
+
+    def repeat(self, count: int, lines: Callable[[str, str], Sequence[str]]) -> list[str]:
+        """Return lines for each of `count` numbers, given by `lines(name, number)`.
+
+        From three on they are a macro, so that the text stays short.
+        """
+        if count < 3:
+            return [line for n in range(count) for line in lines(str(n), str(n))]
+        self.shared.repeats.add(count)
+        body = lines("##n##", "n")
+        start = "#define EACH(n) " + ("\\\n    " if len(body) > 1 else "")
+        return [start + " \\\n    ".join(body), f"REPEAT_{count}(EACH)", "#undef EACH"]
+
+
+class ElementWise(KernelText):
+    """Operations on each number, without a root."""
+
+    def body(self) -> list[str]:
+        rows, columns = self.kernel.shape
+        outer, inner = (rows, columns) if self.direction == "across" else (columns, rows)
+        vectors = -(-inner // self.length)
+        major = "i" if outer > 1 else "0"
+
+        def at(minor: str) -> str:
+            across = self.direction == "across"
+            return self.result(major, minor) if across else self.result(minor, major)
+
+        if vectors > WIDE:
+            text = [f"for (Index v = 0; v < {vectors * self.length}; v += {self.length})", at("v")]
+        else:
+            text = [at(str(w * self.length)) for w in range(vectors)]
+        return [f"for (Index i = 0; i < {outer}; i++) {{" if outer > 1 else "{", *text, "}"]
+
+
+class Reduction(KernelText):
+    """A sum, or the largest or smallest number, over the rows or over the columns."""
+
+    def combined(self, a: str, b: str) -> str:
+        """Return the C of two vectors as one."""
+        op = {"sum": "add", "max": "maximum", "min": "minimum"}[self.root.op[:3]]
+        return self.operation(op, a, b)
+
+
+class OverRows(Reduction):
+    """A reduction over the rows: of vectors along the columns, several rows at the same time."""
+
+    def body(self) -> list[str]:
+        vectors = -(-self.root.shape[1] // self.length)
+        text = []
+        for first in range(0, vectors, WIDE):
+            some = range(first, min(first + WIDE, vectors))
+            text += self._columns([str(w * self.length) for w in some])
+        return text
+
+    def _columns(self, places: list[str]) -> list[str]:
+        """Return the C for these vectors of columns."""
+        (operand,) = self.root.operands
+        rows = operand.value.shape[1 if operand.view == "transposed" else 0]
+        sets = max(1, min(rows, -(-CHAINS // len(places))))
+        whole = rows - rows % sets
+        text = ["{"]
+        for s in range(sets):
+            for w, at in enumerate(places):
+                begin = "(V){0}"
+                if self.kernel.totals and s == 0:
+                    begin = f"LD({self.place(self.root, '0', at)})"
+                elif self.root.op != "sum_rows":
+                    begin = self.vector(operand, "across", str(s), at)
+                text.append(f"V c{s}_{w} = {begin};")
+
+        def add(s: int, row: str) -> list[str]:
+            return [
+                f"c{s}_{w} = {self.combined(f'c{s}_{w}', self.vector(operand, 'across', row, at))};"
+                for w, at in enumerate(places)
+            ]
+
+        text.append(f"for (Index i = 0; i < {whole}; i += {sets}) {{")
+        text += [line for s in range(sets) for line in add(s, plus("i", str(s)))]
+        text.append("}")
+        text += [line for s in range(rows - whole) for line in add(s, str(whole + s))]
+        for w, at in enumerate(places):
+            text += [f"c0_{w} = {self.combined(f'c0_{w}', f'c{s}_{w}')};" for s in range(1, sets)]
+            text.append(self.result("0", at, f"c0_{w}"))
+        return [*text, "}"]
+
+
+class OverColumns(Reduction):
+    """A reduction over the columns: of vectors along the rows, one column after another."""
+
+    def body(self) -> list[str]:
+        (operand,) = self.root.operands
+        columns = operand.value.shape[0 if operand.view == "transposed" else 1]
+        first, other = (self.vector(operand, "down", "i", column) for column in ("0", "j"))
+        rows = self.plan.padded(self.root.shape[0])
+        return [
+            f"for (Index i = 0; i < {rows}; i += {self.length}) {{",
+            f"V c = {first};",
+            f"for (Index j = 1; j < {columns}; j++) c = {self.combined('c', other)};",
+            self.result("i", "0", "c"),
+            "}",
+        ]
+
+
+class Copy(KernelText):
+    """Pieces of other values in a new order, number by number."""
+
+    def body(self) -> list[str]:
+        to = self.pointer(self.root, "flat")
+        count = self.root.shape[0] * self.root.shape[1]
+        text = [f"for (Index i = 0; i < {count}; i++) {to}[i] = 0;"]
+        for piece in self.root.pieces:
+            indices = [f"i{n}" for n in range(len(piece.sizes))]
+            source = self.pointer(piece.value, "flat")
+            text += [
+                f"for (Index {index} = 0; {index} < {size}; {index}++)"
+                for index, size in zip(indices, piece.sizes, strict=True)
+            ]
+            written = _sum(piece.to_start, piece.to_strides, indices)
+            text.append(f"{to}[{written}] = {source}[{_sum(piece.start, piece.strides, indices)}];")
+        return text
+
+
+def _sum(start: int, strides: Sequence[int], indices: Sequence[str]) -> str:
+    terms = [times(index, stride) for index, stride in zip(indices, strides, strict=True)]
+    return " + ".join([str(start), *(term for term in terms if term != "0")])
+
+
+def address(plan: Plan, value: Value, layout: Layout, shared: Shared) -> str:
+    """Return where a value stands, as the argument of a call in a step."""
+    if value.op == "table":
+        name = shared.tables.setdefault((value, layout), f"table_{len(shared.tables)}")
+        return f"(T *){name}"
+    return f"m + {plan.places[value, layout]}"
+
+
+def is_mask(value: Value) -> bool:
+    """Whether a value is a mask, or a copy of one."""
+    return is_mask(value.operands[0].value) if value.op == "same" else value.is_mask
+
+
+def times(index: str, factor: int) -> str:
+    """Return the C of a product of an index and a constant."""
+    if index.isdigit():
+        return str(int(index) * factor)
+    return "0" if factor == 0 else index if factor == 1 else f"{index} * {factor}"
+
+
+def plus(index: str, number: str) -> str:
+    """Return the C of a sum of an index and a number or another index."""
+    if index.isdigit() and number.isdigit():
+        return str(int(index) + int(number))
+    return index if number == "0" else number if index == "0" else f"({index} + {number})"
