@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import combinations, pairwise
 from typing import Any
 
 import pytest
@@ -19,6 +19,7 @@ from minifw.compile.compilers import find_compiler
 from minifw.compile.plan import CHUNK, Machine, Plan, chunk_of
 from minifw.compile.program import Program
 from minifw.compile.record import record
+from minifw.compile.values import Value
 from minifw.training.learner import Learner
 
 needs_compiler = pytest.mark.skipif(
@@ -234,6 +235,31 @@ def test_a_large_batch_takes_the_memory_of_a_chunk() -> None:
     memory = [Plan(recorded([2, 25, 25, 2], n, 0.9), n, Machine()).memory for n in (96, 960, 9600)]
     assert memory[0] > 0
     assert memory[1] == memory[2] <= memory[0]
+
+
+@pytest.mark.parametrize("batch", [40, 960])
+def test_values_that_are_needed_at_the_same_time_have_memory_of_their_own(batch: int) -> None:
+    plan = Plan(recorded([2, 25, 25, 40, 2], batch, momentum=0.9), batch, Machine())
+    end = len(plan.kernels)
+    written = {v: n for n, kernel in enumerate(plan.kernels) for v in kernel.values}
+    lives: dict[Value, tuple[int, int]] = {}
+    for value in {value for value, _ in plan.places}:
+        reads = [n for n, k in enumerate(plan.kernels) if value in {o.value for o in plan.reads[k]}]
+        lasting = value in plan.results or value.op in ("state", "x", "target")
+        first = -1 if value.op in ("state", "x", "target") else written[value]
+        lives[value] = (first, end if lasting else max(reads))
+    twins = dict(zip(plan.recording.after, plan.recording.before, strict=True))
+    shared = 0
+    for (a, of_a), (b, of_b) in combinations(plan.places.items(), 2):
+        apart = of_a + plan.size(*a) <= of_b or of_b + plan.size(*b) <= of_a
+        if a[0] is b[0]:
+            assert apart  # two layouts of one value
+        elif twins.get(a[0]) is not b[0] and twins.get(b[0]) is not a[0]:
+            (begun, done), (start, stop) = lives[a[0]], lives[b[0]]
+            assert apart or done < start or stop < begun
+            shared += not apart
+    assert shared  # memory is used again
+    assert max(at + plan.size(*stored) for stored, at in plan.places.items()) <= plan.memory
 
 
 def test_chunks_divide_the_batch() -> None:
