@@ -16,7 +16,8 @@ from campaigns import compiled as campaign
 from cases import linear, normal
 from minifw import nn
 from minifw.compile.compilers import find_compiler
-from minifw.compile.plan import CHUNK, Machine, Plan, chunk_of
+from minifw.compile.grouping import CHUNK, chunk_of
+from minifw.compile.plan import Machine, Plan
 from minifw.compile.program import Program
 from minifw.compile.record import record
 from minifw.compile.values import Value
@@ -109,7 +110,7 @@ def test_any_step_is_compiled(step: Step, batch: int) -> None:
     eta = torch.tensor(0.1, dtype=torch.float64)
     expected = [value.clone() for value in state]
     rows = torch.arange(lanes).unsqueeze(-1)
-    for part in order.split(batch, -1):
+    for part in torch.split(order, batch, -1):
         output = step(expected, x[rows, part], target[rows, part], eta)
     found = program.run(state, x, target, order, eta)
     torch.testing.assert_close([*state, found], [*expected, output], rtol=1e-11, atol=1e-13)

@@ -13,6 +13,7 @@ sanitizers, which end the process at the first fault.
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import subprocess
@@ -89,7 +90,7 @@ class Case:
         modules: list[nn.Module] = []
         pairs = list(zip(self.widths, self.widths[1:], strict=False))
         for place, (a, b) in enumerate(pairs):
-            key = (a, b) if self.shared else place
+            key: Any = (a, b) if self.shared else place
             if key not in layers:
                 layer = nn.Linear(a, b, self.bias, stack=(self.lanes,), dtype=dtype)
                 for _, value, _ in layer.parameters():
@@ -98,8 +99,8 @@ class Case:
                 layers[key] = layer
             modules.append(layers[key])
             if place < len(self.activations) and (kind := self.activations[place]) is not None:
-                key = ("activation", kind if self.shared else place)
-                modules.append(layers.setdefault(key, ACTIVATIONS[kind]()))
+                of_kind = ("activation", kind if self.shared else place)
+                modules.append(layers.setdefault(of_kind, ACTIVATIONS[kind]()))
         return nn.Sequential(*modules)
 
     def make_loss(self) -> nn.Loss:
@@ -125,7 +126,7 @@ class Case:
     def eta(self) -> float:
         """The learning rate: small steps, so that nothing diverges."""
         scale = self.batch * self.widths[-1] if self.reduction == "sum" else 1
-        return 0.05 / scale / sum(self.widths) ** 0.5
+        return 0.05 / scale / math.sqrt(sum(self.widths))
 
 
 def batches(case: Case, x: Tensor, target: Tensor, order: Tensor | None) -> Any:

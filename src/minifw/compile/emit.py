@@ -7,6 +7,7 @@ vector of them; sizes, strides and places in memory are constants.
 from __future__ import annotations
 
 from minifw.compile.functions import literal, prelude
+from minifw.compile.grouping import OVER_ROWS, Kernel, Layout
 from minifw.compile.kernels import (
     Copy,
     ElementWise,
@@ -17,7 +18,7 @@ from minifw.compile.kernels import (
     address,
 )
 from minifw.compile.parts import frame, repeats, transposing
-from minifw.compile.plan import OVER_ROWS, Kernel, Layout, Plan
+from minifw.compile.plan import Plan
 from minifw.compile.products import Product
 from minifw.compile.values import Value
 
