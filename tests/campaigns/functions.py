@@ -127,8 +127,8 @@ def ulps(found: Numbers, true: Numbers) -> Numbers:
 
 def true_results(op: str, x: Numbers) -> Numbers:
     """Return the results of a function with more digits, as far as NumPy has them."""
-    wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
     with np.errstate(all="ignore"):
+        wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
         if op == "log":  # denormals count as 0
             wide = np.where((wide > 0) & (wide < np.finfo(x.dtype).smallest_normal), 0, wide)
         if op == "reciprocal":

@@ -47,7 +47,8 @@ static inline V floor_of(V x) {
 
 /* e^x where that is a normal number, within 1.1 ulp: 2^n e^r for the whole number n nearest to
    x / ln 2 and the rest r = x - n ln 2. ln 2 is the sum of two numbers, the first so short that n
-   times it is exact. e^r is 1 + r + r^2 P(r), and n is added to its exponent. */
+   times it is exact. e^r is 1 + r + r^2 P(r), and n is added to its exponent. Of NaN this can make
+   anything. */
 static inline V exp_between(V x) {
   V m = x * ONE_BY_LN2 + ROUND; /* its last bits are n */
   V n = m - ROUND;
@@ -62,22 +63,21 @@ static inline V exp_of(V x) {
   return where(x <= LN_LARGEST, y, x + INFINITE); /* NaN stays NaN */
 }
 
-/* tanh x, within 1.4 ulp. For a = |x| below 0.625 it is a - a^3 / P(a^2), else
-   1 - 2 / (1 + e^(2 a)); both with one division. */
+/* tanh x, within 1.4 ulp. For a = |x| from 0.625 on it is 1 - 2 / (1 + e^(2 a)), below, and for
+   NaN, a - a^3 / P(a^2); both with one division. */
 static inline V tanh_of(V x) {
   V a = abs_of(x), z = a * a;
-  V e = exp_between(2 * where(a > TANH_IS_1, splat(TANH_IS_1), a)); /* NaN stays NaN */
-  VI small = a < (T)0.625;
-  V top = where(small, a * z, splat(2));
-  V bottom = where(small, P_TANH(z), 1 + e);
-  return signed_as(x, where(small, a, splat(1)) - top / bottom);
+  V e = exp_between(2 * where(a < TANH_IS_1, a, splat(TANH_IS_1)));
+  VI large = a >= (T)0.625;
+  V top = where(large, splat(2), a * z);
+  V bottom = where(large, 1 + e, P_TANH(z));
+  return signed_as(x, where(large, splat(1), a) - top / bottom);
 }
 
 /* 1 / (1 + e^-x), within 1.9 ulp. With e = e^-|x|, which cannot overflow, it is
    1 - e / (1 + e) for x >= 0, and e times as much for x < 0. */
 static inline V sigmoid_of(V x) {
-  V a = abs_of(x);
-  V e = where(a > -LN_SMALLEST, (V){0}, exp_between(-a)); /* NaN stays NaN */
+  V e = exp_of(-abs_of(x));
   V top = where(x < 0, e, splat(1));
   return top - top * (e / (1 + e));
 }

@@ -132,7 +132,6 @@ def _constants(double: bool) -> dict[str, str]:
         return " \\\n  ".join([f"({variable})", *textwrap.wrap(text, 90)])
 
     bits, bias = (52, 1023) if double else (23, 127)
-    smallest = 2.0 ** (1 - bias)
     constants = {
         "SQRT": " __builtin_sqrt" if double else " __builtin_sqrtf",
         "SIGN": integer(1 << (63 if double else 31)),
@@ -146,8 +145,8 @@ def _constants(double: bool) -> dict[str, str]:
         "ROUND": number(1.5 * 2.0**bits),
         "INFINITE": number(math.inf),
         "NOT_A_NUMBER": number(math.nan),
-        "SMALLEST": number(smallest),
-        "LN_SMALLEST": number(math.log(smallest)),
+        "SMALLEST": number(2.0 ** (1 - bias)),
+        "LN_SMALLEST": number(-708.3964185322641 if double else -87.33654),
         "LN_LARGEST": number(709.782712893384 if double else 88.72283),
         "ONE_BY_LN2": number(1 / math.log(2)),
         "LN2_HIGH": number(0.693147180369123816490 if double else 0.693359375),
