@@ -71,7 +71,7 @@ def _declaration(function: Any) -> _Declaration:
         tags = set(function.tags)
         _declarations[function] = _Declaration(
             name if schema.name.startswith("aten::") else schema.name,
-            schema.overload_name, arguments, changed,
+            schema.overload_name or "default", arguments, changed,
             torch.Tag.nondeterministic_seeded in tags, torch.Tag.inplace_view in tags,
         )  # fmt: skip
     return _declarations[function]
