@@ -186,7 +186,7 @@ x[..., :1].expand(-1, -1, 5) * 2; x[:, :1].expand(-1, 3, -1).clone(); b[:, None]
 b[:, None] * b[..., None]; b.unsqueeze(1) + torch.zeros(6, 1).double(); x.repeat(1, 2, 3); x.flip(-1); x.flip((1, 2)); functional.pad(x, (1, 2)); functional.pad(x, (0, 1, 2, 0), value=3.0)
 torch.zeros_like(x) + x; torch.ones_like(x) * x; torch.full_like(x, 3) - x; x.new_zeros(6, 4) + x; torch.zeros(x.shape).double() + x
 x + torch.arange(4); x * torch.linspace(0, 1, 6).double()[:, None]; x * CONSTANT[:1]; torch.where(torch.arange(4) > 1, x, 0.0); x.tril() if 0 else x
-x.gather(-1, (x > 0).long()[..., :1]); torch.zeros_like(x).scatter_(-1, (x > 0).long()[..., 1:2], 1.0); x.scatter(-1, (x > 0).long()[..., :1], p[..., :1])
+x[:, 1:2, ::2].sum(1); x[:, 1:2, ::2].amax(1) * 2; x.gather(-1, (x > 0).long()[..., :1]); torch.zeros_like(x).scatter_(-1, (x > 0).long()[..., 1:2], 1.0); x.scatter(-1, (x > 0).long()[..., :1], p[..., :1])
 torch.addcmul(x, p, p, value=0.3); torch.addcdiv(x, x, p, value=2); x.lerp(p, 0.3); x.lerp(p, p); torch._foreach_mul([x, p], 2.0)[1]
 torch._foreach_add([x], [p], alpha=2)[0]; torch._foreach_addcdiv([x], [x], [p], 2.0)[0]; torch._foreach_sqrt([p, p])[0]; torch._foreach_add([x, p], [1.0, 2.0])[1]
 x * eta; x * (1 - eta * 0.1); x - eta; torch.full_like(x, 2) * eta + x; (eta * 2 + 1).exp() * x; x.mul(eta).sum(-1)
@@ -248,6 +248,9 @@ WRITES: dict[str, Callable[[Tensor, Tensor, Tensor], Any]] = {
     ),
     "a product": lambda y, w, x: (y.baddbmm_(x, w), y.baddbmm_(x, w, beta=2, alpha=3)),
     "out": lambda y, w, x: (torch.mul(x, 2, out=y), torch.tanh(y, out=y)),
+    "zeroed, then more": lambda y, w, x: (
+        y.add_(x), y.zero_(), y[:, :4].add_(w), w.zero_(), w.add_(x[:, :4]), w.zero_(), w[:, 0].add_(x[:, 0]),
+    ),
     "indexed": lambda y, w, x: (y.__setitem__((slice(None), 1), x[:, 2]), w.__iadd__(1)),
 }  # fmt: skip
 
@@ -344,6 +347,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "indices": (lambda x: x * x.max(-1, keepdim=True).indices, r"\(the indices of max\)$"),
     "a large constant": (lambda x: x.repeat(1, 1, 300) * torch.arange(7200).double().reshape(6, 1200),
                          "more than 4096 numbers"),
+    "the count of lanes": (lambda x: x / len(x), r"^steps are not all the same in Mine\(\).forward: "),
+    "an index for some": (lambda x: x.scatter(-1, (x > 0).long()[:, :1, :1], 1.0), "one index for each"),
     "an index for each": (lambda x: x.gather(-1, (x > 0).long()), "one index for each row"),
     "its own state": (lambda x: x + CONSTANT.add_(1)[0] - CONSTANT.sub_(1)[0],
                       "^aten.add in .* \\(it changes a tensor that is not part of the state\\)$"),

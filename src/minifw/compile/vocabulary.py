@@ -26,7 +26,7 @@ Translate = Callable[..., Any]
 
 LIKE = (
     "zeros_like", "ones_like", "empty_like", "new_zeros", "new_ones", "new_empty",
-    "new_empty_strided",
+    "new_empty_strided", "full_like", "new_full",
 )  # fmt: skip
 """Operations that use the shape of their argument alone."""
 
@@ -117,7 +117,9 @@ def reduce(r: Recorder, kind: str, part: Part, dimensions: Sequence[int], keep: 
     real_sizes, others = part.sizes[: len(real)], part.sizes[len(real) :]
     if real:
         part = _reduced(r, kind, part, real_sizes, others, [*real, *rest])
-    part = Part(part.value, sizes, dense(sizes), 0, lanes)
+        part = Part(part.value, sizes, dense(sizes), 0, lanes)
+    else:
+        part = part.permuted(kept)._replace(lanes=lanes)
     if keep:
         for d in over:
             part = part.inserted(d)
@@ -134,7 +136,7 @@ def _reduced(
 ) -> Part:
     """Return the reduction over the first dimensions, whose numbers are those of the others."""
     shape = (prod(over), prod(others))
-    if view_as(part, shape) in ("whole", "transposed") and view_as(part, shape) != "transposed":
+    if view_as(part, shape) == "whole":
         return _of_matrix(r, f"{kind}_rows", part, shape, others)
     last = part.permuted([*range(len(over), len(part.sizes)), *range(len(over))])
     turned = (shape[1], shape[0])
@@ -707,13 +709,6 @@ def _fill(r: Recorder, result: Tensor, x: Any, value: Any) -> Part:
     return r.read(value, result.ndim)
 
 
-@named("full_like", "new_full", "full")
-def _full(r: Recorder, result: Tensor, x: Any, *values: Any) -> Part:
-    value = values[0] if not isinstance(values[0], (list, tuple)) else values[1]
-    number = r.read(value)
-    return number
-
-
 @named("zero")
 def _zero(r: Recorder, result: Tensor, x: Any) -> Part:
     return r.number(0)
@@ -724,7 +719,7 @@ def _reshape(r: Recorder, result: Tensor, x: Any, *_: Any) -> Part:
     value = r.everything(r.read(x))
     sizes = tuple(result.shape)
     if r.lanes:
-        sizes = (sizes[0] // 2, *sizes[1:])
+        sizes = (sizes[0] // r.stack, *sizes[1:])
     return Part(value, sizes, dense(sizes), 0, r.lanes)
 
 
@@ -766,9 +761,8 @@ def _repeat(r: Recorder, result: Tensor, x: Any, repeats: Sequence[int]) -> Part
     twice = part
     for d in reversed(range(len(repeats))):
         twice = twice.inserted(d, repeats[d])
-    value = r.operand(twice, matrix([r * n for r, n in zip(repeats, part.sizes, strict=True)]),
-                      ("whole",)).value  # fmt: skip
-    sizes = tuple(r * n for r, n in zip(repeats, part.sizes, strict=True))
+    sizes = tuple(times * n for times, n in zip(repeats, part.sizes, strict=True))
+    value = r.operand(twice, matrix(sizes), ("whole",)).value
     return Part(value, sizes, dense(sizes), 0, part.lanes)
 
 
@@ -807,7 +801,7 @@ def _pad(r: Recorder, result: Tensor, x: Any, pad: Sequence[int], value: float =
 def _chosen(r: Recorder, result: Tensor, index: Any, sizes: Sequence[int], dim: int) -> Part:
     """Return where the last dimension has the one index that each row names."""
     part = r.read(index, result.ndim)
-    if dim % len(sizes) != len(sizes) - 1 or part.sizes[-1] != 1 or part.lanes != r.lanes:
+    if dim % len(sizes) != len(sizes) - 1 or part.sizes != (*sizes[:-1], 1):
         raise r.refuse("it is recorded along the last dimension, with one index for each row")
     columns = sizes[-1]
     numbers = [float(n) for n in range(columns)]
