@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from minifw.compile.values import Operand, Recording, Value
 
-FUNCTIONS = {
+FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor,
     "trunc": torch.trunc, "sqrt": torch.sqrt, "reciprocal": torch.reciprocal, "exp": torch.exp,
     "log": torch.log, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "not": torch.logical_not,
@@ -69,7 +69,7 @@ def _value(value: Value, known: dict[Value, Tensor], dtype: torch.dtype) -> Tens
             assert piece.value.op not in ("constant", "eta")
             index = _index(piece.sizes, piece.start, piece.strides)
             to = _index(piece.sizes, piece.to_start, piece.to_strides)
-            assert to.unique().numel() == to.numel()
+            assert len(set(to.flatten().tolist())) == to.numel()
             result[to.flatten()] = known[piece.value].flatten()[index.flatten()]
         return result.reshape(value.shape)
     if value.op in ELEMENTWISE:
@@ -81,8 +81,7 @@ def _value(value: Value, known: dict[Value, Tensor], dtype: torch.dtype) -> Tens
         assert all(operand.view in ("whole", "transposed") for operand in value.operands)
         assert not any(operand.value.is_mask for operand in value.operands)
         seen = [known[one] if view == "whole" else known[one].T for one, view in value.operands]
-    result: Tensor = FUNCTIONS[value.op](*seen)
-    return result
+    return FUNCTIONS[value.op](*seen)
 
 
 def _seen(operand: Operand, known: dict[Value, Tensor], shape: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 import interpreted
-from cases import LOSSES, MODULES, LossCase, ModuleCase, SimpleNet, linear, normal
+from cases import LOSSES, MODULES, LossCase, ModuleCase, SimpleNet, linear, normal, special
 from minifw import nn
 from minifw.compile.record import record
 from minifw.compile.values import CannotCompileError, Recording, Step
@@ -39,7 +39,8 @@ def check(
     """Record a step and compare it with the step itself, on other numbers; return the record."""
     kept = [value.clone() for value in (*state, x, target)]
     recording = record(step, state, x, target, x.shape[1], named)
-    assert all(map(torch.equal, kept, (*state, x, target)))  # the caller's own are untouched
+    for own, before in zip((*state, x, target), kept, strict=True):
+        close_to(own, before, 0)  # untouched
     for eta in (torch.tensor(0.05, dtype=x.dtype), torch.tensor([0.05, 0.01, 0.2], dtype=x.dtype)):
         ours, output = interpreted.run(recording, state, x, target, eta)
         for lane in range(len(x)):
@@ -92,7 +93,7 @@ class Flat(nn.Module):
     def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
         assert self.input is not None
         widths = [x.shape[-1] for x in as_tuple(self.input)]
-        pieces: tuple[Tensor, ...] = gradient.split(widths, -1)
+        pieces: tuple[Tensor, ...] = torch.split(gradient, widths, -1)
         return pieces
 
 
@@ -204,12 +205,12 @@ def test_an_operation_is_recorded(text: str) -> None:
 
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         w, b = state
-        result = eval(code, scope, {"x": x, "p": x.abs() + 0.5, "w": w, "b": b, "eta": eta})
+        result: Tensor = eval(code, scope, {"x": x, "p": x.abs() + 0.5, "w": w, "b": b, "eta": eta})
         w.mul_(0.5)
         b.sub_(w[:, 1] * eta)
         result = result if result.ndim else result.expand(len(x))
         if result.shape[0] != len(x):  # the stack's dimension is folded into the next one
-            result = result.unflatten(0, (len(x), -1))
+            result = result.reshape(len(x), -1, *result.shape[1:])
         rows = result.reshape(len(x), -1)[:, None].expand(-1, 6, -1)
         return (rows if rows.dtype.is_floating_point else rows.double()) * 1
 
@@ -221,44 +222,69 @@ def test_an_operation_is_recorded(text: str) -> None:
     )
 
 
-def in_place(write: Callable[[Tensor, Tensor, Tensor], Any]) -> Step:
+# What is done to `y`, zeros of (lanes, 6, 4), and to the state `w`, (lanes, 4, 4).
+WRITES = {
+    "a column": "y[..., 1].copy_(x[..., 0])",
+    "a row, then all": "y[:, 2].copy_(x[:, 0]); y.add_(x)",
+    "a part twice": "y[..., 1:].add_(x[..., 1:]); y[..., :2].mul_(3).add_(1)",
+    "a transposed part": "y.mT[:, 1:3, :4].copy_(w[:, :2])",
+    "all, transposed": "y.mT.copy_(x.mT * 2)",
+    "a state's part": "w[:, 0].add_(x[:, 0]); w[..., 1:2].zero_(); y.add_(1)",
+    "a state, and what was": "y.copy_(x @ w); w.zero_(); w.add_(1)",
+    "what is not 0": "y.fill_(2); y[:, 1:2].add_(x[:, :1])",
+    "not equal everywhere": "y.add_(CONSTANT[0]); y[:, :4].sub_(w)",
+    "through a view": "y.view(len(x), -1)[:, 3:9].add_(1); y[:, 1].add_(x[:, 0])",
+    "a list of tensors": "torch._foreach_add_([y, w], [x, w]); torch._foreach_mul_([y, w], 0.5)",
+    "lists, anew": "torch._foreach_copy_([y], [x]); y += w[:, :1]; torch._foreach_zero_([w])",
+    "a product": "y.baddbmm_(x, w); y.baddbmm_(x, w, beta=2, alpha=3)",
+    "out": "torch.mul(x, 2, out=y); torch.tanh(y, out=y)",
+    "zeroed, then more": "y.add_(x); y.zero_(); y[:, :4].add_(w)",
+    "a state zeroed, then more": "w.zero_(); w.add_(x[:, :4]); w.zero_(); w[:, 0].add_(x[:, 0])",
+    "indexed": "y[:, 1] = x[:, 2]; w += 1; y[:, :, 0] = 2",
+    "by eta": "y.fill_(eta); w.mul_(1 - eta); y[:, 1].copy_(eta)",
+}
+
+
+@pytest.mark.parametrize("text", WRITES.values(), ids=WRITES)
+def test_what_is_written_in_place_is_recorded(text: str) -> None:
+    code = compile(text, "statements", "exec")
+
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
-        (w,) = state
-        made = torch.zeros(len(x), 6, 4, dtype=x.dtype)
-        write(made, w, x)
-        return made * 1
+        y = torch.zeros(len(x), 6, 4, dtype=x.dtype)
+        scope = {"torch": torch, "CONSTANT": CONSTANT, "x": x, "y": y, "w": state[0], "eta": eta}
+        exec(code, scope)
+        return y * 1
 
-    return step
-
-
-WRITES: dict[str, Callable[[Tensor, Tensor, Tensor], Any]] = {
-    "a column": lambda y, w, x: y[..., 1].copy_(x[..., 0]),
-    "a row, then all": lambda y, w, x: (y[:, 2].copy_(x[:, 0]), y.add_(x)),
-    "a part twice": lambda y, w, x: (y[..., 1:].add_(x[..., 1:]), y[..., :2].mul_(3).add_(1)),
-    "a transposed part": lambda y, w, x: y.mT[:, 1:3, :4].copy_(w[:, :2]),
-    "all, transposed": lambda y, w, x: y.mT.copy_(x.mT * 2),
-    "a state's part": lambda y, w, x: (w[:, 0].add_(x[:, 0]), w[..., 1:2].zero_(), y.add_(1)),
-    "a state, and what was": lambda y, w, x: (y.copy_(x @ w), w.zero_(), w.add_(1)),
-    "what is not 0": lambda y, w, x: (y.fill_(2), y[:, 1:2].add_(x[:, :1])),
-    "not equal everywhere": lambda y, w, x: (y.add_(CONSTANT[0]), y[:, :4].sub_(w)),
-    "through a view": lambda y, w, x: (y.view(len(x), -1)[:, 3:9].add_(1), y[:, 1].add_(x[:, 0])),
-    "a list of tensors": lambda y, w, x: (
-        torch._foreach_add_([y, w], [x, w]), torch._foreach_mul_([y, w], 0.5),
-        torch._foreach_zero_([w]), torch._foreach_copy_([y], [x]),
-    ),
-    "a product": lambda y, w, x: (y.baddbmm_(x, w), y.baddbmm_(x, w, beta=2, alpha=3)),
-    "out": lambda y, w, x: (torch.mul(x, 2, out=y), torch.tanh(y, out=y)),
-    "zeroed, then more": lambda y, w, x: (
-        y.add_(x), y.zero_(), y[:, :4].add_(w), w.zero_(), w.add_(x[:, :4]), w.zero_(), w[:, 0].add_(x[:, 0]),
-    ),
-    "indexed": lambda y, w, x: (y.__setitem__((slice(None), 1), x[:, 2]), w.__iadd__(1)),
-}  # fmt: skip
+    check(step, [normal(LANES, 4, 4)], normal(LANES, 6, 4), normal(LANES, 6, 1))
 
 
-@pytest.mark.parametrize("write", WRITES.values(), ids=WRITES)
-def test_what_is_written_in_place_is_recorded(write: Callable[..., Any]) -> None:
-    state = [normal(LANES, 4, 4)]
-    check(in_place(write), state, normal(LANES, 6, 4), normal(LANES, 6, 1))
+def test_special_numbers_go_the_way_of_torch() -> None:
+    def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+        a, b = x[..., :1], x[..., 1:]
+        return torch.cat(
+            [
+                a.relu(), a.clamp(-1, 1), a.clamp(min=b), torch.maximum(a, b), torch.minimum(a, b),
+                torch.where(a > b, a, b), functional.threshold(a, 0.1, 2), a.abs(), a.sign(), b.tanh(),
+                x.amax(-1, keepdim=True), x.log_softmax(-1), x.softmax(-1), x.logsumexp(-1, True),
+                functional.elu(a), functional.softplus(a), a.expm1(), a.log1p(), a**2, a.masked_fill(b == 0, 3),
+            ],
+            -1,
+        )  # fmt: skip
+
+    numbers = special(torch.float64)
+    pairs = torch.cartesian_prod(numbers, numbers)
+    x = torch.stack([pairs, pairs.flip(0), pairs.flip(1)])
+    check(step, [normal(LANES, 1)], x, normal(LANES, len(pairs), 1))
+
+
+def test_numbers_of_float32_stay_so() -> None:
+    network = nn.Sequential(nn.Linear(4, 3, stack=(LANES,)), nn.ReLU())
+    learner = Learner(network, nn.LossMSE(), nn.SGD(network))
+    x, target = normal(LANES, 6, 4).float(), normal(LANES, 6, 3).float()
+    recording = check(step_of(learner), learner.state, x, target, close=1e-5)
+    assert not recording.double
+    with pytest.raises(CannotCompileError, match="^the x is of torch.float64, the weights of"):
+        record(step_of(learner), learner.state, x.double(), target, 6)
 
 
 def test_a_state_that_is_left_alone_is_its_own_after() -> None:

@@ -142,7 +142,7 @@ def _mode(listener: Listener, named: Named) -> Any:
     except ImportError:
         raise CannotCompileError(why) from None
 
-    class Mode(TorchDispatchMode):
+    class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         @classmethod
         def _should_skip_dynamo(cls) -> bool:
             return False  # else torch imports all of torch._dynamo, which takes seconds
@@ -159,4 +159,4 @@ def _mode(listener: Listener, named: Named) -> Any:
             listener(_call(function, args, kwargs, result, where))
             return result
 
-    return Mode()
+    return Mode()  # type: ignore[no-untyped-call]

@@ -2,9 +2,9 @@
 
 The step runs on a stack of two lanes, so that the dimension of lanes can be told from all others:
 it is dimension 0 of every tensor that depends on what a lane is given. Of that dimension a lane has
-its share, which is nearly always 1. Then it runs again with three lanes and other numbers: a step that
-is recorded otherwise depends on them in a way that values cannot say. What does not depend on a lane, such as the constants that a module
-makes, is not recorded but taken as it is.
+its share, which is nearly always 1. What does not depend on a lane, such as the constants that a
+module makes, is not recorded but taken as it is. Then the step runs again with three lanes and
+other numbers: where it is recorded otherwise, it depends on them in a way that values cannot say.
 
 Tensors are told apart by their memory (`Memory`): a view needs no value of its own, it is a `Part`
 of one. An operation in place gives its memory another value.
@@ -36,14 +36,13 @@ from minifw.compile.values import (
     Value,
 )
 from minifw.compile.views import Part, dense, is_dense, matrix, view_as, whole
-from minifw.compile.vocabulary import LIKE, Translate, translation
+from minifw.compile.vocabulary import LIKE, MIXES, Translate, translation
 from minifw.nn.buffers import fused
 
 STACKS = (2, 3)
 """Lanes of the two stacks on which a step is recorded."""
 MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
-MIXES = "mixes the networks of the stack"
 
 
 def record(
@@ -108,7 +107,7 @@ def _recorded(
 
 
 def _numbers(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return numbers between 0.2 and 0.8, all different and others for each stack; classes are 0."""
+    """Return numbers from 0.2 to 0.8, all different, others for each stack; classes are 0."""
     if not dtype.is_floating_point:
         return torch.zeros(*shape, dtype=dtype)
     count = torch.arange(prod(shape), dtype=torch.float64) + 1000 * shape[0]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +30,8 @@ LIKE = (
 )  # fmt: skip
 """Operations that use the shape of their argument alone."""
 
+MIXES = "it mixes the networks of the stack"
+
 TABLE: dict[str, Translate] = {}
 
 
@@ -39,10 +41,13 @@ def translation(call: Call) -> Translate | None:
     return TABLE.get(f"{name}.{call.overload}") or TABLE.get(name)
 
 
-def named(*names: str) -> Callable[[Translate], Translate]:
+Function = TypeVar("Function", bound=Translate)
+
+
+def named(*names: str) -> Callable[[Function], Function]:
     """Declare a function for these names."""
 
-    def put(function: Translate) -> Translate:
+    def put(function: Function) -> Function:
         TABLE.update(dict.fromkeys(names, function))
         return function
 
@@ -66,7 +71,7 @@ def apply(r: Recorder, op: str, *parts: Part) -> Part:
     for part in parts:
         fits = part.expanded(sizes)
         if fits is None or (part.lanes and len(part.sizes) < len(sizes)):
-            raise r.refuse("it mixes the networks of the stack")
+            raise r.refuse(MIXES)
         fitting.append(fits._replace(lanes=lanes))
     if (same := _unchanged(op, fitting)) is not None:
         return same
@@ -107,7 +112,7 @@ def reduce(r: Recorder, kind: str, part: Part, dimensions: Sequence[int], keep: 
     count = len(part.sizes)
     over = sorted({d % count for d in dimensions}) if count else []
     if part.lanes and 0 in over:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     kept = [d for d in range(count) if d not in over]
     sizes = tuple(part.sizes[d] for d in kept)
     lanes = part.lanes
@@ -310,12 +315,13 @@ def _log10(r: Recorder, result: Tensor, x: Any) -> Part:
 
 @named("expm1")
 def _expm1(r: Recorder, result: Tensor, x: Any) -> Part:
-    # eˣ - 1 = tanh(x/2) (eˣ + 1), which is exact near 0 too
-    x = r.read(x, result.ndim)
-    return apply(
-        r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), apply(r, "add", apply(r, "exp", x),
-                                                             r.number(1))
-    )  # fmt: skip
+    return expm1(r, r.read(x, result.ndim))
+
+
+def expm1(r: Recorder, x: Part) -> Part:
+    """Return eˣ - 1 as tanh(x/2) (eˣ + 1), which is exact near 0 too."""
+    more = apply(r, "add", apply(r, "exp", x), r.number(1))
+    return apply(r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), more)
 
 
 @named("log1p")
@@ -371,13 +377,8 @@ def _elu(
     r: Recorder, result: Tensor, x: Any, alpha: float = 1, scale: float = 1, inner: float = 1
 ) -> Part:
     part = r.read(x, result.ndim)
-    below = scaled(r, _expm1_of(r, scaled(r, part, inner)), alpha * scale)
+    below = scaled(r, expm1(r, scaled(r, part, inner)), alpha * scale)
     return apply(r, "where", apply(r, "le", part, r.number(0)), below, scaled(r, part, scale))
-
-
-def _expm1_of(r: Recorder, x: Part) -> Part:
-    more = apply(r, "add", apply(r, "exp", x), r.number(1))
-    return apply(r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), more)
 
 
 @named("silu")
@@ -399,7 +400,8 @@ def _where(r: Recorder, result: Tensor, condition: Any, a: Any, b: Any) -> Part:
     condition = r.read(condition, result.ndim)
     a, b = r.read(a, result.ndim), r.read(b, result.ndim)
     if condition.value.op == "constant":
-        return a if condition.value.numbers[0] else b  # type: ignore[no-any-return]
+        chosen: Part = a if condition.value.numbers[0] else b
+        return chosen
     return apply(r, "where", condition, a, b)
 
 
@@ -621,7 +623,7 @@ def _products(r: Recorder, left: Part, right: Part) -> Part:
     """Return the product of two stacks of matrices."""
     count, lanes = left.sizes[0], left.lanes or right.lanes
     if right.sizes[0] != count:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     each = [product(r, left.selected(0, n), right.selected(0, n)) for n in range(count)]
     sizes = (count, *each[0].sizes)
     if count == 1:
@@ -648,7 +650,7 @@ def _rows(r: Recorder, left: Any, right: Any) -> tuple[Part, Part]:
     """Return two factors of which the first has all lanes' rows, one below the other."""
     factors = r.read(left), r.read(right)
     if factors[1].lanes:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     return factors
 
 
@@ -728,7 +730,7 @@ def _cat(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -
     parts = [r.read(tensor, result.ndim) for tensor in tensors]
     dim %= result.ndim
     if r.lanes and dim == 0:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     sizes = [*parts[0].sizes]
     sizes[dim] = sum(part.sizes[dim] for part in parts)
     strides, start, pieces = dense(sizes), 0, []
@@ -742,7 +744,7 @@ def _cat(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -
 def _stack(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Part:
     dim %= result.ndim
     if r.lanes and dim == 0:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     parts = [r.read(tensor, result.ndim - 1).inserted(dim) for tensor in tensors]
     sizes = [*parts[0].sizes]
     sizes[dim] = len(parts)
@@ -755,7 +757,7 @@ def _stack(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0)
 def _repeat(r: Recorder, result: Tensor, x: Any, repeats: Sequence[int]) -> Part:
     part = r.read(x)
     if part.lanes and (len(repeats) != len(part.sizes) or repeats[0] != 1):
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     while len(part.sizes) < len(repeats):
         part = part.inserted(0)
     twice = part
@@ -771,7 +773,7 @@ def _flip(r: Recorder, result: Tensor, x: Any, dims: Sequence[int]) -> Part:
     part = r.read(x)
     for d in {d % len(part.sizes) for d in dims}:
         if part.lanes and d == 0:
-            raise r.refuse("it mixes the networks of the stack")
+            raise r.refuse(MIXES)
         strides = [*part.strides]
         start = part.start + (part.sizes[d] - 1) * strides[d]
         strides[d] = -strides[d]
