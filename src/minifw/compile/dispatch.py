@@ -71,7 +71,7 @@ def _declaration(function: Any) -> _Declaration:
         tags = set(function.tags)
         _declarations[function] = _Declaration(
             name if schema.name.startswith("aten::") else schema.name,
-            schema.overload_name, arguments, changed,
+            schema.overload_name or "default", arguments, changed,
             torch.Tag.nondeterministic_seeded in tags, torch.Tag.inplace_view in tags,
         )  # fmt: skip
     return _declarations[function]
@@ -142,7 +142,7 @@ def _mode(listener: Listener, named: Named) -> Any:
     except ImportError:
         raise CannotCompileError(why) from None
 
-    class Mode(TorchDispatchMode):
+    class Mode(TorchDispatchMode):  # type: ignore[no-untyped-call]
         @classmethod
         def _should_skip_dynamo(cls) -> bool:
             return False  # else torch imports all of torch._dynamo, which takes seconds
@@ -159,4 +159,4 @@ def _mode(listener: Listener, named: Named) -> Any:
             listener(_call(function, args, kwargs, result, where))
             return result
 
-    return Mode()
+    return Mode()  # type: ignore[no-untyped-call]

@@ -2,8 +2,9 @@
 
 The step runs on a stack of two lanes, so that the dimension of lanes can be told from all others:
 it is dimension 0 of every tensor that depends on what a lane is given. Of that dimension a lane has
-half, which is nearly always 1. What does not depend on a lane, such as the constants that a module
-makes, is not recorded but taken as it is.
+its share, which is nearly always 1. What does not depend on a lane, such as the constants that a
+module makes, is not recorded but taken as it is. Then the step runs again with three lanes and
+other numbers: where it is recorded otherwise, it depends on them in a way that values cannot say.
 
 Tensors are told apart by their memory (`Memory`): a view needs no value of its own, it is a `Part`
 of one. An operation in place gives its memory another value.
@@ -34,14 +35,14 @@ from minifw.compile.values import (
     Step,
     Value,
 )
-from minifw.compile.views import Part, dense, matrix, view_as
-from minifw.compile.vocabulary import LIKE, Translate, translation
+from minifw.compile.views import Part, dense, is_dense, matrix, view_as, whole
+from minifw.compile.vocabulary import LIKE, MIXES, Translate, translation
 from minifw.nn.buffers import fused
 
-LANES = 2
+STACKS = (2, 3)
+"""Lanes of the two stacks on which a step is recorded."""
 MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
-MIXES = "mixes the networks of the stack"
 
 
 def record(
@@ -53,8 +54,6 @@ def record(
     named: Named = lambda thing: None,
 ) -> Recording:
     """Run a step on numbers made for it, and return what it computes.
-
-    It runs twice, with different numbers: what is recorded must be the same.
 
     Args:
         step: the step.
@@ -68,7 +67,7 @@ def record(
         CannotCompileError: what cannot be recorded, with the module and the line it is in.
 
     """
-    first, again = (_recorded(step, state, inputs, targets, batch, named, n) for n in (0, 1))
+    first, again = (_recorded(step, state, inputs, targets, batch, named, n) for n in STACKS)
     _check_same(first, again)
     return first
 
@@ -80,14 +79,14 @@ def _recorded(
     targets: Tensor,
     batch: int,
     named: Named,
-    variant: int,
+    lanes: int,
 ) -> Recording:
     dtype = state[0].dtype if state else inputs.dtype
-    recorder = Recorder(dtype, named)
-    of_state = [_numbers(value.shape[1:], value.dtype, variant) for value in state]
-    x = _numbers((batch, *inputs.shape[2:]), inputs.dtype, variant)
-    target = _numbers((batch, *targets.shape[2:]), targets.dtype, variant)
-    eta = torch.full((), 0.011 + 0.002 * variant, dtype=dtype)
+    recorder = Recorder(dtype, lanes, named)
+    of_state = [_numbers((lanes, *value.shape[1:]), value.dtype) for value in state]
+    x = _numbers((lanes, batch, *inputs.shape[2:]), inputs.dtype)
+    target = _numbers((lanes, batch, *targets.shape[2:]), targets.dtype)
+    eta = torch.full((), 0.01 + 0.001 * lanes, dtype=dtype)
     before = [
         recorder.given(tensor, "state", matrix(tensor.shape[1:]), position)
         for position, tensor in enumerate(of_state)
@@ -100,20 +99,19 @@ def _recorded(
     after = [
         recorder.result(tensor, value.shape) for tensor, value in zip(of_state, before, strict=True)
     ]
-    outputs = [recorder.result(output, (batch, output.numel() // (LANES * batch)))]
+    outputs = [recorder.result(output, (batch, output.numel() // (lanes * batch)))]
     return Recording(
         _alive(recorder.values, [*after, *outputs]), before, after, given_x, given_target,
         given_eta, outputs, dtype == torch.float64, targets.dtype == torch.int64,
     )  # fmt: skip
 
 
-def _numbers(shape: Sequence[int], dtype: torch.dtype, variant: int) -> Tensor:
-    """Return numbers for both lanes, between 0.2 and 0.8 and all different; classes are 0."""
+def _numbers(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Return numbers from 0.2 to 0.8, all different, others for each stack; classes are 0."""
     if not dtype.is_floating_point:
-        return torch.zeros(LANES, *shape, dtype=dtype)
-    count = torch.arange(LANES * prod(shape), dtype=torch.float64)
-    numbers = 0.2 + 0.6 * torch.frac(0.618034 * count + 0.377 * variant)
-    return numbers.to(dtype).reshape(LANES, *shape)
+        return torch.zeros(*shape, dtype=dtype)
+    count = torch.arange(prod(shape), dtype=torch.float64) + 1000 * shape[0]
+    return (0.2 + 0.6 * torch.frac(0.618034 * count)).to(dtype).reshape(*shape)
 
 
 def _alive(values: Sequence[Value], results: Sequence[Value]) -> list[Value]:
@@ -167,14 +165,16 @@ class Memory:
     lanes: bool
     dtype: torch.dtype
     sizes: tuple[int, ...]
-    """Of the tensor that was made with it, of a lane."""
+    """Of the tensor that was made with it."""
 
 
 class Recorder:
     """Translates operations to values, while they are performed."""
 
-    def __init__(self, dtype: torch.dtype, named: Named) -> None:
+    def __init__(self, dtype: torch.dtype, stack: int, named: Named) -> None:
         self.dtype = dtype
+        self.stack = stack
+        """How many lanes there are."""
         self.values: list[Value] = []
         self.lanes = False
         """Whether the result of the present operation has a dimension of lanes."""
@@ -307,7 +307,7 @@ class Recorder:
             return True
         # Only a number for all lanes, as eta, with constants that are the same for all lanes.
         return result is not None and any(
-            t.ndim == result.ndim and _of_a_lane(t) is not None
+            t.ndim == result.ndim and self._of_a_lane(t) is not None
             for t in tensors
             if not self.is_recorded(t)
         )
@@ -315,10 +315,8 @@ class Recorder:
     # --------------------------------------------------------------------------------- tensors
 
     def _remember(self, tensor: Tensor, value: Value | None, lanes: bool) -> None:
-        sizes = tuple(tensor.shape)
-        if lanes:
-            sizes = (sizes[0] // LANES, *sizes[1:])
-        self._memory[_address(tensor)] = Memory(value, lanes, tensor.dtype, sizes)
+        memory = Memory(value, lanes, tensor.dtype, tuple(tensor.shape))
+        self._memory[_address(tensor)] = memory
 
     def read(self, thing: Any, ndim: int | None = None) -> Part:
         """Return the numbers of a tensor, or a number, for one lane.
@@ -330,7 +328,7 @@ class Recorder:
             return self.number(thing)
         if not self.is_recorded(thing):
             if self.lanes and ndim == thing.ndim > 0 and thing.shape[0] > 1:
-                of_lane = _of_a_lane(thing)
+                of_lane = self._of_a_lane(thing)
                 if of_lane is None:
                     raise self.refuse("a constant differs between the networks of the stack")
                 thing = of_lane
@@ -339,6 +337,15 @@ class Recorder:
         if part.lanes and ndim is not None and ndim != thing.ndim:
             raise self.refuse(MIXES)
         return part
+
+    def _of_a_lane(self, tensor: Tensor) -> Tensor | None:
+        """Return a lane's share of a tensor of constants, None if the shares differ."""
+        if tensor.ndim == 0 or tensor.shape[0] % self.stack or tensor.numel() == 0:
+            return None
+        shares = tensor.tensor_split(self.stack)
+        first = shares[0]
+        same = [bool(((first == one) | (first != first) & (one != one)).all()) for one in shares]
+        return first if all(same) else None
 
     def _part(self, tensor: Tensor) -> Part:
         """Return a recorded tensor as a part of its value."""
@@ -356,12 +363,12 @@ class Recorder:
     ) -> tuple[tuple[int, ...], tuple[int, ...], int]:
         """Return sizes, strides and start of a tensor within the memory of one lane."""
         sizes, strides = [*tensor.shape], [*tensor.stride()]
-        start = tensor.storage_offset()
+        start = int(tensor.storage_offset())
         if lanes:
-            count = _count(tensor) // LANES
-            if not sizes or sizes[0] % LANES or strides[0] * (sizes[0] // LANES) != count:
+            count = _count(tensor) // self.stack
+            if not sizes or strides[0] * sizes[0] != count * self.stack or sizes[0] % self.stack:
                 raise self.refuse(MIXES)
-            sizes[0] //= LANES
+            sizes[0] //= self.stack
             last = start + sum((n - 1) * s for n, s in zip(sizes, strides, strict=True))
             if last >= count:
                 raise self.refuse(MIXES)
@@ -400,35 +407,26 @@ class Recorder:
         memory = self._memory.get(_address(tensor))
         if memory is None:
             raise self.refuse("it changes a tensor that is not part of the state")
-        if memory.value is None and not is_new and self.lanes != memory.lanes:
-            self._divide(tensor, memory)
-        if memory.lanes and not self.lanes:
+        if memory.value is not None and memory.lanes and not self.lanes:
             raise self.refuse(MIXES)
         sizes, strides, start = self._geometry(tensor, self.lanes)
         fitting = part.expanded(sizes)
         if fitting is None or (part.lanes and len(part.sizes) != len(sizes)):
             raise self.refuse(MIXES)
-        count = _count(tensor) // (LANES if self.lanes else 1)
-        if start == 0 and prod(sizes) == count and strides_match(sizes, strides):
-            if part.value.op == "constant":
-                memory.value = None
-                memory.lanes = False
-            else:
-                memory.value = self.everything(fitting)
-                memory.lanes = self.lanes
+        count = _count(tensor) // (self.stack if self.lanes else 1)
+        if start == 0 and prod(sizes) == count and is_dense(sizes, strides):
+            is_constant = part.value.op == "constant"
+            memory.value = None if is_constant else self.everything(fitting)
+            memory.lanes = self.lanes
             return
         pieces = [] if prod(sizes) == count else self._old(tensor, memory)
         source = self.with_memory(fitting)
         pieces.append(Piece(source.value, sizes, source.start, source.strides, start, strides))
-        memory.value = self.value("copy", matrix(memory.sizes), pieces=pieces)
+        made = [*memory.sizes]
+        if self.lanes:
+            made[0] //= self.stack
+        memory.value = self.value("copy", matrix(made), pieces=pieces)
         memory.lanes = self.lanes
-
-    def _divide(self, tensor: Tensor, memory: Memory) -> None:
-        """Make a tensor of constants one with a dimension of lanes, since that is written to it."""
-        if not memory.sizes or memory.sizes[0] % LANES:
-            raise self.refuse(MIXES)
-        memory.sizes = (memory.sizes[0] // LANES, *memory.sizes[1:])
-        memory.lanes = True
 
     def _old(self, tensor: Tensor, memory: Memory) -> list[Piece]:
         """Return the numbers before a part of them is changed, as pieces: none if they are 0."""
@@ -436,10 +434,10 @@ class Recorder:
         if value is None:
             made = tensor.as_strided((_count(tensor),), (1,), 0)
             if self.lanes:
-                half = _of_a_lane(made)
-                if half is None:
+                share = self._of_a_lane(made)
+                if share is None:
                     raise self.refuse("a constant differs between the networks of the stack")
-                made = half
+                made = share
             part = self._constant(made)
             if part.value.numbers == (0.0,):
                 return []
@@ -487,8 +485,7 @@ class Recorder:
             one = Part(part.value, (1, 1), (1, 1), part.start)
             return self.operand(whole(self._copied(one, (1, 1)), (1, 1)), shape, views)
         if view is not None:
-            one = self.value("constant", (1, 1), numbers=[1.0])
-            operands = [Operand(part.value, view), Operand(one, "number")]
+            operands = [Operand(part.value, view), Operand(self.number(1).value, "number")]
             return Operand(self.value("mul", shape, operands))
         return Operand(self._copied(part, shape))
 
@@ -528,17 +525,6 @@ class Recorder:
         return part._replace(value=self.value("ne", part.value.shape, operands))
 
 
-def whole(value: Value, sizes: Sequence[int], lanes: bool = False) -> Part:
-    """Return all numbers of a value, in their order, as a tensor of these sizes."""
-    return Part(value, tuple(sizes), dense(sizes), 0, lanes)
-
-
-def strides_match(sizes: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether the numbers of a tensor stand without gaps."""
-    pairs = zip(sizes, strides, dense(sizes), strict=True)
-    return all(a == b for n, a, b in pairs if n != 1)
-
-
 class _NoNumbers(TorchFunctionMode):
     """Refuses to give a step numbers that are recorded, which it would take for constants."""
 
@@ -564,15 +550,6 @@ def _address(tensor: Tensor) -> int:
 def _count(tensor: Tensor) -> int:
     """Return how many numbers the memory of a tensor holds."""
     return tensor.untyped_storage().nbytes() // tensor.element_size()
-
-
-def _of_a_lane(tensor: Tensor) -> Tensor | None:
-    """Return a lane's half of a tensor of constants, None if the halves differ."""
-    if tensor.ndim == 0 or tensor.shape[0] % LANES or tensor.numel() == 0:
-        return None
-    half = tensor.shape[0] // LANES
-    first, other = tensor[:half], tensor[half:]
-    return first if bool(((first == other) | ((first != first) & (other != other))).all()) else None
 
 
 def _tensors(thing: Any) -> list[Tensor]:

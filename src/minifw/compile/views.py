@@ -23,6 +23,17 @@ def dense(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+def is_dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether numbers stand without gaps; where there is one index, its stride does not matter."""
+    pairs = zip(sizes, strides, dense(sizes), strict=True)
+    return all(a == b for n, a, b in pairs if n != 1)
+
+
+def whole(value: Value, sizes: Sequence[int], lanes: bool = False) -> Part:
+    """Return all numbers of a value, in their order, as a tensor of these sizes."""
+    return Part(value, tuple(sizes), dense(sizes), 0, lanes)
+
+
 class Part(NamedTuple):
     """Numbers of a value, seen in any shape: index (i, j, …) is at `start + Σ index · stride`."""
 
@@ -34,17 +45,12 @@ class Part(NamedTuple):
     """Whether dimension 0 is a lane's share of the dimension of lanes (see `record`)."""
 
     @property
-    def is_number(self) -> bool:
-        """Whether all of it is one number, of a value that has no other."""
-        return self.value.shape == (1, 1)
-
-    @property
     def is_everything(self) -> bool:
         """Whether these are all numbers of the value, in their order."""
         return (
             self.start == 0
             and prod(self.sizes) == prod(self.value.shape)
-            and _same(self.sizes, self.strides, dense(self.sizes))
+            and is_dense(self.sizes, self.strides)
         )
 
     def permuted(self, order: Sequence[int]) -> Part:
@@ -61,7 +67,8 @@ class Part(NamedTuple):
     def inserted(self, dimension: int, size: int = 1) -> Part:
         """Return the part with a new dimension in which nothing changes."""
         sizes, strides = [*self.sizes], [*self.strides]
-        sizes.insert(dimension, size), strides.insert(dimension, 0)
+        sizes.insert(dimension, size)
+        strides.insert(dimension, 0)
         return self._replace(sizes=tuple(sizes), strides=tuple(strides))
 
     def expanded(self, sizes: Sequence[int]) -> Part | None:
@@ -121,8 +128,3 @@ def _grid(part: Part, shape: Shape) -> tuple[int | None, int | None] | None:
         return None
     strides = iter(s for _, s in merged)
     return (next(strides) if rows > 1 else None), (next(strides) if columns > 1 else None)
-
-
-def _same(sizes: Sequence[int], some: Sequence[int], others: Sequence[int]) -> bool:
-    """Whether two strides say the same: they do not matter where there is only one index."""
-    return all(a == b for n, a, b in zip(sizes, some, others, strict=True) if n != 1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -26,9 +26,11 @@ Translate = Callable[..., Any]
 
 LIKE = (
     "zeros_like", "ones_like", "empty_like", "new_zeros", "new_ones", "new_empty",
-    "new_empty_strided",
+    "new_empty_strided", "full_like", "new_full",
 )  # fmt: skip
 """Operations that use the shape of their argument alone."""
+
+MIXES = "it mixes the networks of the stack"
 
 TABLE: dict[str, Translate] = {}
 
@@ -39,10 +41,13 @@ def translation(call: Call) -> Translate | None:
     return TABLE.get(f"{name}.{call.overload}") or TABLE.get(name)
 
 
-def named(*names: str) -> Callable[[Translate], Translate]:
+Function = TypeVar("Function", bound=Translate)
+
+
+def named(*names: str) -> Callable[[Function], Function]:
     """Declare a function for these names."""
 
-    def put(function: Translate) -> Translate:
+    def put(function: Function) -> Function:
         TABLE.update(dict.fromkeys(names, function))
         return function
 
@@ -66,7 +71,7 @@ def apply(r: Recorder, op: str, *parts: Part) -> Part:
     for part in parts:
         fits = part.expanded(sizes)
         if fits is None or (part.lanes and len(part.sizes) < len(sizes)):
-            raise r.refuse("it mixes the networks of the stack")
+            raise r.refuse(MIXES)
         fitting.append(fits._replace(lanes=lanes))
     if (same := _unchanged(op, fitting)) is not None:
         return same
@@ -107,7 +112,7 @@ def reduce(r: Recorder, kind: str, part: Part, dimensions: Sequence[int], keep: 
     count = len(part.sizes)
     over = sorted({d % count for d in dimensions}) if count else []
     if part.lanes and 0 in over:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     kept = [d for d in range(count) if d not in over]
     sizes = tuple(part.sizes[d] for d in kept)
     lanes = part.lanes
@@ -117,7 +122,9 @@ def reduce(r: Recorder, kind: str, part: Part, dimensions: Sequence[int], keep: 
     real_sizes, others = part.sizes[: len(real)], part.sizes[len(real) :]
     if real:
         part = _reduced(r, kind, part, real_sizes, others, [*real, *rest])
-    part = Part(part.value, sizes, dense(sizes), 0, lanes)
+        part = Part(part.value, sizes, dense(sizes), 0, lanes)
+    else:
+        part = part.permuted(kept)._replace(lanes=lanes)
     if keep:
         for d in over:
             part = part.inserted(d)
@@ -134,7 +141,7 @@ def _reduced(
 ) -> Part:
     """Return the reduction over the first dimensions, whose numbers are those of the others."""
     shape = (prod(over), prod(others))
-    if view_as(part, shape) in ("whole", "transposed") and view_as(part, shape) != "transposed":
+    if view_as(part, shape) == "whole":
         return _of_matrix(r, f"{kind}_rows", part, shape, others)
     last = part.permuted([*range(len(over), len(part.sizes)), *range(len(over))])
     turned = (shape[1], shape[0])
@@ -308,12 +315,13 @@ def _log10(r: Recorder, result: Tensor, x: Any) -> Part:
 
 @named("expm1")
 def _expm1(r: Recorder, result: Tensor, x: Any) -> Part:
-    # eˣ - 1 = tanh(x/2) (eˣ + 1), which is exact near 0 too
-    x = r.read(x, result.ndim)
-    return apply(
-        r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), apply(r, "add", apply(r, "exp", x),
-                                                             r.number(1))
-    )  # fmt: skip
+    return expm1(r, r.read(x, result.ndim))
+
+
+def expm1(r: Recorder, x: Part) -> Part:
+    """Return eˣ - 1 as tanh(x/2) (eˣ + 1), which is exact near 0 too."""
+    more = apply(r, "add", apply(r, "exp", x), r.number(1))
+    return apply(r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), more)
 
 
 @named("log1p")
@@ -369,13 +377,8 @@ def _elu(
     r: Recorder, result: Tensor, x: Any, alpha: float = 1, scale: float = 1, inner: float = 1
 ) -> Part:
     part = r.read(x, result.ndim)
-    below = scaled(r, _expm1_of(r, scaled(r, part, inner)), alpha * scale)
+    below = scaled(r, expm1(r, scaled(r, part, inner)), alpha * scale)
     return apply(r, "where", apply(r, "le", part, r.number(0)), below, scaled(r, part, scale))
-
-
-def _expm1_of(r: Recorder, x: Part) -> Part:
-    more = apply(r, "add", apply(r, "exp", x), r.number(1))
-    return apply(r, "mul", apply(r, "tanh", scaled(r, x, 0.5)), more)
 
 
 @named("silu")
@@ -397,7 +400,8 @@ def _where(r: Recorder, result: Tensor, condition: Any, a: Any, b: Any) -> Part:
     condition = r.read(condition, result.ndim)
     a, b = r.read(a, result.ndim), r.read(b, result.ndim)
     if condition.value.op == "constant":
-        return a if condition.value.numbers[0] else b  # type: ignore[no-any-return]
+        chosen: Part = a if condition.value.numbers[0] else b
+        return chosen
     return apply(r, "where", condition, a, b)
 
 
@@ -619,7 +623,7 @@ def _products(r: Recorder, left: Part, right: Part) -> Part:
     """Return the product of two stacks of matrices."""
     count, lanes = left.sizes[0], left.lanes or right.lanes
     if right.sizes[0] != count:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     each = [product(r, left.selected(0, n), right.selected(0, n)) for n in range(count)]
     sizes = (count, *each[0].sizes)
     if count == 1:
@@ -646,7 +650,7 @@ def _rows(r: Recorder, left: Any, right: Any) -> tuple[Part, Part]:
     """Return two factors of which the first has all lanes' rows, one below the other."""
     factors = r.read(left), r.read(right)
     if factors[1].lanes:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     return factors
 
 
@@ -707,13 +711,6 @@ def _fill(r: Recorder, result: Tensor, x: Any, value: Any) -> Part:
     return r.read(value, result.ndim)
 
 
-@named("full_like", "new_full", "full")
-def _full(r: Recorder, result: Tensor, x: Any, *values: Any) -> Part:
-    value = values[0] if not isinstance(values[0], (list, tuple)) else values[1]
-    number = r.read(value)
-    return number
-
-
 @named("zero")
 def _zero(r: Recorder, result: Tensor, x: Any) -> Part:
     return r.number(0)
@@ -724,7 +721,7 @@ def _reshape(r: Recorder, result: Tensor, x: Any, *_: Any) -> Part:
     value = r.everything(r.read(x))
     sizes = tuple(result.shape)
     if r.lanes:
-        sizes = (sizes[0] // 2, *sizes[1:])
+        sizes = (sizes[0] // r.stack, *sizes[1:])
     return Part(value, sizes, dense(sizes), 0, r.lanes)
 
 
@@ -733,7 +730,7 @@ def _cat(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -
     parts = [r.read(tensor, result.ndim) for tensor in tensors]
     dim %= result.ndim
     if r.lanes and dim == 0:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     sizes = [*parts[0].sizes]
     sizes[dim] = sum(part.sizes[dim] for part in parts)
     strides, start, pieces = dense(sizes), 0, []
@@ -747,7 +744,7 @@ def _cat(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -
 def _stack(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0) -> Part:
     dim %= result.ndim
     if r.lanes and dim == 0:
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     parts = [r.read(tensor, result.ndim - 1).inserted(dim) for tensor in tensors]
     sizes = [*parts[0].sizes]
     sizes[dim] = len(parts)
@@ -760,15 +757,14 @@ def _stack(r: Recorder, result: Tensor, tensors: Sequence[Tensor], dim: int = 0)
 def _repeat(r: Recorder, result: Tensor, x: Any, repeats: Sequence[int]) -> Part:
     part = r.read(x)
     if part.lanes and (len(repeats) != len(part.sizes) or repeats[0] != 1):
-        raise r.refuse("it mixes the networks of the stack")
+        raise r.refuse(MIXES)
     while len(part.sizes) < len(repeats):
         part = part.inserted(0)
     twice = part
     for d in reversed(range(len(repeats))):
         twice = twice.inserted(d, repeats[d])
-    value = r.operand(twice, matrix([r * n for r, n in zip(repeats, part.sizes, strict=True)]),
-                      ("whole",)).value  # fmt: skip
-    sizes = tuple(r * n for r, n in zip(repeats, part.sizes, strict=True))
+    sizes = tuple(times * n for times, n in zip(repeats, part.sizes, strict=True))
+    value = r.operand(twice, matrix(sizes), ("whole",)).value
     return Part(value, sizes, dense(sizes), 0, part.lanes)
 
 
@@ -777,7 +773,7 @@ def _flip(r: Recorder, result: Tensor, x: Any, dims: Sequence[int]) -> Part:
     part = r.read(x)
     for d in {d % len(part.sizes) for d in dims}:
         if part.lanes and d == 0:
-            raise r.refuse("it mixes the networks of the stack")
+            raise r.refuse(MIXES)
         strides = [*part.strides]
         start = part.start + (part.sizes[d] - 1) * strides[d]
         strides[d] = -strides[d]
@@ -807,7 +803,7 @@ def _pad(r: Recorder, result: Tensor, x: Any, pad: Sequence[int], value: float =
 def _chosen(r: Recorder, result: Tensor, index: Any, sizes: Sequence[int], dim: int) -> Part:
     """Return where the last dimension has the one index that each row names."""
     part = r.read(index, result.ndim)
-    if dim % len(sizes) != len(sizes) - 1 or part.sizes[-1] != 1 or part.lanes != r.lanes:
+    if dim % len(sizes) != len(sizes) - 1 or part.sizes != (*sizes[:-1], 1):
         raise r.refuse("it is recorded along the last dimension, with one index for each row")
     columns = sizes[-1]
     numbers = [float(n) for n in range(columns)]
