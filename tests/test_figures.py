@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -26,7 +27,7 @@ from matplotlib.text import Text
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
 from minifw.experiment import decision as outcomes
-from minifw.report import curves, lettering, plots, process, regions
+from minifw.report import curves, lettering, plots, regions
 from minifw.report.process import Artist
 from minifw.runs import Run
 from minifw.runs.results import Results
@@ -509,9 +510,22 @@ def test_an_interrupt_does_not_wait_for_the_other_process(
     def interrupted(file: object) -> None:
         raise KeyboardInterrupt
 
-    artist = Artist()
-    artist.process.send_signal(signal.SIGSTOP)
-    monkeypatch.setattr(process.pickle, "load", interrupted)
+    monkeypatch.setattr(pickle, "load", interrupted)
+    artist = Artist.__new__(Artist)
+    artist.process = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(60)"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
     with pytest.raises(KeyboardInterrupt):
         artist.write_plots(a_run)
-    assert artist.process.returncode == -signal.SIGKILL
+    assert artist.process.returncode == -signal.SIGTERM
+
+
+def test_the_other_process_does_not_wait_for_ever() -> None:
+    code = (
+        "import signal; from minifw.report import process;"
+        "signal.alarm = lambda seconds: signal.setitimer(signal.ITIMER_REAL, seconds / 60);"
+        "process.main()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE) as waiting:
+        assert waiting.wait(timeout=60) == 1

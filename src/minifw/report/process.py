@@ -51,7 +51,7 @@ class Artist:
                 process.stdin.close()
                 drawn: dict[str, plots.Made] = pickle.load(process.stdout)
             except BaseException:  # the end of the block waits for the process
-                process.kill()
+                process.terminate()
                 raise
             return drawn
 
@@ -67,6 +67,8 @@ def write_plots_soon() -> Callable[[Run], None]:
 def main() -> None:
     """Draw the figures of the run that comes on standard input; its end is the parent's end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
+    for number in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(number, lambda *signalled: sys.exit(1))  # what it made is deleted
     signal.alarm(PATIENCE)
     with quiet_matplotlib():
         with plots.defaults():
