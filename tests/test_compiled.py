@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,8 +16,8 @@ from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
 from minifw import data, nn
+from minifw.compile import CannotCompileError
 from minifw.compile.compilers import find_compiler
-from minifw.compile.values import CannotCompileError
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
@@ -153,7 +154,8 @@ def compiled_and_plain(
     learner = Learner(network, loss, nn.SGD(network, 0.9))
     other = learner.on([value.clone() for value in learner.state])
     samples = samples_of(x, target)
-    last = Steps(learner, samples, batch_size).run(learner, samples, None, 0.05)
+    last, sound = Steps(learner, samples, batch_size).run(learner, samples, None, 0.05)
+    assert sound
     dim = samples.labels.ndim - 1
     for batch, of_batch in zip(
         x.split(batch_size, dim), target.split(batch_size, dim), strict=True
@@ -220,7 +222,8 @@ def test_what_is_not_finite_stays_where_it_is_plainly() -> None:
         target = torch.zeros(*x.shape[:-1], 2)
         if compiled_way:
             samples = samples_of(x, target)
-            Steps(learner, samples, 6).run(learner, samples, None, 0.01)
+            _, sound = Steps(learner, samples, 6).run(learner, samples, None, 0.01)
+            assert not sound
         else:
             for batch, wanted in zip(x.split(6, 1), target.split(6, 1), strict=True):
                 learner.step(batch, wanted, 0.01)
@@ -362,7 +365,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
     ("made", "why"),
     [
         (wave, r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: return torch\.special\.bessel_j0"),
-        (counting, r"[^\n]+ in Counting\(0\.0\)\.step: float\(sum"),
+        (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],
 )
@@ -390,10 +393,12 @@ def test_a_program_that_fails_is_told_once_and_the_other_one_waited_for(
 ) -> None:
     done = []
 
-    def program(step: Any, state: Any, inputs: Any, targets: Any, batch: int, named: Any) -> None:
+    def program(*of: Any) -> Any:
+        batch = of[4]
         done.append(batch)
         if batch == 10:
             raise CannotCompileError("gcc: step.c:1: error: no")
+        return SimpleNamespace(library=None)
 
     monkeypatch.setattr(compiled, "Program", program)
     exp = experiment_of(tmp_path)

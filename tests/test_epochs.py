@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from minifw import nn
-from minifw.compile.values import CannotCompileError
+from minifw.compile import CannotCompileError
 from minifw.training.compiled import Steps
 from minifw.training.epochs import Trainer, run_epochs
 from minifw.training.fit import fit

@@ -6,11 +6,13 @@ import ctypes
 import threading
 import time
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from minifw.compile.build import library, vector_bytes
+from minifw.compile.build import Library, library, vector_bytes
 from minifw.compile.emit import Emitter
 from minifw.compile.plan import Machine, Plan
 from minifw.compile.processor import is_arm
@@ -43,7 +45,7 @@ class Program:
         sanitize: whether memory accesses are checked (`build.library`).
 
     Raises:
-        CannotCompileError: the operation that is not covered, or the compiler's first error line.
+        CannotCompileError: the operation that is not covered.
 
     """
 
@@ -67,18 +69,35 @@ class Program:
         """The C of the step."""
         self.kernels = len(emitter.names)
         """How many different kernels there are."""
-        self.library = library(self.text, sanitize=sanitize)
         self.seconds = time.perf_counter() - started
-        """How long recording, writing and compiling took."""
+        """How long recording, writing and compiling took, so far."""
+        self._sanitize = sanitize
         self._batch = batch
         self._dtype = state[0].dtype if state else inputs.dtype
         self._vector_bytes = plan.machine.vector_bytes
         (output,) = recording.outputs
         self._output = (output.shape[0] * (batch // plan.chunk), output.shape[1])
-        self._bytes = Index.in_dll(self.library, "memory").value * plan.number_bytes
+        self._number_bytes = plan.number_bytes
         self._memory = threading.local()
-        self._run = self.library.run
-        self._run.restype = None
+
+    @cached_property
+    def library(self) -> Library:
+        """The machine code. It is compiled when it is first asked for, by `run` at the latest.
+
+        Raises:
+            CannotCompileError: there is no compiler, or its first error line.
+
+        """
+        started = time.perf_counter()
+        made = library(self.text, sanitize=self._sanitize)
+        self.seconds += time.perf_counter() - started
+        return made
+
+    @cached_property
+    def _run(self) -> Any:
+        function = self.library.run
+        function.restype = None
+        return function
 
     def run(
         self,
@@ -134,7 +153,8 @@ class Program:
     def _scratch(self) -> int:
         """Return the address of this thread's memory, at which a vector may begin."""
         if not hasattr(self._memory, "tensor"):
-            size = self._bytes + self._vector_bytes
+            size = Index.in_dll(self.library, "memory").value * self._number_bytes
+            size += self._vector_bytes
             self._memory.tensor = torch.zeros(size, dtype=torch.uint8)
         address: int = self._memory.tensor.data_ptr()
         return address + -address % self._vector_bytes

@@ -106,7 +106,7 @@ class Samples:
 
         """
         seeds, samples = self.labels.shape
-        check_positions(order, samples)
+        self.check_order(order)
         # One look-up of rows for all seeds together; row s n + i is sample i of seed s.
         first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
         rows = (order + first).flatten()
@@ -115,6 +115,15 @@ class Samples:
             for values, place in zip((self.inputs, self.targets), out, strict=True)
         )
         return inputs, targets
+
+    def check_order(self, order: Tensor) -> None:
+        """Raise a ShapeError if a position in an order is out of range."""
+        samples = self.labels.shape[-1]
+        if order.is_cpu and order.numel():  # on a GPU the check would have to wait
+            low, high = map(int, order.aminmax())
+            if low < 0 or high >= samples:
+                what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
+                raise ShapeError(f"in_order: {what}")
 
     def of(self, seeds: int | slice) -> Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
@@ -131,15 +140,6 @@ class Samples:
             for name, value in vars(self).items()  # inputs, targets, labels
         )
         return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
-
-
-def check_positions(order: Tensor, samples: int) -> None:
-    """Raise a ShapeError if a position in an order of so many samples is out of range."""
-    if order.is_cpu and order.numel():  # on a GPU the check would have to wait
-        low, high = map(int, order.aminmax())
-        if low < 0 or high >= samples:
-            what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
-            raise ShapeError(f"in_order: {what}")
 
 
 def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:

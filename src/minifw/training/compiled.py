@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from minifw.compile.program import Program
-from minifw.compile.values import CannotCompileError
+from minifw.compile import CannotCompileError, Program
 from minifw.data import Samples
-from minifw.data.dataset import check_positions
 from minifw.nn import Network
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
@@ -28,6 +27,7 @@ class Steps:
         samples: only their sizes and dtypes are used.
         batch_size: samples in a step, at most as many as there are; if the last batch of an epoch
             is smaller, its step is compiled too.
+        build: whether the C is compiled at once, else when it is first needed.
 
     Attributes:
         programs: the step of whole batches, and that of the smaller last one, if any.
@@ -37,19 +37,26 @@ class Steps:
 
     """
 
-    def __init__(self, learner: Learner, samples: Samples, batch_size: int) -> None:
+    def __init__(
+        self, learner: Learner, samples: Samples, batch_size: int, *, build: bool = True
+    ) -> None:
         if not samples.inputs.is_cpu:
             raise CannotCompileError(f"the samples are on {samples.inputs.device.type}, not cpu")
         self._batch_size = batch_size
         cut = samples.labels.shape[-1] % batch_size
+        make = partial(_program, learner, samples, build)
         with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
-            smaller = [beside.submit(_program, learner, samples, cut)] if cut else []
-            # In this thread, where a signal interrupts it.
-            self.programs = [_program(learner, samples, batch_size)]
+            smaller = [beside.submit(make, cut)] if cut else []
+            self.programs = [make(batch_size)]  # in this thread, where a signal interrupts it
             self.programs += [program.result() for program in smaller]
 
-    def run(self, learner: Learner, samples: Samples, order: Tensor | None, eta: float) -> Tensor:
-        """Take all steps of an epoch, in place; return the last output, `(…, batch, classes)`.
+    def run(
+        self, learner: Learner, samples: Samples, order: Tensor | None, eta: float
+    ) -> tuple[Tensor, bool]:
+        """Take all steps of an epoch, in place.
+
+        Return the output of the last one, `(…, batch, classes)`, and whether all weights, and all
+        that the optimizer remembers, are finite.
 
         Args:
             learner: as for the constructor, of some or all networks of the stack.
@@ -64,21 +71,22 @@ class Steps:
         stack = samples.labels.shape[:-1]
         state, inputs, targets = lanes_of(learner, samples)
         if order is not None:
-            check_positions(order, inputs.shape[1])  # beyond them is memory of others
+            samples.check_order(order)  # beyond the samples is memory of others
             order = order.reshape(len(inputs), -1)
         rate = torch.tensor(eta, dtype=state[0].dtype)
+        finite = torch.empty(len(inputs), dtype=state[0].dtype)
         first = 0
         for program in self.programs:
-            output = program.run(state, inputs, targets, order, rate, first)
+            output = program.run(state, inputs, targets, order, rate, first, finite=finite)
             first = inputs.shape[1] - inputs.shape[1] % self._batch_size
         for value, lanes in zip(learner.state, state, strict=True):
             if lanes.data_ptr() != value.data_ptr():  # it could not be viewed as lanes
                 value.copy_(lanes.view(value.shape))
-        return output.unflatten(0, stack) if stack else output[0]
+        return output.unflatten(0, stack) if stack else output[0], not finite.any()
 
 
-def _program(learner: Learner, samples: Samples, batch_size: int) -> Program:
-    """Compile the step of batches of this size."""
+def _program(learner: Learner, samples: Samples, build: bool, batch_size: int) -> Program:
+    """Return the step of batches of this size."""
     state, inputs, targets = lanes_of(learner, samples)
     names = _Names()
 
@@ -88,11 +96,14 @@ def _program(learner: Learner, samples: Samples, batch_size: int) -> Program:
         return twin.step(x, target, eta)
 
     try:
-        return Program(step, state, inputs, targets, batch_size, names)
+        program = Program(step, state, inputs, targets, batch_size, names)
+        if build:
+            program.library  # noqa: B018, this compiles it
     except CannotCompileError:
         raise
     except Exception as fault:  # a user's module may not take a stack of two, say
         raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
+    return program
 
 
 class _Names:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minifw.compile.values import CannotCompileError
+from minifw.compile import CannotCompileError
 from minifw.data import Dataset, Floats, Samples
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer

@@ -34,6 +34,7 @@ class Shard:
         self.train_samples, self.test_samples = train, test
         self.seeds = seeds
         self.compiled: Steps | None = None
+        self.sound = False  # whether all weights are known to be finite after the epoch
         self.start: list[Tensor] = []  # weights and state before the epoch
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
@@ -43,7 +44,7 @@ class Shard:
         self._keep_start()
         if self.compiled is not None:
             own = None if order is None else order[self.seeds]
-            output = self.compiled.run(self.learner, self.train_samples, own, eta)
+            output, self.sound = self.compiled.run(self.learner, self.train_samples, own, eta)
             return output, self._last_targets(own, output.shape[-2])
         (whole, whole_targets), cut = self._batches(order, batch_size)
         step, shape = self.learner.step, None
@@ -67,7 +68,7 @@ class Shard:
     def finite(self, last: Batch) -> NDArray[np.bool_]:
         """Return for each network whether its loss in the last step and its weights are finite."""
         loss = self.learner.loss.function(*last)
-        return finite([loss, *self.learner.weights], loss.shape)
+        return finite([loss] if self.sound else [loss, *self.learner.weights], loss.shape)
 
     def _keep_start(self) -> None:
         """Keep weights and state from before an epoch, for `first_failing`."""
