@@ -154,10 +154,11 @@ class Emitter:
         for before, after in zip(recording.before, recording.after, strict=True):
             rows, columns = before.shape
             tensor = f"state[{before.position}] + lane * {rows * columns}"
-            layouts = sorted(self.plan.need[before])
-            load += [self._outside(before, layout, tensor, load=True) for layout in layouts]
+            first, *others = sorted(self.plan.need[before])
+            load.append(self._outside(before, first, tensor, load=True))
+            load += [self._conversion(before, first, other) for other in others]
             if after is not before:
-                store.append(self._outside(before, layouts[0], tensor, load=False))
+                store.append(self._outside(before, first, tensor, load=False))
                 check.append(f"sum += zero_if_finite({tensor}, {rows * columns});")
         output = sum(v.shape[0] * v.shape[1] for v in recording.outputs)
         batch, chunks = self.plan.batch, self.plan.batch // self.plan.chunk

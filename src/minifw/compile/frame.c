@@ -38,8 +38,11 @@ static inline void restore(int usual) {}
 NOINLINE static void copy(T *restrict to, const T *restrict from, Index rows, Index columns,
                           Index to_row, Index to_column, Index from_row, Index from_column) {
   for (Index i = 0; i < rows; i++)
-    for (Index j = 0; j < columns; j++)
-      to[i * to_row + j * to_column] = from[i * from_row + j * from_column];
+    if (to_column == 1 && from_column == 1)
+      __builtin_memcpy(to + i * to_row, from + i * from_row, columns * sizeof(T));
+    else
+      for (Index j = 0; j < columns; j++)
+        to[i * to_row + j * to_column] = from[i * from_row + j * from_column];
 }
 
 /* The samples of a step: those at `first`, first + 1, ... of the order. */
