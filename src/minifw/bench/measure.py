@@ -31,7 +31,10 @@ from minifw.report.tables import Cell, Table
 from minifw.runs import Files
 from minifw.system.environment import environment
 
-REGIMES = [*(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)), Regime(20, 40, 128)]
+REGIMES = [
+    *(Regime(s, b) for s in (1, 20, 100) for b in (1, 40, 1000)),
+    *(Regime(20, 40, width) for width in (128, 512)),
+]
 QUICK = [Regime(1, 1), Regime(20, 40)]
 
 # For the growth of cost one size changes; the others are those of 20 x 40.
