@@ -1,6 +1,6 @@
 """How exact the generated code's own functions are: the largest error over float32, in ulp.
 
-    python -m campaigns.functions [--stride 97] [--doubles 10000000]
+    python -m campaigns.functions [--stride 331] [--doubles 10000000]
 
 Every `stride`-th float32 is tried (1: all 2^32), and so many random float64, for several lengths of
 vectors, with and without instructions that multiply and add at once. Ends with 1 if an error is
@@ -115,7 +115,7 @@ def ulps(found: Numbers, true: Numbers) -> Numbers:
     Below the smallest normal number the ulp is that of this number, and a result of 0 is right.
     Where one is not finite, or NaN, the other must be the same, or else the distance is infinite.
     """
-    limits = np.finfo(found.dtype)
+    limits: Any = np.finfo(found.dtype)
     with np.errstate(all="ignore"):
         rounded = true.astype(found.dtype)
         exponent = np.maximum(np.frexp(true)[1] - 1, limits.minexp)
@@ -128,16 +128,16 @@ def ulps(found: Numbers, true: Numbers) -> Numbers:
 def true_results(op: str, x: Numbers) -> Numbers:
     """Return the results of a function with more digits, as far as NumPy has them."""
     with np.errstate(all="ignore"):
-        wide = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
+        wide: Any = x.astype(np.float64 if x.dtype == np.float32 else np.longdouble)
         if op == "log":  # denormals count as 0
-            wide = np.where((wide > 0) & (wide < np.finfo(x.dtype).smallest_normal), 0, wide)
+            tiny = float(np.finfo(x.dtype).smallest_normal)
+            wide = np.where((wide > 0) & (wide < tiny), 0, wide)
         if op == "reciprocal":
-            return 1 / wide
+            return np.asarray(1 / wide)
         if op == "sigmoid":
             small = np.exp(-abs(wide))
-            return np.where(wide < 0, small, 1) / (1 + small)
-        result: Numbers = getattr(np, op)(wide)
-        return result
+            return np.where(wide < 0, small, 1) / np.asarray(1 + small)
+        return np.asarray(getattr(np, op)(wide))
 
 
 def float32s(stride: int, at_once: int = 1 << 20) -> Iterator[Numbers]:
@@ -175,7 +175,7 @@ def worst(
 def main() -> int:
     """Print the largest errors; return 1 if one is above what `functions.c` says."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--stride", type=int, default=97)
+    parser.add_argument("--stride", type=int, default=331)
     parser.add_argument("--doubles", type=int, default=10_000_000)
     given = parser.parse_args()
     compiler = require_compiler()
