@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +17,8 @@ from torch.nn import functional
 import interpreted
 from cases import LOSSES, MODULES, LossCase, ModuleCase, SimpleNet, linear, normal, special
 from minifw import nn
+from minifw.compile.compilers import find_compiler
+from minifw.compile.program import Program
 from minifw.compile.record import record
 from minifw.compile.values import CannotCompileError, Recording, Step
 from minifw.nn.module import as_tuple
@@ -50,7 +52,39 @@ def check(
             close_to(output[lane].flatten(), expected.flatten(), close)
             for mine, other in zip(ours, theirs, strict=True):
                 close_to(mine[lane : lane + 1], other, close)
+    if compiled:
+        check_compiled(step, state, x, target, max(close, 1e-11))
     return recording
+
+
+compiled = False
+
+
+@pytest.fixture(autouse=True, params=[False, pytest.param(True, marks=pytest.mark.slow)])
+def both_ways(request: pytest.FixtureRequest) -> Iterator[None]:
+    """All steps of this file are interpreted; as slow tests they are compiled too."""
+    global compiled
+    if request.param and find_compiler() is None:
+        pytest.skip("there is no C compiler: `apt install gcc`")
+    compiled = request.param
+    yield
+    compiled = False
+
+
+def check_compiled(
+    step: Step, state: Sequence[Tensor], x: Tensor, target: Tensor, close: float
+) -> None:
+    """Compile a step and compare it with the step itself, lane by lane."""
+    ours, eta = [value.clone() for value in state], torch.tensor(0.05, dtype=x.dtype)
+    program = Program(step, state, x, target, x.shape[1], named)
+    output = program.run(ours, x, target, None, eta)
+    for lane in range(len(x)):
+        one = slice(lane, lane + 1)
+        theirs = [value[one].clone() for value in state]
+        expected = step(theirs, x[one], target[one], eta)
+        close_to(output[lane].flatten(), expected.flatten(), close)
+        for mine, other in zip(ours, theirs, strict=True):
+            close_to(mine[one], other, close)
 
 
 def close_to(ours: Tensor, theirs: Tensor, close: float) -> None:
@@ -290,6 +324,8 @@ def test_special_numbers_go_the_way_of_torch() -> None:
         )  # fmt: skip
 
     numbers = special(torch.float64)
+    if compiled:  # to compiled code the numbers below the smallest normal one are 0
+        numbers = numbers[~((numbers != 0) & (numbers.abs() < torch.finfo(torch.float64).tiny))]
     pairs = torch.cartesian_prod(numbers, numbers)
     x = torch.stack([pairs, pairs.flip(0), pairs.flip(1)])
     check(step, [normal(LANES, 1)], x, normal(LANES, len(pairs), 1))
