@@ -58,12 +58,14 @@ class Shard:
 
     def _last_targets(self, order: Tensor | None, batch_size: int) -> Tensor:
         """Return the targets of the last batch of an epoch."""
-        samples = self.train_samples
-        dim = samples.labels.ndim - 1
-        first = samples.labels.shape[dim] - batch_size
+        targets, dim = self.train_samples.targets, self.train_samples.labels.ndim - 1
+        first = targets.shape[dim] - batch_size
         if order is None:
-            return samples.targets.narrow(dim, first, batch_size)
-        return _in_order(samples, order.narrow(dim, first, batch_size))[1]
+            return targets.narrow(dim, first, batch_size)
+        order = order.narrow(dim, first, batch_size)
+        return targets.take_along_dim(
+            order.reshape(*order.shape, *[1] * (targets.ndim - dim - 1)), dim
+        )
 
     def finite(self, last: Batch) -> NDArray[np.bool_]:
         """Return for each network whether its loss in the last step and its weights are finite."""
