@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import numpy as np
@@ -394,8 +394,11 @@ class Mine(nn.Module):
         return gradient
 
 
+TURNS = count()
+
+
 def shuffled(x: Tensor) -> Tensor:
-    return x[:, torch.from_numpy(np.random.default_rng().permutation(6)).tolist()[0]][:, None] + x
+    return x[:, next(TURNS) % 6][:, None] + x  # another sample each time, as NumPy may draw one
 
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {

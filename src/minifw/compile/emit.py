@@ -6,6 +6,7 @@ vector of them; sizes, strides and places in memory are constants.
 
 from __future__ import annotations
 
+from minifw.compile.dots import Dots
 from minifw.compile.functions import literal, prelude
 from minifw.compile.grouping import OVER_ROWS, Kernel, Layout
 from minifw.compile.kernels import (
@@ -252,7 +253,7 @@ def _block(lines: list[str], indent: int) -> str:
 def _kind(kernel: Kernel) -> type[KernelText]:
     if kernel.root is None:
         return ElementWise
-    by_op: dict[str, type[KernelText]] = {"product": Product, "copy": Copy}
+    by_op: dict[str, type[KernelText]] = {"product": Dots if kernel.dots else Product, "copy": Copy}
     return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else OverColumns)
 
 

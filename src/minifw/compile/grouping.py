@@ -58,6 +58,8 @@ class Kernel:
     """Whether it adds to its result, once for each chunk of the batch."""
     panels: bool = False
     """Whether a product transposes the operand whose vectors it needs, piece by piece."""
+    dots: bool = False
+    """Whether the vectors of a product run along the terms of its sums."""
     conversions: list[tuple[Value, Layout, Layout]] = field(default_factory=list)
     """What is copied to another layout afterwards: (value, from, to)."""
 

@@ -106,13 +106,14 @@ class KernelText:
 
     # -------------------------------------------------------------------- element-wise operations
 
-    def result(self, row: str, column: str, root: str = "") -> str:
+    def result(self, row: str, column: str, root: str = "", value: Value | None = None) -> str:
         """Return the C of all element-wise operations on one vector, and of storing it.
 
-        `root` is the C of the root's vector.
+        `root` is the C of a vector that the loops have computed: of `value`, by default the root.
         """
         lines: list[str] = []
-        known: dict[Value, str] = {} if self.kernel.root is None else {self.kernel.root: root}
+        computed = value or self.kernel.root
+        known: dict[Value, str] = {} if computed is None else {computed: root}
         own = {*self.kernel.values, *self.plan.floating}
 
         def compute(operand: Operand) -> str:

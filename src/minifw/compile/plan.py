@@ -180,11 +180,31 @@ class Plan(Kernels):
                 and rows * columns * self.number_bytes >= ONE_LAYOUT_BYTES
                 and kernel.shape[0] >= SAMPLES_FOR_PANELS
             )
-            yield side.value, "across" if kernel.panels else layout
+            kernel.dots = not kernel.panels and self._dots(kernel, direction, layout)
+            if kernel.dots:
+                yield left.value, _turned("across", left.view == "transposed")
+                yield right.value, _turned("down", right.view == "transposed")
+            else:
+                yield side.value, "across" if kernel.panels else layout
         else:
             (operand,) = root.operands
             along: Layout = "down" if root.op in OVER_COLUMNS else "across"
             yield operand.value, _turned(along, operand.view == "transposed")
+
+    def _dots(self, kernel: Kernel, direction: Layout, layout: Layout) -> bool:
+        """Whether the vectors of a product with a weight run along the terms of its sums.
+
+        With few columns they hold more than vectors along these. With one sample they take longer,
+        but then the weight is kept, and updated, in one layout only.
+        """
+        root = kernel.root
+        if root is None or direction != "across" or root not in self.of_samples:
+            return False
+        rows, columns = root.shape
+        weight = root.operands[1].value in self._updated
+        if not weight or 2 * self.inner(root) < self.length:
+            return False
+        return 4 * columns <= self.length or (rows == 1 and layout == "across")
 
     @staticmethod
     def layout_of_read(value: Value, view: str, direction: Layout) -> Layout | None:

@@ -11,8 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from minifw.compile.functions import literal
 from minifw.compile.kernels import CHAINS, WIDE, KernelText, plus, times
 from minifw.compile.plan import PANEL
+from minifw.compile.values import Value
+
+LONG = 128  # terms from which on UNROLLED ones are written out in the loop
+UNROLLED = 4
+FIRST_CACHE = 32 * 1024  # bytes
+LINE = 64  # bytes that are fetched at the same time
 
 
 @dataclass(frozen=True)
@@ -46,10 +53,11 @@ class Product(KernelText):
         self.across = self.direction == "across"
         self.numbers, along = (rows, columns) if self.across else (columns, rows)
         vectors = -(-along // self.length)
-        # Two vectors side by side leave the most registers for numbers; four, if registers are
-        # many, halve how often the numbers are loaded. That matters where these are samples.
+        # Four vectors side by side halve how often the numbers are loaded; with few registers they
+        # leave tiles of three numbers only, which was slower than two vectors and six numbers.
         self.sums = self.plan.machine.registers * 3 // 4
-        most = WIDE if self.sums >= 24 and self.root not in self.plan.of_samples else PANEL
+        most = WIDE if self.sums >= 24 else PANEL
+        self.scaled, self.scale = self._scale()
         wide = PANEL if self.kernel.panels else -(-vectors // -(-vectors // most))  # even blocks
         text: list[str] = []
         blocks, step = vectors // wide, wide * self.length
@@ -81,22 +89,64 @@ class Product(KernelText):
 
     def _tiles(self, tiles: Tiles) -> list[str]:
         sets = tiles.sets
-        whole = self.terms - self.terms % sets
+        # Several terms in a round of the loop are faster where the loop is long.
+        step = max(sets, UNROLLED // sets * sets) if self.terms >= LONG else sets
+        whole = self.terms - self.terms % step
         text = ["{"]
         if tiles.loops:
             text = [f"for (Index i = {tiles.start}; i < {tiles.stop}; i += {tiles.tall}) {{"]
         for s in range(sets):
             text += self.repeat(tiles.tall, lambda m, n, s=s: self._begin(tiles, s, m, n))  # type: ignore[misc]
-        if whole > sets:
-            text.append(f"for (Index k = 0; k < {whole}; k += {sets}) {{")
-            text += [line for s in range(sets) for line in self._term(tiles, s, plus("k", str(s)))]
+        text += (
+            self.repeat(tiles.tall, lambda m, n: self._fetch(tiles, n)) if self._is_far() else []
+        )
+        if whole > step:
+            text.append(f"for (Index k = 0; k < {whole}; k += {step}) {{")
+            for s in range(step):
+                text += self._term(tiles, s % sets, plus("k", str(s)))
             text.append("}")
         else:
-            text += [line for s in range(whole) for line in self._term(tiles, s, str(s))]
+            text += [line for s in range(whole) for line in self._term(tiles, s % sets, str(s))]
         for s in range(self.terms - whole):
-            text += self._term(tiles, s, str(whole + s))
+            text += self._term(tiles, s % sets, str(whole + s))
         text += self.repeat(tiles.tall, lambda m, n: self._end(tiles, m, n))
         return [*text, "}"]
+
+    def _scale(self) -> tuple[Value, str]:
+        """Return the value that a tile's sums are, and the factor of its vectors.
+
+        A product of one term that is only multiplied by a number (the learning rate) is multiplied
+        before: there are fewer vectors than sums.
+        """
+        users = [v for v in self.kernel.maps if any(o.value is self.root for o in v.operands)]
+        if self.terms == 1 and self.root not in self.plan.stored and len(users) == 1:
+            factors = [o.value for o in users[0].operands if o.value is not self.root]
+            if users[0].op == "mul" and len(factors) == 1:
+                if factors[0].op == "eta":
+                    return users[0], " * splat(eta)"
+                if factors[0].op == "constant":
+                    number = literal(factors[0].numbers[0], self.plan.recording.double)
+                    return users[0], f" * splat({number})"
+        return self.root, ""
+
+    def _is_far(self) -> bool:
+        """Whether the result is combined with a weight that the first cache does not hold."""
+        rows, columns = self.root.shape
+        return (
+            rows * columns * self.plan.number_bytes >= FIRST_CACHE
+            and not self.kernel.totals
+            and not {*self.kernel.maps}.isdisjoint(self.plan.recording.after)
+        )
+
+    def _fetch(self, tiles: Tiles, n: str) -> list[str]:
+        """Return the C that asks for the weights of a tile before its sums are made."""
+        weights = [v for v in self.kernel.maps if v in self.plan.recording.after]
+        places = range(0, tiles.wide, max(1, LINE // self.plan.machine.vector_bytes))
+        return [
+            f"__builtin_prefetch({self.place(value, *self._where(tiles, w, n))}, 1);"
+            for value in weights
+            for w in places
+        ]
 
     def _begin(self, tiles: Tiles, s: int, m: str, n: str) -> list[str]:
         """Return the C of the sums' first values: 0, or the total of earlier chunks."""
@@ -118,7 +168,7 @@ class Product(KernelText):
                 vector = self.vector(right, "across", k, tiles.place(w))
             else:
                 vector = self.vector(left, "down", tiles.place(w), k)
-            loads.append(f"V b{w} = {vector};")
+            loads.append(f"V b{w} = {vector}{self.scale};")
 
         def add(m: str, n: str) -> list[str]:
             if self.across:
@@ -137,7 +187,7 @@ class Product(KernelText):
             total = f"c0_{m}_{w}"
             if tiles.sets > 1:
                 text.append(f"{total} = {' + '.join(f'c{s}_{m}_{w}' for s in range(tiles.sets))};")
-            text.append(self.result(*self._where(tiles, w, n), total))
+            text.append(self.result(*self._where(tiles, w, n), total, self.scaled))
         return text
 
     def _where(self, tiles: Tiles, w: int, n: str) -> tuple[str, str]:
