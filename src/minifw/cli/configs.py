@@ -18,7 +18,7 @@ from minifw.cli.options import (
     print_json,
 )
 from minifw.cli.planning import plan_of
-from minifw.cli.terminal import print_rows
+from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.config.packaged import packaged_config
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.system.files import publish
@@ -99,6 +99,7 @@ def show(
     values = _leaves(plan.config.model_dump(mode="json"))
     layers = _layers(plan)
     needed, free = _memory(plan)
+    why_plain = plan.why_plain(plan.modes[0])
     if as_json:
         print_json(
             {
@@ -106,6 +107,8 @@ def show(
                 "from": {_key(path): _origin(path, plan.source) for path, _ in values},
                 "network": layers,
                 "memory": {"needed": needed, "available": free},
+                "compiled": why_plain is None,
+                "not_compiled": why_plain,
             }
         )
         return
@@ -134,6 +137,10 @@ def show(
         f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} besides the program; "
         f"{gigabytes(free)} are free."
     )
+    if why_plain is None:
+        print_wrapped("Steps are compiled; minifw compile --show prints the C.")
+    else:
+        print_wrapped(f"Steps are not compiled: {why_plain}.")
 
 
 def schema() -> None:

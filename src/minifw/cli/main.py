@@ -13,7 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__
-from minifw.cli import bench, configs, gradcheck, predict, runs, training
+from minifw.cli import bench, compiling, configs, gradcheck, predict, runs, training
 from minifw.cli.options import help_alone
 from minifw.errors import (
     Interrupted,
@@ -68,6 +68,7 @@ training.register(app)
 app.command()(bench.bench)
 predict.register(app)
 gradcheck.register(app)
+compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
 

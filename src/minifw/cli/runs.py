@@ -131,7 +131,11 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
     print(f"seeds     {seeds[0]} to {seeds[-1]}\nthreads   {manifest.threads}")
     for name, part in manifest.parts.items():
         state = "finished" if part.finished else f"checkpoint of epoch {part.epoch}"
-        print(f"part      {name}: {state}, {part.seconds:.1f} s of training")
+        how = ", compiled" if part.compiled else ""
+        if part.not_compiled is not None:
+            how = f", not compiled: {part.not_compiled}"
+        what = f"{name}: {state}, {part.seconds:.1f} s of training{how}"
+        print_wrapped(f"part      {harmless(what)}", indent=10)
     for key in ("processor", "platform", "git", "command_line"):
         value = (environment or {}).get(key)
         text = " ".join(map(str, value)) if isinstance(value, list) else value

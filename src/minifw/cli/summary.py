@@ -11,7 +11,7 @@ from minifw.experiment import Outcome, check_converged
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
-    "seconds",
+    "seconds", "compiled", "not_compiled",
 )  # fmt: skip
 
 
@@ -57,12 +57,17 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
     def of_arms(key: str) -> dict[str, Any]:
         return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
 
+    def of_minifw(key: str) -> dict[str, Any]:
+        return {mode: arms["minifw"][key] for mode, arms in results["modes"].items()}
+
     return {
         "run_dir": str(outcome.run.path),
         "seeds": results["seeds"],
         "tables": of_arms("summary"),
         "test_error": of_arms("test_error"),
         "seconds": of_arms("seconds"),
+        "compiled": of_minifw("compiled"),
+        "not_compiled": of_minifw("not_compiled"),
         **{key: results[key] for key in ("speedup", "parity") if key in results},
         "data": results["data"],
     }

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from minifw import nn
+from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config.loading import note_chain
 from minifw.config.model import Config
@@ -18,9 +19,18 @@ from minifw.data import DTYPES, Dataset, split_sizes
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
-from minifw.experiment.build import build_data, build_network, names, read_table
+from minifw.experiment.build import (
+    build_data,
+    build_loss,
+    build_network,
+    build_optimizer,
+    names,
+    read_table,
+)
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
+from minifw.training import Learner
+from minifw.training.compiled import Steps
 from minifw.training.placement import Compiling, Schedule, decide, work
 
 
@@ -107,6 +117,33 @@ class Plan:
     def schedule(self, mode: Mode, seeds: int) -> Schedule:
         """Return how minifw trains a group of this many seeds in this mode."""
         return self.sizes_of[mode].schedule(seeds, self.compiling[mode])
+
+    def steps(self, mode: Mode, *, build: bool = True) -> Steps:
+        """Return minifw's compiled steps in this mode, which are the same for all seeds.
+
+        Raises:
+            CannotCompileError: why they cannot be compiled.
+
+        """
+        one = self.draw(self.seeds[:1])
+        network = one.prepare()
+        learner = Learner(network, build_loss(self.config), build_optimizer(self.config, network))
+        samples = one.data.train
+        return Steps(learner, samples, self.sizes_of[mode].batch_size, build=build)
+
+    def why_plain(self, mode: Mode) -> str | None:
+        """Return why minifw's steps in this mode are not compiled, None if they are.
+
+        What only the compiler itself finds out is not known here.
+        """
+        decided = self.compiling[mode]
+        if not decided.compiled:
+            return decided.why
+        try:
+            self.steps(mode, build=False)
+        except CannotCompileError as fault:
+            return str(fault)
+        return None
 
     def draw(self, seeds: Sequence[int]) -> Experiment:
         """Return these seeds with their samples.
@@ -203,6 +240,7 @@ def plan(
         {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes},
     )
     _check_draws(made)
+    _check_covered(made)
     return made
 
 
@@ -234,7 +272,8 @@ def _compiling(
         name = PartName.parse(text)
         if (name.arm, name.mode) == ("minifw", mode) and not record.finished:
             # A resumed run continues as it began, or sums would be rounded in another order.
-            return Compiling(record.compiled)
+            why = record.not_compiled
+            return Compiling(record.compiled, why=why or "", is_fault=why is not None)
     to_do = work(
         size.step, size.seeds, size.batch_size, config.train.epochs, size.train, size.threads
     )
@@ -259,6 +298,16 @@ def _check_draws(plan: Plan) -> None:
     except DataError as fault:
         plan.source.add(("data",), str(fault))
         raise plan.source.error() from None
+
+
+def _check_covered(plan: Plan) -> None:
+    """Raise a ConfigError if steps must be compiled and some operation is not covered."""
+    if plan.config.train.compile is not True:
+        return
+    for mode in plan.modes:
+        if (why := plan.why_plain(mode)) is not None:
+            plan.source.add(("train", "compile"), f"true: steps are not compiled: {why}")
+            raise plan.source.error()
 
 
 def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:

@@ -50,7 +50,8 @@ class Result:
 
     A seed that diverged has NaN. Errors are in percent of the samples, `train_loss` is in the scale
     of the loss. `diverged_epoch` is the epoch in which a seed diverged, None for the others.
-    `seconds` is the time spent in training steps.
+    `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
+    `compiled`; None if they were, or were not meant to be.
     """
 
     test_error: Floats
@@ -59,6 +60,7 @@ class Result:
     diverged_epoch: tuple[int | None, ...]
     seconds: float
     compiled: bool
+    not_compiled: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +173,7 @@ class Run:
                 tuple(of_arm.diverged_epoch),
                 of_arm.seconds,
                 of_arm.compiled,
+                of_arm.not_compiled,
             )
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()

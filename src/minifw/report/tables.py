@@ -158,10 +158,10 @@ def work_table(results: Results) -> Table:
     rows: list[tuple[str, list[Cell]]] = []
     for arm in results.arms:
         rows.append((f"{ARMS[arm]}: training, s", [arms[arm].seconds for arms in modes.values()]))
-    if any(arms["minifw"].compiled for arms in modes.values()):
-        answers: list[Cell] = [
-            "yes" if arms["minifw"].compiled else "no" for arms in modes.values()
-        ]
+    ours = [arms["minifw"] for arms in modes.values()]
+    reasons = list(dict.fromkeys(arm.not_compiled for arm in ours if arm.not_compiled is not None))
+    if reasons or any(arm.compiled for arm in ours):
+        answers: list[Cell] = ["yes" if arm.compiled else "no" for arm in ours]
         rows.append(("minifw: compiled", answers))
     caption = (
         f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
@@ -194,6 +194,8 @@ def work_table(results: Results) -> Table:
             )
         )
         caption += "; and how far the two frameworks are apart"
+    for reason in reasons:
+        caption += f". Steps could not be compiled: {harmless(reason)}"
     return Table(
         caption=f"{caption}.",
         head=["", *(MODES[mode] for mode in modes)],
