@@ -21,7 +21,7 @@ from minifw.compile.compilers import find_compiler
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.experiment.build import build_loss
 from minifw.nn.module import as_tuple
-from minifw.training import compiled
+from minifw.training import compiled, evaluation, shards
 from minifw.training.compiled import Steps
 from minifw.training.division import Division
 from minifw.training.fit import fit
@@ -280,6 +280,29 @@ def test_a_seed_is_the_same_in_any_stack_on_any_threads_and_with_a_break(tmp_pat
     for name, value in whole.items():
         assert torch.equal(alone[name][0], value[3])
         assert torch.equal(some[name], value[2:])
+
+
+@needs_compiler
+def test_networks_are_evaluated_by_compiled_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exp = experiment_of(tmp_path, seeds=3)  # 40 samples for training, 30 for testing
+    network, found = network_of(exp), []
+
+    def evaluate(network: nn.Network, *of: Any) -> Any:
+        _, *parts, _, outputs = of
+        for part in parts:
+            expected = network.forward(part.inputs)
+            torch.testing.assert_close(outputs(part), expected, rtol=1e-12, atol=1e-14)
+            found.append(tuple(part.labels.shape))
+        return evaluation.evaluate(network, *of)
+
+    monkeypatch.setattr(shards, "evaluate", evaluate)
+    fit(
+        network, build_loss(exp.config), nn.SGD(network), exp.data, epochs=0, eta=0.05,
+        schedule=Schedule(Division(3, 1), Division(2, 1), compiled=True),
+    )  # fmt: skip
+    assert found == [(2, 40), (2, 30), (1, 40), (1, 30)]
 
 
 @needs_compiler

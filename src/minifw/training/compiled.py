@@ -85,15 +85,48 @@ class Steps:
         return output.unflatten(0, stack) if stack else output[0], not finite.any()
 
 
-def _program(learner: Learner, samples: Samples, build: bool, batch_size: int) -> Program:
-    """Return the step of batches of this size."""
+class Outputs:
+    """The outputs of a network for all samples at once, compiled; for evaluation.
+
+    They may be computed in several threads at the same time, for any part of a stack.
+
+    Args:
+        learner: only its formulas and shapes are used.
+        parts: only their sizes and dtypes are used; parts of a size share the code.
+
+    Raises:
+        CannotCompileError: why they cannot be compiled, in one line.
+
+    """
+
+    def __init__(self, learner: Learner, *parts: Samples) -> None:
+        sizes = {samples.labels.shape[-1]: samples for samples in parts}
+        self._programs = {
+            count: _program(learner, samples, True, count, train=False)
+            for count, samples in sizes.items()
+        }
+
+    def of(self, learner: Learner, samples: Samples) -> Tensor:
+        """Return the outputs of some or all networks of the stack, `(…, n, classes)`."""
+        stack = samples.labels.shape[:-1]
+        state, inputs, targets = lanes_of(learner, samples)
+        program = self._programs[samples.labels.shape[-1]]
+        output = program.run(state, inputs, targets, None, torch.zeros((), dtype=state[0].dtype))
+        return output.unflatten(0, stack) if stack else output[0]
+
+
+def _program(
+    learner: Learner, samples: Samples, build: bool, batch_size: int, *, train: bool = True
+) -> Program:
+    """Return the step of batches of this size, or only its outputs."""
     state, inputs, targets = lanes_of(learner, samples)
     names = _Names()
 
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         twin = learner.on(state)
         names.of(twin)
-        return twin.step(x, target, eta)
+        output: Tensor = twin.step(x, target, eta) if train else twin.network.forward(x)
+        return output
 
     try:
         program = Program(step, state, inputs, targets, batch_size, names)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,19 +17,29 @@ Evaluation = tuple[Floats, Floats, Floats]
 
 
 def evaluate(
-    network: Network, loss: Loss, train: Samples, test: Samples, buffers: Buffers
+    network: Network,
+    loss: Loss,
+    train: Samples,
+    test: Samples,
+    buffers: Buffers,
+    compiled: Callable[[Samples], Tensor] | None = None,
 ) -> Evaluation:
-    """Return loss and errors of the networks of a stack; intermediate results reuse memory."""
+    """Return loss and errors of the networks of a stack; intermediate results reuse memory.
 
-    def output(inputs: Tensor) -> Tensor:
-        with buffers.reuse_in_thread(inputs.shape):
-            output: Tensor = network.forward(inputs)
+    `compiled`, if given, computes the networks' outputs.
+    """
+
+    def output(samples: Samples) -> Tensor:
+        if compiled is not None:
+            return compiled(samples)
+        with buffers.reuse_in_thread(samples.inputs.shape):
+            output: Tensor = network.forward(samples.inputs)
         return output
 
-    of_train = output(train.inputs)  # overwritten by the test output if both have the same shape
+    of_train = output(train)  # overwritten by the test output if both have the same shape
     losses = loss.function(of_train, train.targets).double().numpy(force=True)
     train_error = error_percent(of_train, train.labels)
-    return losses, train_error, error_percent(output(test.inputs), test.labels)
+    return losses, train_error, error_percent(output(test), test.labels)
 
 
 def error_percent(output: Tensor, labels: Tensor) -> Floats:

@@ -133,7 +133,7 @@ class _Stack(Trainer):
         self.threads = training.threads or torch.get_num_threads()
         self.evaluators = evaluation.threads or torch.get_num_threads()
         if schedule.compiled:
-            compile_steps(learner, data.train, self.shards, batch_size)
+            compile_steps(learner, data, self.shards, self.evaluated, batch_size)
             # Small tensors: torch's own threads would only keep a processor busy.
             self.threads = min(self.threads, len(self.shards))
         self.workers = Workers(max(self.threads, self.evaluators))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -13,7 +15,7 @@ from torch import Tensor
 from minifw.data import Dataset, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
-from minifw.training.compiled import Steps
+from minifw.training.compiled import Outputs, Steps
 from minifw.training.evaluation import Evaluation, evaluate, finite
 from minifw.training.learner import Learner
 
@@ -35,6 +37,7 @@ class Shard:
         self.seeds = seeds
         self.compiled: Steps | None = None
         self.sound = False  # whether all weights are known to be finite after the epoch
+        self.outputs: Outputs | None = None
         self.start: list[Tensor] = []  # weights and state before the epoch
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
@@ -111,7 +114,8 @@ class Shard:
     def evaluate(self) -> Evaluation:
         """Evaluate the shard's networks, in any thread."""
         learner, samples = self.learner, (self.train_samples, self.test_samples)
-        return evaluate(learner.network, learner.loss, *samples, self.buffers)
+        outputs = None if self.outputs is None else partial(self.outputs.of, learner)
+        return evaluate(learner.network, learner.loss, *samples, self.buffers, outputs)
 
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
         """Return the full batches, `(steps, seeds, batch, …)`, and a smaller last one, if any.
@@ -156,17 +160,26 @@ def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
 
 
 def compile_steps(
-    learner: Learner, samples: Samples, shards: Sequence[Shard], batch_size: int
+    learner: Learner,
+    data: Dataset,
+    shards: Sequence[Shard],
+    evaluated: Sequence[Shard],
+    batch_size: int,
 ) -> None:
-    """Compile the steps of a whole stack, and let all of its shards take compiled steps.
+    """Compile steps and evaluation of a whole stack, for the shards that do these.
 
     Raises:
         CannotCompileError: they cannot be compiled.
 
     """
-    steps = Steps(learner, samples, batch_size)
+    with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
+        evaluation = beside.submit(Outputs, learner, data.train, data.test)
+        steps = Steps(learner, data.train, batch_size)
+    outputs = evaluation.result()
     for shard in shards:
         shard.compiled = steps
+    for shard in evaluated:
+        shard.outputs = outputs
 
 
 def _by_steps(values: Tensor, batch_size: int, dim: int) -> Tensor:
