@@ -140,6 +140,21 @@ def test_small_steps_take_one_thread_and_their_evaluation_more() -> None:
         assert found == expected
 
 
+def test_compiled_steps_take_the_threads_that_an_epoch_is_worth() -> None:
+    step = StepSizes((25, 25, 25, 2), 1427, 4)
+    for seeds, batch, samples, expected in (
+        (1, 40, 100_000, (1, 1)),  # a network is never divided
+        (20, 40, 1000, (5, 4)),
+        (20, 1000, 1000, (5, 4)),
+        (20, 40, 40, (20, 1)),  # one short step an epoch
+        (3, 40, 100_000, (1, 3)),
+    ):
+        plan = placement.scheduled(step, seeds, batch, samples, 4, placement.Compiling(True))
+        assert plan.compiled
+        assert plan.training == expected
+        assert placement.work(step, seeds, batch, 9, samples, 4).threads == expected[1]
+
+
 def test_a_layer_is_as_large_as_a_forward_pass_shows_it() -> None:
     """Whatever module it is: here one that stands twice, in a network within the network."""
     stack, layer = (3,), nn.Linear(4, 4, stack=(3,), bias=False)

@@ -19,6 +19,14 @@ PLAIN_OPERATION = 1 / 25e9  # a multiplication or addition of a matrix product
 COMPILED_MODULE = 0.3e-6  # a module of one network, forward and backward
 COMPILED_OPERATION = 1 / 60e9
 
+# What a thread must have to do in an epoch of compiled steps. Calling them takes Python as long.
+WORTH_A_THREAD = 0.25e-3
+
+
+def compiled(modules: int, operations: int) -> float:
+    """Return the seconds of a network's compiled step."""
+    return COMPILED_MODULE * modules + COMPILED_OPERATION * operations
+
 
 @dataclass(frozen=True)
 class Work:
@@ -46,8 +54,7 @@ class Work:
 
     def compiled(self) -> float:
         """Return the seconds that compiled steps take."""
-        a_network = COMPILED_MODULE * self.modules + COMPILED_OPERATION * self.operations
-        return self.steps * a_network * self.networks / self.threads
+        return self.steps * self.networks * compiled(self.modules, self.operations) / self.threads
 
     def compiling(self) -> float:
         """Return the seconds that compiling takes, if no earlier run has left the code."""

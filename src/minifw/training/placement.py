@@ -17,7 +17,7 @@ from torch import Tensor
 from minifw.compile.compilers import find_compiler, require_compiler, why_none
 from minifw.data import Dataset, Samples
 from minifw.nn import Network
-from minifw.training import arguments
+from minifw.training import arguments, cost
 from minifw.training.cost import Work
 from minifw.training.division import Division, divided
 
@@ -78,6 +78,15 @@ class StepSizes:
             max((value.element_size() for value in values), default=4),
         )
 
+    @property
+    def modules(self) -> int:
+        """The number of modules. Those without parameters are not known: one after each layer."""
+        return max(1, 2 * len(self.outputs) - 1)
+
+    def operations(self, rows: int) -> int:
+        """Return the additions and multiplications of matrix products in a step."""
+        return 6 * self.weights * rows  # a product forward, and two backward
+
     def results(self, rows: int) -> int:
         """Return the number of results of the largest layer for this many samples."""
         return rows * max(self.outputs, default=1)
@@ -122,18 +131,15 @@ def steps_in(epochs: int, samples: int, batch_size: int) -> int:
 def work(
     sizes: StepSizes, seeds: int, batch_size: int, epochs: int, samples: int, threads: int
 ) -> Work:
-    """Return the sizes that decide whether compiling saves time; `samples` are those of training.
-
-    Modules without parameters are not known, so one is counted after each layer but the last.
-    """
+    """Return the sizes that decide whether compiling saves time; `samples` are for training."""
     plain = _divided(sizes, seeds, batch_size, seeds, threads)
     return Work(
         steps=steps_in(epochs, samples, batch_size),
         networks=seeds,
-        modules=max(1, 2 * len(sizes.outputs) - 1),
+        modules=sizes.modules,
         different=len(set(pairwise((0, *sizes.outputs)))),
-        operations=6 * sizes.weights * batch_size,  # forward, and two products backward
-        threads=min(threads, seeds),
+        operations=sizes.operations(batch_size),
+        threads=compiled_threads(sizes, seeds, batch_size, samples, threads),
         plain_threads=plain.threads or threads,
     )
 
@@ -211,13 +217,22 @@ def scheduled(
     if not compiling.compiled:
         return replace(plain, not_compiled=compiling.why if compiling.is_fault else None)
     # Each thread has an equal part of the seeds: compiled steps need memory for one network only.
-    threads = min(threads, seeds)
+    threads = compiled_threads(sizes, seeds, batch_size, samples, threads)
     return replace(
         plain,
         training=Division(-(-seeds // threads), threads),
         compiled=True,
         otherwise=plain if compiling.or_plain else None,
     )
+
+
+def compiled_threads(
+    sizes: StepSizes, seeds: int, batch_size: int, samples: int, threads: int
+) -> int:
+    """Return on how many threads compiled steps are worth it, with so many samples in an epoch."""
+    a_step = cost.compiled(sizes.modules, sizes.operations(batch_size))
+    seconds = seeds * a_step * -(-samples // batch_size)
+    return max(1, min(threads, seeds, int(seconds / cost.WORTH_A_THREAD)))
 
 
 def _divided(sizes: StepSizes, seeds: int, rows: int, in_memory: int, threads: int) -> Division:
