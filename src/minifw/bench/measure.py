@@ -166,7 +166,7 @@ def _same_weights(given: Problem, arms: dict[str, Arm]) -> float:
     For each seed it is the norm of the parameter's difference divided by the norm of its change in
     training. A step that is wrong by a factor of 1.01 gives 0.01 in all seeds. Rounding in float32
     usually gives much less, but more in single seeds in which a ReLU switches differently. Hence
-    one bound for the median and one for every seed (docs/performance.md).
+    one bound for the median and one for every seed (docs/decisions.md).
     """
     start = given.network().parameters()
     (first, expected), *others = ((name, arm.weights()) for name, arm in arms.items())

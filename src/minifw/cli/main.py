@@ -92,7 +92,7 @@ def main() -> NoReturn:
     if sys.platform == "win32":
         _complain("minifw: does not run on Windows itself; it runs in WSL (Linux within Windows)")
         leave_process(UsageError.exit_code)
-    # Imports make no garbage; rare collections make the start quicker (docs/performance.md).
+    # Imports make no garbage; rare collections make the start quicker (docs/decisions.md).
     gc.set_threshold(10_000, 1_000, 1_000)
     if os.environ.get("_MINIFW_COMPLETE"):
         app(prog_name="minifw")  # a shell asks for completions: Typer prints them and exits

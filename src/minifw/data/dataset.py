@@ -146,7 +146,7 @@ def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
     """Return these rows of `(n, …)`, in `out` if there is one."""
     if out is None or not values.is_cpu:
         return torch.index_select(values, 0, rows, out=out)
-    # NumPy's take is faster for short rows (docs/performance.md). `in_order` has checked the
+    # NumPy's take is faster for short rows (docs/decisions.md). `in_order` has checked the
     # positions, so clip changes nothing; the default mode would gather into a copy first.
     out.resize_(len(rows), *values.shape[1:])
     np.take(values.numpy(), rows.numpy(), axis=0, out=out.numpy(), mode="clip")

@@ -1,7 +1,7 @@
 """Estimates the memory of a run before anything is drawn, and which key to change if too much.
 
-The estimate counts numbers, from sizes alone. docs/performance.md compares it with measurements,
-and a test checks some sizes.
+The estimate counts numbers, from sizes alone;
+a test compares it with measurements.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reused memory for the results of tensor operations.
 
 A training step makes the same tensors, in the same order, thousands of times; allocating them
-each time costs as much as computing them (docs/performance.md). Inside
+each time costs as much as computing them (docs/decisions.md). Inside
 
     with buffers.reuse(inputs.shape):
         output = network.forward(inputs)
@@ -100,7 +100,7 @@ def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     out = buffer(left)
     if left.ndim == right.ndim == 3:
         # What matmul would call for one leading dimension, without its overhead; and the result is
-        # written only once, with `plus` in it (docs/performance.md).
+        # written only once, with `plus` in it (docs/decisions.md).
         if plus is None:
             return torch.bmm(left, right, out=out)
         return torch.baddbmm(plus.unsqueeze(-2), left, right, out=out)
@@ -133,7 +133,7 @@ def fused() -> Iterator[None]:
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 # For up to this many numbers torch.where is quicker than operations on bits. With more, the
-# processor's branch prediction fails on random masks (docs/performance.md).
+# processor's branch prediction fails on random masks (docs/decisions.md).
 _FEW = 128
 
 

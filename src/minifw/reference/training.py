@@ -28,7 +28,7 @@ from minifw.training import (
 from minifw.training.placement import StepSizes
 
 # Evaluating single small networks is slow. So weights of several epochs are collected until their
-# evaluation takes this many bytes, and evaluated as a stack (docs/performance.md).
+# evaluation takes this many bytes, and evaluated as a stack (docs/decisions.md).
 AT_ONCE_BYTES = 20 * 2**20
 # How many epochs' losses are checked together, and how many seeds are joined at once.
 WAITING = 64

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Seconds. docs/performance.md has the measurements.
+# Seconds. docs/decisions.md has the measurements.
 COMPILE = 0.3  # to record a step and to start the compiler
 COMPILE_LAYER = 0.03  # for the code of each different layer
 

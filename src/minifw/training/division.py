@@ -2,7 +2,7 @@
 
 The threads are Python's, each with a shard of the stack. Torch's own threads divide every single
 operation and wait for each other by spinning, which is slow when other programs use the processors
-(docs/performance.md).
+(docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import torch
 
 # A thread gets a shard of the stack if each layer of the shard has at least this many results. With
-# fewer, the threads lose more time to Python's lock than they gain (docs/performance.md).
+# fewer, the threads lose more time to Python's lock than they gain (docs/decisions.md).
 WORTH_A_THREAD = 100_000
 
 

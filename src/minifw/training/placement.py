@@ -22,11 +22,11 @@ from minifw.training.cost import Work
 from minifw.training.division import Division, divided
 
 # What a plain shard of a stack, or an evaluation, may hold at once. It only bounds memory: the time
-# per seed hardly depends on it (docs/performance.md).
+# per seed hardly depends on it (docs/decisions.md).
 PLAIN_BYTES = 2**30
 
 # A single network uses torch's threads from this many results of a layer on. Every operation waits
-# for the slowest thread, which is very slow on busy processors (docs/performance.md).
+# for the slowest thread, which is very slow on busy processors (docs/decisions.md).
 ALONE_FROM = 262_144
 
 TOO_FEW = "too few steps for it to save time"
