@@ -1,7 +1,6 @@
 """Estimates the memory of a run before anything is drawn, and which key to change if too much.
 
-The estimate counts numbers, from sizes alone;
-a test compares it with measurements.
+The estimate counts numbers, from sizes alone; a test compares it with measurements.
 """
 
 from __future__ import annotations
