@@ -10,7 +10,7 @@ WORKERS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
 SEEDS ?= 20
 
-.PHONY: tables test test-all test-lowest test-newest bench check campaign lint format types layers quick pages docs clean
+.PHONY: tables test test-all test-lowest test-newest test-torch bench check campaign lint format types layers quick pages docs clean
 
 tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch, in runs/
 	$(BIN)/minifw compare --seeds $(SEEDS)
@@ -28,6 +28,13 @@ test-newest: .venv-newest/bin/python  ## all tests with the newest of today; tor
 	.venv-newest/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
 	  "$$(grep '^torch==' constraints.txt)" --editable '.[dev,bench]'
 	.venv-newest/bin/python -m pytest $(TESTS)
+
+TORCH ?= 2.14.1
+COMPILED := tests/test_compile.py tests/test_record.py tests/test_compiled.py tests/test_functions.py
+
+test-torch: .venv-torch/bin/python  ## what records and compiles, with another torch: make test-torch TORCH=2.14.1
+	.venv-torch/bin/python -m pip install --quiet 'torch==$(TORCH)' --editable '.[dev]'
+	.venv-torch/bin/python -m pytest -m "not slow" $(COMPILED)
 
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
@@ -75,4 +82,4 @@ quick: .venv/installed
 	$(PYTHON) -m venv $*
 
 clean:
-	rm -rf .venv .venv-lowest .venv-newest .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site
+	rm -rf .venv .venv-lowest .venv-newest .venv-torch .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache site
