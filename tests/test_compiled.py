@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from minifw.training import compiled, evaluation, shards
 from minifw.training.compiled import Steps
 from minifw.training.division import Division
 from minifw.training.fit import fit
+from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.placement import (
     PLAIN_BYTES,
@@ -191,7 +193,8 @@ def test_every_loss_computes_the_same_compiled(case: LossCase) -> None:
 def test_weights_that_are_no_views_of_one_memory_are_trained_all_the_same() -> None:
     layer = linear(4, 3, (2, 3))
     spread = torch.zeros(3, 2, 3, 4, dtype=torch.float64).transpose(0, 1)  # not to be flattened
-    network = nn.Sequential(layer.with_parameters([spread.copy_(layer.weight), layer.bias]))
+    (_, weight, _), (_, bias, _) = layer.parameters()
+    network = nn.Sequential(layer.with_parameters([spread.copy_(weight), bias]))
     x, target = normal(2, 3, 8, 4), normal(2, 3, 8, 3)
     ours, theirs = compiled_and_plain(network, nn.LossMSE(), x, target, 8)
     assert ours[0] is spread
@@ -282,6 +285,10 @@ def test_a_seed_is_the_same_in_any_stack_on_any_threads_and_with_a_break(tmp_pat
         assert torch.equal(some[name], value[2:])
 
 
+def reshaped(orders: data.BatchOrder, shape: tuple[int, ...]) -> Tensor:
+    return orders().reshape(shape)
+
+
 @needs_compiler
 def test_networks_are_evaluated_by_compiled_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -315,7 +322,7 @@ def test_a_single_network_is_one_of_a_stack(tmp_path: Path) -> None:
         orders = data.BatchOrder([1], 40)
         history = fit(
             network, nn.LossMSE(), nn.SGD(network), own, epochs=3, eta=0.1, batch_size=15,
-            next_order=lambda stack=stack, orders=orders: orders().reshape(*stack, 40),
+            next_order=partial(reshaped, orders, (*stack, 40)),
             schedule=Schedule(compiled=True),
         )  # fmt: skip
         assert history.compiled
@@ -351,7 +358,8 @@ class Wave(nn.Tanh):
     """Computes what compiled steps do not cover."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.special.bessel_j0(super().forward(x))
+        found: Tensor = torch.special.bessel_j0(super().forward(x))
+        return found
 
 
 class Counting(nn.SGD):
@@ -387,7 +395,10 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
 @pytest.mark.parametrize(
     ("made", "why"),
     [
-        (wave, r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: return torch\.special\.bessel_j0"),
+        (
+            wave,
+            r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
+        ),
         (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],
@@ -395,18 +406,21 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
 def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, why: str) -> None:
     exp = experiment_of(tmp_path, seeds=2)
     network, optimizer, samples = made(exp)
-    how = {"epochs": 2, "eta": 0.1, "batch_size": 40}
     schedule = Schedule(compiled=True)
+
+    def train(schedule: Schedule) -> History:
+        return fit(network, nn.LossMSE(), optimizer(network), samples, epochs=2, eta=0.1,
+                   batch_size=40, schedule=schedule)  # fmt: skip
+
     with pytest.raises(
         UsageError,
         match=rf"^train\.compile: true: steps are not compiled: {why}[^\n]*; false trains plainly$",
     ):
-        fit(network, nn.LossMSE(), optimizer(network), samples, **how, schedule=schedule)
-    plan = replace(schedule, otherwise=Schedule())
+        train(schedule)
     with pytest.warns(
         NotCompiledWarning, match=rf"^steps are not compiled: {why}[^\n]*; training is plain$"
     ):
-        history = fit(network, nn.LossMSE(), optimizer(network), samples, **how, schedule=plan)
+        history = train(replace(schedule, otherwise=Schedule()))
     assert (history.epoch, history.compiled) == (2, False)
     assert history.not_compiled is not None
 

@@ -25,7 +25,8 @@ from minifw.errors import Interrupted
 from minifw.experiment import plan
 from minifw.report import plots
 from minifw.system import environment, lock, machine, signals
-from minifw.training import compiled, placement
+from minifw.training import compiled
+from minifw.training.cost import Work
 
 QUICK = ("train", "simplenet", *SMALL, "--set", "train.epochs=4")
 DIVERGES = (*QUICK, "--set", "train.eta=1e30")
@@ -316,9 +317,9 @@ def test_a_signal_is_heard_at_every_stage(
     }[where]
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, signals)
-        patch.setattr(placement, "require_compiler", lambda: None)
-        words = ["--set", "train.compile=true"] if where == "compile" else []
-        answer = minifw(*QUICK, "--quiet", *words)
+        if where == "compile":
+            patch.setattr(Work, "saves_time", True)
+        answer = minifw(*QUICK, "--quiet")
     assert (answer.code, answer.out) == (129, "")
     assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     if where == "draw":

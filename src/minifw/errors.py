@@ -17,6 +17,7 @@
     Interrupted              128 + n  signal n: 130 SIGINT, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1
                                       on Linux; no Exception, so that no `except Exception` in a
                                       library swallows it
+    NotCompiledWarning              no error: training is slower than it could be
 
 A message is one line per fault: where, what must hold, what was given. Text that a line quotes
 from a user's file, options or paths is escaped here, in one place, so that it cannot break the

@@ -114,11 +114,11 @@ def _warnings_as_lines() -> Iterator[None]:
     with warnings.catch_warnings():
         usual = warnings.showwarning
 
-        def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
             if issubclass(category, NotCompiledWarning):
                 _complain(f"minifw: {message}")
             else:
-                usual(message, category, *where)
+                usual(message, category, *where, **more)
 
         warnings.showwarning = show
         warnings.simplefilter("default", NotCompiledWarning)

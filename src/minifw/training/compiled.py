@@ -147,7 +147,7 @@ class _Names:
 
     def of(self, learner: Learner) -> None:
         """From now on, give names to what this learner consists of."""
-        named = [(type(learner.network).__name__, learner.network)]
+        named: list[tuple[str, object]] = [(type(learner.network).__name__, learner.network)]
         for place, module in places(learner.network):
             name = type(module).__name__ if isinstance(module, Network) else repr(module)
             named.append((f"{place} {name}", module))
