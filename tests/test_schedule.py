@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from minifw import data, nn
-from minifw.training import placement
+from minifw.training import evaluation, placement
 from minifw.training.division import Division
 from minifw.training.fit import fit
 from minifw.training.placement import Schedule, StepSizes
@@ -68,6 +69,25 @@ def test_no_thread_of_torch_is_waited_for_where_a_stack_can_be_divided(
     fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=2, eta=0.1, schedule=plan)
     assert len(at_work) == 2
     assert of_torch == {1}
+    assert torch.get_num_threads() == 2
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_no_thread_of_torch_is_waited_for_where_divergence_is_looked_for(
+    monkeypatch: pytest.MonkeyPatch, seeds: int
+) -> None:
+    of_torch: list[int] = []
+    of_shard = evaluation.finite
+
+    def finite(*of: Any) -> Any:
+        of_torch.append(torch.get_num_threads())
+        return of_shard(*of)
+
+    monkeypatch.setattr("minifw.training.shards.finite", finite)
+    samples, stack = dataset(seeds, 40), network(seeds)
+    fit(stack, nn.LossMSE(), nn.SGD(stack), samples, epochs=3, eta=0.1)
+    assert of_torch == [1, 1, 1]
     assert torch.get_num_threads() == 2
 
 

@@ -17,6 +17,7 @@ from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described
 from minifw.training import arguments
+from minifw.training.division import one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
 from minifw.training.learner import Learner
@@ -146,9 +147,15 @@ class _Stack(Trainer):
         self.last = self.workers.call(work, self.threads)
 
     def find_diverged(self, history: History, now: bool) -> None:
-        """Check the loss of the latest step and the weights, after each epoch."""
+        """Check the loss of the latest step and the weights, after each epoch.
+
+        Torch's own threads would wait for each other at every small sum, on busy processors for
+        milliseconds.
+        """
         for shard, last in zip(self.shards, self.last, strict=True):
-            if new := history.diverge(~shard.finite(last), history.epoch, shard.seeds):
+            with one_thread():
+                gone = ~shard.finite(last)
+            if new := history.diverge(gone, history.epoch, shard.seeds):
                 layers = shard.first_failing(new, self.order, self.batch_size, self.eta)
                 np.atleast_1d(history.diverged_layer)[shard.seeds][new] = layers
 
