@@ -58,7 +58,7 @@ def bench(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Time a training step beside PyTorch, torch.func and JAX, or whole jobs beside JAX.
+    """Time training steps or whole jobs beside PyTorch and JAX.
 
     All train the same networks on the same data with the same updates; that their weights are
     equal is checked first. Of whole jobs the errors must be alike.

@@ -25,8 +25,7 @@ from minifw.library.progress import display
 from minifw.system.machine import processors
 
 if TYPE_CHECKING:
-    from minifw.experiment import Outcome, Plan
-    from minifw.experiment.running import WritePlots
+    from minifw.experiment import Outcome, Plan, WritePlots
     from minifw.runs import Arm
 
 

@@ -2,7 +2,7 @@
 
 from minifw.experiment.arms import Progress, ShowProgress, train_minifw, train_pytorch
 from minifw.experiment.plan import Experiment, Plan
-from minifw.experiment.running import Outcome, check_converged, resume, start
+from minifw.experiment.running import Outcome, WritePlots, check_converged, resume, start
 
 __all__ = [
     "Experiment",
@@ -10,6 +10,7 @@ __all__ = [
     "Plan",
     "Progress",
     "ShowProgress",
+    "WritePlots",
     "build",
     "check_converged",
     "gradcheck",
