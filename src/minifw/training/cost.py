@@ -16,8 +16,8 @@ PLAIN_STEP = 20e-6  # what a step costs in Python besides its modules
 PLAIN_MODULE = 6e-6  # the calls into torch of a module, forward and backward
 PLAIN_OPERATION = 1 / 25e9  # a multiplication or addition of a matrix product
 
-COMPILED_MODULE = 0.3e-6  # a module of one network, forward and backward
-COMPILED_OPERATION = 1 / 60e9
+COMPILED_MODULE = 0.02e-6  # a module of one network, forward and backward
+COMPILED_OPERATION = 1 / 90e9
 
 # What a thread must have to do in an epoch of compiled steps. Calling them takes Python as long.
 WORTH_A_THREAD = 0.25e-3
