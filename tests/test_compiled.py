@@ -347,6 +347,17 @@ class Counting(nn.SGD):
         super().step(eta)
 
 
+class Fading(nn.ReLU):
+    """Which call it is, no compiled step can know."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) / self.calls
+
+
 class Unstacked(nn.ReLU):
     """Takes a single network's batches only."""
 
@@ -364,6 +375,10 @@ def counting(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer]
     return network_of(exp), Counting, exp.data
 
 
+def fading(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer], data.Dataset]:
+    return nn.Sequential(*network_of(exp), Fading()), nn.SGD, exp.data
+
+
 def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer], data.Dataset]:
     return nn.Sequential(linear(2, 2, ()), Unstacked()), nn.SGD, exp.data.of(0)
 
@@ -377,6 +392,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
             r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
         ),
         (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
+        (fading, r"a step sets Fading\.calls, to \d+ this time"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],
 )

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from minifw.compile import CannotCompileError, Program
 from minifw.data import Samples
+from minifw.errors import short
 from minifw.nn import Network
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
@@ -93,7 +94,13 @@ def _program(learner: Learner, samples: Samples, build: bool, batch_size: int) -
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         twin = learner.on(state)
         names.of(twin)
-        return twin.step(x, target, eta)
+        before = _numbers(twin)
+        output = twin.step(x, target, eta)
+        for _, attribute, thing, value in _numbers(twin) - before:
+            raise CannotCompileError(
+                f"a step sets {thing}.{attribute}, to {short(value)} this time"
+            )
+        return output
 
     try:
         program = Program(step, state, inputs, targets, batch_size, names)
@@ -104,6 +111,20 @@ def _program(learner: Learner, samples: Samples, build: bool, batch_size: int) -
     except Exception as fault:  # a user's module may not take a stack of two, say
         raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
     return program
+
+
+def _numbers(learner: Learner) -> set[tuple[int, str, str, object]]:
+    """Return the attributes that are numbers or text: object, name, class, value.
+
+    In compiled steps they are constants, so a step that counts, say, would be compiled wrongly.
+    """
+    objects = [*learner.network.modules(), learner.loss, learner.optimizer]
+    return {
+        (id(thing), name, type(thing).__name__, value)
+        for thing in objects
+        for name, value in vars(thing).items()
+        if isinstance(value, (bool, int, float, str))
+    }
 
 
 class _Names:
