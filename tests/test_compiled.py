@@ -38,7 +38,7 @@ from minifw.training.placement import (
     scheduled,
     work,
 )
-from minifw.training.shards import divide
+from minifw.training.shards import compile_steps, divide
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
@@ -199,6 +199,42 @@ def test_weights_that_are_no_views_of_one_memory_are_trained_all_the_same() -> N
     ours, theirs = compiled_and_plain(network, nn.LossMSE(), x, target, 8)
     assert ours[0] is spread
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
+
+
+class Shared(nn.SGD):
+    """Remembers one number for the whole stack."""
+
+    def __init__(self, network: nn.Network) -> None:
+        super().__init__(network)
+        self.state["all"] = torch.zeros(1)
+
+
+def test_what_networks_share_is_not_compiled() -> None:
+    network = nn.Sequential(linear(4, 3, (2,)))
+    learner = Learner(network, nn.LossMSE(), Shared(network))
+    with pytest.raises(
+        CannotCompileError, match=r"keeps a tensor \(1,\), which is not one for each"
+    ):
+        Steps(learner, samples_of(normal(2, 8, 4), normal(2, 8, 3)), 4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("batch_size", [15, 40])
+def test_the_last_batch_has_its_own_targets(tmp_path: Path, ordered: bool, batch_size: int) -> None:
+    exp = experiment_of(tmp_path, "loss.kind=cross-entropy", seeds=3)
+    order = data.BatchOrder(exp.seeds, 40)() if ordered else None
+    ends = []
+    for quick in (False, True):
+        network = network_of(exp)
+        learner = Learner(network, nn.LossCrossEntropy(), nn.SGD(network))
+        shards = divide(learner, exp.data, 2)
+        if quick:
+            compile_steps(learner, exp.data.train, shards, batch_size)
+        ends.append([shard.train(order, batch_size, 0.1) for shard in shards])
+    for (output, targets), (quick_output, quick_targets) in zip(*ends, strict=True):
+        torch.testing.assert_close(quick_output, output, rtol=1e-11, atol=1e-13)
+        assert torch.equal(quick_targets, targets)
 
 
 @needs_compiler
@@ -482,6 +518,9 @@ def test_compiling_saves_time_from_so_many_steps_on() -> None:
         assert (few.saves_time, many.saves_time) == (False, True)
         assert many.plain() == pytest.approx(10_000 * few.plain())
         assert many.compiling() == few.compiling()
+    one, two = (work(step, 20, 1000, 10, 1000, threads) for threads in (1, 2))
+    assert two.plain() < one.plain()
+    assert two.compiled() == one.compiled() / 2
     ten = work(StepSizes((25,) * 10, 6000, 4), 1, 1, 1, 1, 1)
     assert ten.different < 4  # equal layers are compiled once
 
