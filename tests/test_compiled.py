@@ -38,7 +38,7 @@ from minifw.training.placement import (
     scheduled,
     work,
 )
-from minifw.training.shards import divide
+from minifw.training.shards import compile_steps, divide
 from test_training import experiment_of, network_of
 
 needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="there is no C compiler")
@@ -156,7 +156,7 @@ def compiled_and_plain(
     learner = Learner(network, loss, nn.SGD(network, 0.9))
     other = learner.on([value.clone() for value in learner.state])
     samples = samples_of(x, target)
-    last, sound = Steps(learner, samples, batch_size).run(learner, samples, None, 0.05)
+    last, sound = Steps(learner, samples, batch_size).on(learner, samples).run(None, 0.05)
     assert sound
     dim = samples.labels.ndim - 1
     for batch, of_batch in zip(
@@ -201,6 +201,42 @@ def test_weights_that_are_no_views_of_one_memory_are_trained_all_the_same() -> N
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
 
 
+class Shared(nn.SGD):
+    """Remembers one number for the whole stack."""
+
+    def __init__(self, network: nn.Network) -> None:
+        super().__init__(network)
+        self.state["all"] = torch.zeros(1)
+
+
+def test_what_networks_share_is_not_compiled() -> None:
+    network = nn.Sequential(linear(4, 3, (2,)))
+    learner = Learner(network, nn.LossMSE(), Shared(network))
+    with pytest.raises(
+        CannotCompileError, match=r"keeps a tensor \(1,\), which is not one for each"
+    ):
+        Steps(learner, samples_of(normal(2, 8, 4), normal(2, 8, 3)), 4)
+
+
+@needs_compiler
+@pytest.mark.parametrize("ordered", [False, True])
+@pytest.mark.parametrize("batch_size", [15, 40])
+def test_the_last_batch_has_its_own_targets(tmp_path: Path, ordered: bool, batch_size: int) -> None:
+    exp = experiment_of(tmp_path, "loss.kind=cross-entropy", seeds=3)
+    order = data.BatchOrder(exp.seeds, 40)() if ordered else None
+    ends = []
+    for quick in (False, True):
+        network = network_of(exp)
+        learner = Learner(network, nn.LossCrossEntropy(), nn.SGD(network))
+        shards = divide(learner, exp.data, 2)
+        if quick:
+            compile_steps(learner, exp.data, shards, shards, batch_size)
+        ends.append([shard.train(order, batch_size, 0.1) for shard in shards])
+    for (output, targets), (quick_output, quick_targets) in zip(*ends, strict=True):
+        torch.testing.assert_close(quick_output, output, rtol=1e-11, atol=1e-13)
+        assert torch.equal(quick_targets, targets)
+
+
 @needs_compiler
 @pytest.mark.parametrize("position", [-1, 8])
 def test_no_order_reaches_beyond_the_samples(position: int) -> None:
@@ -210,7 +246,7 @@ def test_no_order_reaches_beyond_the_samples(position: int) -> None:
     order = torch.arange(8).repeat(2, 1)
     order[1, 5] = position
     with pytest.raises(ShapeError, match=f"positions must be 0 to 7, got .*{position}"):
-        Steps(learner, samples, 4).run(learner, samples, order, 0.1)
+        Steps(learner, samples, 4).on(learner, samples).run(order, 0.1)
 
 
 @needs_compiler
@@ -225,7 +261,7 @@ def test_what_is_not_finite_stays_where_it_is_plainly() -> None:
         target = torch.zeros(*x.shape[:-1], 2)
         if compiled_way:
             samples = samples_of(x, target)
-            _, sound = Steps(learner, samples, 6).run(learner, samples, None, 0.01)
+            _, sound = Steps(learner, samples, 6).on(learner, samples).run(None, 0.01)
             assert not sound
         else:
             for batch, wanted in zip(x.split(6, 1), target.split(6, 1), strict=True):
@@ -370,6 +406,17 @@ class Counting(nn.SGD):
         super().step(eta)
 
 
+class Fading(nn.ReLU):
+    """Which call it is, no compiled step can know."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x) / self.calls
+
+
 class Unstacked(nn.ReLU):
     """Takes a single network's batches only."""
 
@@ -387,6 +434,10 @@ def counting(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer]
     return network_of(exp), Counting, exp.data
 
 
+def fading(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer], data.Dataset]:
+    return nn.Sequential(*network_of(exp), Fading()), nn.SGD, exp.data
+
+
 def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer], data.Dataset]:
     return nn.Sequential(linear(2, 2, ()), Unstacked()), nn.SGD, exp.data.of(0)
 
@@ -400,6 +451,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
             r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
         ),
         (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
+        (fading, r"a step sets Fading\.calls, to \d+ this time"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],
 )
@@ -489,6 +541,9 @@ def test_compiling_saves_time_from_so_many_steps_on() -> None:
         assert (few.saves_time, many.saves_time) == (False, True)
         assert many.plain() == pytest.approx(10_000 * few.plain())
         assert many.compiling() == few.compiling()
+    one, two = (work(step, 20, 1000, 10, 1000, threads) for threads in (1, 2))
+    assert two.plain() < one.plain()
+    assert two.compiled() == one.compiled() / 2
     ten = work(StepSizes((25,) * 10, 6000, 4), 1, 1, 1, 1, 1)
     assert ten.different < 4  # equal layers are compiled once
 

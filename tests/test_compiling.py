@@ -67,7 +67,7 @@ def test_it_says_what_it_has_compiled(
 
 @pytest.mark.usefixtures("no_compiler")
 def test_the_c_is_shown_without_a_compiler(minifw: Minifw) -> None:
-    answer = minifw("compile", "simplenet-sgd", *TINY, "--show")
+    answer = minifw("compile", "simplenet-sgd", *TINY, "--set", "train.compile=true", "--show")
     assert (answer.code, answer.err) == (0, "")
     for batch in (15, 10):
         assert f"One training step on {batch} samples" in answer.out

@@ -165,7 +165,7 @@ def test_compiled_steps_take_the_threads_that_an_epoch_is_worth() -> None:
     for seeds, batch, samples, expected in (
         (1, 40, 100_000, (1, 1)),  # a network is never divided
         (20, 40, 1000, (5, 4)),
-        (20, 1000, 1000, (5, 4)),
+        (18, 1000, 1000, (5, 4)),
         (20, 40, 40, (20, 1)),  # one short step an epoch
         (3, 40, 100_000, (1, 3)),
     ):

@@ -72,11 +72,11 @@ class Program:
         self.seconds = time.perf_counter() - started
         """How long recording, writing and compiling took, so far."""
         self._sanitize = sanitize
-        self._batch = batch
-        self._dtype = state[0].dtype if state else inputs.dtype
+        self.batch = batch
+        self.dtype = state[0].dtype if state else inputs.dtype
         self._vector_bytes = plan.machine.vector_bytes
         (output,) = recording.outputs
-        self._output = (output.shape[0] * (batch // plan.chunk), output.shape[1])
+        self.output = (output.shape[0] * (batch // plan.chunk), output.shape[1])
         self._number_bytes = plan.number_bytes
         self._memory = threading.local()
 
@@ -94,7 +94,8 @@ class Program:
         return made
 
     @cached_property
-    def _run(self) -> Any:
+    def function(self) -> Any:
+        """The C function of all steps."""
         function = self.library.run
         function.restype = None
         return function
@@ -125,32 +126,13 @@ class Program:
                 finite, else NaN.
 
         """
-        lanes, samples = inputs.shape[:2]
-        if steps is None:
-            steps = (samples - first) // self._batch
-        output = torch.empty(lanes, *self._output, dtype=self._dtype)
-        changed = [value.contiguous() for value in state]
-        inputs, targets = _lanes_whole(inputs), _lanes_whole(targets)
-        order = None if order is None else _lanes_whole(order)
-        eta = eta.to(self._dtype)
-        self._run(
-            Index(lanes), Index(steps), Index(first),
-            (Address * len(changed))(*(value.data_ptr() for value in changed)),
-            Address(inputs.data_ptr()), Index(inputs.stride(0)),
-            Address(targets.data_ptr()), Index(targets.stride(0)),
-            None if order is None else Address(order.data_ptr()),
-            Index(0 if order is None else order.stride(0)),
-            Address(eta.data_ptr()), Index(eta.stride(0) if eta.ndim else 0),
-            Address(output.data_ptr()),
-            None if finite is None else Address(finite.data_ptr()),
-            Address(self._scratch()),
-        )  # fmt: skip
-        for value, new in zip(state, changed, strict=True):
-            if new is not value:
-                value.copy_(new)
-        return output
+        return self.on(state, inputs, targets).run(order, eta, first, steps, finite)
 
-    def _scratch(self) -> int:
+    def on(self, state: Sequence[Tensor], inputs: Tensor, targets: Tensor) -> Bound:
+        """Return the program for these tensors, for many calls; they are those of `run`."""
+        return Bound(self, state, inputs, targets)
+
+    def scratch(self) -> int:
         """Return the address of this thread's memory, at which a vector may begin."""
         if not hasattr(self._memory, "tensor"):
             size = Index.in_dll(self.library, "memory").value * self._number_bytes
@@ -158,6 +140,63 @@ class Program:
             self._memory.tensor = torch.zeros(size, dtype=torch.uint8)
         address: int = self._memory.tensor.data_ptr()
         return address + -address % self._vector_bytes
+
+
+class Bound:
+    """A program and the tensors that it reads and changes, whose addresses are looked up once.
+
+    Inputs and targets must not change while it is used. See `Program.run` for the arguments.
+    """
+
+    def __init__(
+        self, program: Program, state: Sequence[Tensor], inputs: Tensor, targets: Tensor
+    ) -> None:
+        self._program = program
+        self._lanes, self._samples = inputs.shape[:2]
+        state_of_lanes = [value.contiguous() for value in state]
+        self._copies = [
+            (value, copy)
+            for value, copy in zip(state, state_of_lanes, strict=True)
+            if copy is not value
+        ]
+        inputs, targets = _lanes_whole(inputs), _lanes_whole(targets)
+        self._held = [*state_of_lanes, inputs, targets]  # what the addresses belong to
+        addresses = (Address * len(state_of_lanes))(*(v.data_ptr() for v in state_of_lanes))
+        self._tensors = (
+            addresses,
+            *(Address(inputs.data_ptr()), Index(inputs.stride(0))),
+            *(Address(targets.data_ptr()), Index(targets.stride(0))),
+        )
+
+    def run(
+        self,
+        order: Tensor | None,
+        eta: Tensor,
+        first: int = 0,
+        steps: int | None = None,
+        finite: Tensor | None = None,
+    ) -> Tensor:
+        """Take steps as `Program.run` does, and return the last output."""
+        program = self._program
+        if steps is None:
+            steps = (self._samples - first) // program.batch
+        output = torch.empty(self._lanes, *program.output, dtype=program.dtype)
+        order = None if order is None else _lanes_whole(order)
+        eta = eta.to(program.dtype)
+        for value, copy in self._copies:
+            copy.copy_(value)
+        program.function(
+            Index(self._lanes), Index(steps), Index(first), *self._tensors,
+            None if order is None else Address(order.data_ptr()),
+            Index(0 if order is None else order.stride(0)),
+            Address(eta.data_ptr()), Index(eta.stride(0) if eta.ndim else 0),
+            Address(output.data_ptr()),
+            None if finite is None else Address(finite.data_ptr()),
+            Address(program.scratch()),
+        )  # fmt: skip
+        for value, copy in self._copies:
+            value.copy_(copy)
+        return output
 
 
 def _lanes_whole(values: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from minifw.compile import CannotCompileError, Program
 from minifw.data import Samples
+from minifw.errors import short
 from minifw.nn import Network
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
@@ -50,17 +51,43 @@ class Steps:
             self.programs = [make(batch_size)]  # in this thread, where a signal interrupts it
             self.programs += [program.result() for program in smaller]
 
-    def run(
-        self, learner: Learner, samples: Samples, order: Tensor | None, eta: float
-    ) -> tuple[Tensor, bool]:
+    def on(self, learner: Learner, samples: Samples) -> Epochs:
+        """Return the steps of this learner on these samples.
+
+        Args:
+            learner: as for the constructor, of some or all networks of the stack.
+            samples: of these networks.
+
+        """
+        return Epochs(self.programs, learner, samples, self._batch_size)
+
+
+class Epochs:
+    """The steps of a learner on its samples: `run` takes those of an epoch."""
+
+    def __init__(
+        self, programs: Sequence[Program], learner: Learner, samples: Samples, batch_size: int
+    ) -> None:
+        state, inputs, targets = lanes_of(learner, samples)
+        self._samples, self._lanes = samples, len(inputs)
+        self._dtype = state[0].dtype
+        # What could not be viewed as lanes is copied before and after.
+        self._copies = [
+            (value, lanes)
+            for value, lanes in zip(learner.state, state, strict=True)
+            if lanes.data_ptr() != value.data_ptr()
+        ]
+        whole = inputs.shape[1] - inputs.shape[1] % batch_size
+        bound = [program.on(state, inputs, targets) for program in programs]
+        self._bound = [*zip(bound, (0, whole), strict=False)]
+
+    def run(self, order: Tensor | None, eta: float) -> tuple[Tensor, bool]:
         """Take all steps of an epoch, in place.
 
         Return the output of the last one, `(…, batch, classes)`, and whether all weights, and all
         that the optimizer remembers, are finite.
 
         Args:
-            learner: as for the constructor, of some or all networks of the stack.
-            samples: of these networks.
             order: `(…, n)`, the order in which samples are taken; None: as they stand.
             eta: learning rate.
 
@@ -68,20 +95,18 @@ class Steps:
             ShapeError: a position in the order is out of range.
 
         """
-        stack = samples.labels.shape[:-1]
-        state, inputs, targets = lanes_of(learner, samples)
+        stack = self._samples.labels.shape[:-1]
         if order is not None:
-            samples.check_order(order)  # beyond the samples is memory of others
-            order = order.reshape(len(inputs), -1)
-        rate = torch.tensor(eta, dtype=state[0].dtype)
-        finite = torch.empty(len(inputs), dtype=state[0].dtype)
-        first = 0
-        for program in self.programs:
-            output = program.run(state, inputs, targets, order, rate, first, finite=finite)
-            first = inputs.shape[1] - inputs.shape[1] % self._batch_size
-        for value, lanes in zip(learner.state, state, strict=True):
-            if lanes.data_ptr() != value.data_ptr():  # it could not be viewed as lanes
-                value.copy_(lanes.view(value.shape))
+            self._samples.check_order(order)  # beyond the samples is memory of others
+            order = order.reshape(self._lanes, -1)
+        rate = torch.tensor(eta, dtype=self._dtype)
+        finite = torch.empty(self._lanes, dtype=self._dtype)
+        for value, lanes in self._copies:
+            lanes.copy_(value.reshape(lanes.shape))
+        for bound, first in self._bound:
+            output = bound.run(order, rate, first, finite=finite)
+        for value, lanes in self._copies:
+            value.copy_(lanes.view(value.shape))
         return output.unflatten(0, stack) if stack else output[0], not finite.any()
 
 
@@ -125,7 +150,12 @@ def _program(
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         twin = learner.on(state)
         names.of(twin)
+        before = _numbers(twin)
         output: Tensor = twin.step(x, target, eta) if train else twin.network.forward(x)
+        for _, attribute, thing, value in _numbers(twin) - before:
+            raise CannotCompileError(
+                f"a step sets {thing}.{attribute}, to {short(value)} this time"
+            )
         return output
 
     try:
@@ -137,6 +167,20 @@ def _program(
     except Exception as fault:  # a user's module may not take a stack of two, say
         raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
     return program
+
+
+def _numbers(learner: Learner) -> set[tuple[int, str, str, object]]:
+    """Return the attributes that are numbers or text: object, name, class, value.
+
+    In compiled steps they are constants, so a step that counts, say, would be compiled wrongly.
+    """
+    objects = [*learner.network.modules(), learner.loss, learner.optimizer]
+    return {
+        (id(thing), name, type(thing).__name__, value)
+        for thing in objects
+        for name, value in vars(thing).items()
+        if isinstance(value, (bool, int, float, str))
+    }
 
 
 class _Names:

@@ -15,7 +15,7 @@ from torch import Tensor
 from minifw.data import Dataset, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
-from minifw.training.compiled import Outputs, Steps
+from minifw.training.compiled import Epochs, Outputs, Steps
 from minifw.training.evaluation import Evaluation, evaluate, finite
 from minifw.training.learner import Learner
 
@@ -35,7 +35,7 @@ class Shard:
         self.learner = learner
         self.train_samples, self.test_samples = train, test
         self.seeds = seeds
-        self.compiled: Steps | None = None
+        self.compiled: Epochs | None = None
         self.sound = False  # whether all weights are known to be finite after the epoch
         self.outputs: Outputs | None = None
         self.start: list[Tensor] = []  # weights and state before the epoch
@@ -47,7 +47,7 @@ class Shard:
         self._keep_start()
         if self.compiled is not None:
             own = None if order is None else order[self.seeds]
-            output, self.sound = self.compiled.run(self.learner, self.train_samples, own, eta)
+            output, self.sound = self.compiled.run(own, eta)
             return output, self._last_targets(own, output.shape[-2])
         (whole, whole_targets), cut = self._batches(order, batch_size)
         step, shape = self.learner.step, None
@@ -177,7 +177,7 @@ def compile_steps(
         steps = Steps(learner, data.train, batch_size)
     outputs = evaluation.result()
     for shard in shards:
-        shard.compiled = steps
+        shard.compiled = steps.on(shard.learner, shard.train_samples)
     for shard in evaluated:
         shard.outputs = outputs
 
