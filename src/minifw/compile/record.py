@@ -400,8 +400,7 @@ class Recorder:
             raise self.refuse(f"numbers of {tensor.dtype}, not of {self.dtype}")
         if tensor.dtype not in (self.dtype, torch.bool, torch.int64, torch.int32):
             raise self.refuse(f"numbers of {tensor.dtype}")
-        if tensor.dtype != torch.bool:
-            part = self.as_numbers(part)
+        part = self.as_mask(part) if tensor.dtype == torch.bool else self.as_numbers(part)
         if is_new:
             self._remember(tensor, None, self.lanes)
         memory = self._memory.get(_address(tensor))
@@ -481,6 +480,9 @@ class Recorder:
         view = view_as(part, shape)
         if view is not None and (views is None or view in views):
             return Operand(part.value, view)
+        if part.value.is_mask:  # what is copied are numbers
+            numbers = self.operand(self.as_numbers(part), shape, views)
+            return Operand(self.as_mask(whole(numbers.value, shape)).value)
         if part.strides and not any(part.strides) and view is None:  # one number of many
             one = Part(part.value, (1, 1), (1, 1), part.start)
             return self.operand(whole(self._copied(one, (1, 1)), (1, 1)), shape, views)
