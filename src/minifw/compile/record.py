@@ -45,6 +45,13 @@ MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
 
 
+TAKES_NUMBERS = (
+    "numpy", "tolist", "__array__", "__dlpack__", "__repr__", "__format__", "__reduce_ex__",
+    "data_ptr", "set_",
+)  # fmt: skip
+"""Functions of a tensor that take its numbers without any operation of torch."""
+
+
 def record(
     step: Step,
     state: Sequence[Tensor],
@@ -538,7 +545,7 @@ class _NoNumbers(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         name = getattr(function, "__name__", "")
-        if name in ("numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "set_"):
+        if name in TAKES_NUMBERS:
             tensor = args[0] if args else None
             if isinstance(tensor, Tensor) and self._recorder.is_recorded(tensor):
                 raise CannotCompileError(f"Tensor.{name} takes numbers out of a step")
