@@ -92,16 +92,50 @@ def pieces(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> T
     return out
 
 
+def attention(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Each sample's output is a mean over all samples, by products alone."""
+    a, b = state
+    y = (x @ x.mT / 9).tanh() @ (x @ a)
+    a.sub_(eta * (x.mT @ (y - target)) / x.shape[-2])
+    b.mul_(0.9)
+    return y
+
+
+def crossed(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """As many samples as features: samples are rows here, and columns there."""
+    a, b = state
+    y = x @ a + x.mT
+    a.sub_(eta * (x.mT @ (y - target)) / x.shape[-2])
+    b.mul_(0.9)
+    return y
+
+
+def crossed_sums(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """As many samples as features: sums over columns that look like sums over samples."""
+    a, b = state
+    a.sub_(eta * (x.mT @ target.mT) / x.shape[-2])
+    b.mul_(0.9)
+    return x * 2
+
+
+def without_samples(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """The output is the same for all samples, and depends on none of them."""
+    a, b = state
+    a.sub_(eta * (x.mT @ (x @ a - target)) / x.shape[-2])
+    return b[:, :1].expand(-1, x.shape[-2], -1) * 2
+
+
 STEPS: list[tuple[Step, int]] = [
     (swapped, 7), (squared, 7), (scaled_rows, 7), (over_the_batch, 7), (over_the_batch, 192),
     (clipped, 7), (clipped, 192), (pieces, 7), (pieces, 192),
+    (attention, 192), (crossed, 144), (crossed_sums, 144), (without_samples, 192),
 ]  # fmt: skip
 
 
 @needs_compiler
 @pytest.mark.parametrize(("step", "batch"), STEPS, ids=lambda v: getattr(v, "__name__", v))
 def test_any_step_is_compiled(step: Step, batch: int) -> None:
-    lanes, features = 3, 5
+    lanes, features = 3, batch if step in (crossed, crossed_sums) else 5
     state = [normal(lanes, features, features, seed=n) for n in range(2)]
     x = normal(lanes, 2 * batch, features)
     target = normal(lanes, 2 * batch, features, seed=1)

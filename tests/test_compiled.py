@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -636,3 +637,73 @@ def test_shards_are_at_work_at_the_same_time_and_share_the_memory_for_it(
     assert size > 1
     assert at_once == pytest.approx(24, abs=1)
     assert size * 4 <= at_once < (size + 2) * 4
+
+
+class Twice(nn.Module):
+    """x, and 2 x whenever a number beside the state says so."""
+
+    def __init__(self, doubled: Callable[[Any], bool]) -> None:
+        self.doubled = doubled
+        self.count, self.seen = 0, list[int]()
+        self.generator = np.random.default_rng(0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.count += 1
+        self.factor = 2.0 if self.doubled(self) else 1.0
+        return x * self.factor
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        return gradient * self.factor
+
+
+class Seen(Twice):
+    """The same with a list."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen.append(0)
+        self.factor = 2.0 if self.doubled(self) else 1.0
+        return x * self.factor
+
+
+class Draws(Twice):
+    """The same without the counters."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.input = x
+        self.factor = 2.0 if self.doubled(self) else 1.0
+        return x * self.factor
+
+
+# All of these give the same in the first steps.
+BESIDE: dict[str, tuple[Callable[[], nn.Module], str]] = {
+    "counter": (lambda: Twice(lambda m: m.count > 30), "changes 1 Twice.count,"),
+    "list": (lambda: Seen(lambda m: len(m.seen) > 30), "changes the length of 1 Seen.seen,"),
+    "python": (lambda: Draws(lambda m: random.random() < 0.01), "changes Python's generator"),
+    "numpy": (lambda: Draws(lambda m: np.random.random() < 0.01), "changes NumPy's generator"),
+    "own": (lambda: Draws(lambda m: m.generator.random() < 0.01), "changes 1 Draws.generator,"),
+    "text": (lambda: Draws(lambda m: "nan" in f"{m.input}"), "Tensor.__format__ takes numbers"),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("case", BESIDE)
+def test_what_a_step_keeps_beside_the_state_is_not_compiled(tmp_path: Path, case: str) -> None:
+    make, why = BESIDE[case]
+    exp = experiment_of(tmp_path, seeds=2)
+    found = []
+    for schedule in (Schedule(), Schedule(compiled=True, otherwise=Schedule())):
+        random.seed(0)
+        np.random.seed(0)
+        first, *others = network_of(exp)
+        network = nn.Sequential(first, make(), *others[1:])
+        optimizer = nn.SGD(network)
+        arguments: Any = {"epochs": 8, "eta": 0.1, "batch_size": 5, "schedule": schedule}
+        if schedule.compiled:
+            with pytest.warns(NotCompiledWarning, match=why):
+                history = fit(network, nn.LossMSE(), optimizer, exp.data, **arguments)
+            assert not history.compiled
+        else:
+            fit(network, nn.LossMSE(), optimizer, exp.data, **arguments)
+        found.append([value for _, value, _ in network.parameters()])
+    for plain, other in zip(*found, strict=True):  # no number was drawn that plainly is not
+        assert torch.equal(plain, other)

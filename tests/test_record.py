@@ -222,6 +222,8 @@ x.sum(-1); x.sum(1); x.sum((1, 2)); x.sum(-1, keepdim=True); x.mean(-1); x.mean(
 x.amax(-1); x.amin(1); x.amax((1, 2)); x.max(-1).values; x.min(1).values; x.max(-1, keepdim=True)[0]; x.amax(-1, keepdim=True)
 x.var(-1); x.var(1); x.std(-1, correction=0); x.var((1, 2)); torch.var_mean(x, -1)[0]; torch.var_mean(x, -1)[1]
 x.norm(dim=-1); torch.linalg.vector_norm(x, 1, -1); torch.linalg.vector_norm(x, float("inf"), 1); x.norm(dim=(1, 2))
+((x > 0) + (p > 1)).long(); ((x > 0) + (p > 1)).sum(-1); torch.where((x > 0)[..., 1:2], x, p); (x > 0)[:, ::2] | (p > 1)[:, 1:4]
+torch.where((x > 0).reshape(len(x), 3, 8), 2.0, p.reshape(len(x), 3, 8)); torch.where((x > 0).mT.contiguous().mT, x, p); ~(x > 0).flip(-1)
 (x > 0).any(-1); (x > 0).all(1); (x > 0).double().mean(-1)
 x @ w; x @ w.mT; x.mT @ x; x @ w + b[:, None]; torch.baddbmm(b[:, None], x, w, beta=0.5, alpha=2); torch.bmm(x, w)
 torch.matmul(x, CONSTANT); x @ CONSTANT[0]; functional.linear(x, CONSTANT); functional.linear(x, CONSTANT, CONSTANT[0])
@@ -426,6 +428,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
                        "mixes the networks"),
     "other numbers": (lambda x: (x.float() * 2).double(), "numbers of torch.float32, not of"),
     "bits": (lambda x: x.view(torch.int64).double(), "seen as torch.int64"),
+    "rounded down": (lambda x: torch.div(x, 0.1, rounding_mode="floor"), r"^aten.div in .* \(rounded down\)$"),
     "complex": (lambda x: torch.fft.fft(x).real, "^aten._fft_r2c in"),
     "indices": (lambda x: x * x.max(-1, keepdim=True).indices, r"\(the indices of max\)$"),
     "a large constant": (lambda x: x.repeat(1, 1, 300) * torch.arange(7200).double().reshape(6, 1200),

@@ -69,7 +69,7 @@ def keep(name: str, content: bytes) -> str:
             with suppress(OSError):
                 _shrink(folder)
     except OSError as fault:
-        return f"{cache_dir() or 'no home folder'}: {fault.strerror}"
+        return f"{cache_dir() or 'no full path to a folder'}: {fault.strerror}"
     return ""
 
 
@@ -87,7 +87,10 @@ def _folder(make: bool = False) -> Iterator[int]:
     """
     path = cache_dir()
     if path is None:
-        raise FileNotFoundError(0, "there is no folder for caches")
+        given = os.environ.get("XDG_CACHE_HOME")
+        raise FileNotFoundError(0, f"XDG_CACHE_HOME is '{given}'" if given else "no home folder")
+    if path.is_symlink():
+        raise NotADirectoryError(0, "it is a link; XDG_CACHE_HOME names another folder")
     if make:
         path.parent.mkdir(parents=True, exist_ok=True)
         with suppress(FileExistsError):

@@ -278,10 +278,9 @@ class Kernels:
             if k not in chunked
             for o in self.reads[k]
         )
-        alone = all(
-            k.root is None or k.root.op != "copy" for k in inside
-        )  # a copy may move samples
-        if after & chunked or of_samples_outside or not alone:
+        alone = all(map(self._is_of_own_samples, inside))
+        outputs_of_samples = self.of_samples.issuperset(self.recording.outputs)
+        if after & chunked or of_samples_outside or not (alone and outputs_of_samples):
             raise _Undividable
         parts = self.batch // self.chunk
         for value in self.of_samples:
@@ -298,9 +297,24 @@ class Kernels:
                     self.kernel_of[value] = rest
         self.reads = {kernel: list(self._find_reads(kernel)) for kernel in self.kernels}
 
+    def _is_of_own_samples(self, kernel: Kernel) -> bool:
+        """Whether each sample's result is computed from that sample alone."""
+        root = kernel.root
+        if root is not None and root.op == "copy":
+            return False  # it may move samples
+        right = root.operands[1:] if root is not None and root.op == "product" else ()
+        return all(
+            operand.value not in self.of_samples
+            or (operand.view in ("whole", "column") and operand not in right)
+            for operand in self.reads[kernel]
+        )
+
     def _sums_samples(self, kernel: Kernel) -> bool:
         root = kernel.root
         if root is None or root.op not in ("product", "sum_rows"):
+            return False
+        views = ("whole",) if root.op == "sum_rows" else ("transposed", "whole")
+        if tuple(operand.view for operand in root.operands) != views:
             return False
         return all(operand.value in self.of_samples for operand in root.operands) and all(
             operand.value not in self.of_samples

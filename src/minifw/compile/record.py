@@ -45,6 +45,13 @@ MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
 
 
+TAKES_NUMBERS = (
+    "numpy", "tolist", "__array__", "__dlpack__", "__repr__", "__format__", "__reduce_ex__",
+    "data_ptr", "set_",
+)  # fmt: skip
+"""Functions of a tensor that take its numbers without any operation of torch."""
+
+
 def record(
     step: Step,
     state: Sequence[Tensor],
@@ -400,8 +407,7 @@ class Recorder:
             raise self.refuse(f"numbers of {tensor.dtype}, not of {self.dtype}")
         if tensor.dtype not in (self.dtype, torch.bool, torch.int64, torch.int32):
             raise self.refuse(f"numbers of {tensor.dtype}")
-        if tensor.dtype != torch.bool:
-            part = self.as_numbers(part)
+        part = self.as_mask(part) if tensor.dtype == torch.bool else self.as_numbers(part)
         if is_new:
             self._remember(tensor, None, self.lanes)
         memory = self._memory.get(_address(tensor))
@@ -481,6 +487,9 @@ class Recorder:
         view = view_as(part, shape)
         if view is not None and (views is None or view in views):
             return Operand(part.value, view)
+        if part.value.is_mask:  # what is copied are numbers
+            numbers = self.operand(self.as_numbers(part), shape, views)
+            return Operand(self.as_mask(whole(numbers.value, shape)).value)
         if part.strides and not any(part.strides) and view is None:  # one number of many
             one = Part(part.value, (1, 1), (1, 1), part.start)
             return self.operand(whole(self._copied(one, (1, 1)), (1, 1)), shape, views)
@@ -536,7 +545,7 @@ class _NoNumbers(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         name = getattr(function, "__name__", "")
-        if name in ("numpy", "tolist", "__array__", "data_ptr", "__dlpack__", "set_"):
+        if name in TAKES_NUMBERS:
             tensor = args[0] if args else None
             if isinstance(tensor, Tensor) and self._recorder.is_recorded(tensor):
                 raise CannotCompileError(f"Tensor.{name} takes numbers out of a step")

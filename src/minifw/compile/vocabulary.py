@@ -254,6 +254,8 @@ def _refuse(r: Recorder) -> Part:
 
 @named("div")
 def _div(r: Recorder, result: Tensor, a: Any, b: Any, rounding_mode: str | None = None) -> Part:
+    if rounding_mode == "floor" and result.dtype.is_floating_point:
+        raise r.refuse("rounded down")  # torch's 1 // 0.1 is 9, that of the exact 0.1
     quotient = apply(r, "div", r.read(a, result.ndim), r.read(b, result.ndim))
     return quotient if rounding_mode is None else apply(r, rounding_mode, quotient)
 

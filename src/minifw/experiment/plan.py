@@ -30,7 +30,7 @@ from minifw.experiment.build import (
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.training import Learner
-from minifw.training.compiled import Steps
+from minifw.training.compiled import Steps, check_steps
 from minifw.training.placement import Compiling, Schedule, decide, work
 
 
@@ -129,6 +129,7 @@ class Plan:
         network = one.prepare()
         learner = Learner(network, build_loss(self.config), build_optimizer(self.config, network))
         samples = one.data.train
+        check_steps(learner, samples)
         return Steps(learner, samples, self.sizes_of[mode].batch_size, build=build)
 
     def why_plain(self, mode: Mode) -> str | None:

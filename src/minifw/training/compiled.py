@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 
 import torch
@@ -16,6 +18,10 @@ from minifw.errors import short
 from minifw.nn import Network
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
+from minifw.training.steady import check_steady
+
+FEW = 8
+"""Samples of the steps that are tried before one is recorded."""
 
 
 class Steps:
@@ -138,6 +144,20 @@ class Outputs:
         program = self._programs[samples.labels.shape[-1]]
         output = program.run(state, inputs, targets, None, torch.zeros((), dtype=state[0].dtype))
         return output.unflatten(0, stack) if stack else output[0]
+
+
+def check_steps(learner: Learner, samples: Samples) -> None:
+    """Raise a CannotCompileError if a step changes what is not in the state, such as a counter."""
+    state, inputs, targets = lanes_of(learner, samples)
+    try:
+        alone = learner.on([value[:1].clone() for value in state])
+        with suppress(Exception):  # not everything can be copied, a lock for instance
+            alone = copy.deepcopy(alone)  # else its generators would be the learner's own
+        check_steady(alone, inputs[:1, :FEW].clone(), targets[:1, :FEW].clone())
+    except CannotCompileError:
+        raise
+    except Exception as fault:  # a user's module may not take few samples, say
+        raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
 
 
 def _program(

@@ -15,9 +15,10 @@ from torch import Tensor
 from minifw.data import Dataset, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
-from minifw.training.compiled import Epochs, Outputs, Steps
+from minifw.training.compiled import Epochs, Outputs, Steps, check_steps
 from minifw.training.evaluation import Evaluation, evaluate, finite
 from minifw.training.learner import Learner
+from minifw.training.steady import drawn_again
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step; or, afterwards, output and targets."""
@@ -172,9 +173,11 @@ def compile_steps(
         CannotCompileError: they cannot be compiled.
 
     """
-    with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
-        evaluation = beside.submit(Outputs, learner, data.train, data.test)
-        steps = Steps(learner, data.train, batch_size)
+    with drawn_again():  # plainly too, if steps turn out not to be compiled
+        check_steps(learner, data.train)
+        with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
+            evaluation = beside.submit(Outputs, learner, data.train, data.test)
+            steps = Steps(learner, data.train, batch_size)
     outputs = evaluation.result()
     for shard in shards:
         shard.compiled = steps.on(shard.learner, shard.train_samples)
