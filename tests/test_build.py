@@ -600,11 +600,11 @@ FOLDERS: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], object], str]] = {
     "of another user": (lambda folder, _: os.chown(folder, 12345, -1), "belongs to another user"),
     "writable by the group": (lambda folder, _: folder.chmod(0o770), "others may write to it"),
     "writable by all": (lambda folder, _: folder.chmod(0o1777), "others may write to it"),
-    "a link": (a_link, "Not a directory"),
+    "a link": (a_link, "it is a link"),
     "a file": (a_file, "Not a directory"),
-    "no home": (no_folder, "there is no folder for caches"),
+    "no home": (no_folder, "no home folder"),
     "a system's": (lambda _, patch: patch.setenv("XDG_CACHE_HOME", "/proc/self"), "No such file"),
-    "relative": (lambda _, patch: patch.setenv("XDG_CACHE_HOME", "a cache"), "there is no folder"),
+    "relative": (lambda _, patch: patch.setenv("XDG_CACHE_HOME", "a cache"), "is 'a cache'"),
     "full": (a_full_disk, os.strerror(errno.ENOSPC)),
 }
 
