@@ -14,7 +14,6 @@ from torch import Tensor
 
 from minifw.compile import CannotCompileError, Program
 from minifw.data import Samples
-from minifw.errors import short
 from minifw.nn import Network
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
@@ -170,12 +169,7 @@ def _program(
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         twin = learner.on(state)
         names.of(twin)
-        before = _numbers(twin)
         output: Tensor = twin.step(x, target, eta) if train else twin.network.forward(x)
-        for _, attribute, thing, value in _numbers(twin) - before:
-            raise CannotCompileError(
-                f"a step sets {thing}.{attribute}, to {short(value)} this time"
-            )
         return output
 
     try:
@@ -187,20 +181,6 @@ def _program(
     except Exception as fault:  # a user's module may not take a stack of two, say
         raise CannotCompileError(f"{type(fault).__name__}: {fault}".splitlines()[0]) from fault
     return program
-
-
-def _numbers(learner: Learner) -> set[tuple[int, str, str, object]]:
-    """Return the attributes that are numbers or text: object, name, class, value.
-
-    In compiled steps they are constants, so a step that counts, say, would be compiled wrongly.
-    """
-    objects = [*learner.network.modules(), learner.loss, learner.optimizer]
-    return {
-        (id(thing), name, type(thing).__name__, value)
-        for thing in objects
-        for name, value in vars(thing).items()
-        if isinstance(value, (bool, int, float, str))
-    }
 
 
 class _Names:
