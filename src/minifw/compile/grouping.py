@@ -278,10 +278,11 @@ class Kernels:
             if k not in chunked
             for o in self.reads[k]
         )
-        alone = all(
-            k.root is None or k.root.op != "copy" for k in inside
-        )  # a copy may move samples
-        if after & chunked or of_samples_outside or not alone:
+        kept = self.of_samples.isdisjoint(self.recording.after)  # a state lasts longer than a chunk
+        alone = self.of_samples.issuperset(self.recording.outputs) and all(
+            value.op in INPUTS or self._is_each_for_itself(value) for value in self.of_samples
+        )
+        if after & chunked or of_samples_outside or not kept or not alone:
             raise _Undividable
         parts = self.batch // self.chunk
         for value in self.of_samples:
@@ -298,9 +299,29 @@ class Kernels:
                     self.kernel_of[value] = rest
         self.reads = {kernel: list(self._find_reads(kernel)) for kernel in self.kernels}
 
+    def _is_each_for_itself(self, value: Value) -> bool:
+        """Whether each row depends on its own sample alone: on that row of values of samples.
+
+        Of all other values it may use what is the same for each row.
+        """
+        if value.op == "copy":  # it may move samples
+            return False
+        if value.op == "product":
+            return value.operands[1].value not in self.of_samples
+        return all(
+            operand.view in ("whole", "column")
+            if operand.value in self.of_samples
+            else operand.view in ("row", "number")
+            for operand in value.operands
+        )
+
     def _sums_samples(self, kernel: Kernel) -> bool:
+        """Whether a kernel adds up something of all samples, so that chunks can be added up."""
         root = kernel.root
         if root is None or root.op not in ("product", "sum_rows"):
+            return False
+        views = ["transposed", "whole"] if root.op == "product" else ["whole"]
+        if [operand.view for operand in root.operands] != views:
             return False
         return all(operand.value in self.of_samples for operand in root.operands) and all(
             operand.value not in self.of_samples
@@ -348,7 +369,9 @@ class Kernels:
             own = any(o.value is old and o.view != "whole" for o in self.reads[writer]) or (
                 writer.root is not None and old in writer.root.sources
             )
-            if own or (readers and self._reach(before, overwrites, readers, writer)):
+            # A sum over chunks is set to 0 before the first of them.
+            late = writer.totals or self._reach(before, overwrites, readers, writer)
+            if own or (readers and late):
                 self.apart.add(new)
             else:
                 overwrites[writer] |= readers
