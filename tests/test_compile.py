@@ -92,15 +92,6 @@ def pieces(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> T
     return out
 
 
-def attention(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
-    """Each sample's output is a mean over all samples, by products alone."""
-    a, b = state
-    y = (x @ x.mT / 9).tanh() @ (x @ a)
-    a.sub_(eta * (x.mT @ (y - target)) / x.shape[-2])
-    b.mul_(0.9)
-    return y
-
-
 def crossed(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
     """As many samples as features: samples are rows here, and columns there."""
     a, b = state
@@ -125,10 +116,54 @@ def without_samples(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Ten
     return b[:, :1].expand(-1, x.shape[-2], -1) * 2
 
 
+def replaced_by_a_sum(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """States become sums over samples, while each sample needs the old ones."""
+    a, b = state
+    y = x @ a.mT + b[:, :1]
+    a.copy_(target.mT @ x)
+    b.copy_(x.sum(-2, keepdim=True).expand(b.shape))
+    return y
+
+
+def attending(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Each sample meets all others in a product."""
+    a, b = state
+    a.sub_(eta * a)
+    b.mul_(0.5)
+    return (x @ x.mT) @ target
+
+
+def weighed(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """Each sample has a constant weight of its own."""
+    a, b = state
+    weight = torch.linspace(0, 1, x.shape[-2], dtype=x.dtype)[:, None]
+    y = x @ a.mT
+    a.sub_(eta * (((y - target) * weight).mT @ x) / x.shape[-2])
+    b.mul_(0.5)
+    return y
+
+
+def apart_from_samples(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """The output does not depend on the samples, but has as many rows; the states do."""
+    a, b = state
+    y = x @ a.mT
+    a.sub_(eta * ((y - target).mT @ x) / x.shape[-2])
+    return b.repeat(1, x.shape[-2] // b.shape[-2] + 1, 1)[:, : x.shape[-2]] * 2
+
+
+def remembering(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+    """A state has a row for each sample of a step."""
+    (last,) = state
+    y = x - last
+    last.copy_(x)
+    return y
+
+
 STEPS: list[tuple[Step, int]] = [
     (swapped, 7), (squared, 7), (scaled_rows, 7), (over_the_batch, 7), (over_the_batch, 192),
-    (clipped, 7), (clipped, 192), (pieces, 7), (pieces, 192),
-    (attention, 192), (crossed, 144), (crossed_sums, 144), (without_samples, 192),
+    (clipped, 7), (clipped, 192), (pieces, 7), (pieces, 192), (replaced_by_a_sum, 192),
+    (attending, 192), (weighed, 192), (apart_from_samples, 192), (remembering, 192),
+    (crossed, 144), (crossed_sums, 144), (without_samples, 192),
 ]  # fmt: skip
 
 
@@ -137,6 +172,8 @@ STEPS: list[tuple[Step, int]] = [
 def test_any_step_is_compiled(step: Step, batch: int) -> None:
     lanes, features = 3, batch if step in (crossed, crossed_sums) else 5
     state = [normal(lanes, features, features, seed=n) for n in range(2)]
+    if step is remembering:
+        state = [normal(lanes, batch, features)]
     x = normal(lanes, 2 * batch, features)
     target = normal(lanes, 2 * batch, features, seed=1)
     program = Program(step, state, x, target, batch)
@@ -148,6 +185,26 @@ def test_any_step_is_compiled(step: Step, batch: int) -> None:
         output = step(expected, x[rows, part], target[rows, part], eta)
     found = program.run(state, x, target, order, eta)
     torch.testing.assert_close([*state, found], [*expected, output], rtol=1e-11, atol=1e-13)
+
+
+@needs_compiler
+def test_a_large_product_of_weights_that_is_needed_along_rows_and_columns() -> None:
+    """A low-rank weight: its large factor is kept in both layouts."""
+
+    def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
+        a, b = state
+        weight = a @ b.mT
+        of_x = (x @ weight.mT - target) @ weight
+        a.sub_(eta * a)
+        b.mul_(0.5)
+        return of_x
+
+    state, x, target = [normal(1, 10, 8), normal(1, 2048, 8)], normal(1, 9, 2048), normal(1, 9, 10)
+    expected = [value.clone() for value in state]
+    eta = torch.tensor(0.1, dtype=torch.float64)
+    output = step(expected, x, target, eta)
+    found = Program(step, state, x, target, 9).run(state, x, target, None, eta)
+    torch.testing.assert_close([*state, found], [*expected, output], rtol=1e-11, atol=1e-11)
 
 
 @needs_compiler
@@ -295,6 +352,19 @@ def test_values_that_are_needed_at_the_same_time_have_memory_of_their_own(batch:
             shared += not apart
     assert shared  # memory is used again
     assert max(at + plan.size(*stored) for stored, at in plan.places.items()) <= plan.memory
+
+
+@pytest.mark.parametrize("loss", [nn.LossMSE(), nn.LossCrossEntropy()])
+def test_a_network_takes_a_large_batch_in_chunks(loss: nn.Loss) -> None:
+    net = network(2)
+    learner = Learner(net, loss, nn.SGD(net, 0.9))
+    x, classes = normal(2, 960, 4).float(), torch.zeros(2, 960, dtype=torch.int64)
+    target = classes if isinstance(loss, nn.LossCrossEntropy) else normal(2, 960, 3).float()
+    step = record(
+        lambda state, x, target, eta: learner.on(state).step(x, target, eta),
+        learner.state, x, target, 960,
+    )  # fmt: skip
+    assert Plan(step, 960, Machine()).chunk == CHUNK
 
 
 def test_chunks_divide_the_batch() -> None:

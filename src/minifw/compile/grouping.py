@@ -278,9 +278,11 @@ class Kernels:
             if k not in chunked
             for o in self.reads[k]
         )
-        alone = all(map(self._is_of_own_samples, inside))
-        outputs_of_samples = self.of_samples.issuperset(self.recording.outputs)
-        if after & chunked or of_samples_outside or not (alone and outputs_of_samples):
+        kept = self.of_samples.isdisjoint(self.recording.after)  # a state lasts longer than a chunk
+        alone = self.of_samples.issuperset(self.recording.outputs) and all(
+            value.op in INPUTS or self._is_each_for_itself(value) for value in self.of_samples
+        )
+        if after & chunked or of_samples_outside or not kept or not alone:
             raise _Undividable
         parts = self.batch // self.chunk
         for value in self.of_samples:
@@ -297,24 +299,29 @@ class Kernels:
                     self.kernel_of[value] = rest
         self.reads = {kernel: list(self._find_reads(kernel)) for kernel in self.kernels}
 
-    def _is_of_own_samples(self, kernel: Kernel) -> bool:
-        """Whether each sample's result is computed from that sample alone."""
-        root = kernel.root
-        if root is not None and root.op == "copy":
-            return False  # it may move samples
-        right = root.operands[1:] if root is not None and root.op == "product" else ()
+    def _is_each_for_itself(self, value: Value) -> bool:
+        """Whether each row depends on its own sample alone: on that row of values of samples.
+
+        Of all other values it may use what is the same for each row.
+        """
+        if value.op == "copy":  # it may move samples
+            return False
+        if value.op == "product":
+            return value.operands[1].value not in self.of_samples
         return all(
-            operand.value not in self.of_samples
-            or (operand.view in ("whole", "column") and operand not in right)
-            for operand in self.reads[kernel]
+            operand.view in ("whole", "column")
+            if operand.value in self.of_samples
+            else operand.view in ("row", "number")
+            for operand in value.operands
         )
 
     def _sums_samples(self, kernel: Kernel) -> bool:
+        """Whether a kernel adds up something of all samples, so that chunks can be added up."""
         root = kernel.root
         if root is None or root.op not in ("product", "sum_rows"):
             return False
-        views = ("whole",) if root.op == "sum_rows" else ("transposed", "whole")
-        if tuple(operand.view for operand in root.operands) != views:
+        views = ["transposed", "whole"] if root.op == "product" else ["whole"]
+        if [operand.view for operand in root.operands] != views:
             return False
         return all(operand.value in self.of_samples for operand in root.operands) and all(
             operand.value not in self.of_samples
@@ -362,7 +369,9 @@ class Kernels:
             own = any(o.value is old and o.view != "whole" for o in self.reads[writer]) or (
                 writer.root is not None and old in writer.root.sources
             )
-            if own or (readers and self._reach(before, overwrites, readers, writer)):
+            # A sum over chunks is set to 0 before the first of them.
+            late = writer.totals or self._reach(before, overwrites, readers, writer)
+            if own or (readers and late):
                 self.apart.add(new)
             else:
                 overwrites[writer] |= readers

@@ -139,6 +139,8 @@ class Plan(Kernels):
             return ["down"]
         if root is None or root.op != "product" or kernel.values[0] in self.of_samples:
             return ["across"]
+        if kernel.shape == (1, 1):  # one number is read from any of its layouts
+            return ["across"]
         wanted: set[Layout] = set()
         for value in kernel.values:
             wanted |= need.get(value, set()) | need.get(twins.get(value, value), set())
@@ -175,7 +177,7 @@ class Plan(Kernels):
             rows, columns = side.value.shape
             kernel.panels = (
                 layout == "down"
-                and direction == "across"
+                and kernel.directions == ["across"]
                 and side.value in self._updated
                 and rows * columns * self.number_bytes >= ONE_LAYOUT_BYTES
                 and kernel.shape[0] >= SAMPLES_FOR_PANELS
