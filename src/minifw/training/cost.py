@@ -13,7 +13,7 @@ COMPILE = 0.3  # to record a step and to start the compiler
 COMPILE_LAYER = 0.03  # for the code of each different layer
 
 PLAIN_STEP = 20e-6  # what a step costs in Python besides its modules
-PLAIN_MODULE = 6e-6  # the calls into torch of a module, forward and backward
+PLAIN_MODULE = 9e-6  # the calls into torch of a module, forward and backward
 PLAIN_OPERATION = 1 / 25e9  # a multiplication or addition of a matrix product
 
 COMPILED_MODULE = 0.02e-6  # a module of one network, forward and backward
