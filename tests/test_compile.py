@@ -290,6 +290,92 @@ def test_shorter_vectors_than_the_machine_has_give_the_same(vector_bytes: int) -
     assert campaign.fault(case) == ""
 
 
+class Adam(nn.Optimizer):
+    """Adam with its correction of bias: the count of steps is a state, one number a network."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__(network)
+        parameters = network.parameters()
+        self.state["steps"] = parameters[0].value.new_zeros(network.stack or ())
+        for name, value, _ in parameters:
+            self.state[f"mean.{name}"] = torch.zeros_like(value)
+            self.state[f"square.{name}"] = torch.zeros_like(value)
+
+    def step(self, eta: float | Tensor) -> None:
+        steps = self.state["steps"].add_(1)
+        for name, value, gradient in self.network.parameters():
+            mean = self.state[f"mean.{name}"].mul_(0.9).add_(0.1 * gradient)
+            square = self.state[f"square.{name}"].mul_(0.999).add_(0.001 * gradient**2)
+            count = steps.reshape(*steps.shape, *[1] * (value.ndim - steps.ndim))
+            mean, square = mean / (1 - 0.9**count), square / (1 - 0.999**count)
+            value.sub_(eta * mean / (square.sqrt() + 1e-8))
+
+
+class Normed(nn.Module):
+    """Each sample's features with mean 0 and variance 1."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        deviation = (x.var(-1, keepdim=True, unbiased=False) + 1e-5).sqrt()
+        y: Tensor = (x - x.mean(-1, keepdim=True)) / deviation
+        self.remember((x,), (y,), deviation)
+        return y
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        call = self.recall(gradient)
+        (y,) = call.outputs or ()
+        apart = (
+            gradient - gradient.mean(-1, keepdim=True) - y * (gradient * y).mean(-1, keepdim=True)
+        )
+        result: Tensor = apart / call.saved
+        return result
+
+
+class Windows(nn.Module):
+    """A convolution over the features by a view: each output weighs three neighbours."""
+
+    def __init__(self, stack: tuple[int, ...]) -> None:
+        self.register_parameter("weight", normal(*stack, 1, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = (x.unfold(-1, 3, 1) * self.weight.unsqueeze(-3)).sum(-1)
+        self.remember((x,), (y,))
+        return y
+
+    def accumulate(self, gradient: Tensor) -> None:
+        (x,) = self.recall(gradient).inputs
+        terms = x.unfold(-1, 3, 1) * gradient.unsqueeze(-1)
+        self.weight_grad.add_(terms.sum((-3, -2)).unsqueeze(-2))
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        self.accumulate(gradient)
+        (x,) = self.recall(gradient).inputs
+        result, weight = torch.zeros_like(x), self.weight[..., 0, :]
+        for n in range(3):
+            result[..., n : n + gradient.shape[-1]] += gradient * weight[..., n, None, None]
+        return result
+
+
+@needs_compiler
+@pytest.mark.parametrize("batch", [8, 192])
+@pytest.mark.parametrize("module", [Normed, Windows])
+def test_modules_and_optimizers_of_users_are_compiled(module: Any, batch: int) -> None:
+    lanes = 2
+    own = module((lanes,)) if module is Windows else module()
+    features = 4 if module is Windows else 6
+    net = nn.Sequential(own, nn.ReLU(), linear(features, 3, (lanes,)))
+    twin = net.with_parameters([value.clone() for _, value, _ in net.parameters()])
+    learner = Learner(net, nn.LossCrossEntropy(), Adam(net))
+    other = Learner(twin, nn.LossCrossEntropy(), Adam(twin))
+    x, target = normal(lanes, 3 * batch, 6), torch.randint(3, (lanes, 3 * batch))
+    program = compiled(learner, x, target, batch)
+    found = program.run(learner.state, x, target, None, torch.tensor(0.01, dtype=x.dtype))
+    for part, wanted in zip(x.split(batch, 1), target.split(batch, 1), strict=True):  # type: ignore[no-untyped-call]
+        output = other.step(part, wanted, 0.01)
+    torch.testing.assert_close(
+        [*learner.state, found], [*other.state, output], rtol=1e-11, atol=1e-13
+    )
+
+
 def recorded(widths: Sequence[int], batch: int, momentum: float = 0.0) -> Any:
     layers: list[nn.Module] = []
     for a, b in pairwise(widths):
