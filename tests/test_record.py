@@ -380,6 +380,9 @@ def test_simple_net_is_what_its_formulas_say() -> None:
     origins = [value.origin for value in recording.values if value.op == "product"]
     assert origins[0].module == "Linear(2, 25).forward"
     assert origins[0].line == "y = product(x, self.weight.mT, self.bias)  # y = x Wᵀ + b"
+    relu = next(value.origin for value in recording.values if value.op == "maximum")
+    assert relu.line == "return rectified(x)"
+    assert relu.formula == "y = max(0, x); dL/dx = dL/dy where x > 0, else 0"
 
 
 class Mine(nn.Module):

@@ -114,12 +114,19 @@ def origin(frame: Any, named: Named) -> Origin:
     while frame is not None:
         code = frame.f_code
         if code.co_varnames[:1] == ("self",):
-            name = named(frame.f_locals.get("self"))
+            thing = frame.f_locals.get("self")
+            name = named(thing)
             if name is not None:
                 line = linecache.getline(code.co_filename, frame.f_lineno).strip()
-                return Origin(f"{name}.{code.co_name}", line)
+                return Origin(f"{name}.{code.co_name}", line, _formula(type(thing)))
         frame = frame.f_back
     return UNKNOWN
+
+
+def _formula(kind: type) -> str:
+    """Return the first sentence of a class's docstring if it has a formula, else nothing."""
+    sentence = (kind.__doc__ or "").strip().partition("\n")[0].partition(". ")[0]
+    return sentence.rstrip(".") if any(sign in sentence for sign in ("=", "<-", "·")) else ""
 
 
 @contextmanager

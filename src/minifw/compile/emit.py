@@ -23,6 +23,8 @@ from minifw.compile.plan import Plan
 from minifw.compile.products import Product
 from minifw.compile.values import Value
 
+PARAMETERS = 4  # in a line
+
 
 class Emitter:
     """Writes the C of one plan: `text()`."""
@@ -33,6 +35,8 @@ class Emitter:
         self.names: dict[str, str] = {}
         """The names of the kernels' functions, by their text."""
         self._comments: dict[str, list[str]] = {}
+        self._notes: dict[str, list[str]] = {}
+        """What a kernel's loops and parameters are: the last lines of its comment."""
         self._shared = Shared()
 
     # ----------------------------------------------------------------------------------- kernels
@@ -41,27 +45,25 @@ class Emitter:
         """Write the function of a kernel, once for the same text; return the call of it."""
         kernel_text = _kind(kernel)(self.plan, kernel, direction, self._shared)
         lines = _indented(kernel_text.body())
-        parameters = ", ".join(f"T *restrict {name}" for name in kernel_text.parameters.values())
-        text = f"({parameters}, const T eta) {{\n" + "\n".join(lines) + "\n}\n"
+        pointers = [f"T *restrict {name}" for name in kernel_text.parameters.values()]
+        parameters = ",\n    ".join(_in_rows([*pointers, "const T eta"]))
+        text = f"({parameters}) {{\n" + "\n".join(lines) + "\n}\n"
         name = self.names.setdefault(text, f"kernel_{len(self.names)}")
-        comment = [*self._comment(kernel, direction), f"[{', '.join(kernel_text.notes)}]"]
-        known = self._comments.setdefault(name, [])
-        known += [line for line in comment if line not in known]
+        notes = [f"[{row}]" for row in _in_rows(kernel_text.notes)]
+        for known, comment in (
+            (self._comments.setdefault(name, []), _origins(kernel)),
+            (self._notes.setdefault(name, []), [self._loops(kernel, direction), *notes]),
+        ):
+            known += [line for line in comment if line not in known]
         return f"{name}({', '.join(kernel_text.parameters)}, eta);"
 
-    def _comment(self, kernel: Kernel, direction: Layout) -> list[str]:
-        """Say what a kernel computes: its modules, and the lines of their code."""
-        lines = []
-        for value in kernel.values:
-            module, line = value.origin
-            if module or line:
-                lines.append(f"{module}: {line}".replace("*/", "* /"))
+    def _loops(self, kernel: Kernel, direction: Layout) -> str:
+        """Say what the loops of a kernel are."""
         rows, columns = kernel.shape
         what = kernel.root.op if kernel.root is not None else "element by element"
         if kernel.root is not None and kernel.root.op == "product":
             what = f"product of {rows} x {self.plan.inner(kernel.root)} x {columns}"
-        lines.append(f"[{what}, result {rows} x {columns}, vectors {direction}]")
-        return [*dict.fromkeys(lines)]
+        return f"[{what}, result {rows} x {columns}, vectors {direction}]"
 
     # -------------------------------------------------------------------------------- whole text
 
@@ -171,7 +173,7 @@ class Emitter:
         step, all_steps = self._step(), self._all_steps()
         functions = []
         for function, name in self.names.items():
-            comment = "\n   ".join(self._comments[name])
+            comment = "\n   ".join([*self._comments[name], *self._notes[name]])
             functions.append(f"/* {comment} */\nNOINLINE static void {name}{function}")
         tables = [self._table(*stored, name) for stored, name in self._shared.tables.items()]
         number = "float64" if recording.double else "float32"
@@ -248,6 +250,23 @@ EXPORT void run(Index lanes, Index steps, Index first, T *const *state, const T 
 
 def _block(lines: list[str], indent: int) -> str:
     return "\n".join(" " * indent + line for line in lines)
+
+
+def _origins(kernel: Kernel) -> list[str]:
+    """Say what a kernel computes: its modules, the lines of their code, and the formulas."""
+    lines = []
+    for module, line, formula in (value.origin for value in kernel.values):
+        if module or line:
+            lines.append(f"{module}: {line}")
+        if formula and "#" not in line:  # the line has no comment that says more
+            lines.append(f"    {formula}")
+    return [line.replace("*/", "* /") for line in dict.fromkeys(lines)]
+
+
+def _in_rows(parameters: list[str]) -> list[str]:
+    """Return lines of a few parameters each."""
+    starts = range(0, len(parameters), PARAMETERS)
+    return [", ".join(parameters[n : n + PARAMETERS]) for n in starts]
 
 
 def _kind(kernel: Kernel) -> type[KernelText]:

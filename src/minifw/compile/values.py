@@ -59,6 +59,8 @@ class Origin(NamedTuple):
     """As `2 Linear(25, 25).forward`; empty if no module is known."""
     line: str = ""
     """The line of source, stripped, with its comment."""
+    formula: str = ""
+    """What the module computes: the first sentence of its class's docstring, if a formula."""
 
 
 View = Literal["whole", "transposed", "row", "column", "number"]

@@ -135,8 +135,9 @@ class Linear(Module):
     def accumulate(self, gradient: Tensor) -> None:
         (x,) = self.recall(gradient).inputs
         add_product(self.weight_grad, gradient.mT, x)  # dL/dW += (dL/dy)ᵀ x
-        if self.bias_grad is not None:  # dL/db += Σ over samples of dL/dy
-            self.bias_grad.add_(torch.sum(gradient, -2, out=buffer(gradient)))
+        if self.bias_grad is not None:
+            of_bias = torch.sum(gradient, -2, out=buffer(gradient))  # Σ over samples of dL/dy
+            self.bias_grad.add_(of_bias)  # dL/db += Σ over samples of dL/dy
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:

@@ -363,7 +363,8 @@ class Module:
     def update_parameters(self, eta: float | Tensor) -> None:
         """Take one step of gradient descent, `value -= eta * gradient`, in place."""
         if parameters := self.parameters():
-            descend(parameters, [gradient for _, _, gradient in parameters], eta)
+            gradients = [gradient for _, _, gradient in parameters]
+            descend(parameters, gradients, eta)  # w <- w - eta dL/dw
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Draw new parameters, those of network k of the stack from `generators[k]`.

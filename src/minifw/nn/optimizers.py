@@ -211,7 +211,7 @@ class SGD(Optimizer):
         velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
         torch._foreach_mul_(velocities, self.momentum)
         torch._foreach_add_(velocities, [gradient for _, _, gradient in parameters])
-        descend(parameters, velocities, eta)
+        descend(parameters, velocities, eta)  # w <- w - eta v
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
         """Return v of a parameter, new zeros if its shape or dtype has changed."""
