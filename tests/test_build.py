@@ -25,6 +25,7 @@ import pytest
 
 from minifw.compile import cache as kept
 from minifw.compile import compilers, processor
+from minifw.compile.beside import beside
 from minifw.compile.build import Libraries, library
 from minifw.compile.compilers import Compiler, find_compiler, require_compiler, why_none
 from minifw.compile.values import CannotCompileError
@@ -344,8 +345,9 @@ def test_a_system_that_refuses_is_one_line(
     assert [*scratch.iterdir()] == []
 
 
+@pytest.mark.parametrize("is_beside", [False, True], ids=["here", "in a thread beside"])
 def test_an_interrupt_leaves_no_process_and_no_file(
-    folder: Path, scratch: Path, tmp_path: Path, program: Program, number: int,
+    folder: Path, scratch: Path, tmp_path: Path, program: Program, number: int, is_beside: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Also if the compiler ignores it, and has started others."""
@@ -363,8 +365,14 @@ def test_an_interrupt_leaves_no_process_and_no_file(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        library(text_of(number))
+        if is_beside:
+            with beside(lambda: library(text_of(number))) as other:
+                pass
+        else:
+            library(text_of(number))
     thread.join()
+    if is_beside:
+        assert "ended by signal 9" in str(other.exception())
     assert [*scratch.iterdir()] == []
     assert not folder.exists()
     wait_until(lambda: not any(map(is_running, ids.read_text().split())))
