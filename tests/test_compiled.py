@@ -26,6 +26,7 @@ from minifw.training import compiled, evaluation, shards
 from minifw.training.compiled import Steps
 from minifw.training.division import Division
 from minifw.training.fit import fit
+from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.placement import (
     PLAIN_BYTES,
@@ -403,6 +404,19 @@ def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, wh
         match=rf"^train\.compile: true: steps are not compiled: {why}[^\n]*; false trains plainly$",
     ):
         fit(network, nn.LossMSE(), optimizer(network), samples, **how, schedule=schedule)
+    begun = History.of(tuple(samples.train.labels.shape[:-1]))
+    with pytest.raises(
+        UsageError, match=rf"^steps are not compiled: {why}[^\n]*; this training began"
+    ):
+        fit(
+            network,
+            nn.LossMSE(),
+            optimizer(network),
+            samples,
+            **how,
+            schedule=schedule,
+            history=begun,
+        )
     plan = replace(schedule, otherwise=Schedule())
     with pytest.warns(
         NotCompiledWarning, match=rf"^steps are not compiled: {why}[^\n]*; training is plain$"

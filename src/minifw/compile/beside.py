@@ -10,7 +10,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from typing import TypeVar
 
@@ -39,14 +39,14 @@ def beside(make: Callable[[], Result]) -> Iterator[Future[Result]]:
     assert number is not None
     try:
         yield future
-        thread.join()
+        wait([future])
     except BaseException:
         _ending.add(number)
         if (process := _compilers.get(number)) is not None:
             kill(process)
         raise
     finally:
-        thread.join()
+        wait([future])  # Thread.join, once interrupted, does not wait a second time
         _ending.discard(number)
 
 
