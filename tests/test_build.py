@@ -25,6 +25,7 @@ import pytest
 
 from minifw.compile import cache as kept
 from minifw.compile import compilers, processor
+from minifw.compile.beside import beside
 from minifw.compile.build import Libraries, library
 from minifw.compile.compilers import Compiler, find_compiler, require_compiler, why_none
 from minifw.compile.values import CannotCompileError
@@ -344,8 +345,9 @@ def test_a_system_that_refuses_is_one_line(
     assert [*scratch.iterdir()] == []
 
 
+@pytest.mark.parametrize("is_beside", [False, True], ids=["here", "in a thread beside"])
 def test_an_interrupt_leaves_no_process_and_no_file(
-    folder: Path, scratch: Path, tmp_path: Path, program: Program, number: int,
+    folder: Path, scratch: Path, tmp_path: Path, program: Program, number: int, is_beside: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Also if the compiler ignores it, and has started others."""
@@ -355,6 +357,13 @@ def test_an_interrupt_leaves_no_process_and_no_file(
     hangs = f"trap '' INT\n: > $TMPDIR/half\nsleep 1000 &\necho $$ $! > '{ids}.new'\nmv '{ids}.new' '{ids}'\nwait"
     monkeypatch.setenv("CC", str(program(hangs)))
 
+    def compile_it() -> None:
+        if is_beside:
+            with beside(lambda: library(text_of(number))):
+                pass
+        else:
+            library(text_of(number))
+
     def interrupt() -> None:
         while not ids.exists():
             time.sleep(0.01)
@@ -363,7 +372,7 @@ def test_an_interrupt_leaves_no_process_and_no_file(
     thread = threading.Thread(target=interrupt)
     thread.start()
     with pytest.raises(KeyboardInterrupt):
-        library(text_of(number))
+        compile_it()
     thread.join()
     assert [*scratch.iterdir()] == []
     assert not folder.exists()

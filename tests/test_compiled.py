@@ -461,15 +461,20 @@ def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, wh
     network, optimizer, samples = made(exp)
     schedule = Schedule(compiled=True)
 
-    def train(schedule: Schedule) -> History:
+    def train(schedule: Schedule, history: History | None = None) -> History:
         return fit(network, nn.LossMSE(), optimizer(network), samples, epochs=2, eta=0.1,
-                   batch_size=40, schedule=schedule)  # fmt: skip
+                   batch_size=40, schedule=schedule, history=history)  # fmt: skip
 
     with pytest.raises(
         UsageError,
         match=rf"^train\.compile: true: steps are not compiled: {why}[^\n]*; false trains plainly$",
     ):
         train(schedule)
+    begun = History.of(tuple(samples.train.labels.shape[:-1]))
+    with pytest.raises(
+        UsageError, match=rf"^steps are not compiled: {why}[^\n]*; this training began"
+    ):
+        train(schedule, begun)
     with pytest.warns(
         NotCompiledWarning, match=rf"^steps are not compiled: {why}[^\n]*; training is plain$"
     ):

@@ -11,7 +11,6 @@ import ctypes
 import hashlib
 import itertools
 import os
-import signal
 import subprocess
 import tempfile
 import threading
@@ -19,6 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from minifw.compile import cache
+from minifw.compile.beside import ending_with_thread, kill
 from minifw.compile.compilers import Compiler, find_compiler, why_none
 from minifw.compile.processor import features, vector_bytes
 from minifw.compile.values import CannotCompileError
@@ -168,10 +168,10 @@ def _run(command: list[str], said: Path) -> int:
         ) as process,
     ):  # fmt: skip
         try:
-            return process.wait()
+            with ending_with_thread(process):
+                return process.wait()
         except BaseException:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+            kill(process)
             process.wait()
             raise
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from minifw.compile import CannotCompileError, Program
+from minifw.compile.beside import beside
 from minifw.data import Samples
 from minifw.nn import Network
 from minifw.training.arguments import places
@@ -51,10 +51,12 @@ class Steps:
         self._batch_size = batch_size
         cut = samples.labels.shape[-1] % batch_size
         make = partial(_program, learner, samples, build)
-        with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
-            smaller = [beside.submit(make, cut)] if cut else []
-            self.programs = [make(batch_size)]  # in this thread, where a signal interrupts it
-            self.programs += [program.result() for program in smaller]
+        if cut:
+            with beside(lambda: make(cut)) as smaller:  # the C compiler is a process of its own
+                self.programs = [make(batch_size)]
+            self.programs.append(smaller.result())
+        else:
+            self.programs = [make(batch_size)]
 
     def on(self, learner: Learner, samples: Samples) -> Epochs:
         """Return the steps of this learner on these samples.

@@ -82,14 +82,18 @@ def fit(
         schedule = for_data(
             network, data, batch_size, epochs, "auto" if history is None else history.compiled
         )
+    began = history is not None
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
     learner = Learner(network, loss, optimizer)
     try:
         stack = _Stack(learner, data, batch_size, eta, schedule)
     except CannotCompileError as fault:
         if schedule.otherwise is None:
+            what = f"steps are not compiled: {fault}"
             raise UsageError(
-                f"train.compile: true: steps are not compiled: {fault}; false trains plainly"
+                f"{what}; this training began with compiled steps"
+                if began
+                else f"train.compile: true: {what}; false trains plainly"
             ) from fault
         schedule = replace(schedule.otherwise, not_compiled=str(fault))
         stack = _Stack(learner, data, batch_size, eta, schedule)

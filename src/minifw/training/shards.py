@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import chain
 
@@ -12,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from minifw.compile.beside import beside
 from minifw.data import Dataset, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
@@ -175,8 +175,8 @@ def compile_steps(
     """
     with drawn_again():  # plainly too, if steps turn out not to be compiled
         check_steps(learner, data.train)
-        with ThreadPoolExecutor(1) as beside:  # the C compiler is a process of its own
-            evaluation = beside.submit(Outputs, learner, data.train, data.test)
+        # The C compiler is a process of its own.
+        with beside(lambda: Outputs(learner, data.train, data.test)) as evaluation:
             steps = Steps(learner, data.train, batch_size)
     outputs = evaluation.result()
     for shard in shards:
