@@ -483,6 +483,35 @@ def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, wh
     assert history.not_compiled is not None
 
 
+@needs_compiler
+@pytest.mark.parametrize("thing", ["optimizer", "loss"])
+def test_a_number_that_on_epoch_changes_is_an_error_where_it_would_be_ignored(
+    tmp_path: Path, thing: str
+) -> None:
+    exp = experiment_of(tmp_path, seeds=3)
+
+    def train(schedule: Schedule) -> History:
+        network, loss = network_of(exp), nn.LossMSE("sample")
+        optimizer = nn.SGD(network, 0.9)
+
+        def on_epoch(epoch: int, history: History) -> None:
+            if epoch == 2:
+                changed: Any = optimizer if thing == "optimizer" else loss
+                setattr(
+                    changed, *(("momentum", 0.5) if changed is optimizer else ("reduction", "sum"))
+                )
+
+        return fit(network, loss, optimizer, exp.data, epochs=3, eta=0.01, batch_size=10,
+                   schedule=schedule, on_epoch=on_epoch)  # fmt: skip
+
+    assert train(Schedule()).epoch == 3  # one part, plainly: the next epoch has the new number
+    for schedule in (Schedule(compiled=True), Schedule(Division(2, 1))):
+        with pytest.raises(
+            UsageError, match=r"^fit: on_epoch changed (SGD\.momentum|LossMSE\.reduction)"
+        ):
+            train(schedule)
+
+
 def test_a_program_that_fails_is_told_once_and_the_other_one_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.placement import Schedule, for_data
 from minifw.training.shards import Batch, compile_steps, divide
+from minifw.training.steady import numbers
 from minifw.training.workers import Workers
 
 
@@ -57,7 +58,8 @@ def fit(
             order does not change. The last batch of an epoch may be smaller.
         eval_every: epochs between evaluations; there is always one before the first epoch and
             one after the last.
-        on_epoch: called after each epoch.
+        on_epoch: called after each epoch. It must not change numbers of modules, loss or
+            optimizer (UsageError): for that, call `fit` again with `history`.
         schedule: how many seeds are trained at once, on how many threads, and whether compiled;
             by default that of `placement.for_data`, or for a continued training that of `history`.
         history: the history of an earlier training, which is continued after its `epoch`.
@@ -107,9 +109,30 @@ def fit(
             epochs,
             next_order=None if next_order is None else lambda: _checked(next_order(), data.train),
             eval_every=eval_every,
-            on_epoch=on_epoch,
+            on_epoch=_watched(on_epoch, learner) if stack.is_copied else on_epoch,
             history=history,
         )
+
+
+def _watched(on_epoch: OnEpoch | None, learner: Learner) -> OnEpoch | None:
+    """Return `on_epoch` as it is, but for an error if it changes a number of the learner.
+
+    Compiled steps hold such numbers as constants, and parts of a stack have copies of them.
+    """
+    if on_epoch is None:
+        return None
+    begun = numbers(learner)
+
+    def watched(epoch: int, history: History) -> None:
+        on_epoch(epoch, history)
+        for name, value in numbers(learner).items():
+            if begun.get(name) != value:
+                raise UsageError(
+                    f"fit: on_epoch changed {name}, but training keeps the value with which it "
+                    "began; to go on with another one, call fit again with history=…"
+                )
+
+    return watched
 
 
 def _checked(order: object, samples: Samples) -> Tensor:
@@ -144,6 +167,11 @@ class _Stack(Trainer):
         self.workers = Workers(max(self.threads, self.evaluators))
         self.order: Tensor | None = None
         self.last: list[Batch] = []  # output and targets of each shard's latest step
+
+    @property
+    def is_copied(self) -> bool:
+        """Whether the steps are taken with copies of the learner's numbers."""
+        return len(self.shards) > 1 or self.shards[0].compiled is not None
 
     def train_epoch(self, order: Tensor | None) -> None:
         self.order = order

@@ -44,6 +44,18 @@ def check_steady(learner: Learner, inputs: Tensor, targets: Tensor) -> None:
         raise CannotCompileError(f"a step changes {name}, which is not in the state")
 
 
+def numbers(learner: Learner) -> dict[str, object]:
+    """Return by name the numbers and text that modules, loss and optimizer have as attributes."""
+    modules = [(f"{place} {type(m).__name__}", m) for place, m in places(learner.network)]
+    things = [(type(t).__name__, t) for t in (learner.loss, learner.optimizer)]
+    return {
+        f"{name}.{key}": value
+        for name, thing in [*modules, *things]
+        for key, value in vars(thing).items()
+        if isinstance(value, (bool, int, float, str))
+    }
+
+
 @contextmanager
 def drawn_again() -> Iterator[None]:
     """After this block, Python, NumPy and torch draw the random numbers that they would have."""
