@@ -46,7 +46,8 @@ class Emitter:
         name = self.names.setdefault(text, f"kernel_{len(self.names)}")
         comment = [*self._comment(kernel, direction), f"[{', '.join(kernel_text.notes)}]"]
         known = self._comments.setdefault(name, [])
-        known += [line for line in comment if line not in known]
+        new = [line for line in comment if line not in known]
+        known += ["The same for", *new] if known and new else new
         return f"{name}({', '.join(kernel_text.parameters)}, eta);"
 
     def _comment(self, kernel: Kernel, direction: Layout) -> list[str]:
@@ -176,8 +177,8 @@ class Emitter:
         tables = [self._table(*stored, name) for stored, name in self._shared.tables.items()]
         number = "float64" if recording.double else "float32"
         parts = [
-            f"/* One training step on {self.plan.batch} samples, for each lane of a stack: "
-            f"{len(functions)} kernels,\n   vectors of {self.length} {number} numbers. */",
+            f"/* One training step on {self.plan.batch} samples, for each lane (network):\n"
+            f"   {len(functions)} kernels, vectors of {self.length} {number} numbers. */",
             prelude(recording.double, self.plan.machine.vector_bytes, self._shared.operations),
             frame(),
             repeats(self._shared.repeats),

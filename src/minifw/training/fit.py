@@ -89,7 +89,7 @@ def fit(
     except CannotCompileError as fault:
         if schedule.otherwise is None:
             raise UsageError(
-                f"train.compile: true: steps are not compiled: {fault}; false trains plainly"
+                f"train.compile: steps cannot be compiled: {fault}; false trains plainly"
             ) from fault
         schedule = replace(schedule.otherwise, not_compiled=str(fault))
         stack = _Stack(learner, data, batch_size, eta, schedule)
