@@ -255,8 +255,8 @@ def test_what_names_no_program_is_said_and_not_replaced(
     monkeypatch.setenv("CXX", named)
     monkeypatch.delenv("CC", raising=False)
     assert find_compiler() is None
-    assert why_none().startswith(f"CXX is '{named}', and there is no such program; install gcc")
-    with pytest.raises(CannotCompileError, match="^compiling needs a C compiler, and CXX is"):
+    assert why_none().startswith(f"CXX names '{named}', which is no program; install gcc")
+    with pytest.raises(CannotCompileError, match="^compiling needs a C compiler, and CXX names"):
         library(text_of(0))
 
 
@@ -289,8 +289,8 @@ def test_without_a_compiler_it_is_said_what_to_install(
             "{name}: fatal error: no as",
         ),
         ("echo what now >&2; exit 4", "{name}: what now"),
-        ("exit 3", "{name}: ended with 3 and no library"),
-        ("exit 0", "{name}: ended with 0 and no library"),
+        ("exit 3", "{name}: ended with code 3 and made no library"),
+        ("exit 0", "{name}: ended with code 0 and made no library"),
         ("kill -9 $$", "{name}: ended by signal 9"),
         ('for last; do :; done; echo no ELF > "$last"', "{name}: its library cannot be opened: "),
     ],

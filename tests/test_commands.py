@@ -328,6 +328,7 @@ def test_mistakes_in_a_config(
     [
         (["train", "none.yaml"], "none.yaml: there is no such file"),
         (["train", "simplnet"], "simplnet: there is no such file or packaged config; did you mean 'simplenet'?"),
+        (["train", "configs/simplenet.yaml"], "configs/simplenet.yaml: there is no such file; the packaged config is called simplenet"),
         (["train", "."], "this is a directory"),
         (["train", "empty.yaml"], "empty.yaml: the file is empty"),
         (["train", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),

@@ -449,7 +449,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
     [
         (
             wave,
-            r"aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
+            r"there is no C for aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
         ),
         (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
         (fading, r"a step changes 5 Fading\.calls, which is not in the state"),
@@ -467,7 +467,7 @@ def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, wh
 
     with pytest.raises(
         UsageError,
-        match=rf"^train\.compile: true: steps are not compiled: {why}[^\n]*; false trains plainly$",
+        match=rf"^train\.compile: steps cannot be compiled: {why}[^\n]*; false trains plainly$",
     ):
         train(schedule)
     begun = History.of(tuple(samples.train.labels.shape[:-1]))
@@ -549,7 +549,9 @@ def test_auto_without_a_compiler_is_plain_and_says_so(
     schedule = exp.plan.schedule("sgd", 3)
     assert not schedule.compiled
     network = network_of(exp)
-    with pytest.warns(NotCompiledWarning, match="compiling needs a C compiler, and CC is 'no-such"):
+    with pytest.warns(
+        NotCompiledWarning, match="compiling needs a C compiler, and CC names 'no-such"
+    ):
         history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.1,
                       schedule=schedule)  # fmt: skip
     assert history.not_compiled == exp.plan.compiling["sgd"].why

@@ -31,9 +31,10 @@ class Wave(nn.Tanh):
 """
 WAVE = ("--set", "network=[{linear: 3}, {python: mine.Wave}, {linear: 2}]", "--allow-code")
 WHY = (
-    "aten.special_bessel_j0 in 1 Wave().forward: return torch.special.bessel_j0(super().forward(x))"
+    "there is no C for aten.special_bessel_j0 in 1 Wave().forward: "
+    "return torch.special.bessel_j0(super().forward(x))"
 )
-NONE = "compiling needs a C compiler, and CC is 'no-such-compiler', and there is no such program; "
+NONE = "compiling needs a C compiler, and CC names 'no-such-compiler', which is no program; "
 
 
 @pytest.fixture
@@ -75,9 +76,11 @@ def test_the_c_is_shown_without_a_compiler(minifw: Minifw) -> None:
     assert "0 Linear(2, 3).forward: y = product(x, self.weight.mT, self.bias)" in answer.out
     whole = minifw("compile", "simplenet-sgd", *TINY, "--mode", "full-batch", "--show").out
     assert re.findall(r"One training step on (\d+) samples", whole) == ["40"]
+    equal_layers = minifw("compile", "simplenet-sgd", "--show").out
+    assert "The same for\n   4 Linear(25, 25).forward: y = product" in equal_layers
     answer = minifw("compile", "simplenet-sgd", *TINY)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith(f"simplenet-sgd: its step is not compiled: {NONE}")
+    assert answer.err.startswith(f"simplenet-sgd: its step cannot be compiled: {NONE}")
     assert answer.err.count("\n") == 1
 
 
@@ -86,10 +89,10 @@ def test_what_it_cannot_compile_is_one_line(minifw: Minifw) -> None:
     Path("wave.yaml").write_text(Path(minifw("init", "wave").out.strip()).read_text())
     answer = minifw("compile", "wave.yaml", *WAVE)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err == f"wave.yaml: its step is not compiled: {WHY}\n"
+    assert answer.err == f"wave.yaml: its step cannot be compiled: {WHY}\n"
     answer = minifw("compile", "wave.yaml", "--mode", "batch")
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.startswith("--mode: must be one of full-batch, sgd, got 'batch'")
+    assert answer.err == "--mode: must be one of full-batch, sgd, got 'batch'\n"
 
 
 # ------------------------------------------------------------------------- what is said of a run
@@ -125,7 +128,9 @@ def test_what_is_not_covered_is_told_everywhere(minifw: Minifw) -> None:
     for command in ("train", "show", "validate"):
         answer = minifw(command, "wave.yaml", *WAVE[:2], "--set", "train.compile=true", WAVE[2])
         assert answer.code == 2
-        assert answer.err.endswith(f"train.compile: true: steps are not compiled: {WHY}\n")
+        assert answer.err.endswith(
+            f"train.compile: steps cannot be compiled: {WHY}; false trains plainly\n"
+        )
         assert answer.err.count("\n") == 1
     assert len([*Path("runs").iterdir()]) == 1
 
@@ -150,7 +155,8 @@ def test_what_is_compiled_says_so(minifw: Minifw) -> None:
     assert "s of training, compiled" in shown
     assert "| minifw: compiled | yes |" in table
     assert why == "None"
-    assert "Steps are compiled" in minifw("show", "simplenet-sgd", *TINY).out
+    shown = minifw("show", "simplenet-sgd", *TINY).out
+    assert shown.endswith("Steps are compiled; minifw compile simplenet-sgd --show prints the C.\n")
 
 
 @pytest.mark.usefixtures("no_compiler")

@@ -407,12 +407,12 @@ def shuffled(x: Tensor) -> Tensor:
 
 
 REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
-    "cumsum": (lambda x: x.cumsum(-1), r"^aten.cumsum in Mine\(\).forward: return self.act\(x\)$"),
-    "item": (lambda x: x * x.max().item(), r"^aten.max in Mine\(\).forward"),
+    "cumsum": (lambda x: x.cumsum(-1), r"^there is no C for aten.cumsum in Mine\(\).forward: return self.act\(x\)$"),
+    "item": (lambda x: x * x.max().item(), r"^there is no C for aten.max in Mine\(\).forward"),
     "branch": (lambda x: x if x[0, 0, 0] > 0 else -x, r"^aten.gt in .*mixes the networks"),
-    "float": (lambda x: x * float(x[0, 0, 0]), "^aten._local_scalar_dense in"),
-    "branches": (lambda x: x if (x > 0)[0, 0, 0] else -x, "^aten._local_scalar_dense in"),
-    "the same": (lambda x: x if torch.equal(x, x) else -x, "^aten.equal in"),
+    "float": (lambda x: x * float(x[0, 0, 0]), r"^aten._local_scalar_dense in .*numbers become Python's"),
+    "branches": (lambda x: x if (x > 0)[0, 0, 0] else -x, r"^aten._local_scalar_dense in .*numbers become Python's"),
+    "the same": (lambda x: x if torch.equal(x, x) else -x, r"^aten.equal in .*become Python's"),
     "numpy": (lambda x: x * float(x.numpy().sum()), r"^Tensor.numpy takes numbers out of a step$"),
     "list": (lambda x: x * x.tolist()[0][0][0], "^Tensor.tolist takes"),
     "array": (lambda x: x * float(np.asarray(x).sum()), "^Tensor.(__array__|numpy) takes"),
@@ -431,8 +431,8 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
                        "mixes the networks"),
     "other numbers": (lambda x: (x.float() * 2).double(), "numbers of torch.float32, not of"),
     "bits": (lambda x: x.view(torch.int64).double(), "seen as torch.int64"),
-    "rounded down": (lambda x: torch.div(x, 0.1, rounding_mode="floor"), r"^aten.div in .* \(rounded down\)$"),
-    "complex": (lambda x: torch.fft.fft(x).real, "^aten._fft_r2c in"),
+    "rounded down": (lambda x: torch.div(x, 0.1, rounding_mode="floor"), r"^there is no C for aten.div in .* \(rounded down\)$"),
+    "complex": (lambda x: torch.fft.fft(x).real, "^there is no C for aten._fft_r2c in"),
     "indices": (lambda x: x * x.max(-1, keepdim=True).indices, r"\(the indices of max\)$"),
     "a large constant": (lambda x: x.repeat(1, 1, 300) * torch.arange(7200).double().reshape(6, 1200),
                          "more than 4096 numbers"),
@@ -442,7 +442,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
     "its own state": (lambda x: x + CONSTANT.add_(1)[0] - CONSTANT.sub_(1)[0],
                       "^aten.add in .* \\(it changes a tensor that is not part of the state\\)$"),
     "its own error": (lambda x: [][1], "^IndexError: list index out of range$"),
-    "caught": (lambda x: caught(x), "^aten.cumsum in"),
+    "caught": (lambda x: caught(x), "^there is no C for aten.cumsum in"),
 }  # fmt: skip
 
 

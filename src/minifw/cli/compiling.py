@@ -8,7 +8,7 @@ import typer
 
 from minifw.cli.options import AllowCode, ConfigName, Set
 from minifw.cli.planning import plan_of
-from minifw.errors import UsageError, did_you_mean, harmless
+from minifw.errors import UsageError, harmless
 
 if TYPE_CHECKING:
     from minifw.training.compiled import Steps
@@ -51,10 +51,7 @@ def compile_step(
       minifw compile mine.yaml --set loss=cross-entropy --show | less
     """
     if mode is not None and mode not in _modes():
-        raise UsageError(
-            f"--mode: must be one of {', '.join(_modes())}, got '{mode}'"
-            f"{did_you_mean(mode, _modes())}"
-        )
+        raise UsageError(f"--mode: must be one of {', '.join(_modes())}, got '{mode}'")
     # Whatever the config wishes, it is compiled here: `true` would be checked by the plan already.
     given = [*(overrides or []), *([f"train.mode={mode}"] if mode else []), "train.compile=false"]
     plan = plan_of(config, given, allow_code=allow_code)
@@ -63,7 +60,7 @@ def compile_step(
     try:
         steps = plan.steps(plan.modes[0], build=not show)
     except CannotCompileError as fault:
-        raise UsageError(f"{config}: its step is not compiled: {fault}") from fault
+        raise UsageError(f"{config}: its step cannot be compiled: {fault}") from fault
     if show:
         print("\n".join(program.text for program in steps.programs), end="")
     else:

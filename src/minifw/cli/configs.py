@@ -138,7 +138,7 @@ def show(
         f"{gigabytes(free)} are free."
     )
     if why_plain is None:
-        print_wrapped("Steps are compiled; minifw compile --show prints the C.")
+        print_wrapped(f"Steps are compiled; minifw compile {config} --show prints the C.")
     else:
         print_wrapped(f"Steps are not compiled: {why_plain}.")
 

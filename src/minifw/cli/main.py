@@ -54,7 +54,7 @@ def minifw(
 
     \b
     Examples:
-      minifw train configs/simplenet.yaml         one network, as the config says
+      minifw train simplenet                      one network, as the config says
       minifw train simplenet --seeds 20           20 networks at once
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate

@@ -49,9 +49,9 @@ def train(
 
     \b
     Examples:
-      minifw train configs/simplenet.yaml
-      minifw train configs/simplenet.yaml --seeds 20 --set train.eta=0.1
-      minifw train configs/simplenet.yaml --set train.mode=sgd --json
+      minifw train simplenet
+      minifw train simplenet --seeds 20 --set train.eta=0.1
+      minifw train simplenet --set train.mode=sgd --json
     """
     check_threads(threads)
     from minifw.report.process import write_plots_soon
@@ -90,7 +90,7 @@ def compare(
     \b
     Examples:
       minifw compare --seeds 20
-      minifw compare configs/half-plane.yaml --seeds 20
+      minifw compare half-plane --seeds 20
       minifw compare --set dtype=float64       the two agree to the last digits
       minifw compare --reference vmap          PyTorch, all seeds at once
       minifw compare --reference none          both modes, minifw only

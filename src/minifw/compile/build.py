@@ -181,6 +181,8 @@ def _why(compiler: Compiler, status: int, lines: list[str]) -> str:
     if status < 0:
         return f"{compiler.name}: ended by signal {-status}"
     errors = [line for line in lines if "error" in line.lower()]
-    line = next(iter([*errors, *filter(str.strip, lines)]), f"ended with {status} and no library")
+    line = next(
+        iter([*errors, *filter(str.strip, lines)]), f"ended with code {status} and made no library"
+    )
     program = f"{Path(compiler.command[0]).name}: "
     return f"{compiler.name}: {line.strip().removeprefix(program)}"

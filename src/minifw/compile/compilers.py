@@ -147,7 +147,7 @@ def why_none() -> str:
     """Return why there is no compiler, and what to do, in one line."""
     for variable in VARIABLES:
         if named := os.environ.get(variable, "").strip():
-            return f"{variable} is '{named}', and there is no such program; {INSTALL}"
+            return f"{variable} names '{named}', which is no program; {INSTALL}"
     return f"there is none; {INSTALL}"
 
 

@@ -54,7 +54,9 @@ class Emitter:
             (self._comments.setdefault(name, []), _origins(kernel)),
             (self._notes.setdefault(name, []), [self._loops(kernel, direction), *notes]),
         ):
-            known += [line for line in comment if line not in known]
+            new = [line for line in comment if line not in known]
+            same = known and new and known is self._comments[name]
+            known += ["The same for", *new] if same else new
         return f"{name}({', '.join(kernel_text.parameters)}, eta);"
 
     def _loops(self, kernel: Kernel, direction: Layout) -> str:
@@ -178,8 +180,8 @@ class Emitter:
         tables = [self._table(*stored, name) for stored, name in self._shared.tables.items()]
         number = "float64" if recording.double else "float32"
         parts = [
-            f"/* One training step on {self.plan.batch} samples, for each lane of a stack: "
-            f"{len(functions)} kernels,\n   vectors of {self.length} {number} numbers. */",
+            f"/* One training step on {self.plan.batch} samples, for each lane (network):\n"
+            f"   {len(functions)} kernels, vectors of {self.length} {number} numbers. */",
             prelude(recording.double, self.plan.machine.vector_bytes, self._shared.operations),
             frame(),
             repeats(self._shared.repeats),

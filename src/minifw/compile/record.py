@@ -240,7 +240,10 @@ class Recorder:
         if self._call is None:
             return CannotCompileError(why)
         name = self._call.name if ":" in self._call.name else f"aten.{self._call.name}"
-        return CannotCompileError(f"{name}{_at(self._call.origin)}{why and f' ({why})'}")
+        if not why and self._call.name in ("_local_scalar_dense", "equal"):
+            why = "its numbers become Python's, which compiled steps cannot follow"
+        told = f"{name}{_at(self._call.origin)}"
+        return CannotCompileError(f"{told} ({why})" if why else f"there is no C for {told}")
 
     def _listen(self, call: Call) -> None:
         if self._fault is not None:

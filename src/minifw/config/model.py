@@ -154,7 +154,7 @@ class Train(Section):
     )
     compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
         "auto",
-        description="compile an epoch to machine code: true, false, or auto (where it saves time)",
+        description="compile steps to machine code: true, false, or auto (where it saves time)",
     )
 
 

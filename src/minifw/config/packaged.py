@@ -22,9 +22,13 @@ def find_config(name: str) -> Path:
         there = path.exists()
     except OSError:  # such as a name that is too long for a file
         there = False
+    known = [file.stem for file in PACKAGED.glob("*.yaml")]
+    if not there and path.suffix == ".yaml" and path.stem in known:
+        raise UsageError(
+            f"{name}: there is no such file; the packaged config is called {path.stem}"
+        )
     if there or not bare:
         return path
-    known = [file.stem for file in PACKAGED.glob("*.yaml")]
     if name not in known and known:
         raise UsageError(
             f"{name}: there is no such file or packaged config{did_you_mean(name, known)}"

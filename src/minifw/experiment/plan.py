@@ -307,7 +307,9 @@ def _check_covered(plan: Plan) -> None:
         return
     for mode in plan.modes:
         if (why := plan.why_plain(mode)) is not None:
-            plan.source.add(("train", "compile"), f"true: steps are not compiled: {why}")
+            plan.source.add(
+                ("train", "compile"), f"steps cannot be compiled: {why}; false trains plainly"
+            )
             raise plan.source.error()
 
 
