@@ -514,7 +514,9 @@ def test_auto_without_a_compiler_is_plain_and_says_so(
     schedule = exp.plan.schedule("sgd", 3)
     assert not schedule.compiled
     network = network_of(exp)
-    with pytest.warns(NotCompiledWarning, match="compiling needs a C compiler, and CC names 'no-such"):
+    with pytest.warns(
+        NotCompiledWarning, match="compiling needs a C compiler, and CC names 'no-such"
+    ):
         history = fit(network, nn.LossMSE(), nn.SGD(network), exp.data, epochs=1, eta=0.1,
                       schedule=schedule)  # fmt: skip
     assert history.not_compiled == exp.plan.compiling["sgd"].why
