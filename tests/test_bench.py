@@ -152,7 +152,7 @@ def test_what_is_missing_is_said_and_left_out(
     assert answer.code == 0, answer.err
     assert "bench: JAX is left out: it is not installed (`pip install jax`" in answer.err
     assert (
-        "bench: minifw is left out: it needs a C compiler, and CC is 'no-such-compiler'"
+        "bench: minifw is left out: it needs a C compiler, and CC names 'no-such-compiler'"
         in answer.err
     )
     text = Path("benchmarks/quick.md").read_text()
