@@ -472,7 +472,7 @@ def test_what_is_not_covered_is_one_line_and_plain(tmp_path: Path, made: Any, wh
         train(schedule)
     begun = History.of(tuple(samples.train.labels.shape[:-1]))
     with pytest.raises(
-        UsageError, match=rf"^steps are not compiled: {why}[^\n]*; this training began"
+        UsageError, match=rf"^steps cannot be compiled: {why}[^\n]*; this training began"
     ):
         train(schedule, begun)
     with pytest.warns(

@@ -431,7 +431,7 @@ REFUSED: dict[str, tuple[Callable[[Tensor], Tensor], str]] = {
                        "mixes the networks"),
     "other numbers": (lambda x: (x.float() * 2).double(), "numbers of torch.float32, not of"),
     "bits": (lambda x: x.view(torch.int64).double(), "seen as torch.int64"),
-    "rounded down": (lambda x: torch.div(x, 0.1, rounding_mode="floor"), r"^there is no C for aten.div in .* \(rounded down\)$"),
+    "rounded down": (lambda x: torch.div(x, 0.1, rounding_mode="floor"), r"^aten.div in .* \(rounded down\)$"),
     "complex": (lambda x: torch.fft.fft(x).real, "^there is no C for aten._fft_r2c in"),
     "indices": (lambda x: x * x.max(-1, keepdim=True).indices, r"\(the indices of max\)$"),
     "a large constant": (lambda x: x.repeat(1, 1, 300) * torch.arange(7200).double().reshape(6, 1200),

@@ -91,11 +91,11 @@ def fit(
         stack = _Stack(learner, data, batch_size, eta, schedule)
     except CannotCompileError as fault:
         if schedule.otherwise is None:
-            what = f"steps are not compiled: {fault}"
+            what = f"steps cannot be compiled: {fault}"
             raise UsageError(
                 f"{what}; this training began with compiled steps"
                 if began
-                else f"train.compile: true: {what}; false trains plainly"
+                else f"train.compile: {what}; false trains plainly"
             ) from fault
         schedule = replace(schedule.otherwise, not_compiled=str(fault))
         stack = _Stack(learner, data, batch_size, eta, schedule)
