@@ -66,6 +66,14 @@ def test_it_says_what_it_has_compiled(
     assert not Path("runs").exists()
 
 
+def test_a_faulty_wish_is_refused_as_train_refuses_it(minifw: Minifw) -> None:
+    words = ("simplenet-sgd", "--set", "train.compile=maybe")
+    compiled, trained = minifw("compile", *words), minifw("train", *words)
+    assert compiled.code == trained.code == 2
+    assert compiled.err == trained.err
+    assert "train.compile: must be" in compiled.err
+
+
 @pytest.mark.usefixtures("no_compiler")
 def test_the_c_is_shown_without_a_compiler(minifw: Minifw) -> None:
     answer = minifw("compile", "simplenet-sgd", *TINY, "--set", "train.compile=true", "--show")

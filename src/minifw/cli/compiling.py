@@ -8,6 +8,7 @@ import typer
 
 from minifw.cli.options import AllowCode, ConfigName, Set
 from minifw.cli.planning import plan_of
+from minifw.config.packaged import find_config
 from minifw.errors import UsageError, harmless
 
 if TYPE_CHECKING:
@@ -52,9 +53,12 @@ def compile_step(
     """
     if mode is not None and mode not in _modes():
         raise UsageError(f"--mode: must be one of {', '.join(_modes())}, got '{mode}'")
+    given = [*(overrides or []), *([f"train.mode={mode}"] if mode else [])]
+    from minifw.config import loading
+
+    loading.load(find_config(config), given, allow_code=allow_code)  # as `train` would read it
     # Whatever the config wishes, it is compiled here: `true` would be checked by the plan already.
-    given = [*(overrides or []), *([f"train.mode={mode}"] if mode else []), "train.compile=false"]
-    plan = plan_of(config, given, allow_code=allow_code)
+    plan = plan_of(config, [*given, "train.compile=false"], allow_code=allow_code)
     from minifw.compile import CannotCompileError
 
     try:
