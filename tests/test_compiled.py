@@ -32,11 +32,13 @@ from minifw.training.learner import Learner
 from minifw.training.placement import (
     PLAIN_BYTES,
     TOO_FEW,
+    TOO_LARGE,
     Compiling,
     Schedule,
     StepSizes,
     decide,
     scheduled,
+    why_plain,
     work,
 )
 from minifw.training.shards import compile_steps, divide
@@ -559,16 +561,16 @@ def test_auto_without_a_compiler_is_plain_and_says_so(
 
 @needs_compiler
 def test_auto_compiles_where_it_saves_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert decide("auto", False, True) == (False, False, TOO_FEW, False)
-    assert decide("auto", True, True) == (True, True, "", False)  # or plainly where it fails
-    assert decide("auto", True, False) == (False, False, "only for device: cpu", False)
-    assert decide(False, True, True) == (False, False, "train.compile: false", False)
-    assert decide(True, False, True) == (True, False, "", False)
+    assert decide("auto", TOO_FEW, True) == (False, False, TOO_FEW, False)
+    assert decide("auto", "", True) == (True, True, "", False)  # or plainly where it fails
+    assert decide("auto", "", False) == (False, False, "only for device: cpu", False)
+    assert decide(False, "", True) == (False, False, "train.compile: false", False)
+    assert decide(True, TOO_FEW, True) == (True, False, "", False)
     monkeypatch.setenv("CC", "no-such-compiler")
-    assert decide("auto", False, True) == (False, False, TOO_FEW, False)
-    assert decide("auto", True, True)[::3] == (False, True)
+    assert decide("auto", TOO_FEW, True) == (False, False, TOO_FEW, False)
+    assert decide("auto", "", True)[::3] == (False, True)
     with pytest.raises(UsageError, match="train.compile: true needs a C compiler"):
-        decide(True, True, True)
+        decide(True, "", True)
 
 
 def test_compiling_saves_time_from_so_many_steps_on() -> None:
@@ -581,6 +583,8 @@ def test_compiling_saves_time_from_so_many_steps_on() -> None:
     one, two = (work(step, 20, 1000, 10, 1000, threads) for threads in (1, 2))
     assert two.plain() < one.plain()
     assert two.compiled() == one.compiled() / 2
+    larger = work(step, 1, 100_000, 1000, 100_000, 1, features=784, evaluated=100_000)
+    assert (why_plain(larger), why_plain(few), why_plain(many)) == (TOO_LARGE, TOO_FEW, "")
     ten = work(StepSizes((25,) * 10, 6000, 4), 1, 1, 1, 1, 1)
     assert ten.different < 4  # equal layers are compiled once
 

@@ -343,6 +343,22 @@ def test_numbers_of_float32_stay_so() -> None:
         record(step_of(learner), learner.state, x.double(), target, 6)
 
 
+def test_a_large_batch_is_recorded_as_a_small_one() -> None:
+    """More samples than there are different numbers, and no multiple of these."""
+    network = nn.Sequential(linear(7, 3, (LANES,)), nn.ReLU())
+    learner = Learner(network, nn.LossMSE("sum"), nn.SGD(network, 0.9))
+
+    def ops(batch: int) -> list[tuple[str, list[str]]]:
+        x, target = (
+            normal(LANES, 1, 7).expand(-1, batch, -1),
+            normal(LANES, 1, 3).expand(-1, batch, -1),
+        )
+        values = record(step_of(learner), learner.state, x, target, batch, named).values
+        return [(value.op, [view for _, view in value.operands]) for value in values]
+
+    assert ops(5000) == ops(5)
+
+
 def test_a_state_that_is_left_alone_is_its_own_after() -> None:
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         state[1].zero_()

@@ -642,7 +642,7 @@ def test_fit_chooses_its_schedule_by_sizes(
     step = placement.StepSizes((6, 5, 2), 2 * 6 + 6 + 6 * 5 + 5 + 5 * 2 + 2, 8)
     to_do = placement.work(step, 3, batch_size or 40, 6, 40, torch.get_num_threads())
     assert to_do.steps == 6 * (3 if batch_size else 1)
-    assert asked[0] == ("auto", to_do.saves_time, True)
+    assert asked[0] == ("auto", placement.why_plain(to_do), True)
     assert asked[1][:4] == (step, 3, batch_size or 40, 40)
     # Going on, it keeps to the way, for the sums would be rounded in another order.
     fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=7, eta=0.05,

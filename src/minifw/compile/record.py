@@ -41,6 +41,7 @@ from minifw.nn.buffers import fused
 
 STACKS = (2, 3)
 """Lanes of the two stacks on which a step is recorded."""
+DIFFERENT = 4099  # a prime, so that rows of any usual length differ
 MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
 
@@ -114,11 +115,19 @@ def _recorded(
 
 
 def _numbers(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return numbers from 0.2 to 0.8, all different, others for each stack; classes are 0."""
+    """Return numbers from 0.2 to 0.8, others for each stack; classes are 0.
+
+    Each is different from those near it: DIFFERENT ones are repeated, which takes little time.
+    """
     if not dtype.is_floating_point:
         return torch.zeros(*shape, dtype=dtype)
-    count = torch.arange(prod(shape), dtype=torch.float64) + 1000 * shape[0]
-    return (0.2 + 0.6 * torch.frac(0.618034 * count)).to(dtype).reshape(*shape)
+    count = torch.arange(min(DIFFERENT, prod(shape)), dtype=torch.float64) + 1000 * shape[0]
+    numbers = (0.2 + 0.6 * torch.frac(0.618034 * count)).to(dtype)
+    made = torch.empty(prod(shape), dtype=dtype)  # of its own memory, which tells the lanes
+    whole = len(made) - len(made) % max(1, len(numbers))
+    made[:whole].view(-1, max(1, len(numbers))).copy_(numbers)
+    made[whole:].copy_(numbers[: len(made) - whole])
+    return made.reshape(*shape)
 
 
 def _alive(values: Sequence[Value], results: Sequence[Value]) -> list[Value]:

@@ -52,6 +52,8 @@ class Sizes:
     """What a group of seeds may hold."""
     threads: int = 1
     """The number of threads; each has a shard of the stack and its own memory."""
+    records: bool = False
+    """Whether a step is recorded, to be compiled."""
 
     @property
     def step(self) -> StepSizes:
@@ -117,6 +119,14 @@ class Sizes:
 
     def _at_work(self, seeds: int) -> float:
         """Return the bytes of the steps and evaluations of a group that run at the same time."""
+        return max(self._plainly(seeds), self._recording() if self.records else 0)
+
+    def _recording(self) -> float:
+        """Return the bytes of recording a step and an evaluation, to compile them."""
+        return self.step.recording_bytes(self.batch_size, self.largest, self.features)
+
+    def _plainly(self, seeds: int) -> float:
+        """Return the bytes of plain steps and evaluations that run at the same time."""
         plan = self.schedule(seeds)
         training = _at_once(seeds, plan.training) * self.step.step_bytes(self.batch_size)
         evaluating = _at_once(seeds, plan.evaluation) * self.step.forward_bytes(self.largest)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -31,7 +31,7 @@ from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
-from minifw.training.placement import Compiling, Schedule, decide, work
+from minifw.training.placement import Compiling, Schedule, decide, why_plain, work
 
 
 @dataclass(frozen=True)
@@ -225,6 +225,8 @@ def plan(
         )
         for mode in modes
     }
+    compiling = {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes}
+    sizes = {mode: replace(size, records=compiling[mode].compiled) for mode, size in sizes.items()}
     if not source.faults:
         memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
@@ -238,7 +240,7 @@ def plan(
         tuple(modes),
         sizes,
         group_size if manifest is None else manifest.together or seeds,
-        {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes},
+        compiling,
     )
     _check_draws(made)
     _check_covered(made)
@@ -276,9 +278,10 @@ def _compiling(
             why = record.not_compiled
             return Compiling(record.compiled, why=why or "", is_fault=why is not None)
     to_do = work(
-        size.step, size.seeds, size.batch_size, config.train.epochs, size.train, size.threads
-    )
-    return decide(config.train.compile, to_do.saves_time, config.device == "cpu")
+        size.step, size.seeds, size.batch_size, config.train.epochs, size.train, size.threads,
+        features=size.features, evaluated=size.largest,
+    )  # fmt: skip
+    return decide(config.train.compile, why_plain(to_do), config.device == "cpu")
 
 
 def _check_compiler(config: Config, begun: Run) -> None:

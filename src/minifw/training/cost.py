@@ -19,6 +19,10 @@ PLAIN_OPERATION = 1 / 25e9  # a multiplication or addition of a matrix product
 COMPILED_MODULE = 0.02e-6  # a module of one network, forward and backward
 COMPILED_OPERATION = 1 / 90e9
 
+# A step is recorded on two and on three networks, an evaluation as well: as much work as this many
+# plain steps of a network.
+RECORDED = 7
+
 # What a thread must have to do in an epoch of compiled steps. Calling them takes Python as long.
 WORTH_A_THREAD = 0.25e-3
 
@@ -45,6 +49,8 @@ class Work:
     """Threads that compiled steps use."""
     plain_threads: int
     """Threads that plain steps use."""
+    recording: int = 0
+    """Bytes that recording a step and an evaluation takes."""
 
     def plain(self) -> float:
         """Return the seconds that plain steps take."""
@@ -58,7 +64,8 @@ class Work:
 
     def compiling(self) -> float:
         """Return the seconds that compiling takes, if no earlier run has left the code."""
-        return COMPILE + COMPILE_LAYER * self.different
+        recording = RECORDED * PLAIN_OPERATION * self.operations
+        return COMPILE + COMPILE_LAYER * self.different + recording
 
     @property
     def saves_time(self) -> bool:

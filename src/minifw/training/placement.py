@@ -30,6 +30,7 @@ PLAIN_BYTES = 2**30
 ALONE_FROM = 262_144
 
 TOO_FEW = "too few steps for it to save time"
+TOO_LARGE = "recording a step on all these samples would take more than 1 GiB of memory"
 
 UNDIVIDED = Division()
 
@@ -99,6 +100,11 @@ class StepSizes:
         """Return the bytes of these results and their gradients."""
         return 2 * self.forward_bytes(rows)
 
+    def recording_bytes(self, rows: int, evaluated: int, features: int) -> int:
+        """Return the bytes of recording a step, and beside it an evaluation, on three networks."""
+        inputs = self.number * features * (rows + evaluated)
+        return 3 * (inputs + self.step_bytes(rows) + self.forward_bytes(evaluated))
+
     def networks_in(self, most: int, rows: int) -> int:
         """Return how many networks fit in `most` bytes, with a step of `rows` samples."""
         a_network = 3 * self.number * self.weights + self.step_bytes(rows)
@@ -129,9 +135,20 @@ def steps_in(epochs: int, samples: int, batch_size: int) -> int:
 
 
 def work(
-    sizes: StepSizes, seeds: int, batch_size: int, epochs: int, samples: int, threads: int
+    sizes: StepSizes,
+    seeds: int,
+    batch_size: int,
+    epochs: int,
+    samples: int,
+    threads: int,
+    *,
+    features: int = 0,
+    evaluated: int = 0,
 ) -> Work:
-    """Return the sizes that decide whether compiling saves time; `samples` are for training."""
+    """Return the sizes that decide whether steps are compiled.
+
+    `samples` are for training, `evaluated` the most that are evaluated at once.
+    """
     plain = _divided(sizes, seeds, batch_size, seeds, threads)
     return Work(
         steps=steps_in(epochs, samples, batch_size),
@@ -141,11 +158,19 @@ def work(
         operations=sizes.operations(batch_size),
         threads=compiled_threads(sizes, seeds, batch_size, samples, threads),
         plain_threads=plain.threads or threads,
+        recording=sizes.recording_bytes(batch_size, evaluated, features),
     )
 
 
-def decide(wish: Wish, saves_time: bool, on_cpu: bool) -> Compiling:
-    """Decide whether a training's steps are compiled.
+def why_plain(to_do: Work) -> str:
+    """Return why sizes speak against compiling; empty if they do not."""
+    if not to_do.saves_time:
+        return TOO_FEW
+    return TOO_LARGE if to_do.recording > PLAIN_BYTES else ""
+
+
+def decide(wish: Wish, against: str, on_cpu: bool) -> Compiling:
+    """Decide whether a training's steps are compiled; `against` is what sizes say against it.
 
     Raises:
         UsageError: the wish is True and there is no C compiler.
@@ -158,8 +183,8 @@ def decide(wish: Wish, saves_time: bool, on_cpu: bool) -> Compiling:
         return Compiling(False, why="train.compile: false")
     if not on_cpu:
         return Compiling(False, why="only for device: cpu")
-    if not saves_time:
-        return Compiling(False, why=TOO_FEW)
+    if against:
+        return Compiling(False, why=against)
     if find_compiler() is None:
         why = f"compiling needs a C compiler, and {why_none()}"
         return Compiling(False, why=why, is_fault=True)
@@ -186,15 +211,13 @@ def for_data(
     on_cpu = data.train.inputs.is_cpu
     sizes, seeds = StepSizes.of(network, data.train), math.prod(stack)
     threads = torch.get_num_threads() if on_cpu else 1
-    to_do = work(sizes, seeds, batch_size, epochs, samples, threads)
-    return scheduled(
-        sizes,
-        seeds,
-        batch_size,
-        max(samples, data.test.labels.shape[-1]),
-        threads,
-        decide(compile, to_do.saves_time, on_cpu),
+    evaluated = max(samples, data.test.labels.shape[-1])
+    features = data.train.inputs.shape[-1]
+    to_do = work(
+        sizes, seeds, batch_size, epochs, samples, threads, features=features, evaluated=evaluated
     )
+    compiling = decide(compile, why_plain(to_do), on_cpu)
+    return scheduled(sizes, seeds, batch_size, evaluated, threads, compiling)
 
 
 def scheduled(
