@@ -84,6 +84,7 @@ WIDE = ("network.2.linear=1000", "network.4.linear=1000", "data.train=40", "data
         ("minifw", 2048, ["seeds=40", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"]),
         pytest.param("minifw", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
         pytest.param("minifw vmap", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
+        pytest.param("minifw", 2048, ["seeds=1", "data.train=40000", "train.compile=true"], marks=pytest.mark.slow),
         ("minifw", 10, ["seeds=200"]),
         pytest.param(
             "minifw", 2048,

@@ -104,6 +104,7 @@ class Plan(Kernels):
                 directions = self._directions(kernel, need, twins)
                 if directions != kernel.directions:
                     kernel.directions, changed = directions, True
+                    self._choose_loops(kernel)
                 for direction in directions:
                     for value, layout in self._vectors_read(kernel, direction):
                         demand(value, layout)
@@ -172,41 +173,45 @@ class Plan(Kernels):
             yield from ((piece.value, "flat") for piece in root.pieces)
         elif root.op == "product":
             left, right = root.operands
-            side = right if direction == "across" else left
-            layout = _turned(direction, side.view == "transposed")
-            rows, columns = side.value.shape
-            kernel.panels = (
-                layout == "down"
-                and kernel.directions == ["across"]
-                and side.value in self._updated
-                and rows * columns * self.number_bytes >= ONE_LAYOUT_BYTES
-                and kernel.shape[0] >= SAMPLES_FOR_PANELS
-            )
-            kernel.dots = not kernel.panels and self._dots(kernel, direction, layout)
             if kernel.dots:
                 yield left.value, _turned("across", left.view == "transposed")
                 yield right.value, _turned("down", right.view == "transposed")
+            elif kernel.panels:
+                yield right.value, "across"
             else:
-                yield side.value, "across" if kernel.panels else layout
+                side = right if direction == "across" else left
+                yield side.value, _turned(direction, side.view == "transposed")
         else:
             (operand,) = root.operands
             along: Layout = "down" if root.op in OVER_COLUMNS else "across"
             yield operand.value, _turned(along, operand.view == "transposed")
 
-    def _dots(self, kernel: Kernel, direction: Layout, layout: Layout) -> bool:
-        """Whether the vectors of a product with a weight run along the terms of its sums.
+    def _choose_loops(self, kernel: Kernel) -> None:
+        """Decide whether a product with a weight takes panels of it, or dots.
 
-        With few columns they hold more than vectors along these. With one sample they take longer,
-        but then the weight is kept, and updated, in one layout only.
+        In dots vectors run along the terms of a sum. With few columns they hold more than vectors
+        along these. With one sample they take longer, but then the weight is kept, and updated, in
+        one layout only.
         """
+        kernel.panels = kernel.dots = False
         root = kernel.root
-        if root is None or direction != "across" or root not in self.of_samples:
-            return False
+        if root is None or root.op != "product" or kernel.directions != ["across"]:
+            return
+        weight, view = root.operands[1]
+        if weight not in self._updated:
+            return
         rows, columns = root.shape
-        weight = root.operands[1].value in self._updated
-        if not weight or 2 * self.inner(root) < self.length:
-            return False
-        return 4 * columns <= self.length or (rows == 1 and layout == "across")
+        kernel.panels = (
+            view == "transposed"
+            and weight.shape[0] * weight.shape[1] * self.number_bytes >= ONE_LAYOUT_BYTES
+            and rows >= SAMPLES_FOR_PANELS
+        )
+        kernel.dots = (
+            not kernel.panels
+            and root in self.of_samples
+            and 2 * self.inner(root) >= self.length
+            and (4 * columns <= self.length or (rows == 1 and view == "whole"))
+        )
 
     @staticmethod
     def layout_of_read(value: Value, view: str, direction: Layout) -> Layout | None:
