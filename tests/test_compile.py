@@ -15,8 +15,8 @@ from torch import Tensor
 from campaigns import compiled as campaign
 from cases import linear, normal
 from minifw import nn
+from minifw.compile.chunks import CHUNK, chunk_of
 from minifw.compile.compilers import find_compiler
-from minifw.compile.grouping import CHUNK, chunk_of
 from minifw.compile.plan import Machine, Plan
 from minifw.compile.program import Program
 from minifw.compile.record import record

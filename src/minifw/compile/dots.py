@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from minifw.compile.grouping import Layout
 from minifw.compile.kernels import KernelText, plus
+from minifw.compile.loops import Layout
 from minifw.compile.values import Operand
 
 

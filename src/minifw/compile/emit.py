@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from minifw.compile.dots import Dots
 from minifw.compile.functions import literal, prelude
-from minifw.compile.grouping import OVER_ROWS, Kernel, Layout
 from minifw.compile.kernels import (
     Copy,
     ElementWise,
@@ -18,6 +17,7 @@ from minifw.compile.kernels import (
     Shared,
     address,
 )
+from minifw.compile.loops import OVER_ROWS, Kernel, Layout
 from minifw.compile.parts import frame, repeats, transposing
 from minifw.compile.plan import Plan
 from minifw.compile.products import Product

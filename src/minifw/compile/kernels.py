@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from minifw.compile.functions import expression, literal, mask_to_number, number_to_mask
-from minifw.compile.grouping import Kernel, Layout
+from minifw.compile.loops import Kernel, Layout
 from minifw.compile.plan import Plan
 from minifw.compile.values import Operand, Value, View
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minifw.compile.grouping import OVER_COLUMNS, Kernel, Kernels, Layout
+from minifw.compile.grouping import Kernels
+from minifw.compile.loops import OVER_COLUMNS, Kernel, Layout
 from minifw.compile.values import Recording, Value
 
 Stored = tuple[Value, Layout]
