@@ -79,12 +79,10 @@ class Shard:
     def _keep_start(self) -> None:
         """Keep weights and state from before an epoch, for `first_failing`."""
         state = self.learner.state
-        if len(self.start) == len(
-            state
-        ):  # the state may have grown, by momentum that was set later
-            torch._foreach_copy_(self.start, state)
-        else:
+        if len(self.start) != len(state):  # at first, and after momentum was set, which adds to it
             self.start = [value.clone() for value in state]
+        else:
+            torch._foreach_copy_(self.start, state)
 
     def first_failing(
         self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float

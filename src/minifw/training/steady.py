@@ -46,14 +46,19 @@ def check_steady(learner: Learner, inputs: Tensor, targets: Tensor) -> None:
 
 def numbers(learner: Learner) -> dict[str, object]:
     """Return by name the numbers and text that modules, loss and optimizer have as attributes."""
-    modules = [(f"{place} {type(m).__name__}", m) for place, m in places(learner.network)]
-    things = [(type(t).__name__, t) for t in (learner.loss, learner.optimizer)]
     return {
-        f"{name}.{key}": value
-        for name, thing in [*modules, *things]
-        for key, value in vars(thing).items()
-        if isinstance(value, (bool, int, float, str))
+        name: value for name, value in _attributes(learner) if isinstance(value, (int, float, str))
     }
+
+
+def _attributes(learner: Learner) -> Iterator[tuple[str, object]]:
+    """Yield the attributes of modules, loss and optimizer, as `5 Tanh.slope` or `SGD.momentum`."""
+    modules = [(f"{place} {type(m).__name__}", m) for place, m in places(learner.network)]
+    things = [(type(t).__name__, t) for t in (learner.network, learner.loss, learner.optimizer)]
+    for name, thing in [*modules, *things]:
+        for key, value in vars(thing).items():
+            if key not in NOT_HELD:
+                yield f"{name}.{key}", value
 
 
 @contextmanager
@@ -96,12 +101,8 @@ def _held(learner: Learner) -> dict[str, object]:
         for place, item in inside:
             enter(place, item)
 
-    modules = [(f"{place} {type(m).__name__}", m) for place, m in places(learner.network)]
-    things = [(type(t).__name__, t) for t in (learner.network, learner.loss, learner.optimizer)]
-    for name, thing in [*modules, *things]:
-        for key, value in vars(thing).items():
-            if key not in NOT_HELD:
-                enter(f"{name}.{key}", value)
+    for name, value in _attributes(learner):
+        enter(name, value)
     return found
 
 
