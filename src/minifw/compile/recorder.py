@@ -88,7 +88,11 @@ class Recorder:
         """Return the value of a tensor that the step is given."""
         is_class = op == "target" and tensor.dtype == torch.int64
         if tensor.dtype != self.dtype and not is_class:
-            raise CannotCompileError(f"the {op} is of {tensor.dtype}, the weights of {self.dtype}")
+            what = "a tensor of the optimizer's state" if op == "state" else f"the {op}"
+            raise CannotCompileError(
+                f"{what} is of {tensor.dtype}, the weights of {self.dtype}; compiled steps need "
+                f"one dtype, as with torch.zeros(…, dtype={self.dtype})"
+            )
         value = Value(op, shape, position=position)
         self.values.append(value)
         self._remember(tensor, value, lanes)
