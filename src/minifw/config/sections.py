@@ -267,6 +267,11 @@ class OptimizerSection(Declared):
             optimizer.step(0.1)
 
     @property
+    def per_network(self) -> tuple[str, ...]:
+        """The keys that may be one number for each network of a stack."""
+        return ()
+
+    @property
     def remembers(self) -> bool:
         """Whether it keeps a tensor for each parameter between steps."""
         return bool(self.declaration.remembers(self.keys))

@@ -251,15 +251,28 @@ def _samples(
     config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int]:
     """Return the data file's samples, if there is one, and how many are for training and test."""
-    section = config.data
-    if isinstance(section, Generated):
-        return None, section.train, section.test
-    table = read_table(section, None if manifest is None else manifest.data_checksum)
+    table = None
+    if not isinstance(config.data, Generated):
+        table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     try:
-        return table, *split_sizes(len(table.labels), section.train, section.test)
+        return table, *samples_of(config, table)
     except DataError as fault:
         source.add(("data", "train"), str(fault))
         raise source.error() from None
+
+
+def samples_of(config: Config, table: Table | None) -> tuple[int, int]:
+    """Return how many samples are for training and for test; `table` holds a data file.
+
+    Raises:
+        DataError: the file does not hold that many.
+
+    """
+    section = config.data
+    if table is None:
+        assert isinstance(section, Generated)
+        return section.train, section.test
+    return split_sizes(len(table.labels), section.train, section.test)
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:

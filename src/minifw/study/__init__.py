@@ -1,0 +1,10 @@
+"""Studies: many configs and seeds trained as lanes of stacks, in jobs that may run anywhere."""
+
+__all__ = [
+    "executors",
+    "jobs",
+    "lanes",
+    "running",
+    "store",
+    "sweeps",
+]
