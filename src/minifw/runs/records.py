@@ -138,7 +138,8 @@ class Manifest(_Record):
     """The status of a run, and the checksum of each of its files.
 
     `together` is the number of seeds that are drawn and trained at once; runs of versions without
-    groups lack it. `kind` is that of a study, or train. `parts` are keyed by name, `files` by path in the run.
+    groups lack it. `kind` is that of a study, else train. `parts` are keyed by name, `files` by
+    path in the run.
     """
 
     format: Literal[1]

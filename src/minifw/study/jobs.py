@@ -20,6 +20,8 @@ from minifw.config.model import Config, FromFile
 from minifw.errors import ArtefactError
 from minifw.experiment import memory
 from minifw.experiment.build import names, read_table
+from minifw.experiment.checkpointer import CLOCKS
+from minifw.experiment.plan import samples_of
 from minifw.study.lanes import Lane, stack
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
@@ -44,7 +46,9 @@ class Job(BaseModel):
 
     """
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, ser_json_bytes="base64", val_json_bytes="base64"
+    )
 
     id: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$")]
     cells: dict[int, str]
@@ -83,7 +87,7 @@ class Result:
         except ValueError:
             raise ArtefactError(f"{where}: not the result of a job") from None
         result = cls(Checkpoint.from_bytes(rest, where), about)
-        for name in ("seconds", "evaluation_seconds", "compiled", "not_compiled"):
+        for name in CLOCKS:
             setattr(result.history, name, about[name])
         return result
 
@@ -133,15 +137,14 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
     if begun is not None:
         state = begun.checkpoint
         history = state.restore(made.network, made.optimizer, made.order, job.id)
-        for name in ("seconds", "evaluation_seconds", "compiled", "not_compiled"):
+        for name in CLOCKS:
             setattr(history, name, getattr(begun.history, name))
 
     def result(history: History, whole: bool = True) -> Result:
         state = Checkpoint.of(made.network, history, made.optimizer, made.order)
         if not whole:
             state = Checkpoint({}, state.history)
-        about = {name: getattr(history, name)
-                 for name in ("seconds", "evaluation_seconds", "compiled", "not_compiled")}  # fmt: skip
+        about = {name: getattr(history, name) for name in CLOCKS}
         return Result(state, {"id": job.id, **about})
 
     sizes = _sizes(config, len(lanes), tables[lanes[0].cell])
@@ -183,8 +186,6 @@ def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, An
 
 def _sizes(config: Config, lanes: int, table: Any) -> memory.Sizes:
     """Return the sizes of a stack of this many lanes."""
-    from minifw.experiment.plan import samples_of
-
     features, classes = map(len, names(config, table))
     train, test = samples_of(config, table)
     threads = torch.get_num_threads() if config.device == "cpu" else 1

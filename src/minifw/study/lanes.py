@@ -131,8 +131,5 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         values = zip(*((p.inputs, p.targets, p.labels) for p in parts), strict=True)
         return Samples(*map(torch.cat, values))
 
-    return replace(
-        datasets[0],
-        **{name: whole(name) for name in ("train", "test")},
-        **{n: np.concatenate([getattr(d, n) for d in datasets]) for n in ("shift", "scale")},
-    )
+    shift, scale = (np.concatenate([getattr(d, n) for d in datasets]) for n in ("shift", "scale"))
+    return replace(datasets[0], train=whole("train"), test=whole("test"), shift=shift, scale=scale)

@@ -76,9 +76,9 @@ class Plan:
         if study.crossing is None:
             every = [Lane.of(c, s) for c in range(len(study.cells)) for s in study.seeds]
         else:
-            first, crossing = study.seeds[0], study.crossing
-            places = itertools.product(*(range(first, first + count) for count in
-                                         (crossing.data, crossing.init, crossing.order)))  # fmt: skip
+            counts = (study.crossing.data, study.crossing.init, study.crossing.order)
+            first = study.seeds[0]
+            places = itertools.product(*(range(first, first + count) for count in counts))
             every = [Lane(0, *place) for place in places]
         if study.part is None:
             return every
@@ -353,20 +353,20 @@ def _do(
         else:
             found.add(job, kept)
     networks = sum(len(job.lanes) for job in missing)
-    done = 0
+    ended = 0
     with show_progress(f"{len(todo)} jobs, {networks} networks", networks) as progress:
 
-        def follow(job: Job, epoch: int, history: History) -> None:
+        def follow(job: Job, done: int, history: History) -> None:
             found.watch(job, history)
-            share = epoch / job.epochs
-            progress(done + int(share * len(job.lanes)), f"epoch {epoch} of {job.epochs}")
+            share = done / job.epochs
+            progress(ended + int(share * len(job.lanes)), f"epoch {done} of {job.epochs}")
 
         for job, result in executor.run(missing, found.results, follow):
             store.put(job, result)
             found.add(job, result)
-            done += len(job.lanes)
+            ended += len(job.lanes)
             left = len(todo) - sum(each.id in found.results for each in todo)
-            progress(done, f"{left} jobs left")
+            progress(ended, f"{left} jobs left")
 
 
 class Found:
@@ -435,6 +435,7 @@ def _results(plan: Plan, found: Found) -> StudyResults:
             return numbers([getattr(r.history, series)[-1][position] for r, position in places])
 
         first = places[0][0].history
+        validation = last("validation_error") if getattr(first, "validation_error", None) else None
         gone = [int(r.history.diverged[position]) for r, position in places]
         layers = [int(r.history.diverged_layer[position]) for r, position in places]
         cells.append(
@@ -444,9 +445,7 @@ def _results(plan: Plan, found: Found) -> StudyResults:
                 seeds=[lane.data for lane in lanes],
                 epochs=first.epoch,
                 test_error=last("test_error"),
-                validation_error=last("validation_error")
-                if getattr(first, "validation_error", None)
-                else None,
+                validation_error=validation,
                 train_error=last("train_error"),
                 train_loss=last("train_loss"),
                 diverged_epoch=[None if epoch < 0 else epoch for epoch in gone],

@@ -81,14 +81,15 @@ class History:
     def lanes(self, networks: Sequence[int]) -> History:
         """Return the history of some networks of the stack."""
         some = list(networks)
-        series = {name: [values[some] for values in getattr(self, name)] for name in SERIES}
-        return replace(
+        chosen = replace(
             self,
             epochs=list(self.epochs),
             diverged=self.diverged[some],
             diverged_layer=self.diverged_layer[some],
-            **series,
         )
+        for name in SERIES:
+            setattr(chosen, name, [values[some] for values in getattr(self, name)])
+        return chosen
 
     @property
     def all_diverged(self) -> bool:
