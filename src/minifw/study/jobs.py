@@ -62,6 +62,11 @@ class Job(BaseModel):
     code: dict[str, bytes] = {}
     checksum: str | None = None
 
+    @property
+    def all_lanes(self) -> list[Lane]:
+        """Its lanes, in their order."""
+        return [Lane(*lane) for lane in self.lanes]
+
 
 @dataclass(frozen=True)
 class Result:
@@ -127,7 +132,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         watch: is told after each epoch.
 
     """
-    lanes = [Lane(*lane) for lane in job.lanes]
+    lanes = job.all_lanes
     configs = {cell: _config(text, job) for cell, text in job.cells.items()}
     tables = _tables(configs, job.checksum)
     made = stack(lanes, configs, tables, job.vectors)
@@ -145,7 +150,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         if not whole:
             state = Checkpoint({}, state.history)
         about = {name: getattr(history, name) for name in CLOCKS}
-        return Result(state, {"id": job.id, **about})
+        return Result(state, {"id": job.id, "lanes": job.lanes, **about})
 
     sizes = _sizes(config, len(lanes), tables[lanes[0].cell])
     history = fit(

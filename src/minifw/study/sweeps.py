@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minifw.study.running import Kind
+from minifw.study.rounds import Kind
 
 
 class Sweep(Kind):
