@@ -2,8 +2,10 @@
 
 __all__ = [
     "executors",
+    "halving",
     "jobs",
     "lanes",
+    "merging",
     "planning",
     "results",
     "rounds",

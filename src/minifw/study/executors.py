@@ -56,14 +56,14 @@ class _Saving(jobs.Watch):
         self.not_before = -math.inf
 
     def load(self) -> Result | None:
-        return self.store.get_partial(self.job)
+        return self.store.get_partial(self.job.id)
 
     def epoch(self, done: int, history: History, make: Callable[[], Result]) -> None:
         self.follow(self.job, done, history)
         self.stop.patient = True  # from now on a signal waits for this check
         now = time.monotonic()
         if self.stop.asked is not None or now >= self.not_before:
-            self.store.put_partial(self.job, make())
+            self.store.put_partial(self.job.id, make())
             ended = time.monotonic()
             self.not_before = ended + (ended - now) / SHARE
         self.stop.check()

@@ -215,7 +215,7 @@ def _do(
             progress(ended + int(share * len(job.lanes)), f"epoch {done} of {job.epochs}")
 
         for job, result in executor.run(missing, found.results, follow):
-            store.put(job, result)
+            store.put(job.id, result)
             found.add(job.id, job.all_lanes, result)
             ended += len(job.lanes)
             left = len(todo) - sum(each.id in found.results for each in todo)

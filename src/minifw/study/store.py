@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from minifw.errors import ArtefactError, StorageError
 from minifw.runs import Run
-from minifw.study.jobs import Job, Result
+from minifw.study.jobs import Result
 from minifw.system import files
 
 _DIGEST = hashlib.sha256().digest_size
@@ -27,20 +27,24 @@ class Store:
         """Return the result of the job of this name, None if there is no whole file of it."""
         return self._read(_file(name))
 
-    def put(self, job: Job, result: Result) -> None:
+    def names(self) -> list[str]:
+        """Return the names of the finished jobs that the manifest lists."""
+        ends = (name.removeprefix("jobs/").removesuffix(".job") for name in self.run.known)
+        return sorted(name for name in ends if _file(name) in self.run.known)
+
+    def put(self, name: str, result: Result) -> None:
         """Keep the result of a job; the same job may come again."""
-        self._write(_file(job.id), result)
-        self.run.remove(_partial(job.id))
+        self._write(_file(name), result)
+        self.run.remove(_partial(name))
 
-    def get_partial(self, job: Job) -> Result | None:
+    def get_partial(self, name: str) -> Result | None:
         """Return what an interrupted run of the job has left, None if there is nothing."""
-        return self._read(_partial(job.id))
+        return self._read(_partial(name))
 
-    def put_partial(self, job: Job, state: Result) -> None:
+    def put_partial(self, name: str, state: Result) -> None:
         """Keep the state of a job that is not finished."""
-        files.publish(
-            self.run.path / _partial(job.id), _signed(_partial(job.id), state), root=self.run.path
-        )
+        file = _partial(name)
+        files.publish(self.run.path / file, _signed(file, state), root=self.run.path)
 
     def _write(self, file: str, result: Result) -> None:
         self.run.write(file, _signed(file, result))
