@@ -8,6 +8,7 @@ has the bits of an unbroken training.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from minifw.config.model import Config
 from minifw.statistics.selection import rank
@@ -45,7 +46,7 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
             lanes,
             pieces=pieces,
             label="" if last and number == 0 else f"rung-{number + 1}.",
-            until=lambda config, n=number: rungs(config, factor)[n - count],
+            until=partial(_rung, factor, number - count),
             begun=None if found is None else found.latest,
             keeps=not last,
         )
@@ -53,6 +54,10 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
         if not last:
             left = best(found, lanes, factor)
             lanes = [lane for lane in lanes if lane.cell in left]
+
+
+def _rung(factor: int, place: int, config: Config) -> int:
+    return rungs(config, factor)[place]
 
 
 def best(found: Found, lanes: list[Lane], factor: int) -> set[int]:

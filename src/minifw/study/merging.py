@@ -32,17 +32,16 @@ def merge(
             study.
 
     """
+    if not paths:
+        raise UsageError("runs merge: expects the runs of all parts")
     parts: dict[int, Run] = {}
-    whole: Study | None = None
+    whole, counted = None, 0
     for path in paths:
         run = runs.load(path)
-        study = _part(run)
-        assert study.part is not None
-        number, count = study.part
-        alone = study.model_copy(update={"part": None})
-        if whole is not None and (alone, count) != (whole, counted):
+        study, (number, count) = _part(run)
+        if whole not in (None, study) or counted not in (0, count):
             raise UsageError(f"{path}: is not a part of the same study as {paths[0]}")
-        whole, counted = alone, count
+        whole, counted = study, count
         if number in parts:
             raise UsageError(f"{path}: is part {number}/{count}, as is {parts[number].path}")
         parts[number] = run
@@ -53,8 +52,8 @@ def merge(
     return _joined([parts[number] for number in sorted(parts)], whole, kinds, runs_dir, allow_code)
 
 
-def _part(run: Run) -> Study:
-    """Return what a part of a study was asked to do."""
+def _part(run: Run) -> tuple[Study, tuple[int, int]]:
+    """Return the study that a run is a part of, and which part of how many."""
     manifest = run.manifest
     study = read(run) if manifest.kind != "train" else None
     if study is None or study.part is None:
@@ -65,7 +64,7 @@ def _part(run: Run) -> Study:
             f"{run.path}: part {study.part[0]}/{study.part[1]} is {run.status()}; "
             f"minifw resume {harmless(run.path)} does the rest"
         )
-    return study
+    return study.model_copy(update={"part": None}), study.part
 
 
 def _joined(

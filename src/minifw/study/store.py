@@ -25,7 +25,7 @@ class Store:
 
     def get(self, name: str) -> Result | None:
         """Return the result of the job of this name, None if there is no whole file of it."""
-        return self._read(_file(name))
+        return self._read(_file(name), keep=True)
 
     def names(self) -> list[str]:
         """Return the names of the finished jobs that the manifest lists."""
@@ -49,12 +49,13 @@ class Store:
     def _write(self, file: str, result: Result) -> None:
         self.run.write(file, _signed(file, result))
 
-    def _read(self, file: str) -> Result | None:
+    def _read(self, file: str, *, keep: bool = False) -> Result | None:
         with suppress(ArtefactError, StorageError):
             content = files.read(self.run.path, file)
             body, digest = content[:-_DIGEST], content[-_DIGEST:]
             if _digest(file, body) == digest:
-                self.run.known[file] = files.checksum(content)
+                if keep:  # another process may have written it
+                    self.run.known[file] = files.checksum(content)
                 return Result.from_bytes(body, str(self.run.path / file))
         return None
 
