@@ -15,7 +15,7 @@ from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data import DTYPES, Dataset, split_sizes
+from minifw.data import DTYPES, Dataset, split_sizes, validation_size
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
@@ -199,13 +199,14 @@ def plan(
         _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
-    table, train, test = _samples(config, source, manifest)
+    table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
         note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
-        what = f"must be at most the {train} training samples, got {batch_size}"
+        left = " that data.validation leaves" if validation else ""
+        what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
@@ -218,6 +219,7 @@ def plan(
                 classes,
                 train,
                 test,
+                validation,
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
@@ -249,16 +251,27 @@ def plan(
 
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
-) -> tuple[Table | None, int, int]:
-    """Return the data file's samples, if there is one, and how many are for training and test."""
-    section = config.data
-    if isinstance(section, Generated):
-        return None, section.train, section.test
-    table = read_table(section, None if manifest is None else manifest.data_checksum)
+) -> tuple[Table | None, int, int, int]:
+    """Return the data file's samples, if there is one.
+
+    And how many are for training, for testing and for validation.
+    """
+    section, table, key = config.data, None, "train"
+    if not isinstance(section, Generated):
+        table = read_table(section, None if manifest is None else manifest.data_checksum)
     try:
-        return table, *split_sizes(len(table.labels), section.train, section.test)
+        if isinstance(section, Generated):
+            train, test = section.train, section.test
+        else:
+            assert table is not None
+            train, test = split_sizes(len(table.labels), section.train, section.test)
+        if section.validation is None:
+            return table, train, test, 0
+        key = "validation"
+        validation = validation_size(train, section.validation)
+        return table, train - validation, test, validation
     except DataError as fault:
-        source.add(("data", "train"), str(fault))
+        source.add(("data", key), str(fault))
         raise source.error() from None
 
 
