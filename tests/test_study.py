@@ -288,9 +288,11 @@ def test_parts_are_merged_to_the_run_that_was_not_divided(tmp_path: Path) -> Non
             merging.merge(paths[1:], KINDS, folder)
         with pytest.raises(UsageError, match=f"is part {count}/{count}, as is"):
             merging.merge([*paths, paths[0]], KINDS, folder)
-    other = do(a_plan(cells[:2], part=(1, 9)), tmp_path)
+    other = do(a_plan(cells[:2], part=(1, 2)), tmp_path)
     with pytest.raises(UsageError, match="not a part of the same study"):
         merging.merge([*paths[:-1], other.run.path], KINDS, tmp_path)
+    with pytest.raises(UsageError, match="as many parts as there are networks, 9, got 10"):
+        a_plan(cells, part=(1, 10))
     with pytest.raises(UsageError, match="is not a part of a study"):
         merging.merge([whole.run.path], KINDS, tmp_path)
 
