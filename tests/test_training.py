@@ -815,7 +815,9 @@ def test_an_epoch_on_a_gpu_mixes_no_devices() -> None:
         for loss, targets in ((nn.LossMSE(), inputs), (nn.LossCrossEntropy(), classes)):
             samples = data.Samples(inputs, targets, classes)
             learner = Learner(network, loss, nn.SGD(network, 0.9))
-            shard = shards.Shard(learner, samples, samples, slice(None), nn.Buffers())
+            one = np.ones((3, 2))
+            drawn = data.Dataset(samples, samples, ("x", "y"), ("0", "1"), one, one)
+            shard = shards.Shard(learner, drawn, slice(None), nn.Buffers())
             output, target = shard.train(None, 15, 0.1)
             values = [output, target, network.forward(inputs), loss.function(output, target)]
             values += samples.in_order(classes)

@@ -129,9 +129,12 @@ def show(
     lines.append(("total", "", f"{total['parameters']:,}", f"{total['operations']:,}"))
     print()
     print_rows(("layer", "output", "parameters", "operations"), lines, right=(1, 2, 3))
+    samples = f"{plan.sizes.train} training and {plan.sizes.test} test"
+    if kept := plan.sizes.validation:
+        samples = f"{plan.sizes.train} training, {kept} validation and {plan.sizes.test} test"
     print(
         f"\nData: {plan.sizes.features} features, {plan.sizes.classes} classes, "
-        f"{plan.sizes.train} training and {plan.sizes.test} test samples.\n"
+        f"{samples} samples.\n"
         "Parameters are those of one seed. Operations are the multiplications and\n"
         "additions of the forward pass of one sample; an activation counts one each.\n"
         f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} besides the program; "

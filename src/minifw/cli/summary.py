@@ -8,6 +8,7 @@ from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.errors import harmless, short_word
 from minifw.experiment import Outcome, check_converged
+from minifw.runs.results import Data
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
@@ -25,8 +26,10 @@ def report(outcome: Outcome, as_json: bool) -> None:
         _print_summary(outcome)
         mine = next(iter(modes.values()))["minifw"]
         if single and len(mine.test_error) == 1 and mine.test_error[0] is not None:
+            kept = mine.validation_error
+            between = "" if kept is None else f"validation error {kept[0]:.2f} %, "
             print(
-                f"training error {mine.train_error[0]:.2f} %, "
+                f"training error {mine.train_error[0]:.2f} %, {between}"
                 f"test error {mine.test_error[0]:.2f} %, in {mine.seconds:.1f} s of training\n"
             )
         else:
@@ -47,6 +50,7 @@ def _train_json(outcome: Outcome) -> dict[str, Any]:
         "mode": mode,
         "seeds": results["seeds"],
         **{key: arms["minifw"][key] for key in TRAIN_RESULTS},
+        **{key: arms["minifw"][key] for key in ("validation_error",) if key in arms["minifw"]},
         "data": results["data"],
     }
 
@@ -65,6 +69,7 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
         "seeds": results["seeds"],
         "tables": of_arms("summary"),
         "test_error": of_arms("test_error"),
+        **{key: of_arms(key) for key in ("validation_error",) if "validation" in results["data"]},
         "seconds": of_arms("seconds"),
         "compiled": of_minifw("compiled"),
         "not_compiled": of_minifw("not_compiled"),
@@ -81,9 +86,16 @@ def _print_summary(outcome: Outcome) -> None:
     )
     print_wrapped(
         f"{harmless(outcome.results.about)}\n"
-        f"{data.train} training and {data.test} test samples. Of these: {balance}; "
+        f"{_samples(data)} samples. Of these: {balance}; "
         f"guessing the class most frequent in training is wrong in {data.majority_error:.1f} %\n"
     )
+
+
+def _samples(data: Data) -> str:
+    """Return how many samples are for what."""
+    if data.validation is None:
+        return f"{data.train} training and {data.test} test"
+    return f"{data.train} training, {data.validation} validation and {data.test} test"
 
 
 def _print_diverged(outcome: Outcome) -> None:

@@ -25,7 +25,8 @@ from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config, FromFile
 from minifw.config.sections import Declared, Generated, is_one_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
-from minifw.errors import ArtefactError, ConfigError, ModuleError, short
+from minifw.data import validation_size
+from minifw.errors import ArtefactError, ConfigError, DataError, ModuleError, short
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
@@ -161,8 +162,14 @@ class Parsed:
 
 
 def dump(config: Config) -> str:
-    """Return the config as YAML with every key spelled out; it loads as an equal config."""
-    return yaml12.dump(config.model_dump(mode="json"))
+    """Return the config as YAML with every key spelled out; it loads as an equal config.
+
+    `data.validation` is left out where it is not used, as before there was this key.
+    """
+    values = config.model_dump(mode="json")
+    if values["data"]["validation"] is None:
+        del values["data"]["validation"]
+    return yaml12.dump(values)
 
 
 _SHORT = 10_000
@@ -311,17 +318,29 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
 
 
 def _check_train(checked: _Checked, source: Source) -> None:
-    """Check that mode sgd has a batch size of at most the number of training samples."""
+    """Check that mode sgd has a batch size of at most the number of training samples.
+
+    And that samples for validation, where there are any, leave some.
+    """
     train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
+    sized, left = "data" not in checked.faulty and isinstance(data, Generated), 0
+    if sized and isinstance(data, Generated):
+        left = data.train
+        if data.validation is not None:
+            try:
+                left -= validation_size(data.train, data.validation)
+            except DataError as fault:
+                source.add(("data", "validation"), str(fault))
     if "train" in checked.faulty or train.mode != "sgd":
         return
     if train.batch_size is None:
         source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
-    elif "data" in checked.faulty or not isinstance(data, Generated):
-        return
-    elif train.batch_size > data.train:
-        what = f"must be at most data.train = {data.train}{source.line(('data', 'train'))}"
-        source.add(path, f"{what}, got {train.batch_size}")
+    elif sized and train.batch_size > left:
+        key = f"data.train = {data.train}{source.line(('data', 'train'))}"
+        if left < data.train:
+            key = f"the {left} training samples that data.validation leaves"
+            key += source.line(("data", "validation"))
+        source.add(path, f"must be at most {key}, got {train.batch_size}")
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:

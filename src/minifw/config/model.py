@@ -25,7 +25,7 @@ from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
-    MAX_COUNT,
+    VALIDATION,
     Count,
     Generated,
     InitSection,
@@ -33,6 +33,7 @@ from minifw.config.sections import (
     LossSection,
     OptimizerSection,
     Section,
+    ShareOrCount,
     bare_layer,
     bare_word,
     one_of,
@@ -46,29 +47,7 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _share_or_count(value: object) -> object:
-    """Accept a fraction below 1 or an integer; 1.0 is refused, since it could mean either."""
-    fits = (type(value) is int and 1 <= value <= MAX_COUNT) or (
-        type(value) is float and 0 < value < 1
-    )
-    if not fits:
-        raise PydanticCustomError("share_or_count", "out of bounds")
-    return value
-
-
 Positive = Annotated[float, Field(gt=0)]
-ShareOrCount = Annotated[
-    int | float,
-    BeforeValidator(_share_or_count),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
-                {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
-            ]
-        }
-    ),
-]
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -91,6 +70,7 @@ class FromFile(Section):
     test: ShareOrCount | None = Field(
         None, description="test samples, likewise; by default all the rest"
     )
+    validation: ShareOrCount | None = VALIDATION
     normalize: bool = Field(
         True, description="shift and scale each feature to mean 0 and standard deviation 1"
     )

@@ -33,14 +33,17 @@ import torch
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     PydanticSchemaGenerationError,
     SerializeAsAny,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
     create_model,
 )
+from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from minifw import nn
@@ -63,6 +66,35 @@ OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
 
 MAX_COUNT = 10**9
 Count = Annotated[int, Field(ge=1, le=MAX_COUNT)]
+
+
+def _share_or_count(value: object) -> object:
+    """Accept a fraction below 1 or an integer; 1.0 is refused, since it could mean either."""
+    fits = (type(value) is int and 1 <= value <= MAX_COUNT) or (
+        type(value) is float and 0 < value < 1
+    )
+    if not fits:
+        raise PydanticCustomError("share_or_count", "out of bounds")
+    return value
+
+
+ShareOrCount = Annotated[
+    int | float,
+    BeforeValidator(_share_or_count),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+                {"type": "integer", "minimum": 1, "maximum": MAX_COUNT},
+            ]
+        }
+    ),
+]
+VALIDATION: Any = Field(
+    None,
+    description="how many of the training samples, the last of them, are for validation and not "
+    "trained on: their number, or a fraction below 1; by default none",
+)
 
 
 @contextmanager
@@ -300,6 +332,7 @@ class Generated(Declared):
 
     train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
     test: Count = Field(1000, description="number of test samples, likewise")
+    validation: ShareOrCount | None = VALIDATION
     normalize: bool = Field(
         True, description="shift and scale each feature to mean 0 and standard deviation 1"
     )

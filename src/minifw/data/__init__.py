@@ -8,11 +8,10 @@ from minifw.data.dataset import (
     Samples,
     balance,
     generator,
-    split,
-    split_sizes,
     stack_seeds,
 )
 from minifw.data.generated import Floats, Integers, Points, disk, half_plane, moons, spirals
+from minifw.data.splitting import held_out, split, split_sizes, validation_size
 
 __all__ = [
     "DTYPES",
@@ -30,9 +29,11 @@ __all__ = [
     "files",
     "generator",
     "half_plane",
+    "held_out",
     "moons",
     "spirals",
     "split",
     "split_sizes",
     "stack_seeds",
+    "validation_size",
 ]

@@ -23,34 +23,42 @@ Pair = tuple[Any, Any]
 
 
 class Given(NamedTuple):
-    """Samples as a program has given them: a pair of training and test points for each seed.
+    """Samples as a program has given them: training and test points for each seed.
 
-    `stacked` tells whether there are several seeds, or one network's samples without a stack.
+    A third entry of `draws` are points for validation, if given. `stacked` tells whether there are
+    several seeds, or one network's samples without a stack.
     """
 
-    draws: list[tuple[Points, Points]]
+    draws: list[tuple[Points, ...]]
     features: list[str]
     classes: list[str]
     stacked: bool
 
 
-def given(train: Pair, test: Pair) -> Given:
-    """Check training and test samples, and number their classes; see `Dataset.from_arrays`."""
+def given(train: Pair, test: Pair, validation: Pair = (None, None)) -> Given:
+    """Check the samples of each purpose, and number their classes; see `Dataset.from_arrays`."""
     pairs = {"x": train, "x_test": test}
+    if (validation[0] is None) != (validation[1] is None):
+        raise DataError(f"{WHERE}: x_validation and y_validation must be given together")
+    if validation[0] is not None:
+        pairs["x_validation"] = validation
     inputs = {name: numbers(WHERE, name, pair[0]) for name, pair in pairs.items()}
     words = {name: _words(name.replace("x", "y"), pair[1]) for name, pair in pairs.items()}
     for name in pairs:
         _check_shapes(name, inputs[name], words[name][1])
-    x, x_test = inputs["x"], inputs["x_test"]
-    if x.shape[:-2] != x_test.shape[:-2] or x.shape[-1] != x_test.shape[-1]:
-        raise DataError(
-            f"{WHERE}: x_test must have the features of x, and its seeds if there are any, "
-            f"got {x_test.shape} for x {x.shape}"
-        )
+    x = inputs["x"]
+    for name, other in inputs.items():
+        if x.shape[:-2] != other.shape[:-2] or x.shape[-1] != other.shape[-1]:
+            raise DataError(
+                f"{WHERE}: {name} must have the features of x, and its seeds if there are any, "
+                f"got {other.shape} for x {x.shape}"
+            )
     named = {name: {*map(cells.class_name, found)} for name, (found, _) in words.items()}
-    if named["x"].isdisjoint(named["x_test"]):  # such as numbers there and truth values here
-        known, came = (short_word(", ".join(cells.in_order(named[name]))) for name in pairs)
-        raise DataError(f"{WHERE}: y_test must hold classes of y, which are {known}, got {came}")
+    for name in pairs:
+        if named["x"].isdisjoint(named[name]):  # such as numbers there and truth values here
+            known, came = (short_word(", ".join(cells.in_order(named[n]))) for n in ("x", name))
+            what = f"must hold classes of y, which are {known}, got {came}"
+            raise DataError(f"{WHERE}: {name.replace('x', 'y')} {what}")
     classes, number = cells.numbered([word for found, _ in words.values() for word in found])
     if len(classes) < 2:
         raise DataError(

@@ -1,4 +1,4 @@
-"""Datasets: samples split, normalised, stacked over seeds, and in batches.
+"""Datasets: samples normalised, stacked over seeds, and in batches.
 
 Everything random comes from an explicit generator. `generator(seed, purpose)` returns a separate
 one for each pair of seed and purpose, so that seed k of a stack equals seed k alone, and drawing
@@ -7,7 +7,7 @@ more data does not change the initial weights.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -17,66 +17,22 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from minifw.data import arrays
-from minifw.data.generated import Floats, Integers, Points
+from minifw.data.generated import Floats, Points
 from minifw.errors import DataError, DtypeError, ShapeError, short, short_word
 from minifw.nn import Module, Network
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
 
-Purpose = Literal["data", "init", "shuffle"]
+Purpose = Literal["data", "init", "shuffle", "validation"]
 # Every published number depends on this order: append, never reorder.
-PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle")
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation")
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:
     """Return the generator that belongs to this seed and purpose, in its initial state."""
     key = (PURPOSES.index(purpose),)
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
-
-
-# ------------------------------------------------------------------------------- training, test
-
-
-def split(
-    rng: np.random.Generator, samples: int, train: float, test: float | None
-) -> list[Integers]:
-    """Return the indices of training and test samples, drawn without replacement.
-
-    `train` and `test` are numbers of samples if they are integers of at least 1, otherwise
-    fractions of all samples; without `test` all remaining samples are for testing.
-
-    Raises:
-        DataError: the file does not hold that many.
-
-    """
-    count = split_sizes(samples, train, test)
-    order = rng.permutation(samples)
-    return [order[: count[0]], order[count[0] : sum(count)]]
-
-
-def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, int]:
-    """Return how many training and test samples `split` gives.
-
-    Raises:
-        DataError: the file does not hold that many.
-
-    """
-    for amount in (train, test or 0):
-        if amount > 1 and amount != int(amount):
-            raise DataError(f"expects a fraction below 1 or a whole number, got {amount}")
-    training = _amount(train, samples)
-    testing = samples - training if test is None else _amount(test, samples)
-    if min(training, testing) < 1 or training + testing > samples:
-        raise DataError(
-            f"expects at least 1 training and 1 test sample, and no more than the {samples} there "
-            f"are, got {training} and {max(0, testing)}"
-        )
-    return training, testing
-
-
-def _amount(wanted: float, samples: int) -> int:
-    return round(wanted * samples) if wanted < 1 else int(wanted)
 
 
 # ------------------------------------------------------------------------------- ready to train
@@ -157,7 +113,8 @@ def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
 class Dataset:
     """Training and test samples, and their normalisation.
 
-    `shift` and `scale`, `(seeds, features)`, undo it: `inputs * scale + shift`.
+    `shift` and `scale`, `(seeds, features)`, undo it: `inputs * scale + shift`. `validation` has
+    samples for choosing among settings, which are not trained on; None if there are none.
     """
 
     train: Samples
@@ -166,6 +123,7 @@ class Dataset:
     classes: tuple[str, ...]
     shift: Floats
     scale: Floats
+    validation: Samples | None = None
 
     @classmethod
     def from_arrays(
@@ -175,6 +133,8 @@ class Dataset:
         x_test: ArrayLike,
         y_test: ArrayLike,
         *,
+        x_validation: ArrayLike | None = None,
+        y_validation: ArrayLike | None = None,
         normalize: bool = True,
         one_hot: bool = True,
         dtype: Literal["float32", "float64"] = "float32",
@@ -190,8 +150,10 @@ class Dataset:
                 Numbers that are not whole are taken where they are few (there is no regression).
             x_test: test inputs, with the same features.
             y_test: the class of each.
+            x_validation: inputs for choosing among settings, if any; they are not trained on.
+            y_validation: the class of each.
             normalize: shift and scale each feature to mean 0 and standard deviation 1 of the
-                training samples; test samples are shifted and scaled by the same numbers.
+                training samples; the others are shifted and scaled by the same numbers.
             one_hot: make targets one-hot rows, which every loss takes; otherwise they are class
                 numbers, which only cross-entropy takes.
             dtype: dtype of the network.
@@ -211,7 +173,7 @@ class Dataset:
             what = str(fault).partition("\n")[0]
             where = f"{arrays.WHERE}: device {short(device)}"
             raise DataError(f"{where} cannot be used: {what}") from None
-        given = arrays.given((x, y), (x_test, y_test))
+        given = arrays.given((x, y), (x_test, y_test), (x_validation, y_validation))
         made = stack_seeds(
             given.draws,
             seeds=range(len(given.draws)),
@@ -287,39 +249,46 @@ class Dataset:
 
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network repeated for a stack of networks."""
-        parts = (part.repeated(times) for part in (self.train, self.test))
-        train, test = (
-            Samples(*(value.contiguous() for value in (part.inputs, part.targets, part.labels)))
-            for part in parts
-        )
+
+        def stacked(samples: Samples) -> Samples:
+            part = samples.repeated(times)
+            return Samples(*(v.contiguous() for v in (part.inputs, part.targets, part.labels)))
+
         shift, scale = (np.tile(value, (times, 1)) for value in (self.shift, self.scale))
-        return replace(self, train=train, test=test, shift=shift, scale=scale)
+        return replace(self._each(stacked), shift=shift, scale=scale)
 
     def of(self, seeds: int | slice) -> Dataset:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
-        return replace(
-            self,
-            train=self.train.of(seeds),
-            test=self.test.of(seeds),
-            shift=self.shift[seeds],
-            scale=self.scale[seeds],
-        )
+        own = self._each(lambda samples: samples.of(seeds))
+        return replace(own, shift=self.shift[seeds], scale=self.scale[seeds])
+
+    def _each(self, change: Callable[[Samples], Samples]) -> Dataset:
+        """Return this dataset with each of its parts changed."""
+        return replace(self, **{name: change(part) for name, part in self.parts.items()})
+
+    @property
+    def parts(self) -> dict[str, Samples]:
+        """The samples by their purpose: `train`, `test`, and `validation` if there are any."""
+        known = {"train": self.train, "test": self.test}
+        return known if self.validation is None else known | {"validation": self.validation}
 
     def __repr__(self) -> str:
-        sizes = [f"{part.labels.shape[-1]} {name}" for part, name in
-                 ((self.train, "training"), (self.test, "test"))]  # fmt: skip
+        count = {name: part.labels.shape[-1] for name, part in self.parts.items()}
+        sizes = [f"{count[name]} {word}" for name, word in
+                 (("train", "training"), ("validation", "validation"), ("test", "test"))
+                 if name in count]  # fmt: skip
         names = ", ".join(map(short_word, self.classes[:5])) + ", …" * (len(self.classes) > 5)
         features = f"{len(self.features)} feature{'' if len(self.features) == 1 else 's'}"
         stack = self.train.labels.shape[:-1]
         each = f" for each of {stack[0]} networks" if stack else ""
         return (
-            f"<Dataset: {' and '.join(sizes)} samples{each}, {features}, "
+            f"<Dataset: {', '.join(sizes[:-1])} and {sizes[-1]} samples{each}, {features}, "
             f"{len(self.classes)} classes: {names}>"
         )
 
 
 def stack_seeds(
-    draws: Iterable[tuple[Points, Points]],
+    draws: Iterable[Sequence[Points]],
     *,
     seeds: Sequence[int],
     features: Sequence[str],
@@ -331,9 +300,9 @@ def stack_seeds(
 ) -> Dataset:
     """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
-    Normalising shifts and scales each feature to mean 0 and standard deviation 1 *of the training
-    samples of that seed*; the test samples are shifted and scaled by the same numbers. A feature
-    that is constant, up to rounding, is only shifted.
+    A third entry of each are points for validation. Normalising shifts and scales each feature to
+    mean 0 and standard deviation 1 *of the training samples of that seed*; all others are shifted
+    and scaled by the same numbers. A feature that is constant, up to rounding, is only shifted.
 
     Raises:
         DataError: a number is too large for the dtype.
@@ -365,11 +334,11 @@ def stack_seeds(
                     f"with seed {seeds[place]}, feature '{name}' has numbers beyond {beyond}; "
                     "data.normalize, dtype, or leaving it out by data.features may help"
                 )
-    train, test = (
+    train, test, *validation = (
         Samples(part.inputs.to(device), part.targets.to(device), part.labels.to(device))
         for part in stacks
     )
-    return Dataset(train, test, tuple(features), tuple(classes), shift, scale)
+    return Dataset(train, test, tuple(features), tuple(classes), shift, scale, *validation)
 
 
 def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) -> Samples:

@@ -123,10 +123,10 @@ def _how_it_goes(history: History) -> str:
     left = history.diverged < 0
     if not left.any():
         return "all seeds diverged"
-    loss, train, test = (
-        float(np.median(values[-1][left]))
-        for values in (history.train_loss, history.train_error, history.test_error)
+    loss, train, test, *validation = (
+        float(np.median(getattr(history, name)[-1][left])) for name in history.series
     )
     gone = int((~left).sum())
     diverged = f" {gone} diverged" if gone else ""
-    return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{diverged}"
+    kept = "".join(f" validation {error:.1f} %" for error in validation)
+    return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{kept}{diverged}"

@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
 from minifw import nn
 from minifw.config.model import Config, Csv, FromFile, Npz
 from minifw.config.sections import Generated
-from minifw.data import DTYPES, Dataset, Points, files, generator, split, stack_seeds
+from minifw.data import (
+    DTYPES,
+    Dataset,
+    Points,
+    files,
+    generator,
+    held_out,
+    split,
+    stack_seeds,
+    validation_size,
+)
 from minifw.data.files import Table
 
 
@@ -22,12 +30,19 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
     return config.data.declaration.features, tuple(map(str, range(config.data.classes_declared)))
 
 
-def build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dataset:
-    """Return training and test samples of all seeds, stacked; `table` holds a data file."""
+def build_data(
+    config: Config, seeds: Sequence[int], table: Table | None, *, extra_validation: bool = False
+) -> Dataset:
+    """Return the samples of all seeds, stacked; `table` holds a data file.
+
+    Where the config has no `data.validation`, `extra_validation` draws as many samples for
+    validation as for testing, if they are generated; all others stay as they are. A file has no
+    more samples, so it has none for validation then.
+    """
     section = config.data
     features, classes = names(config, table)
     return stack_seeds(
-        (_draw(section, generator(seed, "data"), table) for seed in seeds),
+        (_draw(section, seed, table, extra_validation) for seed in seeds),
         seeds=seeds,
         features=features,
         classes=classes,
@@ -39,9 +54,10 @@ def build_data(config: Config, seeds: Sequence[int], table: Table | None) -> Dat
 
 
 def _draw(
-    section: Generated | FromFile, rng: np.random.Generator, table: Table | None
-) -> tuple[Points, Points]:
-    """Return one seed's training and test points."""
+    section: Generated | FromFile, seed: int, table: Table | None, extra_validation: bool
+) -> list[Points]:
+    """Return one seed's training and test points, and those for validation if there are any."""
+    rng = generator(seed, "data")
     if table is not None:
         parts = split(rng, len(table.labels), section.train, section.test)
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
@@ -49,7 +65,12 @@ def _draw(
         assert isinstance(section, Generated)
         train = section.draw(rng, section.train)
         test = section.draw(rng, section.test)
-    return train, test
+    if section.validation is not None:
+        train, validation = held_out(train, validation_size(len(train[1]), section.validation))
+        return [train, test, validation]
+    if extra_validation and isinstance(section, Generated):
+        return [train, test, section.draw(generator(seed, "validation"), section.test)]
+    return [train, test]
 
 
 def read_table(section: FromFile, expected: str | None) -> Table:

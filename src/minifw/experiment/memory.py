@@ -50,6 +50,8 @@ class Sizes:
     """Trained networks of each seed that are kept to the end: one for each arm and mode."""
     group_bytes: int
     """What a group of seeds may hold."""
+    validation: int = 0
+    """Samples for validation, which are not among those of `train`."""
     threads: int = 1
     """The number of threads; each has a shard of the stack and its own memory."""
     records: bool = False
@@ -68,7 +70,12 @@ class Sizes:
     @property
     def largest(self) -> int:
         """Samples that are evaluated at once."""
-        return max(self.train, self.test)
+        return max(self.train, self.test, self.validation)
+
+    @property
+    def samples(self) -> int:
+        """All samples of a seed."""
+        return self.train + self.test + self.validation
 
     def schedule(self, seeds: int, compiling: Compiling = PLAINLY) -> Schedule:
         """Return how this many seeds are trained and evaluated."""
@@ -83,7 +90,8 @@ class Sizes:
         # Weights of finished parts, and of an arm's groups as one stack at the end.
         stacks = self.trained + (size < self.seeds)
         kept = (stacks * self.seeds - size) * self._weights()
-        records = 3 * self.evaluations * self.trained * self.seeds * RECORD_BYTES
+        series = 4 if self.validation else 3
+        records = series * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
     def group_size(self) -> int:
@@ -98,11 +106,11 @@ class Sizes:
         return max(1, self.group_bytes // (self._training() + self._ensemble()))
 
     def _table(self) -> int:
-        return (self.train + self.test) * 8 * (self.features + 1) if self.from_file else 0
+        return self.samples * 8 * (self.features + 1) if self.from_file else 0
 
     def _samples(self) -> int:
         target = self.number * self.classes if self.one_hot else 8
-        return (self.train + self.test) * (self.number * self.features + target + 8)
+        return self.samples * (self.number * self.features + target + 8)
 
     def _weights(self) -> int:
         return self.step.weights * self.number
@@ -110,7 +118,7 @@ class Sizes:
     def _draw(self) -> int:
         """Return the bytes for drawing, one seed after another, besides the samples."""
         # Draws are float64, and normalising makes two copies.
-        return (self.train + self.test) * 8 * (3 * self.features + 1)
+        return self.samples * 8 * (3 * self.features + 1)
 
     def _training(self) -> int:
         """Return the bytes that training takes for each seed of a group, besides its steps."""
@@ -181,6 +189,7 @@ def sizes(
     classes: int,
     train: int,
     test: int,
+    validation: int = 0,
     *,
     ensemble: bool = False,
     trained: int = 1,
@@ -193,6 +202,7 @@ def sizes(
         seeds=seeds,
         train=train,
         test=test,
+        validation=validation,
         features=features,
         classes=classes,
         layers=layers,
@@ -245,14 +255,18 @@ def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
     """Return the key that would save the most memory if minimal, and the advice for it."""
     changes: dict[KeyPath, tuple[Sizes, str]] = {
         ("seeds",): (replace(size, seeds=1), "fewer seeds"),
-        ("data", "train"): (replace(size, train=1, batch=size.batch and 1), "fewer samples"),
+        ("data", "train"): (
+            replace(size, train=1, validation=0, batch=size.batch and 1),
+            "fewer samples",
+        ),
         ("data", "test"): (replace(size, test=1), "fewer samples"),
         ("train", "eval_every"): (replace(size, evaluations=2), "fewer evaluations"),
         ("train", "batch_size"): (replace(size, batch=size.batch and 1), "smaller batches"),
     }
     if not isinstance(config.data, Generated):
         # Samples of a file that are not for training are by default for testing.
-        changes[("data", "train")] = (replace(size, train=1, test=1), "fewer samples")
+        least = replace(size, train=1, validation=0, test=1)
+        changes[("data", "train")] = (least, "fewer samples")
     for position, layer in enumerate(config.network):
         if hasattr(layer, "out_features"):
             narrow = layer.model_copy(update={"out_features": 1})

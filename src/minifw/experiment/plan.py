@@ -15,7 +15,7 @@ from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data import DTYPES, Dataset, split_sizes
+from minifw.data import DTYPES, Dataset, split_sizes, validation_size
 from minifw.data.files import Table
 from minifw.errors import DataError
 from minifw.experiment import memory
@@ -199,13 +199,14 @@ def plan(
         _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
-    table, train, test = _samples(config, source, manifest)
+    table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
         note_chain(config, source, features, classes)
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
-        what = f"must be at most the {train} training samples, got {batch_size}"
+        left = " that data.validation leaves" if validation else ""
+        what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
@@ -218,6 +219,7 @@ def plan(
                 classes,
                 train,
                 test,
+                validation,
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
@@ -249,30 +251,50 @@ def plan(
 
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
-) -> tuple[Table | None, int, int]:
-    """Return the data file's samples, if there is one, and how many are for training and test."""
-    table = None
+) -> tuple[Table | None, int, int, int]:
+    """Return the data file's samples, if there is one.
+
+    And how many are for training, for testing and for validation.
+    """
+    table, key = None, "train"
     if not isinstance(config.data, Generated):
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     try:
-        return table, *samples_of(config, table)
+        train, test = _split_of(config, table)
+        key = "validation"
+        validation = _validation_of(config, train)
+        return table, train - validation, test, validation
     except DataError as fault:
-        source.add(("data", "train"), str(fault))
+        source.add(("data", key), str(fault))
         raise source.error() from None
 
 
-def samples_of(config: Config, table: Table | None) -> tuple[int, int]:
-    """Return how many samples are for training and for test; `table` holds a data file.
+def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
+    """Return how many samples are for training, for testing and for validation.
+
+    `table` holds a data file.
 
     Raises:
-        DataError: the file does not hold that many.
+        DataError: there are not that many.
 
     """
+    train, test = _split_of(config, table)
+    validation = _validation_of(config, train)
+    return train - validation, test, validation
+
+
+def _split_of(config: Config, table: Table | None) -> tuple[int, int]:
+    """Return how many samples are for training and validation, and for testing."""
     section = config.data
-    if table is None:
-        assert isinstance(section, Generated)
+    if isinstance(section, Generated):
         return section.train, section.test
+    assert table is not None
     return split_sizes(len(table.labels), section.train, section.test)
+
+
+def _validation_of(config: Config, train: int) -> int:
+    share = config.data.validation
+    return 0 if share is None else validation_size(train, share)
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:

@@ -20,7 +20,7 @@ from minifw.experiment.plan import Experiment, Plan
 from minifw.report.statistics import summary
 from minifw.runs import Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
-from minifw.training import SERIES, Checkpoint, find_gradients, placement
+from minifw.training import Checkpoint, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
@@ -34,7 +34,7 @@ def metrics(trained: Trained) -> list[str]:
             history = result.history
             for index, epoch in enumerate(history.epochs):
                 line: dict[str, Any] = {"mode": mode, "arm": arm, "epoch": epoch}
-                for name in SERIES:
+                for name in history.series:
                     line[name] = numbers(getattr(history, name)[index])
                 lines.append(json.dumps(line, allow_nan=False) + "\n")
     return lines
@@ -83,6 +83,9 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
+                validation_error=(
+                    numbers(history.validation_error[-1]) if history.validation_error else None
+                ),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup = None, None
@@ -107,6 +110,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             features=list(plan.features),
             train=plan.sizes.train,
             test=plan.sizes.test,
+            validation=plan.sizes.validation or None,
             class_balance=dict(zip(plan.classes, shares.tolist(), strict=True)),
             majority_error=float(_percent([group.wrong for group in observed])),
         ),

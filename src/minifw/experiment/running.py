@@ -213,7 +213,8 @@ def _train_group(
             with Checkpointer(run, name, stop) as checkpointer:
                 if (kept := checkpointer.load()) is not None:
                     done, where = checkpointer.finished, checkpointer.where
-                    kept.check(experiment.prepare(), epochs, done, where)
+                    validation = experiment.data.validation is not None
+                    kept.check(experiment.prepare(), epochs, done, where, validation)
                 if not checkpointer.finished:
                     total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
                     label = f"{ARMS[arm]} {mode} {name.group}".rstrip()

@@ -22,7 +22,7 @@ from minifw.report import plots, tables
 from minifw.report.tables import Table
 from minifw.runs import Arm, Mode, records
 from minifw.runs.results import Count
-from minifw.training import SERIES
+from minifw.training import SERIES, VALIDATION
 
 if TYPE_CHECKING:
     import pandas
@@ -42,6 +42,12 @@ class _Line(BaseModel):
     train_loss: list[Number | None]
     train_error: list[Number | None]
     test_error: list[Number | None]
+    validation_error: list[Number | None] | None = None
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of its measurements."""
+        return SERIES if self.validation_error is None else (*SERIES, VALIDATION)
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ class Result:
     A seed that diverged has NaN. Errors are in percent of the samples, `train_loss` is in the scale
     of the loss. `diverged_epoch` is the epoch in which a seed diverged, None for the others.
     `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
-    `compiled`; None if they were, or were not meant to be.
+    `compiled`; None if they were, or were not meant to be. `validation_error` is None for a run
+    without samples for validation (`data.validation`).
     """
 
     test_error: Floats
@@ -61,6 +68,7 @@ class Result:
     seconds: float
     compiled: bool
     not_compiled: str | None = None
+    validation_error: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,8 @@ class Metrics:
         """Return the measurements of one arm in one mode as NumPy arrays.
 
         `epoch` is `(k,)`; `train_loss`, `train_error` and `test_error` are `(k, seeds)`, with NaN
-        after a seed has diverged. `mode` may be left out if the run has only one.
+        after a seed has diverged; so is `validation_error`, where there is one. `mode` may be left
+        out if the run has only one.
 
         Raises:
             UsageError: the run has several modes, or no such mode or arm.
@@ -112,7 +121,7 @@ class Metrics:
         arm = _one("arm", arm, arms)
         lines = [line for line in self._lines if (line.mode, line.arm) == (mode, arm)]
         found: dict[str, NDArray[Any]] = {"epoch": np.array([line.epoch for line in lines])}
-        for name in SERIES:
+        for name in self._series:
             found[name] = np.array([getattr(line, name) for line in lines], np.float64)
         return found
 
@@ -136,10 +145,14 @@ class Metrics:
             for key in ("mode", "arm", "epoch")
         }
         columns["seed"] = np.tile(np.array(self.seeds), len(self._lines))
-        for name in SERIES:
+        for name in self._series:
             values = [getattr(line, name) for line in self._lines]
             columns[name] = np.array(values, np.float64).reshape(-1)
         return pandas.DataFrame(columns)
+
+    @property
+    def _series(self) -> tuple[str, ...]:
+        return self._lines[0].series if self._lines else SERIES
 
 
 class Run:
@@ -174,6 +187,9 @@ class Run:
                 of_arm.seconds,
                 of_arm.compiled,
                 of_arm.not_compiled,
+                None
+                if of_arm.validation_error is None
+                else np.array(of_arm.validation_error, np.float64),
             )
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()
@@ -231,6 +247,14 @@ class Run:
         return self._only().test_error
 
     @property
+    def validation_error(self) -> Floats | None:
+        """Final error of each seed on its samples for validation, in percent, NaN if it diverged.
+
+        None for a run without them; the key `data.validation` keeps some.
+        """
+        return self._only().validation_error
+
+    @property
     def train_error(self) -> Floats:
         """Final training error of each seed, in percent; NaN for a seed that diverged."""
         return self._only().train_error
@@ -248,8 +272,10 @@ class Run:
         for number, text in enumerate(self._run.read_text("metrics.jsonl").splitlines(), 1):
             place = f"{where}:{number}"
             line = records.checked(_Line, records.parse(text.encode(), place), place)
-            if any(len(getattr(line, name)) != len(self.seeds) for name in SERIES):
+            if any(len(getattr(line, name)) != len(self.seeds) for name in line.series):
                 raise ArtefactError(f"{place}: must hold {len(self.seeds)} numbers, one a seed")
+            if lines and line.series != lines[0].series:
+                raise ArtefactError(f"{place}: must have a validation_error if other lines do")
             lines.append(line)
         return Metrics(tuple(self.seeds), tuple(lines))
 

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw import nn as ours
-from minifw.data import BatchOrder, Dataset, Floats, Samples
+from minifw.data import BatchOrder, Dataset, Floats
 from minifw.reference.arms import Ensemble, Loop, State
 from minifw.training import (
-    SERIES,
     Checkpoint,
+    Evaluation,
     History,
     Trainer,
     error_percent,
@@ -61,21 +61,20 @@ def fit(
     continues with the next seed.
     """
     samples = data.train.labels.shape[1]
-    rows = max(samples, data.test.labels.shape[1])
+    rows = max(part.labels.shape[1] for part in data.parts.values())
     most = StepSizes.of(network, data.train).networks_in(AT_ONCE_BYTES, rows)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         own = slice(None) if at_once else 0
-        train, test = data.train.of(which), data.test.of(which)
         history = run_epochs(
-            _Twins(arm, snapshots, train, test, batch_size or samples),
+            _Twins(arm, snapshots, some := data.of(which), batch_size or samples),
             epochs,
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
             on_epoch=lambda epoch, history: on_epoch(position, epoch),
-            history=History.of(tuple(train.labels.shape[:-1])),
+            history=History.of(tuple(some.train.labels.shape[:-1])),
         )
         weights = {name: value.clone().cpu() for name, value in arm.weights.items()}
         return Checkpoint(weights, history)
@@ -100,12 +99,11 @@ class _Twins(Trainer):
         self,
         arm: Loop | Ensemble,
         snapshots: _Snapshots,
-        train: Samples,
-        test: Samples,
+        data: Dataset,
         batch_size: int,
     ) -> None:
         self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
-        self.train, self.test = train, test
+        self.data, self.train = data, data.train
         self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
 
     def train_epoch(self, order: Tensor | None) -> None:
@@ -140,9 +138,9 @@ class _Twins(Trainer):
         if not now:
             self.snapshots.add(history.epoch, self.arm.weights)
         if now or len(self.snapshots.weights) == self.snapshots.most:
-            self.snapshots.evaluate(self.train, self.test, history)
+            self.snapshots.evaluate(self.data, history)
         if now:
-            _record(history, history.epoch, *_evaluate(self.arm, self.train, self.test))
+            _record(history, history.epoch, *_evaluate(self.arm, self.data))
 
     def wait(self) -> None:
         wait_for(self.train)
@@ -159,17 +157,21 @@ class _Snapshots:
     def add(self, epoch: int, weights: State) -> None:
         self.weights[epoch] = [value.clone() for value in weights.values()]
 
-    def evaluate(self, train: Samples, test: Samples, history: History) -> None:
+    def evaluate(self, data: Dataset, history: History) -> None:
         """Record their loss and errors, and drop them."""
         if not self.weights:
             return
+        count = len(self.weights)
+        parts = {name: part.repeated(count) for name, part in data.parts.items()}
         stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
         values = evaluate(
             self.network.with_parameters(stacked),
             self.loss,
-            train.repeated(len(self.weights)),
-            test.repeated(len(self.weights)),
+            parts["train"],
+            parts["test"],
             self.buffers,
+            None,
+            parts.get("validation"),
         )
         gone = ~finite(stacked, values[0].shape)
         for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
@@ -178,36 +180,34 @@ class _Snapshots:
 
 
 @torch.no_grad()
-def _evaluate(
-    arm: Loop | Ensemble, train: Samples, test: Samples
-) -> tuple[NDArray[np.bool_], Floats, Floats, Floats]:
+def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], *Evaluation]:
     """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
-    output = arm.output(train.inputs)
-    losses: Tensor = arm.losses(output, train.targets)
-    return (
+    output = arm.output(data.train.inputs)
+    losses: Tensor = arm.losses(output, data.train.targets)
+    gone, errors = (
         ~finite([*arm.weights.values()], losses.shape),
-        losses.double().numpy(force=True),
-        error_percent(output, train.labels),
-        error_percent(arm.output(test.inputs), test.labels),
+        [
+            error_percent(output if name == "train" else arm.output(part.inputs), part.labels)
+            for name, part in data.parts.items()
+        ],
     )
+    return gone, losses.double().numpy(force=True), *errors
 
 
 def _record(
     history: History,
     epoch: int,
     gone: NDArray[np.bool_],
-    loss: Floats,
-    train_error: Floats,
-    test_error: Floats,
+    *values: Floats,
 ) -> None:
     history.diverge(gone, max(epoch, 1))  # values that were never finite count as epoch 1
-    history.record(epoch, loss, train_error, test_error)
+    history.record(epoch, *values)
 
 
 def _as_stack(single: Checkpoint) -> Checkpoint:
     """Return the checkpoint of a single network as that of a stack of one."""
     history = single.history
-    for name in SERIES:
+    for name in history.series:
         setattr(history, name, [value.reshape(1) for value in getattr(history, name)])
     history.diverged = history.diverged.reshape(1)
     history.diverged_layer = history.diverged_layer.reshape(1)

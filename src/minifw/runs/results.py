@@ -57,6 +57,8 @@ class Listed(_Part):
 class ArmResults(_Part):
     """Results of one arm in one mode; lists have a value for each seed, None if it diverged.
 
+    `validation_error` is None where there are no samples for validation.
+
     `diverged_layer` is the layer with the first value that is not finite. `seconds` is the time
     spent in training steps. `not_compiled` is why steps could not be compiled, None otherwise.
     """
@@ -71,6 +73,7 @@ class ArmResults(_Part):
     evaluation_seconds: Seconds
     compiled: bool
     not_compiled: str | None = None
+    validation_error: Annotated[list[Percent | None] | None, FailFast()] = None
 
     def of_seeds(self) -> dict[str, Sized]:
         """Return the lists with a value for each seed, by name."""
@@ -92,13 +95,17 @@ class Parity(_Part):
 
 
 class Data(_Part):
-    """The samples of each seed; class frequencies and the error of guessing, in percent."""
+    """The samples of each seed; class frequencies and the error of guessing, in percent.
+
+    `validation` is None where there are no samples for it; `train` are those that are trained on.
+    """
 
     features: Annotated[list[str], Field(min_length=1)]
     train: Count
     test: Count
     class_balance: Annotated[dict[str, Percent], Field(min_length=1)]
     majority_error: Percent
+    validation: Count | None = None
 
 
 class Results(_Part):
@@ -144,6 +151,9 @@ class Results(_Part):
                 raise ValueError(f"{key}: must hold each mode")
         for mode, arms in self.modes.items():
             for arm, result in arms.items():
+                if (result.validation_error is None) != (self.data.validation is None):
+                    what = "must be there if data.validation is, and only then"
+                    raise ValueError(f"modes.{mode}.{arm}.validation_error: {what}")
                 for name, values in result.of_seeds().items():
                     if len(values) != len(self.seeds):
                         what = f"must have {len(self.seeds)} values, one a seed, got {len(values)}"
@@ -153,4 +163,10 @@ class Results(_Part):
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON."""
         alone = {key for key in ("parity", "speedup") if getattr(self, key) is None}
-        return self.model_dump(exclude=alone)
+        content = self.model_dump(exclude=alone)
+        if self.data.validation is None:
+            del content["data"]["validation"]
+            for arms in content["modes"].values():
+                for result in arms.values():
+                    del result["validation_error"]
+        return content

@@ -39,6 +39,8 @@ class Job(BaseModel):
         epochs: where training ends, at most that of the configs.
         compiled: whether steps are compiled, as in the cell's own run.
         or_plain: whether they are plain if they cannot be compiled.
+        validation: whether generated data have more samples for validation, unless the config
+            keeps some.
         start: jobs from which it continues, each with the positions of its lanes.
         keeps: whether another job continues from this one, which needs the whole state.
         code: the user's Python files that the configs name.
@@ -57,6 +59,7 @@ class Job(BaseModel):
     epochs: int
     compiled: bool
     or_plain: bool = False
+    validation: bool = False
     start: tuple[tuple[str, tuple[int, ...]], ...] = ()
     keeps: bool = False
     code: dict[str, bytes] = {}
@@ -135,7 +138,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
     lanes = job.all_lanes
     configs = {cell: _config(text, job) for cell, text in job.cells.items()}
     tables = _tables(configs, job.checksum)
-    made = stack(lanes, configs, tables, job.vectors)
+    made = stack(lanes, configs, tables, job.vectors, validation=job.validation)
     config = configs[lanes[0].cell]
     begun = watch.load() or _begun(job, results)
     history = None
@@ -152,7 +155,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         about = {name: getattr(history, name) for name in CLOCKS}
         return Result(state, {"id": job.id, "lanes": job.lanes, **about})
 
-    sizes = _sizes(config, len(lanes), tables[lanes[0].cell])
+    sizes = _sizes(config, len(lanes), tables[lanes[0].cell], job.validation)
     history = fit(
         made.network,
         made.loss,
@@ -189,13 +192,25 @@ def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, An
     return tables
 
 
-def _sizes(config: Config, lanes: int, table: Any) -> memory.Sizes:
+def _sizes(config: Config, lanes: int, table: Any, extra: bool) -> memory.Sizes:
     """Return the sizes of a stack of this many lanes."""
     features, classes = map(len, names(config, table))
-    train, test = samples_of(config, table)
+    train, test, validation = samples_of(config, table)
+    if extra and not validation and table is None:
+        validation = test
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     mode = config.train.mode
-    return memory.sizes(config, mode, lanes, features, classes, train, test, threads=threads)
+    return memory.sizes(
+        config,
+        mode,
+        lanes,
+        features,
+        classes,
+        train,
+        test,
+        validation=validation,
+        threads=threads,
+    )
 
 
 def _begun(job: Job, results: Mapping[str, Result]) -> Result | None:

@@ -76,6 +76,8 @@ def stack(
     configs: Mapping[int, Config],
     tables: Mapping[int, Table | None],
     vectors: Sequence[str],
+    *,
+    validation: bool = False,
 ) -> Stack:
     """Return the networks and samples of these lanes, in their order.
 
@@ -84,12 +86,15 @@ def stack(
         configs: the config of each cell; all have the same structure.
         tables: the data file of each cell, None for generated data.
         vectors: the optimiser's keys that differ between the cells of the study.
+        validation: whether generated data have more samples for validation, unless the config
+            keeps some.
 
     """
     parts = [(cell, [lane for lane in lanes if lane.cell == cell])
              for cell in dict.fromkeys(lane.cell for lane in lanes)]  # fmt: skip
     datasets = [
-        build_data(configs[cell], [x.data for x in own], tables[cell]) for cell, own in parts
+        build_data(configs[cell], [x.data for x in own], tables[cell], extra_validation=validation)
+        for cell, own in parts
     ]
     data = joined(datasets)
     networks = [
@@ -132,4 +137,11 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         return Samples(*map(torch.cat, values))
 
     shift, scale = (np.concatenate([getattr(d, n) for d in datasets]) for n in ("shift", "scale"))
-    return replace(datasets[0], train=whole("train"), test=whole("test"), shift=shift, scale=scale)
+    return replace(
+        datasets[0],
+        train=whole("train"),
+        test=whole("test"),
+        validation=whole("validation"),
+        shift=shift,
+        scale=scale,
+    )

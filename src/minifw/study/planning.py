@@ -95,6 +95,7 @@ class Plan:
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
                     start=() if begun is None else _places([begun[lane] for lane in some]),
+                    validation=self.study.kind == "sweep",
                     keeps=keeps,
                     code=dict(self.code),
                     checksum=shape.checksum,

@@ -32,7 +32,7 @@ def results(plan: Plan, found: Found) -> StudyResults:
             return numbers([getattr(r.history, series)[-1][position] for r, position in places])
 
         first = places[0][0].history
-        validation = last("validation_error") if getattr(first, "validation_error", None) else None
+        validation = last("validation_error") if first.validation_error else None
         gone = [int(r.history.diverged[position]) for r, position in places]
         layers = [int(r.history.diverged_layer[position]) for r, position in places]
         cells.append(
@@ -73,7 +73,7 @@ def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
             result, position = found.of(lane)
             history = result.history
             for metric in METRICS:
-                values = getattr(history, metric, [])
+                values = getattr(history, metric)
                 for epoch, of_networks in zip(history.epochs, values, strict=False):
                     value = of_networks[position]
                     shown = repr(float(value)) if np.isfinite(value) else ""

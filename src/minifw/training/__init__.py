@@ -3,14 +3,16 @@
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
 from minifw.training.epochs import Trainer, run_epochs, wait_for
-from minifw.training.evaluation import error_percent, evaluate, finite
-from minifw.training.history import SERIES, History
+from minifw.training.evaluation import Evaluation, error_percent, evaluate, finite
+from minifw.training.history import SERIES, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
 
 __all__ = [
     "SERIES",
+    "VALIDATION",
     "Checkpoint",
     "Division",
+    "Evaluation",
     "History",
     "Learner",
     "Trainer",

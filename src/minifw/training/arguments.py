@@ -58,7 +58,15 @@ def check(
         raise ShapeError(
             f"fit: history must be that of networks {stack}, got {history.diverged.shape}"
         )
-    for name, samples in (("training", data.train), ("test", data.test)):
+    if history is not None and history.epochs:
+        known, now = bool(history.validation_error), data.validation is not None
+        if known != now:
+            raise ShapeError(
+                f"fit: history {'has' if known else 'lacks'} validation errors, so data must "
+                f"{'have' if known else 'lack'} samples for validation, as when it began"
+            )
+    for part, samples in data.parts.items():
+        name = "training" if part == "train" else part
         _check_samples(samples, name, stack)
         with _one_sample(network, name, samples.inputs):
             output = network.forward(samples.inputs.narrow(len(stack), 0, 1))

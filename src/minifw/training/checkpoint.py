@@ -6,7 +6,8 @@ The format is safetensors, which holds numbers and no code. The weights have the
     state/epoch             the last finished epoch
     state/generators        (seeds, 6), of the generators that draw the order of batches
     optimizer/<name>        the optimiser's state
-    history/<name>          of each evaluation, and of each seed that diverged
+    history/<name>          of each evaluation, and of each seed that diverged;
+                            validation_error only where there are samples for validation
 
 Times are not included, so equal trainings give equal bytes. Safetensors has no checksum; the run's
 manifest holds one.
@@ -29,7 +30,7 @@ from torch import Tensor
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
-from minifw.training.history import SERIES, History
+from minifw.training.history import SERIES, VALIDATION, History
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Checkpoint:
             "history/diverged": torch.from_numpy(history.diverged),
             "history/diverged_layer": torch.from_numpy(history.diverged_layer),
         }
-        for name in SERIES:
+        for name in history.series:
             tensors[f"history/{name}"] = torch.from_numpy(np.array(getattr(history, name)))
         if self.generators is not None:
             tensors["state/generators"] = torch.from_numpy(self.generators.view(np.int64))
@@ -134,7 +135,8 @@ class Checkpoint:
             diverged_layer=take("history/diverged_layer", torch.int64, seeds),
         )
         shape = (len(epochs), *seeds) if len(epochs) else (0,)
-        for name in SERIES:
+        known = (*SERIES, VALIDATION) if f"history/{VALIDATION}" in tensors else SERIES
+        for name in known:
             setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
         rows = None
         if "state/generators" in tensors:
@@ -149,10 +151,18 @@ class Checkpoint:
             raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
         return cls(tensors, history, optimizer, rows)
 
-    def check(self, network: Network, epochs: int, finished: bool, where: str) -> None:
+    def check(
+        self,
+        network: Network,
+        epochs: int,
+        finished: bool,
+        where: str,
+        validation: bool | None = None,
+    ) -> None:
         """Check that this belongs to a training of that network for this number of epochs.
 
         If it is not `finished`, it may hold fewer seeds, which were trained one by one.
+        `validation`: whether the training has samples for validation; None: either will do.
 
         Raises:
             ArtefactError: it belongs to another training.
@@ -174,6 +184,8 @@ class Checkpoint:
             fits = ended and known[-1] == history.epoch
         layers = len([*network]) if isinstance(network, Iterable) else 1
         fits &= bool((history.diverged_layer < layers).all())
+        if validation is not None:
+            fits &= bool(history.validation_error) == validation
         if not fits:
             raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
 
@@ -225,7 +237,7 @@ def _copy(history: History) -> History:
     return History(
         epoch=history.epoch,
         epochs=list(history.epochs),
-        **{name: list(getattr(history, name)) for name in SERIES},
+        **{name: list(getattr(history, name)) for name in history.series},
         diverged=history.diverged.copy(),
         diverged_layer=history.diverged_layer.copy(),
         seconds=history.seconds,

@@ -12,8 +12,11 @@ from torch import Tensor
 from minifw.data import Floats, Samples
 from minifw.nn import Buffers, Loss, Network
 
-Evaluation = tuple[Floats, Floats, Floats]
-"""For each network its training loss, training error and test error in percent."""
+Evaluation = tuple[Floats, ...]
+"""For each network its training loss, training error and test error in percent.
+
+The error on the samples for validation comes last, if there are any.
+"""
 
 
 def evaluate(
@@ -23,6 +26,7 @@ def evaluate(
     test: Samples,
     buffers: Buffers,
     compiled: Callable[[Samples], Tensor] | None = None,
+    validation: Samples | None = None,
 ) -> Evaluation:
     """Return loss and errors of the networks of a stack; intermediate results reuse memory.
 
@@ -39,7 +43,9 @@ def evaluate(
     of_train = output(train)  # overwritten by the test output if both have the same shape
     losses = loss.function(of_train, train.targets).double().numpy(force=True)
     train_error = error_percent(of_train, train.labels)
-    return losses, train_error, error_percent(output(test), test.labels)
+    others = [test] if validation is None else [test, validation]
+    errors = [error_percent(output(samples), samples.labels) for samples in others]
+    return losses, train_error, *errors
 
 
 def error_percent(output: Tensor, labels: Tensor) -> Floats:

@@ -12,6 +12,8 @@ from minifw.data import Floats
 
 SERIES = ("train_loss", "train_error", "test_error")
 """The measurements of an evaluation, by their names in a History."""
+VALIDATION = "validation_error"
+"""Another one, where there are samples for validation."""
 
 
 @dataclass
@@ -25,6 +27,7 @@ class History:
             scale; NaN from where it diverged. Of a single network the array has no dimension.
         train_error: percent of training samples whose largest output is not their class.
         test_error: percent of test samples.
+        validation_error: percent of samples for validation; empty where there are none.
         diverged: the epoch in which a network diverged; -1 for all others.
         diverged_layer: the position of the module where the first value that is not finite
             appeared; -1 where that is not known, or nothing diverged.
@@ -46,6 +49,12 @@ class History:
     evaluation_seconds: float = 0.0
     compiled: bool = False
     not_compiled: str | None = None
+    validation_error: list[Floats] = field(default_factory=list)
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """The names of the measurements that there are."""
+        return (*SERIES, VALIDATION) if self.validation_error else SERIES
 
     @classmethod
     def of(cls, stack: tuple[int, ...]) -> History:
@@ -69,7 +78,7 @@ class History:
             compiled=longest.compiled,
             not_compiled=longest.not_compiled,
         )
-        for name in SERIES:
+        for name in longest.series:
             columns = []
             for history in histories:
                 values = np.stack(getattr(history, name))
@@ -87,7 +96,7 @@ class History:
             diverged=self.diverged[some],
             diverged_layer=self.diverged_layer[some],
         )
-        for name in SERIES:
+        for name in self.series:
             setattr(chosen, name, [values[some] for values in getattr(self, name)])
         return chosen
 
@@ -110,7 +119,12 @@ class History:
         return [int(position) for position in np.flatnonzero(new)]
 
     def record(
-        self, epoch: int, train_loss: Floats, train_error: Floats, test_error: Floats
+        self,
+        epoch: int,
+        train_loss: Floats,
+        train_error: Floats,
+        test_error: Floats,
+        validation_error: Floats | None = None,
     ) -> None:
         """Append one evaluation, with NaN for the seeds that have diverged by that epoch."""
         gone = (self.diverged >= 0) & (self.diverged <= epoch)
@@ -118,6 +132,8 @@ class History:
         self.train_loss.append(np.where(gone, np.nan, train_loss))
         self.train_error.append(np.where(gone, np.nan, train_error))
         self.test_error.append(np.where(gone, np.nan, test_error))
+        if validation_error is not None:
+            self.validation_error.append(np.where(gone, np.nan, validation_error))
 
     def __repr__(self) -> str:
         """Return in one line what training came to: medians over the networks that are left."""
@@ -128,9 +144,12 @@ class History:
         if gone:
             parts.append(f"{gone} diverged" if self.diverged.ndim else "diverged")
         if self.epochs and gone < networks:
-            loss, train, test = (np.nanmedian(getattr(self, name)[-1]) for name in SERIES)
+            loss, train, test, *validation = (
+                np.nanmedian(getattr(self, name)[-1]) for name in self.series
+            )
             median = "median " if self.diverged.ndim else ""
             parts.append(
                 f"{median}loss {loss:.4g}, errors {train:.4g} % training, {test:.4g} % test"
+                + "".join(f", {error:.4g} % validation" for error in validation)
             )
         return f"<History: {'; '.join(parts)}>"

@@ -211,7 +211,7 @@ def for_data(
     on_cpu = data.train.inputs.is_cpu
     sizes, seeds = StepSizes.of(network, data.train), math.prod(stack)
     threads = torch.get_num_threads() if on_cpu else 1
-    evaluated = max(samples, data.test.labels.shape[-1])
+    evaluated = max(part.labels.shape[-1] for part in data.parts.values())
     features = data.train.inputs.shape[-1]
     to_do = work(
         sizes, seeds, batch_size, epochs, samples, threads, features=features, evaluated=evaluated

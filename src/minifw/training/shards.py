@@ -30,11 +30,9 @@ class Shard:
     Its tensors are views of the stack's tensors, so training a shard trains the stack.
     """
 
-    def __init__(
-        self, learner: Learner, train: Samples, test: Samples, seeds: slice, buffers: Buffers
-    ) -> None:
+    def __init__(self, learner: Learner, data: Dataset, seeds: slice, buffers: Buffers) -> None:
         self.learner = learner
-        self.train_samples, self.test_samples = train, test
+        self.data, self.train_samples = data, data.train
         self.seeds = seeds
         self.compiled: Epochs | None = None
         self.sound = False  # whether all weights are known to be finite after the epoch
@@ -112,9 +110,12 @@ class Shard:
 
     def evaluate(self) -> Evaluation:
         """Evaluate the shard's networks, in any thread."""
-        learner, samples = self.learner, (self.train_samples, self.test_samples)
+        learner, data = self.learner, self.data
         outputs = None if self.outputs is None else partial(self.outputs.of, learner)
-        return evaluate(learner.network, learner.loss, *samples, self.buffers, outputs)
+        return evaluate(
+            learner.network, learner.loss, data.train, data.test, self.buffers, outputs,
+            data.validation,
+        )  # fmt: skip
 
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
         """Return the full batches, `(steps, seeds, batch, …)`, and a smaller last one, if any.
@@ -148,13 +149,13 @@ def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
     seeds, buffers = len(data.train.labels), Buffers()
     size = size or seeds
     if data.train.labels.ndim != 2 or size >= seeds:
-        return [Shard(learner, data.train, data.test, slice(None), buffers)]
+        return [Shard(learner, data, slice(None), buffers)]
     state = learner.state
     shards = []
     for first in range(0, seeds, size):
         some = slice(first, min(first + size, seeds))
         own = learner.on([value[some] for value in state])
-        shards.append(Shard(own, data.train.of(some), data.test.of(some), some, buffers))
+        shards.append(Shard(own, data.of(some), some, buffers))
     return shards
 
 
@@ -174,7 +175,7 @@ def compile_steps(
     with drawn_again():  # plainly too, if steps turn out not to be compiled
         check_steps(learner, data.train)
         # The C compiler is a process of its own.
-        with beside(lambda: Outputs(learner, data.train, data.test)) as evaluation:
+        with beside(lambda: Outputs(learner, *data.parts.values())) as evaluation:
             steps = Steps(learner, data.train, batch_size)
     outputs = evaluation.result()
     for shard in shards:
