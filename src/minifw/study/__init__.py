@@ -1,9 +1,11 @@
 """Studies: many configs and seeds trained as lanes of stacks, in jobs that may run anywhere."""
 
 __all__ = [
+    "cells",
     "executors",
     "halving",
     "jobs",
+    "kinds",
     "lanes",
     "merging",
     "planning",
