@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -148,11 +147,10 @@ def content(outcome: Outcome) -> dict[str, Any]:
 def _print(outcome: Outcome) -> None:
     from minifw.report import sweeps
 
-    table, results = sweeps.table(outcome.results), outcome.results
-    rows = table.rows[:ROWS]
-    print_table(dataclasses.replace(table, rows=rows))
-    if len(rows) < len(table.rows):
-        print(f"and {len(table.rows) - len(rows)} more, in tables/cells.md")
+    results = outcome.results
+    print_table(sweeps.for_terminal(results, ROWS))
+    if len(results.cells) > ROWS:
+        print(f"and {len(results.cells) - ROWS} more, in tables/cells.md")
     print()
     best = results.outcome["best"]
     if best is not None:

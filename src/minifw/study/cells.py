@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from minifw.config import axes, loading
+from minifw.config import axes
 from minifw.config.axes import Axes, Point
 from minifw.config.loading import Parsed
 from minifw.config.model import Config
@@ -13,6 +13,7 @@ from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, UsageError
 from minifw.runs.studies import Cell
 from minifw.study import planning
+
 
 @dataclass(frozen=True)
 class Cells:

@@ -60,8 +60,7 @@ class Sweep(Kind):
         """Return the axes, figures of each cell, and the best cell with what it is worth."""
         ranks = _ranks(plan, results)
         figures = [
-            {"rank": rank} | _figures(cell)
-            for rank, cell in zip(ranks, results.cells, strict=True)
+            {"rank": rank} | _figures(cell) for rank, cell in zip(ranks, results.cells, strict=True)
         ]
         best = None
         if 1 in ranks:
