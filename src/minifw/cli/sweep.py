@@ -73,9 +73,10 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a config with many settings, each over the same seeds, and find the best.
+    """Train a config with many settings, and find the best.
 
-    All cells (combinations of values) that differ in numbers only are trained at once. The best is
+    All cells (combinations of values) have the same seeds; those that differ in numbers only are
+    trained at once. The best is
     chosen by the error on validation samples; best.yaml in the run has its config.
 
     \b

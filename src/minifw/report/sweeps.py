@@ -106,8 +106,8 @@ def _brief(results: StudyResults) -> str:
     over = counted(seeds.pop(), "seed") if len(seeds) == 1 else "their seeds"
     gone = sum(each["diverged"] > 0 for each in figures)
     lines = [
-        f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation error; of "
-        "the test error median, its 95 % bootstrap interval (low, high), and mean."
+        f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation "
+        "error; of the test error median, its 95 % bootstrap interval (low, high), and mean."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
