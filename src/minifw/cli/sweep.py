@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -21,7 +22,7 @@ from minifw.cli.options import (
 from minifw.cli.planning import check_count, check_threads, set_threads
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config.packaged import find_config
-from minifw.errors import DivergedError, Interrupted, harmless, one_line
+from minifw.errors import DivergedError, Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
@@ -54,6 +55,35 @@ SweepSeeds = Annotated[
         show_default=False,
     ),
 ]
+Part = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="K/N",
+        help="Only the K-th of N parts of the networks, for a job array; `minifw runs merge` "
+        "puts the parts together.",
+        show_default=False,
+    ),
+]
+Halving = Annotated[
+    int | None,
+    typer.Option(
+        "--halving",
+        metavar="N",
+        help="Stop cells early: after each rung, only the best of N cells in one go on.",
+        show_default=False,
+    ),
+]
+Guided = Annotated[
+    int | None,
+    typer.Option(
+        "--guided",
+        metavar="N",
+        help="Let Optuna propose N cells, each batch by what was found before. Needs "
+        "minifw[guided].",
+        show_default=False,
+    ),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -70,14 +100,17 @@ def sweep(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    part: Part = None,
+    halving: Halving = None,
+    guided: Guided = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Train a config with many settings, and find the best.
 
     All cells (combinations of values) have the same seeds; those that differ in numbers only are
-    trained at once. The best is
-    chosen by the error on validation samples; best.yaml in the run has its config.
+    trained at once. The best is chosen by the error on validation samples; best.yaml in the run has
+    its config.
 
     \b
     Examples:
@@ -87,23 +120,54 @@ def sweep(
       minifw sweep simplenet --over train.eta:train.epochs=0.1:500,0.2:250 --seeds 40
     """
     check_threads(threads)
+    _check_ways(part, halving, guided)
     check_count("--samples", samples)
     check_count("--seeds", seeds)
     set_threads(threads)  # imports torch
     import torch
 
     from minifw.config import loading
+    from minifw.study import guided as search
     from minifw.study import running, sweeps
     from minifw.study.cells import make, varied
 
     parsed = loading.read(find_config(config), allow_code=allow_code)
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
-    cells = make(parsed, given, varied(over, samples))
-    for note in cells.notes:
-        say(note)
-    plan, base = sweeps.plan(cells, torch.get_num_threads())
+    if guided is not None:
+        plan, base = search.begin(
+            parsed, given, varied(over, samples or guided), guided, torch.get_num_threads()
+        )
+    else:
+        cells = make(parsed, given, varied(over, samples))
+        for note in cells.notes:
+            say(note)
+        options = {} if halving is None else {"halving": halving}
+        plan, base = sweeps.plan(cells, torch.get_num_threads(), part_of(part), **options)
     shown = display(quiet or as_json)
     report(running.start(plan, sweeps.Sweep(), base, runs_dir, shown, say), as_json)
+
+
+def _check_ways(part: str | None, halving: int | None, guided: int | None) -> None:
+    """Raise a UsageError unless these options are right, and go together."""
+    part_of(part)
+    check_count("--guided", guided)
+    if halving is not None and halving < 2:
+        raise UsageError(f"--halving: must be at least 2, got {halving}")
+    given = {"--part": part, "--halving": halving, "--guided": guided}
+    both = [name for name, value in given.items() if value is not None]
+    if len(both) > 1:
+        raise UsageError(f"{both[0]}: cannot be combined with {both[1]}, which needs all networks")
+
+
+def part_of(text: str | None) -> tuple[int, int] | None:
+    """Return (k, n) of `k/n`."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"([0-9]{1,9})/([0-9]{1,9})", text)
+    k, n = (int(found[1]), int(found[2])) if found else (0, 0)
+    if not 1 <= k <= n:
+        raise UsageError(f"--part: must be K/N, with K from 1 to N, as 3/10, got '{text}'")
+    return k, n
 
 
 def say(text: str) -> None:

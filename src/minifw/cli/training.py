@@ -154,11 +154,12 @@ def resume(
     torch.set_num_threads(threads or before)
     shown = display(quiet or as_json)
     if manifest.kind != "train":
-        from minifw.cli import sweep
+        from minifw.cli import studies
+        from minifw.cli.sweep import say
         from minifw.study import kinds, running
 
-        done = running.resume(path, kinds.KINDS, shown, sweep.say, allow_code=allow_code)
-        sweep.report(done, as_json)
+        done = running.resume(path, kinds.KINDS, shown, say, allow_code=allow_code)
+        studies.report(done, as_json)
         return
     _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
 

@@ -3,6 +3,7 @@
 __all__ = [
     "cells",
     "executors",
+    "guided",
     "halving",
     "jobs",
     "kinds",

@@ -14,6 +14,9 @@ from minifw.errors import ConfigError, UsageError
 from minifw.runs.studies import Cell
 from minifw.study import planning
 
+SEEDS = 20
+"""How many seeds a sweep has if neither the config nor an option says it."""
+
 
 @dataclass(frozen=True)
 class Cells:

@@ -17,13 +17,10 @@ from minifw.errors import harmless
 from minifw.report import plots, sweeps
 from minifw.report.tables import write_table
 from minifw.runs.studies import CellResults, Study, StudyResults
-from minifw.study import planning, standin
-from minifw.study.cells import Cells
+from minifw.study import guided, halving, planning, standin
+from minifw.study.cells import SEEDS, Cells
 from minifw.study.planning import Plan
-from minifw.study.rounds import Kind
-
-SEEDS = 20
-"""How many seeds a sweep has if neither the config nor an option says it."""
+from minifw.study.rounds import Kind, Rounds
 
 BEST = "best.yaml"
 """The file with the config of the best cell."""
@@ -54,7 +51,15 @@ def plan(
 
 
 class Sweep(Kind):
-    """Trains all cells to the end, in one round."""
+    """Trains all cells to the end, or those that halving leaves, or those that are proposed."""
+
+    def rounds(self, plan: Plan, pieces: int) -> Rounds:
+        options = plan.study.options
+        if "guided" in options:
+            return guided.rounds(plan, pieces)
+        if "halving" in options:
+            return halving.rounds(plan, pieces, options["halving"])
+        return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
         """Return the axes, figures of each cell, and the best cell with what it is worth."""
