@@ -22,7 +22,7 @@ from minifw.cli.options import (
 from minifw.cli.planning import check_count, check_threads, set_threads
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config.packaged import find_config
-from minifw.errors import DivergedError, Interrupted, UsageError, harmless, one_line
+from minifw.errors import Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
@@ -177,6 +177,8 @@ def say(text: str) -> None:
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a sweep; raise DivergedError if all seeds of all cells diverged."""
+    from minifw.library.studies import check_converged
+
     try:
         if as_json:
             print_json(content(outcome))
@@ -185,12 +187,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    if outcome.run.manifest.status == "diverged":
-        count = len(outcome.results.cells)
-        raise DivergedError(
-            f"{outcome.run.path}: all {count} cells diverged with all their seeds; a smaller "
-            "train.eta may help"
-        )
+    check_converged(outcome)
 
 
 def content(outcome: Outcome) -> dict[str, Any]:

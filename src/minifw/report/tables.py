@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -81,6 +82,22 @@ class Table:
             r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
+
+    def html(self) -> str:
+        """Return the caption and a table in HTML."""
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            inner = "".join(f"<{tag}>{html.escape(harmless(cell))}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        caption = html.escape(harmless(self.titled(self.caption)))
+        body = "".join(line(row, "td") for row in self.body)
+        head = line(self.head, "th")
+        return f"<table><caption>{caption}</caption>{head}{body}</table>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.html()
 
     def json(self) -> str:
         """Return caption, columns, unit and the exact figures."""
