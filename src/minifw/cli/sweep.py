@@ -26,6 +26,8 @@ from minifw.errors import Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
+    from minifw.report.tables import Table
+    from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
 ROWS = 50
@@ -206,11 +208,17 @@ def content(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print(outcome: Outcome) -> None:
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a sweep for a terminal; `where` is the source of the results."""
     from minifw.report import sweeps
 
+    return [sweeps.for_terminal(sweeps.Report.of(results, where), ROWS)]
+
+
+def _print(outcome: Outcome) -> None:
     results = outcome.results
-    print_table(sweeps.for_terminal(results, ROWS))
+    for table in tables(results, str(outcome.run.path)):
+        print_table(table)
     if len(results.cells) > ROWS:
         print(f"and {len(results.cells) - ROWS} more, in tables/cells.md")
     print()

@@ -169,14 +169,18 @@ class Sweep(Study):
 
     kind = "sweep"
 
+    def __init__(self, run: runs.Run) -> None:
+        super().__init__(run)
+        self._report = sweeps.Report.of(self._results, str(run.path / CELLS))
+
     @cached_property
     def cells(self) -> tuple[SweepCell, ...]:
         """All cells, in the order of the sweep."""
         found = []
-        figures = self._results.outcome["cells"]
+        figures = self._report.outcome.cells
         for number, (cell, mine) in enumerate(zip(self._results.cells, figures, strict=True)):
             validation = cell.validation_error
-            interval = mine["interval"]
+            interval = mine.interval
             found.append(
                 SweepCell(
                     number,
@@ -188,10 +192,10 @@ class Sweep(Study):
                     np.array(cell.train_error, np.float64),
                     np.array(cell.train_loss, np.float64),
                     cell.epochs,
-                    mine["diverged"],
-                    mine["median"],
+                    mine.diverged,
+                    mine.median,
                     None if interval is None else (interval[0], interval[1]),
-                    mine["rank"],
+                    mine.rank,
                 )
             )
         return tuple(found)
@@ -214,11 +218,11 @@ class Sweep(Study):
         return self.path / sweeping.BEST
 
     def table(self) -> Table:
-        return sweeps.table(self._results)
+        return sweeps.table(self._report)
 
     def figure(self) -> Figure:
         with plots.defaults():
-            return self._drawn(sweeps.drawings(self._results)["cells"]())
+            return self._drawn(sweeps.drawings(self._report)["cells"]())
 
 
 KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Sweep,)}
