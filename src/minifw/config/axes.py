@@ -278,8 +278,8 @@ def _of_word(word: str) -> Axis:
     for piece in _split(text, ","):
         parts = _split(piece, ":") if len(keys) > 1 else [piece]
         if len(parts) != len(keys):
-            what = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
-            raise ConfigError([f"{shown}: {what}, as in {name}={':'.join('12345'[: len(keys)])}"])
+            wrong = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
+            raise ConfigError([f"{shown}: {wrong}, as in {name}={':'.join('12345'[: len(keys)])}"])
         points.append(
             tuple(
                 (key, Value(_read(part, shown), _option(key, part)))

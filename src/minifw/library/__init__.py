@@ -4,7 +4,9 @@ The door names rooms, since the command line shows progress too; a program takes
 """
 
 __all__ = [
+    "arguments",
     "calls",
     "progress",
     "run",
+    "studies",
 ]

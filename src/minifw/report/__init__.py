@@ -7,5 +7,6 @@ __all__ = [
     "plots",
     "process",
     "statistics",
+    "sweeps",
     "tables",
 ]

@@ -37,4 +37,5 @@ __all__ = [
     "load",
     "records",
     "results",
+    "studies",
 ]

@@ -72,8 +72,15 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
             cells[cell.config] = cell, config, source
     if faults:
         raise ConfigError(_at_most(list(faults)))
-    columns = map(list, zip(*cells.values(), strict=True))
-    return Cells(base, *columns, varied, parsed.code.files, _about(same, varied.count))
+    return Cells(
+        base,
+        [cell for cell, _, _ in cells.values()],
+        [config for _, config, _ in cells.values()],
+        [source for _, _, source in cells.values()],
+        varied,
+        parsed.code.files,
+        _about(same, varied.count),
+    )
 
 
 def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
