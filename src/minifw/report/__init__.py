@@ -4,6 +4,8 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 """
 
 __all__ = [
+    "comparison",
+    "pairings",
     "plots",
     "process",
     "statistics",

@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from minifw.errors import harmless
 from minifw.report.statistics import ROWS
@@ -16,7 +18,15 @@ from minifw.runs.results import Results
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
-Cell = float | str | None
+
+class Interval(NamedTuple):
+    """Both ends of an interval, as one cell; a CSV file has a column for each."""
+
+    low: float
+    high: float
+
+
+Cell = float | str | Interval | None
 
 
 @dataclass(frozen=True)
@@ -61,10 +71,13 @@ class Table:
         """Return the exact figures, with an empty cell where there is none."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.head)
-        writer.writerows(
-            [name, *("" if c is None else c for c in cells)] for name, cells in self.rows
-        )
+        columns = [*zip(*(cells for _, cells in self.rows), strict=True)]
+        wide = [any(isinstance(cell, Interval) for cell in column) for column in columns]
+        heads = zip(self.head[1:], wide, strict=False)
+        ends = ((f"{head}, from", f"{head}, to") if both else (head,) for head, both in heads)
+        writer.writerow([self.head[0], *chain(*ends)])
+        for name, cells in self.rows:
+            writer.writerow([name, *chain(*map(_exact, cells, wide))])
         return text.getvalue()
 
     def latex(self) -> str:
@@ -96,27 +109,45 @@ class Table:
         """Return one figure in the form in which people read it."""
         if cell is None:
             return "–"
+        if isinstance(cell, Interval):
+            return f"{_signed(cell.low)} to {_signed(cell.high)}{self.unit}"
         if isinstance(cell, float) and self.unit:
-            return f"{cell:.2f}{self.unit}"
+            return f"{_signed(cell)}{self.unit}"
         if isinstance(cell, float) and cell:
-            return (
-                f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"
-            )  # differences may be as small as 1e-16
+            # Differences may be as small as 1e-16.
+            return _signed(cell) if abs(cell) >= 0.01 else f"{cell:.1e}"
         if isinstance(cell, float):
             return "0"
         return str(cell)
 
 
+def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
+    """Return a cell as the one or two of a CSV file."""
+    if cell is None:
+        return [""] * (2 if wide else 1)
+    return cell if isinstance(cell, Interval) else [cell]
+
+
+def _signed(value: float) -> str:
+    """Return a number with two decimals, and a minus sign that is no hyphen."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
+
+
 def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them to its directory, and return them."""
     tables = of_results(run.results())
+    write(run, tables)
+    return list(tables.values())
+
+
+def write(run: Run, tables: Mapping[str, Table]) -> None:
+    """Write tables into a run's directory, in all forms."""
     for name, table in tables.items():
         for ending, content in (
             ("md", table.markdown()), ("csv", table.csv()),
             ("tex", table.latex()), ("json", table.json()),
         ):  # fmt: skip
             run.write(f"tables/{name}.{ending}", content)
-    return list(tables.values())
 
 
 def of_results(results: Results) -> dict[str, Table]:

@@ -1,6 +1,7 @@
 """Studies: many configs and seeds trained as lanes of stacks, in jobs that may run anywhere."""
 
 __all__ = [
+    "comparison",
     "executors",
     "halving",
     "jobs",
@@ -12,4 +13,5 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "words",
 ]
