@@ -158,6 +158,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
         ("compare", "--seeds", 2),
         pytest.param(("compare", "--seeds", 2, "--reference", "vmap"), marks=pytest.mark.slow),
         ("train", "simplenet-sgd", "--seeds", 3, IN_GROUPS),
+        ("train", "simplenet-sgd", "--seeds", 3, "--set", "data.validation=10", IN_GROUPS),
         pytest.param(
             ("compare", "--seeds", 3, "--reference", "vmap", IN_GROUPS), marks=pytest.mark.slow
         ),

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from minifw.cli.options import print_json
+from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config import loading
-from minifw.errors import ConfigError, UsageError, harmless, one_line
+from minifw.errors import ConfigError, Interrupted, UsageError, harmless
 from minifw.library.progress import display
 from minifw.report.comparison import of_comparison, sentences
-from minifw.study import comparison, running, words
+from minifw.runs import Run
+from minifw.runs.comparisons import Compared
+from minifw.runs.studies import StudyResults
+from minifw.study import comparison, finished, running, words
 from minifw.study.comparison import Arm, Comparison
+from minifw.study.planning import Plan
 from minifw.study.running import Outcome
 
 
@@ -32,7 +36,7 @@ def of_configs(
     seeds: int | None,
     margin: float | None,
     allow_code: bool,
-) -> running.Plan:
+) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
     words.check_different(given, paths)
     arms, faults = [], []
@@ -48,42 +52,59 @@ def of_configs(
     return comparison.plan(arms, seeds, margin)
 
 
-def train(plan: running.Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
+def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
     """Train all arms, leave a run directory, and print the comparison."""
     outcome = running.start(
-        plan, Comparison(), plan.configs[0], runs_dir, display(quiet or as_json), note
+        plan, Comparison(), plan.configs[0], runs_dir, display(quiet or as_json), say
     )
     report(outcome, as_json)
 
 
-def note(text: str) -> None:
-    """Say something at once, in a line on stderr."""
-    print(one_line(f"minifw: {text}"), file=sys.stderr)
+def of_runs(
+    chosen: Sequence[words.Chosen],
+    margin: float | None,
+    runs_dir: Path,
+    as_json: bool,
+    save: bool,
+) -> None:
+    """Compare finished runs, leave a run directory unless `save` is false, and print."""
+    paired = finished.compare(chosen, margin)
+    run = finished.keep(paired, runs_dir) if save else None
+    _print(run, paired.results, as_json)
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print a comparison; raise DivergedError if no network is left."""
-    found = comparison.read(outcome.run, outcome.results)
+    try:
+        _print(outcome.run, outcome.results, as_json)
+    except Interrupted as end:
+        end.add_note(f"the run is over: {outcome.run.path}")
+        raise
+
+
+def _print(run: Run | None, results: StudyResults, as_json: bool) -> None:
+    where = "compare" if run is None else str(run.path)
+    found = comparison.read(results, where)
     if as_json:
-        print_json(content(outcome))
+        print_json(content(run, results, found))
     else:
         for line in found.notes:
-            print_wrapped(f"{harmless(line)}\n")
-        for table in of_comparison(outcome.results.name, found, terminal=True).values():
+            print_wrapped(f"{harmless(line)}\n", indent=2)
+        for table in of_comparison(results.name, found, terminal=True).values():
             print_table(table)
             print()
         for line in sentences(found):
             print_wrapped(harmless(line), indent=2)
-        print(f"\n{harmless(outcome.run.path)}")
-    comparison.check_converged(outcome.run, outcome.results)
+        if run is not None:
+            print(f"\n{harmless(run.path)}")
+    comparison.check_converged(results, where)
 
 
-def content(outcome: Outcome) -> dict[str, Any]:
+def content(run: Run | None, results: StudyResults, found: Compared) -> dict[str, Any]:
     """Return a comparison as it is printed for other programs."""
-    found = comparison.read(outcome.run, outcome.results)
-    cells = outcome.results.cells
+    cells = results.cells
     return {
-        "run_dir": str(outcome.run.path),
+        "run_dir": None if run is None else str(run.path),
         "seeds": cells[0].seeds,
         "arms": {cell.name: cell.test_error for cell in cells},
         "summary": {name: arm.model_dump() for name, arm in found.arms.items()},
@@ -91,5 +112,5 @@ def content(outcome: Outcome) -> dict[str, Any]:
         "margin": found.margin,
         "pairs": [pair.model_dump() for pair in found.pairs],
         "notes": found.notes,
-        "seconds": outcome.results.seconds,
+        "seconds": results.seconds,
     }

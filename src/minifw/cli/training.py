@@ -98,6 +98,9 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    no_save: Annotated[
+        bool, typer.Option("--no-save", help="Leave no run directory; for runs only.")
+    ] = False,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
@@ -135,14 +138,22 @@ def compare(
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
-    check_count("--seeds", seeds)
-    set_threads(threads)
     paths = [path for path in found if isinstance(path, Path)]
     if paths:
+        if no_save:
+            raise UsageError("--no-save: is for runs; what is trained leaves a run directory")
+        check_count("--seeds", seeds)
+        set_threads(threads)
         plan = comparing.of_configs(given, paths, overrides or [], seeds, margin, allow_code)
         comparing.train(plan, runs_dir, quiet, as_json)
         return
-    raise UsageError("compare: runs: not yet")
+    unused = {"--set": overrides, "--seeds": seeds, "--threads": threads}
+    for option, value in unused.items():
+        if value is not None:
+            raise UsageError(f"{option}: is for configs; of runs nothing is trained")
+    comparing.of_runs(
+        [run for run in found if not isinstance(run, Path)], margin, runs_dir, as_json, not no_save
+    )
 
 
 def _with_pytorch(
@@ -191,7 +202,8 @@ def resume(
     from minifw import runs
 
     path = runs.find(runs_dir, run)
-    before = runs.load(path).manifest.threads
+    manifest = runs.load(path).manifest
+    before = manifest.threads
 
     import torch
 
@@ -212,7 +224,15 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json), allow_code=allow_code), as_json)
+    shown = display(quiet or as_json)
+    if manifest.kind != "train":
+        from minifw.cli import comparing, sweep
+        from minifw.study import kinds, running
+
+        done = running.resume(path, kinds.KINDS, shown, sweep.say, allow_code=allow_code)
+        (comparing if manifest.kind == "compare" else sweep).report(done, as_json)
+        return
+    _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
 
 
 def _references() -> dict[str, list[Arm]]:

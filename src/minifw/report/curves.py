@@ -33,8 +33,10 @@ STYLES: dict[str, dict[str, Any]] = {
     "pytorch": _CIRCLES,
     "vmap": _CIRCLES,
 }
-DASHES = {"train_error": (4, 2), "test_error": (1, 0)}
-WORDS = {"train_error": "training", "test_error": "test"}
+DASHES = {"train_error": (4, 2), "test_error": (1, 0), "validation_error": (1, 1.5)}
+MARKERS = {"train_error": "s", "test_error": "o", "validation_error": "D"}  # of the other arm
+ALONE = {"train_error": "v", "test_error": "^", "validation_error": "d"}  # of a single point
+WORDS = {"train_error": "training", "test_error": "test", "validation_error": "validation"}
 
 Floats = NDArray[np.float64]
 Curve = tuple[Floats, Floats]
@@ -47,8 +49,8 @@ Curve = tuple[Floats, Floats]
 def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """Training and test error against epochs: median over seeds, band between the quartiles.
 
-    `lines` is metrics.jsonl. Seeds that diverged are left out, as in the tables; their number is
-    written above the curves.
+    And the error on samples for validation, where there are any. `lines` is metrics.jsonl. Seeds
+    that diverged are left out, as in the tables; their number is written above the curves.
     """
     measured = [json.loads(line) for line in lines]
     modes = list(results.modes)
@@ -63,6 +65,8 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
             if not left.any() or not mine:
                 continue
             for kind in DASHES:
+                if kind == "validation_error" and results.data.validation is None:
+                    continue
                 epochs, bands = _curve(mine, kind, left)
                 line = _draw(axis, epochs, bands, arm, kind)
                 handles[line.get_label()] = line
@@ -92,8 +96,8 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
     if "marker" in style:
         # Equal curves would hide each other, so this arm shows every tenth point only.
         every = max(1, len(epochs) // 12)
-        start = every // 2 if kind == "train_error" else 0
-        style |= {"markevery": (start, every), "marker": "s" if kind == "train_error" else "o"}
+        start = {"train_error": every // 2, "validation_error": every // 4}.get(kind, 0)
+        style |= {"markevery": (start, every), "marker": MARKERS[kind]}
         axis.fill_between(
             epochs, low, high, facecolor="none", edgecolor=style["color"], alpha=0.5, linewidth=0.6,
             linestyle=":",
@@ -102,7 +106,7 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
         axis.fill_between(epochs, low, high, color=style["color"], alpha=0.18, linewidth=0)
         style["dashes"] = DASHES[kind]
         if len(epochs) == 1:  # one point makes no visible line
-            style |= {"marker": "v" if kind == "train_error" else "^", "markersize": 5}
+            style |= {"marker": ALONE[kind], "markersize": 5}
     (line,) = axis.plot(epochs, median, label=f"{ARMS[arm]}, {WORDS[kind]}", **style)
     return line
 

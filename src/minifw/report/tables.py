@@ -6,15 +6,15 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 from minifw.errors import harmless
-from minifw.report.statistics import ROWS
+from minifw.report.statistics import ROWS, summary
 from minifw.runs import ARMS, MODES, Mode, Run
-from minifw.runs.results import Results
+from minifw.runs.results import ArmResults, Results
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
@@ -136,18 +136,18 @@ def _signed(value: float) -> str:
 def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them to its directory, and return them."""
     tables = of_results(run.results())
-    write(run, tables)
+    for name, table in tables.items():
+        write_table(run, name, table)
     return list(tables.values())
 
 
-def write(run: Run, tables: Mapping[str, Table]) -> None:
-    """Write tables into a run's directory, in all forms."""
-    for name, table in tables.items():
-        for ending, content in (
-            ("md", table.markdown()), ("csv", table.csv()),
-            ("tex", table.latex()), ("json", table.json()),
-        ):  # fmt: skip
-            run.write(f"tables/{name}.{ending}", content)
+def write_table(run: Run, name: str, table: Table) -> None:
+    """Write a table to a run's directory in all formats."""
+    for ending, content in (
+        ("md", table.markdown()), ("csv", table.csv()),
+        ("tex", table.latex()), ("json", table.json()),
+    ):  # fmt: skip
+        run.write(f"tables/{name}.{ending}", content)
 
 
 def of_results(results: Results) -> dict[str, Table]:
@@ -170,17 +170,30 @@ def error_table(results: Results, mode: Mode) -> Table:
         for arm, count in left_out.items()
         if count
     )
-    rows = [(row, [getattr(outcome.summary, row) for outcome in arms.values()]) for row in ROWS]
+    rows: list[tuple[str, list[Cell]]] = [
+        (row, [getattr(outcome.summary, row) for outcome in arms.values()]) for row in ROWS
+    ]
+    kept = ""
+    if (held := results.data.validation) is not None:
+        rows.append(
+            ("validation error, median", [_validation(outcome) for outcome in arms.values()])
+        )
+        kept = f" {held} of {held + results.data.train} training samples are kept for validation."
     return Table(
         caption=f"{MODES[mode]} – test error of {harmless(results.about)}, "
-        f"{_steps(results, mode)}, {draws}.{gone}",
+        f"{_steps(results, mode)}, {draws}.{kept}{gone}",
         head=["test error", *(ARMS[arm] for arm in arms)],
         rows=rows,
         unit=" %",
         number=_number(results, NUMBERS[mode]),
-        brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{gone}",
+        brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{kept}{gone}",
         label=_label(results, mode),
     )
+
+
+def _validation(outcome: ArmResults) -> float | None:
+    """Return the median of the errors on the samples for validation; None if all diverged."""
+    return summary(outcome.validation_error or [])["median"]
 
 
 def work_table(results: Results) -> Table:

@@ -1,10 +1,14 @@
 """Studies: many configs and seeds trained as lanes of stacks, in jobs that may run anywhere."""
 
 __all__ = [
+    "cells",
     "comparison",
     "executors",
+    "finished",
+    "guided",
     "halving",
     "jobs",
+    "kinds",
     "lanes",
     "merging",
     "planning",

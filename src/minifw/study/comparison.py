@@ -12,7 +12,8 @@ import torch
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.errors import DivergedError, UsageError, short
-from minifw.report import comparison, plots, tables
+from minifw.report import comparison, plots
+from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import ArmSummary, Compared, PairRecord
 from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
@@ -23,6 +24,9 @@ from minifw.study.stand_in import Pair, compare_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+Values = Mapping[str, Any]
+"""The keys and values of a config."""
 
 SEEDS = 20
 """Seeds of a comparison, unless its configs or the user say otherwise."""
@@ -71,16 +75,24 @@ def plan(
         ConfigError, DataError: a config does not fit its data, or the machine.
 
     """
-    first = _same(arms, "seed", {arm.name: arm.config.seed for arm in arms})
+    for arm in arms:
+        if arm.config.sweep is not None:
+            raise UsageError(
+                f"{arm.source.name}: has a section `sweep`: minifw sweep {arm.source.name} trains "
+                "its cells, and --set sweep=null takes the config without it"
+            )
+    first = _same("seed", {arm.name: arm.config.seed for arm in arms})
     if seeds is None:
         given = {arm.name: arm.config.seeds for arm in arms}
-        seeds = _same(arms, "seeds", {k: v for k, v in given.items() if v is not None}) or SEEDS
+        seeds = _same("seeds", {k: v for k, v in given.items() if v is not None}) or SEEDS
     study = Study(
         kind="compare",
         cells=[planning.cell(arm.name, {}, arm.config) for arm in arms],
         seeds=list(range(first or 0, (first or 0) + seeds)),
         threads=torch.get_num_threads(),
-        options=options([(arm.name, arm.config) for arm in arms], margin),
+        options=options(
+            [(arm.name, arm.config.model_dump(mode="json")) for arm in arms], margin
+        ),
     )
     code: dict[str, bytes] = {}
     for arm in arms:
@@ -94,7 +106,7 @@ def plan(
 
 
 def options(
-    arms: Sequence[tuple[str, Config]], margin: float | None, notes: Sequence[str] = ()
+    arms: Sequence[tuple[str, Values]], margin: float | None, notes: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Return the options of a comparison, for study.json."""
     found: dict[str, Any] = {NOTES: [difference(arms), *notes]}
@@ -107,9 +119,9 @@ _APART = ("name", "seed", "seeds")
 """Keys that may differ without a difference in training."""
 
 
-def difference(arms: Sequence[tuple[str, Config]]) -> str:
+def difference(arms: Sequence[tuple[str, Values]]) -> str:
     """Return in a line which keys differ between configs, and for two of them how."""
-    flat = [dict(_flat(config.model_dump(mode="json"), "")) for _, config in arms]
+    flat = [dict(_flat(values, "")) for _, values in arms]
     every = dict.fromkeys(key for each in flat for key in each if key not in _APART)
     keys = [key for key in every if any(each.get(key, ...) != flat[0].get(key, ...)
                                         for each in flat)]  # fmt: skip
@@ -135,7 +147,7 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _same(arms: Sequence[Arm], key: str, values: Mapping[str, int]) -> int | None:
+def _same(key: str, values: Mapping[str, int]) -> int | None:
     """Return the value of a key that all arms which have it must share."""
     if len({*values.values()}) > 1:
         said = ", ".join(f"{name} {value}" for name, value in values.items())
@@ -204,8 +216,9 @@ def _record(pair: Pair) -> PairRecord:
 
 def write(run: Run, results: StudyResults) -> None:
     """Write tables and figure of a comparison."""
-    found = read(run, results)
-    tables.write(run, comparison.of_comparison(results.name, found))
+    found = read(results, str(run.path))
+    for name, table in comparison.of_comparison(results.name, found).items():
+        write_table(run, name, table)
 
     plots.write_figure(run, f"{plots.FOLDER}/{FIGURE}", lambda: draw(results, found))
 
@@ -217,11 +230,11 @@ def draw(results: StudyResults, found: Compared) -> Figure:
     return pairings.comparison(results, found)
 
 
-def check_converged(run: Run, results: StudyResults) -> None:
+def check_converged(results: StudyResults, where: str) -> None:
     """Raise a DivergedError if no seed of any arm is left."""
     if all(error is None for cell in results.cells for error in cell.test_error):
         raise DivergedError(
-            f"{run.path}: all seeds of all {len(results.cells)} arms diverged; a smaller "
+            f"{where}: all seeds of all {len(results.cells)} arms diverged; a smaller "
             "train.eta may help"
         )
 
@@ -231,6 +244,6 @@ def results_of(run: Run) -> StudyResults:
     return records.checked(StudyResults, run.read_json(CELLS), str(run.path / CELLS))
 
 
-def read(run: Run, results: StudyResults) -> Compared:
-    """Return what a comparison has found."""
-    return records.checked(Compared, results.outcome, f"{run.path / CELLS}: outcome")
+def read(results: StudyResults, where: str) -> Compared:
+    """Return what a comparison has found; `where` is its run, for messages."""
+    return records.checked(Compared, results.outcome, f"{where}: {CELLS}: outcome")

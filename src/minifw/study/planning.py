@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from minifw.config import loading
 from minifw.config.model import Config
 from minifw.config.source import Source
+from minifw.errors import UsageError
 from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
 from minifw.study.jobs import Job
@@ -45,17 +46,10 @@ class Plan:
     @property
     def lanes(self) -> list[Lane]:
         """All lanes, those of a cell together; of a part of a study only its own."""
-        study = self.study
-        if study.crossing is None:
-            every = [Lane.of(c, s) for c in range(len(study.cells)) for s in study.seeds]
-        else:
-            counts = (study.crossing.data, study.crossing.init, study.crossing.order)
-            first = study.seeds[0]
-            places = itertools.product(*(range(first, first + count) for count in counts))
-            every = [Lane(0, *place) for place in places]
-        if study.part is None:
+        every = all_lanes(self.study)
+        if self.study.part is None:
             return every
-        k, n = study.part
+        k, n = self.study.part
         return every[(k - 1) * len(every) // n : k * len(every) // n]
 
     def jobs(
@@ -114,6 +108,16 @@ def _places(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
     return tuple((name, tuple(position for _, position in some)) for name, some in runs)
 
 
+def all_lanes(study: Study) -> list[Lane]:
+    """Return the lanes of a study, those of a cell together."""
+    if study.crossing is None:
+        return [Lane.of(cell, seed) for cell in range(len(study.cells)) for seed in study.seeds]
+    first, crossing = study.seeds[0], study.crossing
+    counts = (crossing.data, crossing.init, crossing.order)
+    places = itertools.product(*(range(first, first + count) for count in counts))
+    return [Lane(0, *place) for place in places]
+
+
 def plan(
     study: Study,
     configs: Sequence[Config],
@@ -124,8 +128,13 @@ def plan(
 
     Raises:
         ConfigError, DataError: a cell does not fit its data, or the machine.
+        UsageError: there are more parts than networks.
 
     """
+    networks = len(all_lanes(study))
+    if study.part is not None and study.part[1] > networks:
+        what = f"expects at most as many parts as there are networks, {networks}"
+        raise UsageError(f"--part: {what}, got {study.part[1]}")
     groups: dict[str, list[int]] = {}
     for cell, config in enumerate(configs):
         groups.setdefault(structure(config), []).append(cell)

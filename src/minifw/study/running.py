@@ -174,7 +174,9 @@ def _run(
         with suppress(StopIteration):
             part = next(rounds)
             while True:
-                plan = part.plan
+                if part.plan is not plan:
+                    plan = part.plan
+                    run.write_json(STUDY, plan.study.model_dump(mode="json"))
                 found.expect(plan)
                 _do(part.jobs, store, work, found, show_progress)
                 part = rounds.send(found)
