@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,6 @@ from minifw.study.planning import Plan
 from minifw.study.running import Outcome
 
 
-def check_margin(margin: float | None) -> None:
-    """Raise a UsageError unless a margin is a number above 0."""
-    if margin is not None and not (math.isfinite(margin) and margin > 0):
-        raise UsageError(f"--margin: must be a number of percentage points above 0, got {margin}")
-
-
 def of_configs(
     given: Sequence[str],
     paths: Sequence[Path],
@@ -38,7 +31,7 @@ def of_configs(
     allow_code: bool,
 ) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
-    words.check_different(given, paths)
+    words.check_different(given)
     arms, faults = [], []
     for name, path in zip(words.names(given), paths, strict=True):
         try:

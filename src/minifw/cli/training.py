@@ -68,8 +68,8 @@ def compare(
         list[str] | None,
         typer.Argument(
             metavar="[CONFIG…|RUN…]",
-            help="One config, to be compared with PyTorch; or configs, or runs, to be compared with "
-            "each other. RUN:ARM is one arm of a run.",
+            help="One config, to be compared with PyTorch; or several configs, or runs, to be "
+            "compared with each other. RUN:ARM is one arm of a run.",
             show_default="simplenet",
             autocompletion=configs_or_runs_like,
         ),
@@ -133,8 +133,9 @@ def compare(
                       as_json, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
+    from minifw.study import comparison
 
-    comparing.check_margin(margin)
+    comparison.check_margin("--margin", margin)
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)

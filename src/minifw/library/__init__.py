@@ -5,6 +5,7 @@ The door names rooms, since the command line shows progress too; a program takes
 
 __all__ = [
     "calls",
+    "comparison",
     "progress",
     "run",
 ]

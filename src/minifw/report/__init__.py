@@ -8,6 +8,7 @@ __all__ = [
     "pairings",
     "plots",
     "process",
+    "stand_in",
     "statistics",
     "tables",
 ]

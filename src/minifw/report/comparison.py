@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 
 from minifw.errors import harmless, short_word
-from minifw.report.tables import Cell, Interval, Table
-from minifw.runs.comparisons import Compared, PairRecord
+from minifw.report.tables import Cell, Interval, P, Table
+from minifw.runs.comparisons import ArmSummary, Compared, PairRecord
 
 ARMS = "arms"
 PAIRS = "pairs"
@@ -16,92 +16,87 @@ TURNED = 4
 """Arms that fit beside each other in a terminal."""
 _LEFT_OUT = ("n", "min", "max", "sd")
 
-_COUNTED = {True: "yes", False: "no", None: "–"}
+BETTER = "first is better"
+
+_WORDS = {True: "yes", False: "no", None: "–"}
 
 
 def of_comparison(name: str, found: Compared, *, terminal: bool = False) -> dict[str, Table]:
-    """Return the tables of a comparison by their files' names; `name` is that of the study."""
+    """Return the tables of a comparison by their files' names; `name` is that of the study.
+
+    In a `terminal` they lack figures for which is no place there.
+    """
     return {
         ARMS: arms_table(name, found, terminal=terminal),
-        PAIRS: pairs_table(name, found),
+        PAIRS: pairs_table(name, found, terminal=terminal),
     }
 
 
 def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     """Return the table of the arms: a row for each, with its test errors over the seeds.
 
-    In a terminal few arms have a column each, and many lack the figures for which is no place.
+    In a terminal a few arms have a column each.
     """
-    rows: list[tuple[str, list[Cell]]] = [
-        (
-            arm,
-            [
-                str(errors.n),
-                str(errors.diverged),
-                errors.min,
-                errors.lower_quartile,
-                errors.median,
-                errors.upper_quartile,
-                errors.max,
-                errors.mean,
-                errors.sd,
-                _interval(errors.median_interval),
-                _interval(errors.mean_interval),
-            ],
-        )
-        for arm, errors in found.arms.items()
-    ]
-    head = ["arm", "n", "diverged", "min", "lower quartile", "median", "upper quartile", "max",
-            "mean", "sd", "median, 95 %", "mean, 95 %"]  # fmt: skip
-    if terminal and len(rows) <= TURNED:
-        columns = zip(*(cells for _, cells in rows), strict=True)
-        rows, head = (
-            [(column, [*cells]) for column, cells in zip(head[1:], columns, strict=True)],
-            ["test error, %", *found.arms],
-        )
-    elif terminal:
-        kept = [place for place, column in enumerate(head[1:]) if column not in _LEFT_OUT]
-        rows = [(arm, [cells[place] for place in kept]) for arm, cells in rows]
-        head = [head[0], *(head[1 + place] for place in kept)]
+    columns: dict[str, list[Cell]] = {
+        title: [value(errors) for errors in found.arms.values()]
+        for title, value in _OF_ARMS.items()
+    }
     caption = f"test error in percent over {_seeds(found)}{_gone(found)}"
-    return Table(
-        caption=caption,
-        head=head,
-        rows=rows,
-        label=_label(name, ARMS),
-        brief=caption,
-        number=1,
-    )
+    if terminal and len(found.arms) <= TURNED:
+        head, rows = ["test error, %", *found.arms], [*columns.items()]
+    else:
+        lacking = _LEFT_OUT if terminal else ()
+        head, rows = _by_row("arm", [*found.arms], columns, lacking)
+    return Table(caption, head, rows, number=1, brief=caption, label=_label(name, ARMS))
 
 
-def pairs_table(name: str, found: Compared) -> Table:
+_OF_ARMS: dict[str, Callable[[ArmSummary], Cell]] = {
+    "n": lambda arm: str(arm.n),
+    "diverged": lambda arm: str(arm.diverged),
+    "min": lambda arm: arm.min,
+    "lower quartile": lambda arm: arm.lower_quartile,
+    "median": lambda arm: arm.median,
+    "upper quartile": lambda arm: arm.upper_quartile,
+    "max": lambda arm: arm.max,
+    "mean": lambda arm: arm.mean,
+    "sd": lambda arm: arm.sd,
+    "median, 95 %": lambda arm: _interval(arm.median_interval),
+    "mean, 95 %": lambda arm: _interval(arm.mean_interval),
+}
+
+
+def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     """Return the table of the pairs: a row for each, with difference, interval and p."""
-    rows: list[tuple[str, list[Cell]]] = [
-        (
-            f"{pair.a} − {pair.b}",
-            [
-                pair.difference,
-                _interval(pair.interval),
-                pair.p,
-                pair.p_holm,
-                pair.probability_of_improvement,
-                _interval(pair.improvement_interval),
-                _COUNTED[pair.equivalent],
-            ],
-        )
-        for pair in found.pairs
-    ]
     same = "the same" if found.margin is None else f"the same within {found.margin:g}"
-    head = ["pair", "difference, points", "difference, 95 %", "p", "p (Holm)",
-            "first is better", "first is better, 95 %", same]  # fmt: skip
+    of_pairs: dict[str, Callable[[PairRecord], Cell]] = {
+        "difference": lambda pair: pair.difference,
+        "95 %": lambda pair: _interval(pair.interval),
+        "p": lambda pair: P(pair.p),
+        "p (Holm)": lambda pair: P(pair.p_holm),
+        BETTER: lambda pair: pair.probability_of_improvement,
+        f"{BETTER}, 95 %": lambda pair: _interval(pair.improvement_interval),
+        same: lambda pair: _WORDS[pair.equivalent],
+    }
+    lacking = {same} if found.margin is None else set()
+    if terminal:
+        lacking |= {f"{BETTER}, 95 %", *(["p (Holm)"] if len(found.pairs) == 1 else [])}
+    columns = {title: [value(p) for p in found.pairs] for title, value in of_pairs.items()}
+    head, rows = _by_row("pair", [f"{p.a} − {p.b}" for p in found.pairs], columns, lacking)
     caption = (
         f"differences of test errors, seed by seed, over {_seeds(found)}: their mean in percentage "
         f"points, p of {_test(found.pairs)}, and the probability that the first has the smaller "
         f"error{_gone(found)}"
     )
-    return Table(
-        caption=caption, head=head, rows=rows, label=_label(name, PAIRS), brief=caption, number=2
-    )
+    return Table(caption, head, rows, number=2, brief=caption, label=_label(name, PAIRS))
+
+
+def _by_row(
+    what: str, names: Sequence[str], columns: Mapping[str, Sequence[Cell]], lacking: Container[str]
+) -> tuple[list[str], list[tuple[str, Sequence[Cell]]]]:
+    """Return head and rows of a table with these columns, but for those that it lacks."""
+    kept = {title: cells for title, cells in columns.items() if title not in lacking}
+    cells = zip(*kept.values(), strict=True)
+    return [what, *kept], [(name, own) for name, own in zip(names, cells, strict=True)]
 
 
 def sentences(found: Compared) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from os.path import commonprefix
+from itertools import takewhile
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -54,7 +54,8 @@ def comparison(results: StudyResults, found: Compared) -> Figure:
 
 def _labels(names: Sequence[str]) -> list[str]:
     """Return the names without what all begin with, where that is long."""
-    begin = re.sub(r"[\w.]*$", "", commonprefix([*names]))  # numbers and words stay whole
+    same = takewhile(lambda signs: len({*signs}) == 1, zip(*names, strict=False))
+    begin = re.sub(r"[\w.]*$", "", names[0][: len([*same])])  # numbers and words stay whole
     return [f"…{name[len(begin) :]}" for name in names] if len(begin) >= 8 else [*names]
 
 
@@ -129,7 +130,7 @@ def _differences(
     axis.axvline(0, color="black", linewidth=0.8, dashes=(4, 2), zorder=1)
     random = np.random.default_rng(0)  # a place beside each other, of no meaning
     for row, pair in enumerate(pairs):
-        one, other = (np.where(np.isnan(errors[x]), 100.0, errors[x])[some] for x in (pair.a, pair.b))
+        one, other = (np.nan_to_num(errors[arm], nan=100.0)[some] for arm in (pair.a, pair.b))
         spread = row + random.uniform(-0.22, 0.22, len(some))
         faint = min(0.7, max(0.2, 20 / len(some)))
         axis.plot(one - other, spread, "o", color=GRAY, markersize=3, alpha=faint,

@@ -26,6 +26,10 @@ class Interval(NamedTuple):
     high: float
 
 
+class P(float):
+    """A p value, which people read with four decimals."""
+
+
 Cell = float | str | Interval | None
 
 
@@ -111,6 +115,8 @@ class Table:
             return "–"
         if isinstance(cell, Interval):
             return f"{_signed(cell.low)} to {_signed(cell.high)}{self.unit}"
+        if isinstance(cell, P):
+            return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
         if isinstance(cell, float) and self.unit:
             return f"{_signed(cell)}{self.unit}"
         if isinstance(cell, float) and cell:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
-from minifw.study.stand_in import Pair, compare_all
+from minifw.report.stand_in import Pair, compare_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -103,6 +104,16 @@ def plan(
                     "compare keeps both in one folder, so their names must differ"
                 )
     return planning.plan(study, [arm.config for arm in arms], [arm.source for arm in arms], code)
+
+
+def check_margin(option: str, margin: object) -> None:
+    """Raise a UsageError unless a margin is None or a number above 0."""
+    if margin is not None and not (
+        isinstance(margin, int | float)
+        and not isinstance(margin, bool)
+        and 0 < margin < math.inf
+    ):
+        raise UsageError(f"{option}: must be a number of percentage points above 0, got {margin}")
 
 
 def options(

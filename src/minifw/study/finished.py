@@ -19,7 +19,7 @@ from typing import Any
 from minifw import runs
 from minifw.config import yaml12
 from minifw.config.source import Source
-from minifw.errors import ArtefactError, UsageError, did_you_mean, harmless, short_word
+from minifw.errors import ArtefactError, UsageError, did_you_mean, short_word
 from minifw.runs import Arm, Mode, Run, records
 from minifw.runs.records import FORMAT, Manifest
 from minifw.runs.results import Results

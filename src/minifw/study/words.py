@@ -7,8 +7,9 @@ a file, or a packaged config. What is neither is looked up among the runs, by a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 from minifw import runs
@@ -39,8 +40,8 @@ def meant(words: Sequence[str], runs_dir: Path) -> list[Path] | list[Chosen]:
     if configs and chosen:
         config = words[found.index(configs[0])]
         raise UsageError(
-            f"compare: {config} is a config and {chosen[0].word} a run; expects configs only, which "
-            f"are trained, or runs only; minifw train {config} makes a run"
+            f"compare: {config} is a config and {chosen[0].word} a run; expects configs only, "
+            f"which are trained, or runs only; minifw train {config} makes a run"
         )
     return configs or chosen
 
@@ -85,15 +86,24 @@ def _is_run(path: Path) -> bool:
 def names(words: Sequence[str]) -> list[str]:
     """Return a name for each config: the stem of its file, or the word where stems are the same."""
     stems = [Path(word).stem if word.endswith((".yaml", ".yml")) else word for word in words]
-    return [
+    return different(
         stem if stems.count(stem) == 1 else word for word, stem in zip(words, stems, strict=True)
-    ]
+    )
 
 
-def check_different(words: Sequence[str], paths: Sequence[Path]) -> None:
+def different(names: Iterable[str]) -> list[str]:
+    """Return the names; one that has been before gets a number."""
+    found: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        found.append(next(each for each in chain([name], numbered) if each not in found))
+    return found
+
+
+def check_different(words: Sequence[str]) -> None:
     """Raise a UsageError if two words mean the same config."""
     known: dict[Path, str] = {}
-    for word, path in zip(words, paths, strict=True):
-        if (before := known.setdefault(path.resolve(), word)) is not word:
+    for word in words:
+        if (before := known.setdefault(find_config(word).resolve(), word)) is not word:
             again = "is given twice" if before == word else f"is the same file as {before}"
             raise UsageError(f"compare: {word} {again}; an arm equals itself")
