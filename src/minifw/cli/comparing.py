@@ -10,7 +10,7 @@ from minifw.cli.options import print_json
 from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config import loading
-from minifw.errors import ConfigError, Interrupted, UsageError, harmless
+from minifw.errors import ConfigError, Interrupted, harmless
 from minifw.library.progress import display
 from minifw.report.comparison import of_comparison, sentences
 from minifw.runs import Run

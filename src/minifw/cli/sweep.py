@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from minifw.cli.options import (
 from minifw.cli.planning import check_count, check_threads, set_threads
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config.packaged import find_config
-from minifw.errors import DivergedError, Interrupted, UsageError, harmless, one_line
+from minifw.errors import Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
@@ -56,8 +55,6 @@ SweepSeeds = Annotated[
         show_default=False,
     ),
 ]
-
-
 Part = Annotated[
     str | None,
     typer.Option(
@@ -109,10 +106,11 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a config with many settings, each over the same seeds, and find the best.
+    """Train a config with many settings, and find the best.
 
-    All cells (combinations of values) that differ in numbers only are trained at once. The best is
-    chosen by the error on validation samples; best.yaml in the run has its config.
+    All cells (combinations of values) have the same seeds; those that differ in numbers only are
+    trained at once. The best is chosen by the error on validation samples; best.yaml in the run has
+    its config.
 
     \b
     Examples:
@@ -179,6 +177,8 @@ def say(text: str) -> None:
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a sweep; raise DivergedError if all seeds of all cells diverged."""
+    from minifw.library.studies import check_converged
+
     try:
         if as_json:
             print_json(content(outcome))
@@ -187,12 +187,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    if outcome.run.manifest.status == "diverged":
-        count = len(outcome.results.cells)
-        raise DivergedError(
-            f"{outcome.run.path}: all {count} cells diverged with all their seeds; a smaller "
-            "train.eta may help"
-        )
+    check_converged(outcome)
 
 
 def content(outcome: Outcome) -> dict[str, Any]:
@@ -214,11 +209,10 @@ def content(outcome: Outcome) -> dict[str, Any]:
 def _print(outcome: Outcome) -> None:
     from minifw.report import sweeps
 
-    table, results = sweeps.table(outcome.results), outcome.results
-    rows = table.rows[:ROWS]
-    print_table(dataclasses.replace(table, rows=rows))
-    if len(rows) < len(table.rows):
-        print(f"and {len(table.rows) - len(rows)} more, in tables/cells.md")
+    results = outcome.results
+    print_table(sweeps.for_terminal(results, ROWS))
+    if len(results.cells) > ROWS:
+        print(f"and {len(results.cells) - ROWS} more, in tables/cells.md")
     print()
     best = results.outcome["best"]
     if best is not None:

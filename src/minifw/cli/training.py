@@ -227,11 +227,12 @@ def resume(
     torch.set_num_threads(threads or before)
     shown = display(quiet or as_json)
     if manifest.kind != "train":
-        from minifw.cli import comparing, sweep
+        from minifw.cli import studies
+        from minifw.cli.sweep import say
         from minifw.study import kinds, running
 
-        done = running.resume(path, kinds.KINDS, shown, sweep.say, allow_code=allow_code)
-        (comparing if manifest.kind == "compare" else sweep).report(done, as_json)
+        done = running.resume(path, kinds.KINDS, shown, say, allow_code=allow_code)
+        studies.report(done, as_json)
         return
     _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
 

@@ -132,10 +132,12 @@ class Parsed:
         raw, source, path = copy.deepcopy(self.raw), self.source.copy(), self.path
         before = _kinds(raw)
         for assignment in overrides:
+            _write_out(raw, assignment.partition("=")[0], source)
             yaml12.override(raw, assignment, source)
         if cell is not None:
             raw.pop("sweep", None)
             for key, value in cell:
+                _write_out(raw, key, source)
                 yaml12.put(raw, key, value.value, value.place, source)
         _forget_old_kinds(raw, before, source)
         _spell_out(raw, source)
@@ -234,6 +236,22 @@ def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: S
                 for kept in (source.places, source.keys):
                     for below in [p for p in kept if p[: len(path) + 1] == (*path, key)]:
                         del kept[below]
+
+
+def _write_out(raw: dict[str, Any], key: str, source: Source) -> None:
+    """Write a layer's short form out if `key`, `network.0.out_features`, is a key within it."""
+    network, path = raw.get("network"), yaml12.key_path(key)
+    if not isinstance(network, list) or path[:1] != ("network",) or len(path) < 3:
+        return
+    position = path[1]
+    if not isinstance(position, int) or position >= len(network):
+        return
+    layer = network[position]
+    if is_one_key(layer) and path[2] not in layer:
+        _spell_out(raw, source)
+        ((kind, rest),) = layer.items()
+        keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
+        network[position] = {"kind": kind, **keys}
 
 
 def _spell_out(raw: dict[str, Any], source: Source) -> None:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import html
-import io
 import os
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from minifw import runs
-from minifw.config import values
+from minifw.config import loading, values
+from minifw.config.model import Config
+from minifw.config.packaged import find_config
+from minifw.config.source import Source
 from minifw.data import Floats
-from minifw.errors import ConfigError, UsageError, one_line
-from minifw.library import calls
+from minifw.errors import ConfigError, UsageError, harmless, one_line
 from minifw.library import progress as displays
+from minifw.library.arguments import on_threads, path_of, whole
 from minifw.library.run import Run
+from minifw.library.studies import Study
 from minifw.report import comparison as report
 from minifw.report import plots
 from minifw.report.tables import Table
@@ -34,28 +36,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class Comparison:
+class Comparison(Study):
     """A finished comparison, read from its directory; `minifw.compare` returns one.
 
     Errors are test errors in percent, differences are in percentage points.
     """
 
-    def __init__(self, run: runs.Run) -> None:
-        status, kind = run.status(), run.manifest.kind
-        if kind != "compare":
-            raise UsageError(f"{run.path}: expects a comparison of configs or runs, got a {kind}")
-        if status not in runs.OVER:
-            raise UsageError(
-                f"{run.path}: this run is {status}; minifw resume {run.path} completes it"
-            )
-        self._run, self.status = run, status
-        self._results = comparison.results_of(run)
-        self._found = comparison.read(self._results, str(run.path))
+    kind = "compare"
 
-    @property
-    def path(self) -> Path:
-        """The directory of the comparison."""
-        return self._run.path
+    def __init__(self, run: runs.Run) -> None:
+        super().__init__(run)
+        self._found = comparison.read(self._results, str(run.path))
 
     @property
     def seeds(self) -> list[int]:
@@ -93,22 +84,10 @@ class Comparison:
         return report.sentences(self._found)
 
     def frame(self) -> pandas.DataFrame:
-        """Return all measurements as a pandas DataFrame: arm, seed, epoch, metric and value.
-
-        Raises:
-            UsageError: pandas is not installed.
-
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise UsageError(
-                "frame: needs pandas, which is not installed: pip install pandas; metrics.csv in "
-                f"{self.path} has the same"
-            ) from None
-        frame = pandas.read_csv(io.BytesIO(self._run.read("metrics.csv")))
+        """Return what `Study.frame` does, with a column `arm` after that of the cell."""
+        frame = super().frame()
         names = [cell.name for cell in self._results.cells]
-        frame.insert(1, "arm", [names[cell] for cell in frame["cell"]])
+        frame.insert(2, "arm", [names[cell] for cell in frame["cell"]])
         return frame
 
     @cached_property
@@ -125,35 +104,18 @@ class Comparison:
     def figure(self) -> Figure:
         """Draw the errors seed by seed, and the differences with their intervals."""
         with plots.defaults():
-            figure = comparison.draw(self._results, self._found)
-
-        def picture() -> bytes:
-            with plots.defaults():
-                return plots.png(figure, dpi=100)
-
-        vars(figure)["_repr_png_"] = picture  # see `Run.figure`
-        return figure
+            return self._drawn(comparison.draw(self._results, self._found))
 
     def _repr_html_(self) -> str:
-        """Return both tables and all sentences, for a notebook."""
-        parts = [_html(table) for table in self.tables.values()]
-        said = "".join(f"<li>{html.escape(line)}</li>" for line in [*self.notes, *self.sentences])
-        return f"{''.join(parts)}<ul>{said}</ul>"
+        """Return what a notebook shows: both tables, and what they say."""
+        tables = "".join(table.html() for table in self.tables.values())
+        said = [html.escape(harmless(line)) for line in [*self.notes, *self.sentences]]
+        return f"{tables}<ul>{''.join(f'<li>{line}</li>' for line in said)}</ul>"
 
     def __repr__(self) -> str:
         arms, seeds = len(self.arms), len(self.seeds)
         of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
         return f"<Comparison {self.path}: {self.status}, {arms} arms, {of_seeds}>"
-
-
-def _html(table: Table) -> str:
-    def row(cells: Any, tag: str) -> str:
-        return f"<tr>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-    body = "".join(row(cells, "td") for cells in table.body)
-    caption = f"<caption>{html.escape(table.titled(table.caption))}</caption>"
-    head = f"<thead>{row(table.head, 'th')}</thead>"
-    return f"<table>{caption}{head}<tbody>{body}</tbody></table>"
 
 
 def compare(
@@ -193,7 +155,7 @@ def compare(
         Interrupted: SIGINT or another signal came; `minifw resume` continues the run.
 
     """
-    folder = calls.path_of("runs_dir", runs_dir)
+    folder = path_of("runs_dir", runs_dir)
     values.check_overrides({} if overrides is None else overrides)
     comparison.check_margin("margin", margin)
     given = [_word(each) for each in what]
@@ -210,9 +172,9 @@ def compare(
         what_else = "one is compared with PyTorch by the command minifw compare"
         raise UsageError(f"compare: expects two or more configs or runs; {what_else}")
     else:
-        number = None if seeds is None else calls.whole("seeds", seeds)
+        number = None if seeds is None else whole("seeds", seeds)
         arms = _arms(given, dict(overrides or {}), allow_code)
-        with calls.on_threads(threads), quiet_matplotlib():
+        with on_threads(threads), quiet_matplotlib():
             plan = comparison.plan(arms, number, margin)
             shown = displays.for_program(progress)
             kind, base = comparison.Comparison(), arms[0].config
@@ -229,10 +191,9 @@ def _word(what: object) -> str | Mapping[str, Any]:
     if isinstance(what, Mapping):
         return what
     if isinstance(what, str | os.PathLike):
-        return str(calls.path_of("compare", what)) if not isinstance(what, str) else what
+        return str(path_of("compare", what)) if not isinstance(what, str) else what
     raise UsageError(
-        "compare: expects configs (names, paths or mappings) or runs, got "
-        f"{type(what).__name__}"
+        f"compare: expects configs (names, paths or mappings) or runs, got {type(what).__name__}"
     )
 
 
@@ -247,7 +208,7 @@ def _arms(
     faults: list[str] = []
     for each in given:
         try:
-            config, source = calls.load_config(each, overrides, allow_code)
+            config, source = _load(each, overrides, allow_code)
         except ConfigError as error:
             faults += values.explained(error, overrides).faults
             continue
@@ -257,6 +218,17 @@ def _arms(
         raise ConfigError(faults)
     names = words.different(arm.name for arm in arms)
     return [replace(arm, name=name) for arm, name in zip(arms, names, strict=True)]
+
+
+def _load(
+    given: str | Mapping[str, Any], overrides: Mapping[str, Any], allow_code: bool
+) -> tuple[Config, Source]:
+    if isinstance(given, Mapping):
+        return values.of_values(given, overrides, allow_code=allow_code)
+    assignments = values.assignments(overrides)
+    return loading.load_with_source(
+        find_config(given), assignments, allow_code=allow_code, option="overrides"
+    )
 
 
 def _say(text: str) -> None:

@@ -10,5 +10,6 @@ __all__ = [
     "process",
     "stand_in",
     "statistics",
+    "sweeps",
     "tables",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -99,6 +100,22 @@ class Table:
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
+    def html(self) -> str:
+        """Return the caption and a table in HTML."""
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            inner = "".join(f"<{tag}>{html.escape(harmless(cell))}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        caption = html.escape(harmless(self.titled(self.caption)))
+        body = "".join(line(row, "td") for row in self.body)
+        head = line(self.head, "th")
+        return f"<table><caption>{caption}</caption>{head}{body}</table>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.html()
+
     def json(self) -> str:
         """Return caption, columns, unit and the exact figures."""
         content = {
@@ -170,7 +187,7 @@ def error_table(results: Results, mode: Mode) -> Table:
         ARMS[arm]: seeds - sum(error is not None for error in outcome.test_error)
         for arm, outcome in arms.items()
     }
-    draws = f"over {_counted(seeds, 'independent draw')} of data and weights"
+    draws = f"over {counted(seeds, 'independent draw')} of data and weights"
     gone = "".join(
         f" {arm}: {count} of {seeds} diverged and are left out."
         for arm, count in left_out.items()
@@ -214,8 +231,8 @@ def work_table(results: Results) -> Table:
         answers: list[Cell] = ["yes" if arm.compiled else "no" for arm in ours]
         rows.append(("minifw: compiled", answers))
     caption = (
-        f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
-        f"{_counted(results.threads, 'thread')}, {results.dtype}"
+        f"time in training steps for {counted(seeds, 'seed')}, evaluation left out, "
+        f"{counted(results.threads, 'thread')}, {results.dtype}"
     )
     if results.other and results.parity is not None and results.speedup is not None:
         rows.append((f"{ARMS[results.other]} / minifw", list(results.speedup.values())))
@@ -266,11 +283,12 @@ def _label(results: Results, what: str) -> str:
 
 
 def _steps(results: Results, mode: Mode) -> str:
-    epochs = f"{_counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    epochs = f"{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

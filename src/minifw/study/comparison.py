@@ -14,6 +14,7 @@ from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.errors import DivergedError, UsageError, short
 from minifw.report import comparison, plots
+from minifw.report.stand_in import Pair, compare_all
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import ArmSummary, Compared, PairRecord
@@ -21,7 +22,6 @@ from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
-from minifw.report.stand_in import Pair, compare_all
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -61,9 +61,7 @@ class Comparison(Kind):
         write(run, results)
 
 
-def plan(
-    arms: Sequence[Arm], seeds: int | None = None, margin: float | None = None
-) -> Plan:
+def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = None) -> Plan:
     """Return the plan of a comparison of configs; nothing is written.
 
     Args:
@@ -91,9 +89,7 @@ def plan(
         cells=[planning.cell(arm.name, {}, arm.config) for arm in arms],
         seeds=list(range(first or 0, (first or 0) + seeds)),
         threads=torch.get_num_threads(),
-        options=options(
-            [(arm.name, arm.config.model_dump(mode="json")) for arm in arms], margin
-        ),
+        options=options([(arm.name, arm.config.model_dump(mode="json")) for arm in arms], margin),
     )
     code: dict[str, bytes] = {}
     for arm in arms:
@@ -109,9 +105,7 @@ def plan(
 def check_margin(option: str, margin: object) -> None:
     """Raise a UsageError unless a margin is None or a number above 0."""
     if margin is not None and not (
-        isinstance(margin, int | float)
-        and not isinstance(margin, bool)
-        and 0 < margin < math.inf
+        isinstance(margin, int | float) and not isinstance(margin, bool) and 0 < margin < math.inf
     ):
         raise UsageError(f"{option}: must be a number of percentage points above 0, got {margin}")
 
