@@ -20,12 +20,16 @@ from minifw.errors import ConfigError, DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
+from minifw.library.comparison import Comparison
 from minifw.library.run import Run
-from minifw.library.studies import KINDS
+from minifw.library.studies import Study, Sweep
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import History, arguments
 from minifw.training.fit import fit as fit_stack
+
+KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep)}
+"""The kinds of studies, by the word of the manifest."""
 
 
 def train(
@@ -103,7 +107,7 @@ def load(
     runs_dir: str | os.PathLike[str] = "runs",
     allow_code: bool = False,
 ) -> Run:
-    """Return a finished run of `train` or `compare`; or of a study, as a `Sweep`.
+    """Return a finished run of `train` or `compare`; or of a study, as a `Sweep` or `Comparison`.
 
     What it returns for a study is an object of its own, whose `load` has its type: `Sweep.load`.
 

@@ -2,7 +2,9 @@
 
 __all__ = [
     "cells",
+    "comparison",
     "executors",
+    "finished",
     "guided",
     "halving",
     "jobs",
@@ -15,4 +17,5 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "words",
 ]
