@@ -154,11 +154,12 @@ def resume(
     torch.set_num_threads(threads or before)
     shown = display(quiet or as_json)
     if manifest.kind != "train":
-        from minifw.cli import sweep
+        from minifw.cli import sweep, variance
         from minifw.study import kinds, running
 
         done = running.resume(path, kinds.KINDS, shown, sweep.say, allow_code=allow_code)
-        sweep.report(done, as_json)
+        reports = {"sweep": sweep.report, "variance": variance.report}
+        reports[manifest.kind](done, as_json)
         return
     _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
 

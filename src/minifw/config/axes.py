@@ -228,7 +228,7 @@ def section(axes: Axes) -> SweepSection:
             over[axis.key] = {axis.kind: list(axis.what)}
         else:
             values = [[value.value for _, value in point] for point in axis.points]
-            over[":".join(axis.keys)] = values if len(axis.keys) > 1 else [v for v, in values]
+            over[":".join(axis.keys)] = values if len(axis.keys) > 1 else [v for (v,) in values]
     return SweepSection(over=over, samples=axes.samples, seed=axes.seed)
 
 
@@ -336,7 +336,9 @@ def _wrong_draw(keys: tuple[str, ...], kind: str, what: tuple[Any, ...]) -> str:
         return f"{kind} needs {kinds}, low and high, got {_cut(', '.join(map(short, what)))}"
     if kind == "log-uniform" and numbers[0] <= 0:
         return f"log-uniform needs numbers above 0, got {short(numbers[0])}"
-    return "" if max(map(abs, numbers)) < 2**62 or kind != "integers" else "the bounds are too large"
+    return (
+        "" if max(map(abs, numbers)) < 2**62 or kind != "integers" else "the bounds are too large"
+    )
 
 
 def _faults(axes: Axes) -> Iterator[tuple[KeyPath, str]]:

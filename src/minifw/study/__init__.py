@@ -2,6 +2,7 @@
 
 __all__ = [
     "cells",
+    "components",
     "executors",
     "guided",
     "halving",
@@ -15,4 +16,5 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "variance",
 ]

@@ -6,5 +6,6 @@ from collections.abc import Mapping
 
 from minifw.study.rounds import Kind
 from minifw.study.sweeps import Sweep
+from minifw.study.variance import Variance
 
-KINDS: Mapping[str, Kind] = {"sweep": Sweep()}
+KINDS: Mapping[str, Kind] = {"sweep": Sweep(), "variance": Variance()}
