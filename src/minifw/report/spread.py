@@ -20,8 +20,8 @@ from minifw.runs.studies import StudyResults
 BARS: dict[str, Any] = {"color": "#c9d2e0", "edgecolor": "#1b3a6b", "linewidth": 0.8}
 INTERVALS: dict[str, Any] = {"color": "#1b3a6b", "linewidth": 1.4, "capsize": 3, "fmt": "none"}
 NETWORKS: dict[str, Any] = {
-    "color": "#1b3a6b", "linewidth": 0, "marker": "o", "markersize": 2.5,
-    "markerfacecolor": "none", "markeredgewidth": 0.5, "alpha": 0.6,
+    "color": "#1b3a6b", "linewidth": 0, "marker": "o", "markersize": 3,
+    "markerfacecolor": "none", "markeredgewidth": 0.6,
 }  # fmt: skip
 MOST_SEEDS = 40
 """Seeds of data that are drawn one beside the other."""
@@ -73,8 +73,8 @@ def _draw_errors(axis: Axes, results: StudyResults) -> None:
         known = of_seed[np.isfinite(of_seed)]
         if len(known):
             axis.plot(seed + rng.uniform(-0.3, 0.3, len(known)), known, **NETWORKS)
-            axis.hlines(known.mean(), seed - 0.4, seed + 0.4, color="black", linewidth=1.6)
-    notes = ["each circle a network, each line the mean of a seed of the data"]
+            axis.hlines(known.mean(), seed - 0.4, seed + 0.4, color="black", linewidth=1.8)
+    notes = ["each circle is a network, each line", "the mean of a seed of the data"]
     if len(errors) > MOST_SEEDS:
         notes.append(f"the first {MOST_SEEDS} of {len(errors)} such seeds")
     if gone == networks:
@@ -89,7 +89,8 @@ def _draw_errors(axis: Axes, results: StudyResults) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel("seed of the data")
     axis.set_ylabel("test error, % of samples")
-    axis.set_ylim(bottom=0)
+    if axis.get_ylim()[0] < 0:
+        axis.set_ylim(bottom=0)
     axis.grid(axis="y", alpha=0.3, linewidth=0.5)
 
 

@@ -81,21 +81,22 @@ def components(errors: Floats) -> Components:
     levels = {axis: errors.shape[axis] for axis in axes}
     shared = {effect: _half_squares(errors, effect, axes) for effect in _subsets(axes)}
     total = shared[frozenset()]
-    nothing = Components(dict.fromkeys(PARTS), dict.fromkeys(PARTS), total)
     if not all(map(math.isfinite, shared.values())):
-        return nothing
-    if not total > 0:
-        return Components(nothing.shares, nothing.intervals, 0.0)
+        return Components(dict.fromkeys(PARTS), dict.fromkeys(PARTS), math.nan)
+    if np.nanmin(errors) == np.nanmax(errors):
+        return Components(dict.fromkeys(PARTS), dict.fromkeys(PARTS), 0.0)
     common = {effect: total - value for effect, value in shared.items()}
     variances = {effect: _signed(common, [*_subsets(effect)], effect) for effect in common}
     parts = _parts({effect: np.array([value]) for effect, value in variances.items()})
-    drawn = _parts(_draws(variances, levels))
+    whole = sum(float(value[0]) for value in parts.values())
+    drawn = _shares(_parts(_draws(variances, levels)))
     intervals: dict[str, tuple[float, float] | None] = dict.fromkeys(PARTS)
     varied = [FACTORS[axis] for axis in axes] + ["interaction"] * (len(axes) > 1)
     for name in varied if len(axes) > 1 else []:
         low, high = np.percentile(drawn[name], [100 * LEVEL / 2, 100 - 100 * LEVEL / 2])
         intervals[name] = float(low), float(high)
-    return Components({n: float(v[0]) for n, v in parts.items()}, intervals, math.sqrt(total))
+    shares = {name: float(value[0]) for name, value in _shares(parts).items()}
+    return Components(shares, intervals, math.sqrt(whole))
 
 
 def _subsets(axes: Effect | list[int]) -> Iterator[Effect]:
@@ -127,12 +128,15 @@ def _half_squares(errors: Floats, effect: Effect, axes: list[int]) -> float:
 
 
 def _parts(variances: dict[Effect, Floats]) -> dict[str, Floats]:
-    """Return the share of each part, from the variance of each effect."""
+    """Return the variance of each part, at least 0, from that of each effect."""
     zero = np.zeros_like(next(iter(variances.values())))
     parts = {name: variances.get(frozenset({k}), zero) for k, name in enumerate(FACTORS)}
     parts["interaction"] = sum((v for effect, v in variances.items() if len(effect) > 1), zero)
-    parts = {name: np.maximum(value, 0) for name, value in parts.items()}
-    whole = sum(parts.values(), zero)
+    return {name: np.maximum(value, 0) for name, value in parts.items()}
+
+
+def _shares(parts: dict[str, Floats]) -> dict[str, Floats]:
+    whole = sum(parts.values(), np.zeros(1))
     return {name: value / np.where(whole > 0, whole, 1) for name, value in parts.items()}
 
 
