@@ -184,7 +184,7 @@ class Dataset:
         shift, scale = (np.tile(value, (times, 1)) for value in (self.shift, self.scale))
         return replace(self._each(stacked), shift=shift, scale=scale)
 
-    def of(self, seeds: int | slice) -> Dataset:
+    def of(self, seeds: int | slice | list[int]) -> Dataset:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
         own = self._each(lambda samples: samples.of(seeds))
         return replace(own, shift=self.shift[seeds], scale=self.scale[seeds])

@@ -54,7 +54,7 @@ class Samples:
                 what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
                 raise ShapeError(f"in_order: {what}")
 
-    def of(self, seeds: int | slice) -> Samples:
+    def of(self, seeds: int | slice | list[int]) -> Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
         return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
 

@@ -3,6 +3,7 @@
 __all__ = [
     "cells",
     "comparison",
+    "components",
     "executors",
     "finished",
     "guided",
@@ -17,5 +18,6 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "variance",
     "words",
 ]

@@ -20,8 +20,8 @@ from minifw.study.lanes import Lane, structure
 class Shape:
     """Cells with the same structure, and how they are trained.
 
-    `most` is the number of lanes that fit in memory at once, `features` and `table_checksum` are
-    those of the data.
+    `most` is the number of lanes that fit in memory at once; `features`, `test` (how many samples)
+    and `checksum` are those of the data.
     """
 
     cells: tuple[int, ...]
@@ -31,6 +31,7 @@ class Shape:
     why_plain: str | None
     most: int
     features: tuple[str, ...]
+    test: int
     checksum: str | None
 
 
@@ -153,6 +154,7 @@ def plan(
                 compiling.why if compiling.is_fault else None,
                 sizes.most_at_once,
                 made.features,
+                planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
             )
         )
