@@ -2,6 +2,9 @@
 
 __all__ = [
     "cells",
+    "cluster",
+    "connecting",
+    "division",
     "executors",
     "guided",
     "halving",
@@ -15,4 +18,5 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "worker",
 ]
