@@ -1,4 +1,4 @@
-"""The commands about existing runs: `minifw runs ls | show | diff | verify | rm`."""
+"""The commands about existing runs: `minifw runs ls | show | diff | verify | merge | rm`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from minifw.cli.options import Json, OneRun, RunsDir, SomeRuns, help_alone, print_json, statuses
+from minifw.cli.options import (
+    AllowCode,
+    Json,
+    OneRun,
+    RunsDir,
+    SomeRuns,
+    help_alone,
+    print_json,
+    statuses,
+)
+from minifw.cli.planning import import_torch
 from minifw.cli.terminal import print_rows, print_table, print_wrapped
 from minifw.errors import (
     ArtefactError,
@@ -31,7 +41,7 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.callback(invoke_without_command=True)
 def _runs(context: typer.Context) -> None:
-    """List, look at, check and delete runs."""
+    """List, look at, check, merge and delete runs."""
     help_alone(context)
 
 
@@ -210,6 +220,33 @@ def verify(some: SomeRuns, runs_dir: RunsDir = Path("runs"), as_json: Json = Fal
     if as_json:
         print_json({"faults": answers})
     _raise_all(faults)
+
+
+@app.command()
+def merge(
+    some: SomeRuns,
+    runs_dir: RunsDir = Path("runs"),
+    allow_code: AllowCode = False,
+    as_json: Json = False,
+) -> None:
+    """Put the parts of a study together as a new run.
+
+    Its tables have the bytes that they would have if the study had not been divided. The parts are
+    left as they are.
+
+    \b
+    Examples:
+      minifw sweep mine.yaml --part 1/2      on one machine
+      minifw sweep mine.yaml --part 2/2      on another one
+      minifw runs merge runs/*-mine-*
+    """
+    import_torch()
+    from minifw import runs
+    from minifw.cli import studies
+    from minifw.study import kinds, merging
+
+    paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))
+    studies.report(merging.merge(paths, kinds.KINDS, runs_dir, allow_code=allow_code), as_json)
 
 
 @app.command()

@@ -130,7 +130,8 @@ def resume(
     from minifw import runs
 
     path = runs.find(runs_dir, run)
-    before = runs.load(path).manifest.threads
+    manifest = runs.load(path).manifest
+    before = manifest.threads
 
     import torch
 
@@ -151,7 +152,16 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    _report(experiment.resume(path, display(quiet or as_json), allow_code=allow_code), as_json)
+    shown = display(quiet or as_json)
+    if manifest.kind != "train":
+        from minifw.cli import studies
+        from minifw.cli.sweep import say
+        from minifw.study import kinds, running
+
+        done = running.resume(path, kinds.KINDS, shown, say, allow_code=allow_code)
+        studies.report(done, as_json)
+        return
+    _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
 
 
 def _references() -> dict[str, list[Arm]]:

@@ -8,6 +8,7 @@ value, so that the next stage can check the rest.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,8 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import own, yaml12
+from minifw.config import axes, own, yaml12
+from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config, FromFile
@@ -51,9 +53,17 @@ def load_with_source(
         StorageError: the file exists and cannot be read.
 
     """
+    return read(path, allow_code=allow_code, option=option).config(overrides)
+
+
+def read(path: Path, *, allow_code: bool = False, option: str = "--set") -> Parsed:
+    """Read the config at `path`, from which `Parsed.config` makes configs.
+
+    Arguments and errors are those of `load_with_source`.
+    """
     code = Code(allow_code)
     source = Source(str(path), code=code.files, option=option)
-    return of_text(yaml12.read(path), path, overrides, code, source)
+    return Parsed(yaml12.read(path), path, code, source)
 
 
 def of_run(text: str, path: Path, code: Code | None = None) -> Config:
@@ -89,37 +99,66 @@ def of_text(
 
     `code` is the code that the config may run; its files become those of the source.
     """
-    source = source or Source(str(path), code=code.files)
-    raw = yaml12.parse(text, source)
-    if not isinstance(raw, dict):
-        if not source.faults and raw is None:
-            needed = f"the file is empty; a config needs at least {_required()}"
-            raise ConfigError([f"{source.name}: {needed}"])
-        if not source.faults:
-            wrong = f"expects `key: value` lines, got {kind_of(raw)}"
-            source.faults.append(Fault(source.place(()), None, wrong))
-        raise source.error()
-    before = _kinds(raw)
-    for assignment in overrides:
-        yaml12.override(raw, assignment, source)
-    _forget_old_kinds(raw, before, source)
-    _spell_out(raw, source)
-    own.take(raw, source, code, path.absolute().parent)
-    checked = _validate(raw, source)
-    _check_train(checked, source)
-    _check_chain(checked, source)
-    _check_numbers(checked, source)
-    if source.faults:
-        raise source.error()
-    config = checked.config
-    if isinstance(config.data, FromFile):
-        # A path in the file is relative to its folder, one on the command line to the current.
-        base = Path.cwd() if source.place(("data", "path")).given else path.absolute().parent
-        data = config.data.model_copy(update={"path": str(base / config.data.path)})
-        config = config.model_copy(update={"data": data})
-    if len(text) + sum(map(len, overrides)) > _SHORT:
-        _check_size(config, source)
-    return config, source
+    return Parsed(text, path, code, source).config(overrides)
+
+
+class Parsed:
+    """A config's text, parsed once: configs with different overrides are made from it.
+
+    The arguments are those of `of_text`.
+    """
+
+    def __init__(self, text: str, path: Path, code: Code, source: Source | None = None) -> None:
+        self.path, self.code, self.size = path, code, len(text)
+        self.source = source = source or Source(str(path), code=code.files)
+        self.raw = yaml12.parse(text, source)
+        if not isinstance(self.raw, dict):
+            if not source.faults and self.raw is None:
+                needed = f"the file is empty; a config needs at least {_required()}"
+                raise ConfigError([f"{source.name}: {needed}"])
+            if not source.faults:
+                wrong = f"expects `key: value` lines, got {kind_of(self.raw)}"
+                source.faults.append(Fault(source.place(()), None, wrong))
+            raise source.error()
+
+    def config(
+        self, overrides: Sequence[str] = (), cell: Sequence[tuple[str, Value]] | None = None
+    ) -> tuple[Config, Source]:
+        """Return the config with these overrides, and the places of its values.
+
+        `cell` has the keys and values of a cell of a sweep, which win over `overrides`; the config
+        of a cell has no section `sweep`.
+        """
+        raw, source, path = copy.deepcopy(self.raw), self.source.copy(), self.path
+        before = _kinds(raw)
+        for assignment in overrides:
+            yaml12.override(raw, assignment, source)
+        if cell is not None:
+            raw.pop("sweep", None)
+            for key, value in cell:
+                yaml12.put(raw, key, value.value, value.place, source)
+        _forget_old_kinds(raw, before, source)
+        _spell_out(raw, source)
+        own.take(raw, source, self.code, path.absolute().parent)
+        checked = _validate(raw, source)
+        _check_train(checked, source)
+        _check_chain(checked, source)
+        _check_numbers(checked, source)
+        if checked.config.sweep is not None and "sweep" not in checked.faulty:
+            axes.of_section(checked.config.sweep, source)
+        if source.faults:
+            raise source.error()
+        config = checked.config
+        if isinstance(config.data, FromFile):
+            # A path in the file is relative to its folder, one on the command line to the current.
+            place = source.place(("data", "path"))
+            base = Path.cwd() if place.given and not place.line else path.absolute().parent
+            data = config.data.model_copy(update={"path": str(base / config.data.path)})
+            config = config.model_copy(update={"data": data})
+        given = [*overrides, *(str(value.value) for _, value in cell or ())]
+        if self.size + sum(map(len, given)) > _SHORT:
+            _check_size(config, source)
+        return config, source
 
 
 def dump(config: Config) -> str:
@@ -326,7 +365,7 @@ def _check_numbers(checked: _Checked, source: Source) -> None:
     largest = _LARGEST[config.dtype]
     # Samples and weights may be several times larger; distances are squared, in float64.
     drawn = min(largest / 100, 1e150)
-    for path, value in _numbers(config.model_dump()):
+    for path, value in _numbers(config.model_dump(exclude={"sweep"})):
         bound = largest if path == ("train", "eta") else drawn
         if path[0] not in faulty and abs(value) > bound:
             limit = f"at most {bound:.5g}" if value > 0 else f"at least {-bound:.5g}"

@@ -21,6 +21,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
+from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
@@ -138,6 +139,38 @@ class Train(Section):
     )
 
 
+_AXIS: dict[str, Any] = {
+    "anyOf": [
+        {"type": "array", "minItems": 1, "description": "values, for a grid"},
+        *(
+            {
+                "type": "object",
+                "properties": {kind: {"description": what, "type": "array", **bounds}},
+                "required": [kind],
+                "additionalProperties": False,
+            }
+            for kind, (what, bounds) in DRAWS.items()
+        ),
+    ]
+}
+
+
+class SweepSection(Section):
+    """What `minifw sweep` varies."""
+
+    over: Annotated[
+        dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": _AXIS})
+    ] = Field(
+        min_length=1,
+        description="by dotted key, a list of values, or a draw: {log-uniform: [low, high]}, "
+        "uniform, integers, or choice; `train.eta:train.batch_size` has pairs",
+    )
+    samples: Annotated[int, Field(ge=1, le=MAX_CELLS)] | None = Field(
+        None, description="how many cells to draw, if `over` has draws"
+    )
+    seed: int = Field(0, ge=0, le=2**32, description="seed of these draws")
+
+
 class Config(Section):
     """One experiment. Every key is described in the comments of configs/simplenet.yaml."""
 
@@ -166,3 +199,4 @@ class Config(Section):
         description="the optimiser, which takes the steps",
     )
     train: Train = Field(description="how to train")
+    sweep: SweepSection | None = Field(None, description="what `minifw sweep` varies")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from minifw.errors import ConfigError, harmless, short_word
@@ -21,7 +21,9 @@ class Place:
     line: int = 0
     column: int = 0
     given: bool = False
-    """Whether it came from the command line."""
+    """Whether it replaces a value of the config: an override, or a value of a cell of a sweep.
+
+    One with a line stands in the section `sweep` of the config, others on the command line."""
 
     def __str__(self) -> str:
         return self.text
@@ -70,6 +72,11 @@ class Source:
 
     def __post_init__(self) -> None:
         self.name = harmless(self.name)
+
+    def copy(self) -> Source:
+        """Return a copy whose places and faults are its own."""
+        mine = {"places": dict(self.places), "keys": dict(self.keys)}
+        return replace(self, **mine, faults=[*self.faults], bad={*self.bad})
 
     def at(self, line: int, column: int) -> Place:
         """Return a place in this text; lines and columns count from 0."""

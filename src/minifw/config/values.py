@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from minifw.config import loading, yaml12
+from minifw.config import axes, loading, yaml12
 from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.source import KeyPath, Source
@@ -26,13 +26,18 @@ def of_values(
         ConfigError: with all faults, one line each.
 
     """
+    return parsed(values, allow_code=allow_code).config(assignments(overrides))
+
+
+def parsed(values: Mapping[str, Any], *, allow_code: bool = False) -> loading.Parsed:
+    """Return a mapping as a text that was parsed; see `of_values`."""
     code = Code(allow_code)
     source = Source("config", lines=False, option="overrides", code=code.files)
     text = yaml12.dump(_plain(values, (), source))
     if source.faults:
         raise source.error()
     yaml12.check_size(len(text.encode()), source.name)
-    return loading.of_text(text, Path(source.name), assignments(overrides), code, source)
+    return loading.Parsed(text, Path(source.name), code, source)
 
 
 def check_overrides(overrides: object) -> None:
@@ -68,12 +73,7 @@ def assignments(overrides: Mapping[str, Any]) -> list[str]:
     given = _plain(overrides, (), source)
     if source.faults:
         raise source.error()
-    return [f"{key}={_in_one_line(value)}" for key, value in given.items()]
-
-
-def _in_one_line(value: Any) -> str:
-    """Return a value as YAML in one line, without the end mark that follows a bare word."""
-    return yaml12.dump(value, flow=True).removesuffix("...\n").strip()
+    return [f"{key}={axes.in_one_line(value)}" for key, value in given.items()]
 
 
 def _plain(value: Any, path: KeyPath, source: Source) -> Any:

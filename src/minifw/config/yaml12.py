@@ -13,9 +13,10 @@ which Python holds as a lone surrogate; it is written as NUL and two hexadecimal
 
 from __future__ import annotations
 
+import copy
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -333,18 +334,11 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     given = Source(f"{source.option} {text}", given=True)
     here = given.at(0, 0)
     name, equals, text = assignment.partition("=")
-    # No key of a config holds bytes that are not UTF-8, and pydantic would fail on one.
-    name = name.encode(errors="backslashreplace").decode()
-    path: KeyPath = tuple(
-        int(part) if part.isascii() and part.isdecimal() and len(part) < 10 else part
-        for part in name.split(".")
-    )
-    value, wrong = None, ""
-    if not equals or not all(name.split(".")):
-        wrong = "expects section.key=value, as in train.eta=0.1"
-    elif len(path) > MAX_DEPTH:
-        wrong = f"nested more than {MAX_DEPTH} deep"
-    else:
+    path = key_path(name)
+    value = None
+    wrong = "" if equals else "expects section.key=value, as in train.eta=0.1"
+    wrong = wrong or _wrong_path(path)
+    if not wrong:
         try:
             value = parse(text, given)
         except ConfigError:
@@ -354,18 +348,60 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     if wrong:
         source.faults.append(Fault(here, None, wrong))
         return
-    # The values at and below this path come from the command line now.
-    for kept, new in ((source.places, given.places), (source.keys, given.keys)):
-        for old in [old for old in kept if old[: len(path)] == path]:
-            del kept[old]
-        kept[path] = here
-        kept.update({(*path, *below): here for below in new})
-    source.bad -= {old for old in source.bad if old[: len(path)] == path}
+    _replace_places(source, path, here, given.places, given.keys)
     source.bad |= {(*path, *below) for below in given.bad}
     source.faults += [
         Fault(here, None if fault.path is None else (*path, *fault.path), fault.what)
         for fault in given.faults
     ]
+
+
+def put(raw: dict[str, Any], key: str, value: Any, place: Place, source: Source) -> None:
+    """Set a value by its dotted key in `raw`; `place` is where it was given."""
+    path = key_path(key)
+    if wrong := _wrong_path(path) or _assign(raw, path, copy.deepcopy(value)):
+        source.faults.append(Fault(place, None, wrong))
+        return
+    inner = [*_paths(value)]
+    _replace_places(source, path, place, inner, [below for below in inner if below])
+
+
+def key_path(key: str) -> KeyPath:
+    """Return the path of a dotted key."""
+    # No key of a config holds bytes that are not UTF-8, and pydantic would fail on one.
+    key = key.encode(errors="backslashreplace").decode()
+    return tuple(
+        int(part) if part.isascii() and part.isdecimal() and len(part) < 10 else part
+        for part in key.split(".")
+    )
+
+
+def _wrong_path(path: KeyPath) -> str:
+    """Return what is wrong with the path of an override, if anything."""
+    if "" in path:
+        return "expects section.key=value, as in train.eta=0.1"
+    return f"nested more than {MAX_DEPTH} deep" if len(path) > MAX_DEPTH else ""
+
+
+def _paths(value: Any) -> Iterator[KeyPath]:
+    """Yield the paths of a value and of all values in it."""
+    yield ()
+    if isinstance(value, (dict, list)):
+        items = value.items() if isinstance(value, dict) else enumerate(value)
+        for part, inner in items:
+            yield from ((part, *below) for below in _paths(inner))
+
+
+def _replace_places(
+    source: Source, path: KeyPath, here: Place, places: Iterable[KeyPath], keys: Iterable[KeyPath]
+) -> None:
+    """Let the values at and below this path come from `here`; inner paths are relative to it."""
+    for kept, new in ((source.places, places), (source.keys, keys)):
+        for old in [old for old in kept if old[: len(path)] == path]:
+            del kept[old]
+        kept[path] = here
+        kept.update({(*path, *below): here for below in new})
+    source.bad -= {old for old in source.bad if old[: len(path)] == path}
 
 
 def _assign(raw: dict[str, Any], path: KeyPath, value: Any) -> str:

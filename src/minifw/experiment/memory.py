@@ -96,9 +96,14 @@ class Sizes:
 
     def group_size(self) -> int:
         """Return the number of seeds in a group; groups have about the same size."""
-        most = max(1, self.group_bytes // (self._training() + self._ensemble()))
+        most = self.most_at_once
         groups = -(-self.seeds // most)
         return -(-self.seeds // groups)
+
+    @property
+    def most_at_once(self) -> int:
+        """The number of seeds that fit into a group."""
+        return max(1, self.group_bytes // (self._training() + self._ensemble()))
 
     def _table(self) -> int:
         return self.samples * 8 * (self.features + 1) if self.from_file else 0

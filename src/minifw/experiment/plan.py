@@ -256,23 +256,45 @@ def _samples(
 
     And how many are for training, for testing and for validation.
     """
-    section, table, key = config.data, None, "train"
-    if not isinstance(section, Generated):
-        table = read_table(section, None if manifest is None else manifest.data_checksum)
+    table, key = None, "train"
+    if not isinstance(config.data, Generated):
+        table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     try:
-        if isinstance(section, Generated):
-            train, test = section.train, section.test
-        else:
-            assert table is not None
-            train, test = split_sizes(len(table.labels), section.train, section.test)
-        if section.validation is None:
-            return table, train, test, 0
+        train, test = _split_of(config, table)
         key = "validation"
-        validation = validation_size(train, section.validation)
+        validation = _validation_of(config, train)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
         raise source.error() from None
+
+
+def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
+    """Return how many samples are for training, for testing and for validation.
+
+    `table` holds a data file.
+
+    Raises:
+        DataError: there are not that many.
+
+    """
+    train, test = _split_of(config, table)
+    validation = _validation_of(config, train)
+    return train - validation, test, validation
+
+
+def _split_of(config: Config, table: Table | None) -> tuple[int, int]:
+    """Return how many samples are for training and validation, and for testing."""
+    section = config.data
+    if isinstance(section, Generated):
+        return section.train, section.test
+    assert table is not None
+    return split_sizes(len(table.labels), section.train, section.test)
+
+
+def _validation_of(config: Config, train: int) -> int:
+    share = config.data.validation
+    return 0 if share is None else validation_size(train, share)
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:

@@ -35,7 +35,7 @@ def metrics(trained: Trained) -> list[str]:
             for index, epoch in enumerate(history.epochs):
                 line: dict[str, Any] = {"mode": mode, "arm": arm, "epoch": epoch}
                 for name in history.series:
-                    line[name] = _numbers(getattr(history, name)[index])
+                    line[name] = numbers(getattr(history, name)[index])
                 lines.append(json.dumps(line, allow_nan=False) + "\n")
     return lines
 
@@ -71,20 +71,20 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         modes[mode] = {}
         for arm, result in arms.items():
             history = result.history
-            test_error = _numbers(history.test_error[-1])
+            test_error = numbers(history.test_error[-1])
             modes[mode][arm] = ArmResults(
                 test_error=test_error,
-                train_error=_numbers(history.train_error[-1]),
-                train_loss=_numbers(history.train_loss[-1]),
+                train_error=numbers(history.train_error[-1]),
+                train_loss=numbers(history.train_loss[-1]),
                 diverged_epoch=[None if e < 0 else int(e) for e in history.diverged],
-                diverged_layer=[_layer(config, k) for k in history.diverged_layer],
+                diverged_layer=[layer_name(config, k) for k in history.diverged_layer],
                 summary=Summary(**summary(test_error)),
                 seconds=history.seconds,
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
                 validation_error=(
-                    _numbers(history.validation_error[-1]) if history.validation_error else None
+                    numbers(history.validation_error[-1]) if history.validation_error else None
                 ),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
@@ -99,7 +99,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         }
     return Results(
         name=config.name,
-        about=_about(config, len(plan.features)),
+        about=about(config, len(plan.features)),
         seeds=plan.seeds,
         dtype=config.dtype,
         threads=torch.get_num_threads(),
@@ -125,12 +125,12 @@ def _percent(of_groups: Sequence[Floats]) -> Any:
     return 100 * np.concatenate(of_groups).mean(0)
 
 
-def _layer(config: Config, position: int) -> str | None:
+def layer_name(config: Config, position: int) -> str | None:
     """Return the name of a layer, by its position in the config and its kind."""
     return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
-def _about(config: Config, features: int) -> str:
+def about(config: Config, features: int) -> str:
     """Return network, data and loss as text for a caption."""
     sizes, words = [features], []
     for layer in config.network:
@@ -151,7 +151,7 @@ def _about(config: Config, features: int) -> str:
     return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
 
 
-def _numbers(values: Any) -> list[float | None]:
+def numbers(values: Any) -> list[float | None]:
     """Return floats, with None for those that are not finite, which JSON cannot hold."""
     return [float(value) if np.isfinite(value) else None for value in values]
 

@@ -73,6 +73,12 @@ def start(
         StorageError: something could not be written.
 
     """
+    if plan.config.sweep is not None:
+        name = harmless(plan.source.name)
+        raise UsageError(
+            f"{name}: has a section `sweep`: minifw sweep {name} trains its cells, and "
+            "--set sweep=null trains the config without it"
+        )
     # If samples and networks do not fit in memory, this fails before there is a directory.
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()

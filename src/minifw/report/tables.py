@@ -111,12 +111,17 @@ def write_tables(run: Run) -> list[Table]:
     """Make all tables of a run from its results, write them to its directory, and return them."""
     tables = of_results(run.results())
     for name, table in tables.items():
-        for ending, content in (
-            ("md", table.markdown()), ("csv", table.csv()),
-            ("tex", table.latex()), ("json", table.json()),
-        ):  # fmt: skip
-            run.write(f"tables/{name}.{ending}", content)
+        write_table(run, name, table)
     return list(tables.values())
+
+
+def write_table(run: Run, name: str, table: Table) -> None:
+    """Write a table to a run's directory in all formats."""
+    for ending, content in (
+        ("md", table.markdown()), ("csv", table.csv()),
+        ("tex", table.latex()), ("json", table.json()),
+    ):  # fmt: skip
+        run.write(f"tables/{name}.{ending}", content)
 
 
 def of_results(results: Results) -> dict[str, Table]:

@@ -138,11 +138,13 @@ class Manifest(_Record):
     """The status of a run, and the checksum of each of its files.
 
     `together` is the number of seeds that are drawn and trained at once; runs of versions without
-    groups lack it. `parts` are keyed by name, `files` by path in the run.
+    groups lack it. `kind` is that of a study, else train. `parts` are keyed by name, `files` by
+    path in the run.
     """
 
     format: Literal[1]
     status: Written
+    kind: Literal["train", "sweep", "compare", "variance"] = "train"
     name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
     together: Annotated[int, Field(ge=1, le=2**53)] | None = None

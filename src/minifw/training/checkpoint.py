@@ -56,13 +56,25 @@ class Checkpoint:
 
     @classmethod
     def joined(cls, groups: Sequence[Checkpoint]) -> Checkpoint:
-        """Return weights and histories of several stacks of seeds as those of one stack."""
+        """Return several stacks as one: their weights and histories, and states where all have."""
         if len(groups) == 1:
             return groups[0]
-        names = groups[0].weights
+        states = [group.generators for group in groups]
         return cls(
-            {name: torch.cat([group.weights[name] for group in groups]) for name in names},
+            _joined([group.weights for group in groups]),
             History.joined([group.history for group in groups]),
+            _joined([group.optimizer for group in groups]),
+            None if any(state is None for state in states) else np.concatenate(states),  # type: ignore[arg-type]
+        )
+
+    def lanes(self, positions: Sequence[int]) -> Checkpoint:
+        """Return the checkpoint of some networks of the stack."""
+        some = list(positions)
+        return Checkpoint(
+            {name: value[some] for name, value in self.weights.items()},
+            self.history.lanes(some),
+            {name: value[some] for name, value in self.optimizer.items()},
+            None if self.generators is None else self.generators[some],
         )
 
     def to_bytes(self) -> bytes:
@@ -206,6 +218,10 @@ class Checkpoint:
                     f"{where}: 'state/generators' is not a state of generators: {fault}"
                 ) from None
         return _copy(self.history)
+
+
+def _joined(stacks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
+    return {name: torch.cat([stack[name] for stack in stacks]) for name in stacks[0]}
 
 
 def _shape(sizes: Sequence[int | None]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,19 @@ class History:
                 columns.append(np.concatenate([values, missing]))
             setattr(joined, name, list(np.concatenate(columns, 1)))
         return joined
+
+    def lanes(self, networks: Sequence[int]) -> History:
+        """Return the history of some networks of the stack."""
+        some = list(networks)
+        chosen = replace(
+            self,
+            epochs=list(self.epochs),
+            diverged=self.diverged[some],
+            diverged_layer=self.diverged_layer[some],
+        )
+        for name in self.series:
+            setattr(chosen, name, [values[some] for values in getattr(self, name)])
+        return chosen
 
     @property
     def all_diverged(self) -> bool:

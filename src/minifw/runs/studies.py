@@ -1,0 +1,105 @@
+"""What the run of a study holds beside a manifest: what was asked, and what came out.
+
+    study.json      the cells (configs), their seeds, and how they are trained: plain data
+    jobs/           one file for each job, which checks itself (`study/store.py`)
+    cells.json      loss and errors of every network, by cell
+
+A run may come from anybody: whatever minifw never writes is refused, as in `records.py`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
+
+from minifw.runs.results import Count, Finite, Percent, Seconds
+
+STUDY = "study.json"
+CELLS = "cells.json"
+
+Kind = Literal["sweep", "compare", "variance"]
+"""The kinds of studies."""
+
+Value = bool | int | float | str | None | list[Any] | dict[str, Any]
+"""A value of a config's key, as JSON has it."""
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+
+class Crossing(_Record):
+    """How many seeds of each purpose are crossed in a study of variance."""
+
+    data: Annotated[int, Field(ge=1)]
+    init: Annotated[int, Field(ge=1)]
+    order: Annotated[int, Field(ge=1)]
+
+
+class Cell(_Record):
+    """A cell: its name, what it sets beside the study's config, and its whole config as YAML."""
+
+    name: str
+    set: dict[str, Value]
+    config: str
+
+
+class Study(_Record):
+    """What a study trains: each of the `cells` with each of the `seeds`.
+
+    `crossing` replaces the seeds in a study of variance. `part` is (k, n): the k-th of n parts of
+    the lanes, from 1 on. `options` are those of the kind, such as a margin.
+    """
+
+    kind: Kind
+    cells: Annotated[list[Cell], Field(min_length=1), FailFast()]
+    seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
+    threads: Annotated[int, Field(ge=1)]
+    crossing: Crossing | None = None
+    part: tuple[int, int] | None = None
+    options: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
+            raise ValueError("part: must be (k, n) with 1 <= k <= n")
+        return self
+
+
+class CellResults(_Record):
+    """The results of a cell; lists have a value for each of its seeds, None if it diverged.
+
+    `epochs` is how far it was trained: less than its config says where a study stopped it.
+    `validation_error` is None where there are no validation samples.
+    """
+
+    name: str
+    set: dict[str, Value]
+    seeds: Annotated[list[Count], FailFast()]
+    epochs: Count
+    test_error: Annotated[list[Percent | None], FailFast()]
+    validation_error: list[Percent | None] | None = None
+    train_error: Annotated[list[Percent | None], FailFast()]
+    train_loss: Annotated[list[Finite | None], FailFast()]
+    diverged_epoch: Annotated[list[Count | None], FailFast()]
+    diverged_layer: Annotated[list[str | None], FailFast()]
+    compiled: bool
+    not_compiled: str | None = None
+
+
+class StudyResults(_Record):
+    """The results of a study, from which tables and figures are made.
+
+    `seconds` is the time in training steps, of all jobs together. `outcome` is what its kind
+    computes from the cells: the selection of a sweep, the pairs of a comparison, shares of
+    variance.
+    """
+
+    kind: Kind
+    name: str
+    about: str
+    dtype: Literal["float32", "float64"]
+    cells: Annotated[list[CellResults], Field(min_length=1)]
+    seconds: Seconds = 0.0
+    outcome: dict[str, Any] = {}

@@ -1,0 +1,110 @@
+"""The cells of a sweep: from a config and what varies to checked configs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from minifw.config import axes
+from minifw.config.axes import Axes, Point
+from minifw.config.loading import Parsed
+from minifw.config.model import Config
+from minifw.config.source import MAX_FAULTS, Source
+from minifw.errors import ConfigError, UsageError
+from minifw.runs.studies import Cell
+from minifw.study import planning
+
+SEEDS = 20
+"""How many seeds a sweep has if neither the config nor an option says it."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The cells of a sweep; `base` is the config from which they were made.
+
+    `sources` have the places of their values, `code` the user's Python files that they name.
+    `notes` are for the user, a line each.
+    """
+
+    base: Config
+    cells: list[Cell]
+    configs: list[Config]
+    sources: list[Source]
+    varied: Axes
+    code: Mapping[str, bytes] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = None) -> Cells:
+    """Return the cells of a sweep, each checked as a config of its own.
+
+    Args:
+        parsed: the text of the config.
+        overrides: `section.key=value` each, for all cells.
+        varied: what varies; by default what the config's section `sweep` says.
+
+    Raises:
+        ConfigError: with the faults of all cells, one line each.
+        UsageError: nothing varies.
+
+    """
+    base, source = parsed.config(overrides)
+    if varied is None:
+        if base.sweep is None:
+            raise UsageError(
+                f"{source.name}: nothing varies: give --over KEY=VALUES, as in "
+                "--over train.eta=0.01,0.1, or a section `sweep` in the config"
+            )
+        varied = axes.of_section(base.sweep, source)
+    cells: dict[str, tuple[Cell, Config, Source]] = {}  # by the whole config
+    faults: dict[str, None] = {}  # many cells have the same fault
+    same = []
+    for point in varied.points():
+        try:
+            config, source = parsed.config(overrides, point)
+        except ConfigError as error:
+            faults |= dict.fromkeys(error.faults)
+            continue
+        cell = planning.cell(name(point), {key: value.value for key, value in point}, config)
+        if cell.config in cells:
+            same.append(cell.name)
+        else:
+            cells[cell.config] = cell, config, source
+    if faults:
+        raise ConfigError(_at_most(list(faults)))
+    columns = map(list, zip(*cells.values(), strict=True))
+    return Cells(base, *columns, varied, parsed.code.files, _about(same, varied.count))
+
+
+def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
+    """Return what the options of a command vary; None if it is what the config says.
+
+    Raises:
+        ConfigError: with all faults, one line each.
+
+    """
+    if not over:
+        if samples is not None:
+            raise UsageError("--samples: is for --over with a draw; a config has sweep.samples")
+        return None
+    return axes.of_words(over, samples, 0)
+
+
+def _about(same: list[str], count: int) -> list[str]:
+    """Return the notes about cells that are left out."""
+    if not same:
+        return []
+    more = f" and {len(same) - 3} more" if len(same) > 3 else ""
+    which = f"{', '.join(f'({each})' for each in same[:3])}{more}"
+    return [f"{len(same)} of {count} cells are the same as others and are left out: {which}"]
+
+
+def name(point: Point) -> str:
+    """Return the name of a cell: `train.eta=0.01, optimizer.momentum=0.9`."""
+    return ", ".join(f"{key}={axes.in_one_line(value.value)}" for key, value in point)
+
+
+def _at_most(faults: list[str]) -> Iterator[str]:
+    yield from faults[:MAX_FAULTS]
+    if len(faults) > MAX_FAULTS:
+        yield f"sweep: and {len(faults) - MAX_FAULTS} more faults"

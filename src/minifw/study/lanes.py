@@ -1,0 +1,148 @@
+"""Lanes: networks of different cells and seeds, trained as one stack.
+
+A *cell* is a config. A *lane* is one network: a cell, and a seed for each purpose. Lanes of cells
+with the same `structure` are trained together; each gets the bits of its own run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from minifw import nn
+from minifw.config.model import Config
+from minifw.config.sections import Generated
+from minifw.data import BatchOrder, Dataset, Samples
+from minifw.data.files import Table
+from minifw.experiment.build import build_data, build_loss, build_network
+
+
+class Lane(NamedTuple):
+    """One network: its cell, and the seeds of its samples, initial weights and orders."""
+
+    cell: int
+    data: int
+    init: int
+    order: int
+
+    @classmethod
+    def of(cls, cell: int, seed: int) -> Lane:
+        """Return the lane that `minifw train` would train with this seed."""
+        return cls(cell, seed, seed, seed)
+
+
+def structure(config: Config) -> str:
+    """Return as text what configs must have in common to be trained as one stack.
+
+    A lane has its own seed, learning rate, initial weights, samples, and numbers of the optimiser.
+    """
+    content = config.model_dump(mode="json")
+    for key in ("name", "seed", "seeds", "init", "sweep"):
+        content.pop(key, None)
+    for layer in content["network"]:
+        layer.pop("init", None)
+    for key in ("eta", "checkpoint_every"):
+        del content["train"][key]
+    for key in config.optimizer.per_network:
+        del content["optimizer"][key]
+    data = config.data
+    if isinstance(data, Generated):
+        content["data"] = [
+            len(data.declaration.features), data.classes_declared,
+            data.train, data.test, content["data"].get("validation"),
+        ]  # fmt: skip
+    return json.dumps(content, sort_keys=True)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack of lanes, ready to be trained by `fit`."""
+
+    network: nn.Sequential
+    loss: nn.Loss
+    optimizer: nn.Optimizer
+    data: Dataset
+    order: BatchOrder | None
+    eta: list[float]
+    """The learning rate of each."""
+
+
+def stack(
+    lanes: Sequence[Lane],
+    configs: Mapping[int, Config],
+    tables: Mapping[int, Table | None],
+    vectors: Sequence[str],
+    *,
+    validation: bool = False,
+) -> Stack:
+    """Return the networks and samples of these lanes, in their order.
+
+    Args:
+        lanes: those of a cell stand together.
+        configs: the config of each cell; all have the same structure.
+        tables: the data file of each cell, None for generated data.
+        vectors: the optimiser's keys that differ between the cells of the study.
+        validation: whether generated data have more samples for validation, unless the config
+            keeps some.
+
+    """
+    parts = [(cell, [lane for lane in lanes if lane.cell == cell])
+             for cell in dict.fromkeys(lane.cell for lane in lanes)]  # fmt: skip
+    datasets = [
+        build_data(configs[cell], [x.data for x in own], tables[cell], extra_validation=validation)
+        for cell, own in parts
+    ]
+    data = joined(datasets)
+    networks = [
+        build_network(configs[cell], [lane.init for lane in own], len(data.features))
+        for cell, own in parts
+    ]
+    network = networks[0]
+    if len(networks) > 1:
+        values = zip(*([v for _, v, _ in each.parameters()] for each in networks), strict=True)
+        network = network.with_parameters([torch.cat(each) for each in values])
+    config = configs[lanes[0].cell]
+    numbers = {
+        key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes] for key in vectors
+    }
+    section = config.optimizer
+    optimizer = section.declaration.make(network, **(section.keys | numbers))
+    order = None
+    if config.train.mode == "sgd":
+        order = BatchOrder([lane.order for lane in lanes], data.train.labels.shape[1])
+    return Stack(
+        network,
+        build_loss(config),
+        optimizer,
+        data,
+        order,
+        [configs[lane.cell].train.eta for lane in lanes],
+    )
+
+
+def joined(datasets: Sequence[Dataset]) -> Dataset:
+    """Return stacks of samples as one stack; sizes, features and classes are those of the first."""
+    if len(datasets) == 1:
+        return datasets[0]
+
+    def whole(name: str) -> Any:
+        parts = [getattr(data, name) for data in datasets]
+        if parts[0] is None:
+            return None
+        values = zip(*((p.inputs, p.targets, p.labels) for p in parts), strict=True)
+        return Samples(*map(torch.cat, values))
+
+    shift, scale = (np.concatenate([getattr(d, n) for d in datasets]) for n in ("shift", "scale"))
+    return replace(
+        datasets[0],
+        train=whole("train"),
+        test=whole("test"),
+        validation=whole("validation"),
+        shift=shift,
+        scale=scale,
+    )

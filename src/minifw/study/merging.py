@@ -1,0 +1,99 @@
+"""The parts of a study, done apart as by a job array, put together as one run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from minifw import runs
+from minifw.errors import ArtefactError, UsageError, harmless
+from minifw.runs import Run
+from minifw.runs.studies import STUDY, Study
+from minifw.study.lanes import Lane
+from minifw.study.rounds import Found, Kind
+from minifw.study.running import Outcome, complete, read, replan
+from minifw.study.store import Store
+
+
+def merge(
+    paths: Sequence[Path],
+    kinds: Mapping[str, Kind],
+    runs_dir: Path,
+    *,
+    allow_code: bool = False,
+) -> Outcome:
+    """Return a run with the results of all parts of a study; the parts are left as they are.
+
+    Its tables have the bytes that they would have if the study had not been divided.
+
+    Raises:
+        UsageError: a part is missing, comes twice or is not finished, or they are not parts of one
+            study.
+
+    """
+    if not paths:
+        raise UsageError("runs merge: expects the runs of all parts")
+    parts: dict[int, Run] = {}
+    whole, counted = None, 0
+    for path in paths:
+        run = runs.load(path)
+        study, (number, count) = _part(run)
+        if whole not in (None, study) or counted not in (0, count):
+            raise UsageError(f"{path}: is not a part of the same study as {paths[0]}")
+        whole, counted = study, count
+        if number in parts:
+            raise UsageError(f"{path}: is part {number}/{count}, as is {parts[number].path}")
+        parts[number] = run
+    assert whole is not None
+    if missing := [n for n in range(1, counted + 1) if n not in parts]:
+        shown = ", ".join(f"{n}/{counted}" for n in missing[:10]) + " …" * (len(missing) > 10)
+        raise UsageError(f"runs merge: of {counted} parts these are missing: {shown}")
+    return _joined([parts[number] for number in sorted(parts)], whole, kinds, runs_dir, allow_code)
+
+
+def _part(run: Run) -> tuple[Study, tuple[int, int]]:
+    """Return the study that a run is a part of, and which part of how many."""
+    manifest = run.manifest
+    study = read(run) if manifest.kind != "train" else None
+    if study is None or study.part is None:
+        what = "runs of minifw sweep --part k/n can be merged"
+        raise UsageError(f"{run.path}: is not a part of a study; {what}")
+    if manifest.status not in runs.OVER:
+        raise UsageError(
+            f"{run.path}: part {study.part[0]}/{study.part[1]} is {run.status()}; "
+            f"minifw resume {harmless(run.path)} does the rest"
+        )
+    return study.model_copy(update={"part": None}), study.part
+
+
+def _joined(
+    parts: Sequence[Run], study: Study, kinds: Mapping[str, Kind], runs_dir: Path, allow_code: bool
+) -> Outcome:
+    first = parts[0]
+    plan = replan(first, study, allow_code)
+    found = Found(lambda text: None)
+    found.expect(plan)
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    manifest = first.manifest.model_copy(
+        update={"status": "running", "started": now, "finished": None, "resumed": [], "files": {}}
+    )
+    run = runs.create(runs_dir, manifest)
+    with run.held():
+        for name in ("config.yaml", "env.json", *plan.code):
+            run.write(name, first.read(name))
+        run.write_json(STUDY, study.model_dump(mode="json"))
+        run.commit()
+        store = Store(run)
+        for number, part in enumerate(parts, 1):
+            kept = Store(part)
+            for name in kept.names():
+                result = kept.get(name)
+                if result is None:
+                    raise ArtefactError(f"{part.path}: the job {name} is missing or damaged")
+                new = f"part-{number}.{name}"
+                store.put(new, result)
+                found.add(new, [Lane(*lane) for lane in result.about["lanes"]], result)
+        if missing := [lane for lane in plan.lanes if lane not in found.latest]:
+            raise ArtefactError(f"{first.path}: {len(missing)} networks are in no part")
+        return complete(run, plan, kinds[study.kind], found)

@@ -1,0 +1,171 @@
+"""What a study trains: cells grouped by structure, their lanes, and jobs for these."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from minifw.config import loading
+from minifw.config.model import Config
+from minifw.config.source import Source
+from minifw.errors import UsageError
+from minifw.experiment import plan as planning
+from minifw.runs.studies import Cell, Study
+from minifw.study.jobs import Job
+from minifw.study.lanes import Lane, structure
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Cells with the same structure, and how they are trained.
+
+    `most` is the number of lanes that fit in memory at once, `features` and `table_checksum` are
+    those of the data.
+    """
+
+    cells: tuple[int, ...]
+    vectors: tuple[str, ...]
+    compiled: bool
+    or_plain: bool
+    why_plain: str | None
+    most: int
+    features: tuple[str, ...]
+    checksum: str | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A study with all its decisions; nothing is drawn yet."""
+
+    study: Study
+    configs: tuple[Config, ...]
+    shapes: tuple[Shape, ...]
+    code: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def lanes(self) -> list[Lane]:
+        """All lanes, those of a cell together; of a part of a study only its own."""
+        every = all_lanes(self.study)
+        if self.study.part is None:
+            return every
+        k, n = self.study.part
+        return every[(k - 1) * len(every) // n : k * len(every) // n]
+
+    def jobs(
+        self,
+        lanes: Sequence[Lane],
+        *,
+        pieces: int = 1,
+        label: str = "",
+        until: Callable[[Config], int] = lambda config: config.train.epochs,
+        begun: Mapping[Lane, Place] | None = None,
+        keeps: bool = False,
+    ) -> list[Job]:
+        """Return jobs for these lanes: for each shape, about equal ones.
+
+        Args:
+            lanes: in the order of `self.lanes`.
+            pieces: at least so many for each shape, if there are as many lanes.
+            label: the beginning of their names.
+            until: the epoch in which the training of a config ends.
+            begun: where each lane's earlier result is, if training continues from it.
+            keeps: whether other jobs continue from these.
+
+        """
+        made = []
+        for number, shape in enumerate(self.shapes):
+            own = [lane for lane in lanes if lane.cell in shape.cells]
+            count = min(len(own), max(pieces, -(-len(own) // shape.most)))
+            for piece in range(count):
+                some = own[piece * len(own) // count : (piece + 1) * len(own) // count]
+                cells = dict.fromkeys(lane.cell for lane in some)
+                job = Job(
+                    id=f"{label}shape-{number}.{piece + 1}-of-{count}",
+                    cells={cell: self.study.cells[cell].config for cell in cells},
+                    lanes=tuple(some),
+                    vectors=shape.vectors,
+                    epochs=until(self.configs[some[0].cell]),
+                    compiled=shape.compiled,
+                    or_plain=shape.or_plain,
+                    start=() if begun is None else _places([begun[lane] for lane in some]),
+                    validation=self.study.kind == "sweep",
+                    keeps=keeps,
+                    code=dict(self.code),
+                    checksum=shape.checksum,
+                )
+                made.append(job)
+        return made
+
+
+Place = tuple[str, int]
+"""Where a lane's result is: the name of a job, and the position in its stack."""
+
+
+def _places(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return places as runs of positions in the same job."""
+    runs = itertools.groupby(places, lambda place: place[0])
+    return tuple((name, tuple(position for _, position in some)) for name, some in runs)
+
+
+def all_lanes(study: Study) -> list[Lane]:
+    """Return the lanes of a study, those of a cell together."""
+    if study.crossing is None:
+        return [Lane.of(cell, seed) for cell in range(len(study.cells)) for seed in study.seeds]
+    first, crossing = study.seeds[0], study.crossing
+    counts = (crossing.data, crossing.init, crossing.order)
+    places = itertools.product(*(range(first, first + count) for count in counts))
+    return [Lane(0, *place) for place in places]
+
+
+def plan(
+    study: Study,
+    configs: Sequence[Config],
+    sources: Sequence[Source],
+    code: Mapping[str, bytes] | None = None,
+) -> Plan:
+    """Check each structure as a run of its own would be, and decide how it is trained.
+
+    Raises:
+        ConfigError, DataError: a cell does not fit its data, or the machine.
+        UsageError: there are more parts than networks.
+
+    """
+    networks = len(all_lanes(study))
+    if study.part is not None and study.part[1] > networks:
+        what = f"expects at most as many parts as there are networks, {networks}"
+        raise UsageError(f"--part: {what}, got {study.part[1]}")
+    groups: dict[str, list[int]] = {}
+    for cell, config in enumerate(configs):
+        groups.setdefault(structure(config), []).append(cell)
+    shapes = []
+    for cells in groups.values():
+        config, mode = configs[cells[0]], configs[cells[0]].train.mode
+        config = config.model_copy(update={"seeds": len(study.seeds)})
+        made = planning.plan(config, 1, [mode], sources[cells[0]])
+        compiling, sizes = made.compiling[mode], made.sizes_of[mode]
+        shapes.append(
+            Shape(
+                tuple(cells),
+                _differing(configs, cells),
+                compiling.compiled,
+                compiling.or_plain,
+                compiling.why if compiling.is_fault else None,
+                sizes.most_at_once,
+                made.features,
+                None if made.table is None else made.table.checksum,
+            )
+        )
+    return Plan(study, tuple(configs), tuple(shapes), code or {})
+
+
+def _differing(configs: Sequence[Config], cells: Sequence[int]) -> tuple[str, ...]:
+    """Return the keys of the optimiser that may be one number a lane, and differ between cells."""
+    keys = configs[cells[0]].optimizer.per_network
+    values = {key: {getattr(configs[cell].optimizer, key) for cell in cells} for key in keys}
+    return tuple(key for key, different in values.items() if len(different) > 1)
+
+
+def cell(name: str, changes: Mapping[str, object], config: Config) -> Cell:
+    """Return the record of a cell."""
+    return Cell.model_validate({"name": name, "set": dict(changes), "config": loading.dump(config)})

@@ -1,0 +1,80 @@
+"""The results of a study by cell, and all measurements in lines."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from minifw.experiment.results import about, layer_name, numbers
+from minifw.runs import Run
+from minifw.runs.studies import CellResults, StudyResults
+from minifw.study.jobs import Result
+from minifw.study.lanes import Lane
+from minifw.study.planning import Plan
+from minifw.study.rounds import Found
+
+
+def _by_cell(plan: Plan) -> Iterator[tuple[int, list[Lane]]]:
+    for cell, lanes in itertools.groupby(plan.lanes, lambda lane: lane.cell):
+        yield cell, list(lanes)
+
+
+def results(plan: Plan, found: Found) -> StudyResults:
+    """Return loss and errors of every lane by cell, at the end of its training."""
+    cells = []
+    for cell, lanes in _by_cell(plan):
+        config, own = plan.configs[cell], plan.study.cells[cell]
+        places = [found.of(lane) for lane in lanes]
+
+        def last(series: str, places: list[tuple[Result, int]] = places) -> list[float | None]:
+            return numbers([getattr(r.history, series)[-1][position] for r, position in places])
+
+        first = places[0][0].history
+        validation = last("validation_error") if first.validation_error else None
+        gone = [int(r.history.diverged[position]) for r, position in places]
+        layers = [int(r.history.diverged_layer[position]) for r, position in places]
+        cells.append(
+            CellResults(
+                name=own.name,
+                set=own.set,
+                seeds=[lane.data for lane in lanes],
+                epochs=first.epoch,
+                test_error=last("test_error"),
+                validation_error=validation,
+                train_error=last("train_error"),
+                train_loss=last("train_loss"),
+                diverged_epoch=[None if epoch < 0 else epoch for epoch in gone],
+                diverged_layer=[layer_name(config, layer) for layer in layers],
+                compiled=first.compiled,
+                not_compiled=first.not_compiled,
+            )
+        )
+    base, shape = plan.configs[0], plan.shapes[0]
+    return StudyResults(
+        kind=plan.study.kind,
+        name=base.name,
+        about=about(base, len(shape.features)),
+        dtype=base.dtype,
+        cells=cells,
+        seconds=sum(result.history.seconds for result in found.results.values()),
+    )
+
+
+METRICS = ("train_loss", "train_error", "validation_error", "test_error")
+
+
+def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
+    """Yield the lines of metrics.csv: run, cell, seed, epoch, metric, value."""
+    yield "run,cell,seed,epoch,metric,value\n"
+    for cell, lanes in _by_cell(plan):
+        for lane in lanes:
+            result, position = found.of(lane)
+            history = result.history
+            for metric in METRICS:
+                values = getattr(history, metric)
+                for epoch, of_networks in zip(history.epochs, values, strict=False):
+                    value = of_networks[position]
+                    shown = repr(float(value)) if np.isfinite(value) else ""
+                    yield f"{run.path.name},{cell},{lane.data},{epoch},{metric},{shown}\n"

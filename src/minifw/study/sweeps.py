@@ -1,0 +1,139 @@
+"""Sweeps: cells that differ in some keys, each trained with the same seeds, and the best of them.
+
+The best is chosen by its error on the validation samples. Its test error is reported beside: no
+choice depends on it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from minifw import runs
+from minifw.config import axes, loading
+from minifw.config.model import Config
+from minifw.errors import harmless
+from minifw.report import plots, sweeps
+from minifw.report.tables import write_table
+from minifw.runs.studies import CellResults, Study, StudyResults
+from minifw.study import guided, halving, planning, standin
+from minifw.study.cells import SEEDS, Cells
+from minifw.study.planning import Plan
+from minifw.study.rounds import Kind, Rounds
+
+BEST = "best.yaml"
+"""The file with the config of the best cell."""
+
+
+def plan(
+    cells: Cells, threads: int, part: tuple[int, int] | None = None, **options: Any
+) -> tuple[Plan, Config]:
+    """Return the plan of a sweep, and the config that does the same sweep again.
+
+    Raises:
+        ConfigError, DataError: a cell does not fit its data, or the machine.
+
+    """
+    seeds = cells.base.seeds or SEEDS
+    first = cells.base.seed
+    study = Study(
+        kind="sweep",
+        cells=cells.cells,
+        seeds=list(range(first, first + seeds)),
+        threads=threads,
+        part=part,
+        options={"axes": [list(axis.keys) for axis in cells.varied.axes], **options},
+    )
+    again = {"seeds": seeds, "sweep": axes.section(cells.varied)}
+    planned = planning.plan(study, cells.configs, cells.sources, cells.code)
+    return planned, cells.base.model_copy(update=again)
+
+
+class Sweep(Kind):
+    """Trains all cells to the end, or those that halving leaves, or those that are proposed."""
+
+    def rounds(self, plan: Plan, pieces: int) -> Rounds:
+        options = plan.study.options
+        if "guided" in options:
+            return guided.rounds(plan, pieces)
+        if "halving" in options:
+            return halving.rounds(plan, pieces, options["halving"])
+        return super().rounds(plan, pieces)
+
+    def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
+        """Return the axes, figures of each cell, and the best cell with what it is worth."""
+        ranks = _ranks(plan, results)
+        figures = [
+            {"rank": rank} | _figures(cell) for rank, cell in zip(ranks, results.cells, strict=True)
+        ]
+        best = None
+        if 1 in ranks:
+            place = ranks.index(1)
+            cell = results.cells[place]
+            best = {"cell": place, "name": cell.name, "set": cell.set, "of": len(ranks)}
+            best |= figures[place]
+        return {"axes": plan.study.options["axes"], "cells": figures, "best": best}
+
+    def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
+        write_table(run, "cells", sweeps.table(results))
+        for name, draw in sweeps.drawings(results).items():
+            plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
+        if results.outcome["best"] is not None:
+            run.write(BEST, _best(plan, results))
+
+
+def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
+    """Return the rank of each cell by its errors on the validation samples, 1 for the best.
+
+    There are none without validation samples, nor in a part of a sweep, nor for a cell that was
+    stopped early or that diverged with all its seeds.
+    """
+    cells = results.cells
+    ranks: list[int | None] = [None] * len(cells)
+    if plan.study.part is not None:
+        return ranks
+    configs = _configs(plan)
+    ended = {
+        place: cell.validation_error
+        for place, cell in enumerate(cells)
+        if cell.validation_error is not None
+        and cell.epochs == configs[place].train.epochs
+        and any(error is not None for error in cell.validation_error)
+    }
+    for place, rank in zip(ended, standin.rank([*ended.values()]), strict=True):
+        ranks[place] = rank
+    return ranks
+
+
+def _configs(plan: Plan) -> list[Config]:
+    """Return the configs of the cells that have results, which are not all in a part."""
+    return [plan.configs[cell] for cell in dict.fromkeys(lane.cell for lane in plan.lanes)]
+
+
+def _figures(cell: CellResults) -> dict[str, Any]:
+    """Return what tables and figures show of a cell beside its rank; errors in percent."""
+    left = [error for error in cell.test_error if error is not None]
+    known = [error for error in cell.validation_error or () if error is not None]
+    return {
+        "n": len(cell.seeds),
+        "diverged": len(cell.seeds) - len(left),
+        "median": float(np.median(left)) if left else None,
+        "mean": float(np.mean(left)) if left else None,
+        "interval": standin.interval(cell.test_error),
+        "validation": float(np.median(known)) if known else None,
+    }
+
+
+def _best(plan: Plan, results: StudyResults) -> str:
+    """Return the config of the best cell as YAML, with a comment that says how it was chosen."""
+    best: Any = results.outcome["best"]
+    config = _configs(plan)[best["cell"]].model_copy(update={"seeds": best["n"]})
+    allow = " --allow-code" if plan.code else ""
+    lines = [
+        f"The best of {best['of']} cells of a sweep, by the validation error over {best['n']} "
+        f"seeds: median {best['validation']:.2f} %.",
+        harmless(best["name"]),
+        f"To train it: minifw train THIS_FILE{allow}",
+    ]
+    return "".join(f"# {line}\n" for line in lines) + loading.dump(config)
