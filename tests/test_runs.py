@@ -404,7 +404,7 @@ def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
 
 def test_the_layer_is_that_of_the_first_value_that_is_not_finite() -> None:
     """A weight of the third module overflows its output, in the second network alone."""
-    from minifw.data.dataset import Dataset, Samples
+    from minifw.data import Dataset, Samples
     from minifw.training.fit import fit
 
     generators = [np.random.default_rng(seed) for seed in range(2)]

@@ -18,6 +18,7 @@ from minifw.compile.compilers import find_compiler
 from minifw.config import loading
 from minifw.config.code import Code
 from minifw.config.model import Config
+from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset, Samples
 from minifw.data.files import Table
 from minifw.errors import ArtefactError, ConfigError, DataError, ShapeError
@@ -150,6 +151,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
     assert same(more.test, plain.test)
     assert np.array_equal(more.shift, plain.shift)
     assert more.validation is not None
+    assert isinstance(config.data, Generated)
     own, labels = config.data.draw(data.generator(6, "validation"), 30)
     assert np.allclose(raw(more, more.validation)[1], own, atol=1e-4)
     assert more.validation.labels[1].tolist() == labels.tolist()
@@ -166,7 +168,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
 def test_arrays_may_have_samples_for_validation() -> None:
     x = np.random.default_rng(0).normal(3, 2, (30, 2))
     y = np.where(x[:, 0] > 3, "b", "a")
-    rest = {"x_validation": x[20:25], "y_validation": y[20:25]}
+    rest: dict[str, Any] = {"x_validation": x[20:25], "y_validation": y[20:25]}
     made = Dataset.from_arrays(x[:20], y[:20], x[25:], y[25:], **rest, dtype="float64")
     plain = Dataset.from_arrays(x[:20], y[:20], x[25:], y[25:], dtype="float64")
     assert made.validation is not None

@@ -3,6 +3,7 @@
     run = minifw.train("simplenet", seeds=20)     trains a config and leaves a run directory
     run = minifw.load("runs/…")                   reads a finished run
     sweep = minifw.sweep("simplenet", {"train.eta": [0.01, 0.1]})
+    comparison = minifw.compare("a.yaml", "b.yaml", seeds=20)
     minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
     minifw.Dataset.from_arrays(x, y, x_test, y_test)
     minifw.nn                                     the framework: layers, losses, networks
@@ -21,17 +22,32 @@ if TYPE_CHECKING:
     from minifw import nn
     from minifw.data import Dataset
     from minifw.library.calls import fit, load, train
+    from minifw.library.comparison import Comparison, compare
     from minifw.library.run import Run
     from minifw.library.studies import Sweep, sweep
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "MinifwError", "Run", "Sweep", "fit", "load", "nn", "sweep", "train"]
+__all__ = [
+    "Comparison",
+    "Dataset",
+    "MinifwError",
+    "Run",
+    "Sweep",
+    "compare",
+    "fit",
+    "load",
+    "nn",
+    "sweep",
+    "train",
+]
 
 _PLACES = {
+    "Comparison": "minifw.library.comparison",
     "Dataset": "minifw.data",
     "Run": "minifw.library.run",
     "Sweep": "minifw.library.studies",
+    "compare": "minifw.library.comparison",
     "fit": "minifw.library.calls",
     "load": "minifw.library.calls",
     "sweep": "minifw.library.studies",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from minifw.cli import sweep
+from minifw.cli import comparing, sweep, variance
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
-REPORTS = {"sweep": sweep.report}
+REPORTS = {
+    "compare": comparing.report,
+    "sweep": sweep.report,
+    "variance": variance.report,
+}
 
 
 def report(outcome: Outcome, as_json: bool) -> None:

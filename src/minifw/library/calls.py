@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -20,12 +20,16 @@ from minifw.errors import ConfigError, DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
+from minifw.library.comparison import Comparison
 from minifw.library.run import Run
-from minifw.library.studies import KINDS
+from minifw.library.studies import Study, Sweep
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import History, arguments
 from minifw.training.fit import fit as fit_stack
+
+KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep)}
+"""The kinds of studies, by the word of the manifest."""
 
 
 def train(
@@ -103,7 +107,7 @@ def load(
     runs_dir: str | os.PathLike[str] = "runs",
     allow_code: bool = False,
 ) -> Run:
-    """Return a finished run of `train` or `compare`; or of a study, as a `Sweep`.
+    """Return a finished run of `train` or `compare`; or of a study, as a `Sweep` or `Comparison`.
 
     What it returns for a study is an object of its own, whose `load` has its type: `Sweep.load`.
 
@@ -133,7 +137,7 @@ def fit(
     data: Dataset,
     *,
     epochs: int,
-    eta: float,
+    eta: float | Sequence[float] | Tensor,
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
@@ -150,7 +154,7 @@ def fit(
         data: samples. For a stack either samples for each network, or samples of one network,
             which are used for all.
         epochs: passes over the training samples.
-        eta: learning rate, above 0.
+        eta: learning rate, above 0; or one for each network of a stack.
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
@@ -195,7 +199,7 @@ def fit(
     return history
 
 
-def _check_converged(history: History, network: Network, eta: float) -> None:
+def _check_converged(history: History, network: Network, eta: object) -> None:
     """Raise a DivergedError if no network is left."""
     if not history.all_diverged:
         return
@@ -204,10 +208,11 @@ def _check_converged(history: History, network: Network, eta: float) -> None:
     who = "the network diverged" if len(epochs) == 1 else f"all {len(epochs)} networks diverged"
     order = "" if len(epochs) == 1 else ", the first"
     layer = int(layers[first])
+    rate = f"{eta:g}" if isinstance(eta, (int, float)) else "these"
     where = f", where the first value that is not finite is of {layer}, {network[layer]}"
     raise DivergedError(
         f"fit: {who}{order} in epoch {epochs[first]}{where if layer >= 0 else ''}; "
-        f"its weights are of no use any more; a new network with a smaller eta than {eta:g} may "
+        f"its weights are of no use any more; a new network with a smaller eta than {rate} may "
         "help",
         history=history,
     )

@@ -229,10 +229,6 @@ class Sweep(Study):
             return self._drawn(sweeps.drawings(self._report)["cells"]())
 
 
-KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Sweep,)}
-"""The kinds of studies, by the word of the manifest."""
-
-
 def sweep(
     config: str | os.PathLike[str] | Mapping[str, Any],
     over: Mapping[str, Any] | None = None,

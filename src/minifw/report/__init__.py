@@ -4,8 +4,11 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 """
 
 __all__ = [
+    "comparison",
+    "pairings",
     "plots",
     "process",
+    "stand_in",
     "statistics",
     "sweeps",
     "tables",

@@ -9,6 +9,8 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from minifw.errors import harmless
 from minifw.report.statistics import ROWS, summary
@@ -17,7 +19,19 @@ from minifw.runs.results import ArmResults, Results
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
-Cell = float | str | None
+
+class Interval(NamedTuple):
+    """Both ends of an interval, as one cell; a CSV file has a column for each."""
+
+    low: float
+    high: float
+
+
+class P(float):
+    """A p value, which people read with four decimals."""
+
+
+Cell = float | str | Interval | None
 
 
 @dataclass(frozen=True)
@@ -62,10 +76,13 @@ class Table:
         """Return the exact figures, with an empty cell where there is none."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.head)
-        writer.writerows(
-            [name, *("" if c is None else c for c in cells)] for name, cells in self.rows
-        )
+        columns = [*zip(*(cells for _, cells in self.rows), strict=True)]
+        wide = [any(isinstance(cell, Interval) for cell in column) for column in columns]
+        heads = zip(self.head[1:], wide, strict=False)
+        ends = ((f"{head}, from", f"{head}, to") if both else (head,) for head, both in heads)
+        writer.writerow([self.head[0], *chain(*ends)])
+        for name, cells in self.rows:
+            writer.writerow([name, *chain(*map(_exact, cells, wide))])
         return text.getvalue()
 
     def latex(self) -> str:
@@ -113,15 +130,30 @@ class Table:
         """Return one figure in the form in which people read it."""
         if cell is None:
             return "–"
+        if isinstance(cell, Interval):
+            return f"{_signed(cell.low)} to {_signed(cell.high)}{self.unit}"
+        if isinstance(cell, P):
+            return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
         if isinstance(cell, float) and self.unit:
-            return f"{cell:.2f}{self.unit}"
+            return f"{_signed(cell)}{self.unit}"
         if isinstance(cell, float) and cell:
-            return (
-                f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"
-            )  # differences may be as small as 1e-16
+            # Differences may be as small as 1e-16.
+            return _signed(cell) if abs(cell) >= 0.01 else f"{cell:.1e}"
         if isinstance(cell, float):
             return "0"
         return str(cell)
+
+
+def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
+    """Return a cell as the one or two of a CSV file."""
+    if cell is None:
+        return [""] * (2 if wide else 1)
+    return cell if isinstance(cell, Interval) else [cell]
+
+
+def _signed(value: float) -> str:
+    """Return a number with two decimals, and a minus sign that is no hyphen."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
 
 
 def write_tables(run: Run) -> list[Table]:

@@ -29,6 +29,7 @@ __all__ = [
     "Files",
     "Mode",
     "Run",
+    "comparisons",
     "create",
     "delete",
     "entries",
