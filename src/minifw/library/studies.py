@@ -97,8 +97,12 @@ class Study:
         import io
 
         text = io.BytesIO(self._run.read("metrics.csv"))
-        # Exact: the numbers are written so that they are read back unchanged.
-        frame: pandas.DataFrame = pandas.read_csv(text, float_precision="round_trip")
+        frame: pandas.DataFrame = pandas.read_csv(
+            text, dtype={"run": str, "metric": str, "value": str}, keep_default_na=False
+        )
+        # Not by pandas, whose numbers may differ in the last digit.
+        words = frame["value"].replace("", "nan").to_numpy(dtype=str)
+        frame["value"] = words.astype(np.float64)
         return frame
 
     def table(self) -> Table:
