@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -137,7 +137,7 @@ def fit(
     data: Dataset,
     *,
     epochs: int,
-    eta: float,
+    eta: float | Sequence[float] | Tensor,
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
@@ -154,7 +154,7 @@ def fit(
         data: samples. For a stack either samples for each network, or samples of one network,
             which are used for all.
         epochs: passes over the training samples.
-        eta: learning rate, above 0.
+        eta: learning rate, above 0; or one for each network of a stack.
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
@@ -199,7 +199,7 @@ def fit(
     return history
 
 
-def _check_converged(history: History, network: Network, eta: float) -> None:
+def _check_converged(history: History, network: Network, eta: object) -> None:
     """Raise a DivergedError if no network is left."""
     if not history.all_diverged:
         return
@@ -208,10 +208,11 @@ def _check_converged(history: History, network: Network, eta: float) -> None:
     who = "the network diverged" if len(epochs) == 1 else f"all {len(epochs)} networks diverged"
     order = "" if len(epochs) == 1 else ", the first"
     layer = int(layers[first])
+    rate = f"{eta:g}" if isinstance(eta, (int, float)) else "these"
     where = f", where the first value that is not finite is of {layer}, {network[layer]}"
     raise DivergedError(
         f"fit: {who}{order} in epoch {epochs[first]}{where if layer >= 0 else ''}; "
-        f"its weights are of no use any more; a new network with a smaller eta than {eta:g} may "
+        f"its weights are of no use any more; a new network with a smaller eta than {rate} may "
         "help",
         history=history,
     )

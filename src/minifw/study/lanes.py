@@ -69,6 +69,7 @@ class Stack:
     data: Dataset
     order: BatchOrder | None
     eta: list[float]
+    """The learning rate of each."""
 
 
 def stack(
