@@ -20,7 +20,7 @@ from minifw.cli.options import (
     Threads,
     configs_or_runs_like,
 )
-from minifw.cli.planning import check_count, check_threads, plan_of, set_threads
+from minifw.cli.planning import check_count, check_threads, import_torch, plan_of, set_threads
 from minifw.errors import Interrupted, UsageError, did_you_mean
 from minifw.library.progress import display
 from minifw.system.machine import processors
@@ -125,17 +125,17 @@ def compare(
       minifw compare a1b2c3 d4e5f6                      finished runs
       minifw compare a1b2c3:sgd d4e5f6:sgd              of each one arm
     """
-    from minifw.study import words
+    import_torch()
+    from minifw.study import comparison, words
 
+    comparison.check_margin("--margin", margin)
     given = what or ["simplenet"]
     if len(given) == 1 and isinstance(words.meaning(given[0], runs_dir), Path):
-        _with_pytorch(given[0], overrides, seeds, reference, runs_dir, threads, allow_code,
+        _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
                       as_json, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
-    from minifw.study import comparison
 
-    comparison.check_margin("--margin", margin)
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
@@ -162,6 +162,7 @@ def _with_pytorch(
     overrides: list[str] | None,
     seeds: int | None,
     reference: str | None,
+    margin: float | None,
     runs_dir: Path,
     threads: int | None,
     allow_code: bool,
@@ -176,7 +177,13 @@ def _with_pytorch(
         )
     set_threads(threads)
     plan = plan_of(
-        config, overrides, seeds, default_seeds=20, arms=others[reference], allow_code=allow_code
+        config,
+        overrides,
+        seeds,
+        default_seeds=20,
+        arms=others[reference],
+        margin=margin,
+        allow_code=allow_code,
     )
     _start(plan, runs_dir, quiet, as_json)
 
