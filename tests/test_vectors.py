@@ -63,7 +63,9 @@ def trained(
     samples = data(dtype).of(slice(lanes[0], lanes[-1] + 1))
     net = network(lanes, dtype)
     options = {"momentum": MOMENTA, "weight_decay": DECAYS}
-    sgd = SGD(net, **{name: of([options[name][k] for k in lanes]) for name in sets if name != "eta"})
+    sgd = SGD(
+        net, **{name: of([options[name][k] for k in lanes]) for name in sets if name != "eta"}
+    )
     eta = of([ETAS[k] for k in lanes]) if "eta" in sets else 0.05
     history = fit(
         net,

@@ -100,15 +100,15 @@ def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a study of variance; raise DivergedError if every network diverged."""
     from minifw.report import variance
 
-    results = outcome.results
+    found = variance.Report.of(outcome.results, str(outcome.run.path))
     try:
         if as_json:
-            print_json({"run_dir": str(outcome.run.path)} | variance.content(results))
+            print_json({"run_dir": str(outcome.run.path)} | variance.content(found))
         else:
-            for table in variance.tables(results).values():
+            for table in variance.tables(found).values():
                 print_table(table)
                 print()
-            for sentence in variance.sentences(results):
+            for sentence in variance.sentences(found):
                 print_wrapped(f"{sentence}\n")
             print(harmless(outcome.run.path))
     except Interrupted as end:
@@ -116,6 +116,6 @@ def report(outcome: Outcome, as_json: bool) -> None:
         raise
     if outcome.run.manifest.status == "diverged":
         raise DivergedError(
-            f"{outcome.run.path}: all {results.outcome['networks']} networks diverged; a smaller "
+            f"{outcome.run.path}: all {found.outcome.networks} networks diverged; a smaller "
             "train.eta may help"
         )

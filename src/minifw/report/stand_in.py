@@ -45,9 +45,7 @@ def compare_all(
     found = []
     pairs = list(itertools.combinations(arms, 2))
     for a, b in pairs:
-        left, right = (
-            np.array([100.0 if e is None else e for e in arms[name]]) for name in (a, b)
-        )
+        left, right = (np.array([100.0 if e is None else e for e in arms[name]]) for name in (a, b))
         gone = tuple(sum(e is None for e in arms[name]) for name in (a, b))
         d, n = left - right, len(left)
         interval, p = None, 1.0
