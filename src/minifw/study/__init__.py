@@ -2,8 +2,11 @@
 
 __all__ = [
     "cells",
+    "cluster",
     "comparison",
     "components",
+    "connecting",
+    "division",
     "executors",
     "finished",
     "guided",
@@ -20,4 +23,5 @@ __all__ = [
     "sweeps",
     "variance",
     "words",
+    "worker",
 ]

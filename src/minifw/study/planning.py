@@ -12,7 +12,7 @@ from minifw.config.source import Source
 from minifw.errors import UsageError
 from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
-from minifw.study.jobs import Job
+from minifw.study.jobs import Job, Place, grouped
 from minifw.study.lanes import Lane, structure
 
 
@@ -89,7 +89,7 @@ class Plan:
                     epochs=until(self.configs[some[0].cell]),
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
-                    start=() if begun is None else _places([begun[lane] for lane in some]),
+                    start=() if begun is None else grouped([begun[lane] for lane in some]),
                     validation=self.study.kind == "sweep",
                     keeps=keeps,
                     code=dict(self.code),
@@ -97,16 +97,6 @@ class Plan:
                 )
                 made.append(job)
         return made
-
-
-Place = tuple[str, int]
-"""Where a lane's result is: the name of a job, and the position in its stack."""
-
-
-def _places(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Return places as runs of positions in the same job."""
-    runs = itertools.groupby(places, lambda place: place[0])
-    return tuple((name, tuple(position for _, position in some)) for name, some in runs)
 
 
 def all_lanes(study: Study) -> list[Lane]:
