@@ -39,6 +39,19 @@ MOST = 100_000
 NO_ORDER = "full batch has no order of batches, so the order has one level"
 
 
+def check_difference(name: str, points: float) -> None:
+    """Raise a UsageError unless this is a difference of errors; `name` is that of the option."""
+    if not 0 < points <= 100:
+        raise UsageError(f"{name}: must be above 0 and at most 100 points, got {points:g}")
+
+
+def notes(plan: Plan, counts: Mapping[str, int]) -> list[str]:
+    """Return what is to be said if fewer seeds are crossed than were asked for."""
+    crossed = plan.study.crossing
+    assert crossed is not None
+    return [NO_ORDER] if crossed.order < counts["order"] else []
+
+
 def crossing(config: Config, counts: Mapping[str, int]) -> Crossing:
     """Return how many seeds of each purpose are crossed; in full batch there is no order.
 
@@ -77,12 +90,10 @@ def plan(
         code: the user's Python files that the config names.
 
     Raises:
-        UsageError: nothing varies, there are too many networks, or `difference` is none.
+        UsageError: nothing varies, or there are too many networks.
         ConfigError, DataError: the config does not fit its data, or the machine.
 
     """
-    if not 0 < difference <= 100:
-        raise UsageError(f"difference: must be above 0 and at most 100 points, got {difference:g}")
     crossed = crossing(config, counts)
     most = max(crossed.data, crossed.init, crossed.order)
     study = Study(
