@@ -2,7 +2,13 @@
 
 __all__ = [
     "cells",
+    "cluster",
+    "comparison",
+    "components",
+    "connecting",
+    "division",
     "executors",
+    "finished",
     "guided",
     "halving",
     "jobs",
@@ -15,4 +21,7 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "variance",
+    "words",
+    "worker",
 ]

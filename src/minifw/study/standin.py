@@ -10,6 +10,7 @@ Errors = Sequence[float | None]
 
 
 def rank(arms: Sequence[Errors]) -> list[int]:
+    """Return ranks."""
     full = [[100.0 if e is None or np.isnan(e) else e for e in errors] for errors in arms]
     keys = [(float(np.median(e)), float(np.mean(e)), k) for k, e in enumerate(full)]
     places = {key: place for place, key in enumerate(sorted(keys), 1)}
@@ -17,6 +18,7 @@ def rank(arms: Sequence[Errors]) -> list[int]:
 
 
 def interval(errors: Errors) -> tuple[float, float] | None:
+    """Return an interval of the median."""
     left = np.array([e for e in errors if e is not None])
     if len(left) < 2:
         return None
