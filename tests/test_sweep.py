@@ -183,7 +183,7 @@ FAULTS: list[tuple[Sequence[str], list[str]]] = [
      ["--over train.eta:train.epochs=1,2:3: '1' must be 2 values with : between them, as in train.eta:train.epochs=1:2"]),
     (["--over", "train.eta=log-uniform(1,2)"], ["--samples: this key is missing; it says how many cells to draw"]),
     (["--over", "train.eta=1,2", "--samples", "3"],
-     ["--samples: nothing is drawn; a draw is train.eta=log-uniform(1e-3,1), in a config train.eta: {log-uniform: [1e-3, 1]}"]),
+     ["--samples: nothing is drawn; a draw is train.eta=log-uniform(1e-3,1)"]),
     (["--over", "train.eta=log-unifrom(1,2)"],
      ["--over train.eta=log-unifrom(1,2): unknown draw 'log-unifrom'; did you mean 'log-uniform'?"]),
     (["--over", "train.eta=log-uniform(0,2)", "--over", "train.epochs=integers(1.5,2)", "--samples", "2"],

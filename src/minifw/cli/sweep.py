@@ -136,9 +136,8 @@ def sweep(
     parsed = loading.read(find_config(config), allow_code=allow_code)
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     if guided is not None:
-        plan, base = search.begin(
-            parsed, given, varied(over, samples or guided), guided, torch.get_num_threads()
-        )
+        axes = varied(over, samples, guided)
+        plan, base = search.begin(parsed, given, axes, guided, torch.get_num_threads())
     else:
         cells = make(parsed, given, varied(over, samples))
         for note in cells.notes:
