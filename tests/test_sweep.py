@@ -122,6 +122,15 @@ def test_a_cell_is_the_config_with_its_overrides() -> None:
         assert config.sweep is None
 
 
+def test_the_config_of_a_cell_is_read_back_unchanged() -> None:
+    names = ["plain", "2", "true", "a: b", 'quo"te\\n', "über", "\udcff", "tab\t", "1e-3", "#"]
+    data = {"kind": "csv", "path": "a.csv", "target": "x"}
+    for name in names:
+        text = yaml12.dump({**yaml12_values(), "data": {**data, "features": [name]}})
+        config = loading.of_text(text, Path("/a.yaml"), ["train.eta=1e-7"], loading.Code())[0]
+        assert loading.of_run(loading.compact(config), Path("/b.yaml")) == config
+
+
 def test_draws_are_within_their_bounds_and_as_distributed() -> None:
     words = ["train.eta=log-uniform(1e-3,1)", "data.noise=uniform(0.1,0.3)",
              "network.0.out_features=integers(3,6)", "loss=choice(mse,hinge)"]  # fmt: skip
