@@ -155,7 +155,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
                 pytest.mark.xdist_group("compiled run"),
             ],
         ),
-        ("compare", "--seeds", 2),
+        ("compare", "--seeds", 2, "--set", "data.validation=0.3"),
         pytest.param(("compare", "--seeds", 2, "--reference", "vmap"), marks=pytest.mark.slow),
         ("train", "simplenet-sgd", "--seeds", 3, IN_GROUPS),
         ("train", "simplenet-sgd", "--seeds", 3, "--set", "data.validation=10", IN_GROUPS),

@@ -29,6 +29,7 @@ from minifw.runs import Arm
 from minifw.runs.results import Results
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
+from test_foreign_runs import replace_file
 
 SIMPLENET = ROOT / "configs" / "simplenet.yaml"
 KEPT = ("--set", "data.validation=10")
@@ -462,6 +463,30 @@ def test_results_have_the_error_where_there_are_samples_for_it(minifw: Minifw) -
     del content["data"]["validation"]
     with pytest.raises(ValueError, match="validation_error: must be there if data.validation is"):
         Results.model_validate(content)
+
+
+def test_a_run_with_the_checkpoint_of_another_is_refused(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One without the error would fit the networks, and has nothing to say of the kept samples."""
+    publish = runs.Run.write
+
+    def failing(run: runs.Run, name: str, content: str | bytes) -> None:
+        if name == "metrics.jsonl":
+            raise KeyboardInterrupt
+        publish(run, name, content)
+
+    words = ("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet", "--runs-dir")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "write", failing)
+        assert minifw(*words, "kept", *KEPT).code == 130
+        assert minifw(*words, "plain").code == 130
+    name = "checkpoints/minifw-full-batch.safetensors"
+    (kept,), (plain,) = Path("kept").iterdir(), Path("plain").iterdir()
+    replace_file(kept, name, (plain / name).read_bytes())
+    answer = minifw("resume", kept, "--quiet")
+    assert answer.code == 4
+    assert answer.err == f"{kept}/{name}: not the checkpoint of a training with this config\n"
 
 
 # ------------------------------------------------------------------------------------- sizes

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 import torch
 
+import minifw as library
 from conftest import Minifw
 from minifw import runs
 from minifw.config import loading
 from minifw.config.packaged import find_config
+from minifw.errors import ArtefactError, UsageError
 from minifw.experiment.build import build_data, build_loss, build_network
 from minifw.study import lanes
 from minifw.study.components import Components, components
@@ -294,3 +296,75 @@ def test_a_killed_study_is_resumed_to_the_same_results(minifw: Minifw, tmp_path:
     left = {"run_dir": "", "seconds": 0}
     assert answer.json | left == whole | left
     assert measured(answer.json["run_dir"]) == measured(whole["run_dir"])
+
+
+# ------------------------------------------------------------------------------- from Python
+
+
+def test_from_python(tmp_path: Path, minifw: Minifw) -> None:
+    small = {key: float(value) if "." in value else int(value)
+             for key, _, value in (each.partition("=") for each in SETS)}  # fmt: skip
+    found = library.variance(
+        "simplenet", mode="sgd", data=3, init=2, order=2, overrides=small, runs_dir=tmp_path
+    )
+    answer = minifw("variance", "simplenet-sgd", "--data", 3, "--init", 2, "--order", 2, *sets(),
+                    "--json", "-q").json  # fmt: skip
+    assert found.shares == answer["shares"]
+    assert {k: v and list(v) for k, v in found.intervals.items()} == answer["intervals"]
+    assert found.errors.tolist() == answer["test_error"]
+    assert found.total_sd == answer["total_sd"]
+    assert found.seeds == answer["seeds"]
+    assert found.seeds_needed(0.5) == answer["seeds_needed"]
+    assert found.seeds_needed(0.5, power=0.99) > answer["seeds_needed"]  # type: ignore[operator]
+    frame = found.frame()
+    assert {"seed", "init", "order", "epoch", "metric", "value"} < set(frame.columns)
+    last = frame[(frame.metric == "test_error") & (frame.epoch == 4)]
+    by_seeds = last.set_index(["seed", "init", "order"]).value
+    assert by_seeds[2, 1, 0] == found.errors[2, 1, 0]
+    assert "initial weights" in found.table().markdown()
+    assert "<table>" in found._repr_html_()
+    assert found.figure()._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
+    assert repr(found).endswith("complete, 3 data × 2 init × 2 order = 12 networks>")
+    again = library.load(found.path)
+    assert isinstance(again, library.Variance)
+    assert again.shares == found.shares
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"data": 0}, "data: must be a whole number of at least 1"),
+        ({"order": 2.5}, "order: must be a whole number"),
+        ({"difference": -1}, "difference: must be above 0"),
+        ({"difference": "1"}, "difference: must be a number"),
+        ({"data": 1, "init": 1}, "nothing varies"),
+    ],
+)
+def test_mistakes_from_python(tmp_path: Path, given: dict[str, Any], says: str) -> None:
+    with pytest.raises(UsageError, match=says):
+        library.variance("simplenet", runs_dir=tmp_path / "runs", **given)
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"shares": {"data": 2.0}}, "shares"),
+        ({"counts": {"data": 3, "init": 2, "order": 2}}, "a test error for each"),
+        ({"shares": {}}, "a share and an interval of each part"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_an_outcome_from_anybody_is_checked(
+    minifw: Minifw, change: dict[str, Any], says: str
+) -> None:
+    words = ("--data", 2, "--init", 2, "--order", 2, *sets())
+    run = runs.load(Path(minifw("variance", "simplenet-sgd", *words, "--json").json["run_dir"]))
+    content: Any = run.read_json("cells.json")
+    content["outcome"] |= change
+    run.write_json("cells.json", content)
+    run.commit()
+    with pytest.raises(ArtefactError, match=says):
+        library.load(run.path)
+    shown = minifw("runs", "show", run.path)
+    assert (shown.code, "Traceback" in shown.err) == (4, False)

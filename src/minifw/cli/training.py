@@ -20,7 +20,18 @@ from minifw.cli.options import (
     Threads,
     configs_or_runs_like,
 )
-from minifw.cli.planning import check_count, check_threads, plan_of, set_threads
+from minifw.cli.planning import check_count, check_threads, import_torch, plan_of, set_threads
+from minifw.cli.workers import (
+    AllowMixed,
+    AllowRemote,
+    Scheduler,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Where,
+    Workers,
+    executor_for,
+)
 from minifw.errors import Interrupted, UsageError, did_you_mean
 from minifw.library.progress import display
 from minifw.system.machine import processors
@@ -125,17 +136,17 @@ def compare(
       minifw compare a1b2c3 d4e5f6                      finished runs
       minifw compare a1b2c3:sgd d4e5f6:sgd              of each one arm
     """
-    from minifw.study import words
+    import_torch()
+    from minifw.study import comparison, words
 
+    comparison.check_margin("--margin", margin)
     given = what or ["simplenet"]
     if len(given) == 1 and isinstance(words.meaning(given[0], runs_dir), Path):
-        _with_pytorch(given[0], overrides, seeds, reference, runs_dir, threads, allow_code,
+        _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
                       as_json, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
-    from minifw.study import comparison
 
-    comparison.check_margin("--margin", margin)
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
@@ -162,6 +173,7 @@ def _with_pytorch(
     overrides: list[str] | None,
     seeds: int | None,
     reference: str | None,
+    margin: float | None,
     runs_dir: Path,
     threads: int | None,
     allow_code: bool,
@@ -176,7 +188,13 @@ def _with_pytorch(
         )
     set_threads(threads)
     plan = plan_of(
-        config, overrides, seeds, default_seeds=20, arms=others[reference], allow_code=allow_code
+        config,
+        overrides,
+        seeds,
+        default_seeds=20,
+        arms=others[reference],
+        margin=margin,
+        allow_code=allow_code,
     )
     _start(plan, runs_dir, quiet, as_json)
 
@@ -186,6 +204,13 @@ def resume(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    on_workers: Workers = None,
+    scheduler: Scheduler = None,
+    allow_remote: AllowRemote = False,
+    allow_mixed: AllowMixed = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -199,11 +224,14 @@ def resume(
       minifw resume runs/20261123T120000Z-simplenet-a1b2c3
       minifw resume a1b2c3
     """
-    check_threads(threads)
+    where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
+    threads = where.threads(threads)
     from minifw import runs
 
     path = runs.find(runs_dir, run)
     manifest = runs.load(path).manifest
+    if manifest.kind == "train" and not where.here:
+        raise UsageError(f"{path}: a run of one config is resumed in one process, without workers")
     before = manifest.threads
 
     import torch
@@ -231,7 +259,8 @@ def resume(
         from minifw.cli.sweep import say
         from minifw.study import kinds, running
 
-        done = running.resume(path, kinds.KINDS, shown, say, allow_code=allow_code)
+        with executor_for(where, say) as place:
+            done = running.resume(path, kinds.KINDS, shown, say, *place, allow_code=allow_code)
         studies.report(done, as_json)
         return
     _report(experiment.resume(path, shown, allow_code=allow_code), as_json)

@@ -21,10 +21,12 @@ from minifw.cli.planning import check_count, check_threads, set_threads
 from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.config.packaged import find_config
-from minifw.errors import DivergedError, Interrupted, UsageError, harmless
+from minifw.errors import Interrupted, harmless
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
+    from minifw.report.tables import Table
+    from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
 
@@ -74,9 +76,6 @@ def variance(
     check_threads(threads)
     for option, value in (("--data", data), ("--init", init), ("--order", order)):
         check_count(option, value)
-    if not 0 < difference <= 100:
-        what = "must be above 0 and at most 100 points"
-        raise UsageError(f"--difference: {what}, got {difference:g}")
     set_threads(threads)  # imports torch
     import torch
 
@@ -84,38 +83,43 @@ def variance(
     from minifw.study import running
     from minifw.study import variance as study
 
+    study.check_difference("--difference", difference)
     parsed = loading.read(find_config(config), allow_code=allow_code)
     checked, source = parsed.config(overrides or [])
     counts = {"data": data, "init": init, "order": order}
     plan = study.plan(
         checked, source, counts, torch.get_num_threads(), difference, parsed.code.files
     )
-    if order > 1 and checked.train.mode == "full-batch":
-        say(study.NO_ORDER)
+    for note in study.notes(plan, counts):
+        say(note)
     shown = display(quiet or as_json)
     report(running.start(plan, study.Variance(), checked, runs_dir, shown, say), as_json)
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a study of variance; raise DivergedError if every network diverged."""
+    from minifw.library.variance import check_converged
     from minifw.report import variance
 
-    results = outcome.results
+    found = variance.Report.of(outcome.results, str(outcome.run.path))
     try:
         if as_json:
-            print_json({"run_dir": str(outcome.run.path)} | variance.content(results))
+            print_json({"run_dir": str(outcome.run.path)} | variance.content(found))
         else:
-            for table in variance.tables(results).values():
+            for table in tables(outcome.results, str(outcome.run.path)):
                 print_table(table)
                 print()
-            for sentence in variance.sentences(results):
+            for sentence in variance.sentences(found):
                 print_wrapped(f"{sentence}\n")
             print(harmless(outcome.run.path))
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    if outcome.run.manifest.status == "diverged":
-        raise DivergedError(
-            f"{outcome.run.path}: all {results.outcome['networks']} networks diverged; a smaller "
-            "train.eta may help"
-        )
+    check_converged(outcome)
+
+
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a study of variance; `where` is the source of the results."""
+    from minifw.report import variance
+
+    return list(variance.tables(variance.Report.of(results, where)).values())

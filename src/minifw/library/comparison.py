@@ -26,7 +26,8 @@ from minifw.library.studies import Study
 from minifw.report import comparison as report
 from minifw.report import plots
 from minifw.report.tables import Table
-from minifw.runs.comparisons import ArmSummary, PairRecord
+from minifw.runs.comparisons import ArmSummary
+from minifw.runs.results import PairRecord
 from minifw.study import comparison, finished, running, words
 from minifw.study.comparison import Arm
 from minifw.system.environment import quiet_matplotlib

@@ -285,16 +285,16 @@ def sweep(
         raise UsageError("samples: is for `over` with a draw; a config has sweep.samples")
     folder = path_of("runs_dir", runs_dir)
     try:
-        parsed = _parsed(config, allow_code)
-        made = making.make(parsed, values.assignments(given), varied)
+        read = parsed("sweep", config, allow_code)
+        made = making.make(read, values.assignments(given), varied)
     except ConfigError as error:
         raise values.explained(error, given) from None
     for note in made.notes:
-        _say(note)
+        say(note)
     with on_threads(threads) as used, quiet_matplotlib():
         plan, base = sweeping.plan(made, used)
         show = displays.for_program(progress)
-        outcome = running.start(plan, sweeping.Sweep(), base, folder, show, _say)
+        outcome = running.start(plan, sweeping.Sweep(), base, folder, show, say)
     check_converged(outcome)
     return Sweep(outcome.run)
 
@@ -309,17 +309,19 @@ def check_converged(outcome: running.Outcome) -> None:
         )
 
 
-def _parsed(config: object, allow_code: bool) -> Parsed:
+def parsed(what: str, config: object, allow_code: bool) -> Parsed:
+    """Return the config that a function was given; `what` is its name, for messages."""
     if isinstance(config, Mapping):
         return values.parsed(config, allow_code=allow_code)
     if not isinstance(config, str | os.PathLike):
         raise UsageError(
-            "sweep: config must be the name of a packaged config, the path of a YAML file or a "
+            f"{what}: config must be the name of a packaged config, the path of a YAML file or a "
             f"mapping, got {type(config).__name__}"
         )
     path = find_config(config) if isinstance(config, str) else Path(config)
     return loading.read(path, allow_code=allow_code, option="overrides")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Say something at once, in a line on stderr."""
     print(one_line(f"minifw: {text}"), file=sys.stderr)

@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from minifw.errors import harmless, short_word
-from minifw.report.tables import Cell, Interval, P, Table
-from minifw.runs.comparisons import ArmSummary, Compared, PairRecord
+from minifw.report.tables import Cell, Interval, P, Table, yes_or_no
+from minifw.runs.comparisons import ArmSummary, Compared
+from minifw.runs.results import PairRecord
 
 ARMS = "arms"
 PAIRS = "pairs"
@@ -17,8 +18,6 @@ TURNED = 4
 _LEFT_OUT = ("n", "min", "max", "sd")
 
 BETTER = "first is better"
-
-_WORDS = {True: "yes", False: "no", None: "–"}
 
 
 def of_comparison(name: str, found: Compared, *, terminal: bool = False) -> dict[str, Table]:
@@ -75,7 +74,7 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         "p (Holm)": lambda pair: P(pair.p_holm),
         BETTER: lambda pair: pair.probability_of_improvement,
         f"{BETTER}, 95 %": lambda pair: _interval(pair.improvement_interval),
-        same: lambda pair: _WORDS[pair.equivalent],
+        same: lambda pair: yes_or_no(pair.equivalent),
     }
     lacking = {same} if found.margin is None else set()
     if terminal:

@@ -18,7 +18,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import lay_out, new_figure, short, width
-from minifw.runs.comparisons import Compared, PairRecord
+from minifw.runs.comparisons import Compared
+from minifw.runs.results import PairRecord
 from minifw.runs.studies import StudyResults
 
 SEEDS = 1000

@@ -14,8 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from minifw.report import variance
 from minifw.report.lettering import fitted, lay_out, new_figure
+from minifw.report.variance import Report
 from minifw.runs import MODES
-from minifw.runs.studies import StudyResults
 
 BARS: dict[str, Any] = {"color": "#c9d2e0", "edgecolor": "#1b3a6b", "linewidth": 0.8}
 INTERVALS: dict[str, Any] = {"color": "#1b3a6b", "linewidth": 1.4, "capsize": 3, "fmt": "none"}
@@ -27,22 +27,22 @@ MOST_SEEDS = 40
 """Seeds of data that are drawn one beside the other."""
 
 
-def figure(results: StudyResults) -> Figure:
+def figure(report: Report) -> Figure:
     """Draw the shares of the variance, and the test error of each network by its data."""
     drawn = new_figure(8.6, 3.2)
     left, right = drawn.subplots(1, 2, width_ratios=(1, 1.25))
-    _draw_shares(left, results)
-    _draw_errors(right, results)
+    _draw_shares(left, report)
+    _draw_errors(right, report)
     lay_out(drawn)
     return drawn
 
 
-def _draw_shares(axis: Axes, results: StudyResults) -> None:
-    outcome = results.outcome
+def _draw_shares(axis: Axes, report: Report) -> None:
+    outcome = report.outcome
     names = list(variance.PARTS)
     for place, part in enumerate(names):
-        share, interval = outcome["shares"][part], outcome["intervals"][part]
-        if outcome["counts"].get(part) == 1:
+        share, interval = outcome.shares[part], outcome.intervals[part]
+        if report.is_fixed(part):
             axis.text(1, place, "one level", va="center", color="#555555")
         elif share is not None:
             axis.barh(place, 100 * share, height=0.6, **BARS)
@@ -57,16 +57,16 @@ def _draw_shares(axis: Axes, results: StudyResults) -> None:
     axis.set_xlabel("share of the variance, %, with 95 % interval")
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
     axis.set_axisbelow(True)
-    total = outcome["total_sd"]
+    total = outcome.total_sd
     spread = "" if total is None else f"\nstandard deviation {total:.2g} points"
-    title = fitted(_of(axis), f"{MODES[outcome['mode']]} – {results.name}", 3.0, 9)
+    title = fitted(_of(axis), f"{MODES[outcome.mode]} – {report.results.name}", 3.0, 9)
     axis.set_title(f"{title}{spread}", fontsize=9)
 
 
-def _draw_errors(axis: Axes, results: StudyResults) -> None:
+def _draw_errors(axis: Axes, report: Report) -> None:
     """Draw a column of circles for each seed of the data, and a line at its mean."""
-    errors, first = variance.errors(results), results.outcome["seed"]
-    gone, networks = results.outcome["diverged"], results.outcome["networks"]
+    errors, first = report.errors, report.outcome.seed
+    gone, networks = report.outcome.diverged, report.outcome.networks
     shown = errors[:MOST_SEEDS]
     rng = np.random.default_rng(0)  # circles side by side, the same in each drawing
     for seed, of_seed in enumerate(shown, first):

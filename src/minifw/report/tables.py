@@ -261,6 +261,7 @@ def work_table(results: Results) -> Table:
             )
         )
         caption += "; and how far the two frameworks are apart"
+        rows += _paired(results)
     for reason in reasons:
         caption += f". Steps could not be compiled: {harmless(reason)}"
     return Table(
@@ -271,6 +272,28 @@ def work_table(results: Results) -> Table:
         brief=f"{caption}.",
         label=_label(results, "work"),
     )
+
+
+def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
+    """Return rows that put the two arms' test errors side by side, seed by seed."""
+    if results.pairs is None or results.other is None:  # a run of an earlier minifw
+        return []
+    pairs = list(results.pairs.values())
+    ends = [None if pair.interval is None else Interval(*pair.interval) for pair in pairs]
+    what = f"test error, minifw − {ARMS[results.other]}: mean, points"
+    return [
+        (what, [pair.difference for pair in pairs]),
+        (
+            "its 95 % interval",
+            ends,
+        ),
+        (f"the same within {results.margin:g} points", [yes_or_no(p.equivalent) for p in pairs]),
+    ]
+
+
+def yes_or_no(answer: bool | None) -> str:
+    """Return an answer as a word, or a dash where there is none."""
+    return "–" if answer is None else "yes" if answer else "no"
 
 
 def _number(results: Results, number: int) -> int | None:

@@ -5,15 +5,11 @@ A run may come from anybody: whatever minifw never writes is refused, as in `rec
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, model_validator
 
-from minifw.runs.results import Count, Finite, Percent
-
-Probability = Annotated[float, Field(ge=0, le=1)]
-Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
-Line = Annotated[str, Field(max_length=2000)]
+from minifw.runs.results import Count, Finite, Line, Margin, PairRecord, Percent, Points
 
 
 class _Record(BaseModel):
@@ -41,35 +37,10 @@ class ArmSummary(_Record):
     mean_interval: Points | None
 
 
-class PairRecord(_Record):
-    """Two arms over the same seeds.
-
-    `difference` is the mean of a's error minus b's, in points, and `interval` its 95 % interval; a
-    seed that diverged has an error of 100 %. `p` is that of the sign-flip test, `p_holm` corrected
-    for all pairs. `equivalent` is whether the two are the same within the margin; None without one.
-    """
-
-    a: str
-    b: str
-    n: Count
-    diverged: Annotated[list[Count], Field(min_length=2, max_length=2)]
-    difference: Finite
-    interval: Points | None
-    p: Probability
-    p_holm: Probability
-    exact: bool
-    smallest_p: Probability
-    probability_of_improvement: Probability
-    improvement_interval: Points | None
-    equivalent: bool | None
-    sentence: Line
-    warning: Line | None
-
-
 class Compared(_Record):
     """The arms of a comparison, by name, and their pairs."""
 
-    margin: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    margin: Margin | None = None
     arms: dict[str, ArmSummary]
     pairs: list[PairRecord]
     notes: list[Line] = []

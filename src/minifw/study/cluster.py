@@ -134,7 +134,7 @@ class OnWorkers:
         waiting, lost = deque(todo), list[Job]()
         fault: MinifwError | None = None
         while self.running or (waiting and fault is None):
-            room = 1 if alone else max(1, AHEAD * self.cluster.hosts().total())
+            room = 1 if alone else self._room()
             while waiting and fault is None and len(self.running) < room:
                 self._send(waiting.popleft(), results)
             future = self._next()
@@ -150,6 +150,20 @@ class OnWorkers:
         if fault is not None:
             raise fault
         return lost
+
+    def _room(self) -> int:
+        """Return how many jobs are with the scheduler at a time."""
+        try:
+            return max(1, AHEAD * self.cluster.hosts().total())
+        except OSError:
+            raise self._disconnected() from None
+
+    def _disconnected(self) -> WorkerError:
+        where = errors.harmless(self.store.run.path)
+        return WorkerError(
+            f"{self.cluster.where}: the connection to the cluster was lost; what is done is kept: "
+            f"minifw resume {where} does the rest"
+        )
 
     def _send(self, job: Job, results: Mapping[str, Result]) -> None:
         begun = None
@@ -187,11 +201,7 @@ class OnWorkers:
         try:
             self.stop.check()
             if future.cancelled():
-                where = self.store.run.path
-                raise WorkerError(
-                    f"{self.cluster.where}: the connection to the cluster was lost; what is done "
-                    f"is kept: minifw resume {errors.harmless(where)} does the rest"
-                )
+                raise self._disconnected()
             answer: Answer = future.result()
         finally:
             self.stop.patient = True

@@ -7,17 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.errors import DivergedError, UsageError, short
 from minifw.report import comparison, plots
-from minifw.report.stand_in import Pair, compare_all
+from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
-from minifw.runs.comparisons import ArmSummary, Compared, PairRecord
+from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
 from minifw.study import planning
 from minifw.study.planning import Plan
@@ -167,55 +166,9 @@ def compared(cells: Sequence[CellResults], study: Study) -> Compared:
     errors = {cell.name: cell.test_error for cell in cells}
     return Compared(
         margin=margin,
-        arms={name: _summary(values) for name, values in errors.items()},
-        pairs=[_record(pair) for pair in compare_all(errors, margin)],
+        arms={name: summary(values) for name, values in errors.items()},
+        pairs=pairs(errors, margin),
         notes=study.options.get(NOTES, []),
-    )
-
-
-def _summary(errors: Sequence[float | None]) -> ArmSummary:
-    left = np.array([error for error in errors if error is not None])
-    gone = len(errors) - len(left)
-    if not len(left):
-        names = set(ArmSummary.model_fields) - {"n", "diverged"}
-        return ArmSummary.model_validate(
-            {"n": len(errors), "diverged": gone, **dict.fromkeys(names)}
-        )
-    low, *quartiles, high = np.percentile(left, [0, 25, 50, 75, 100]).tolist()
-    return ArmSummary(
-        n=len(errors),
-        diverged=gone,
-        min=low,
-        lower_quartile=quartiles[0],
-        median=quartiles[1],
-        upper_quartile=quartiles[2],
-        max=high,
-        mean=float(left.mean()),
-        sd=float(left.std(ddof=1)) if len(left) > 1 else None,
-        median_interval=None,
-        mean_interval=None,
-    )
-
-
-def _record(pair: Pair) -> PairRecord:
-    return PairRecord(
-        a=pair.a,
-        b=pair.b,
-        n=pair.n,
-        diverged=list(pair.diverged),
-        difference=pair.difference,
-        interval=None if pair.interval is None else list(pair.interval),
-        p=pair.p,
-        p_holm=pair.p_holm,
-        exact=pair.exact,
-        smallest_p=pair.smallest_p,
-        probability_of_improvement=pair.probability_of_improvement,
-        improvement_interval=(
-            None if pair.improvement_interval is None else list(pair.improvement_interval)
-        ),
-        equivalent=pair.equivalent,
-        sentence=pair.sentence(),
-        warning=pair.warning(),
     )
 
 

@@ -11,20 +11,23 @@ import ipaddress
 import logging
 import os
 import signal
+import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 import dask
 import distributed
 from distributed import Client, LocalCluster, Security
 
-from minifw.errors import UsageError
+from minifw.errors import UsageError, WorkerError
 from minifw.study.cluster import Cluster
 from minifw.study.worker import differences, surroundings
+from minifw.system.signals import on_signals
 
 LOSSES = 2
 """So many workers may be lost with a job of local workers before it is suspected."""
@@ -103,25 +106,34 @@ def local(workers: int) -> Iterator[Cluster]:
         "distributed.admin.large-graph-warning-threshold": "1GiB",
     }
     with _quiet(), _environment(), dask.config.set(settings):
-        with _signals_held():  # the threads and processes that are made here never get these
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-                security=Security(require_encryption=False),
-                env=_ONE_THREAD,
-                preload=["minifw.study.worker"],
-            )
-        client = None
+        cluster, client = None, None
         try:
-            client = Client(cluster, set_as_default=False)
+            with on_signals(patient=True) as stop:  # a cluster that is half there cannot be ended
+                try:
+                    with _held_from_workers():
+                        cluster = LocalCluster(
+                            n_workers=workers,
+                            threads_per_worker=1,
+                            processes=True,
+                            host="127.0.0.1",
+                            dashboard_address=None,
+                            memory_limit=0,
+                            silence_logs=logging.CRITICAL,
+                            security=Security(require_encryption=False),
+                            env=_ONE_THREAD,
+                            preload=["minifw.study.worker"],
+                        )
+                    client = Client(cluster, set_as_default=False)
+                except Exception as fault:
+                    stop.check()
+                    what = f"--workers {workers}: they could not begin: {fault}"
+                    raise WorkerError(what) from None
+            stop.check()
             yield Cluster(client, f"--workers {workers}", None)
         finally:
-            _end(cluster, client)
+            with on_signals(patient=True):
+                if cluster is not None:
+                    _end(cluster, client)
 
 
 def _end(cluster: LocalCluster, client: Client | None) -> None:
@@ -150,6 +162,7 @@ def remote(
 
     """
     url, here = address.url(), surroundings()
+    _reach(url)
     with _quiet(), dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"}):
         try:
             client = Client(
@@ -157,7 +170,8 @@ def remote(
             )
         except Exception as fault:  # of sockets, of TLS, of another protocol, of another version
             what = str(fault.__cause__ or fault).splitlines() or [type(fault).__name__]
-            raise UsageError(f"--scheduler: {url}: no connection: {what[0]}") from None
+            more = "; is it a Dask scheduler, with or without TLS as the address says?"
+            raise UsageError(f"--scheduler: {url}: no connection: {what[0]}{more}") from None
         try:
             _wait(client, url, workers or 1, note)
             _check(client, url, address.allow_mixed, here)
@@ -165,6 +179,16 @@ def remote(
         finally:
             with suppress(Exception):
                 client.close()
+
+
+def _reach(url: str) -> None:
+    """Raise a UsageError if nobody listens there; Dask itself would try again for long."""
+    host, _, port = url.partition("://")[2].rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECTING).close()
+    except (OSError, OverflowError) as fault:
+        what = getattr(fault, "strerror", None) or str(fault)
+        raise UsageError(f"--scheduler: {url}: nobody answers: {what}") from None
 
 
 def _wait(client: Client, url: str, workers: int, note: Callable[[str], None]) -> None:
@@ -227,8 +251,14 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _environment() -> Iterator[None]:
-    """Within this block the environment may be changed: Dask leaves in it what its workers need."""
+    """Within this block the environment may be changed: Dask leaves in it what its workers need.
+
+    Python's tracker of semaphores, a process of its own, does not complain of a killed command's.
+    """
     before = dict(os.environ)
+    quiet = "ignore::UserWarning:multiprocessing.resource_tracker"
+    given = os.environ.get("PYTHONWARNINGS")
+    os.environ["PYTHONWARNINGS"] = quiet if given is None else f"{given},{quiet}"
     try:
         yield
     finally:
@@ -238,11 +268,12 @@ def _environment() -> Iterator[None]:
 
 
 @contextmanager
-def _signals_held() -> Iterator[None]:
+def _held_from_workers() -> Iterator[None]:
     """Within this block some signals wait; threads and processes that it makes never get them.
 
     A terminal sends SIGINT to all processes: this one answers it, and ends its workers.
     """
+    resource_tracker.ensure_running()  # at its start it would let SIGINT through again
     before: Any = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_WORKERS)
     try:
         yield

@@ -19,6 +19,7 @@ from minifw.report import plots, variance
 from minifw.report.tables import write_table
 from minifw.runs import Run
 from minifw.runs.studies import Crossing, Study, StudyResults
+from minifw.runs.variance import VarianceOutcome
 from minifw.study import planning
 from minifw.study.components import components
 from minifw.study.planning import Plan
@@ -36,6 +37,19 @@ MOST = 100_000
 """Networks in a study."""
 
 NO_ORDER = "full batch has no order of batches, so the order has one level"
+
+
+def check_difference(name: str, points: float) -> None:
+    """Raise a UsageError unless this is a difference of errors; `name` is that of the option."""
+    if not 0 < points <= 100:
+        raise UsageError(f"{name}: must be above 0 and at most 100 points, got {points:g}")
+
+
+def notes(plan: Plan, counts: Mapping[str, int]) -> list[str]:
+    """Return what is to be said if fewer seeds are crossed than were asked for."""
+    crossed = plan.study.crossing
+    assert crossed is not None
+    return [NO_ORDER] if crossed.order < counts["order"] else []
 
 
 def crossing(config: Config, counts: Mapping[str, int]) -> Crossing:
@@ -76,12 +90,10 @@ def plan(
         code: the user's Python files that the config names.
 
     Raises:
-        UsageError: nothing varies, there are too many networks, or `difference` is none.
+        UsageError: nothing varies, or there are too many networks.
         ConfigError, DataError: the config does not fit its data, or the machine.
 
     """
-    if not 0 < difference <= 100:
-        raise UsageError(f"difference: must be above 0 and at most 100 points, got {difference:g}")
     crossed = crossing(config, counts)
     most = max(crossed.data, crossed.init, crossed.order)
     study = Study(
@@ -108,15 +120,14 @@ class Variance(Kind):
         found = components(errors)
         known = errors[np.isfinite(errors)]
         asked = sorted({*DIFFERENCES, difference})
-        return {
+        outcome = {
             "mode": plan.configs[0].train.mode,
-            "counts": counts,
+            "counts": crossed,
             "seed": plan.study.seeds[0],
             "shares": found.shares,
             "intervals": {name: pair and list(pair) for name, pair in found.intervals.items()},
             "total_sd": found.total_sd if np.isfinite(found.total_sd) else None,
             "mean": float(known.mean()) if len(known) else None,
-            "networks": errors.size,
             "diverged": errors.size - len(known),
             "test_samples": plan.shapes[0].test,
             "test_set": _of_test_set(known, plan.shapes[0].test, found.total_sd),
@@ -125,11 +136,13 @@ class Variance(Kind):
             "seeds_needed": found.seeds_needed(difference, POWER),
             "seeds_for": {f"{each:g}": found.seeds_needed(each, POWER) for each in asked},
         }
+        return VarianceOutcome.model_validate(outcome).model_dump(mode="json")
 
     def write(self, run: Run, plan: Plan, results: StudyResults) -> None:
-        for name, table in variance.tables(results).items():
+        report = variance.Report.of(results)
+        for name, table in variance.tables(report).items():
             write_table(run, name, table)
-        for name, draw in variance.drawings(results).items():
+        for name, draw in variance.drawings(report).items():
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
 
 
