@@ -365,7 +365,7 @@ def test_best_yaml_trains_and_gives_the_same_numbers(minifw: Minifw) -> None:
     found = minifw("sweep", "simplenet", *QUICK, "--over", "data.radius=0.2,0.3", "--json").json
     best = Path(found["run_dir"]) / "best.yaml"
     assert best.read_text().startswith(
-        "# The best of 2 cells of a sweep, by the validation error over 3 seeds: median "
+        "# Best of 2 cells by validation error, whose median is "
     )
     alone = minifw("train", best, "--json").json
     cell = next(cell for cell in found["cells"] if cell["rank"] == 1)

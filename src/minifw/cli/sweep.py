@@ -237,6 +237,8 @@ def tables(results: StudyResults, where: str) -> list[Table]:
 
 
 def _print(outcome: Outcome) -> None:
+    from minifw.report import sweeps
+
     results = outcome.results
     for table in tables(results, str(outcome.run.path)):
         print_table(table)
@@ -245,7 +247,9 @@ def _print(outcome: Outcome) -> None:
     print()
     best = results.outcome["best"]
     if best is not None:
-        print_wrapped(f"Best of {best['of']} by validation error: {harmless(best['name'])}\n")
+        for line in sweeps.verdict(sweeps.Report.of(results)):
+            print_wrapped(line)
+        print()
     elif all(cell.validation_error is None for cell in results.cells):
         print_wrapped(
             "No cell is called the best, since there are no validation samples to choose by; "

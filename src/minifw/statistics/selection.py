@@ -92,7 +92,9 @@ def optimism(
     found, same = np.empty(halves), 0.0
     for k in range(halves):
         order = rng.permutation(seeds)
-        one, other = (np.median(errors[:, part], 1) for part in (order[:half], order[half : 2 * half]))
+        one, other = (
+            np.median(errors[:, part], 1) for part in (order[:half], order[half : 2 * half])
+        )
         first, second = int(np.argmin(one)), int(np.argmin(other))
         found[k] = ((other - one)[first] + (one - other)[second]) / 2
         same += ((first == best) + (second == best)) / 2
