@@ -15,7 +15,9 @@ import yaml
 import minifw as library
 from conftest import Answer, Minifw
 from minifw import runs
+from minifw.config import yaml12
 from minifw.config.packaged import find_config
+from minifw.config.source import Source
 from minifw.errors import ArtefactError, ConfigError, DivergedError, UsageError
 from minifw.report import comparison as tables
 from minifw.report import pairings, plots
@@ -30,7 +32,7 @@ KEYS: dict[str, Any] = {
     "train.compile": False,
 }  # fmt: skip
 QUICK = [word for key, value in KEYS.items() for word in ("--set", f"{key}={value}")]
-BASE = yaml.safe_load(find_config("simplenet").read_text())
+BASE = yaml12.parse(find_config("simplenet").read_text(), Source("simplenet"))
 
 
 def write(path: Path | str, **sections: Any) -> None:
@@ -83,7 +85,11 @@ def test_what_other_programs_are_told(minifw: Minifw, three: list[str]) -> None:
     given = ("compare", *three, "--seeds", 6, *QUICK, "--margin", 30, "--json")
     answer = minifw(*given).json
     arms = answer["arms"]
-    assert [(pair["a"], pair["b"]) for pair in answer["pairs"]] == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert [(pair["a"], pair["b"]) for pair in answer["pairs"]] == [
+        ("a", "b"),
+        ("a", "c"),
+        ("b", "c"),
+    ]
     for pair in answer["pairs"]:
         one, other = np.array(arms[pair["a"]]), np.array(arms[pair["b"]])
         assert pair["difference"] == pytest.approx((one - other).mean())
@@ -192,7 +198,7 @@ def test_a_diverged_seed_is_a_loss_and_is_named(minifw: Minifw) -> None:
     assert answer.code == 0
     assert answer.json["arms"]["b"] == [None] * 6
     (pair,) = answer.json["pairs"]
-    assert pair["diverged"] == [0, 6]
+    assert pair["diverged"] == [0, 6, 0]
     assert pair["difference"] == pytest.approx(np.mean(answer.json["arms"]["a"]) - 100)
     assert pair["probability_of_improvement"] == 1
     run = runs.load(Path(answer.json["run_dir"]))
@@ -203,7 +209,7 @@ def test_a_diverged_seed_is_a_loss_and_is_named(minifw: Minifw) -> None:
 
 def test_two_diverged_seeds_are_a_tie() -> None:
     (pair,) = pairs({"a": [1.0, None, 2.0], "b": [1.0, None, 3.0]})
-    assert (pair.difference, pair.diverged) == (pytest.approx(-1 / 3), [1, 1])
+    assert (pair.difference, pair.diverged) == (pytest.approx(-1 / 3), [1, 1, 1])
     assert pair.probability_of_improvement == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
@@ -226,7 +232,7 @@ def test_the_figures_of_an_arm() -> None:
     assert (mine.n, mine.diverged, mine.min, mine.max) == (5, 1, 1, 6)
     assert (mine.median, mine.mean) == (np.median(left), left.mean())
     assert mine.sd == pytest.approx(left.std(ddof=1))
-    assert [mine.lower_quartile, mine.upper_quartile] == np.percentile(left, [25, 75]).tolist()
+    assert [mine.q1, mine.q3] == np.percentile(left, [25, 75]).tolist()
     gone = summary([None, None])
     assert (gone.n, gone.diverged, gone.median, gone.sd, gone.mean_interval) == (2, 2, *[None] * 3)
 
@@ -251,8 +257,12 @@ def test_what_a_word_means(minifw: Minifw) -> None:
     assert words.meaning(f"{short}:sgd:pytorch", folder) == Chosen(
         f"{short}:sgd:pytorch", run, "sgd:pytorch"
     )
-    assert words.meaning(f"{run}:full-batch", folder) == Chosen(f"{run}:full-batch", run, "full-batch")
-    with pytest.raises(UsageError, match="simplnet: .* did you mean 'simplenet'.* nor is there a run"):
+    assert words.meaning(f"{run}:full-batch", folder) == Chosen(
+        f"{run}:full-batch", run, "full-batch"
+    )
+    with pytest.raises(
+        UsageError, match="simplnet: .* did you mean 'simplenet'.* nor is there a run"
+    ):
         words.meaning("simplnet", folder)
 
 
@@ -285,7 +295,10 @@ WRONG: dict[str, tuple[list[str], str]] = {
     "under two names": (["a.yaml", "./a.yaml"], "./a.yaml is the same file as a.yaml"),
     "nothing of this name": (["a.yaml", "nothing"], "nothing: there is no such file"),
     "no file of this name": (["a.yaml", "b.yaml"], "b.yaml: "),
-    "a reference": (["a.yaml", "simplenet", "--reference", "none"], "--reference: is for one config"),
+    "a reference": (
+        ["a.yaml", "simplenet", "--reference", "none"],
+        "--reference: is for one config",
+    ),
     "no seed": (["a.yaml", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
     "a margin of nothing": (["a.yaml", "simplenet", "--margin", "0"], "--margin: must be a number"),
     "no margin at all": (["simplenet", "--margin", "nan"], "--margin: must be a number"),
@@ -413,7 +426,10 @@ def test_arms_of_a_comparison_with_pytorch(minifw: Minifw) -> None:
     assert len(answer["pairs"]) == 6
     two = minifw("compare", f"{run}:sgd", f"{run}:sgd:pytorch", "--json").json
     results = runs.load(run).results().modes["sgd"]
-    assert two["arms"] == {"sgd": results["minifw"].test_error, "sgd:pytorch": results["pytorch"].test_error}
+    assert two["arms"] == {
+        "sgd": results["minifw"].test_error,
+        "sgd:pytorch": results["pytorch"].test_error,
+    }
     other = trained(minifw, "simplenet", "--seeds", 2, "--set", "train.mode=sgd")
     named = minifw("compare", f"{run}:sgd", other, "--json").json
     assert [*named["arms"]] == [f"simplenet-{run.name[-6:]}:sgd", f"simplenet-{other.name[-6:]}"]
@@ -442,7 +458,7 @@ def test_cells_of_a_sweep_are_arms(minifw: Minifw) -> None:
 
 def test_cells_that_were_stopped_early_are_left_out(minifw: Minifw) -> None:
     answer = minifw("sweep", "simplenet", "--over", "train.eta=0.01,0.1,0.3,0.5", "--seeds", 2, *QUICK,
-                    "--set", "data.validation=0.25", "--set", "train.epochs=4", "--halving", 2,
+                    "--set", "data.validation=0.25", "--set", "train.epochs=4", "--set", "train.eval_every=1", "--halving", 2,
                     "--json")  # fmt: skip
     cells, run = answer.json["cells"], answer.json["run_dir"]
     whole = [cell["name"] for cell in cells if cell["epochs"] == 4]
@@ -452,7 +468,9 @@ def test_cells_that_were_stopped_early_are_left_out(minifw: Minifw) -> None:
     if len(whole) > 1:
         mine = minifw("compare", run, "--json").json
         assert [*mine["arms"]] == whole
-        assert any(f"{len(cells) - len(whole)} cells were stopped early" in n for n in mine["notes"])
+        assert any(
+            f"{len(cells) - len(whole)} cells were stopped early" in n for n in mine["notes"]
+        )
 
 
 def test_there_is_a_limit_of_arms(minifw: Minifw) -> None:
@@ -532,7 +550,9 @@ def test_the_comparison_with_pytorch_says_whether_they_are_the_same(minifw: Mini
         assert row in text
     printed = minifw("compare", "--seeds", 6, *QUICK, "--margin", 0.001)
     assert "the same within 0.001 points" in printed.out
-    assert answer["pairs"]["sgd"]["sentence"].replace("0.5", "0.001") in " ".join(printed.out.split())
+    assert answer["pairs"]["sgd"]["sentence"].replace("0.5", "0.001") in " ".join(
+        printed.out.split()
+    )
 
 
 def test_a_margin_is_kept_for_a_run_that_is_resumed(minifw: Minifw) -> None:
@@ -618,7 +638,9 @@ def test_mistakes_from_python(
 # --------------------------------------------------------------------------- tables and figure
 
 
-def found(arms: dict[str, list[float | None]], margin: float | None = None) -> tuple[StudyResults, Compared]:
+def found(
+    arms: dict[str, list[float | None]], margin: float | None = None
+) -> tuple[StudyResults, Compared]:
     """A comparison of these errors."""
     cells = [
         CellResults(
@@ -689,7 +711,8 @@ def test_tables_have_exact_figures_and_both_ends_of_intervals() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(1.0, "1.0000"), (0.0625, "0.0625"), (2**-20, "< 0.0001"), (1e-4, "0.0001")]
+    ("value", "shown"),
+    [(1.0, "1.0000"), (0.0625, "0.0625"), (2**-20, "< 0.0001"), (1e-4, "0.0001")],
 )
 def test_a_p_value_is_readable(value: float, shown: str) -> None:
     table = tables.Table("", ["a", "b"], [("x", [tables.P(value)])])

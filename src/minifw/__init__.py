@@ -4,6 +4,7 @@
     run = minifw.load("runs/…")                   reads a finished run
     sweep = minifw.sweep("simplenet", {"train.eta": [0.01, 0.1]})
     comparison = minifw.compare("a.yaml", "b.yaml", seeds=20)
+    variance = minifw.variance("simplenet", data=10, init=10)
     minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
     minifw.Dataset.from_arrays(x, y, x_test, y_test)
     minifw.nn                                     the framework: layers, losses, networks
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from minifw.library.comparison import Comparison, compare
     from minifw.library.run import Run
     from minifw.library.studies import Sweep, sweep
+    from minifw.library.variance import Variance, variance
 
 __version__ = "0.1.0"
 
@@ -34,12 +36,14 @@ __all__ = [
     "MinifwError",
     "Run",
     "Sweep",
+    "Variance",
     "compare",
     "fit",
     "load",
     "nn",
     "sweep",
     "train",
+    "variance",
 ]
 
 _PLACES = {
@@ -47,11 +51,13 @@ _PLACES = {
     "Dataset": "minifw.data",
     "Run": "minifw.library.run",
     "Sweep": "minifw.library.studies",
+    "Variance": "minifw.library.variance",
     "compare": "minifw.library.comparison",
     "fit": "minifw.library.calls",
     "load": "minifw.library.calls",
     "sweep": "minifw.library.studies",
     "train": "minifw.library.calls",
+    "variance": "minifw.library.variance",
 }
 
 

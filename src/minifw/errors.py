@@ -12,7 +12,8 @@
     ├── DivergedError            3  every seed diverged
     ├── ArtefactError            4  a run directory or file that is damaged or not minifw's
     ├── CheckError               5  two results that must be equal are not
-    └── StorageError             6  the disk is full, or permission is missing
+    ├── StorageError             6  the disk is full, or permission is missing
+    └── WorkerError              7  a job whose workers end again and again, or a lost cluster
 
     Interrupted              128 + n  signal n: 130 SIGINT, 143 SIGTERM, 129 SIGHUP, 138 SIGUSR1
                                       on Linux; no Exception, so that no `except Exception` in a
@@ -122,6 +123,12 @@ class StorageError(MinifwError):
     """Reading or writing failed: disk full, no permission, an input/output error."""
 
     exit_code = 6
+
+
+class WorkerError(MinifwError):
+    """A job was lost with its workers again and again, or the cluster itself was lost."""
+
+    exit_code = 7
 
 
 class NotCompiledWarning(UserWarning):

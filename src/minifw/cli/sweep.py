@@ -19,13 +19,26 @@ from minifw.cli.options import (
     Threads,
     print_json,
 )
-from minifw.cli.planning import check_count, check_threads, set_threads
+from minifw.cli.planning import check_count, set_threads
 from minifw.cli.terminal import print_table, print_wrapped
+from minifw.cli.workers import (
+    AllowMixed,
+    AllowRemote,
+    Scheduler,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Where,
+    Workers,
+    executor_for,
+)
 from minifw.config.packaged import find_config
 from minifw.errors import Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
+    from minifw.report.tables import Table
+    from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
 ROWS = 50
@@ -103,6 +116,13 @@ def sweep(
     part: Part = None,
     halving: Halving = None,
     guided: Guided = None,
+    on_workers: Workers = None,
+    scheduler: Scheduler = None,
+    allow_remote: AllowRemote = False,
+    allow_mixed: AllowMixed = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -118,8 +138,10 @@ def sweep(
       minifw sweep simplenet-sgd --over train.eta=0.1,0.3 --over optimizer.momentum=0,0.9
       minifw sweep simplenet --over 'train.eta=log-uniform(1e-3,1)' --samples 50
       minifw sweep simplenet --over train.eta:train.epochs=0.1:500,0.2:250 --seeds 40
+      minifw sweep simplenet-sgd --over train.eta=0.1,0.3 --seeds 500 --workers 8
     """
-    check_threads(threads)
+    where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
+    threads = where.threads(threads)
     _check_ways(part, halving, guided)
     check_count("--samples", samples)
     check_count("--seeds", seeds)
@@ -144,7 +166,9 @@ def sweep(
         options = {} if halving is None else {"halving": halving}
         plan, base = sweeps.plan(cells, torch.get_num_threads(), part_of(part), **options)
     shown = display(quiet or as_json)
-    report(running.start(plan, sweeps.Sweep(), base, runs_dir, shown, say), as_json)
+    with executor_for(where, say) as place:
+        done = running.start(plan, sweeps.Sweep(), base, runs_dir, shown, say, *place)
+    report(done, as_json)
 
 
 def _check_ways(part: str | None, halving: int | None, guided: int | None) -> None:
@@ -206,11 +230,17 @@ def content(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _print(outcome: Outcome) -> None:
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a sweep for a terminal; `where` is the source of the results."""
     from minifw.report import sweeps
 
+    return [sweeps.for_terminal(sweeps.Report.of(results, where), ROWS)]
+
+
+def _print(outcome: Outcome) -> None:
     results = outcome.results
-    print_table(sweeps.for_terminal(results, ROWS))
+    for table in tables(results, str(outcome.run.path)):
+        print_table(table)
     if len(results.cells) > ROWS:
         print(f"and {len(results.cells) - ROWS} more, in tables/cells.md")
     print()

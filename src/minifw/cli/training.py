@@ -21,6 +21,17 @@ from minifw.cli.options import (
     configs_or_runs_like,
 )
 from minifw.cli.planning import check_count, check_threads, import_torch, plan_of, set_threads
+from minifw.cli.workers import (
+    AllowMixed,
+    AllowRemote,
+    Scheduler,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Where,
+    Workers,
+    executor_for,
+)
 from minifw.errors import Interrupted, UsageError, did_you_mean
 from minifw.library.progress import display
 from minifw.system.machine import processors
@@ -193,6 +204,13 @@ def resume(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    on_workers: Workers = None,
+    scheduler: Scheduler = None,
+    allow_remote: AllowRemote = False,
+    allow_mixed: AllowMixed = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -206,11 +224,14 @@ def resume(
       minifw resume runs/20261123T120000Z-simplenet-a1b2c3
       minifw resume a1b2c3
     """
-    check_threads(threads)
+    where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
+    threads = where.threads(threads)
     from minifw import runs
 
     path = runs.find(runs_dir, run)
     manifest = runs.load(path).manifest
+    if manifest.kind == "train" and not where.here:
+        raise UsageError(f"{path}: a run of one config is resumed in one process, without workers")
     before = manifest.threads
 
     import torch
@@ -238,7 +259,8 @@ def resume(
         from minifw.cli.sweep import say
         from minifw.study import kinds, running
 
-        done = running.resume(path, kinds.KINDS, shown, say, allow_code=allow_code)
+        with executor_for(where, say) as place:
+            done = running.resume(path, kinds.KINDS, shown, say, *place, allow_code=allow_code)
         studies.report(done, as_json)
         return
     _report(experiment.resume(path, shown, allow_code=allow_code), as_json)

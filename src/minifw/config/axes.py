@@ -253,7 +253,7 @@ def of_words(words: Sequence[str], samples: int | None, seed: int) -> Axes:
             faults += fault.faults
     made = Axes(tuple(axes), samples, seed)
     for path, what in [] if faults else _faults(made):
-        option = "--samples" if path == ("samples",) else f"--over {path[-1]}"
+        option = {"samples": "--samples", "over": "--over"}.get(path[-1], f"--over {path[-1]}")
         faults.append(f"{option}: {what}")
     if faults:
         raise ConfigError(faults)
@@ -278,8 +278,8 @@ def _of_word(word: str) -> Axis:
     for piece in _split(text, ","):
         parts = _split(piece, ":") if len(keys) > 1 else [piece]
         if len(parts) != len(keys):
-            what = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
-            raise ConfigError([f"{shown}: {what}, as in {name}={':'.join('12345'[: len(keys)])}"])
+            wrong = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
+            raise ConfigError([f"{shown}: {wrong}, as in {name}={':'.join('12345'[: len(keys)])}"])
         points.append(
             tuple(
                 (key, Value(_read(part, shown), _option(key, part)))
@@ -298,7 +298,7 @@ def _read(text: str, shown: str) -> Any:
     source = Source(shown, given=True)
     value = yaml12.parse(text, source)
     if source.faults:
-        raise source.error()
+        raise ConfigError([f"{shown}: {fault.what}" for fault in source.faults])
     return value
 
 
@@ -341,7 +341,7 @@ def _wrong_draw(keys: tuple[str, ...], kind: str, what: tuple[Any, ...]) -> str:
     )
 
 
-def _faults(axes: Axes) -> Iterator[tuple[KeyPath, str]]:
+def _faults(axes: Axes) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield what is wrong with all axes together, each with its path in the section."""
     seen: set[str] = set()
     for axis in axes.axes:

@@ -336,29 +336,30 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
 
 
 def _check_train(checked: _Checked, source: Source) -> None:
-    """Check that mode sgd has a batch size of at most the number of training samples.
-
-    And that samples for validation, where there are any, leave some.
-    """
-    train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
-    sized, left = "data" not in checked.faulty and isinstance(data, Generated), 0
-    if sized and isinstance(data, Generated):
-        left = data.train
-        if data.validation is not None:
-            try:
-                left -= validation_size(data.train, data.validation)
-            except DataError as fault:
-                source.add(("data", "validation"), str(fault))
+    """Check that mode sgd has a batch size of at most the number of training samples."""
+    train, path, most = checked.config.train, ("train", "batch_size"), _training(checked, source)
     if "train" in checked.faulty or train.mode != "sgd":
         return
     if train.batch_size is None:
         source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
-    elif sized and train.batch_size > left:
-        key = f"data.train = {data.train}{source.line(('data', 'train'))}"
-        if left < data.train:
-            key = f"the {left} training samples that data.validation leaves"
-            key += source.line(("data", "validation"))
-        source.add(path, f"must be at most {key}, got {train.batch_size}")
+    elif most is not None and train.batch_size > most[0]:
+        source.add(path, f"must be at most {most[1]}, got {train.batch_size}")
+
+
+def _training(checked: _Checked, source: Source) -> tuple[int, str] | None:
+    """Return how many generated samples are trained on, and these in words; None if unknown."""
+    data = checked.config.data
+    if "data" in checked.faulty or not isinstance(data, Generated):
+        return None
+    if data.validation is None:
+        return data.train, f"data.train = {data.train}{source.line(('data', 'train'))}"
+    path = ("data", "validation")
+    try:
+        left = data.train - validation_size(data.train, data.validation)
+    except DataError as fault:
+        source.add(path, str(fault))
+        return None
+    return left, f"the {left} training samples that data.validation leaves{source.line(path)}"
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:

@@ -10,4 +10,5 @@ __all__ = [
     "progress",
     "run",
     "studies",
+    "variance",
 ]

@@ -23,12 +23,13 @@ from minifw.library.arguments import on_threads, path_of, whole
 from minifw.library.comparison import Comparison
 from minifw.library.run import Run
 from minifw.library.studies import Study, Sweep
+from minifw.library.variance import Variance
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import History, arguments
 from minifw.training.fit import fit as fit_stack
 
-KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep)}
+KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep, Variance)}
 """The kinds of studies, by the word of the manifest."""
 
 

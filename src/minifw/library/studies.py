@@ -97,8 +97,12 @@ class Study:
         import io
 
         text = io.BytesIO(self._run.read("metrics.csv"))
-        # Exact: the numbers are written so that they are read back unchanged.
-        frame: pandas.DataFrame = pandas.read_csv(text, float_precision="round_trip")
+        frame: pandas.DataFrame = pandas.read_csv(
+            text, dtype={"run": str, "metric": str, "value": str}, keep_default_na=False
+        )
+        # Not by pandas, whose numbers may differ in the last digit.
+        words = frame["value"].replace("", "nan").to_numpy(dtype=str)
+        frame["value"] = words.astype(np.float64)
         return frame
 
     def table(self) -> Table:
@@ -169,14 +173,18 @@ class Sweep(Study):
 
     kind = "sweep"
 
+    def __init__(self, run: runs.Run) -> None:
+        super().__init__(run)
+        self._report = sweeps.Report.of(self._results, str(run.path / CELLS))
+
     @cached_property
     def cells(self) -> tuple[SweepCell, ...]:
         """All cells, in the order of the sweep."""
         found = []
-        figures = self._results.outcome["cells"]
+        figures = self._report.outcome.cells
         for number, (cell, mine) in enumerate(zip(self._results.cells, figures, strict=True)):
             validation = cell.validation_error
-            interval = mine["interval"]
+            interval = mine.interval
             found.append(
                 SweepCell(
                     number,
@@ -188,10 +196,10 @@ class Sweep(Study):
                     np.array(cell.train_error, np.float64),
                     np.array(cell.train_loss, np.float64),
                     cell.epochs,
-                    mine["diverged"],
-                    mine["median"],
+                    mine.diverged,
+                    mine.median,
                     None if interval is None else (interval[0], interval[1]),
-                    mine["rank"],
+                    mine.rank,
                 )
             )
         return tuple(found)
@@ -214,11 +222,11 @@ class Sweep(Study):
         return self.path / sweeping.BEST
 
     def table(self) -> Table:
-        return sweeps.table(self._results)
+        return sweeps.table(self._report)
 
     def figure(self) -> Figure:
         with plots.defaults():
-            return self._drawn(sweeps.drawings(self._results)["cells"]())
+            return self._drawn(sweeps.drawings(self._report)["cells"]())
 
 
 def sweep(
@@ -277,16 +285,16 @@ def sweep(
         raise UsageError("samples: is for `over` with a draw; a config has sweep.samples")
     folder = path_of("runs_dir", runs_dir)
     try:
-        parsed = _parsed(config, allow_code)
-        made = making.make(parsed, values.assignments(given), varied)
+        read = parsed("sweep", config, allow_code)
+        made = making.make(read, values.assignments(given), varied)
     except ConfigError as error:
         raise values.explained(error, given) from None
     for note in made.notes:
-        _say(note)
+        say(note)
     with on_threads(threads) as used, quiet_matplotlib():
         plan, base = sweeping.plan(made, used)
         show = displays.for_program(progress)
-        outcome = running.start(plan, sweeping.Sweep(), base, folder, show, _say)
+        outcome = running.start(plan, sweeping.Sweep(), base, folder, show, say)
     check_converged(outcome)
     return Sweep(outcome.run)
 
@@ -301,17 +309,19 @@ def check_converged(outcome: running.Outcome) -> None:
         )
 
 
-def _parsed(config: object, allow_code: bool) -> Parsed:
+def parsed(what: str, config: object, allow_code: bool) -> Parsed:
+    """Return the config that a function was given; `what` is its name, for messages."""
     if isinstance(config, Mapping):
         return values.parsed(config, allow_code=allow_code)
     if not isinstance(config, str | os.PathLike):
         raise UsageError(
-            "sweep: config must be the name of a packaged config, the path of a YAML file or a "
+            f"{what}: config must be the name of a packaged config, the path of a YAML file or a "
             f"mapping, got {type(config).__name__}"
         )
     path = find_config(config) if isinstance(config, str) else Path(config)
     return loading.read(path, allow_code=allow_code, option="overrides")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Say something at once, in a line on stderr."""
     print(one_line(f"minifw: {text}"), file=sys.stderr)

@@ -466,12 +466,18 @@ def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: floa
     tensor without dimensions, so that it is not compiled again for each learning rate.
 
     Raises:
-        ModuleError: `eta` is a number below 0, infinite or NaN.
+        ModuleError: `eta` is a number below 0, infinite or NaN, or there is not one for each
+            network.
 
     """
     values = [value for _, value, _ in parameters]
     if isinstance(eta, Tensor) and eta.ndim:
         for value, direction in zip(values, directions, strict=True):
+            if value.shape[: eta.ndim] != eta.shape:
+                raise ShapeError(
+                    f"eta must be a number, or one for each network, got {tuple(eta.shape)} for "
+                    f"a parameter {tuple(value.shape)}"
+                )
             # Rounded once, as with one number for all, so that each network has the same bits.
             value.addcmul_(direction, of_networks(eta, value), value=-1)
     elif isinstance(eta, Tensor):

@@ -270,26 +270,25 @@ class SGD(Optimizer):
             ModuleError: a value does not fit, or there is not one for each network.
 
         """
-        several = not isinstance(given, (int, float))
+        several = isinstance(given, (Sequence, np.ndarray, Tensor)) and not isinstance(given, str)
         numbers: list[Any] = np.ravel(np.asarray(given)).tolist() if several else [given]
         for number in numbers:
             if not isinstance(number, (int, float)) or not fits(number):
                 raise ModuleError(f"SGD: {name} must be {must}, got {number!r}")
+        stack = tuple(self.network.stack or ())
+        if several and (np.shape(given) != stack or not stack):
+            raise ModuleError(
+                f"SGD: {name} must be a number, or one for each network of the stack {stack}, "
+                f"got {np.shape(given)}"
+            )
         self.state.pop(name, None)
         self.__dict__.pop(name, None)
-        if not several:
+        if several:
+            like = self.network.parameters()[0].value
+            kept = torch.tensor(numbers, dtype=torch.float64).reshape(stack)
+            self.state[name] = kept.to(like.device, like.dtype)
+        else:
             self.__dict__[name] = given
-            return
-        stack = self.network.stack or ()
-        shape = np.shape(given)
-        if shape != stack or not stack:
-            raise ModuleError(
-                f"SGD: {name} must be a number, or one for each network of the stack "
-                f"{tuple(stack)}, got {tuple(shape)}"
-            )
-        like = self.network.parameters()[0].value
-        kept = torch.tensor(numbers, dtype=torch.float64).reshape(stack)
-        self.state[name] = kept.to(like.device, like.dtype)
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
         """Return v of a parameter, new zeros if its shape or dtype has changed."""

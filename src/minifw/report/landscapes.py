@@ -19,13 +19,17 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 
 from minifw.config.axes import in_one_line
 from minifw.report.lettering import fitted, lay_out, new_figure, short
-from minifw.report.sweeps import in_order, keys_of, short_names
+from minifw.report.sweeps import Report, in_order, keys_of, short_names
 from minifw.report.tables import counted
-from minifw.runs.studies import StudyResults
 
 BLUE, GRAY = "#1b3a6b", "#777777"
-_STAR = {"marker": "*", "markersize": 11, "color": "#e08214", "markeredgecolor": "black"}
-_CROSS = {"marker": "x", "markersize": 6, "color": "black", "linewidth": 0}
+_STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 11,
+    "color": "#e08214",
+    "markeredgecolor": "black",
+}
+_CROSS: dict[str, Any] = {"marker": "x", "markersize": 6, "color": "black", "linewidth": 0}
 _MOST = 40
 """Categories of a figure, at most."""
 _SIDE = 20
@@ -47,9 +51,9 @@ class Side:
     log: bool
 
     @classmethod
-    def of(cls, keys: Sequence[str], names: dict[str, str], results: StudyResults) -> Side:
+    def of(cls, keys: Sequence[str], names: dict[str, str], report: Report) -> Side:
         """Return the axis of these keys, which go together."""
-        values = [[cell.set.get(key) for key in keys] for cell in results.cells]
+        values = [[cell.set.get(key) for key in keys] for cell in report.results.cells]
         flat = [value[0] for value in values]
         texts = [":".join(map(in_one_line, value)) for value in values]
         name = ":".join(names[key] for key in keys)
@@ -92,20 +96,19 @@ class Errors:
     best: int | None
 
     @classmethod
-    def of(cls, results: StudyResults) -> Errors:
-        figures: list[dict[str, Any]] = results.outcome["cells"]
-        ranked = any(each["rank"] is not None for each in figures)
-        best = results.outcome["best"]
+    def of(cls, report: Report) -> Errors:
+        figures, best = report.outcome.cells, report.outcome.best
+        ranked = any(each.rank is not None for each in figures)
         nan = float("nan")
-        bounds = [each["interval"] or (each["median"], each["median"]) for each in figures]
+        bounds = [each.interval or (each.median, each.median) for each in figures]
         return cls(
-            [nan if each["median"] is None else each["median"] for each in figures],
+            [nan if each.median is None else each.median for each in figures],
             [nan if low is None else low for low, _ in bounds],
             [nan if high is None else high for _, high in bounds],
-            [each["diverged"] for each in figures],
-            [each["n"] for each in figures],
-            [ranked and each["rank"] is None and each["median"] is not None for each in figures],
-            None if best is None else best["cell"],
+            [each.diverged for each in figures],
+            [each.n for each in figures],
+            [ranked and each.rank is None and each.median is not None for each in figures],
+            None if best is None else best.cell,
         )
 
     def gone(self, cell: int) -> bool:
@@ -113,21 +116,21 @@ class Errors:
         return self.diverged[cell] == self.n[cell]
 
 
-def cells(results: StudyResults) -> Figure:
+def cells(report: Report) -> Figure:
     """Draw the test errors of all cells: medians, and where there is room their intervals."""
-    keys = keys_of(results)
+    keys = keys_of(report)
     names = dict(zip(keys, short_names(keys), strict=True))
-    sides = [Side.of(keys, names, results) for keys in results.outcome["axes"]]
-    errors = Errors.of(results)
+    sides = [Side.of(keys, names, report) for keys in report.outcome.axes]
+    errors = Errors.of(report)
     if all(map(errors.gone, range(len(errors.n)))):
-        return _nothing(results)
+        return _nothing(report)
     if len(sides) == 1 and sides[0].numeric:
-        return _line(results, sides[0], errors)
+        return _line(report, sides[0], errors)
     if len(sides) == 1:
-        return _points(results, sides[0], errors)
+        return _points(report, sides[0], errors)
     if len(sides) == 2 and _is_grid(sides):
-        return _heat(results, sides[0], sides[1], errors)
-    return _panels(results, sides, errors)
+        return _heat(report, sides[0], sides[1], errors)
+    return _panels(report, sides, errors)
 
 
 def _is_grid(sides: Sequence[Side]) -> bool:
@@ -140,7 +143,7 @@ def _is_grid(sides: Sequence[Side]) -> bool:
     )  # fmt: skip
 
 
-def _title(results: StudyResults, errors: Errors, figure: Figure, shown: str) -> str:
+def _title(report: Report, errors: Errors, figure: Figure, shown: str) -> str:
     """Return the lines above a figure: what it shows, and over which seeds."""
     inches = figure.get_figwidth() - 0.4
     seeds = counted(errors.n[0], "seed") if len(set(errors.n)) == 1 else "the seeds"
@@ -162,15 +165,15 @@ def _title(results: StudyResults, errors: Errors, figure: Figure, shown: str) ->
             lines.append(line)
             line = ""
         line = f"{line}; {note}" if line else note
-    title = fitted(figure, f"test error – {results.name}", inches, 9)
+    title = fitted(figure, f"test error – {report.results.name}", inches, 9)
     return "\n".join([title, *lines, line])
 
 
-def _nothing(results: StudyResults) -> Figure:
+def _nothing(report: Report) -> Figure:
     figure = new_figure(5.0, 2.0)
     axis = figure.subplots()
     axis.set_axis_off()
-    count = len(results.cells)
+    count = len(report.results.cells)
     axis.text(
         0.5, 0.5, f"there is nothing to draw:\nall seeds of all {count} cells diverged",
         transform=axis.transAxes, ha="center", va="center",
@@ -182,7 +185,7 @@ def _nothing(results: StudyResults) -> Figure:
 # --------------------------------------------------------------------------------- one key
 
 
-def _line(results: StudyResults, side: Side, errors: Errors) -> Figure:
+def _line(report: Report, side: Side, errors: Errors) -> Figure:
     """Draw a line with a band against a number."""
     figure = new_figure(5.0, 3.6)
     axis = figure.subplots()
@@ -199,15 +202,15 @@ def _line(results: StudyResults, side: Side, errors: Errors) -> Figure:
     _scale_side(axis, side)
     axis.set_xlabel(side.name)
     axis.set_ylabel("test error, % of samples")
-    axis.set_title(_title(results, errors, figure, "median and 95 % interval"), fontsize=9)
+    axis.set_title(_title(report, errors, figure, "median and 95 % interval"), fontsize=9)
     lay_out(figure)
     return figure
 
 
-def _points(results: StudyResults, side: Side, errors: Errors) -> Figure:
+def _points(report: Report, side: Side, errors: Errors) -> Figure:
     """Draw a point with its interval for each category, from the top down."""
     count = len(side.labels)
-    shown = sorted(in_order(results)[:_MOST])
+    shown = sorted(in_order(report)[:_MOST])
     figure = new_figure(5.4, 1.3 + 0.24 * len(shown))
     axis = figure.subplots()
     for row, cell in enumerate(shown):
@@ -228,7 +231,7 @@ def _points(results: StudyResults, side: Side, errors: Errors) -> Figure:
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
     axis.set_xlabel("test error, % of samples")
     axis.set_ylabel(side.name)
-    title = _title(results, errors, figure, "median and 95 % interval")
+    title = _title(report, errors, figure, "median and 95 % interval")
     if len(shown) < count:
         title += f"\nthe {'first' if errors.best is None else 'best'} {len(shown)} of {count}"
     figure.suptitle(title, fontsize=9)
@@ -285,7 +288,7 @@ def _scale_side(axis: Axes, side: Side, room: int = 40) -> None:
 # --------------------------------------------------------------------------------- two keys
 
 
-def _heat(results: StudyResults, down: Side, across: Side, errors: Errors) -> Figure:
+def _heat(report: Report, down: Side, across: Side, errors: Errors) -> Figure:
     """Draw a heat map; the lower the error, the lighter."""
     if len(set(down.places)) > len(set(across.places)):
         down, across = across, down
@@ -311,7 +314,7 @@ def _heat(results: StudyResults, down: Side, across: Side, errors: Errors) -> Fi
     axis.set_ylabel(down.name)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    figure.suptitle(_title(results, errors, figure, _HEAT), fontsize=9)
+    figure.suptitle(_title(report, errors, figure, _HEAT), fontsize=9)
     lay_out(figure)
     return figure
 
@@ -347,7 +350,7 @@ def _number(
 # -------------------------------------------------------------------------------- more keys
 
 
-def _panels(results: StudyResults, sides: Sequence[Side], errors: Errors) -> Figure:
+def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
     """Draw a panel for each key: all cells as points, and for each value the median of these."""
     columns = min(3, len(sides))
     rows = -(-len(sides) // columns)
@@ -381,7 +384,7 @@ def _panels(results: StudyResults, sides: Sequence[Side], errors: Errors) -> Fig
     for line in grid:
         line[0].set_ylabel("test error, %")
     shown = "cells (medians), and the line through their median,"
-    figure.suptitle(_title(results, errors, figure, shown), fontsize=9)
+    figure.suptitle(_title(report, errors, figure, shown), fontsize=9)
     lay_out(figure)
     return figure
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from minifw.config.axes import in_one_line
-from minifw.errors import harmless
+from minifw.errors import ArtefactError, harmless
 from minifw.report.tables import Cell, Table, counted
-from minifw.runs.studies import StudyResults
+from minifw.runs import records
+from minifw.runs.studies import StudyResults, SweepOutcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,34 +23,54 @@ _LONG = 24
 """Characters of a value in a terminal, at most."""
 
 
-def table(results: StudyResults) -> Table:
+@dataclass(frozen=True)
+class Report:
+    """The results of a sweep, and what was found."""
+
+    results: StudyResults
+    outcome: SweepOutcome
+
+    @classmethod
+    def of(cls, results: StudyResults, where: str = "") -> Report:
+        """Return the report of these results, which may come from anybody.
+
+        Raises:
+            ArtefactError: they are not those of a sweep; `where` is their source.
+
+        """
+        outcome = records.checked(SweepOutcome, results.outcome, f"{where}: outcome")
+        try:
+            outcome.check(results)
+        except ValueError as fault:
+            raise ArtefactError(f"{where}: {fault}") from None
+        return cls(results, outcome)
+
+
+def table(report: Report) -> Table:
     """Return the table of all cells, the best first.
 
     A row begins with the number of the cell, as in metrics.csv, and its values.
     """
-    figures: list[dict[str, Any]] = results.outcome["cells"]
-    keys = keys_of(results)
+    figures, keys = report.outcome.cells, keys_of(report)
     rows: list[tuple[str, list[Cell]]] = []
-    for place in in_order(results):
-        cell, mine = results.cells[place], figures[place]
-        low, high = mine["interval"] or (None, None)
-        shown: list[Cell] = [
-            in_one_line(cell.set[key]) if key in cell.set else None for key in keys
-        ]
-        numbers = mine | {"low": low, "high": high}
-        rows.append((str(place), shown + [numbers[name] for name in FIGURES]))
+    for place in in_order(report):
+        cell, mine = report.results.cells[place], figures[place]
+        low, high = mine.interval or (None, None)
+        shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
+        shown += [mine.rank, mine.n, mine.diverged, mine.validation]
+        rows.append((str(place), [*shown, mine.median, low, high, mine.mean]))
     return Table(
-        caption=_caption(results),
+        caption=_caption(report),
         head=["cell", *keys, *FIGURES],
         rows=rows,
-        brief=_brief(results),
-        label=re.sub(r"[^A-Za-z0-9-]+", "-", f"{results.name}-cells"),
+        brief=_brief(report),
+        label=re.sub(r"[^A-Za-z0-9-]+", "-", f"{report.results.name}-cells"),
     )
 
 
-def for_terminal(results: StudyResults, most: int) -> Table:
+def for_terminal(report: Report, most: int) -> Table:
     """Return the table with at most so many rows, short names of keys, and no mean."""
-    whole, keys = table(results), keys_of(results)
+    whole, keys = table(report), keys_of(report)
     count = 1 + len(keys)
     rows = [
         (name, [_short(cell) if n < len(keys) else cell for n, cell in enumerate(cells[:-1])])
@@ -59,9 +80,9 @@ def for_terminal(results: StudyResults, most: int) -> Table:
     return replace(whole, rows=rows, head=["valid." if h == "validation" else h for h in head])
 
 
-def keys_of(results: StudyResults) -> list[str]:
+def keys_of(report: Report) -> list[str]:
     """Return the keys that differ between the cells, in order."""
-    return list(dict.fromkeys(key for cell in results.cells for key in cell.set))
+    return list(dict.fromkeys(key for cell in report.results.cells for key in cell.set))
 
 
 def short_names(keys: Sequence[str]) -> list[str]:
@@ -77,41 +98,41 @@ def short_names(keys: Sequence[str]) -> list[str]:
     return found
 
 
-def in_order(results: StudyResults) -> list[int]:
+def in_order(report: Report) -> list[int]:
     """Return the positions of the cells, the best first; those without a rank last."""
-    figures = results.outcome["cells"]
+    figures = report.outcome.cells
 
     def key(place: int) -> tuple[bool, int]:
-        rank = figures[place]["rank"]
+        rank = figures[place].rank
         return rank is None, place if rank is None else rank
 
     return sorted(range(len(figures)), key=key)
 
 
-def what(results: StudyResults) -> str:
+def what(report: Report) -> str:
     """Return what was trained; its data and network are named if all cells have the same."""
-    varied = {key.partition(".")[0] for key in keys_of(results)}
+    varied = {key.partition(".")[0] for key in keys_of(report)}
     if varied & {"data", "network", "loss", "name"}:
-        return f"'{results.name}'"
-    return results.about
+        return f"'{report.results.name}'"
+    return report.results.about
 
 
-def _caption(results: StudyResults) -> str:
-    return f"test error of {harmless(what(results))}, {_brief(results)}"
+def _caption(report: Report) -> str:
+    return f"test error of {harmless(what(report))}, {_brief(report)}"
 
 
-def _brief(results: StudyResults) -> str:
-    figures = results.outcome["cells"]
-    seeds = {each["n"] for each in figures}
+def _brief(report: Report) -> str:
+    figures = report.outcome.cells
+    seeds = {each.n for each in figures}
     over = counted(seeds.pop(), "seed") if len(seeds) == 1 else "their seeds"
-    gone = sum(each["diverged"] > 0 for each in figures)
+    gone = sum(each.diverged > 0 for each in figures)
     lines = [
         f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation "
         "error; of the test error median, its 95 % bootstrap interval (low, high), and mean."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
-    if any(each["rank"] is not None for each in figures):
+    if any(each.rank is not None for each in figures):
         loss = ", where a seed that diverged counts as 100 %" if gone else ""
         lines.append(f"The rank is by validation error{loss}.")
     return " ".join(lines)
@@ -123,12 +144,12 @@ def _short(cell: Cell) -> Cell:
     return cell
 
 
-def drawings(results: StudyResults) -> dict[str, Callable[[], Figure]]:
+def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
     """Return the function that draws each figure, by name; see `plots.defaults`."""
 
     def cells() -> Figure:
         from minifw.report import landscapes
 
-        return landscapes.cells(results)
+        return landscapes.cells(report)
 
     return {"cells": cells}

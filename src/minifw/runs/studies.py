@@ -103,3 +103,52 @@ class StudyResults(_Record):
     cells: Annotated[list[CellResults], Field(min_length=1)]
     seconds: Seconds = 0.0
     outcome: dict[str, Any] = {}
+
+
+# --------------------------------------------------------------------- outcomes of each kind
+
+
+class CellFigures(_Record):
+    """What tables and figures show of a cell of a sweep; errors in percent.
+
+    `rank` is by validation error, 1 for the best. `median`, `mean` and `interval` (95 %, of the
+    median) are of the test errors, without seeds that diverged; `validation` is the median of the
+    validation errors.
+    """
+
+    rank: Annotated[int, Field(ge=1)] | None
+    n: Annotated[int, Field(ge=1)]
+    diverged: Count
+    median: Percent | None
+    mean: Percent | None
+    interval: Annotated[list[Percent], Field(min_length=2, max_length=2)] | None
+    validation: Percent | None
+
+
+class Best(CellFigures):
+    """The best cell of a sweep: its position, and of how many cells it was chosen."""
+
+    cell: Count
+    name: str
+    set: dict[str, Value]
+    of: Annotated[int, Field(ge=1)]
+
+
+class SweepOutcome(_Record):
+    """What a sweep found: figures of each cell, and the best of them.
+
+    `axes` are the keys that were varied; those of a list went together.
+    """
+
+    axes: list[Annotated[list[str], Field(min_length=1)]]
+    cells: list[CellFigures]
+    best: Best | None = None
+
+    def check(self, results: StudyResults) -> None:
+        """Raise a ValueError if these do not fit the cells."""
+        count = len(results.cells)
+        if len(self.cells) != count or (self.best is not None and self.best.cell >= count):
+            raise ValueError("outcome: has another number of cells")
+        keys = [key for axis in self.axes for key in axis]
+        if not keys or any(key not in cell.set for cell in results.cells for key in keys):
+            raise ValueError("outcome: axes: must be keys that each cell sets")

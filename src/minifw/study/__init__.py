@@ -2,7 +2,11 @@
 
 __all__ = [
     "cells",
+    "cluster",
     "comparison",
+    "components",
+    "connecting",
+    "division",
     "executors",
     "finished",
     "guided",
@@ -17,5 +21,7 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "variance",
     "words",
+    "worker",
 ]

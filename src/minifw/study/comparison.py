@@ -186,7 +186,7 @@ def compared(cells: Sequence[CellResults], study: Study) -> Compared:
 
 def write(run: Run, results: StudyResults) -> None:
     """Write tables and figure of a comparison."""
-    found = read(results, str(run.path))
+    found = read(results, str(run.path / CELLS))
     for name, table in comparison.of_comparison(results.name, found).items():
         write_table(run, name, table)
 
@@ -215,5 +215,5 @@ def results_of(run: Run) -> StudyResults:
 
 
 def read(results: StudyResults, where: str) -> Compared:
-    """Return what a comparison has found; `where` is its run, for messages."""
-    return records.checked(Compared, results.outcome, f"{where}: {CELLS}: outcome")
+    """Return what a comparison has found; `where` is the file of its results, for messages."""
+    return records.checked(Compared, results.outcome, f"{where}: outcome")

@@ -44,11 +44,11 @@ class InProcess:
         self, todo: Sequence[Job], results: Mapping[str, Result], follow: Follow
     ) -> Iterator[tuple[Job, Result]]:
         for job in todo:
-            watch = _Saving(job, self.store, self.stop, follow)
+            watch = Saving(job, self.store, self.stop, follow)
             yield job, jobs.run(job, results, watch)
 
 
-class _Saving(jobs.Watch):
+class Saving(jobs.Watch):
     """Saves an unfinished job now and then, and when a signal comes."""
 
     def __init__(self, job: Job, store: Store, stop: Stop, follow: Follow) -> None:

@@ -5,6 +5,7 @@ A job may run anywhere and any number of times: it returns the same bytes, but f
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -69,6 +70,16 @@ class Job(BaseModel):
     def all_lanes(self) -> list[Lane]:
         """Its lanes, in their order."""
         return [Lane(*lane) for lane in self.lanes]
+
+
+Place = tuple[str, int]
+"""Where a lane's result is: the name of a job, and the position in its stack."""
+
+
+def grouped(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
+    """Return places as runs of positions in the same job, as `Job.start` has them."""
+    runs = itertools.groupby(places, lambda place: place[0])
+    return tuple((name, tuple(position for _, position in some)) for name, some in runs)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from minifw.config.source import Source
 from minifw.errors import UsageError
 from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
-from minifw.study.jobs import Job
+from minifw.study.jobs import Job, Place, grouped
 from minifw.study.lanes import Lane, structure
 
 
@@ -20,8 +20,8 @@ from minifw.study.lanes import Lane, structure
 class Shape:
     """Cells with the same structure, and how they are trained.
 
-    `most` is the number of lanes that fit in memory at once, `features` and `table_checksum` are
-    those of the data.
+    `most` is the number of lanes that fit in memory at once; `features`, `test` (how many samples)
+    and `checksum` are those of the data.
     """
 
     cells: tuple[int, ...]
@@ -31,6 +31,7 @@ class Shape:
     why_plain: str | None
     most: int
     features: tuple[str, ...]
+    test: int
     checksum: str | None
 
 
@@ -88,7 +89,7 @@ class Plan:
                     epochs=until(self.configs[some[0].cell]),
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
-                    start=() if begun is None else _places([begun[lane] for lane in some]),
+                    start=() if begun is None else grouped([begun[lane] for lane in some]),
                     validation=self.study.kind == "sweep",
                     keeps=keeps,
                     code=dict(self.code),
@@ -96,16 +97,6 @@ class Plan:
                 )
                 made.append(job)
         return made
-
-
-Place = tuple[str, int]
-"""Where a lane's result is: the name of a job, and the position in its stack."""
-
-
-def _places(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
-    """Return places as runs of positions in the same job."""
-    runs = itertools.groupby(places, lambda place: place[0])
-    return tuple((name, tuple(position for _, position in some)) for name, some in runs)
 
 
 def all_lanes(study: Study) -> list[Lane]:
@@ -153,6 +144,7 @@ def plan(
                 compiling.why if compiling.is_fault else None,
                 sizes.most_at_once,
                 made.features,
+                planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
             )
         )

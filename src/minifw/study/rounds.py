@@ -10,9 +10,9 @@ import numpy as np
 
 from minifw.runs import Run
 from minifw.runs.studies import StudyResults
-from minifw.study.jobs import Job, Result
+from minifw.study.jobs import Job, Place, Result
 from minifw.study.lanes import Lane
-from minifw.study.planning import Place, Plan
+from minifw.study.planning import Plan
 from minifw.training import History
 
 Note = Callable[[str], None]

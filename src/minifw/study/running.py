@@ -25,6 +25,7 @@ from minifw.runs import Run, records
 from minifw.runs.records import FORMAT, Manifest
 from minifw.runs.studies import CELLS, STUDY, Study, StudyResults
 from minifw.study import results as measured
+from minifw.study.division import as_stored
 from minifw.study.executors import Executor, InProcess
 from minifw.study.jobs import Job
 from minifw.study.planning import Plan, plan
@@ -35,6 +36,8 @@ from minifw.system.signals import Stop, on_signals
 from minifw.training import History
 
 MakeExecutor = Callable[[Store, Stop], Executor]
+Pieces = Callable[[Plan], int]
+"""Returns into how many jobs at least a shape is divided."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ def start(
     show_progress: ShowProgress,
     note: Note,
     executor: MakeExecutor = InProcess,
-    pieces: int = 1,
+    pieces: int | Pieces = 1,
 ) -> Outcome:
     """Do a study, and leave a complete run directory.
 
@@ -102,7 +105,7 @@ def resume(
     show_progress: ShowProgress,
     note: Note,
     executor: MakeExecutor = InProcess,
-    pieces: int = 1,
+    pieces: int | Pieces = 1,
     *,
     allow_code: bool = False,
 ) -> Outcome:
@@ -161,7 +164,7 @@ def _run(
     note: Note,
     executor: MakeExecutor,
     stop: Stop,
-    pieces: int,
+    pieces: int | Pieces,
 ) -> Outcome:
     """Do all rounds of jobs that are not done, and complete the directory; or record the error."""
     store = Store(run)
@@ -170,7 +173,7 @@ def _run(
         stop.check()
         found = Found(note)
         work = executor(store, stop)
-        rounds = kind.rounds(plan, pieces)
+        rounds = kind.rounds(plan, pieces if isinstance(pieces, int) else pieces(plan))
         with suppress(StopIteration):
             part = next(rounds)
             while True:
@@ -200,6 +203,7 @@ def _do(
     show_progress: ShowProgress,
 ) -> None:
     """Do the jobs of a round that are not stored, and find the results of all."""
+    todo = as_stored(todo, store.there())
     missing = []
     for job in todo:
         kept = store.get(job.id)

@@ -10,7 +10,7 @@ import hashlib
 from contextlib import suppress
 
 from minifw.errors import ArtefactError, StorageError
-from minifw.runs import Run
+from minifw.runs import Files
 from minifw.study.jobs import Result
 from minifw.system import files
 
@@ -20,7 +20,7 @@ _DIGEST = hashlib.sha256().digest_size
 class Store:
     """The finished jobs of a study, and what interrupted ones have left."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Files) -> None:
         self.run = run
 
     def get(self, name: str) -> Result | None:
@@ -31,6 +31,11 @@ class Store:
         """Return the names of the finished jobs that the manifest lists."""
         ends = (name.removeprefix("jobs/").removesuffix(".job") for name in self.run.known)
         return sorted(name for name in ends if _file(name) in self.run.known)
+
+    def there(self) -> list[str]:
+        """Return the names of the jobs of which there is a file, whole or not."""
+        folder = self.run.path / "jobs"
+        return sorted(path.stem for path in folder.glob("*.job"))
 
     def put(self, name: str, result: Result) -> None:
         """Keep the result of a job; the same job may come again."""
@@ -47,7 +52,9 @@ class Store:
         files.publish(self.run.path / file, _signed(file, state), root=self.run.path)
 
     def _write(self, file: str, result: Result) -> None:
-        self.run.write(file, _signed(file, result))
+        content = _signed(file, result)
+        if self.run.known.get(file) != files.checksum(content):  # else a worker has written it
+            self.run.write(file, content)
 
     def _read(self, file: str, *, keep: bool = False) -> Result | None:
         with suppress(ArtefactError, StorageError):

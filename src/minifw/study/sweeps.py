@@ -16,7 +16,14 @@ from minifw.config.model import Config
 from minifw.errors import harmless
 from minifw.report import plots, sweeps
 from minifw.report.tables import write_table
-from minifw.runs.studies import CellResults, Study, StudyResults
+from minifw.runs.studies import (
+    Best,
+    CellFigures,
+    CellResults,
+    Study,
+    StudyResults,
+    SweepOutcome,
+)
 from minifw.study import guided, halving, planning, standin
 from minifw.study.cells import SEEDS, Cells
 from minifw.study.planning import Plan
@@ -65,22 +72,24 @@ class Sweep(Kind):
         """Return the axes, figures of each cell, and the best cell with what it is worth."""
         ranks = _ranks(plan, results)
         figures = [
-            {"rank": rank} | _figures(cell) for rank, cell in zip(ranks, results.cells, strict=True)
+            CellFigures(rank=rank, **_figures(cell))
+            for rank, cell in zip(ranks, results.cells, strict=True)
         ]
         best = None
         if 1 in ranks:
             place = ranks.index(1)
-            cell = results.cells[place]
-            best = {"cell": place, "name": cell.name, "set": cell.set, "of": len(ranks)}
-            best |= figures[place]
-        return {"axes": plan.study.options["axes"], "cells": figures, "best": best}
+            cell, mine = results.cells[place], dict(figures[place])
+            best = Best(cell=place, name=cell.name, set=cell.set, of=len(ranks), **mine)
+        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best)
+        return found.model_dump(mode="json")
 
     def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
-        write_table(run, "cells", sweeps.table(results))
-        for name, draw in sweeps.drawings(results).items():
+        report = sweeps.Report.of(results)
+        write_table(run, "cells", sweeps.table(report))
+        for name, draw in sweeps.drawings(report).items():
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
-        if results.outcome["best"] is not None:
-            run.write(BEST, _best(plan, results))
+        if report.outcome.best is not None:
+            run.write(BEST, _best(plan, report.outcome.best))
 
 
 def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
@@ -115,25 +124,25 @@ def _figures(cell: CellResults) -> dict[str, Any]:
     """Return what tables and figures show of a cell beside its rank; errors in percent."""
     left = [error for error in cell.test_error if error is not None]
     known = [error for error in cell.validation_error or () if error is not None]
+    interval = standin.interval(cell.test_error)
     return {
         "n": len(cell.seeds),
         "diverged": len(cell.seeds) - len(left),
         "median": float(np.median(left)) if left else None,
         "mean": float(np.mean(left)) if left else None,
-        "interval": standin.interval(cell.test_error),
+        "interval": None if interval is None else list(interval),
         "validation": float(np.median(known)) if known else None,
     }
 
 
-def _best(plan: Plan, results: StudyResults) -> str:
+def _best(plan: Plan, best: Best) -> str:
     """Return the config of the best cell as YAML, with a comment that says how it was chosen."""
-    best: Any = results.outcome["best"]
-    config = _configs(plan)[best["cell"]].model_copy(update={"seeds": best["n"]})
+    config = _configs(plan)[best.cell].model_copy(update={"seeds": best.n})
     allow = " --allow-code" if plan.code else ""
     lines = [
-        f"The best of {best['of']} cells of a sweep, by the validation error over {best['n']} "
-        f"seeds: median {best['validation']:.2f} %.",
-        harmless(best["name"]),
+        f"The best of {best.of} cells of a sweep, by the validation error over {best.n} seeds: "
+        f"median {best.validation:.2f} %.",
+        harmless(best.name),
         f"To train it: minifw train THIS_FILE{allow}",
     ]
     return "".join(f"# {line}\n" for line in lines) + loading.dump(config)
