@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,7 +19,7 @@ from minifw import runs
 from minifw.config import yaml12
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
-from minifw.errors import ArtefactError, ConfigError, DivergedError, UsageError
+from minifw.errors import ConfigError, DivergedError, UsageError
 from minifw.report import comparison as tables
 from minifw.report import pairings, plots
 from minifw.report.pairs import pairs, summary
@@ -138,7 +139,7 @@ def test_three_seeds_cannot_show_a_difference(minifw: Minifw, three: list[str]) 
     assert few["smallest_p"] == 0.25
     assert few["warning"] in " ".join(answer.out.split())
     assert many["smallest_p"] < 0.05
-    assert many["warning"] is None
+    assert "can never show" not in (many["warning"] or "")
 
 
 def test_seeds_are_those_that_all_configs_say(minifw: Minifw) -> None:
@@ -357,7 +358,7 @@ def test_only_seeds_that_all_have_are_compared(minifw: Minifw, pair: list[Path])
     answer = minifw("compare", pair[0], other, "--json").json
     whole = minifw("runs", "show", pair[0], "--json").json["results"]["modes"]["full-batch"]
     assert answer["seeds"] == [5]
-    assert [*answer["arms"].values()][0] == whole["minifw"]["test_error"][5:]
+    assert next(iter(answer["arms"].values())) == whole["minifw"]["test_error"][5:]
     first, second = answer["notes"][1:]
     assert first.endswith("5 seeds (0 to 4) are left out: not all arms have them")
     assert second.endswith("2 seeds (6 to 7) are left out: not all arms have them")
@@ -504,12 +505,10 @@ def test_a_comparison_from_anybody_is_checked(
 ) -> None:
     run = Path(minifw("compare", *three[:2], "--seeds", 2, *QUICK, "--json").json["run_dir"])
     damaged(run, name, change)
-    if "pair" in str(change) or name == "cells.json":
-        with pytest.raises(ArtefactError):
-            library.Comparison.load(run)
-            library.compare(run)
-    else:
-        line(minifw("compare", run), 4)
+    told = [line(answer, 4) for answer in (minifw("compare", run), minifw("runs", "show", run))
+            if answer.code]  # fmt: skip
+    assert told, "one of the two reads it"
+    assert all(str(run / name) in each or str(run) in each for each in told)
 
 
 def test_a_comparison_of_runs_is_not_resumed_by_training(minifw: Minifw, pair: list[Path]) -> None:
@@ -586,7 +585,7 @@ def test_configs_from_python(minifw: Minifw, three: list[str]) -> None:
     assert mine.figure()._repr_png_().startswith(b"\x89PNG")  # type: ignore[attr-defined]
     page = mine._repr_html_()
     assert page.count("<table>") == 2
-    assert all(pair.sentence in page for pair in mine.pairs)
+    assert all(html.escape(pair.sentence) in page for pair in mine.pairs)
     assert repr(mine).endswith("complete, 3 arms, 3 seeds>")
     loaded = library.load(mine.path)
     assert isinstance(loaded, library.Comparison)

@@ -151,9 +151,7 @@ def _differences(
     if len(pairs) < len(found.pairs):
         notes.append(f"the {len(pairs)} of {len(found.pairs)} pairs with the smallest p")
     if found.margin is not None:
-        notes.append(
-            f"gray band: ±{found.margin:g} points; the same if the thick line, 90 %, is in"
-        )
+        notes.append(f"gray band: ±{found.margin:g} points; the same if 90 % (thick) lies in it")
     if any(sum(pair.diverged) for pair in found.pairs):
         notes.append("a seed that diverged counts as an error of 100 %")
     axis.set_title("\n".join(notes), fontsize=9)

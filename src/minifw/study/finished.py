@@ -374,10 +374,13 @@ def _metrics(run: Run, paired: Paired) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["run", "cell", "seed", "epoch", "metric", "value"])
-    seeds = {*paired.study.seeds}
     for number, arm in enumerate(paired.arms):
+        of_seeds: dict[int, list[tuple[str, Any, Any]]] = {}
         for seed, epoch, metric, value in _measured(arm):
-            if seed in seeds:
+            of_seeds.setdefault(seed, []).append((metric, epoch, value))
+        for seed in paired.study.seeds:
+            lines = sorted(of_seeds.get(seed, []), key=lambda line: METRICS.index(line[0]))
+            for metric, epoch, value in lines:
                 shown = "" if value is None else value
                 writer.writerow([run.path.name, number, seed, epoch, metric, shown])
     return text.getvalue()
