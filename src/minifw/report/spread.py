@@ -83,7 +83,7 @@ def _draw_errors(axis: Axes, report: Report) -> None:
             transform=axis.transAxes, ha="center", va="center",
         )  # fmt: skip
     elif gone:
-        notes.append(f"{gone} of {networks} networks diverged, and are left out")
+        notes.append(f"{gone} of {networks} diverged, which count as 100 %")
     axis.set_title("\n".join(notes), fontsize=9)
     axis.set_xlim(first - 0.6, first + len(shown) - 0.4)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))

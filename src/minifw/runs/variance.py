@@ -21,7 +21,7 @@ Part = Literal["data", "init", "order", "interaction"]
 
 
 class VarianceOutcome(BaseModel):
-    """What makes the spread of the test errors. Networks that diverged are left out.
+    """What makes the spread of the test errors. A network that diverged counts as 100 % error.
 
     Attributes:
         mode: how the networks were trained.
@@ -29,13 +29,13 @@ class VarianceOutcome(BaseModel):
         seed: the first seed of each.
         shares: fractions of the variance, which sum to 1; None without a spread.
         intervals: their 95 % intervals, None where there is none.
-        total_sd: standard deviation of a test error, in points; None if it is unknown.
-        mean: mean test error in percent, None if all networks diverged.
+        total_sd: standard deviation of a test error, in points; None if all networks diverged.
+        mean: mean test error in percent.
         diverged: how many networks diverged.
         test_samples: how many samples a network is tested on.
         test_set: the fraction of the variance expected from their finite number alone.
-        difference, power, seeds_needed: how many seeds each of two configs needs, so that this
-            difference of their means, in points, is found with this probability.
+        difference, power, seeds_needed: how many seeds two configs need, so that this difference
+            of their means, in points, is found with this probability; None if all diverged.
         seeds_for: the same for other differences.
 
     """
@@ -48,7 +48,7 @@ class VarianceOutcome(BaseModel):
     shares: dict[Part, Fraction | None]
     intervals: dict[Part, Interval | None]
     total_sd: Percent | None
-    mean: Percent | None
+    mean: Percent
     diverged: Count
     test_samples: Count
     test_set: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
