@@ -27,7 +27,7 @@ from minifw.errors import ArtefactError, UsageError
 from minifw.experiment.build import build_data, build_loss, build_network
 from minifw.statistics.components import components
 from minifw.study import lanes
-from minifw.study.variance import _of_test_set
+from minifw.study.variance import _of_test_set, _without
 
 SETS = (
     "data.train=40", "data.test=30", "train.batch_size=15", "train.epochs=4", "train.eval_every=2",
@@ -123,6 +123,24 @@ def test_a_network_measured_again_varies_as_the_share_of_the_test_set_says() -> 
     rng = np.random.default_rng(0)
     wrong = 100 * rng.binomial(50, 0.2, 20_000) / 50
     assert _of_test_set(wrong, 50, wrong.std()) == pytest.approx(1, abs=0.03)
+
+
+def test_one_seed_that_makes_most_of_a_share_is_found() -> None:
+    rng = np.random.default_rng(0)
+    errors = rng.normal(size=(5, 10, 1)) + rng.normal(size=(1, 10, 1))
+    errors[:, 7] += 20
+    found = components(errors)
+    without = _without(errors, found, 100)
+    assert without is not None
+    left = components(np.delete(errors, 7, 1))
+    assert without == {
+        "part": "init", "seed": 107, "share": left.shares["init"], "total_sd": left.total_sd,
+    }  # fmt: skip
+    low = found.intervals["init"]
+    assert low is not None
+    assert without["share"] < low[0]  # type: ignore[operator]
+    few = errors[:3, :3]
+    assert _without(few, components(few), 0) is None, "too few to leave one out"
 
 
 # ------------------------------------------------------------------------------- the command

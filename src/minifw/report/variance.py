@@ -27,6 +27,9 @@ PARTS: dict[Part, str] = {
 }
 """What each part is called."""
 
+PURPOSES: tuple[Part, ...] = ("data", "init", "order")
+"""The parts that are purposes of seeds, in the order of the axes of the errors."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -132,6 +135,7 @@ def sentences(report: Report) -> list[str]:
             f"For a difference of {outcome.difference:g} points at {100 * outcome.power:.0f} % "
             f"power you need {outcome.seeds_needed} seeds."
         )
+    said += _one_seed(report)
     if outcome.test_set is not None:
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
@@ -140,6 +144,21 @@ def sentences(report: Report) -> list[str]:
         )
     took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
     return [*said, *_diverged(report), took]
+
+
+def _one_seed(report: Report) -> list[str]:
+    """Return a sentence about one seed, if the share without it is outside of its interval."""
+    one = report.outcome.without
+    interval = None if one is None else report.outcome.intervals[one.part]
+    if one is None or one.share is None or interval is None:
+        return []
+    if interval[0] <= one.share <= interval[1]:
+        return []
+    return [
+        f"One seed makes much of it: without seed {one.seed} of the {PARTS[one.part]} this share "
+        f"would be {100 * one.share:.1f} %, which is outside of its interval, and the standard "
+        f"deviation {one.total_sd:.2f} points. More such seeds are needed."
+    ]
 
 
 def _diverged(report: Report) -> list[str]:

@@ -20,7 +20,7 @@ from minifw.report.tables import write_table
 from minifw.runs import Run
 from minifw.runs.studies import Crossing, Study, StudyResults
 from minifw.runs.variance import VarianceOutcome
-from minifw.statistics.components import WORST, components
+from minifw.statistics.components import WORST, Components, components
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind
@@ -134,6 +134,7 @@ class Variance(Kind):
             "intervals": {name: pair and list(pair) for name, pair in found.intervals.items()},
             "total_sd": found.total_sd if some else None,
             "mean": float(counted.mean()),
+            "without": _without(counted, found, plan.study.seeds[0]),
             "diverged": diverged,
             "test_samples": plan.shapes[0].test,
             "test_set": _of_test_set(counted, plan.shapes[0].test, found.total_sd),
@@ -150,6 +151,23 @@ class Variance(Kind):
             write_table(run, name, table)
         for name, draw in variance.drawings(report).items():
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
+
+
+def _without(errors: Floats, found: Components, first: int) -> dict[str, object] | None:
+    """Return what is found without the seed that is farthest from the others.
+
+    It is of the purpose with the largest share. One seed of ten may make most of a share, and the
+    intervals, which take effects as normal, do not show it.
+    """
+    part = max(COUNTS, key=lambda name: found.shares[name] or 0)
+    axis = [*COUNTS].index(part)
+    if errors.shape[axis] < 4 or not found.shares[part]:
+        return None
+    means = np.moveaxis(errors, axis, 0).reshape(errors.shape[axis], -1).mean(1)
+    far = int(np.abs(means - np.median(means)).argmax())
+    left = components(np.delete(errors, far, axis))
+    share = left.shares[part]
+    return {"part": part, "seed": first + far, "share": share, "total_sd": left.total_sd}
 
 
 def _of_test_set(errors: Floats, samples: int, total_sd: float) -> float | None:
