@@ -91,7 +91,7 @@ def summaries(report: Report) -> Table:
 
 
 def verdict(report: Report) -> list[str]:
-    """Return sentences about the best cell: what it is worth, and how much of that is luck."""
+    """Return sentences about the best cell: what it is worth, and what having been chosen does to that."""
     best = report.outcome.best
     if best is None:
         return []

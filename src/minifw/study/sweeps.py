@@ -140,7 +140,7 @@ def _figures(cell: CellResults) -> dict[str, Any]:
 
 
 def _optimism(cells: Sequence[CellResults]) -> Chosen | None:
-    """Return how much of the lead of the best of these cells is luck."""
+    """Return what having been chosen does to the error of the best of these cells."""
     found = selection.optimism([cell.validation_error or () for cell in cells])
     return None if found is None else Chosen(**found.content())
 
