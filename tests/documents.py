@@ -73,6 +73,8 @@ def run_command(minifw: Minifw, line: str) -> None:
         short = ["--set", "train.epochs=2", "--quiet"]
         if words[0] == "compare":  # PyTorch takes its time
             short += ["--set", "data.train=100"]
+    elif words[0] == "variance":
+        short = ["--set", "train.epochs=2", "--data", "2", "--init", "2", "--quiet"]
     elif words[0] == "sweep":
         short = ["--set", "train.epochs=2", "--seeds", "3", "--quiet"]
     elif words[0] == "bench":

@@ -182,6 +182,11 @@ def _brief(report: Report) -> str:
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
+    if report.outcome.saved is not None:
+        lines.append(
+            f"Halving stopped {report.outcome.stopped} of them early, which saved "
+            f"{100 * report.outcome.saved:.0f} % of the epochs; these have no rank."
+        )
     if any(each.rank is not None for each in figures):
         loss = ", where a seed that diverged counts as the worst" if gone else ""
         lines.append(f"The rank is by validation error{loss}.")

@@ -164,12 +164,15 @@ class Best(CellFigures):
 class SweepOutcome(_Record):
     """What a sweep found: figures of each cell, and the best of them.
 
-    `axes` are the keys that were varied; those of a list went together.
+    `axes` are the keys that were varied; those of a list went together. Halving has `stopped`
+    some cells early, and `saved` a share of all epochs; None without halving.
     """
 
     axes: list[Annotated[list[str], Field(min_length=1)]]
     cells: list[CellFigures]
     best: Best | None = None
+    stopped: Count | None = None
+    saved: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def check(self, results: StudyResults) -> None:
         """Raise a ValueError if these do not fit the cells."""

@@ -90,7 +90,8 @@ class Sweep(Kind):
                 optimism=optimism,
                 **mine,
             )
-        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best)
+        halved = _saved(plan, results) if "halving" in plan.study.options else {}
+        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best, **halved)
         return found.model_dump(mode="json")
 
     def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
@@ -101,6 +102,16 @@ class Sweep(Kind):
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
         if report.outcome.best is not None:
             run.write(BEST, _best(plan, report, report.outcome.best))
+
+
+def _saved(plan: Plan, results: StudyResults) -> dict[str, Any]:
+    """Return how many cells were stopped early, and the share of all epochs that this saved."""
+    asked = [config.train.epochs for config in _configs(plan)]
+    cells = [*zip(results.cells, asked, strict=True)]
+    done = sum(len(cell.seeds) * cell.epochs for cell, _ in cells)
+    whole = sum(len(cell.seeds) * epochs for cell, epochs in cells)
+    stopped = sum(cell.epochs < epochs for cell, epochs in cells)
+    return {"stopped": stopped, "saved": 1 - done / whole}
 
 
 def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
