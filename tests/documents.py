@@ -59,12 +59,12 @@ def run_command(minifw: Minifw, line: str) -> None:
         for language, name in (("python", file), ("yaml", config)):
             content = next(b for b in blocks(page, language) if b.startswith(f"# {name}\n"))
             (here / name).write_text(content, encoding="utf-8")
-    if "a1b2c3" in words:
+    for name in {"a1b2c3", "d4e5f6"} & {*words}:
         quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
-        run.rename(f"{str(run)[:-6]}a1b2c3")
+        run.rename(f"{str(run)[:-6]}{name}")
     short = []
-    if "--help" in words:
+    if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass
     elif words[0] in ("train", "compare"):
         short = ["--set", "train.epochs=2", "--quiet"]
