@@ -33,7 +33,8 @@ def of_configs(
 ) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
     words.check_different(given)
-    arms, faults = [], []
+    arms: list[Arm] = []
+    faults: list[str] = []
     for name, path in zip(words.names(given), paths, strict=True):
         try:
             arms.append(

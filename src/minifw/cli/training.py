@@ -78,7 +78,7 @@ def compare(
     what: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CONFIG…|RUN…]",
+            metavar="CONFIG|RUN",
             help="One config, to be compared with PyTorch; or several configs, or runs, to be "
             "compared with each other. RUN:ARM is one arm of a run.",
             show_default="simplenet",
@@ -126,15 +126,15 @@ def compare(
 
     \b
     Examples:
-      minifw compare --seeds 20                         simplenet, with PyTorch
+      minifw compare --seeds 20                   simplenet, with PyTorch
       minifw compare half-plane --seeds 20
-      minifw compare --set dtype=float64                the two agree to the last digits
-      minifw compare --reference vmap                   PyTorch, all seeds at once
-      minifw compare --reference none                   both modes, minifw only
-      minifw compare a.yaml b.yaml --seeds 20           configs, over the same seeds
-      minifw compare a.yaml b.yaml --margin 0.3         the same within 0.3 points?
-      minifw compare a1b2c3 d4e5f6                      finished runs
-      minifw compare a1b2c3:sgd d4e5f6:sgd              of each one arm
+      minifw compare --set dtype=float64          the two agree to the last digits
+      minifw compare --reference vmap             PyTorch, all seeds at once
+      minifw compare --reference none             both modes, minifw only
+      minifw compare a.yaml b.yaml --seeds 20     configs, over the same seeds
+      minifw compare a.yaml b.yaml --margin 0.3   the same within 0.3 points?
+      minifw compare a1b2c3 d4e5f6                finished runs
+      minifw compare a1b2c3:sgd d4e5f6:sgd        of each one arm
     """
     import_torch()
     from minifw.study import comparison, words
