@@ -164,6 +164,14 @@ def test_without_a_number_there_are_twenty_seeds(minifw: Minifw) -> None:
     assert minifw("compare", "a.yaml", "b.yaml", *QUICK, "--json").json["seeds"] == [*range(20)]
 
 
+def test_workers_train_the_same(minifw: Minifw, three: list[str]) -> None:
+    pytest.importorskip("distributed")
+    given = ("compare", *three, "--seeds", 2, *QUICK, "--json", "-q")
+    alone, spread = minifw(*given, "--threads", 1).json, minifw(*given, "--workers", 1).json
+    assert spread["arms"] == alone["arms"]
+    assert spread["pairs"] == alone["pairs"]
+
+
 def test_all_faults_of_all_configs_are_told_at_once(minifw: Minifw) -> None:
     write("a.yaml", train={"epcohs": 3})
     write("b.yaml", train={"eta": -1})
@@ -303,6 +311,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "--reference: is for one config",
     ),
     "no seed": (["a.yaml", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
+    "workers for PyTorch": (["simplenet", "--workers", "1"], "compared in one process"),
     "a margin of nothing": (["a.yaml", "simplenet", "--margin", "0"], "--margin: must be a number"),
     "no margin at all": (["simplenet", "--margin", "nan"], "--margin: must be a number"),
     "runs only": (["a.yaml", "simplenet", "--no-save"], "--no-save: is for runs"),
@@ -407,7 +416,7 @@ def test_a_run_is_not_compared_with_itself(minifw: Minifw, pair: list[Path]) -> 
     assert "has one arm" in line(minifw("compare", pair[0]))
 
 
-@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads"])
+@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads", "--workers"])
 def test_options_of_training_are_not_for_runs(
     minifw: Minifw, pair: list[Path], option: str
 ) -> None:
