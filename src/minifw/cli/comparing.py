@@ -13,9 +13,10 @@ from minifw.config import loading
 from minifw.errors import ConfigError, Interrupted, harmless
 from minifw.library.progress import display
 from minifw.report.comparison import of_comparison, sentences
+from minifw.report.tables import Table
 from minifw.runs import Run
 from minifw.runs.comparisons import Compared
-from minifw.runs.studies import StudyResults
+from minifw.runs.studies import CELLS, StudyResults
 from minifw.study import comparison, finished, running, words
 from minifw.study.comparison import Arm, Comparison
 from minifw.study.planning import Plan
@@ -76,21 +77,27 @@ def report(outcome: Outcome, as_json: bool) -> None:
 
 
 def _print(run: Run | None, results: StudyResults, as_json: bool) -> None:
-    where = "compare" if run is None else str(run.path)
+    where = "compare" if run is None else str(run.path / CELLS)
     found = comparison.read(results, where)
     if as_json:
         print_json(content(run, results, found))
     else:
         for line in found.notes:
             print_wrapped(f"{harmless(line)}\n", indent=2)
-        for table in of_comparison(results.name, found, terminal=True).values():
+        for table in tables(results, where):
             print_table(table)
             print()
         for line in sentences(found):
             print_wrapped(harmless(line), indent=2)
         if run is not None:
             print(f"\n{harmless(run.path)}")
-    comparison.check_converged(results, where)
+    comparison.check_converged(results, "compare" if run is None else str(run.path))
+
+
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a comparison, for a terminal."""
+    found = comparison.read(results, where)
+    return [*of_comparison(results.name, found, terminal=True).values()]
 
 
 def content(run: Run | None, results: StudyResults, found: Compared) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def compare(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Compare a config with PyTorch, configs with each other, or finished runs.
+    """Compare with PyTorch, or configs or runs with each other.
 
     One config is trained with minifw and with PyTorch, in both modes, full batch and SGD. Several
     are trained with minifw, each in its own mode, with the same seeds. Of runs nothing is trained:

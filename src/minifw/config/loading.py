@@ -9,6 +9,7 @@ value, so that the next stage can check the rest.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -172,6 +173,12 @@ def dump(config: Config) -> str:
     if values["data"]["validation"] is None:
         del values["data"]["validation"]
     return yaml12.dump(values)
+
+
+def compact(config: Config) -> str:
+    """Return the config as YAML in one line, for programs; it is written much faster."""
+    text = json.dumps(config.model_dump(mode="json"), ensure_ascii=False)
+    return text if text.isprintable() else dump(config)  # JSON has other escapes than YAML
 
 
 _SHORT = 10_000

@@ -137,7 +137,10 @@ def _differences(
         axis.plot(one - other, spread, "o", color=GRAY, markersize=3, alpha=faint,
                   markeredgewidth=0, zorder=2)  # fmt: skip
         if pair.interval is not None:
-            axis.plot(pair.interval, [row, row], color="black", linewidth=2.2, zorder=3)
+            thin = found.margin is not None
+            axis.plot(pair.interval, [row, row], color="black", linewidth=1 if thin else 2.2)
+        if found.margin is not None and pair.equivalence_interval is not None:
+            axis.plot(pair.equivalence_interval, [row, row], color="black", linewidth=3)
         axis.plot([pair.difference], [row], "D", color="black", markersize=5, zorder=4)
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     cut = {name: _fitted(figure, label, 0.95) for name, label in labels.items()}
@@ -148,9 +151,9 @@ def _differences(
     if len(pairs) < len(found.pairs):
         notes.append(f"the {len(pairs)} of {len(found.pairs)} pairs with the smallest p")
     if found.margin is not None:
-        notes.append(f"gray band: the margin, {found.margin:g} points")
+        notes.append(f"gray band: ±{found.margin:g} points; the same if 90 % (thick) lies in it")
     if any(sum(pair.diverged) for pair in found.pairs):
-        notes.append("a seed that diverged counts as 100 %")
+        notes.append("a seed that diverged counts as an error of 100 %")
     axis.set_title("\n".join(notes), fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
