@@ -254,7 +254,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:1:7: character U+001B is not allowed; in double quotes "\\x1b" stands for it',
     ]),
     ('epochs: 3', 'epochs: 3\n"\\e[31mred": 1', [
-        'a.yaml:11:1: \\x1b[31mred: unknown key; known here: data, device, dtype, init, loss, name, network, optimizer, seed, seeds, train',
+        'a.yaml:11:1: \\x1b[31mred: unknown key; known here: data, device, dtype, init, loss, name, network, optimizer, seed, seeds, sweep, train',
     ]),
     ('epochs: 3', "epochs: 3\nx: " + "[" * 50, [
         'a.yaml:11:23: nested more than 20 deep',

@@ -214,7 +214,7 @@ def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
     assert faults(tmp_path, GOOD, "\udcff=1", "loss.kind=x") == [
         "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text); a class of your own goes by {python: file.Class}",
         "--set \\udcff=1: \\udcff: unknown key; known here: data, device, dtype, init, loss, name, "
-        "network, optimizer, seed, seeds, train",
+        "network, optimizer, seed, seeds, sweep, train",
     ]
 
 

@@ -889,19 +889,25 @@ def test_outside_a_block_an_output_is_never_overwritten() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("momentum", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("decay", [0.0, 1e-4, 0.3])
 @pytest.mark.parametrize("eta", [0.01, 0.1])
-def test_sgd_steps_as_torch_optim(momentum: float, eta: float, dtype: torch.dtype) -> None:
+def test_sgd_steps_as_torch_optim(
+    momentum: float, decay: float, eta: float, dtype: torch.dtype
+) -> None:
     net = SimpleNet((3,), dtype)
     # A parameter of one Sequential is a leaf of one PyTorch optimiser for all networks at once.
     leaves = [value.clone().requires_grad_() for _, value, _ in net.parameters()]
-    theirs = torch.optim.SGD(leaves, lr=eta, momentum=momentum)
-    optimizer = ours.SGD(net, momentum)
+    theirs = torch.optim.SGD(leaves, lr=eta, momentum=momentum, weight_decay=decay)
+    optimizer = ours.SGD(net, momentum, decay)
     for step in range(4):
         for leaf, (_, _, gradient) in zip(leaves, net.parameters(), strict=True):
             gradient.copy_(normal(*gradient.shape, seed=step))
             leaf.grad = gradient.clone()
+        before = [gradient.clone() for _, _, gradient in net.parameters()]
         optimizer.step(eta)
         theirs.step()
+        after = [gradient for _, _, gradient in net.parameters()]
+        assert all(map(torch.equal, before, after)), "a step leaves gradients as they are"
     for leaf, (_, value, _) in zip(leaves, net.parameters(), strict=True):
         torch.testing.assert_close(value, leaf.detach())
 

@@ -82,6 +82,8 @@ WIDE = ("network.2.linear=1000", "network.4.linear=1000", "data.train=40", "data
         pytest.param("minifw", 2048, ["seeds=1", "data.train=40000"], marks=pytest.mark.slow),
         pytest.param("minifw", 2048, ["seeds=4", "data.test=30000"], marks=pytest.mark.slow),
         ("minifw", 2048, ["seeds=40", "data.train=4000", "train.mode=sgd", "train.batch_size=1000"]),
+        # Three parts of different sizes are evaluated, each in memory of its own.
+        ("minifw", 2048, ["seeds=40", "data.train=1000", "data.test=1500", "data.validation=490"]),
         pytest.param("minifw", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
         pytest.param("minifw vmap", 2048, ["seeds=6", *WIDE], marks=pytest.mark.slow),
         pytest.param("minifw", 2048, ["seeds=1", "data.train=40000", "train.compile=true"], marks=pytest.mark.slow),

@@ -155,7 +155,7 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
                 pytest.mark.xdist_group("compiled run"),
             ],
         ),
-        ("compare", "--seeds", 2),
+        ("compare", "--seeds", 2, "--set", "data.validation=0.3"),
         pytest.param(("compare", "--seeds", 2, "--reference", "vmap"), marks=pytest.mark.slow),
         ("train", "simplenet-sgd", "--seeds", 3, IN_GROUPS),
         ("train", "simplenet-sgd", "--seeds", 3, "--set", "data.validation=10", IN_GROUPS),
@@ -404,7 +404,7 @@ def test_divergence_names_epoch_and_layer(minifw: Minifw) -> None:
 
 def test_the_layer_is_that_of_the_first_value_that_is_not_finite() -> None:
     """A weight of the third module overflows its output, in the second network alone."""
-    from minifw.data.dataset import Dataset, Samples
+    from minifw.data import Dataset, Samples
     from minifw.training.fit import fit
 
     generators = [np.random.default_rng(seed) for seed in range(2)]

@@ -18,6 +18,7 @@ from minifw.compile.compilers import find_compiler
 from minifw.config import loading
 from minifw.config.code import Code
 from minifw.config.model import Config
+from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset, Samples
 from minifw.data.files import Table
 from minifw.errors import ArtefactError, ConfigError, DataError, ShapeError
@@ -28,6 +29,7 @@ from minifw.runs import Arm
 from minifw.runs.results import Results
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
+from test_foreign_runs import replace_file
 
 SIMPLENET = ROOT / "configs" / "simplenet.yaml"
 KEPT = ("--set", "data.validation=10")
@@ -150,6 +152,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
     assert same(more.test, plain.test)
     assert np.array_equal(more.shift, plain.shift)
     assert more.validation is not None
+    assert isinstance(config.data, Generated)
     own, labels = config.data.draw(data.generator(6, "validation"), 30)
     assert np.allclose(raw(more, more.validation)[1], own, atol=1e-4)
     assert more.validation.labels[1].tolist() == labels.tolist()
@@ -166,7 +169,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
 def test_arrays_may_have_samples_for_validation() -> None:
     x = np.random.default_rng(0).normal(3, 2, (30, 2))
     y = np.where(x[:, 0] > 3, "b", "a")
-    rest = {"x_validation": x[20:25], "y_validation": y[20:25]}
+    rest: dict[str, Any] = {"x_validation": x[20:25], "y_validation": y[20:25]}
     made = Dataset.from_arrays(x[:20], y[:20], x[25:], y[25:], **rest, dtype="float64")
     plain = Dataset.from_arrays(x[:20], y[:20], x[25:], y[25:], dtype="float64")
     assert made.validation is not None
@@ -460,6 +463,30 @@ def test_results_have_the_error_where_there_are_samples_for_it(minifw: Minifw) -
     del content["data"]["validation"]
     with pytest.raises(ValueError, match="validation_error: must be there if data.validation is"):
         Results.model_validate(content)
+
+
+def test_a_run_with_the_checkpoint_of_another_is_refused(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One without the error would fit the networks, and has nothing to say of the kept samples."""
+    publish = runs.Run.write
+
+    def failing(run: runs.Run, name: str, content: str | bytes) -> None:
+        if name == "metrics.jsonl":
+            raise KeyboardInterrupt
+        publish(run, name, content)
+
+    words = ("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet", "--runs-dir")
+    with monkeypatch.context() as patch:
+        patch.setattr(runs.Run, "write", failing)
+        assert minifw(*words, "kept", *KEPT).code == 130
+        assert minifw(*words, "plain").code == 130
+    name = "checkpoints/minifw-full-batch.safetensors"
+    (kept,), (plain,) = Path("kept").iterdir(), Path("plain").iterdir()
+    replace_file(kept, name, (plain / name).read_bytes())
+    answer = minifw("resume", kept, "--quiet")
+    assert answer.code == 4
+    assert answer.err == f"{kept}/{name}: not the checkpoint of a training with this config\n"
 
 
 # ------------------------------------------------------------------------------------- sizes

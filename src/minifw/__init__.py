@@ -2,6 +2,9 @@
 
     run = minifw.train("simplenet", seeds=20)     trains a config and leaves a run directory
     run = minifw.load("runs/…")                   reads a finished run
+    sweep = minifw.sweep("simplenet", {"train.eta": [0.01, 0.1]})
+    comparison = minifw.compare("a.yaml", "b.yaml", seeds=20)
+    variance = minifw.variance("simplenet", data=10, init=10)
     minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
     minifw.Dataset.from_arrays(x, y, x_test, y_test)
     minifw.nn                                     the framework: layers, losses, networks
@@ -20,18 +23,41 @@ if TYPE_CHECKING:
     from minifw import nn
     from minifw.data import Dataset
     from minifw.library.calls import fit, load, train
+    from minifw.library.comparison import Comparison, compare
     from minifw.library.run import Run
+    from minifw.library.studies import Sweep, sweep
+    from minifw.library.variance import Variance, variance
 
 __version__ = "0.1.0"
 
-__all__ = ["Dataset", "MinifwError", "Run", "fit", "load", "nn", "train"]
+__all__ = [
+    "Comparison",
+    "Dataset",
+    "MinifwError",
+    "Run",
+    "Sweep",
+    "Variance",
+    "compare",
+    "fit",
+    "load",
+    "nn",
+    "sweep",
+    "train",
+    "variance",
+]
 
 _PLACES = {
+    "Comparison": "minifw.library.comparison",
     "Dataset": "minifw.data",
     "Run": "minifw.library.run",
+    "Sweep": "minifw.library.studies",
+    "Variance": "minifw.library.variance",
+    "compare": "minifw.library.comparison",
     "fit": "minifw.library.calls",
     "load": "minifw.library.calls",
+    "sweep": "minifw.library.studies",
     "train": "minifw.library.calls",
+    "variance": "minifw.library.variance",
 }
 
 

@@ -17,8 +17,11 @@ import torch  # noqa: F401, so that no child has to
 
 from minifw.cli import main
 from minifw.experiment import checkpointer
+from minifw.study import executors
+from minifw.system.files import checksum
 
-checkpointer.SHARE = 1e9  # as many checkpoints as can be written, for as many ways to be cut off
+# As many checkpoints as can be written, for as many ways to be cut off.
+checkpointer.SHARE = executors.SHARE = 1e9
 
 
 def start(folder: Path, *words: object) -> int:
@@ -59,8 +62,13 @@ def run_of(folder: Path) -> Path:
 def hashes(path: Path) -> dict[str, str]:
     """Return the checksums of all that a run computed; times and names are left out."""
     files: dict[str, str] = json.loads((path / "manifest.json").read_text())["files"]
-    return {
+    found = {
         name: digest
         for name, digest in files.items()
-        if name.startswith("checkpoints/") or name in ("metrics.jsonl", "config.yaml")
+        if name.startswith(("checkpoints/", "tables/cells"))
+        or name in ("metrics.jsonl", "config.yaml")
     }
+    if "metrics.csv" in files:  # each line has the run's name
+        lines = (path / "metrics.csv").read_bytes().replace(path.name.encode(), b"")
+        found["metrics.csv"] = checksum(lines)
+    return found

@@ -30,6 +30,11 @@ COMMANDS = {
         "train", "simplenet-sgd", "--seeds", 3, *SMALL, *EVERY, "--set", "train.epochs=60",
         "--set", "optimizer.momentum=0.9",
     ),
+    "sweep": (
+        "sweep", "simplenet-sgd", "--seeds", 3, *SMALL, "--set", "train.epochs=40",
+        "--over", "train.eta=0.01,0.1", "--over", "optimizer.momentum=0,0.9",
+        "--over", "network.0.linear=9,11", "--halving", 2,
+    ),
     "compare": ("compare", "--seeds", 3, *SMALL, *EVERY, "--set", "train.epochs=30"),
 }  # fmt: skip
 
@@ -82,11 +87,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=COMMANDS, help="kill this command alone")
     given = parser.parse_args()
     chance = random.Random(given.seed)
 
+    commands = {given.only: COMMANDS[given.only]} if given.only else COMMANDS
     undisturbed = {}
-    for name, words in COMMANDS.items():
+    for name, words in commands.items():
         folder = Path(tempfile.mkdtemp(prefix="minifw-kill-"))
         started = time.monotonic()
         code = wait(start(folder, *words))
@@ -97,7 +104,7 @@ def main() -> int:
 
     kills = completed = 0
     failed: list[str] = []
-    names = list(COMMANDS)
+    names = list(commands)
     while kills < given.kills:
         name = names[(completed + len(failed)) % len(names)]
         more, wrong = one(COMMANDS[name], *undisturbed[name], chance)

@@ -63,6 +63,8 @@ def validate(
             plan = plan_of(name, overrides, allow_code=allow_code)
             # Only samples can show some faults, as numbers beyond the dtype: draw one seed.
             plan.draw(plan.seeds[:1])
+            if plan.config.sweep is not None:
+                _check_cells(name, overrides, allow_code)
         except MinifwError as fault:
             faults = [*fault.lines]
             codes.append(fault.exit_code)
@@ -187,6 +189,16 @@ def init(
 
 
 # ------------------------------------------------------------------------------------- the work
+
+
+def _check_cells(name: str, overrides: list[str] | None, allow_code: bool) -> None:
+    """Check the cells of a config with a section `sweep`, as `minifw sweep` would."""
+    from minifw.config import loading
+    from minifw.config.packaged import find_config
+    from minifw.study import cells, sweeps
+
+    parsed = loading.read(find_config(name), allow_code=allow_code)
+    sweeps.plan(cells.make(parsed, overrides or ()), 1)
 
 
 def _memory(plan: Plan) -> tuple[int, int]:

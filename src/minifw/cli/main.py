@@ -13,7 +13,17 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from minifw import __version__
-from minifw.cli import bench, compiling, configs, gradcheck, predict, runs, sweep, training
+from minifw.cli import (
+    bench,
+    compiling,
+    configs,
+    gradcheck,
+    predict,
+    runs,
+    sweep,
+    training,
+    variance,
+)
 from minifw.cli.options import help_alone
 from minifw.errors import (
     Interrupted,
@@ -66,6 +76,7 @@ def minifw(
 
 training.register(app)
 sweep.register(app)
+variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
 gradcheck.register(app)

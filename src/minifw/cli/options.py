@@ -30,6 +30,11 @@ def runs_like(context: typer.Context, incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]
 
 
+def configs_or_runs_like(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the configs and the runs whose names begin with this."""
+    return [*configs_like(incomplete), *runs_like(context, incomplete)]
+
+
 def statuses(incomplete: str) -> list[str]:
     """Return the statuses of runs that begin with this."""
     from minifw import runs

@@ -24,6 +24,7 @@ def plan_of(
     *,
     default_seeds: int = 1,
     arms: Sequence[Arm] | None = None,
+    margin: float | None = None,
     allow_code: bool = False,
 ) -> Plan:
     """Return the plan of a command, with all that the user gave checked; nothing is written.
@@ -41,7 +42,7 @@ def plan_of(
     from minifw.runs import MODES
 
     modes = [config.train.mode] if arms is None else [*MODES]
-    return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"])
+    return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"], margin=margin)
 
 
 def check_count(option: str, value: int | None) -> None:

@@ -6,6 +6,7 @@ import math
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,7 +66,8 @@ def ls(
 ) -> None:
     """List runs, oldest first, with status and test error.
 
-    The error is the median over seeds in percent, for full batch and for SGD.
+    The error is the median over seeds in percent, for full batch and for SGD; a study such as a
+    sweep has its kind there.
 
     \b
     Examples:
@@ -94,7 +96,8 @@ def ls(
         (
             line["run"],
             line["status"],
-            " / ".join(_percent(error) for error in line["test_error"].values()) or "–",
+            " / ".join(_percent(error) for error in line["test_error"].values())
+            or (line["kind"] if line["kind"] not in (None, "train") else "–"),
             _age(line["started"]),
         )
         for line in lines
@@ -113,10 +116,13 @@ def ls(
 def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -> None:
     """Show one run: status, environment, config and tables."""
     from minifw import runs
+    from minifw.runs.studies import CELLS
 
     found = runs.load(runs.find(runs_dir, run))
     manifest, environment = found.manifest, _json(found, "env.json")
-    results, config = _json(found, "results.json"), found.read_text("config.yaml")
+    study = manifest.kind != "train"
+    results = _json(found, CELLS if study else runs.RESULTS)
+    config = found.read_text("config.yaml")
     if as_json:
         print_json(
             {
@@ -159,9 +165,12 @@ def show(run: OneRun, runs_dir: RunsDir = Path("runs"), as_json: Json = False) -
 
 
 def _tables(run: Run) -> list[Table]:
-    """Return the tables made from a run's results.json, which may come from anybody."""
+    """Return the tables made from a run's results, which may come from anybody."""
+    from minifw.cli import studies
     from minifw.report import tables
 
+    if run.manifest.kind != "train":
+        return studies.tables(run)
     return list(tables.of_results(run.results()).values())
 
 
@@ -295,6 +304,7 @@ def _line(entry: Entry) -> dict[str, Any]:
         "run": entry.path.name,
         "run_dir": str(entry.path),
         "status": entry.status,
+        "kind": None if manifest is None else manifest.kind,
         "config": None if manifest is None else manifest.name,
         "seeds": None if manifest is None else len(manifest.seeds),
         "test_error": {mode: arms["minifw"].summary.median for mode, arms in modes.items()},
@@ -331,7 +341,15 @@ def _flat_config(run: Run) -> dict[str, Any]:
 
 
 def _flat_results(run: Run) -> dict[str, Any]:
+    from minifw.runs.studies import CELLS
+
     flat: dict[str, Any] = {"status": run.status()}
+    if CELLS in run.known:
+        from minifw.cli import studies
+
+        for cell in studies.results_of(run).cells:
+            left = [error for error in cell.test_error if error is not None]
+            flat[f"{cell.name}: median test error, %"] = median(left) if left else None
     for mode, arms in run.listed().modes.items():
         for arm, outcome in arms.items():
             for row, value in outcome.summary.model_dump().items():

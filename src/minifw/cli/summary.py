@@ -38,6 +38,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
                 print()
         _print_diverged(outcome)
         _print_differences(outcome)
+        _print_pairs(outcome)
         print(harmless(outcome.run.path))
     check_converged(outcome)
 
@@ -73,7 +74,7 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
         "seconds": of_arms("seconds"),
         "compiled": of_minifw("compiled"),
         "not_compiled": of_minifw("not_compiled"),
-        **{key: results[key] for key in ("speedup", "parity") if key in results},
+        **{key: results[key] for key in ("speedup", "parity", "margin", "pairs") if key in results},
         "data": results["data"],
     }
 
@@ -110,6 +111,16 @@ def _print_diverged(outcome: Outcome) -> None:
             if gone:
                 more = " …" if len(gone) > 10 else ""
                 print_wrapped(f"diverged, {arm} {mode}: seed {', '.join(gone[:10])}{more}\n")
+
+
+def _print_pairs(outcome: Outcome) -> None:
+    pairs = outcome.results.pairs or {}
+    for mode, pair in pairs.items():
+        print_wrapped(f"{mode}: {harmless(pair.sentence)}", indent=2)
+    for line in dict.fromkeys(pair.warning for pair in pairs.values() if pair.warning is not None):
+        print_wrapped(harmless(line), indent=2)
+    if pairs:
+        print()
 
 
 def _print_differences(outcome: Outcome) -> None:

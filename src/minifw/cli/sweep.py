@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from pathlib import Path
@@ -34,10 +33,12 @@ from minifw.cli.workers import (
     executor_for,
 )
 from minifw.config.packaged import find_config
-from minifw.errors import DivergedError, Interrupted, UsageError, harmless, one_line
+from minifw.errors import Interrupted, UsageError, harmless, one_line
 from minifw.library.progress import display
 
 if TYPE_CHECKING:
+    from minifw.report.tables import Table
+    from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
 ROWS = 50
@@ -67,8 +68,6 @@ SweepSeeds = Annotated[
         show_default=False,
     ),
 ]
-
-
 Part = Annotated[
     str | None,
     typer.Option(
@@ -127,10 +126,11 @@ def sweep(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Train a config with many settings, each over the same seeds, and find the best.
+    """Train a config with many settings, and find the best.
 
-    All cells (combinations of values) that differ in numbers only are trained at once. The best is
-    chosen by the error on validation samples; best.yaml in the run has its config.
+    All cells (combinations of values) have the same seeds; those that differ in numbers only are
+    trained at once. The best is chosen by the error on validation samples; best.yaml in the run has
+    its config.
 
     \b
     Examples:
@@ -156,9 +156,8 @@ def sweep(
     parsed = loading.read(find_config(config), allow_code=allow_code)
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     if guided is not None:
-        plan, base = search.begin(
-            parsed, given, varied(over, samples or guided), guided, torch.get_num_threads()
-        )
+        axes = varied(over, samples, guided)
+        plan, base = search.begin(parsed, given, axes, guided, torch.get_num_threads())
     else:
         cells = make(parsed, given, varied(over, samples))
         for note in cells.notes:
@@ -201,6 +200,8 @@ def say(text: str) -> None:
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a sweep; raise DivergedError if all seeds of all cells diverged."""
+    from minifw.library.studies import check_converged
+
     try:
         if as_json:
             print_json(content(outcome))
@@ -209,12 +210,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    if outcome.run.manifest.status == "diverged":
-        count = len(outcome.results.cells)
-        raise DivergedError(
-            f"{outcome.run.path}: all {count} cells diverged with all their seeds; a smaller "
-            "train.eta may help"
-        )
+    check_converged(outcome)
 
 
 def content(outcome: Outcome) -> dict[str, Any]:
@@ -233,18 +229,27 @@ def content(outcome: Outcome) -> dict[str, Any]:
     }
 
 
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a sweep for a terminal; `where` is the source of the results."""
+    from minifw.report import sweeps
+
+    return [sweeps.for_terminal(sweeps.Report.of(results, where), ROWS)]
+
+
 def _print(outcome: Outcome) -> None:
     from minifw.report import sweeps
 
-    table, results = sweeps.table(outcome.results), outcome.results
-    rows = table.rows[:ROWS]
-    print_table(dataclasses.replace(table, rows=rows))
-    if len(rows) < len(table.rows):
-        print(f"and {len(table.rows) - len(rows)} more, in tables/cells.md")
+    results = outcome.results
+    for table in tables(results, str(outcome.run.path)):
+        print_table(table)
+    if len(results.cells) > ROWS:
+        print(f"and {len(results.cells) - ROWS} more, in tables/cells.md")
     print()
     best = results.outcome["best"]
     if best is not None:
-        print_wrapped(f"Best of {best['of']} by validation error: {harmless(best['name'])}\n")
+        for line in sweeps.verdict(sweeps.Report.of(results)):
+            print_wrapped(line)
+        print()
     elif all(cell.validation_error is None for cell in results.cells):
         print_wrapped(
             "No cell is called the best, since there are no validation samples to choose by; "

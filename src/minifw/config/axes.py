@@ -119,10 +119,15 @@ class Axes:
         return tuple(key for axis in self.axes for key in axis.keys)
 
     @property
+    def drawn(self) -> bool:
+        """Whether something is drawn."""
+        return any(isinstance(axis, Drawn) for axis in self.axes)
+
+    @property
     def count(self) -> int:
         """How many points there are."""
         grids = [len(axis.points) for axis in self.axes if isinstance(axis, Grid)]
-        return math.prod(grids) * (self.samples or 1)
+        return math.prod(grids) * ((self.samples or 1) if self.drawn else 1)
 
     def points(self) -> Iterator[Point]:
         """Yield all points, the last key varies first; each draw meets each point of the grid."""
@@ -228,7 +233,7 @@ def section(axes: Axes) -> SweepSection:
             over[axis.key] = {axis.kind: list(axis.what)}
         else:
             values = [[value.value for _, value in point] for point in axis.points]
-            over[":".join(axis.keys)] = values if len(axis.keys) > 1 else [v for v, in values]
+            over[":".join(axis.keys)] = values if len(axis.keys) > 1 else [v for (v,) in values]
     return SweepSection(over=over, samples=axes.samples, seed=axes.seed)
 
 
@@ -253,7 +258,7 @@ def of_words(words: Sequence[str], samples: int | None, seed: int) -> Axes:
             faults += fault.faults
     made = Axes(tuple(axes), samples, seed)
     for path, what in [] if faults else _faults(made):
-        option = "--samples" if path == ("samples",) else f"--over {path[-1]}"
+        option = {"samples": "--samples", "over": "--over"}.get(path[-1], f"--over {path[-1]}")
         faults.append(f"{option}: {what}")
     if faults:
         raise ConfigError(faults)
@@ -278,8 +283,8 @@ def _of_word(word: str) -> Axis:
     for piece in _split(text, ","):
         parts = _split(piece, ":") if len(keys) > 1 else [piece]
         if len(parts) != len(keys):
-            what = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
-            raise ConfigError([f"{shown}: {what}, as in {name}={':'.join('12345'[: len(keys)])}"])
+            wrong = f"'{harmless(piece)}' must be {len(keys)} values with : between them"
+            raise ConfigError([f"{shown}: {wrong}, as in {name}={':'.join('12345'[: len(keys)])}"])
         points.append(
             tuple(
                 (key, Value(_read(part, shown), _option(key, part)))
@@ -298,7 +303,7 @@ def _read(text: str, shown: str) -> Any:
     source = Source(shown, given=True)
     value = yaml12.parse(text, source)
     if source.faults:
-        raise source.error()
+        raise ConfigError([f"{shown}: {fault.what}" for fault in source.faults])
     return value
 
 
@@ -336,10 +341,12 @@ def _wrong_draw(keys: tuple[str, ...], kind: str, what: tuple[Any, ...]) -> str:
         return f"{kind} needs {kinds}, low and high, got {_cut(', '.join(map(short, what)))}"
     if kind == "log-uniform" and numbers[0] <= 0:
         return f"log-uniform needs numbers above 0, got {short(numbers[0])}"
-    return "" if max(map(abs, numbers)) < 2**62 or kind != "integers" else "the bounds are too large"
+    return (
+        "" if max(map(abs, numbers)) < 2**62 or kind != "integers" else "the bounds are too large"
+    )
 
 
-def _faults(axes: Axes) -> Iterator[tuple[KeyPath, str]]:
+def _faults(axes: Axes) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield what is wrong with all axes together, each with its path in the section."""
     seen: set[str] = set()
     for axis in axes.axes:
@@ -352,16 +359,10 @@ def _faults(axes: Axes) -> Iterator[tuple[KeyPath, str]]:
             if key.partition(".")[0] == "sweep":
                 yield ("over", name), "a cell has no section sweep"
             seen.add(key)
-    drawn = any(isinstance(axis, Drawn) for axis in axes.axes)
-    if drawn and axes.samples is None:
+    if axes.drawn and axes.samples is None:
         yield ("samples",), "this key is missing; it says how many cells to draw"
-    if not drawn and axes.samples is not None and axes.axes:
-        yield ("samples",), f"nothing is drawn; a draw is {DRAWN_EXAMPLE}"
     if axes.count > MAX_CELLS:
         yield ("over",), f"makes {axes.count:,} cells; at most {MAX_CELLS:,} are allowed"
-
-
-DRAWN_EXAMPLE = "train.eta=log-uniform(1e-3,1), in a config train.eta: {log-uniform: [1e-3, 1]}"
 
 
 def _floats(value: Any) -> Iterator[float]:

@@ -9,6 +9,7 @@ value, so that the next stage can check the rest.
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -132,10 +133,12 @@ class Parsed:
         raw, source, path = copy.deepcopy(self.raw), self.source.copy(), self.path
         before = _kinds(raw)
         for assignment in overrides:
+            _write_out(raw, assignment.partition("=")[0], source)
             yaml12.override(raw, assignment, source)
         if cell is not None:
             raw.pop("sweep", None)
             for key, value in cell:
+                _write_out(raw, key, source)
                 yaml12.put(raw, key, value.value, value.place, source)
         _forget_old_kinds(raw, before, source)
         _spell_out(raw, source)
@@ -170,6 +173,12 @@ def dump(config: Config) -> str:
     if values["data"]["validation"] is None:
         del values["data"]["validation"]
     return yaml12.dump(values)
+
+
+def compact(config: Config) -> str:
+    """Return the config as YAML in one line, for programs; it is written much faster."""
+    text = json.dumps(config.model_dump(mode="json"), ensure_ascii=False)
+    return text if text.isprintable() else dump(config)  # JSON has other escapes than YAML
 
 
 _SHORT = 10_000
@@ -234,6 +243,22 @@ def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: S
                 for kept in (source.places, source.keys):
                     for below in [p for p in kept if p[: len(path) + 1] == (*path, key)]:
                         del kept[below]
+
+
+def _write_out(raw: dict[str, Any], key: str, source: Source) -> None:
+    """Write a layer's short form out if `key`, `network.0.out_features`, is a key within it."""
+    network, path = raw.get("network"), yaml12.key_path(key)
+    if not isinstance(network, list) or path[:1] != ("network",) or len(path) < 3:
+        return
+    position = path[1]
+    if not isinstance(position, int) or position >= len(network):
+        return
+    layer = network[position]
+    if is_one_key(layer) and path[2] not in layer:
+        _spell_out(raw, source)
+        ((kind, rest),) = layer.items()
+        keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
+        network[position] = {"kind": kind, **keys}
 
 
 def _spell_out(raw: dict[str, Any], source: Source) -> None:
@@ -318,29 +343,30 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
 
 
 def _check_train(checked: _Checked, source: Source) -> None:
-    """Check that mode sgd has a batch size of at most the number of training samples.
-
-    And that samples for validation, where there are any, leave some.
-    """
-    train, data, path = checked.config.train, checked.config.data, ("train", "batch_size")
-    sized, left = "data" not in checked.faulty and isinstance(data, Generated), 0
-    if sized and isinstance(data, Generated):
-        left = data.train
-        if data.validation is not None:
-            try:
-                left -= validation_size(data.train, data.validation)
-            except DataError as fault:
-                source.add(("data", "validation"), str(fault))
+    """Check that mode sgd has a batch size of at most the number of training samples."""
+    train, path, most = checked.config.train, ("train", "batch_size"), _training(checked, source)
     if "train" in checked.faulty or train.mode != "sgd":
         return
     if train.batch_size is None:
         source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
-    elif sized and train.batch_size > left:
-        key = f"data.train = {data.train}{source.line(('data', 'train'))}"
-        if left < data.train:
-            key = f"the {left} training samples that data.validation leaves"
-            key += source.line(("data", "validation"))
-        source.add(path, f"must be at most {key}, got {train.batch_size}")
+    elif most is not None and train.batch_size > most[0]:
+        source.add(path, f"must be at most {most[1]}, got {train.batch_size}")
+
+
+def _training(checked: _Checked, source: Source) -> tuple[int, str] | None:
+    """Return how many generated samples are trained on, and these in words; None if unknown."""
+    data = checked.config.data
+    if "data" in checked.faulty or not isinstance(data, Generated):
+        return None
+    if data.validation is None:
+        return data.train, f"data.train = {data.train}{source.line(('data', 'train'))}"
+    path = ("data", "validation")
+    try:
+        left = data.train - validation_size(data.train, data.validation)
+    except DataError as fault:
+        source.add(path, str(fault))
+        return None
+    return left, f"the {left} training samples that data.validation leaves{source.line(path)}"
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:

@@ -301,7 +301,7 @@ class OptimizerSection(Declared):
     @property
     def per_network(self) -> tuple[str, ...]:
         """The keys that may be one number for each network of a stack."""
-        return ()
+        return per_network(self.declaration.make)
 
     @property
     def remembers(self) -> bool:
@@ -456,11 +456,24 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
     return required | optional
 
 
+def per_network(make: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the arguments that may be one number for each network of a stack."""
+    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
+    hints = hints_of(function, include_extras=True)
+    return tuple(
+        name
+        for name, kind in hints.items()
+        if any(isinstance(said, Key) and said.per_network for said in get_args(kind)[1:])
+    )
+
+
 def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     """Return the type and the description of a key, from the annotation of an argument."""
     said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     kind = get_args(kind)[0] if said else kind
     key = next((each for each in said if isinstance(each, Key)), Key())
+    if key.per_network:
+        kind = float  # a config describes one network
     about = key.about or next((each for each in said if isinstance(each, str)), None)
     bounds = {
         name: bound

@@ -75,8 +75,13 @@ class Source:
 
     def copy(self) -> Source:
         """Return a copy whose places and faults are its own."""
-        mine = {"places": dict(self.places), "keys": dict(self.keys)}
-        return replace(self, **mine, faults=[*self.faults], bad={*self.bad})
+        return replace(
+            self,
+            places=dict(self.places),
+            keys=dict(self.keys),
+            faults=[*self.faults],
+            bad={*self.bad},
+        )
 
     def at(self, line: int, column: int) -> Place:
         """Return a place in this text; lines and columns count from 0."""

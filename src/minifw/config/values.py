@@ -76,6 +76,20 @@ def assignments(overrides: Mapping[str, Any]) -> list[str]:
     return [f"{key}={axes.in_one_line(value)}" for key, value in given.items()]
 
 
+def plain(value: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return a mapping in YAML's types; `name` is that of the argument, for messages.
+
+    Raises:
+        ConfigError: YAML has no such value.
+
+    """
+    source = Source(name, lines=False)
+    made: dict[str, Any] = _plain(value, (), source)
+    if source.faults:
+        raise source.error()
+    return made
+
+
 def _plain(value: Any, path: KeyPath, source: Source) -> Any:
     """Return a Python value in YAML's types, and note a fault for each value of another type."""
     if len(path) > yaml12.MAX_DEPTH:

@@ -5,12 +5,12 @@ from minifw.data.dataset import (
     PURPOSES,
     BatchOrder,
     Dataset,
-    Samples,
     balance,
     generator,
     stack_seeds,
 )
 from minifw.data.generated import Floats, Integers, Points, disk, half_plane, moons, spirals
+from minifw.data.samples import Samples
 from minifw.data.splitting import held_out, split, split_sizes, validation_size
 
 __all__ = [

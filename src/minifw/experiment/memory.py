@@ -142,8 +142,19 @@ class Sizes:
         """Return the bytes of plain steps and evaluations that run at the same time."""
         plan = self.schedule(seeds)
         training = _at_once(seeds, plan.training) * self.step.step_bytes(self.batch_size)
-        evaluating = _at_once(seeds, plan.evaluation) * self.step.forward_bytes(self.largest)
-        return self._either(training, evaluating)
+        evaluated = _at_once(seeds, plan.evaluation)
+        evaluating = evaluated * self.step.forward_bytes(self.largest)
+        beside = evaluated * self.step.forward_bytes(self._also_evaluated())
+        return self._either(training, evaluating) + beside
+
+    def _also_evaluated(self) -> int:
+        """Return of how many samples the results are kept beside those of the largest part.
+
+        Parts of the same size share their memory. That of training and test samples alone is within
+        what is reckoned with; a third part would not be.
+        """
+        parts = {self.train, self.test, self.validation}
+        return sum(parts) - self.largest if self.validation else 0
 
     def _ensemble(self) -> int:
         """Return the bytes of PyTorch's step for each seed if it trains all seeds at once."""

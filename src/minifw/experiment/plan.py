@@ -33,6 +33,9 @@ from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
 from minifw.training.placement import Compiling, Schedule, decide, why_plain, work
 
+MARGIN = 0.5
+"""Percentage points of test error within which minifw and PyTorch count as the same."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -72,7 +75,8 @@ class Plan:
 
     The config fits its data and the machine. `arms` are trained in each of the `modes`, in groups
     of `group_size` seeds. `sizes` are those of each mode, and `compiling` says for each whether
-    minifw's steps are compiled.
+    minifw's steps are compiled. Within the `margin`, in percentage points of test error, two arms
+    count as the same.
     """
 
     config: Config
@@ -83,6 +87,7 @@ class Plan:
     sizes_of: dict[Mode, memory.Sizes]
     group_size: int
     compiling: dict[Mode, Compiling]
+    margin: float = MARGIN
 
     @property
     def sizes(self) -> memory.Sizes:
@@ -177,11 +182,13 @@ def plan(
     *,
     arms: Sequence[Arm] = ("minifw",),
     begun: Run | None = None,
+    margin: float | None = None,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
     `source` has the lines of the config, for the places of faults. `begun` is a run to be resumed:
-    its data file, groups of seeds and compiled steps must not change.
+    its data file, groups of seeds and compiled steps must not change. `margin` is, by
+    default, MARGIN.
 
     Raises:
         ConfigError, DataError: something does not fit.
@@ -243,6 +250,7 @@ def plan(
         sizes,
         group_size if manifest is None else manifest.together or seeds,
         compiling,
+        (margin if manifest is None else manifest.margin) or MARGIN,
     )
     _check_draws(made)
     _check_covered(made)

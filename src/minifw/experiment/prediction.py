@@ -85,6 +85,11 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     where = run.path
     if (status := run.status()) not in runs.OVER:
         raise UsageError(f"{where}: this run is {status}; minifw resume {where} completes it")
+    if (kind := run.manifest.kind) != "train":
+        best = f"{where}/best.yaml" if "best.yaml" in run.known else "CONFIG"
+        raise UsageError(
+            f"{where}: a run of minifw {kind} keeps no networks; minifw train {best} trains some"
+        )
     if inputs.NORMALIZATION not in run.known:
         raise ArtefactError(
             f"{where}: made by a minifw that kept neither normalisation nor names of columns; "

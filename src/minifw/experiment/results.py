@@ -17,8 +17,9 @@ from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
+from minifw.report.pairs import pairs
 from minifw.report.statistics import summary
-from minifw.runs import Arm, Mode
+from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
 from minifw.training import Checkpoint, find_gradients, placement
 
@@ -88,7 +89,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 ),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
-    parity, speedup = None, None
+    parity, speedup, sides = None, None, None
     if other is not None:
         parity = {
             mode: _parity(plan, observed, mode, arms["minifw"], arms[other])
@@ -96,6 +97,10 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         }
         speedup = {
             mode: arms[other].seconds / arms["minifw"].seconds for mode, arms in modes.items()
+        }
+        sides = {
+            mode: pairs({ARMS[arm]: mine.test_error for arm, mine in arms.items()}, plan.margin)[0]
+            for mode, arms in modes.items()
         }
     return Results(
         name=config.name,
@@ -117,6 +122,8 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         modes=modes,
         parity=parity,
         speedup=speedup,
+        margin=None if sides is None else plan.margin,
+        pairs=sides,
     )
 
 

@@ -35,7 +35,7 @@ from minifw.experiment.arms import TRAIN, ShowProgress
 from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import Checkpointer
 from minifw.experiment.decision import decision
-from minifw.experiment.plan import Experiment, Plan, lacks_batches
+from minifw.experiment.plan import MARGIN, Experiment, Plan, lacks_batches
 from minifw.experiment.plan import plan as make_plan
 from minifw.experiment.results import Trained
 from minifw.report import plots, tables
@@ -98,6 +98,7 @@ def start(
                 "name": plan.config.name,
                 "seeds": plan.seeds,
                 "together": plan.group_size,
+                "margin": None if plan.margin == MARGIN else plan.margin,
                 "modes": list(plan.modes),
                 "arms": list(plan.arms),
                 "threads": surroundings["threads"],

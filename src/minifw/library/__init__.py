@@ -4,7 +4,11 @@ The door names rooms, since the command line shows progress too; a program takes
 """
 
 __all__ = [
+    "arguments",
     "calls",
+    "comparison",
     "progress",
     "run",
+    "studies",
+    "variance",
 ]

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from minifw import experiment, runs
@@ -21,12 +19,18 @@ from minifw.data import BatchOrder, Dataset
 from minifw.errors import ConfigError, DivergedError, DtypeError, UsageError
 from minifw.experiment.plan import plan
 from minifw.library import progress as displays
+from minifw.library.arguments import on_threads, path_of, whole
+from minifw.library.comparison import Comparison
 from minifw.library.run import Run
+from minifw.library.studies import Study, Sweep
+from minifw.library.variance import Variance
 from minifw.nn import Loss, Network, Optimizer
-from minifw.system import machine
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import History, arguments
 from minifw.training.fit import fit as fit_stack
+
+KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep, Variance)}
+"""The kinds of studies, by the word of the manifest."""
 
 
 def train(
@@ -69,16 +73,16 @@ def train(
     """
     values.check_overrides({} if overrides is None else overrides)
     given = dict(overrides or {})
-    folder = _path("runs_dir", runs_dir)
+    folder = path_of("runs_dir", runs_dir)
     if seeds is not None:
-        given["seeds"] = _whole("seeds", seeds)
+        given["seeds"] = whole("seeds", seeds)
     if mode is not None:
         given["train.mode"] = mode
     try:
         checked, source = _load(config, given, allow_code)
     except ConfigError as error:
         raise values.explained(error, given) from None
-    with _on_threads(threads), quiet_matplotlib():
+    with on_threads(threads), quiet_matplotlib():
         planned = plan(checked, 1, [checked.train.mode], source)
         outcome = experiment.start(planned, folder, displays.for_program(progress))
     experiment.check_converged(outcome)
@@ -104,7 +108,9 @@ def load(
     runs_dir: str | os.PathLike[str] = "runs",
     allow_code: bool = False,
 ) -> Run:
-    """Return a finished run of `train` or `compare`.
+    """Return a finished run of `train` or `compare`; or of a study, as a `Sweep` or `Comparison`.
+
+    What it returns for a study is an object of its own, whose `load` has its type: `Sweep.load`.
 
     Args:
         run: its directory, its name, or a part of its name that no other run in `runs_dir` has.
@@ -117,8 +123,12 @@ def load(
             StorageError: it could not be read.
 
     """
-    name = os.fspath(_path("run", run)) if run != "" else ""
-    return Run(runs.load(runs.find(_path("runs_dir", runs_dir), name)), allow_code=allow_code)
+    name = os.fspath(path_of("run", run)) if run != "" else ""
+    found = runs.load(runs.find(path_of("runs_dir", runs_dir), name))
+    if found.manifest.kind in KINDS:
+        study: Any = KINDS[found.manifest.kind](found)
+        return cast(Run, study)
+    return Run(found, allow_code=allow_code)
 
 
 def fit(
@@ -128,7 +138,7 @@ def fit(
     data: Dataset,
     *,
     epochs: int,
-    eta: float,
+    eta: float | Sequence[float] | Tensor,
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
@@ -145,7 +155,7 @@ def fit(
         data: samples. For a stack either samples for each network, or samples of one network,
             which are used for all.
         epochs: passes over the training samples.
-        eta: learning rate, above 0.
+        eta: learning rate, above 0; or one for each network of a stack.
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
@@ -190,7 +200,7 @@ def fit(
     return history
 
 
-def _check_converged(history: History, network: Network, eta: float) -> None:
+def _check_converged(history: History, network: Network, eta: object) -> None:
     """Raise a DivergedError if no network is left."""
     if not history.all_diverged:
         return
@@ -199,10 +209,11 @@ def _check_converged(history: History, network: Network, eta: float) -> None:
     who = "the network diverged" if len(epochs) == 1 else f"all {len(epochs)} networks diverged"
     order = "" if len(epochs) == 1 else ", the first"
     layer = int(layers[first])
+    rate = f"{eta:g}" if isinstance(eta, (int, float)) else "these"
     where = f", where the first value that is not finite is of {layer}, {network[layer]}"
     raise DivergedError(
         f"fit: {who}{order} in epoch {epochs[first]}{where if layer >= 0 else ''}; "
-        f"its weights are of no use any more; a new network with a smaller eta than {eta:g} may "
+        f"its weights are of no use any more; a new network with a smaller eta than {rate} may "
         "help",
         history=history,
     )
@@ -219,36 +230,3 @@ def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
         one = BatchOrder([seed], len(labels))
         return lambda: one()[0]
     return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
-
-
-def _path(name: str, value: object) -> Path:
-    """Return a path of a user's program."""
-    if isinstance(value, str | os.PathLike):
-        path = os.fspath(value)
-        if isinstance(path, str) and "\0" not in path:
-            return Path(path)
-    raise UsageError(f"{name}: must be a path, got {value!r}")
-
-
-def _whole(name: str, value: object) -> int:
-    """Return an argument that must be a whole number of at least 1."""
-    try:
-        number = value.__index__()  # type: ignore[attr-defined]
-    except (AttributeError, TypeError):  # an array has the method, and is no number
-        number = 0
-    if number < 1 or isinstance(value, bool):
-        raise UsageError(f"{name}: must be a whole number of at least 1, got {value!r}")
-    return int(number)
-
-
-@contextmanager
-def _on_threads(threads: int | None) -> Iterator[None]:
-    """Set torch's number of threads within this block, as a command does."""
-    before = torch.get_num_threads()
-    if threads is not None:
-        machine.check_threads("threads", _whole("threads", threads))
-    torch.set_num_threads(threads or min(before, machine.processors()))
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

@@ -268,7 +268,7 @@ class Run:
     def metrics(self) -> Metrics:
         """Loss and errors of all seeds over the epochs."""
         where = f"{self.path}/metrics.jsonl"
-        lines = []
+        lines: list[_Line] = []
         for number, text in enumerate(self._run.read_text("metrics.jsonl").splitlines(), 1):
             place = f"{where}:{number}"
             line = records.checked(_Line, records.parse(text.encode(), place), place)

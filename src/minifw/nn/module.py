@@ -462,21 +462,36 @@ def is_around(network: Module, module: Module) -> bool:
 def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: float | Tensor) -> None:
     """Take the step `value -= eta * direction` for all parameters, in place.
 
-    `eta` is a number. Compiled code takes a tensor without dimensions, so that it is not compiled
-    again for each learning rate.
+    `eta` is a number, or a tensor with one for each network of the stack. Compiled code takes a
+    tensor without dimensions, so that it is not compiled again for each learning rate.
 
     Raises:
-        ModuleError: `eta` is a number below 0, infinite or NaN.
+        ModuleError: `eta` is a number below 0, infinite or NaN, or there is not one for each
+            network.
 
     """
     values = [value for _, value, _ in parameters]
-    if isinstance(eta, Tensor):
+    if isinstance(eta, Tensor) and eta.ndim:
+        for value, direction in zip(values, directions, strict=True):
+            if value.shape[: eta.ndim] != eta.shape:
+                raise ShapeError(
+                    f"eta must be a number, or one for each network, got {tuple(eta.shape)} for "
+                    f"a parameter {tuple(value.shape)}"
+                )
+            # Rounded once, as with one number for all, so that each network has the same bits.
+            value.addcmul_(direction, of_networks(eta, value), value=-1)
+    elif isinstance(eta, Tensor):
         for value, direction in zip(values, directions, strict=True):
             value.sub_(direction * eta)
     else:
         if not 0 <= eta < math.inf:
             raise ModuleError(f"eta must be a finite number of at least 0, got {eta!r}")
         torch._foreach_sub_(values, directions, alpha=eta)
+
+
+def of_networks(numbers: Tensor, value: Tensor) -> Tensor:
+    """Return one number for each network, `(stack)`, in a shape that is broadcast to `value`."""
+    return numbers.reshape(*numbers.shape, *[1] * (value.ndim - numbers.ndim))
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:

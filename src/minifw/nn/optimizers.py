@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.held import contents
-from minifw.nn.module import Module, descend, described
+from minifw.nn.module import Module, Parameter, descend, described, of_networks
 from minifw.nn.registry import Key, Twin, optimizer
 
 __all__ = ["SGD", "Optimizer"]
@@ -160,21 +161,28 @@ def _names(state: Mapping[str, Tensor]) -> str:
     return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
 
 
+OfNetworks = float | Sequence[float] | Tensor
+"""A number, or one for each network of a stack."""
+
+
 @optimizer(
     "sgd",
     about="gradient descent",
-    section="Gradient descent, with momentum or without.",
-    twin=Twin("SGD", momentum="momentum"),
+    section="Gradient descent, with momentum and weight decay or without.",
+    twin=Twin("SGD", momentum="momentum", weight_decay="weight_decay"),
     remembers=lambda keys: keys["momentum"] > 0,
 )
 class SGD(Optimizer):
-    """Gradient descent with momentum: v <- momentum v + g, then w <- w - eta v.
+    """Gradient descent: g <- g + λ w, v <- μ v + g, then w <- w - η v; λ decay, μ momentum.
 
     v starts at zero and has the shape of w, so each network of a stack has its own. Without
-    momentum this is `network.update_parameters(eta)`. Source: the formula of torch.optim.SGD.
+    momentum v is g, and without both this is `network.update_parameters(eta)`. Momentum and decay
+    are numbers, or `(stack)` of numbers, one for each network: these are kept in the state.
+    Source: the formula of torch.optim.SGD.
 
     Raises:
-        ModuleError: momentum is not in [0, 1).
+        ModuleError: momentum is not in [0, 1), weight decay is below 0 or not finite, or there is
+            not one for each network.
 
     """
 
@@ -182,36 +190,105 @@ class SGD(Optimizer):
         self,
         network: Module,
         momentum: Annotated[
-            float, Key("fraction of the previous step that is added to the next", ge=0, lt=1)
+            OfNetworks,
+            Key(
+                "fraction of the previous step that is added to the next",
+                ge=0,
+                lt=1,
+                per_network=True,
+            ),
+        ] = 0.0,
+        weight_decay: Annotated[
+            OfNetworks,
+            Key("fraction of a weight that is added to its gradient", ge=0, per_network=True),
         ] = 0.0,
     ) -> None:
         super().__init__(network)
         self.momentum = momentum
+        self.weight_decay = weight_decay
 
     @property
-    def momentum(self) -> float:
+    def momentum(self) -> float | Tensor:
         """The fraction of v that a step keeps; setting it above 0 creates missing v."""
-        value: float = self.__dict__["momentum"]
-        return value
+        return self._number("momentum")
 
     @momentum.setter
-    def momentum(self, value: float) -> None:
-        if not isinstance(value, (int, float)) or not 0 <= value < 1:
-            raise ModuleError(f"SGD: momentum must be at least 0 and below 1, got {value!r}")
-        self.__dict__["momentum"] = value
-        if value:
+    def momentum(self, value: OfNetworks) -> None:
+        self._set("momentum", value, "at least 0 and below 1", lambda x: 0 <= x < 1)
+        if isinstance(self.momentum, Tensor) or self.momentum:
             for name, _, gradient in self.network.parameters():
                 self._velocity(name, gradient)
 
+    @property
+    def weight_decay(self) -> float | Tensor:
+        """The fraction of a weight that a step adds to its gradient."""
+        return self._number("weight_decay")
+
+    @weight_decay.setter
+    def weight_decay(self, value: OfNetworks) -> None:
+        self._set("weight_decay", value, "at least 0 and finite", lambda x: 0 <= x < math.inf)
+
     def step(self, eta: float | Tensor) -> None:
         parameters = self.network.parameters()
-        if not self.momentum or not parameters:
-            self.network.update_parameters(eta)
-            return
-        velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
-        torch._foreach_mul_(velocities, self.momentum)
-        torch._foreach_add_(velocities, [gradient for _, _, gradient in parameters])
-        descend(parameters, velocities, eta)  # w <- w - eta v
+        directions = self._decayed(parameters)
+        momentum = self.momentum
+        if parameters and (isinstance(momentum, Tensor) or momentum):
+            velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
+            if isinstance(momentum, Tensor):
+                for velocity in velocities:
+                    velocity.mul_(of_networks(momentum, velocity))
+            else:
+                torch._foreach_mul_(velocities, momentum)
+            torch._foreach_add_(velocities, directions)  # v <- μ v + g
+            directions = velocities
+        if parameters:
+            descend(parameters, directions, eta)  # w <- w - η v
+
+    def _decayed(self, parameters: Sequence[Parameter]) -> list[Tensor]:
+        """Return g + λ w of each parameter."""
+        gradients = [gradient for _, _, gradient in parameters]
+        decay = self.weight_decay
+        if isinstance(decay, Tensor):
+            return [
+                gradient.addcmul(value, of_networks(decay, value))
+                for _, value, gradient in parameters
+            ]
+        if not decay:
+            return gradients
+        values = [value for _, value, _ in parameters]
+        return list(torch._foreach_add(gradients, values, alpha=decay))
+
+    def _number(self, name: str) -> float | Tensor:
+        """Return an option: one for each network from the state, or one for all."""
+        kept = self.state.get(name)
+        return self.__dict__[name] if kept is None else kept
+
+    def _set(self, name: str, given: OfNetworks, must: str, fits: Callable[[float], bool]) -> None:
+        """Set an option.
+
+        Raises:
+            ModuleError: a value does not fit, or there is not one for each network.
+
+        """
+        several = isinstance(given, (Sequence, np.ndarray, Tensor)) and not isinstance(given, str)
+        numbers: list[Any] = np.ravel(np.asarray(given)).tolist() if several else [given]
+        for number in numbers:
+            if not isinstance(number, (int, float)) or not fits(number):
+                raise ModuleError(f"SGD: {name} must be {must}, got {number!r}")
+        stack = tuple(self.network.stack or ())
+        if several and (np.shape(given) != stack or not stack):
+            raise ModuleError(
+                f"SGD: {name} must be a number, or one for each network of the stack {stack}, "
+                f"got {np.shape(given)}"
+            )
+        self.state.pop(name, None)
+        self.__dict__.pop(name, None)
+        if several:
+            like = self.network.parameters()[0].value
+            kept = torch.tensor(numbers, dtype=torch.float64).reshape(stack)
+            self.state[name] = kept.to(like.device, like.dtype)
+        else:
+            self.__dict__[name] = given
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
         """Return v of a parameter, new zeros if its shape or dtype has changed."""
@@ -221,4 +298,11 @@ class SGD(Optimizer):
         return velocity
 
     def __repr__(self) -> str:
-        return f"SGD(momentum={self.momentum})"
+        options = [f"momentum={_shown(self.momentum)}"]
+        if isinstance(self.weight_decay, Tensor) or self.weight_decay:
+            options.append(f"weight_decay={_shown(self.weight_decay)}")
+        return f"SGD({', '.join(options)})"
+
+
+def _shown(number: float | Tensor) -> str:
+    return "one for each network" if isinstance(number, Tensor) else str(number)

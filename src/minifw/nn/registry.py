@@ -29,13 +29,17 @@ Keys = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Key:
-    """The description of a config's key and the bounds of its value: `Annotated[float, Key(…)]`."""
+    """The description of a config's key and the bounds of its value: `Annotated[float, Key(…)]`.
+
+    With `per_network` the constructor also takes one number for each network of a stack.
+    """
 
     about: str = ""
     ge: float | None = None
     gt: float | None = None
     le: float | None = None
     lt: float | None = None
+    per_network: bool = False
 
 
 class Twin:

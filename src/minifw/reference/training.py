@@ -140,7 +140,8 @@ class _Twins(Trainer):
         if now or len(self.snapshots.weights) == self.snapshots.most:
             self.snapshots.evaluate(self.data, history)
         if now:
-            _record(history, history.epoch, *_evaluate(self.arm, self.data))
+            gone, values = _evaluate(self.arm, self.data)
+            _record(history, history.epoch, gone, *values)
 
     def wait(self) -> None:
         wait_for(self.train)
@@ -180,18 +181,15 @@ class _Snapshots:
 
 
 @torch.no_grad()
-def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], *Evaluation]:
+def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], Evaluation]:
     """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
     output = arm.output(data.train.inputs)
     losses: Tensor = arm.losses(output, data.train.targets)
-    gone, errors = (
-        ~finite([*arm.weights.values()], losses.shape),
-        [
-            error_percent(output if name == "train" else arm.output(part.inputs), part.labels)
-            for name, part in data.parts.items()
-        ],
-    )
-    return gone, losses.double().numpy(force=True), *errors
+    errors = [error_percent(output, data.train.labels)]
+    for samples in [*data.parts.values()][1:]:
+        errors.append(error_percent(arm.output(samples.inputs), samples.labels))
+    gone = ~finite([*arm.weights.values()], losses.shape)
+    return gone, (losses.double().numpy(force=True), *errors)
 
 
 def _record(

@@ -4,8 +4,12 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 """
 
 __all__ = [
+    "comparison",
+    "pairings",
+    "pairs",
     "plots",
     "process",
     "statistics",
+    "sweeps",
     "tables",
 ]

@@ -1,69 +1,210 @@
-"""The table of a sweep's cells, and its figures; they need no more than cells.json."""
+"""The table of a sweep's cells, and which figure shows them; both need cells.json alone."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-from minifw.errors import harmless
-from minifw.report.tables import Cell, Table
-from minifw.runs.studies import StudyResults
+from minifw.config.axes import in_one_line
+from minifw.errors import ArtefactError, harmless
+from minifw.report.tables import Cell, Table, counted
+from minifw.runs import records
+from minifw.runs.studies import StudyResults, SweepOutcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FIGURES = ("rank", "n", "diverged", "validation", "median", "low", "high", "mean")
+"""The columns of the table after those of the keys."""
 
-def table(results: StudyResults) -> Table:
-    """Return the table of all cells, the best first."""
-    figures: list[dict[str, Any]] = results.outcome["cells"]
+STATISTICS = ("n", "diverged", "min", "q1", "median", "q3", "max", "mean", "sd")
+"""The columns of the table of statistics after those of the keys."""
+
+_LONG = 24
+"""Characters of a value in a terminal, at most."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """The results of a sweep, and what was found."""
+
+    results: StudyResults
+    outcome: SweepOutcome
+
+    @classmethod
+    def of(cls, results: StudyResults, where: str = "") -> Report:
+        """Return the report of these results, which may come from anybody.
+
+        Raises:
+            ArtefactError: they are not those of a sweep; `where` is their source.
+
+        """
+        outcome = records.checked(SweepOutcome, results.outcome, f"{where}: outcome")
+        try:
+            outcome.check(results)
+        except ValueError as fault:
+            raise ArtefactError(f"{where}: {fault}") from None
+        return cls(results, outcome)
+
+
+def table(report: Report) -> Table:
+    """Return the table of all cells, the best first.
+
+    A row begins with the number of the cell, as in metrics.csv, and its values.
+    """
+    figures, keys = report.outcome.cells, keys_of(report)
     rows: list[tuple[str, list[Cell]]] = []
-    for place in in_order(results):
-        mine, low_high = figures[place], figures[place]["interval"] or (None, None)
-        rows.append(
-            (
-                results.cells[place].name,
-                [
-                    mine["rank"], mine["n"], mine["diverged"], mine["validation"],
-                    mine["median"], *low_high, mine["mean"],
-                ],
-            )
-        )  # fmt: skip
-    caption = f"{harmless(results.about)}: {len(rows)} cells. {_about(results)}"
+    for place in in_order(report):
+        cell, mine = report.results.cells[place], figures[place]
+        low, high = mine.interval or (None, None)
+        shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
+        shown += [mine.rank, mine.n, mine.diverged, mine.validation]
+        rows.append((str(place), [*shown, mine.median, low, high, mine.mean]))
     return Table(
-        caption=caption,
-        head=["cell", "rank", "n", "diverged", "valid.", "median", "low", "high", "mean"],
+        caption=_caption(report),
+        head=["cell", *keys, *FIGURES],
         rows=rows,
-        brief=caption,
-        label=re.sub(r"[^A-Za-z0-9-]+", "-", f"{results.name}-cells"),
+        brief=_brief(report),
+        label=_label(report, "cells"),
     )
 
 
-def in_order(results: StudyResults) -> list[int]:
-    """Return the positions of the cells, the best first; without ranks, by their order."""
-    figures = results.outcome["cells"]
+def summaries(report: Report) -> Table:
+    """Return the table of all statistics of the test errors, in the order of the cells."""
+    keys = keys_of(report)
+    rows: list[tuple[str, list[Cell]]] = []
+    for place, mine in enumerate(report.outcome.cells):
+        cell = report.results.cells[place]
+        shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
+        intervals = [*(mine.interval or (None, None)), *(mine.mean_interval or (None, None))]
+        numbers = [getattr(mine, name) for name in STATISTICS]
+        rows.append((str(place), [*shown, *numbers, *intervals]))
+    return Table(
+        caption=f"statistics of the test error of {harmless(what(report))} over seeds, in percent; "
+        "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
+        head=["cell", *keys, *STATISTICS, "median from", "median to", "mean from", "mean to"],
+        rows=rows,
+        label=_label(report, "summaries"),
+    )
+
+
+def verdict(report: Report) -> list[str]:
+    """Return sentences about the best cell: what it is worth, and what having been chosen does to that."""
+    best = report.outcome.best
+    if best is None:
+        return []
+    lines = [
+        f"Best of {counted(best.of, 'cell')} by validation error, whose median is "
+        f"{best.validation:.2f} %: {harmless(best.name)}"
+    ]
+    if best.median is not None:
+        low_high = "" if best.interval is None else (
+            f", 95 % interval {best.interval[0]:.2f} to {best.interval[1]:.2f} %"
+        )  # fmt: skip
+        over = f"over {counted(best.n - best.diverged, 'seed')}"
+        lines.append(f"Its test error: median {best.median:.2f} %{low_high}, {over}.")
+    if best.optimism is not None:
+        lines.append(
+            "Having been chosen as the best makes its validation error look about "
+            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the seeds "
+            f"the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
+        )
+    return lines
+
+
+def for_terminal(report: Report, most: int) -> Table:
+    """Return the table with at most so many rows, short names of keys, and no mean."""
+    whole, keys = table(report), keys_of(report)
+    count = 1 + len(keys)
+    rows = [
+        (name, [_short(cell) if n < len(keys) else cell for n, cell in enumerate(cells[:-1])])
+        for name, cells in whole.rows[:most]
+    ]
+    head = ["cell", *short_names(keys), *whole.head[count:-1]]
+    return replace(whole, rows=rows, head=["valid." if h == "validation" else h for h in head])
+
+
+def keys_of(report: Report) -> list[str]:
+    """Return the keys that differ between the cells, in order."""
+    return list(dict.fromkeys(key for cell in report.results.cells for key in cell.set))
+
+
+def short_names(keys: Sequence[str]) -> list[str]:
+    """Return for each key the shortest end of it that no other has: `eta` for `train.eta`."""
+    found = []
+    for key in keys:
+        parts = key.split(".")
+        ends = [".".join(parts[-count:]) for count in range(1, len(parts) + 1)]
+        others = [other for other in keys if other != key]
+        alone = [end for end in ends if not any(f".{o}".endswith(f".{end}") for o in others)]
+        words = [end for end in alone if not end.isdecimal()]
+        found.append((words or [key])[0])
+    return found
+
+
+def in_order(report: Report) -> list[int]:
+    """Return the positions of the cells, the best first; those without a rank last."""
+    figures = report.outcome.cells
 
     def key(place: int) -> tuple[bool, int]:
-        rank = figures[place]["rank"]
+        rank = figures[place].rank
         return rank is None, place if rank is None else rank
 
     return sorted(range(len(figures)), key=key)
 
 
-def _about(results: StudyResults) -> str:
-    figures = results.outcome["cells"]
-    ranked = any(each["rank"] is not None for each in figures)
+def what(report: Report) -> str:
+    """Return what was trained; its data and network are named if all cells have the same."""
+    varied = {key.partition(".")[0] for key in keys_of(report)}
+    if varied & {"data", "network", "loss", "name"}:
+        return f"'{report.results.name}'"
+    return report.results.about
+
+
+def _label(report: Report, what: str) -> str:
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{report.results.name}-{what}")
+
+
+def _caption(report: Report) -> str:
+    return " ".join([f"test error of {harmless(what(report))}, {_brief(report)}", *verdict(report)])
+
+
+def _brief(report: Report) -> str:
+    figures = report.outcome.cells
+    seeds = {each.n for each in figures}
+    over = counted(seeds.pop(), "seed") if len(seeds) == 1 else "their seeds"
+    gone = sum(each.diverged > 0 for each in figures)
     lines = [
-        "Test error in percent: median with its 95 % bootstrap interval (low, high), and mean; "
-        "seeds that diverged are left out of these.",
-        "The rank is that of the validation error (valid., median), in which a seed that diverged "
-        "counts 100 %."
-        if ranked
-        else "",
+        f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation "
+        "error; of the test error median, its 95 % bootstrap interval (low, high), and mean."
     ]
-    return " ".join(filter(None, lines))
+    if gone:
+        lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
+    if report.outcome.saved is not None:
+        lines.append(
+            f"Halving stopped {report.outcome.stopped} of them early, which saved "
+            f"{100 * report.outcome.saved:.0f} % of the epochs; these have no rank."
+        )
+    if any(each.rank is not None for each in figures):
+        loss = ", where a seed that diverged counts as the worst" if gone else ""
+        lines.append(f"The rank is by validation error{loss}.")
+    return " ".join(lines)
 
 
-def drawings(results: StudyResults) -> dict[str, Callable[[], Figure]]:
-    """Return the function that draws each figure, by name."""
-    return {}
+def _short(cell: Cell) -> Cell:
+    if isinstance(cell, str) and len(cell) > _LONG:
+        return f"{cell[: _LONG - 1]}…"
+    return cell
+
+
+def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
+    """Return the function that draws each figure, by name; see `plots.defaults`."""
+
+    def cells() -> Figure:
+        from minifw.report import landscapes
+
+        return landscapes.cells(report)
+
+    return {"cells": cells}

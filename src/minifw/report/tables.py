@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
+from typing import NamedTuple
 
 from minifw.errors import harmless
 from minifw.report.statistics import ROWS, summary
@@ -16,7 +19,19 @@ from minifw.runs.results import ArmResults, Results
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
-Cell = float | str | None
+
+class Interval(NamedTuple):
+    """Both ends of an interval, as one cell; a CSV file has a column for each."""
+
+    low: float
+    high: float
+
+
+class P(float):
+    """A p value, which people read with four decimals."""
+
+
+Cell = float | str | Interval | None
 
 
 @dataclass(frozen=True)
@@ -61,10 +76,13 @@ class Table:
         """Return the exact figures, with an empty cell where there is none."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(self.head)
-        writer.writerows(
-            [name, *("" if c is None else c for c in cells)] for name, cells in self.rows
-        )
+        columns = [*zip(*(cells for _, cells in self.rows), strict=True)]
+        wide = [any(isinstance(cell, Interval) for cell in column) for column in columns]
+        heads = zip(self.head[1:], wide, strict=False)
+        ends = ((f"{head}, from", f"{head}, to") if both else (head,) for head, both in heads)
+        writer.writerow([self.head[0], *chain(*ends)])
+        for name, cells in self.rows:
+            writer.writerow([name, *chain(*map(_exact, cells, wide))])
         return text.getvalue()
 
     def latex(self) -> str:
@@ -82,6 +100,22 @@ class Table:
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
 
+    def html(self) -> str:
+        """Return the caption and a table in HTML."""
+
+        def line(cells: Sequence[str], tag: str) -> str:
+            inner = "".join(f"<{tag}>{html.escape(harmless(cell))}</{tag}>" for cell in cells)
+            return f"<tr>{inner}</tr>"
+
+        caption = html.escape(harmless(self.titled(self.caption)))
+        body = "".join(line(row, "td") for row in self.body)
+        head = line(self.head, "th")
+        return f"<table><caption>{caption}</caption>{head}{body}</table>"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows."""
+        return self.html()
+
     def json(self) -> str:
         """Return caption, columns, unit and the exact figures."""
         content = {
@@ -96,15 +130,30 @@ class Table:
         """Return one figure in the form in which people read it."""
         if cell is None:
             return "–"
+        if isinstance(cell, Interval):
+            return f"{_signed(cell.low)} to {_signed(cell.high)}{self.unit}"
+        if isinstance(cell, P):
+            return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
         if isinstance(cell, float) and self.unit:
-            return f"{cell:.2f}{self.unit}"
+            return f"{_signed(cell)}{self.unit}"
         if isinstance(cell, float) and cell:
-            return (
-                f"{cell:.2f}" if cell >= 0.01 else f"{cell:.1e}"
-            )  # differences may be as small as 1e-16
+            # Differences may be as small as 1e-16.
+            return _signed(cell) if abs(cell) >= 0.01 else f"{cell:.1e}"
         if isinstance(cell, float):
             return "0"
         return str(cell)
+
+
+def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
+    """Return a cell as the one or two of a CSV file."""
+    if cell is None:
+        return [""] * (2 if wide else 1)
+    return cell if isinstance(cell, Interval) else [cell]
+
+
+def _signed(value: float) -> str:
+    """Return a number with two decimals, and a minus sign that is no hyphen."""
+    return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
 
 
 def write_tables(run: Run) -> list[Table]:
@@ -138,7 +187,7 @@ def error_table(results: Results, mode: Mode) -> Table:
         ARMS[arm]: seeds - sum(error is not None for error in outcome.test_error)
         for arm, outcome in arms.items()
     }
-    draws = f"over {_counted(seeds, 'independent draw')} of data and weights"
+    draws = f"over {counted(seeds, 'independent draw')} of data and weights"
     gone = "".join(
         f" {arm}: {count} of {seeds} diverged and are left out."
         for arm, count in left_out.items()
@@ -182,8 +231,8 @@ def work_table(results: Results) -> Table:
         answers: list[Cell] = ["yes" if arm.compiled else "no" for arm in ours]
         rows.append(("minifw: compiled", answers))
     caption = (
-        f"time in training steps for {_counted(seeds, 'seed')}, evaluation left out, "
-        f"{_counted(results.threads, 'thread')}, {results.dtype}"
+        f"time in training steps for {counted(seeds, 'seed')}, evaluation left out, "
+        f"{counted(results.threads, 'thread')}, {results.dtype}"
     )
     if results.other and results.parity is not None and results.speedup is not None:
         rows.append((f"{ARMS[results.other]} / minifw", list(results.speedup.values())))
@@ -212,6 +261,7 @@ def work_table(results: Results) -> Table:
             )
         )
         caption += "; and how far the two frameworks are apart"
+        rows += _paired(results)
     for reason in reasons:
         caption += f". Steps could not be compiled: {harmless(reason)}"
     return Table(
@@ -224,6 +274,28 @@ def work_table(results: Results) -> Table:
     )
 
 
+def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
+    """Return rows that put the two arms' test errors side by side, seed by seed."""
+    if results.pairs is None or results.other is None:  # a run of an earlier minifw
+        return []
+    pairs = list(results.pairs.values())
+    ends = [None if pair.interval is None else Interval(*pair.interval) for pair in pairs]
+    what = f"test error, minifw − {ARMS[results.other]}: mean, points"
+    return [
+        (what, [pair.difference for pair in pairs]),
+        (
+            "its 95 % interval",
+            ends,
+        ),
+        (f"the same within {results.margin:g} points", [yes_or_no(p.equivalent) for p in pairs]),
+    ]
+
+
+def yes_or_no(answer: bool | None) -> str:
+    """Return an answer as a word, or a dash where there is none."""
+    return "–" if answer is None else "yes" if answer else "no"
+
+
 def _number(results: Results, number: int) -> int | None:
     """Return the table's number if there are three, as after `compare`."""
     return number if len(results.modes) > 1 else None
@@ -234,11 +306,12 @@ def _label(results: Results, what: str) -> str:
 
 
 def _steps(results: Results, mode: Mode) -> str:
-    epochs = f"{_counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    epochs = f"{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Return a number of things in words."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 

@@ -29,6 +29,7 @@ __all__ = [
     "Files",
     "Mode",
     "Run",
+    "comparisons",
     "create",
     "delete",
     "entries",
@@ -37,4 +38,5 @@ __all__ = [
     "load",
     "records",
     "results",
+    "studies",
 ]

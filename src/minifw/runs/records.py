@@ -27,7 +27,7 @@ from pydantic import (
 from minifw.config.source import dotted, kind_of
 from minifw.errors import ArtefactError, short
 from minifw.runs.arms import ARMS, MODES, Arm, Mode
-from minifw.runs.results import Count, Seconds
+from minifw.runs.results import Count, Margin, Seconds
 from minifw.system.files import checksum
 
 FORMAT = 1
@@ -138,7 +138,8 @@ class Manifest(_Record):
     """The status of a run, and the checksum of each of its files.
 
     `together` is the number of seeds that are drawn and trained at once; runs of versions without
-    groups lack it. `kind` is that of a study, else train. `parts` are keyed by name, `files` by
+    groups lack it. `margin` is that of a comparison with PyTorch, in percentage points, where it is
+    not the usual one. `kind` is that of a study, else train. `parts` are keyed by name, `files` by
     path in the run.
     """
 
@@ -148,6 +149,7 @@ class Manifest(_Record):
     name: Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
     seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
     together: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    margin: Margin | None = None
     modes: Annotated[list[Mode], Field(min_length=1, max_length=2), FailFast()]
     arms: Annotated[list[Arm], Field(min_length=1, max_length=2), FailFast()]
     threads: Annotated[int, Field(ge=1, le=2**15)]

@@ -16,6 +16,10 @@ Count = Annotated[int, Field(ge=0, le=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
+Probability = Annotated[float, Field(ge=0, le=1)]
+Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
+Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Line = Annotated[str, Field(max_length=2000)]
 
 
 class _Part(BaseModel):
@@ -94,6 +98,36 @@ class Parity(_Part):
     different_seeds: Annotated[list[Count], FailFast()]
 
 
+class PairRecord(_Part):
+    """Two arms over the same seeds: what `minifw.statistics.paired.Pair` says.
+
+    `difference` is the mean of a's test error minus b's, in percentage points. `diverged` counts
+    seeds of a, of b, and of both.
+    """
+
+    a: str
+    b: str
+    n: Annotated[int, Field(ge=1, le=2**53)]
+    diverged: Annotated[list[Count], Field(min_length=3, max_length=3)]
+    difference: Finite
+    interval: Points | None
+    p: Probability
+    p_holm: Probability
+    exact: bool
+    probability_of_improvement: Probability
+    improvement_interval: Points
+    margin: Margin | None
+    equivalent: bool | None
+    equivalence_interval: Points | None
+    differing: Count
+    smallest_p: Probability
+    pairs: Count
+    level: Probability
+    worst: Percent
+    sentence: Line
+    warning: Line | None
+
+
 class Data(_Part):
     """The samples of each seed; class frequencies and the error of guessing, in percent.
 
@@ -112,7 +146,8 @@ class Results(_Part):
     """Final errors, times and parity of a run, from which tables and figures are made.
 
     `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only
-    arm.
+    arm. `pairs` puts minifw's errors beside the other arm's, seed by seed; it and `margin` are None
+    then too, and in runs of an earlier minifw.
     """
 
     name: str
@@ -127,6 +162,8 @@ class Results(_Part):
     modes: Annotated[dict[Mode, dict[Arm, ArmResults]], Field(min_length=1)]
     parity: dict[Mode, Parity] | None = None
     speedup: dict[Mode, Finite] | None = None
+    margin: Margin | None = None
+    pairs: dict[Mode, PairRecord] | None = None
 
     @property
     def arms(self) -> list[Arm]:
@@ -149,6 +186,9 @@ class Results(_Part):
                 raise ValueError(f"{key}: must be there if two arms are compared, and only then")
             if of_modes is not None and of_modes.keys() != self.modes.keys():
                 raise ValueError(f"{key}: must hold each mode")
+        known = self.modes.keys() if self.other is not None else set()
+        if self.pairs is not None and self.pairs.keys() != known:
+            raise ValueError("pairs: must hold each mode, if two arms are compared")
         for mode, arms in self.modes.items():
             for arm, result in arms.items():
                 if (result.validation_error is None) != (self.data.validation is None):
@@ -162,7 +202,8 @@ class Results(_Part):
 
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON."""
-        alone = {key for key in ("parity", "speedup") if getattr(self, key) is None}
+        paired = ("parity", "speedup", "margin", "pairs")
+        alone = {key for key in paired if getattr(self, key) is None}
         content = self.model_dump(exclude=alone)
         if self.data.validation is None:
             del content["data"]["validation"]

@@ -103,3 +103,82 @@ class StudyResults(_Record):
     cells: Annotated[list[CellResults], Field(min_length=1)]
     seconds: Seconds = 0.0
     outcome: dict[str, Any] = {}
+
+
+# --------------------------------------------------------------------- outcomes of each kind
+
+
+Interval = Annotated[list[Percent], Field(min_length=2, max_length=2)]
+
+
+class CellFigures(_Record):
+    """What tables and figures show of a cell of a sweep; errors in percent.
+
+    `rank` is by validation error, 1 for the best; `validation` is the median of the validation
+    errors. All others are of the test errors, without seeds that diverged: `sd` is with n - 1,
+    `interval` is the 95 % interval of the median, `mean_interval` that of the mean.
+    """
+
+    rank: Annotated[int, Field(ge=1)] | None
+    validation: Percent | None
+    n: Annotated[int, Field(ge=1)]
+    diverged: Count
+    min: Percent | None
+    q1: Percent | None
+    median: Percent | None
+    q3: Percent | None
+    max: Percent | None
+    mean: Percent | None
+    sd: Percent | None
+    interval: Interval | None
+    mean_interval: Interval | None
+
+
+class Chosen(_Record):
+    """What having been chosen as the best does to an error, in percent of the samples.
+
+    `optimism` is by how much the error of a winner on the seeds that chose it is below that on
+    others; `same` is how often the same cell wins on a half of the seeds, a fraction.
+    """
+
+    optimism: Finite
+    sd: Finite
+    same: Annotated[float, Field(ge=0, le=1)]
+    cells: Annotated[int, Field(ge=2)]
+    seeds: Annotated[int, Field(ge=1)]
+
+
+class Best(CellFigures):
+    """The best cell of a sweep: its position, and of how many cells it was chosen.
+
+    `optimism` is None if there are less than two cells or four seeds.
+    """
+
+    cell: Count
+    name: str
+    set: dict[str, Value]
+    of: Annotated[int, Field(ge=1)]
+    optimism: Chosen | None = None
+
+
+class SweepOutcome(_Record):
+    """What a sweep found: figures of each cell, and the best of them.
+
+    `axes` are the keys that were varied; those of a list went together. Halving has `stopped`
+    some cells early, and `saved` a share of all epochs; None without halving.
+    """
+
+    axes: list[Annotated[list[str], Field(min_length=1)]]
+    cells: list[CellFigures]
+    best: Best | None = None
+    stopped: Count | None = None
+    saved: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    def check(self, results: StudyResults) -> None:
+        """Raise a ValueError if these do not fit the cells."""
+        count = len(results.cells)
+        if len(self.cells) != count or (self.best is not None and self.best.cell >= count):
+            raise ValueError("outcome: has another number of cells")
+        keys = [key for axis in self.axes for key in axis]
+        if not keys or any(key not in cell.set for cell in results.cells for key in keys):
+            raise ValueError("outcome: axes: must be keys that each cell sets")

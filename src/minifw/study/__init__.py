@@ -3,9 +3,11 @@
 __all__ = [
     "cells",
     "cluster",
+    "comparison",
     "connecting",
     "division",
     "executors",
+    "finished",
     "guided",
     "halving",
     "jobs",
@@ -18,5 +20,7 @@ __all__ = [
     "running",
     "store",
     "sweeps",
+    "variance",
+    "words",
     "worker",
 ]

@@ -20,7 +20,7 @@ SEEDS = 20
 
 @dataclass(frozen=True)
 class Cells:
-    """The cells of a sweep; `base` is the config from which they were made.
+    """The cells of a sweep; `base` is the config from which they were made, or the first of them.
 
     `sources` have the places of their values, `code` the user's Python files that they name.
     `notes` are for the user, a line each.
@@ -48,8 +48,15 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
         UsageError: nothing varies.
 
     """
-    base, source = parsed.config(overrides)
+    base: Config | None
+    try:
+        base, source = parsed.config(overrides)
+    except ConfigError:
+        if varied is None:
+            raise
+        base = None  # a key that it lacks may be one that varies
     if varied is None:
+        assert base is not None
         if base.sweep is None:
             raise UsageError(
                 f"{source.name}: nothing varies: give --over KEY=VALUES, as in "
@@ -72,12 +79,23 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
             cells[cell.config] = cell, config, source
     if faults:
         raise ConfigError(_at_most(list(faults)))
-    columns = map(list, zip(*cells.values(), strict=True))
-    return Cells(base, *columns, varied, parsed.code.files, _about(same, varied.count))
+    return Cells(
+        base or next(iter(cells.values()))[1],
+        [cell for cell, _, _ in cells.values()],
+        [config for _, config, _ in cells.values()],
+        [source for _, _, source in cells.values()],
+        varied,
+        parsed.code.files,
+        _about(same, varied.count),
+    )
 
 
-def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
+def varied(
+    over: Sequence[str] | None, samples: int | None, trials: int | None = None
+) -> Axes | None:
     """Return what the options of a command vary; None if it is what the config says.
+
+    `trials` are those of a guided search, which needs no `samples`.
 
     Raises:
         ConfigError: with all faults, one line each.
@@ -87,7 +105,10 @@ def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
         if samples is not None:
             raise UsageError("--samples: is for --over with a draw; a config has sweep.samples")
         return None
-    return axes.of_words(over, samples, 0)
+    made = axes.of_words(over, samples or trials, 0)
+    if samples is not None and not made.drawn:
+        raise UsageError("--samples: nothing is drawn; a draw is train.eta=log-uniform(1e-3,1)")
+    return made
 
 
 def _about(same: list[str], count: int) -> list[str]:

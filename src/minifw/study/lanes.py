@@ -69,6 +69,7 @@ class Stack:
     data: Dataset
     order: BatchOrder | None
     eta: list[float]
+    """The learning rate of each."""
 
 
 def stack(
@@ -93,7 +94,7 @@ def stack(
     parts = [(cell, [lane for lane in lanes if lane.cell == cell])
              for cell in dict.fromkeys(lane.cell for lane in lanes)]  # fmt: skip
     datasets = [
-        build_data(configs[cell], [x.data for x in own], tables[cell], extra_validation=validation)
+        _samples(configs[cell], [lane.data for lane in own], tables[cell], validation)
         for cell, own in parts
     ]
     data = joined(datasets)
@@ -122,6 +123,13 @@ def stack(
         order,
         [configs[lane.cell].train.eta for lane in lanes],
     )
+
+
+def _samples(config: Config, seeds: Sequence[int], table: Table | None, extra: bool) -> Dataset:
+    """Return the samples of each of these seeds; those of a seed that comes again are copies."""
+    places = {seed: place for place, seed in enumerate(dict.fromkeys(seeds))}
+    data = build_data(config, [*places], table, extra_validation=extra)
+    return data if len(places) == len(seeds) else data.of([places[seed] for seed in seeds])
 
 
 def joined(datasets: Sequence[Dataset]) -> Dataset:

@@ -20,8 +20,8 @@ from minifw.study.lanes import Lane, structure
 class Shape:
     """Cells with the same structure, and how they are trained.
 
-    `most` is the number of lanes that fit in memory at once, `features` and `table_checksum` are
-    those of the data.
+    `most` is the number of lanes that fit in memory at once; `features`, `test` (how many samples)
+    and `checksum` are those of the data.
     """
 
     cells: tuple[int, ...]
@@ -31,6 +31,7 @@ class Shape:
     why_plain: str | None
     most: int
     features: tuple[str, ...]
+    test: int
     checksum: str | None
 
 
@@ -143,6 +144,7 @@ def plan(
                 compiling.why if compiling.is_fault else None,
                 sizes.most_at_once,
                 made.features,
+                planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
             )
         )
@@ -158,4 +160,6 @@ def _differing(configs: Sequence[Config], cells: Sequence[int]) -> tuple[str, ..
 
 def cell(name: str, changes: Mapping[str, object], config: Config) -> Cell:
     """Return the record of a cell."""
-    return Cell.model_validate({"name": name, "set": dict(changes), "config": loading.dump(config)})
+    return Cell.model_validate(
+        {"name": name, "set": dict(changes), "config": loading.compact(config)}
+    )

@@ -66,15 +66,21 @@ METRICS = ("train_loss", "train_error", "validation_error", "test_error")
 
 
 def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
-    """Yield the lines of metrics.csv: run, cell, seed, epoch, metric, value."""
-    yield "run,cell,seed,epoch,metric,value\n"
+    """Yield the lines of metrics.csv: run, cell, seed, epoch, metric, value.
+
+    Where seeds are crossed, `seed` is that of the data, and those of the initial weights and of the
+    order follow it.
+    """
+    crossed = plan.study.crossing is not None
+    yield f"run,cell,seed,{'init,order,' * crossed}epoch,metric,value\n"
     for cell, lanes in _by_cell(plan):
         for lane in lanes:
             result, position = found.of(lane)
             history = result.history
+            seeds = f"{lane.data},{lane.init},{lane.order}" if crossed else f"{lane.data}"
             for metric in METRICS:
                 values = getattr(history, metric)
                 for epoch, of_networks in zip(history.epochs, values, strict=False):
                     value = of_networks[position]
                     shown = repr(float(value)) if np.isfinite(value) else ""
-                    yield f"{run.path.name},{cell},{lane.data},{epoch},{metric},{shown}\n"
+                    yield f"{run.path.name},{cell},{seeds},{epoch},{metric},{shown}\n"

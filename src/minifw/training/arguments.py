@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from numbers import Integral, Real
 from traceback import walk_tb
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -190,25 +191,47 @@ def batch_size(value: int | None, samples: Samples) -> int:
     return most if value is None else min(whole("batch_size", value, 1), most)
 
 
-def learning_rate(eta: object, dtype: torch.dtype) -> float:
-    """Return `eta` as a float.
+def learning_rate(eta: object, data: Samples) -> float | Tensor:
+    """Return `eta` as a float, or as a tensor with one number for each network of the stack.
 
     Raises:
-        ModuleError: it is not above 0 and finite, in numbers of `dtype` as well.
+        ModuleError: a number is not above 0 and finite, in the dtype of the samples as well, or
+            there is not one for each network.
 
     """
+    dtype = data.inputs.dtype
+    if isinstance(eta, Real) or not isinstance(eta, (Sequence, np.ndarray, Tensor)):
+        return _rate(eta, dtype)
+    if isinstance(eta, str):
+        return _rate(eta, dtype)
+    stack = tuple(data.labels.shape[:-1])
+    values = eta.tolist() if isinstance(eta, (np.ndarray, Tensor)) else list(eta)
+    if np.shape(eta) != stack or not stack:
+        many = f"{len(values)} numbers" if isinstance(values, list) else "a tensor of one number"
+        there = f"a stack of {stack[0]} networks" if stack else "one network"
+        raise ModuleError(
+            f"fit: eta must be a number, or one for each network of a stack; for {there} "
+            f"came {many}"
+        )
+    rates = [_rate(value, dtype, f" of network {k}") for k, value in enumerate(values)]
+    return torch.tensor(rates, dtype=torch.float64).to(data.inputs.device, dtype)
+
+
+def _rate(eta: object, dtype: torch.dtype, where: str = "") -> float:
+    """Return a learning rate as a float; `where` says whose it is."""
+    name = f"fit: eta{where}"
     if isinstance(eta, bool) or not isinstance(eta, Real):
-        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+        raise ModuleError(f"{name} must be a number above 0 and finite, got {eta!r}")
     try:
         rate = float(eta)
     except OverflowError:  # an int or a Fraction that is too large
         raise ModuleError(
-            "fit: eta must be a number above 0 and finite, got one of more than 308 digits"
+            f"{name} must be a number above 0 and finite, got one of more than 308 digits"
         ) from None
     if not 0 < rate < math.inf:
-        raise ModuleError(f"fit: eta must be a number above 0 and finite, got {eta!r}")
+        raise ModuleError(f"{name} must be a number above 0 and finite, got {eta!r}")
     rounded = float(torch.tensor(rate, dtype=torch.float64).to(dtype))
     if not 0 < rounded < math.inf:
         kind = str(dtype).removeprefix("torch.")
-        raise ModuleError(f"fit: eta must be above 0 and finite in {kind}, got {eta!r}: {rounded}")
+        raise ModuleError(f"{name} must be above 0 and finite in {kind}, got {eta!r}: {rounded}")
     return rate

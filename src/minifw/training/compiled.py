@@ -88,7 +88,7 @@ class Epochs:
         bound = [program.on(state, inputs, targets) for program in programs]
         self._bound = [*zip(bound, (0, whole), strict=False)]
 
-    def run(self, order: Tensor | None, eta: float) -> tuple[Tensor, bool]:
+    def run(self, order: Tensor | None, eta: float | Tensor) -> tuple[Tensor, bool]:
         """Take all steps of an epoch, in place.
 
         Return the output of the last one, `(…, batch, classes)`, and whether all weights, and all
@@ -96,7 +96,7 @@ class Epochs:
 
         Args:
             order: `(…, n)`, the order in which samples are taken; None: as they stand.
-            eta: learning rate.
+            eta: learning rate, a number or one for each network.
 
         Raises:
             ShapeError: a position in the order is out of range.
@@ -106,7 +106,7 @@ class Epochs:
         if order is not None:
             self._samples.check_order(order)  # beyond the samples is memory of others
             order = order.reshape(self._lanes, -1)
-        rate = torch.tensor(eta, dtype=self._dtype)
+        rate = torch.as_tensor(eta, dtype=self._dtype)
         finite = torch.empty(self._lanes, dtype=self._dtype)
         for value, lanes in self._copies:
             lanes.copy_(value.reshape(lanes.shape))

@@ -34,7 +34,7 @@ def fit(
     data: Dataset,
     *,
     epochs: int,
-    eta: float,
+    eta: float | Sequence[float] | Tensor,
     batch_size: int | None = None,
     next_order: Callable[[], Tensor] | None = None,
     eval_every: int = 1,
@@ -51,7 +51,7 @@ def fit(
         optimizer: an optimizer of this network.
         data: samples `(seeds, n, features)`; the stack is that of the network.
         epochs: total passes over the training samples; 0 only evaluates the network.
-        eta: learning rate, above 0.
+        eta: learning rate, above 0; or one for each network of the stack.
         batch_size: samples in a step; None, or more than there are, takes all in one step
             (full batch).
         next_order: returns each epoch's order of samples, `(seeds, n)` of int64; without it the
@@ -79,7 +79,7 @@ def fit(
     batch_size = arguments.batch_size(batch_size, data.train)
     epochs = arguments.whole("epochs", epochs, 0)
     eval_every = arguments.whole("eval_every", eval_every, 1)
-    eta = arguments.learning_rate(eta, data.train.inputs.dtype)
+    rate = arguments.learning_rate(eta, data.train)
     if schedule is None:
         schedule = for_data(
             network, data, batch_size, epochs, "auto" if history is None else history.compiled
@@ -87,18 +87,21 @@ def fit(
     began = history is not None
     history = history or History.of(tuple(data.train.labels.shape[:-1]))
     learner = Learner(network, loss, optimizer)
+    failed = None
     try:
-        stack = _Stack(learner, data, batch_size, eta, schedule)
+        stack = _Stack(learner, data, batch_size, rate, schedule)
     except CannotCompileError as fault:
+        failed = str(fault)  # the fault itself holds all tensors of the recording
+    if failed is not None:
         if schedule.otherwise is None:
-            what = f"steps cannot be compiled: {fault}"
+            what = f"steps cannot be compiled: {failed}"
             raise UsageError(
                 f"{what}; this training began with compiled steps"
                 if began
                 else f"train.compile: {what}; false trains plainly"
-            ) from fault
-        schedule = replace(schedule.otherwise, not_compiled=str(fault))
-        stack = _Stack(learner, data, batch_size, eta, schedule)
+            )
+        schedule = replace(schedule.otherwise, not_compiled=failed)
+        stack = _Stack(learner, data, batch_size, rate, schedule)
     history.compiled, history.not_compiled = schedule.compiled, schedule.not_compiled
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
@@ -150,7 +153,12 @@ class _Stack(Trainer):
     """A stack of networks trained by minifw: in shards, on threads, compiled or not."""
 
     def __init__(
-        self, learner: Learner, data: Dataset, batch_size: int, eta: float, schedule: Schedule
+        self,
+        learner: Learner,
+        data: Dataset,
+        batch_size: int,
+        eta: float | Tensor,
+        schedule: Schedule,
     ) -> None:
         self.samples, self.batch_size, self.eta = data.train, batch_size, eta
         training, evaluation = schedule.training, schedule.evaluation or schedule.training

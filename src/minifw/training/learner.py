@@ -44,7 +44,8 @@ class Learner:
         Args:
             inputs: `(seeds, batch, features)`, or without the stack's dimension.
             targets: `(seeds, batch, …)`, as the loss takes them.
-            eta: learning rate, a number, or in compiled code a tensor without dimensions.
+            eta: learning rate, a number, or one for each network `(seeds,)`; in compiled code a
+                tensor without dimensions.
 
         """
         output = find_gradients(self.network, self.loss, inputs, targets)

@@ -41,8 +41,13 @@ class Shard:
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
 
-    def train(self, order: Tensor | None, batch_size: int, eta: float) -> Batch:
-        """Take all steps of an epoch, in any thread; return output and targets of the last."""
+    def train(self, order: Tensor | None, batch_size: int, eta: float | Tensor) -> Batch:
+        """Take all steps of an epoch, in any thread; return output and targets of the last.
+
+        `eta` is a number, or one for each network of the whole stack.
+        """
+        if isinstance(eta, Tensor):
+            eta = eta[self.seeds]
         self._keep_start()
         if self.compiled is not None:
             own = None if order is None else order[self.seeds]
@@ -83,7 +88,7 @@ class Shard:
             torch._foreach_copy_(self.start, state)
 
     def first_failing(
-        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float
+        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float | Tensor
     ) -> list[int]:
         """Return for these seeds where the first value that is not finite appeared.
 
@@ -92,6 +97,8 @@ class Shard:
         """
         found = dict.fromkeys(seeds, -1)
         learner = self.learner.on([self._copied(value, seeds) for value in self.start])
+        if isinstance(eta, Tensor):
+            eta = self._copied(eta[self.seeds], seeds)
         (inputs, targets), cut = self._batches(order, batch_size)
         for batch, target in chain(zip(inputs, targets, strict=True), cut):
             learner.step(self._copied(batch, seeds), self._copied(target, seeds), eta)

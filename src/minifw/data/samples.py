@@ -1,0 +1,82 @@
+"""Samples of a stack of seeds, as tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minifw.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of a stack of seeds: inputs `(seeds, n, features)` and labels `(seeds, n)`.
+
+    `targets` are given to the loss: one-hot rows or the labels themselves.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    labels: Tensor
+
+    def in_order(
+        self, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
+    ) -> tuple[Tensor, Tensor]:
+        """Return inputs and targets in the order `(…, seeds, k)`, k samples of each seed.
+
+        Their shape is that of the order followed by that of a sample. `out` has tensors to write
+        them to: empty ones of any shape, or ones of `(samples, …)`.
+
+        Raises:
+            ShapeError: a position in the order is out of range.
+
+        """
+        seeds, samples = self.labels.shape
+        self.check_order(order)
+        # One look-up of rows for all seeds together; row s n + i is sample i of seed s.
+        first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
+        rows = (order + first).flatten()
+        inputs, targets = (
+            _take(values.flatten(0, 1), rows, place).unflatten(0, order.shape)
+            for values, place in zip((self.inputs, self.targets), out, strict=True)
+        )
+        return inputs, targets
+
+    def check_order(self, order: Tensor) -> None:
+        """Raise a ShapeError if a position in an order is out of range."""
+        samples = self.labels.shape[-1]
+        if order.is_cpu and order.numel():  # on a GPU the check would have to wait
+            low, high = map(int, order.aminmax())
+            if low < 0 or high >= samples:
+                what = f"positions must be 0 to {samples - 1}, got {low} to {high}"
+                raise ShapeError(f"in_order: {what}")
+
+    def of(self, seeds: int | slice | list[int]) -> Samples:
+        """Return the samples of some seeds, or of one, without the stack's dimension then."""
+        return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
+
+    def repeated(self, times: int) -> Samples:
+        """Return the samples repeated along a new first dimension, without copying."""
+        values = self.inputs, self.targets, self.labels
+        return Samples(*(value.expand(times, *value.shape) for value in values))
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(
+            f"{name} {tuple(value.shape)}"
+            for name, value in vars(self).items()  # inputs, targets, labels
+        )
+        return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
+
+
+def _take(values: Tensor, rows: Tensor, out: Tensor | None) -> Tensor:
+    """Return these rows of `(n, …)`, in `out` if there is one."""
+    if out is None or not values.is_cpu:
+        return torch.index_select(values, 0, rows, out=out)
+    # NumPy's take is faster for short rows (docs/decisions.md). `in_order` has checked the
+    # positions, so clip changes nothing; the default mode would gather into a copy first.
+    out.resize_(len(rows), *values.shape[1:])
+    np.take(values.numpy(), rows.numpy(), axis=0, out=out.numpy(), mode="clip")
+    return out

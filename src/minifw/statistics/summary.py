@@ -1,0 +1,65 @@
+"""The summary of errors over seeds that every table gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from minifw.statistics.intervals import Interval, interval, known
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Figures of errors over seeds, in the unit of the errors.
+
+    Attributes:
+        n: seeds, with those that diverged.
+        diverged: seeds that have no error; all other figures are over the seeds left.
+        min, q1, median, q3, max: the smallest, the quartiles (linear between neighbours, as
+            NumPy's) and the largest; None if no seed is left.
+        mean, sd: mean, and standard deviation with n - 1; None if no seed, or less than two.
+        median_interval, mean_interval: 95 % bootstrap intervals; None if less than two.
+
+    """
+
+    n: int
+    diverged: int
+    min: float | None
+    q1: float | None
+    median: float | None
+    q3: float | None
+    mean: float | None
+    sd: float | None
+    max: float | None
+    median_interval: Interval | None
+    mean_interval: Interval | None
+
+    def content(self) -> dict[str, Any]:
+        """Return the figures as plain JSON values."""
+        return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+
+
+def summarize(values: Sequence[float | None]) -> Summary:
+    """Return the summary of one figure a seed; None or NaN is a seed that diverged."""
+    left = known(values)
+    n, diverged = len(values), len(values) - len(left)
+    if not len(left):
+        return Summary(n, diverged, *[None] * 7, None, None)
+    low, q1, median, q3, high = map(float, np.quantile(left, (0, 0.25, 0.5, 0.75, 1)))
+    several = len(left) > 1
+    return Summary(
+        n=n,
+        diverged=diverged,
+        min=low,
+        q1=q1,
+        median=median,
+        q3=q3,
+        mean=float(left.mean()),
+        sd=float(left.std(ddof=1)) if several else None,
+        max=high,
+        median_interval=interval(left, "median"),
+        mean_interval=interval(left, "mean"),
+    )
