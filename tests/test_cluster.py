@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import importlib
 import os
-import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +19,7 @@ import psutil
 import pytest
 import torch
 
+from campaigns import workers
 from conftest import Minifw
 from minifw import runs
 from minifw.config import loading
@@ -134,40 +132,15 @@ def test_results_come_over_the_wire_where_no_folder_is_shared(
     assert not elsewhere.exists()
 
 
-class Killing:
-    """Kills workers at random while a study is done."""
-
-    def __init__(self, cluster: Cluster, most: int, seconds: float, seed: int = 0) -> None:
-        self.cluster, self.most, self.seconds = cluster, most, seconds
-        self.rng, self.kills, self.over = random.Random(seed), 0, threading.Event()
-        self.thread = threading.Thread(target=self._kill)
-
-    def __enter__(self) -> Killing:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *fault: object) -> None:
-        self.over.set()
-        self.thread.join()
-
-    def _kill(self) -> None:
-        while self.kills < self.most and not self.over.wait(self.rng.uniform(0, self.seconds)):
-            nannies = [*self.cluster.client.cluster.workers.values()]
-            pid = self.rng.choice(nannies).pid
-            if pid is not None:
-                with suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-                    self.kills += 1
-
-
 def test_workers_killed_at_random_lose_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    plan = a_plan(["train.epochs=300"], seeds=20)
-    alone = do(plan, tmp_path)
-    with Killing(cluster, most=3, seconds=0.5) as killing:
-        together = do(plan, tmp_path, cluster.executor, 20)
+    """The campaign `workers` does the same with 1,000 jobs."""
+    plan, base = workers.a_sweep(20)
+    wanted, _ = workers.do(plan, base, tmp_path, InProcess, 1)
+    with workers.Killing(cluster, most=3, seconds=0.3) as killing:
+        found, results = workers.do(plan, base, tmp_path, cluster.executor, 20)
+        assert found == wanted
+        assert results == 20
     assert killing.kills == 3
-    same(alone, together)
-    assert len(Store(together.run).names()) == 20
 
 
 # ------------------------------------------------------------------- what a job or a worker does wrong

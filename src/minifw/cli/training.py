@@ -115,6 +115,13 @@ def compare(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    on_workers: Workers = None,
+    scheduler: Scheduler = None,
+    allow_remote: AllowRemote = False,
+    allow_mixed: AllowMixed = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -136,12 +143,16 @@ def compare(
       minifw compare a1b2c3 d4e5f6                      finished runs
       minifw compare a1b2c3:sgd d4e5f6:sgd              of each one arm
     """
+    where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
+    threads = where.threads(threads)
     import_torch()
     from minifw.study import comparison, words
 
     comparison.check_margin("--margin", margin)
     given = what or ["simplenet"]
     if len(given) == 1 and isinstance(words.meaning(given[0], runs_dir), Path):
+        if not where.here:
+            raise UsageError("--workers, --scheduler: are for several configs, without PyTorch")
         _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
                       as_json, quiet)  # fmt: skip
         return
@@ -157,9 +168,11 @@ def compare(
         check_count("--seeds", seeds)
         set_threads(threads)
         plan = comparing.of_configs(given, paths, overrides or [], seeds, margin, allow_code)
-        comparing.train(plan, runs_dir, quiet, as_json)
+        comparing.train(plan, runs_dir, quiet, as_json, where)
         return
-    unused = {"--set": overrides, "--seeds": seeds, "--threads": threads}
+    unused = {"--workers": on_workers, "--scheduler": scheduler} | {
+        "--set": overrides, "--seeds": seeds, "--threads": threads,
+    }  # fmt: skip
     for option, value in unused.items():
         if value is not None:
             raise UsageError(f"{option}: is for configs; of runs nothing is trained")
