@@ -117,8 +117,8 @@ def _saved(plan: Plan, results: StudyResults) -> dict[str, Any]:
 def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
     """Return the rank of each cell by its errors on the validation samples, 1 for the best.
 
-    There are none unless all cells have validation samples, nor in a part of a sweep, nor for a cell that was
-    stopped early or that diverged with all its seeds.
+    There are none unless all cells have validation samples, nor in a part of a sweep, nor for a
+    cell that was stopped early or that diverged with all its seeds.
     """
     cells = results.cells
     ranks: list[int | None] = [None] * len(cells)
