@@ -95,7 +95,7 @@ def _ends(interval: Sequence[float] | None) -> Interval | None:
 
 
 def verdict(report: Report) -> list[str]:
-    """Return sentences about the best cell: its error, and what having been chosen does to it."""
+    """Return sentences about the best cell: what it is worth, and how far it only looks so."""
     best = report.outcome.best
     if best is None:
         return []
