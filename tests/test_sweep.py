@@ -231,6 +231,16 @@ def test_faults_are_all_told_and_nothing_is_written(
     assert [*tmp_path.iterdir()] == [tmp_path / "a.yaml"]
 
 
+def test_the_faults_of_all_data_files_are_told(minifw: Minifw, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD.replace("data: moons", "data: {kind: csv, path: a.csv}"))
+    answer = minifw("sweep", "a.yaml", "--over", "data.path=b.csv,c.csv")
+    assert answer.code == 2
+    assert "b.csv" in answer.err.splitlines()[0]
+    assert "c.csv" in answer.err.splitlines()[1]
+    assert len(answer.err.splitlines()) == 2
+    assert not (tmp_path / "runs").exists()
+
+
 def test_no_more_than_fifty_faults_are_shown(minifw: Minifw, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     etas = ",".join(str(-k) for k in range(1, 71))
