@@ -22,8 +22,8 @@ from minifw.config.source import Source
 from minifw.errors import ConfigError, DivergedError, UsageError
 from minifw.report import comparison as tables
 from minifw.report import pairings, plots
-from minifw.report.tables import P, Table
 from minifw.report.pairs import pairs, summary
+from minifw.report.tables import P, Table
 from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CellResults, StudyResults
 from minifw.study import words

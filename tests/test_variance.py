@@ -288,7 +288,7 @@ def test_from_python(tmp_path: Path, minifw: Minifw) -> None:
     assert found.total_sd == answer["total_sd"]
     assert found.seeds == answer["seeds"]
     assert found.seeds_needed(0.5) == answer["seeds_needed"]
-    assert found.seeds_needed(0.5, power=0.99) > answer["seeds_needed"]  # type: ignore[operator]
+    assert found.seeds_needed(0.5, power=0.99) > answer["seeds_needed"]
     frame = found.frame()
     assert {"seed", "init", "order", "epoch", "metric", "value"} < set(frame.columns)
     last = frame[(frame.metric == "test_error") & (frame.epoch == 4)]
