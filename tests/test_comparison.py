@@ -23,6 +23,7 @@ from minifw.errors import ConfigError, DivergedError, UsageError
 from minifw.report import comparison as tables
 from minifw.report import pairings, plots
 from minifw.report.pairs import pairs, summary
+from minifw.report.tables import P, Table
 from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CellResults, StudyResults
 from minifw.study import words
@@ -163,6 +164,14 @@ def test_without_a_number_there_are_twenty_seeds(minifw: Minifw) -> None:
     assert minifw("compare", "a.yaml", "b.yaml", *QUICK, "--json").json["seeds"] == [*range(20)]
 
 
+def test_workers_train_the_same(minifw: Minifw, three: list[str]) -> None:
+    pytest.importorskip("distributed")
+    given = ("compare", *three, "--seeds", 2, *QUICK, "--json", "-q")
+    alone, spread = minifw(*given, "--threads", 1).json, minifw(*given, "--workers", 1).json
+    assert spread["arms"] == alone["arms"]
+    assert spread["pairs"] == alone["pairs"]
+
+
 def test_all_faults_of_all_configs_are_told_at_once(minifw: Minifw) -> None:
     write("a.yaml", train={"epcohs": 3})
     write("b.yaml", train={"eta": -1})
@@ -210,7 +219,8 @@ def test_a_diverged_seed_is_a_loss_and_is_named(minifw: Minifw) -> None:
 
 def test_two_diverged_seeds_are_a_tie() -> None:
     (pair,) = pairs({"a": [1.0, None, 2.0], "b": [1.0, None, 3.0]})
-    assert (pair.difference, pair.diverged) == (pytest.approx(-1 / 3), [1, 1, 1])
+    assert pair.diverged == [1, 1, 1]
+    assert pair.difference == pytest.approx(-1 / 3)
     assert pair.probability_of_improvement == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
@@ -301,6 +311,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "--reference: is for one config",
     ),
     "no seed": (["a.yaml", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
+    "workers for PyTorch": (["simplenet", "--workers", "1"], "compared in one process"),
     "a margin of nothing": (["a.yaml", "simplenet", "--margin", "0"], "--margin: must be a number"),
     "no margin at all": (["simplenet", "--margin", "nan"], "--margin: must be a number"),
     "runs only": (["a.yaml", "simplenet", "--no-save"], "--no-save: is for runs"),
@@ -405,7 +416,7 @@ def test_a_run_is_not_compared_with_itself(minifw: Minifw, pair: list[Path]) -> 
     assert "has one arm" in line(minifw("compare", pair[0]))
 
 
-@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads"])
+@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads", "--workers"])
 def test_options_of_training_are_not_for_runs(
     minifw: Minifw, pair: list[Path], option: str
 ) -> None:
@@ -714,6 +725,6 @@ def test_tables_have_exact_figures_and_both_ends_of_intervals() -> None:
     [(1.0, "1.0000"), (0.0625, "0.0625"), (2**-20, "< 0.0001"), (1e-4, "0.0001")],
 )
 def test_a_p_value_is_readable(value: float, shown: str) -> None:
-    table = tables.Table("", ["a", "b"], [("x", [tables.P(value)])])
+    table = Table("", ["a", "b"], [("x", [P(value)])])
     assert table.body == [["x", shown]]
     assert table.csv() == f"a,b\nx,{value}\n"

@@ -9,6 +9,7 @@ from typing import Any
 from minifw.cli.options import print_json
 from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
+from minifw.cli.workers import Where, executor_for
 from minifw.config import loading
 from minifw.errors import ConfigError, Interrupted, harmless
 from minifw.library.progress import display
@@ -33,7 +34,8 @@ def of_configs(
 ) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
     words.check_different(given)
-    arms, faults = [], []
+    arms: list[Arm] = []
+    faults: list[str] = []
     for name, path in zip(words.names(given), paths, strict=True):
         try:
             arms.append(
@@ -46,11 +48,11 @@ def of_configs(
     return comparison.plan(arms, seeds, margin)
 
 
-def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
+def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, where: Where) -> None:
     """Train all arms, leave a run directory, and print the comparison."""
-    outcome = running.start(
-        plan, Comparison(), plan.configs[0], runs_dir, display(quiet or as_json), say
-    )
+    base, shown = plan.configs[0], display(quiet or as_json)
+    with executor_for(where, say) as place:
+        outcome = running.start(plan, Comparison(), base, runs_dir, shown, say, *place)
     report(outcome, as_json)
 
 

@@ -1,4 +1,4 @@
-"""Results to statistics, tables and figures, read from a run directory.
+"""Results to tables and figures, read from a run directory.
 
 The door names rooms: `plots` brings matplotlib along, and tables need none of it.
 """
@@ -9,7 +9,11 @@ __all__ = [
     "pairs",
     "plots",
     "process",
+<<<<<<< HEAD
     "statistics",
+=======
+    "stand_in",
+>>>>>>> h-stats
     "sweeps",
     "tables",
 ]
