@@ -9,11 +9,6 @@ __all__ = [
     "pairs",
     "plots",
     "process",
-<<<<<<< HEAD
-    "statistics",
-=======
-    "stand_in",
->>>>>>> h-stats
     "sweeps",
     "tables",
 ]
