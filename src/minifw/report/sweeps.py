@@ -95,7 +95,7 @@ def _ends(interval: Sequence[float] | None) -> Interval | None:
 
 
 def verdict(report: Report) -> list[str]:
-    """Return sentences about the best cell: what it is worth, and what having been chosen does to that."""
+    """Return sentences about the best cell: what it is worth, and how far it only looks so."""
     best = report.outcome.best
     if best is None:
         return []
@@ -112,8 +112,8 @@ def verdict(report: Report) -> list[str]:
     if best.optimism is not None:
         lines.append(
             "Having been chosen as the best makes its validation error look about "
-            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the seeds "
-            f"the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
+            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the "
+            f"seeds the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
         )
     return lines
 
