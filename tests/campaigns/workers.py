@@ -1,6 +1,6 @@
 """A sweep on a cluster whose workers are killed at random, against one in a single process.
 
-    python -m campaigns.workers [--jobs 1000] [--workers 2] [--seconds 1.5] [--seed 0]
+    python -m campaigns.workers [--jobs 1000] [--workers 2] [--seconds 10] [--seed 0]
 
 Ten learning rates with the same seeds, one network a job. In between a random worker is ended by
 SIGKILL, on average every `--seconds`, whatever it is doing: beginning, training or writing. All
@@ -39,8 +39,8 @@ from minifw.study.store import Store
 
 ETAS = (0.001, 0.003, 0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 1.0)
 SMALL = (
-    "data.train=40", "data.test=30", "data.validation=10", "train.batch_size=5", "train.epochs=40",
-    "train.eval_every=20",
+    "data.train=40", "data.test=30", "data.validation=10", "train.batch_size=5", "train.epochs=10",
+    "train.eval_every=5",
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--jobs", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=1.5)
+    parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
