@@ -9,7 +9,6 @@ __all__ = [
     "pairs",
     "plots",
     "process",
-    "stand_in",
     "sweeps",
     "tables",
 ]

@@ -313,7 +313,9 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     if results.pairs is None or results.other is None:  # a run of an earlier minifw
         return []
     pairs = list(results.pairs.values())
-    ends = [None if pair.interval is None else Interval(*pair.interval) for pair in pairs]
+    ends: list[Cell] = [
+        None if pair.interval is None else Interval(*pair.interval) for pair in pairs
+    ]
     what = f"test error, minifw − {ARMS[results.other]}: mean, points"
     return [
         (what, [pair.difference for pair in pairs]),
