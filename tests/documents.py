@@ -40,7 +40,7 @@ def anchors(page: Path) -> set[str]:
 def run_command(minifw: Minifw, line: str) -> None:
     """Run a command line of a document in an empty folder, in a short form; it ends with 0.
 
-    What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `more.yaml`,
+    What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `more.yaml`, `sweep.yaml`,
     `mine.csv`, `new.csv`, run a1b2c3.
     """
     here = Path()
@@ -59,17 +59,24 @@ def run_command(minifw: Minifw, line: str) -> None:
         for language, name in (("python", file), ("yaml", config)):
             content = next(b for b in blocks(page, language) if b.startswith(f"# {name}\n"))
             (here / name).write_text(content, encoding="utf-8")
-    if "a1b2c3" in words:
+    if "sweep.yaml" in words:
+        shown = next(b for b in blocks(ROOT / "docs/sweeps.md", "yaml"))
+        (here / "sweep.yaml").write_text(shown, encoding="utf-8")
+    for name in {"a1b2c3", "d4e5f6"} & {*words}:
         quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
-        run.rename(f"{str(run)[:-6]}a1b2c3")
+        run.rename(f"{str(run)[:-6]}{name}")
     short = []
-    if "--help" in words:
+    if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass
     elif words[0] in ("train", "compare"):
         short = ["--set", "train.epochs=2", "--quiet"]
         if words[0] == "compare":  # PyTorch takes its time
             short += ["--set", "data.train=100"]
+    elif words[0] == "variance":
+        short = ["--set", "train.epochs=2", "--data", "2", "--init", "2", "--quiet"]
+    elif words[0] == "sweep":
+        short = ["--set", "train.epochs=2", "--seeds", "3", "--quiet"]
     elif words[0] == "bench":
         short = ["--quick", "--regime", "2x100x4", "--rounds", "1", "--quiet"]
     answer = minifw(*words, *short)

@@ -9,13 +9,15 @@ from typing import Any
 from minifw.cli.options import print_json
 from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
+from minifw.cli.workers import Where, executor_for
 from minifw.config import loading
 from minifw.errors import ConfigError, Interrupted, harmless
 from minifw.library.progress import display
 from minifw.report.comparison import of_comparison, sentences
+from minifw.report.tables import Table
 from minifw.runs import Run
 from minifw.runs.comparisons import Compared
-from minifw.runs.studies import StudyResults
+from minifw.runs.studies import CELLS, StudyResults
 from minifw.study import comparison, finished, running, words
 from minifw.study.comparison import Arm, Comparison
 from minifw.study.planning import Plan
@@ -32,7 +34,8 @@ def of_configs(
 ) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
     words.check_different(given)
-    arms, faults = [], []
+    arms: list[Arm] = []
+    faults: list[str] = []
     for name, path in zip(words.names(given), paths, strict=True):
         try:
             arms.append(
@@ -45,11 +48,11 @@ def of_configs(
     return comparison.plan(arms, seeds, margin)
 
 
-def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool) -> None:
+def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, where: Where) -> None:
     """Train all arms, leave a run directory, and print the comparison."""
-    outcome = running.start(
-        plan, Comparison(), plan.configs[0], runs_dir, display(quiet or as_json), say
-    )
+    base, shown = plan.configs[0], display(quiet or as_json)
+    with executor_for(where, say) as place:
+        outcome = running.start(plan, Comparison(), base, runs_dir, shown, say, *place)
     report(outcome, as_json)
 
 
@@ -76,21 +79,27 @@ def report(outcome: Outcome, as_json: bool) -> None:
 
 
 def _print(run: Run | None, results: StudyResults, as_json: bool) -> None:
-    where = "compare" if run is None else str(run.path)
+    where = "compare" if run is None else str(run.path / CELLS)
     found = comparison.read(results, where)
     if as_json:
         print_json(content(run, results, found))
     else:
         for line in found.notes:
             print_wrapped(f"{harmless(line)}\n", indent=2)
-        for table in of_comparison(results.name, found, terminal=True).values():
+        for table in tables(results, where):
             print_table(table)
             print()
         for line in sentences(found):
             print_wrapped(harmless(line), indent=2)
         if run is not None:
             print(f"\n{harmless(run.path)}")
-    comparison.check_converged(results, where)
+    comparison.check_converged(results, "compare" if run is None else str(run.path))
+
+
+def tables(results: StudyResults, where: str) -> list[Table]:
+    """Return the tables of a comparison, for a terminal."""
+    found = comparison.read(results, where)
+    return [*of_comparison(results.name, found, terminal=True).values()]
 
 
 def content(run: Run | None, results: StudyResults, found: Compared) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     REPORTS[outcome.results.kind](outcome, as_json)
 
 
-TABLES = {"sweep": sweep.tables, "variance": variance.tables}
+TABLES = {"compare": comparing.tables, "sweep": sweep.tables, "variance": variance.tables}
 
 
 def results_of(run: Run) -> StudyResults:

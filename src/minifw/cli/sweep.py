@@ -156,9 +156,8 @@ def sweep(
     parsed = loading.read(find_config(config), allow_code=allow_code)
     given = [*(overrides or []), *([] if seeds is None else [f"seeds={seeds}"])]
     if guided is not None:
-        plan, base = search.begin(
-            parsed, given, varied(over, samples or guided), guided, torch.get_num_threads()
-        )
+        axes = varied(over, samples, guided)
+        plan, base = search.begin(parsed, given, axes, guided, torch.get_num_threads())
     else:
         cells = make(parsed, given, varied(over, samples))
         for note in cells.notes:
@@ -238,6 +237,8 @@ def tables(results: StudyResults, where: str) -> list[Table]:
 
 
 def _print(outcome: Outcome) -> None:
+    from minifw.report import sweeps
+
     results = outcome.results
     for table in tables(results, str(outcome.run.path)):
         print_table(table)
@@ -246,7 +247,9 @@ def _print(outcome: Outcome) -> None:
     print()
     best = results.outcome["best"]
     if best is not None:
-        print_wrapped(f"Best of {best['of']} by validation error: {harmless(best['name'])}\n")
+        for line in sweeps.verdict(sweeps.Report.of(results)):
+            print_wrapped(line)
+        print()
     elif all(cell.validation_error is None for cell in results.cells):
         print_wrapped(
             "No cell is called the best, since there are no validation samples to choose by; "

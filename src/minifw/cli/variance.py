@@ -17,9 +17,20 @@ from minifw.cli.options import (
     Threads,
     print_json,
 )
-from minifw.cli.planning import check_count, check_threads, set_threads
+from minifw.cli.planning import check_count, set_threads
 from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
+from minifw.cli.workers import (
+    AllowMixed,
+    AllowRemote,
+    Scheduler,
+    TlsCa,
+    TlsCert,
+    TlsKey,
+    Where,
+    Workers,
+    executor_for,
+)
 from minifw.config.packaged import find_config
 from minifw.errors import Interrupted, harmless
 from minifw.library.progress import display
@@ -59,6 +70,13 @@ def variance(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    on_workers: Workers = None,
+    scheduler: Scheduler = None,
+    allow_remote: AllowRemote = False,
+    allow_mixed: AllowMixed = False,
+    tls_ca: TlsCa = None,
+    tls_cert: TlsCert = None,
+    tls_key: TlsKey = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -73,7 +91,8 @@ def variance(
       minifw variance simplenet --data 20 --init 20
       minifw variance simplenet-sgd --order 20 --difference 0.2 --set train.eta=0.03
     """
-    check_threads(threads)
+    where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
+    threads = where.threads(threads)
     for option, value in (("--data", data), ("--init", init), ("--order", order)):
         check_count(option, value)
     set_threads(threads)  # imports torch
@@ -93,7 +112,9 @@ def variance(
     for note in study.notes(plan, counts):
         say(note)
     shown = display(quiet or as_json)
-    report(running.start(plan, study.Variance(), checked, runs_dir, shown, say), as_json)
+    with executor_for(where, say) as place:
+        done = running.start(plan, study.Variance(), checked, runs_dir, shown, say, *place)
+    report(done, as_json)
 
 
 def report(outcome: Outcome, as_json: bool) -> None:

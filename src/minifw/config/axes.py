@@ -119,10 +119,15 @@ class Axes:
         return tuple(key for axis in self.axes for key in axis.keys)
 
     @property
+    def drawn(self) -> bool:
+        """Whether something is drawn."""
+        return any(isinstance(axis, Drawn) for axis in self.axes)
+
+    @property
     def count(self) -> int:
         """How many points there are."""
         grids = [len(axis.points) for axis in self.axes if isinstance(axis, Grid)]
-        return math.prod(grids) * (self.samples or 1)
+        return math.prod(grids) * ((self.samples or 1) if self.drawn else 1)
 
     def points(self) -> Iterator[Point]:
         """Yield all points, the last key varies first; each draw meets each point of the grid."""
@@ -354,16 +359,10 @@ def _faults(axes: Axes) -> Iterator[tuple[tuple[str, ...], str]]:
             if key.partition(".")[0] == "sweep":
                 yield ("over", name), "a cell has no section sweep"
             seen.add(key)
-    drawn = any(isinstance(axis, Drawn) for axis in axes.axes)
-    if drawn and axes.samples is None:
+    if axes.drawn and axes.samples is None:
         yield ("samples",), "this key is missing; it says how many cells to draw"
-    if not drawn and axes.samples is not None and axes.axes:
-        yield ("samples",), f"nothing is drawn; a draw is {DRAWN_EXAMPLE}"
     if axes.count > MAX_CELLS:
         yield ("over",), f"makes {axes.count:,} cells; at most {MAX_CELLS:,} are allowed"
-
-
-DRAWN_EXAMPLE = "train.eta=log-uniform(1e-3,1), in a config train.eta: {log-uniform: [1e-3, 1]}"
 
 
 def _floats(value: Any) -> Iterator[float]:

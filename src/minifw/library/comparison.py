@@ -28,6 +28,7 @@ from minifw.report import plots
 from minifw.report.tables import Table
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import PairRecord
+from minifw.runs.studies import CELLS
 from minifw.study import comparison, finished, running, words
 from minifw.study.comparison import Arm
 from minifw.system.environment import quiet_matplotlib
@@ -47,7 +48,7 @@ class Comparison(Study):
 
     def __init__(self, run: runs.Run) -> None:
         super().__init__(run)
-        self._found = comparison.read(self._results, str(run.path))
+        self._found = comparison.read(self._results, str(run.path / CELLS))
 
     @property
     def seeds(self) -> list[int]:

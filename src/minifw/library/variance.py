@@ -9,6 +9,8 @@ from functools import cached_property
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from minifw import runs
 from minifw.config import values
 from minifw.data import Floats
@@ -20,9 +22,9 @@ from minifw.report import plots
 from minifw.report import variance as reporting
 from minifw.report.tables import Table
 from minifw.runs.studies import CELLS
+from minifw.statistics.components import Components, components
 from minifw.study import running
 from minifw.study import variance as studying
-from minifw.study.components import Components, components
 from minifw.system.environment import quiet_matplotlib
 
 if TYPE_CHECKING:
@@ -46,19 +48,19 @@ class Variance(Study):
     def shares(self) -> dict[str, float | None]:
         """The share of each part in the variance of the test error, which sum to 1.
 
-        None if all errors are the same, or all networks diverged.
+        A network that diverged counts as 100 % error. None if all errors are the same.
         """
-        return dict(self._report.outcome.shares)
+        return {str(part): share for part, share in self._report.outcome.shares.items()}
 
     @property
     def intervals(self) -> dict[str, tuple[float, float] | None]:
         """The 95 % interval of each share; None for a purpose with one seed."""
         found = self._report.outcome.intervals
-        return {part: pair and (pair[0], pair[1]) for part, pair in found.items()}
+        return {part: None if pair is None else (pair[0], pair[1]) for part, pair in found.items()}
 
     @property
     def total_sd(self) -> float:
-        """Standard deviation of the test error if all seeds are new, in points; NaN if unknown."""
+        """Standard deviation of a test error in points, all seeds new; NaN if all diverged."""
         found = self._report.outcome.total_sd
         return math.nan if found is None else found
 
@@ -89,12 +91,16 @@ class Variance(Study):
 
         Args:
             difference: of the mean test errors, in points.
-            power: the probability with which it is found, by a two-sided t-test at 5 %.
+            power: the probability with which it is found, by a two-sided paired t-test at 5 %.
+
+        None if all networks diverged.
 
         """
         studying.check_difference("difference", _number("difference", difference))
         if not 0 < _number("power", power) < 1:
             raise UsageError(f"power: must be between 0 and 1, got {power!r}")
+        if np.isnan(self.errors).all():
+            return None
         return self._components.seeds_needed(float(difference), float(power))
 
     def table(self) -> Table:

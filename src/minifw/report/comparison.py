@@ -40,6 +40,7 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         title: [value(errors) for errors in found.arms.values()]
         for title, value in _OF_ARMS.items()
     }
+    rows: Sequence[tuple[str, Sequence[Cell]]]
     caption = f"test error in percent over {_seeds(found)}{_gone(found)}"
     if terminal and len(found.arms) <= TURNED:
         head, rows = ["test error, %", *found.arms], [*columns.items()]
@@ -53,9 +54,9 @@ _OF_ARMS: dict[str, Callable[[ArmSummary], Cell]] = {
     "n": lambda arm: str(arm.n),
     "diverged": lambda arm: str(arm.diverged),
     "min": lambda arm: arm.min,
-    "lower quartile": lambda arm: arm.lower_quartile,
+    "lower quartile": lambda arm: arm.q1,
     "median": lambda arm: arm.median,
-    "upper quartile": lambda arm: arm.upper_quartile,
+    "upper quartile": lambda arm: arm.q3,
     "max": lambda arm: arm.max,
     "mean": lambda arm: arm.mean,
     "sd": lambda arm: arm.sd,
@@ -84,7 +85,7 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     caption = (
         f"differences of test errors, seed by seed, over {_seeds(found)}: their mean in percentage "
         f"points, p of {_test(found.pairs)}, and the probability that the first has the smaller "
-        f"error{_gone(found)}"
+        f"error{_same(found)}{_gone(found)}"
     )
     return Table(caption, head, rows, number=2, brief=caption, label=_label(name, PAIRS))
 
@@ -127,6 +128,12 @@ def _gone(found: Compared) -> str:
         f". Diverged: {shown}; they are left out of an arm's figures, and count as 100 % in "
         "differences"
     )
+
+
+def _same(found: Compared) -> str:
+    if found.margin is None:
+        return ""
+    return f". The same: the 90 % interval lies within ±{found.margin:g} points"
 
 
 def _test(pairs: Sequence[PairRecord]) -> str:

@@ -24,11 +24,11 @@ NETWORKS: dict[str, Any] = {
     "markerfacecolor": "none", "markeredgewidth": 0.6,
 }  # fmt: skip
 MOST_SEEDS = 40
-"""Seeds of data that are drawn one beside the other."""
+"""Seeds that are drawn one beside the other."""
 
 
 def figure(report: Report) -> Figure:
-    """Draw the shares of the variance, and the test error of each network by its data."""
+    """Draw the shares of the variance, and the test error of each network."""
     drawn = new_figure(8.6, 3.2)
     left, right = drawn.subplots(1, 2, width_ratios=(1, 1.25))
     _draw_shares(left, report)
@@ -48,7 +48,6 @@ def _draw_shares(axis: Axes, report: Report) -> None:
             axis.barh(place, 100 * share, height=0.6, **BARS)
             if interval is not None:
                 low, high = 100 * np.array(interval)
-                # A share may lie beyond its interval where chance makes a part negative.
                 middle, half = (low + high) / 2, (high - low) / 2
                 axis.errorbar(middle, place, xerr=half, **INTERVALS)
     axis.set_yticks(range(len(names)), [variance.PARTS[part] for part in names])
@@ -64,30 +63,37 @@ def _draw_shares(axis: Axes, report: Report) -> None:
 
 
 def _draw_errors(axis: Axes, report: Report) -> None:
-    """Draw a column of circles for each seed of the data, and a line at its mean."""
-    errors, first = report.errors, report.outcome.seed
-    gone, networks = report.outcome.diverged, report.outcome.networks
-    shown = errors[:MOST_SEEDS]
+    """Draw a column of circles for each seed of a purpose, and a line at its mean.
+
+    It is the purpose with the largest share.
+    """
+    outcome = report.outcome
+    seeds = outcome.seeds
+    part = max(variance.PURPOSES, key=lambda each: (outcome.shares[each] or 0, len(seeds[each])))
+    errors = np.moveaxis(report.errors, variance.PURPOSES.index(part), 0)
+    shown = seeds[part][:MOST_SEEDS]
     rng = np.random.default_rng(0)  # circles side by side, the same in each drawing
-    for seed, of_seed in enumerate(shown, first):
+    for seed, of_seed in zip(shown, errors, strict=False):
         known = of_seed[np.isfinite(of_seed)]
         if len(known):
             axis.plot(seed + rng.uniform(-0.3, 0.3, len(known)), known, **NETWORKS)
             axis.hlines(known.mean(), seed - 0.4, seed + 0.4, color="black", linewidth=1.8)
-    notes = ["each circle is a network, each line", "the mean of a seed of the data"]
-    if len(errors) > MOST_SEEDS:
-        notes.append(f"the first {MOST_SEEDS} of {len(errors)} such seeds")
-    if gone == networks:
+    name = f"seed of the {variance.PARTS[part]}"
+    notes = [f"each circle is a network, each line\nthe mean of a {name}"]
+    if len(shown) < len(seeds[part]):
+        notes.append(f"the first {len(shown)} of {len(seeds[part])} such seeds")
+    if outcome.diverged == outcome.networks:
         axis.text(
-            0.5, 0.5, f"there is nothing to draw:\nall {networks} networks diverged",
+            0.5, 0.5, f"there is nothing to draw:\nall {outcome.networks} networks diverged",
             transform=axis.transAxes, ha="center", va="center",
         )  # fmt: skip
-    elif gone:
-        notes.append(f"{gone} of {networks} networks diverged, and are left out")
+    elif outcome.diverged:
+        count = f"{outcome.diverged} of {outcome.networks}"
+        notes.append(f"{count} diverged: not drawn here, 100 % in the shares")
     axis.set_title("\n".join(notes), fontsize=9)
-    axis.set_xlim(first - 0.6, first + len(shown) - 0.4)
+    axis.set_xlim(shown[0] - 0.6, shown[-1] + 0.6)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("seed of the data")
+    axis.set_xlabel(name)
     axis.set_ylabel("test error, % of samples")
     if axis.get_ylim()[0] < 0:
         axis.set_ylim(bottom=0)

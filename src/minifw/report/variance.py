@@ -27,6 +27,9 @@ PARTS: dict[Part, str] = {
 }
 """What each part is called."""
 
+PURPOSES: tuple[Part, ...] = ("data", "init", "order")
+"""The parts that are purposes of seeds, in the order of the axes of the errors."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -81,7 +84,7 @@ def _shares(report: Report) -> Table:
     )
     about = harmless(report.results.about)
     return Table(
-        caption=" ".join([f"{brief}: {about}.", *_left_out(report)]),
+        caption=" ".join([f"{brief}: {about}.", *_diverged(report)]),
         head=["source", "share", "low", "high", "sd"],
         rows=rows,
         brief=f"{brief}.",
@@ -97,8 +100,9 @@ def _seeds(report: Report) -> Table:
         for difference, count in outcome.seeds_for.items()
     ]
     caption = (
-        f"Seeds that each of two configs needs to show a difference of their mean test errors, at "
-        f"{100 * outcome.power:.0f} % power (t-test, two-sided at 5 %, seeds not paired)."
+        f"Seeds for a comparison of two configs: how many find a difference of their mean test "
+        f"errors with {100 * outcome.power:.0f} % power (paired test, two-sided at 5 %; both are "
+        "taken to spread like this one, and independently)."
     )
     return Table(
         caption=caption,
@@ -131,22 +135,39 @@ def sentences(report: Report) -> list[str]:
             f"For a difference of {outcome.difference:g} points at {100 * outcome.power:.0f} % "
             f"power you need {outcome.seeds_needed} seeds."
         )
+    said += _one_seed(report)
     if outcome.test_set is not None:
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
             f"{100 * outcome.test_set:.1f} % of the variance (within data and interplay); a larger "
             "data.test lowers it."
         )
-    return said + _left_out(report)
+    took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
+    return [*said, *_diverged(report), took]
 
 
-def _left_out(report: Report) -> list[str]:
+def _one_seed(report: Report) -> list[str]:
+    """Return a sentence about one seed, if the share without it is outside of its interval."""
+    one = report.outcome.without
+    interval = None if one is None else report.outcome.intervals[one.part]
+    if one is None or one.share is None or interval is None:
+        return []
+    if interval[0] <= one.share <= interval[1]:
+        return []
+    return [
+        f"One seed makes much of it: without seed {one.seed} of the {PARTS[one.part]} this share "
+        f"would be {100 * one.share:.1f} %, which is outside of its interval, and the standard "
+        f"deviation {one.total_sd:.2f} points. More such seeds are needed."
+    ]
+
+
+def _diverged(report: Report) -> list[str]:
     """Return a sentence about the networks that diverged, if any did."""
     gone, networks = report.outcome.diverged, report.outcome.networks
     if gone == networks:
         return [f"All {networks} networks diverged."]
-    left_out = f"{gone} of {networks} networks diverged; they are left out of all figures."
-    return [left_out] if gone else []
+    counted = f"{gone} of {networks} networks diverged; each counts as 100 % error."
+    return [counted] if gone else []
 
 
 def _label(report: Report, what: str) -> str:
@@ -166,12 +187,11 @@ def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
 
 def content(report: Report) -> dict[str, Any]:
     """Return the results for other programs; errors are nested lists, None for a diverged one."""
-    errors = report.errors
-    nested = np.where(np.isfinite(errors), errors, None).tolist()
+    nested = np.array(report.results.cells[0].test_error, object).reshape(report.errors.shape)
     outcome = report.outcome.model_dump(mode="json", exclude={"seed"})
     return outcome | {
         "networks": report.outcome.networks,
         "seeds": report.outcome.seeds,
-        "test_error": nested,
+        "test_error": nested.tolist(),
         "seconds": report.results.seconds,
     }

@@ -19,17 +19,14 @@ class _Record(BaseModel):
 
 
 class ArmSummary(_Record):
-    """The test errors of one arm over its seeds, in percent, without those that diverged.
-
-    Intervals are 95 % intervals. All is None if every seed diverged.
-    """
+    """The test errors of one arm over its seeds: what `minifw.statistics.summary.Summary` says."""
 
     n: Count
     diverged: Count
     min: Percent | None
-    lower_quartile: Percent | None
+    q1: Percent | None
     median: Percent | None
-    upper_quartile: Percent | None
+    q3: Percent | None
     max: Percent | None
     mean: Percent | None
     sd: Finite | None

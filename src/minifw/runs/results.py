@@ -29,14 +29,24 @@ class _Part(BaseModel):
 
 
 class Summary(_Part):
-    """Test errors over the seeds, in percent; None if all seeds diverged."""
+    """Test errors over the seeds, in percent: what `minifw.statistics.summary.Summary` says.
+
+    Min, median, mean and max are None if all seeds diverged; an old run lacks the others.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    n: Count | None = None
+    diverged: Count | None = None
     min: Percent | None
+    q1: Percent | None = None
     median: Percent | None
+    q3: Percent | None = None
     mean: Percent | None
+    sd: Percent | None = None
     max: Percent | None
+    median_interval: Points | None = None
+    mean_interval: Points | None = None
 
 
 class ListedArm(_Part):
@@ -99,26 +109,31 @@ class Parity(_Part):
 
 
 class PairRecord(_Part):
-    """Two arms over the same seeds.
+    """Two arms over the same seeds: what `minifw.statistics.paired.Pair` says.
 
-    `difference` is the mean of a's error minus b's, in points, and `interval` its 95 % interval; a
-    seed that diverged has an error of 100 %. `p` is that of the sign-flip test, `p_holm` corrected
-    for all pairs. `equivalent` is whether the two are the same within the margin; None without one.
+    `difference` is the mean of a's test error minus b's, in percentage points. `diverged` counts
+    seeds of a, of b, and of both.
     """
 
     a: str
     b: str
-    n: Count
-    diverged: Annotated[list[Count], Field(min_length=2, max_length=2)]
+    n: Annotated[int, Field(ge=1, le=2**53)]
+    diverged: Annotated[list[Count], Field(min_length=3, max_length=3)]
     difference: Finite
     interval: Points | None
     p: Probability
     p_holm: Probability
     exact: bool
-    smallest_p: Probability
     probability_of_improvement: Probability
-    improvement_interval: Points | None
+    improvement_interval: Points
+    margin: Margin | None
     equivalent: bool | None
+    equivalence_interval: Points | None
+    differing: Count
+    smallest_p: Probability
+    pairs: Count
+    level: Probability
+    worst: Percent
     sentence: Line
     warning: Line | None
 

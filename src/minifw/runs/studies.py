@@ -108,41 +108,71 @@ class StudyResults(_Record):
 # --------------------------------------------------------------------- outcomes of each kind
 
 
+Interval = Annotated[list[Percent], Field(min_length=2, max_length=2)]
+
+
 class CellFigures(_Record):
     """What tables and figures show of a cell of a sweep; errors in percent.
 
-    `rank` is by validation error, 1 for the best. `median`, `mean` and `interval` (95 %, of the
-    median) are of the test errors, without seeds that diverged; `validation` is the median of the
-    validation errors.
+    `rank` is by validation error, 1 for the best; `validation` is the median of the validation
+    errors. All others are of the test errors, without seeds that diverged: `sd` is with n - 1,
+    `interval` is the 95 % interval of the median, `mean_interval` that of the mean.
     """
 
     rank: Annotated[int, Field(ge=1)] | None
+    validation: Percent | None
     n: Annotated[int, Field(ge=1)]
     diverged: Count
+    min: Percent | None
+    q1: Percent | None
     median: Percent | None
+    q3: Percent | None
+    max: Percent | None
     mean: Percent | None
-    interval: Annotated[list[Percent], Field(min_length=2, max_length=2)] | None
-    validation: Percent | None
+    sd: Percent | None
+    interval: Interval | None
+    mean_interval: Interval | None
+
+
+class Chosen(_Record):
+    """What having been chosen as the best does to an error, in percent of the samples.
+
+    `optimism` is by how much the error of a winner on the seeds that chose it is below that on
+    others; `same` is how often the same cell wins on a half of the seeds, a fraction.
+    """
+
+    optimism: Finite
+    sd: Finite
+    same: Annotated[float, Field(ge=0, le=1)]
+    cells: Annotated[int, Field(ge=2)]
+    seeds: Annotated[int, Field(ge=1)]
 
 
 class Best(CellFigures):
-    """The best cell of a sweep: its position, and of how many cells it was chosen."""
+    """The best cell of a sweep: its position, and of how many cells it was chosen.
+
+    `optimism` is None if there are less than two cells or four seeds.
+    """
 
     cell: Count
     name: str
     set: dict[str, Value]
     of: Annotated[int, Field(ge=1)]
+    optimism: Chosen | None = None
 
 
 class SweepOutcome(_Record):
     """What a sweep found: figures of each cell, and the best of them.
 
-    `axes` are the keys that were varied; those of a list went together.
+    `axes` are the keys that were varied; those of a list went together. Halving has `stopped`
+    some cells early, and `saved` a share of all epochs; None without halving.
     """
 
     axes: list[Annotated[list[str], Field(min_length=1)]]
     cells: list[CellFigures]
     best: Best | None = None
+    stopped: Count | None = None
+    saved: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def check(self, results: StudyResults) -> None:
         """Raise a ValueError if these do not fit the cells."""

@@ -4,7 +4,7 @@ anybody.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -20,8 +20,19 @@ Part = Literal["data", "init", "order", "interaction"]
 """A part of the variance; the first three are the purposes of seeds."""
 
 
+class Without(BaseModel):
+    """What would have been found without one seed of a purpose: its share, and `total_sd`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    part: Part
+    seed: Count
+    share: Fraction | None
+    total_sd: Percent
+
+
 class VarianceOutcome(BaseModel):
-    """What makes the spread of the test errors. Networks that diverged are left out.
+    """What makes the spread of the test errors. A network that diverged counts as 100 % error.
 
     Attributes:
         mode: how the networks were trained.
@@ -29,13 +40,15 @@ class VarianceOutcome(BaseModel):
         seed: the first seed of each.
         shares: fractions of the variance, which sum to 1; None without a spread.
         intervals: their 95 % intervals, None where there is none.
-        total_sd: standard deviation of a test error, in points; None if it is unknown.
-        mean: mean test error in percent, None if all networks diverged.
+        total_sd: standard deviation of a test error, in points; None if all networks diverged.
+        mean: mean test error in percent.
+        without: without the seed that is farthest from the others, of the purpose with the largest
+            share; None if it has fewer than four seeds.
         diverged: how many networks diverged.
         test_samples: how many samples a network is tested on.
         test_set: the fraction of the variance expected from their finite number alone.
-        difference, power, seeds_needed: how many seeds each of two configs needs, so that this
-            difference of their means, in points, is found with this probability.
+        difference, power, seeds_needed: how many seeds two configs need, so that this difference
+            of their means, in points, is found with this probability; None if all diverged.
         seeds_for: the same for other differences.
 
     """
@@ -48,7 +61,8 @@ class VarianceOutcome(BaseModel):
     shares: dict[Part, Fraction | None]
     intervals: dict[Part, Interval | None]
     total_sd: Percent | None
-    mean: Percent | None
+    mean: Percent
+    without: Without | None
     diverged: Count
     test_samples: Count
     test_set: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
@@ -66,8 +80,7 @@ class VarianceOutcome(BaseModel):
 
         """
         found = records.checked(cls, results.outcome, f"{where}: outcome")
-        parts = set(found.shares) | set(found.intervals)
-        if len(found.shares) < len(Part.__args__) or set(found.intervals) != parts:
+        if not set(found.shares) == set(found.intervals) == set(get_args(Part)):
             raise ArtefactError(f"{where}: outcome: must have a share and an interval of each part")
         if len(results.cells) != 1 or len(results.cells[0].test_error) != found.networks:
             raise ArtefactError(f"{where}: must have a test error for each of the crossed seeds")

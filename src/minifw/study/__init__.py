@@ -4,7 +4,6 @@ __all__ = [
     "cells",
     "cluster",
     "comparison",
-    "components",
     "connecting",
     "division",
     "executors",

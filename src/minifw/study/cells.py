@@ -90,8 +90,12 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
     )
 
 
-def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
+def varied(
+    over: Sequence[str] | None, samples: int | None, trials: int | None = None
+) -> Axes | None:
     """Return what the options of a command vary; None if it is what the config says.
+
+    `trials` are those of a guided search, which needs no `samples`.
 
     Raises:
         ConfigError: with all faults, one line each.
@@ -101,7 +105,10 @@ def varied(over: Sequence[str] | None, samples: int | None) -> Axes | None:
         if samples is not None:
             raise UsageError("--samples: is for --over with a draw; a config has sweep.samples")
         return None
-    return axes.of_words(over, samples, 0)
+    made = axes.of_words(over, samples or trials, 0)
+    if samples is not None and not made.drawn:
+        raise UsageError("--samples: nothing is drawn; a draw is train.eta=log-uniform(1e-3,1)")
+    return made
 
 
 def _about(same: list[str], count: int) -> list[str]:

@@ -10,7 +10,7 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import Any
@@ -47,11 +47,18 @@ class Cluster:
         client: the connection.
         where: names the cluster in messages.
         expected: surroundings that workers must have, None if they may have any.
+        keep: is called now and then; it may begin workers, or raise an error.
 
     """
 
-    def __init__(self, client: Client, where: str, expected: dict[str, str] | None) -> None:
-        self.client, self.where, self.expected = client, where, expected
+    def __init__(
+        self,
+        client: Client,
+        where: str,
+        expected: dict[str, str] | None,
+        keep: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.client, self.where, self.expected, self.keep = client, where, expected, keep
         self._hosts, self._seen = Counter[str](), -math.inf
 
     def hosts(self) -> Counter[str]:
@@ -190,6 +197,7 @@ class OnWorkers:
         """Return a job that has ended, in whatever way; end by a signal."""
         while True:
             self.stop.check()
+            self.cluster.keep()
             with suppress(Empty):
                 future = self.ended.get(timeout=POLL)
                 if future in self.running:

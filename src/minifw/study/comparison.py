@@ -126,20 +126,32 @@ _APART = ("name", "seed", "seeds")
 def difference(arms: Sequence[tuple[str, Values]]) -> str:
     """Return in a line which keys differ between configs, and for two of them how."""
     flat = [dict(_flat(values, "")) for _, values in arms]
-    every = dict.fromkeys(key for each in flat for key in each if key not in _APART)
-    keys = [key for key in every if any(each.get(key, ...) != flat[0].get(key, ...)
-                                        for each in flat)]  # fmt: skip
+    alike = len({_kinds(values) for _, values in arms}) == 1  # layers can be put side by side
+    keys = [
+        key
+        for key in dict.fromkeys(key for each in flat for key in each)
+        if key not in _APART and any(each.get(key, ...) != flat[0].get(key, ...) for each in flat)
+    ]
+    shown = {
+        key: f"{key} ({' and '.join(short(each[key]) if key in each else 'none' for each in flat)})"
+        if len(arms) == 2
+        else key
+        for key in keys
+        if alike or not key.startswith("network.")
+    }
+    parts = [*([] if alike else ["network"]), *shown.values()]
     who = " and ".join(name for name, _ in arms) if len(arms) == 2 else f"the {len(arms)} arms"
-    if not keys:
+    if not parts:
         return f"{who} have the same config"
-    shown = keys[:SHOWN]
-    if len(arms) == 2:
-        shown = [
-            f"{key} ({' and '.join(short(each[key]) if key in each else 'none' for each in flat)})"
-            for key in shown
-        ]
-    more = f" and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-    return f"{who} differ in {', '.join(shown)}{more}"
+    more = f" and {len(parts) - SHOWN} more" if len(parts) > SHOWN else ""
+    return f"{who} differ in {', '.join(parts[:SHOWN])}{more}"
+
+
+def _kinds(values: Values) -> str:
+    """Return the kinds of all layers, as text."""
+    layers = values.get("network")
+    kinds = [each.get("kind") if isinstance(each, dict) else None for each in layers or []]
+    return repr(kinds)
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
@@ -174,7 +186,7 @@ def compared(cells: Sequence[CellResults], study: Study) -> Compared:
 
 def write(run: Run, results: StudyResults) -> None:
     """Write tables and figure of a comparison."""
-    found = read(results, str(run.path))
+    found = read(results, str(run.path / CELLS))
     for name, table in comparison.of_comparison(results.name, found).items():
         write_table(run, name, table)
 
@@ -203,5 +215,5 @@ def results_of(run: Run) -> StudyResults:
 
 
 def read(results: StudyResults, where: str) -> Compared:
-    """Return what a comparison has found; `where` is its run, for messages."""
-    return records.checked(Compared, results.outcome, f"{where}: {CELLS}: outcome")
+    """Return what a comparison has found; `where` is the file of its results, for messages."""
+    return records.checked(Compared, results.outcome, f"{where}: outcome")

@@ -15,6 +15,7 @@ import socket
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
@@ -22,7 +23,7 @@ from typing import Any
 
 import dask
 import distributed
-from distributed import Client, LocalCluster, Security
+from distributed import Client, LocalCluster, Security, Status
 
 from minifw.errors import UsageError, WorkerError
 from minifw.study.cluster import Cluster
@@ -33,6 +34,8 @@ LOSSES = 2
 """So many workers may be lost with a job of local workers before it is suspected."""
 CONNECTING = 20.0
 """Seconds for which a scheduler may take to answer."""
+NOBODY = 120.0
+"""Seconds without any local worker after which a command ends."""
 ENDING = 0.5
 """Seconds that a local worker has to end by itself before it is killed."""
 
@@ -104,6 +107,7 @@ def local(workers: int) -> Iterator[Cluster]:
     settings = {
         "distributed.scheduler.allowed-failures": LOSSES,
         "distributed.admin.large-graph-warning-threshold": "1GiB",
+        "distributed.deploy.lost-worker-timeout": "30 days",  # else it ends whom it misses for 15 s
     }
     with _quiet(), _environment(), dask.config.set(settings):
         cluster, client = None, None
@@ -129,11 +133,38 @@ def local(workers: int) -> Iterator[Cluster]:
                     what = f"--workers {workers}: they could not begin: {fault}"
                     raise WorkerError(what) from None
             stop.check()
-            yield Cluster(client, f"--workers {workers}", None)
+            keep = _Keeper(cluster, workers)
+            yield Cluster(client, f"--workers {workers}", None, keep)
         finally:
             with on_signals(patient=True):
                 if cluster is not None:
                     _end(cluster, client)
+
+
+class _Keeper:
+    """Begins local workers anew where Dask has given up, as after a kill while one began."""
+
+    def __init__(self, cluster: LocalCluster, workers: int) -> None:
+        self.cluster, self.workers = cluster, workers
+        self.seen = time.monotonic()
+
+    def __call__(self) -> None:
+        self.cluster.loop.add_callback(self._mend)
+        if self.cluster.scheduler.workers:
+            self.seen = time.monotonic()
+        elif time.monotonic() - self.seen > NOBODY:
+            raise WorkerError(
+                f"--workers {self.workers}: no worker could begin for {NOBODY:.0f} s, as when "
+                "memory is short; what is done is kept, `minifw resume` does the rest"
+            )
+
+    def _mend(self) -> None:
+        there = self.cluster.workers
+        for name, nanny in [*there.items()]:
+            if nanny.status in (Status.closed, Status.failed):
+                del there[name]
+        if len(there) < self.workers:
+            self.cluster.scale(self.workers)
 
 
 def _end(cluster: LocalCluster, client: Client | None) -> None:
@@ -164,14 +195,15 @@ def remote(
     url, here = address.url(), surroundings()
     _reach(url)
     with _quiet(), dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"}):
+        security = address.security()
         try:
-            client = Client(
-                url, security=address.security(), timeout=CONNECTING, set_as_default=False
-            )
+            with ThreadPoolExecutor(1) as apart:  # a notebook's own thread has a loop already
+                apart.submit(asyncio.run, _greeted(url, security)).result()
+            client = Client(url, security=security, timeout=CONNECTING, set_as_default=False)
         except Exception as fault:  # of sockets, of TLS, of another protocol, of another version
             what = str(fault.__cause__ or fault).splitlines() or [type(fault).__name__]
-            more = "; is it a Dask scheduler, with or without TLS as the address says?"
-            raise UsageError(f"--scheduler: {url}: no connection: {what[0]}{more}") from None
+            more = "is it a Dask scheduler, and with TLS if the address says so?"
+            raise UsageError(f"--scheduler: {url}: no connection: {what[0]}; {more}") from None
         try:
             _wait(client, url, workers or 1, note)
             _check(client, url, address.allow_mixed, here)
@@ -189,6 +221,14 @@ def _reach(url: str) -> None:
     except (OSError, OverflowError) as fault:
         what = getattr(fault, "strerror", None) or str(fault)
         raise UsageError(f"--scheduler: {url}: nobody answers: {what}") from None
+
+
+async def _greeted(url: str, security: Security) -> None:
+    """Connect once, since a Client waits without end for one that does not answer."""
+    arguments = security.get_connection_args("client")
+    async with asyncio.timeout(CONNECTING):
+        comm = await distributed.comm.connect(url, timeout=CONNECTING, **arguments)
+        comm.abort()
 
 
 def _wait(client: Client, url: str, workers: int, note: Callable[[str], None]) -> None:

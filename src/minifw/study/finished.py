@@ -56,6 +56,8 @@ class Finished:
     results: CellResults
     config: dict[str, Any]
     place: Place
+    only: bool = False
+    """Whether its run has no other arm."""
 
     @property
     def data(self) -> str:
@@ -97,6 +99,7 @@ def _of_train(run: Run) -> Iterator[Finished]:
                 _cell(results, mode, arm),
                 config | {"train": config["train"] | {"mode": mode}},
                 Place(mode, arm),
+                len(results.modes) == len(arms) == 1,
             )
 
 
@@ -221,17 +224,11 @@ def named(arms: Sequence[Finished]) -> list[str]:
     }
     if len({*labels.values()}) < len(labels):  # folders that have been renamed
         labels = {path: str(path) for path in labels}
-    single = {path for path in paths if len(_arms_in(path, arms)) == 1}
     return [
-        labels[path] if path in single and arm.run.manifest.kind == "train" else
-        f"{labels[path]}:{arm.key}"
+        label if arm.only else f"{label}:{arm.key}"
         for arm in arms
-        for path in [arm.run.path.resolve()]
-    ]  # fmt: skip
-
-
-def _arms_in(path: Path, arms: Sequence[Finished]) -> list[Finished]:
-    return [arm for arm in arms if arm.run.path.resolve() == path]
+        for label in [labels[arm.run.path.resolve()]]
+    ]
 
 
 # -------------------------------------------------------------------------- the comparison
@@ -377,10 +374,13 @@ def _metrics(run: Run, paired: Paired) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["run", "cell", "seed", "epoch", "metric", "value"])
-    seeds = {*paired.study.seeds}
     for number, arm in enumerate(paired.arms):
+        of_seeds: dict[int, list[tuple[str, Any, Any]]] = {}
         for seed, epoch, metric, value in _measured(arm):
-            if seed in seeds:
+            of_seeds.setdefault(seed, []).append((metric, epoch, value))
+        for seed in paired.study.seeds:
+            lines = sorted(of_seeds.get(seed, []), key=lambda line: METRICS.index(line[0]))
+            for metric, epoch, value in lines:
                 shown = "" if value is None else value
                 writer.writerow([run.path.name, number, seed, epoch, metric, shown])
     return text.getvalue()

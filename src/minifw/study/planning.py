@@ -160,4 +160,6 @@ def _differing(configs: Sequence[Config], cells: Sequence[int]) -> tuple[str, ..
 
 def cell(name: str, changes: Mapping[str, object], config: Config) -> Cell:
     """Return the record of a cell."""
-    return Cell.model_validate({"name": name, "set": dict(changes), "config": loading.dump(config)})
+    return Cell.model_validate(
+        {"name": name, "set": dict(changes), "config": loading.compact(config)}
+    )

@@ -6,25 +6,27 @@ choice depends on it.
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
 from typing import Any
-
-import numpy as np
 
 from minifw import runs
 from minifw.config import axes, loading
 from minifw.config.model import Config
-from minifw.errors import harmless
 from minifw.report import plots, sweeps
 from minifw.report.tables import write_table
 from minifw.runs.studies import (
     Best,
     CellFigures,
     CellResults,
+    Chosen,
     Study,
     StudyResults,
     SweepOutcome,
 )
-from minifw.study import guided, halving, planning, standin
+from minifw.statistics import selection
+from minifw.statistics.summary import summarize
+from minifw.study import guided, halving, planning
 from minifw.study.cells import SEEDS, Cells
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -79,17 +81,37 @@ class Sweep(Kind):
         if 1 in ranks:
             place = ranks.index(1)
             cell, mine = results.cells[place], dict(figures[place])
-            best = Best(cell=place, name=cell.name, set=cell.set, of=len(ranks), **mine)
-        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best)
+            optimism = _optimism([c for c, rank in zip(results.cells, ranks, strict=True) if rank])
+            best = Best(
+                cell=place,
+                name=cell.name,
+                set=cell.set,
+                of=len(results.cells),
+                optimism=optimism,
+                **mine,
+            )
+        halved = _saved(plan, results) if "halving" in plan.study.options else {}
+        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best, **halved)
         return found.model_dump(mode="json")
 
     def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
         report = sweeps.Report.of(results)
         write_table(run, "cells", sweeps.table(report))
+        write_table(run, "summaries", sweeps.summaries(report))
         for name, draw in sweeps.drawings(report).items():
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
         if report.outcome.best is not None:
-            run.write(BEST, _best(plan, report.outcome.best))
+            run.write(BEST, _best(plan, report, report.outcome.best))
+
+
+def _saved(plan: Plan, results: StudyResults) -> dict[str, Any]:
+    """Return how many cells were stopped early, and the share of all epochs that this saved."""
+    asked = [config.train.epochs for config in _configs(plan)]
+    cells = [*zip(results.cells, asked, strict=True)]
+    done = sum(len(cell.seeds) * cell.epochs for cell, _ in cells)
+    whole = sum(len(cell.seeds) * epochs for cell, epochs in cells)
+    stopped = sum(cell.epochs < epochs for cell, epochs in cells)
+    return {"stopped": stopped, "saved": 1 - done / whole}
 
 
 def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
@@ -110,7 +132,7 @@ def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
         and cell.epochs == configs[place].train.epochs
         and any(error is not None for error in cell.validation_error)
     }
-    for place, rank in zip(ended, standin.rank([*ended.values()]), strict=True):
+    for place, rank in zip(ended, selection.rank([*ended.values()]), strict=True):
         ranks[place] = rank
     return ranks
 
@@ -122,27 +144,25 @@ def _configs(plan: Plan) -> list[Config]:
 
 def _figures(cell: CellResults) -> dict[str, Any]:
     """Return what tables and figures show of a cell beside its rank; errors in percent."""
-    left = [error for error in cell.test_error if error is not None]
-    known = [error for error in cell.validation_error or () if error is not None]
-    interval = standin.interval(cell.test_error)
-    return {
-        "n": len(cell.seeds),
-        "diverged": len(cell.seeds) - len(left),
-        "median": float(np.median(left)) if left else None,
-        "mean": float(np.mean(left)) if left else None,
-        "interval": None if interval is None else list(interval),
-        "validation": float(np.median(known)) if known else None,
-    }
+    figures = summarize(cell.test_error).content()
+    figures["interval"] = figures.pop("median_interval")
+    known = summarize(cell.validation_error or ())
+    return {"validation": known.median, **figures}
 
 
-def _best(plan: Plan, best: Best) -> str:
+def _optimism(cells: Sequence[CellResults]) -> Chosen | None:
+    """Return what having been chosen does to the error of the best of these cells."""
+    found = selection.optimism([cell.validation_error or () for cell in cells])
+    return None if found is None else Chosen(**found.content())
+
+
+def _best(plan: Plan, report: sweeps.Report, best: Best) -> str:
     """Return the config of the best cell as YAML, with a comment that says how it was chosen."""
     config = _configs(plan)[best.cell].model_copy(update={"seeds": best.n})
     allow = " --allow-code" if plan.code else ""
-    lines = [
-        f"The best of {best.of} cells of a sweep, by the validation error over {best.n} seeds: "
-        f"median {best.validation:.2f} %.",
-        harmless(best.name),
-        f"To train it: minifw train THIS_FILE{allow}",
-    ]
-    return "".join(f"# {line}\n" for line in lines) + loading.dump(config)
+    lines = [*sweeps.verdict(report), f"To train it: minifw train THIS_FILE{allow}"]
+    comment = "".join(
+        f"{textwrap.fill(line, 98, initial_indent='# ', subsequent_indent='# ')}\n"
+        for line in lines
+    )
+    return comment + loading.dump(config)

@@ -104,6 +104,9 @@ def check_different(words: Sequence[str]) -> None:
     """Raise a UsageError if two words mean the same config."""
     known: dict[Path, str] = {}
     for word in words:
-        if (before := known.setdefault(find_config(word).resolve(), word)) is not word:
+        path = find_config(word).resolve()
+        before = known.get(path)
+        known[path] = word
+        if before is not None:
             again = "is given twice" if before == word else f"is the same file as {before}"
             raise UsageError(f"compare: {word} {again}; an arm equals itself")
