@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from minifw import nn
+from minifw.config.sections import per_network
 from minifw.data import BatchOrder, Dataset
 from minifw.errors import ModuleError, UsageError
 from minifw.nn import SGD
@@ -140,9 +141,9 @@ class RMSprop(nn.Optimizer):
             value.sub_(eta * gradient / (mean.sqrt() + 1e-8))
 
 
-class Doubled(nn.SGD):
+class Smaller(nn.SGD):
     def step(self, eta: float | Tensor) -> None:
-        super().step(eta * 2 / 3)
+        super().step(eta * 2 / 23)  # of a rate rounded to float32 first, it would be another
 
 
 class Clipped(nn.Sequential):
@@ -151,7 +152,7 @@ class Clipped(nn.Sequential):
             value.sub_((eta * gradient).clamp(-0.01, 0.01))
 
 
-@pytest.mark.parametrize("own", [RMSprop, Doubled, Clipped])
+@pytest.mark.parametrize("own", [RMSprop, Smaller, Clipped])
 @pytest.mark.parametrize("way", WAYS)
 def test_steps_of_a_user_need_not_know_of_several_learning_rates(own: Any, way: str) -> None:
     """The stack has as many networks as features: a product of both would mix them up."""
@@ -175,6 +176,39 @@ def test_steps_of_a_user_need_not_know_of_several_learning_rates(own: Any, way: 
             assert as_bytes(several, lane) == as_bytes(alone, 0), f"lane {lane}"
             assert history.diverged[lane] == expected.diverged[0]
             assert history.diverged_layer[lane] == expected.diverged_layer[0]
+
+
+def test_update_parameters_of_a_user_is_called() -> None:
+    net = Clipped(nn.Linear(3, 2))
+    before = net.state_dict()["0.weight"]
+    net[0].weight_grad.fill_(1e6)
+    SGD(net).step(1.0)
+    torch.testing.assert_close(before - net.state_dict()["0.weight"], torch.full((2, 3), 0.01))
+
+
+def test_options_are_given_one_for_each_network_to_a_step_that_knows_of_it() -> None:
+    class Nesterov(SGD):
+        """Its step takes momentum for a number."""
+
+        def step(self, eta: float | Tensor) -> None: ...
+
+    class Usual(SGD):
+        def __init__(self, network: nn.Module, momentum: float = 0.9) -> None:
+            super().__init__(network, momentum)
+
+    class Own(nn.Optimizer):
+        def __init__(
+            self, network: nn.Module, beta: Annotated[float, nn.Key("", per_network=True)] = 0.9
+        ) -> None: ...
+
+        def step(self, eta: float | Tensor) -> None: ...
+
+    class Same(SGD):
+        """Changes nothing."""
+
+    found = {made: per_network(made) for made in (SGD, Same, Nesterov, Usual, Own, RMSprop)}
+    both = ("momentum", "weight_decay")
+    assert [*found.values()] == [both, both, (), (), ("beta",), ()]
 
 
 def test_where_several_networks_of_a_user_fail_is_found_with_their_own_rates() -> None:
@@ -333,6 +367,8 @@ def test_an_option_is_not_a_parameter_of_its_name() -> None:
         sgd.step(0.1)
     assert sgd.momentum == 0.5
     assert module.momentum.tolist() == pytest.approx([1 - 0.1 - 0.15] * 2)
+    sgd.momentum = 0.25
+    assert sgd.state["momentum"].tolist() == [1.5, 1.5]
 
 
 def test_one_library_serves_all_values(cache: Any) -> None:

@@ -456,10 +456,18 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
     return required | optional
 
 
-def per_network(make: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the arguments that may be one number for each network of a stack."""
-    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
-    hints = hints_of(function, include_extras=True)
+def per_network(make: Any) -> tuple[str, ...]:
+    """Return the arguments of an optimiser that may be one number for each network of a stack.
+
+    A class that inherits the constructor, but not `step`, may use them as numbers, so it has none.
+    """
+
+    def has(name: str) -> type:
+        return next(base for base in make.__mro__ if name in vars(base))
+
+    if not issubclass(has("__init__"), has("step")):
+        return ()
+    hints = hints_of(make.__init__, include_extras=True)
     return tuple(
         name
         for name, kind in hints.items()

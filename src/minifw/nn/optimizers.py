@@ -298,21 +298,22 @@ class SGD(Optimizer):
                 f"SGD: {name} must be a number, or one for each network of the stack {stack}, "
                 f"got {table.shape}"
             )
-        numbers = torch.from_numpy(table.astype(np.float64))
         for _, like, _ in self.network.parameters()[:1]:
-            numbers = numbers.to(like.device, like.dtype)
-            if not numbers.isfinite().all():
+            if (most := max(table.flat)) > torch.finfo(like.dtype).max:
                 kind = str(like.dtype).removeprefix("torch.")
-                raise ModuleError(f"SGD: {name} must be finite in {kind}, got {given!r}")
-        if name not in self.__dict__ and name in self.state:
-            if several:
-                self.state[name].copy_(numbers)  # in place, as parts of a stack have views of it
-                return
-            del self.state[name]
+                raise ModuleError(f"SGD: {name} must be finite in {kind}, got {most!r}")
+        kept = None if name in self.__dict__ else self.state.get(name)
         if several:
+            like = self.network.parameters()[0].value
+            numbers = torch.tensor(table.astype(float).tolist(), dtype=torch.float64)
+            if kept is None:
+                self.state[name] = numbers.to(like.device, like.dtype)
+            else:
+                kept.copy_(numbers)  # in place, as parts of a stack have views of it
             self.__dict__.pop(name, None)
-            self.state[name] = numbers
         else:
+            if kept is not None:
+                del self.state[name]
             self.__dict__[name] = given if isinstance(given, int) else float(table.item())
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
