@@ -89,7 +89,7 @@ def variance(
     Examples:
       minifw variance simplenet-sgd
       minifw variance simplenet --data 20 --init 20
-      minifw variance simplenet-sgd --order 20 --difference 0.2 --set train.eta=0.03
+      minifw variance simplenet-sgd --order 20 --difference 0.2
     """
     where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
     threads = where.threads(threads)
