@@ -136,11 +136,12 @@ def test_without_optuna_a_line_says_how_to_get_it(
 def test_from_python(tmp_path: Path) -> None:
     over = {"train.eta": {"log-uniform": [1e-3, 1]}, "optimizer.momentum": [0.0, 0.9]}
     small = {"train.epochs": 40, "data.train": 40, "data.test": 30}
-    both = {"seeds": 2, "overrides": small, "runs_dir": tmp_path, "progress": False}
+    both: dict[str, Any] = {"seeds": 2, "overrides": small, "runs_dir": tmp_path, "progress": False}
     found = minifw_of_python.sweep("simplenet", over, guided=12, **both)
     assert 8 < len(found.cells) <= 12
     halved = minifw_of_python.sweep("simplenet", {"train.eta": [0.01, 0.1, 1.0]}, halving=3, **both)
-    assert sorted(cell.epochs for cell in halved.cells) == [20, 20, 40]
-    for wrong in ({"halving": 1}, {"halving": 2, "guided": 2}, {"guided": 0}):
+    assert sorted(cell.epochs for cell in halved.cells) == [10, 10, 40]
+    wrongs: list[dict[str, Any]] = [{"halving": 1}, {"halving": 2, "guided": 2}, {"guided": 0}]
+    for wrong in wrongs:
         with pytest.raises(UsageError, match=r"^(halving|guided): "):
             minifw_of_python.sweep("simplenet", over, **both, **wrong)

@@ -290,7 +290,9 @@ def sweep(
     elif samples is not None:
         raise UsageError("samples: is for `over` with a draw; a config has sweep.samples")
     folder = path_of("runs_dir", runs_dir)
-    options = {} if halving is None else {"halving": _halving(halving, guided)}
+    options: dict[str, Any] = {}
+    if halving is not None:
+        options["halving"] = _halving(halving, guided)
     with on_threads(threads) as used, quiet_matplotlib():
         try:
             read = parsed("sweep", config, allow_code)
