@@ -115,6 +115,8 @@ def test_a_run_directory_is_left_with_all_of_it(minifw: Minifw, three: list[str]
         *(f"tables/{t}.{e}" for t in ("arms", "pairs") for e in ("md", "csv", "tex", "json")),
     } <= set(run.known)  # fmt: skip
     assert "the 3 arms differ in network, train.mode, train.eta" in " ".join(text.out.split())
+    shown = minifw("runs", "show", run.path).out
+    assert all(f"Table {number}: " in shown for number in (1, 2))
     said = json.loads(run.read("cells.json"))["outcome"]["pairs"]
     for pair in said:
         assert pair["sentence"] in " ".join(text.out.split())
@@ -408,6 +410,27 @@ def test_another_data_file_of_the_same_name_is_noticed(minifw: Minifw) -> None:
     other = minifw("compare", *found[1:], "--json").json["notes"]
     assert len(same) == 1
     assert other[1] == "their data differ, so a seed has other samples in one arm than in another"
+
+
+def test_a_data_file_of_any_arm_must_not_change(minifw: Minifw) -> None:
+    rows = [f"{k % 7},{k % 5},{'ab'[k % 2]}" for k in range(40)]
+    for name in ("x", "y"):
+        Path(f"{name}.csv").write_text("\n".join(["p,q,c", *rows]) + "\n")
+        data = {"kind": "csv", "path": f"{name}.csv", "target": "c"}
+        content = BASE | {"data": data, "network": SMALLER}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(content))
+    quick = ("--seeds", 2, "--set", "train.epochs=1", "--set", "train.batch_size=5", "--set",
+             "train.compile=false", "--json", "-q")  # fmt: skip
+    same = minifw("compare", "x.yaml", "y.yaml", *quick).json
+    assert len(same["notes"]) == 1, "both files have the same content"
+    Path("y.csv").write_text("\n".join(["p,q,c", *rows[::-1]]) + "\n")
+    other = minifw("compare", "x.yaml", "y.yaml", *quick).json
+    assert "their data differ" in other["notes"][1]
+    assert "their data differ" in minifw("compare", other["run_dir"], "--json").json["notes"][1]
+    run = runs.load(Path(other["run_dir"]))
+    run.commit(status="interrupted")
+    Path("y.csv").write_text("\n".join(["p,q,c", *rows]) + "\n")
+    assert "a data file is not the one that this began with" in line(minifw("resume", run.path), 4)
 
 
 def test_a_run_is_not_compared_with_itself(minifw: Minifw, pair: list[Path]) -> None:

@@ -231,6 +231,16 @@ def test_faults_are_all_told_and_nothing_is_written(
     assert [*tmp_path.iterdir()] == [tmp_path / "a.yaml"]
 
 
+def test_the_faults_of_all_data_files_are_told(minifw: Minifw, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD.replace("data: moons", "data: {kind: csv, path: a.csv}"))
+    answer = minifw("sweep", "a.yaml", "--over", "data.path=b.csv,c.csv")
+    assert answer.code == 2
+    assert "b.csv" in answer.err.splitlines()[0]
+    assert "c.csv" in answer.err.splitlines()[1]
+    assert len(answer.err.splitlines()) == 2
+    assert not (tmp_path / "runs").exists()
+
+
 def test_no_more_than_fifty_faults_are_shown(minifw: Minifw, tmp_path: Path) -> None:
     (tmp_path / "a.yaml").write_text(GOOD)
     etas = ",".join(str(-k) for k in range(1, 71))
@@ -552,6 +562,12 @@ def test_a_seed_that_diverged_counts_as_a_loss_in_the_rank() -> None:
     assert found["cells"][1]["diverged"] == 2
 
 
+def test_without_validation_samples_in_each_cell_there_is_no_rank() -> None:
+    found = results([[1.0, 1.0], [9.0, 9.0]], [[1.0, 1.0], [9.0, 9.0]])
+    found.cells[1].validation_error = None
+    assert [cell["rank"] for cell in outcome(found)["cells"]] == [None, None]
+
+
 def test_a_cell_without_any_network_has_no_rank() -> None:
     found = outcome(results([[None, None], [9.0, 9.0]], [[None, None], [9.0, 9.0]]))
     assert [cell["rank"] for cell in found["cells"]] == [None, 1]
@@ -688,6 +704,17 @@ def test_the_frame_is_tidy_and_exact(tmp_path: Path) -> None:
 def yaml12_values() -> dict[str, Any]:
     found: dict[str, Any] = yaml12.parse(GOOD, parsed().source)
     return found
+
+
+def test_train_says_how_a_config_with_a_section_is_trained(tmp_path: Path) -> None:
+    config = {**yaml12_values(), "sweep": {"over": {"data.noise": [0.1, 0.2]}}}
+    with pytest.raises(UsageError) as caught:
+        package.train(config, runs_dir=tmp_path)
+    assert str(caught.value) == (
+        "config: has a section `sweep`: minifw.sweep trains its cells, and "
+        "overrides={'sweep': None} trains the config without it"
+    )
+    assert package.train(config, overrides={**QUICKLY, "sweep": None}, runs_dir=tmp_path)
 
 
 def test_a_notebook_shows_table_and_figure(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from minifw.report.tables import Table
 from minifw.runs import Run
 from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CELLS, StudyResults
-from minifw.study import comparison, finished, running, words
+from minifw.study import comparison, pairing, running, words
 from minifw.study.comparison import Arm, Comparison
 from minifw.study.planning import Plan
 from minifw.study.running import Outcome
@@ -64,8 +64,8 @@ def of_runs(
     save: bool,
 ) -> None:
     """Compare finished runs, leave a run directory unless `save` is false, and print."""
-    paired = finished.compare(chosen, margin)
-    run = finished.keep(paired, runs_dir) if save else None
+    paired = pairing.compare(chosen, margin)
+    run = pairing.keep(paired, runs_dir) if save else None
     _print(run, paired.results, as_json)
 
 

@@ -250,10 +250,14 @@ def _print(outcome: Outcome) -> None:
         for line in sweeps.verdict(sweeps.Report.of(results)):
             print_wrapped(line)
         print()
-    elif all(cell.validation_error is None for cell in results.cells):
+    elif any(cell.validation_error is None for cell in results.cells):
         print_wrapped(
             "No cell is called the best, since there are no validation samples to choose by; "
             "--set data.validation=0.2 takes them from the training samples.\n"
+        )
+    elif outcome.run.manifest.status != "diverged":
+        print_wrapped(
+            "The cells of a part have no rank; minifw runs merge puts all parts together.\n"
         )
     print(harmless(outcome.run.path))
     if best is not None:

@@ -80,7 +80,7 @@ def variance(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find what makes the spread of the test error: data, initial weights, or order of batches.
+    """Say how much of the spread is due to data, weights and order.
 
     Each seed of one kind is combined with each of the others, and all networks are trained at
     once. From the spread follows how many seeds a comparison needs.

@@ -17,7 +17,6 @@ from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
-from minifw.report.pairs import pairs
 from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
 from minifw.statistics.summary import summarize
@@ -91,6 +90,8 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
     if other is not None:
+        from minifw.report.pairs import pairs  # SciPy, which a training alone does not need
+
         parity = {
             mode: _parity(plan, observed, mode, arms["minifw"], arms[other])
             for mode, arms in trained.items()

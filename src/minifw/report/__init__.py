@@ -11,4 +11,5 @@ __all__ = [
     "process",
     "sweeps",
     "tables",
+    "variance",
 ]

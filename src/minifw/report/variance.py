@@ -96,7 +96,7 @@ def _seeds(report: Report) -> Table:
     """Return the table of how many seeds each difference needs."""
     outcome = report.outcome
     rows: list[tuple[str, list[Cell]]] = [
-        (f"{harmless(difference)} points", [count])
+        (f"{harmless(difference)} point{'' if difference == '1' else 's'}", [count])
         for difference, count in outcome.seeds_for.items()
     ]
     caption = (

@@ -19,7 +19,7 @@ Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Line = Annotated[str, Field(max_length=2000)]
+Line = Annotated[str, Field(max_length=100_000)]
 
 
 class _Part(BaseModel):

@@ -93,6 +93,11 @@ class Result:
     def history(self) -> History:
         return self.checkpoint.history
 
+    @property
+    def until(self) -> int:
+        """The epoch in which its training ends, even if all its networks diverged before."""
+        return int(self.about["until"])
+
     def to_bytes(self) -> bytes:
         """Return the content of a file."""
         return json.dumps(self.about).encode() + b"\n" + self.checkpoint.to_bytes()
@@ -164,7 +169,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         if not whole:
             state = Checkpoint({}, state.history)
         about = {name: getattr(history, name) for name in CLOCKS}
-        return Result(state, {"id": job.id, "lanes": job.lanes, **about})
+        return Result(state, {"id": job.id, "lanes": job.lanes, "until": job.epochs, **about})
 
     sizes = _sizes(config, len(lanes), tables[lanes[0].cell], job.validation)
     history = fit(

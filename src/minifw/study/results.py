@@ -40,7 +40,7 @@ def results(plan: Plan, found: Found) -> StudyResults:
                 name=own.name,
                 set=own.set,
                 seeds=[lane.data for lane in lanes],
-                epochs=first.epoch,
+                epochs=places[0][0].until,
                 test_error=last("test_error"),
                 validation_error=validation,
                 train_error=last("train_error"),
@@ -76,11 +76,14 @@ def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
     for cell, lanes in _by_cell(plan):
         for lane in lanes:
             result, position = found.of(lane)
-            history = result.history
+            history, every = result.history, plan.configs[cell].train.eval_every
+            measured = {epoch: place for place, epoch in enumerate(history.epochs)}
             seeds = f"{lane.data},{lane.init},{lane.order}" if crossed else f"{lane.data}"
             for metric in METRICS:
                 values = getattr(history, metric)
-                for epoch, of_networks in zip(history.epochs, values, strict=False):
-                    value = of_networks[position]
+                # Where a job has ended since all its networks diverged, others would have gone on.
+                for epoch in [*range(0, result.until, every), result.until] if values else []:
+                    place = measured.get(epoch, len(values))
+                    value = values[place][position] if place < len(values) else np.nan
                     shown = repr(float(value)) if np.isfinite(value) else ""
                     yield f"{run.path.name},{cell},{seeds},{epoch},{metric},{shown}\n"
