@@ -10,18 +10,19 @@ import pytest
 import torch
 from torch import Tensor
 
+import minifw
 from minifw import nn
 from minifw.config.sections import per_network
 from minifw.data import BatchOrder, Dataset
-from minifw.errors import ModuleError, UsageError
+from minifw.errors import DivergedError, ModuleError, UsageError
 from minifw.nn import SGD
-from minifw.training import History
+from minifw.training import Checkpoint, History
 from minifw.training.division import Division
 from minifw.training.fit import fit
 from minifw.training.placement import Schedule
 
 LANES = 5
-ETAS = [0.1, 0.03, 0.03, 0.0137, 1.0]
+ETAS = [0.1, 0.03, 0.03, 0.0137, 0.02]
 MOMENTA = [0.9, 0.0, 0.37, 0.9, 0.99]
 DECAYS = [0.0, 1e-3, 0.1, 0.0123, 0.0]
 WAYS = {
@@ -47,7 +48,7 @@ def network(lanes: list[int], dtype: str) -> nn.Sequential:
 
     return nn.Sequential(
         nn.Linear(3, 7, generators=rngs(0), **sizes),
-        nn.Tanh(),
+        nn.ReLU(),
         nn.Linear(7, 2, generators=rngs(1), **sizes),
     )
 
@@ -274,6 +275,30 @@ def test_numbers_of_networks_are_state_that_shards_and_checkpoints_have() -> Non
     assert sgd.momentum == 0.5
 
 
+@pytest.mark.parametrize("way", ["plain", "compiled, on threads"])
+def test_training_goes_on_from_a_checkpoint(way: str) -> None:
+    def begun() -> tuple[nn.Sequential, SGD, BatchOrder]:
+        net = network([*range(LANES)], "float32")
+        return net, SGD(net, MOMENTA, DECAYS), BatchOrder([*range(LANES)], 37)
+
+    def train(
+        net: nn.Sequential, sgd: SGD, order: BatchOrder, epochs: int, history: History | None
+    ) -> History:
+        return fit(
+            net, nn.LossMSE(), sgd, data("float32"), epochs=epochs, eta=ETAS, batch_size=10,
+            next_order=order, history=history, schedule=WAYS[way],
+        )  # fmt: skip
+
+    unbroken, *others = begun()
+    train(unbroken, *others, 6, None)  # type: ignore[arg-type]
+    net, sgd, order = begun()
+    half = Checkpoint.of(net, train(net, sgd, order, 3, None), sgd, order)
+    net, sgd, order = begun()
+    sgd.momentum = [0.5] * LANES  # the checkpoint's win
+    train(net, sgd, order, 6, half.restore(net, sgd, order, "a checkpoint"))
+    assert as_bytes(net.state_dict()) == as_bytes(unbroken.state_dict())
+
+
 @pytest.mark.parametrize("name", ["momentum", "weight_decay"])
 def test_wrong_numbers_of_networks_are_named_and_change_nothing(name: str) -> None:
     sgd = SGD(network([0, 1, 2], "float32"), **{name: [0.1, 0.2, 0.3]})
@@ -318,6 +343,13 @@ def test_wrong_learning_rates_are_named(eta: Any, says: str) -> None:
     net = network([*range(LANES)], "float32")
     with pytest.raises(ModuleError, match=says):
         fit(net, nn.LossMSE(), SGD(net), data("float32"), epochs=1, eta=eta)
+
+
+def test_if_all_learning_rates_are_too_large_it_is_said() -> None:
+    net = network([*range(LANES)], "float32")
+    etas = [1e30 * (lane + 1) for lane in range(LANES)]
+    with pytest.raises(DivergedError, match="^fit: all 5 networks .* smaller eta than these may"):
+        minifw.fit(net, nn.LossMSE(), SGD(net), data("float32"), epochs=9, eta=etas)
 
 
 def test_a_network_that_diverges_leaves_the_others_their_bits() -> None:
