@@ -144,4 +144,4 @@ def test_from_python(tmp_path: Path) -> None:
     wrongs: list[dict[str, Any]] = [{"halving": 1}, {"halving": 2, "guided": 2}, {"guided": 0}]
     for wrong in wrongs:
         with pytest.raises(UsageError, match=r"^(halving|guided): "):
-            minifw_of_python.sweep("simplenet", over, **both, **wrong)
+            minifw_of_python.sweep("simplenet", {"train.eta": [0.1, 1.0]}, **both, **wrong)

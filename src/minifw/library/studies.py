@@ -284,8 +284,9 @@ def sweep(
         if not isinstance(over, Mapping) or not over:
             what = "must be a mapping of dotted keys, as {'train.eta': [0.01, 0.1]}"
             raise UsageError(f"over: {what}, got {over!r}")
-        count = guided if samples is None else samples
-        count = None if count is None else whole("samples", count)
+        count = None if samples is None else whole("samples", samples)
+        if guided is not None:
+            count = whole("guided", guided)
         varied = axes.of_values(values.plain(over, "over"), count, 0, "over")
     elif samples is not None:
         raise UsageError("samples: is for `over` with a draw; a config has sweep.samples")
