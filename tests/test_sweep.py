@@ -768,3 +768,12 @@ def test_a_damaged_or_foreign_result_is_refused_in_one_line(minifw: Minifw, tmp_
         with pytest.raises(ArtefactError, match="outcome"):
             package.Sweep.load(copy)
         shutil.rmtree(copy)
+
+
+def test_a_part_names_cells_by_their_numbers_in_the_whole_sweep(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.01,0.02,0.03", "--part", "3/3")
+    run = Path(minifw(*words, "--json").json["run_dir"])
+    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in lines} == {"2"}
+    for name in ("cells", "summaries"):
+        assert (run / f"tables/{name}.csv").read_text().splitlines()[1].startswith("2,0.03,")

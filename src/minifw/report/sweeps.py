@@ -61,7 +61,7 @@ def table(report: Report) -> Table:
         cell, mine = report.results.cells[place], figures[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         shown += [mine.rank, mine.n, mine.diverged, mine.validation]
-        rows.append((str(place), [*shown, mine.median, _ends(mine.interval), mine.mean]))
+        rows.append((str(cell.number), [*shown, mine.median, _ends(mine.interval), mine.mean]))
     return Table(
         caption=_caption(report),
         head=["cell", *keys, *FIGURES],
@@ -80,7 +80,7 @@ def summaries(report: Report) -> Table:
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         intervals = [_ends(mine.interval), _ends(mine.mean_interval)]
         numbers = [getattr(mine, name) for name in STATISTICS]
-        rows.append((str(place), [*shown, *numbers, *intervals]))
+        rows.append((str(cell.number), [*shown, *numbers, *intervals]))
     return Table(
         caption=f"statistics of the test error of {harmless(what(report))} over seeds, in percent; "
         "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
