@@ -63,7 +63,10 @@ class Optimizer:
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
     def step(self, eta: float | Tensor) -> None:
-        """Change every parameter once, in place, with the learning rate `eta`, at least 0."""
+        """Change every parameter once, in place, with the learning rate `eta`, at least 0.
+
+        `SGD` also takes a tensor `(stack)`, one for each network.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define step")
 
     def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
