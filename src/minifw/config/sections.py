@@ -463,7 +463,8 @@ def per_network(make: Any) -> tuple[str, ...]:
     """
 
     def has(name: str) -> type:
-        return next(base for base in make.__mro__ if name in vars(base))
+        bases: tuple[type, ...] = make.__mro__
+        return next(base for base in bases if name in vars(base))
 
     if not issubclass(has("__init__"), has("step")):
         return ()
