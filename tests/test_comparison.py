@@ -719,7 +719,7 @@ def test_a_figure_of_whatever_there_is(arms: dict[str, Any], margin: float | Non
     assert len(lines.get_segments()) == min(len(next(iter(arms.values()))), pairings.SEEDS)  # type: ignore[attr-defined]
     marked = [line for line in left.lines if line.get_marker() == "x"]
     crosses = sum(len(np.asarray(line.get_xdata())) for line in marked)
-    assert crosses == sum([*errors].count(None) for errors in arms.values())
+    assert crosses == sum(e is None for errors in arms.values() for e in errors)
     assert len(right.patches) == (margin is not None)
 
 

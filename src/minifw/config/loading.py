@@ -137,9 +137,9 @@ class Parsed:
             yaml12.override(raw, f"{_written_out(raw, key, source)}{equals}{value}", source)
         if cell is not None:
             raw.pop("sweep", None)
-            for key, value in cell:
+            for key, found in cell:
                 key = _written_out(raw, key, source)
-                yaml12.put(raw, key, value.value, value.place, source)
+                yaml12.put(raw, key, found.value, found.place, source)
         _forget_old_kinds(raw, before, source)
         _spell_out(raw, source)
         own.take(raw, source, self.code, path.absolute().parent)

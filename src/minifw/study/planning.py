@@ -59,7 +59,7 @@ class Plan:
         *,
         pieces: int = 1,
         label: str = "",
-        until: Callable[[Config], int] = lambda config: config.train.epochs,
+        until: Callable[[int], int] | None = None,
         begun: Mapping[Lane, Place] | None = None,
         keeps: bool = False,
     ) -> list[Job]:
@@ -69,24 +69,25 @@ class Plan:
             lanes: in the order of `self.lanes`.
             pieces: at least so many for each shape, if there are as many lanes.
             label: the beginning of their names.
-            until: the epoch in which the training of a config ends.
+            until: the epoch in which the training of a cell ends; by default that of its config.
             begun: where each lane's earlier result is, if training continues from it.
             keeps: whether other jobs continue from these.
 
         """
         made = []
         for number, shape in enumerate(self.shapes):
-            own = [lane for lane in lanes if lane.cell in shape.cells]
+            of_shape = {*shape.cells}
+            own = [lane for lane in lanes if lane.cell in of_shape]
             count = min(len(own), max(pieces, -(-len(own) // shape.most)))
             for piece in range(count):
                 some = own[piece * len(own) // count : (piece + 1) * len(own) // count]
-                cells = dict.fromkeys(lane.cell for lane in some)
+                cells, first = dict.fromkeys(lane.cell for lane in some), some[0].cell
                 job = Job(
                     id=f"{label}shape-{number}.{piece + 1}-of-{count}",
                     cells={cell: self.study.cells[cell].config for cell in cells},
                     lanes=tuple(some),
                     vectors=shape.vectors,
-                    epochs=until(self.configs[some[0].cell]),
+                    epochs=self.configs[first].train.epochs if until is None else until(first),
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
                     start=() if begun is None else grouped([begun[lane] for lane in some]),
