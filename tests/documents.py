@@ -62,12 +62,12 @@ def run_command(minifw: Minifw, line: str) -> None:
     if "sweep.yaml" in words:
         shown = next(b for b in blocks(ROOT / "docs/sweeps.md", "yaml"))
         (here / "sweep.yaml").write_text(shown, encoding="utf-8")
-    if "a1b2c3" in words:
+    for name in {"a1b2c3", "d4e5f6"} & {*words}:
         quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
-        run.rename(f"{str(run)[:-6]}a1b2c3")
+        run.rename(f"{str(run)[:-6]}{name}")
     short = []
-    if "--help" in words:
+    if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass
     elif words[0] in ("train", "compare"):
         short = ["--set", "train.epochs=2", "--quiet"]

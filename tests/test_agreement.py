@@ -116,6 +116,7 @@ def cases(draw: st.DrawFn) -> tuple[bytes, dict[str, Any]]:
         "optimizer": {
             "kind": "sgd",
             "momentum": draw(mostly(st.sampled_from([0, 0.9]), st.just(0.99999999))),
+            "weight_decay": draw(mostly(st.sampled_from([0, 0.01]), EXTREME)),
         },
         "train": {
             "eta": draw(st.floats(0.01, 1) | st.just(1e30) | EXTREME),

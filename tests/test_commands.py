@@ -152,7 +152,10 @@ def test_compare_shows_parity(minifw: Minifw, arm: str) -> None:
     manifest = check_run_dir(Path(result["run_dir"]), ["minifw", arm], ["full-batch", "sgd"])
     assert manifest["arms"] == ["minifw", arm]
     for mode in ("full-batch", "sgd"):
-        assert list(result["tables"][mode]["minifw"]) == ["min", "median", "mean", "max"]
+        assert list(result["tables"][mode]["minifw"]) == [
+            "n", "diverged", "min", "q1", "median", "q3", "mean", "sd", "max",
+            "median_interval", "mean_interval",
+        ]  # fmt: skip
         assert result["tables"][mode]["minifw"] == result["tables"][mode][arm]
         assert result["parity"][mode]["max_gradient_difference"] <= 1e-12
         assert result["parity"][mode]["max_weight_difference"] <= 1e-12
@@ -191,10 +194,13 @@ def test_tables_in_all_formats(minifw: Minifw) -> None:
         content = json.loads(name.with_suffix(".json").read_text())
         rows = list(csv.reader(name.with_suffix(".csv").read_text().splitlines()))
         assert rows[0] == ["test error", "minifw", "PyTorch"]
-        for row, key in zip(rows[1:], ("min", "median", "mean", "max"), strict=True):
+        figures = {row[0]: row for row in rows[1:]}
+        assert [*figures][:2] == ["n", "diverged"]
+        assert figures["n"][1:] == ["4", "4"]
+        for key in ("min", "median", "mean", "max"):
+            row = figures[key]
             errors = [results["modes"][mode][arm]["test_error"] for arm in ("minifw", "pytorch")]
             expected = [float(getattr(np, key)(e)) for e in errors]
-            assert row[0] == key
             assert list(map(float, row[1:])) == content["rows"][key] == expected
             assert f"| {key} | {expected[0]:.2f} % | {expected[1]:.2f} % |" in text
             assert re.search(rf"\n {key} +{expected[0]:.2f} % +{expected[1]:.2f} %\n", answer.out)

@@ -23,6 +23,7 @@ from minifw.errors import ConfigError, DivergedError, UsageError
 from minifw.report import comparison as tables
 from minifw.report import pairings, plots
 from minifw.report.pairs import pairs, summary
+from minifw.report.tables import Interval, P, Table
 from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CellResults, StudyResults
 from minifw.study import words
@@ -114,6 +115,8 @@ def test_a_run_directory_is_left_with_all_of_it(minifw: Minifw, three: list[str]
         *(f"tables/{t}.{e}" for t in ("arms", "pairs") for e in ("md", "csv", "tex", "json")),
     } <= set(run.known)  # fmt: skip
     assert "the 3 arms differ in network, train.mode, train.eta" in " ".join(text.out.split())
+    shown = minifw("runs", "show", run.path).out
+    assert all(f"Table {number}: " in shown for number in (1, 2))
     said = json.loads(run.read("cells.json"))["outcome"]["pairs"]
     for pair in said:
         assert pair["sentence"] in " ".join(text.out.split())
@@ -163,6 +166,14 @@ def test_without_a_number_there_are_twenty_seeds(minifw: Minifw) -> None:
     assert minifw("compare", "a.yaml", "b.yaml", *QUICK, "--json").json["seeds"] == [*range(20)]
 
 
+def test_workers_train_the_same(minifw: Minifw, three: list[str]) -> None:
+    pytest.importorskip("distributed")
+    given = ("compare", *three, "--seeds", 2, *QUICK, "--json", "-q")
+    alone, spread = minifw(*given, "--threads", 1).json, minifw(*given, "--workers", 1).json
+    assert spread["arms"] == alone["arms"]
+    assert spread["pairs"] == alone["pairs"]
+
+
 def test_all_faults_of_all_configs_are_told_at_once(minifw: Minifw) -> None:
     write("a.yaml", train={"epcohs": 3})
     write("b.yaml", train={"eta": -1})
@@ -210,7 +221,8 @@ def test_a_diverged_seed_is_a_loss_and_is_named(minifw: Minifw) -> None:
 
 def test_two_diverged_seeds_are_a_tie() -> None:
     (pair,) = pairs({"a": [1.0, None, 2.0], "b": [1.0, None, 3.0]})
-    assert (pair.difference, pair.diverged) == (pytest.approx(-1 / 3), [1, 1, 1])
+    assert pair.diverged == [1, 1, 1]
+    assert pair.difference == pytest.approx(-1 / 3)
     assert pair.probability_of_improvement == pytest.approx((1 + 0.5 + 0.5) / 3)
 
 
@@ -301,6 +313,7 @@ WRONG: dict[str, tuple[list[str], str]] = {
         "--reference: is for one config",
     ),
     "no seed": (["a.yaml", "simplenet", "--seeds", "0"], "--seeds: must be at least 1, got 0"),
+    "workers for PyTorch": (["simplenet", "--workers", "1"], "compared in one process"),
     "a margin of nothing": (["a.yaml", "simplenet", "--margin", "0"], "--margin: must be a number"),
     "no margin at all": (["simplenet", "--margin", "nan"], "--margin: must be a number"),
     "runs only": (["a.yaml", "simplenet", "--no-save"], "--no-save: is for runs"),
@@ -399,13 +412,34 @@ def test_another_data_file_of_the_same_name_is_noticed(minifw: Minifw) -> None:
     assert other[1] == "their data differ, so a seed has other samples in one arm than in another"
 
 
+def test_a_data_file_of_any_arm_must_not_change(minifw: Minifw) -> None:
+    rows = [f"{k % 7},{k % 5},{'ab'[k % 2]}" for k in range(40)]
+    for name in ("x", "y"):
+        Path(f"{name}.csv").write_text("\n".join(["p,q,c", *rows]) + "\n")
+        data = {"kind": "csv", "path": f"{name}.csv", "target": "c"}
+        content = BASE | {"data": data, "network": SMALLER}
+        Path(f"{name}.yaml").write_text(yaml.safe_dump(content))
+    quick = ("--seeds", 2, "--set", "train.epochs=1", "--set", "train.batch_size=5", "--set",
+             "train.compile=false", "--json", "-q")  # fmt: skip
+    same = minifw("compare", "x.yaml", "y.yaml", *quick).json
+    assert len(same["notes"]) == 1, "both files have the same content"
+    Path("y.csv").write_text("\n".join(["p,q,c", *rows[::-1]]) + "\n")
+    other = minifw("compare", "x.yaml", "y.yaml", *quick).json
+    assert "their data differ" in other["notes"][1]
+    assert "their data differ" in minifw("compare", other["run_dir"], "--json").json["notes"][1]
+    run = runs.load(Path(other["run_dir"]))
+    run.commit(status="interrupted")
+    Path("y.csv").write_text("\n".join(["p,q,c", *rows]) + "\n")
+    assert "a data file is not the one that this began with" in line(minifw("resume", run.path), 4)
+
+
 def test_a_run_is_not_compared_with_itself(minifw: Minifw, pair: list[Path]) -> None:
     told = line(minifw("compare", pair[0], pair[0].name[-6:]))
     assert "this arm is given twice: full-batch" in told
     assert "has one arm" in line(minifw("compare", pair[0]))
 
 
-@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads"])
+@pytest.mark.parametrize("option", ["--seeds", "--set", "--threads", "--workers"])
 def test_options_of_training_are_not_for_runs(
     minifw: Minifw, pair: list[Path], option: str
 ) -> None:
@@ -683,8 +717,9 @@ def test_a_figure_of_whatever_there_is(arms: dict[str, Any], margin: float | Non
     assert len(right.get_yticks()) == min(len(arms) * (len(arms) - 1) // 2, pairings.PAIRS)
     (lines,) = left.collections
     assert len(lines.get_segments()) == min(len(next(iter(arms.values()))), pairings.SEEDS)  # type: ignore[attr-defined]
-    crosses = sum(len(line.get_xdata()) for line in left.lines if line.get_marker() == "x")  # type: ignore[arg-type]
-    assert crosses == sum(error is None for errors in arms.values() for error in errors)
+    marked = [line for line in left.lines if line.get_marker() == "x"]
+    crosses = sum(len(np.asarray(line.get_xdata())) for line in marked)
+    assert crosses == sum([*errors].count(None) for errors in arms.values())
     assert len(right.patches) == (margin is not None)
 
 
@@ -714,6 +749,12 @@ def test_tables_have_exact_figures_and_both_ends_of_intervals() -> None:
     [(1.0, "1.0000"), (0.0625, "0.0625"), (2**-20, "< 0.0001"), (1e-4, "0.0001")],
 )
 def test_a_p_value_is_readable(value: float, shown: str) -> None:
-    table = tables.Table("", ["a", "b"], [("x", [tables.P(value)])])
+    table = Table("", ["a", "b"], [("x", [P(value)])])
     assert table.body == [["x", shown]]
     assert table.csv() == f"a,b\nx,{value}\n"
+
+
+def test_where_an_interval_is_missing_both_its_cells_are_empty() -> None:
+    table = Table("", ["a", "b", "c"], [("x", [Interval(-1.0, 2.0), 3.0]), ("y", [None, None])])
+    assert table.csv() == 'a,"b, from","b, to",c\nx,-1.0,2.0,3.0\ny,,,\n'
+    assert table.body == [["x", "−1.00 to 2.00", "3.00"], ["y", "–", "–"]]

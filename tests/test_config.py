@@ -315,3 +315,12 @@ def test_what_others_write_is_answered_with_what_to_write(
         load(path, [override] if override else [])
     where = f"--set {override}: " if override else f"{path}:"
     assert raised.value.faults == (f"{where}{expected}",)
+
+
+def test_a_layer_that_is_written_out_takes_its_short_key_too(tmp_path: Path) -> None:
+    """`--set network.0.linear=9` fits `linear: 25` and the config that a run keeps."""
+    text = GOOD.replace("linear: 4", "{kind: linear, out_features: 4, bias: false}", 1)
+    assert text != GOOD
+    (tmp_path / "a.yaml").write_text(text)
+    layer = load(tmp_path / "a.yaml", ["network.0.linear=9"]).network[0]
+    assert (layer.out_features, layer.bias) == (9, False)

@@ -18,11 +18,13 @@ from conftest import SMALL, Minifw
 from minifw import runs
 from minifw.config import axes, loading, yaml12
 from minifw.config.axes import Axes
+from minifw.config.code import Code
+from minifw.config.source import Place
 from minifw.errors import ArtefactError, ConfigError, Interrupted, UsageError
 from minifw.report import landscapes, plots, sweeps
 from minifw.runs.studies import CELLS, StudyResults
 from minifw.study import cells as making
-from minifw.study import executors
+from minifw.study import jobs
 from minifw.study.sweeps import Sweep
 
 GOOD = """\
@@ -37,11 +39,12 @@ train:
   eta: 0.1
   epochs: 4
 """
+Errors = Sequence[Sequence[float | None]]
 QUICK = (*SMALL, "--set", "train.epochs=4", "--set", "train.eval_every=2", "--seeds", 3, "-q")
 
 
 def parsed(text: str = GOOD) -> loading.Parsed:
-    return loading.Parsed(text, Path("a.yaml"), loading.Code())
+    return loading.Parsed(text, Path("a.yaml"), Code())
 
 
 def names(*words: str, samples: int | None = None) -> list[str]:
@@ -116,7 +119,7 @@ def test_a_cell_is_the_config_with_its_overrides() -> None:
     for cell, config in zip(made.cells, made.configs, strict=True):
         key, value = cell.name.split("=")
         alone = loading.of_text(GOOD, Path("a.yaml"), ["loss=cross-entropy", f"{key}={value}"],
-                                loading.Code())[0]  # fmt: skip
+                                Code())[0]  # fmt: skip
         assert config == alone
         assert loading.of_run(cell.config, Path("b.yaml")) == alone
         assert config.sweep is None
@@ -127,7 +130,7 @@ def test_the_config_of_a_cell_is_read_back_unchanged() -> None:
     data = {"kind": "csv", "path": "a.csv", "target": "x"}
     for name in names:
         text = yaml12.dump({**yaml12_values(), "data": {**data, "features": [name]}})
-        config = loading.of_text(text, Path("/a.yaml"), ["train.eta=1e-7"], loading.Code())[0]
+        config = loading.of_text(text, Path("/a.yaml"), ["train.eta=1e-7"], Code())[0]
         assert loading.of_run(loading.compact(config), Path("/b.yaml")) == config
 
 
@@ -168,8 +171,14 @@ def test_cells_that_are_the_same_are_left_out_and_said() -> None:
 
 
 def test_a_text_is_parsed_once_for_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
-    text, usual, times = parsed(), yaml12.parse, []
-    monkeypatch.setattr(yaml12, "parse", lambda *args: times.append(1) or usual(*args))
+    text, usual = parsed(), yaml12.parse
+    times: list[int] = []
+
+    def parse(*args: Any) -> Any:
+        times.append(1)
+        return usual(*args)
+
+    monkeypatch.setattr(yaml12, "parse", parse)
     varied = axes.of_values({"train.eta": {"uniform": [0.1, 0.2]}}, 100, 0, "over")
     assert len(making.make(text, (), varied).cells) == 100
     assert times == []
@@ -220,6 +229,16 @@ def test_faults_are_all_told_and_nothing_is_written(
     answer = minifw("sweep", "a.yaml", *words)
     assert (answer.code, answer.out, answer.err.splitlines()) == (2, "", expected)
     assert [*tmp_path.iterdir()] == [tmp_path / "a.yaml"]
+
+
+def test_the_faults_of_all_data_files_are_told(minifw: Minifw, tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text(GOOD.replace("data: moons", "data: {kind: csv, path: a.csv}"))
+    answer = minifw("sweep", "a.yaml", "--over", "data.path=b.csv,c.csv")
+    assert answer.code == 2
+    assert "b.csv" in answer.err.splitlines()[0]
+    assert "c.csv" in answer.err.splitlines()[1]
+    assert len(answer.err.splitlines()) == 2
+    assert not (tmp_path / "runs").exists()
 
 
 def test_no_more_than_fifty_faults_are_shown(minifw: Minifw, tmp_path: Path) -> None:
@@ -360,7 +379,10 @@ def test_the_json_is_the_contract(minifw: Minifw) -> None:
 
 def test_without_options_a_cell_has_twenty_seeds_or_the_config_s(minifw: Minifw) -> None:
     few = [*SMALL, "--set", "train.epochs=1", "--over", "train.eta=0.1", "--json"]
-    assert len(minifw("sweep", "simplenet", *few).json["cells"][0]["seeds"]) == 20
+    usual = minifw("sweep", "simplenet", *few).json
+    assert len(usual["cells"][0]["seeds"]) == 20
+    best = Path(usual["run_dir"]) / "best.yaml"
+    assert loading.load(best).seeds == 20, "it trains all of them again"
     several = minifw("sweep", "simplenet", *few, "--set", "seeds=2", "--set", "seed=5").json
     assert several["cells"][0]["seeds"] == [5, 6]
 
@@ -394,7 +416,7 @@ def test_if_all_cells_diverge_the_exit_code_is_3(minifw: Minifw) -> None:
 def test_best_yaml_trains_and_gives_the_same_numbers(minifw: Minifw) -> None:
     found = minifw("sweep", "simplenet", *QUICK, "--over", "data.radius=0.2,0.3", "--json").json
     best = Path(found["run_dir"]) / "best.yaml"
-    assert best.read_text().startswith("# Best of 2 cells by validation error, whose median is ")
+    assert best.read_text().startswith("# Best of 2 cells: ")
     alone = minifw("train", best, "--json").json
     cell = next(cell for cell in found["cells"] if cell["rank"] == 1)
     assert alone["test_error"] == cell["test_error"]
@@ -425,7 +447,8 @@ def test_an_interrupted_sweep_is_resumed_with_the_same_results(
 ) -> None:
     words = ("sweep", "simplenet", *QUICK, "--over", "network.0.out_features=3,4,5", "--json")
     whole = minifw(*words).json
-    done, usual = [], executors.jobs.run
+    done: list[str] = []
+    usual = jobs.run
 
     def run(job: Any, *more: Any) -> Any:
         if len(done) == 2:
@@ -433,11 +456,11 @@ def test_an_interrupted_sweep_is_resumed_with_the_same_results(
         done.append(job.id)
         return usual(job, *more)
 
-    monkeypatch.setattr(executors.jobs, "run", run)
+    monkeypatch.setattr(jobs, "run", run)
     broken = minifw(*words)
     assert broken.code == 130
     assert "to continue: minifw resume runs/" in broken.err
-    monkeypatch.setattr(executors.jobs, "run", usual)
+    monkeypatch.setattr(jobs, "run", usual)
     name = broken.err.split("minifw resume ")[1].split()[0]
     resumed = minifw("resume", name, "--json").json
     for each in (whole, resumed):
@@ -484,7 +507,7 @@ def results(
             "kind": "sweep", "name": "a", "about": "'a' (moons)", "dtype": "float32",
             "cells": [
                 {
-                    "name": making.name(tuple((k, axes.Value(v, axes.Place(""))) for k, v in each.items())),
+                    "name": making.name(tuple((k, axes.Value(v, Place(""))) for k, v in each.items())),
                     "set": dict(each), "seeds": [*range(len(t))], "epochs": 4, "test_error": [*t],
                     "validation_error": [*v], "train_error": [*t], "train_loss": [*t],
                     "diverged_epoch": [None if e is not None else 1 for e in t],
@@ -520,7 +543,10 @@ def outcome(found: StudyResults, keys: Sequence[Sequence[str]] = (("train.eta",)
 
 def test_selection_does_not_look_at_the_test_set() -> None:
     validation = [[5.0, 6.0], [3.0, 4.0], [7.0, 1.0]]
-    tests = ([[1.0, 1.0], [50.0, 60.0], [2.0, 3.0]], [[9.0, 8.0], [0.0, 0.0], [1.0, None]])
+    tests: tuple[Errors, ...] = (
+        [[1.0, 1.0], [50.0, 60.0], [2.0, 3.0]],
+        [[9.0, 8.0], [0.0, 0.0], [1.0, None]],
+    )
     found = [outcome(results(validation, test)) for test in tests]
     for each in found:
         assert each["best"]["cell"] == 1
@@ -534,6 +560,12 @@ def test_a_seed_that_diverged_counts_as_a_loss_in_the_rank() -> None:
     )
     assert [cell["rank"] for cell in found["cells"]] == [1, 2]
     assert found["cells"][1]["diverged"] == 2
+
+
+def test_without_validation_samples_in_each_cell_there_is_no_rank() -> None:
+    found = results([[1.0, 1.0], [9.0, 9.0]], [[1.0, 1.0], [9.0, 9.0]])
+    found.cells[1].validation_error = None
+    assert [cell["rank"] for cell in outcome(found)["cells"]] == [None, None]
 
 
 def test_a_cell_without_any_network_has_no_rank() -> None:
@@ -674,6 +706,17 @@ def yaml12_values() -> dict[str, Any]:
     return found
 
 
+def test_train_says_how_a_config_with_a_section_is_trained(tmp_path: Path) -> None:
+    config = {**yaml12_values(), "sweep": {"over": {"data.noise": [0.1, 0.2]}}}
+    with pytest.raises(UsageError) as caught:
+        package.train(config, runs_dir=tmp_path)
+    assert str(caught.value) == (
+        "config: has a section `sweep`: minifw.sweep trains its cells, and "
+        "overrides={'sweep': None} trains the config without it"
+    )
+    assert package.train(config, overrides={**QUICKLY, "sweep": None}, runs_dir=tmp_path)
+
+
 def test_a_notebook_shows_table_and_figure(tmp_path: Path) -> None:
     made = package.sweep("simplenet", {"train.epochs": [2, 4]}, seeds=2, overrides=QUICKLY,
                          runs_dir=tmp_path)  # fmt: skip
@@ -725,3 +768,12 @@ def test_a_damaged_or_foreign_result_is_refused_in_one_line(minifw: Minifw, tmp_
         with pytest.raises(ArtefactError, match="outcome"):
             package.Sweep.load(copy)
         shutil.rmtree(copy)
+
+
+def test_a_part_names_cells_by_their_numbers_in_the_whole_sweep(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.01,0.02,0.03", "--part", "3/3")
+    run = Path(minifw(*words, "--json").json["run_dir"])
+    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in lines} == {"2"}
+    for name in ("cells", "summaries"):
+        assert (run / f"tables/{name}.csv").read_text().splitlines()[1].startswith("2,0.03,")

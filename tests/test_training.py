@@ -140,6 +140,8 @@ def test_seed_k_of_a_stack_is_seed_k_alone(tmp_path: Path, mode: Mode) -> None:
         ["loss.kind=cross-entropy"],
         ["loss.kind=cross-entropy", "loss.reduction=sum", "train.eta=0.001"],
         ["optimizer.momentum=0.9", "init=xavier-normal"],
+        ["optimizer.weight_decay=0.3"],
+        ["optimizer.weight_decay=0.3", "optimizer.momentum=0.9"],
         ["network.0={linear: {out_features: 6, bias: false}}", "network.3=sigmoid"],
         ["data={kind: spirals, classes: 3, train: 40, test: 30}", "network.4.linear=3"],
     ],

@@ -23,10 +23,13 @@ from conftest import Minifw
 from minifw import runs
 from minifw.config import loading
 from minifw.config.packaged import find_config
+from minifw.config.source import Source
 from minifw.errors import ArtefactError, UsageError
 from minifw.experiment.build import build_data, build_loss, build_network
+from minifw.library.progress import display
 from minifw.statistics.components import components
-from minifw.study import lanes
+from minifw.study import lanes, running
+from minifw.study import variance as study
 from minifw.study.variance import _of_test_set, _without
 
 SETS = (
@@ -271,6 +274,34 @@ def test_a_killed_study_is_resumed_to_the_same_results(minifw: Minifw, tmp_path:
     assert measured(answer.json["run_dir"]) == measured(whole["run_dir"])
 
 
+def test_any_division_gives_the_same_results(tmp_path: Path) -> None:
+    config = loading.load(find_config("simplenet-sgd"), [*SETS])
+    plan = study.plan(config, Source("a"), {"data": 3, "init": 2, "order": 3}, 1)
+    found = [
+        running.start(plan, study.Variance(), config, tmp_path, display(quiet=True), print,
+                      pieces=pieces)
+        for pieces in (1, 5)
+    ]  # fmt: skip
+    assert len(list((found[1].run.path / "jobs").iterdir())) == 5
+    whole, divided = ((x.results.cells, x.results.outcome, measured(str(x.run.path)))
+                       for x in found)  # fmt: skip
+    assert divided == whole
+
+
+@pytest.mark.parametrize(
+    "change", [{"crossing": None}, {"options": {}}, {"options": {"difference": "x"}}]
+)
+def test_a_study_from_anybody_is_checked(minifw: Minifw, change: dict[str, Any]) -> None:
+    words = ("--data", 2, "--init", 2, "--order", 2, *sets())
+    run = runs.load(Path(minifw("variance", "simplenet-sgd", *words, "--json").json["run_dir"]))
+    content: Any = run.read_json("study.json")
+    run.write_json("study.json", content | change)
+    run.commit(status="interrupted")
+    answer = minifw("resume", run.path, "-q")
+    assert answer.code == 4
+    assert answer.err == ("study.json: a study of variance needs a crossing and a difference\n")
+
+
 # ------------------------------------------------------------------------------- from Python
 
 
@@ -288,7 +319,7 @@ def test_from_python(tmp_path: Path, minifw: Minifw) -> None:
     assert found.total_sd == answer["total_sd"]
     assert found.seeds == answer["seeds"]
     assert found.seeds_needed(0.5) == answer["seeds_needed"]
-    assert found.seeds_needed(0.5, power=0.99) > answer["seeds_needed"]  # type: ignore[operator]
+    assert found.seeds_needed(0.5, power=0.99) > answer["seeds_needed"]
     frame = found.frame()
     assert {"seed", "init", "order", "epoch", "metric", "value"} < set(frame.columns)
     last = frame[(frame.metric == "test_error") & (frame.epoch == 4)]

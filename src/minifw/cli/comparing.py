@@ -18,7 +18,7 @@ from minifw.report.tables import Table
 from minifw.runs import Run
 from minifw.runs.comparisons import Compared
 from minifw.runs.studies import CELLS, StudyResults
-from minifw.study import comparison, finished, running, words
+from minifw.study import comparison, pairing, running, words
 from minifw.study.comparison import Arm, Comparison
 from minifw.study.planning import Plan
 from minifw.study.running import Outcome
@@ -34,7 +34,8 @@ def of_configs(
 ) -> Plan:
     """Return the plan of a comparison of these configs; `overrides` are of all of them."""
     words.check_different(given)
-    arms, faults = [], []
+    arms: list[Arm] = []
+    faults: list[str] = []
     for name, path in zip(words.names(given), paths, strict=True):
         try:
             arms.append(
@@ -49,9 +50,9 @@ def of_configs(
 
 def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, where: Where) -> None:
     """Train all arms, leave a run directory, and print the comparison."""
-    shown = display(quiet or as_json)
+    base, shown = plan.configs[0], display(quiet or as_json)
     with executor_for(where, say) as place:
-        outcome = running.start(plan, Comparison(), plan.configs[0], runs_dir, shown, say, *place)
+        outcome = running.start(plan, Comparison(), base, runs_dir, shown, say, *place)
     report(outcome, as_json)
 
 
@@ -63,8 +64,8 @@ def of_runs(
     save: bool,
 ) -> None:
     """Compare finished runs, leave a run directory unless `save` is false, and print."""
-    paired = finished.compare(chosen, margin)
-    run = finished.keep(paired, runs_dir) if save else None
+    paired = pairing.compare(chosen, margin)
+    run = pairing.keep(paired, runs_dir) if save else None
     _print(run, paired.results, as_json)
 
 

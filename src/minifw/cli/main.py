@@ -15,6 +15,7 @@ import typer
 from minifw import __version__
 from minifw.cli import (
     bench,
+    compare,
     compiling,
     configs,
     gradcheck,
@@ -74,7 +75,8 @@ def minifw(
     help_alone(context)
 
 
-training.register(app)
+for command in (training.train, compare.compare, training.resume):
+    app.command()(command)
 sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)

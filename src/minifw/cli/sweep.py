@@ -135,9 +135,9 @@ def sweep(
     \b
     Examples:
       minifw sweep simplenet --over train.eta=0.01,0.03,0.1
-      minifw sweep simplenet-sgd --over train.eta=0.1,0.3 --over optimizer.momentum=0,0.9
+      minifw sweep simplenet --over train.eta=0.1,0.3 --over optimizer.momentum=0,0.9
       minifw sweep simplenet --over 'train.eta=log-uniform(1e-3,1)' --samples 50
-      minifw sweep simplenet --over train.eta:train.epochs=0.1:500,0.2:250 --seeds 40
+      minifw sweep simplenet --over train.eta:train.epochs=0.1:500,0.2:250
       minifw sweep simplenet-sgd --over train.eta=0.1,0.3 --seeds 500 --workers 8
     """
     where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
@@ -250,10 +250,14 @@ def _print(outcome: Outcome) -> None:
         for line in sweeps.verdict(sweeps.Report.of(results)):
             print_wrapped(line)
         print()
-    elif all(cell.validation_error is None for cell in results.cells):
+    elif any(cell.validation_error is None for cell in results.cells):
         print_wrapped(
             "No cell is called the best, since there are no validation samples to choose by; "
             "--set data.validation=0.2 takes them from the training samples.\n"
+        )
+    elif outcome.run.manifest.status != "diverged":
+        print_wrapped(
+            "The cells of a part have no rank; minifw runs merge puts all parts together.\n"
         )
     print(harmless(outcome.run.path))
     if best is not None:

@@ -80,7 +80,7 @@ def variance(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Find what makes the spread of the test error: data, initial weights, or order of batches.
+    """Say how much of the spread is due to data, weights and order.
 
     Each seed of one kind is combined with each of the others, and all networks are trained at
     once. From the spread follows how many seeds a comparison needs.
@@ -89,7 +89,7 @@ def variance(
     Examples:
       minifw variance simplenet-sgd
       minifw variance simplenet --data 20 --init 20
-      minifw variance simplenet-sgd --order 20 --difference 0.2 --set train.eta=0.03
+      minifw variance simplenet-sgd --order 20 --difference 0.2
     """
     where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
     threads = where.threads(threads)

@@ -3,4 +3,11 @@
 from minifw.compile.program import Program
 from minifw.compile.values import CannotCompileError
 
-__all__ = ["CannotCompileError", "Program", "beside", "cache", "compilers"]
+__all__ = [
+    "CannotCompileError",
+    "Program",
+    "beside",
+    "cache",
+    "compilers",
+    "processor",
+]

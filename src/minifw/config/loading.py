@@ -133,12 +133,12 @@ class Parsed:
         raw, source, path = copy.deepcopy(self.raw), self.source.copy(), self.path
         before = _kinds(raw)
         for assignment in overrides:
-            _write_out(raw, assignment.partition("=")[0], source)
-            yaml12.override(raw, assignment, source)
+            key, equals, value = assignment.partition("=")
+            yaml12.override(raw, f"{_written_out(raw, key, source)}{equals}{value}", source)
         if cell is not None:
             raw.pop("sweep", None)
             for key, value in cell:
-                _write_out(raw, key, source)
+                key = _written_out(raw, key, source)
                 yaml12.put(raw, key, value.value, value.place, source)
         _forget_old_kinds(raw, before, source)
         _spell_out(raw, source)
@@ -245,20 +245,27 @@ def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: S
                         del kept[below]
 
 
-def _write_out(raw: dict[str, Any], key: str, source: Source) -> None:
-    """Write a layer's short form out if `key`, `network.0.out_features`, is a key within it."""
+def _written_out(raw: dict[str, Any], key: str, source: Source) -> str:
+    """Return the key that an override of `key` sets, after making the layer fit for it.
+
+    `network.0.out_features` writes the short form `linear: 25` out; `network.0.linear` is
+    `network.0.out_features` where the layer is written out already.
+    """
     network, path = raw.get("network"), yaml12.key_path(key)
     if not isinstance(network, list) or path[:1] != ("network",) or len(path) < 3:
-        return
+        return key
     position = path[1]
     if not isinstance(position, int) or position >= len(network):
-        return
+        return key
     layer = network[position]
     if is_one_key(layer) and path[2] not in layer:
         _spell_out(raw, source)
         ((kind, rest),) = layer.items()
         keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
         network[position] = {"kind": kind, **keys}
+    elif isinstance(layer, dict) and len(path) == 3 and path[2] == layer.get("kind"):
+        return f"network.{position}.{own.short_key(layer['kind'])}"
+    return key
 
 
 def _spell_out(raw: dict[str, Any], source: Source) -> None:

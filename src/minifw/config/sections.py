@@ -8,7 +8,7 @@ declaration, gives sizes, and makes the layer, loss, optimiser or samples.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import or_
@@ -456,10 +456,19 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
     return required | optional
 
 
-def per_network(make: Callable[..., Any]) -> tuple[str, ...]:
-    """Return the arguments that may be one number for each network of a stack."""
-    function: Any = make.__init__ if isinstance(make, type) else make  # type: ignore[misc]
-    hints = hints_of(function, include_extras=True)
+def per_network(make: Any) -> tuple[str, ...]:
+    """Return the arguments of an optimiser that may be one number for each network of a stack.
+
+    A class that inherits the constructor, but not `step`, may use them as numbers, so it has none.
+    """
+
+    def has(name: str) -> type:
+        bases: Sequence[type] = make.__mro__
+        return next(base for base in bases if name in vars(base))
+
+    if not issubclass(has("__init__"), has("step")):
+        return ()
+    hints = hints_of(make.__init__, include_extras=True)
     return tuple(
         name
         for name, kind in hints.items()

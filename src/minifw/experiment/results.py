@@ -17,10 +17,9 @@ from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
-from minifw.report.pairs import pairs
-from minifw.report.statistics import summary
 from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
+from minifw.statistics.summary import summarize
 from minifw.training import Checkpoint, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
@@ -79,7 +78,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 train_loss=numbers(history.train_loss[-1]),
                 diverged_epoch=[None if e < 0 else int(e) for e in history.diverged],
                 diverged_layer=[layer_name(config, k) for k in history.diverged_layer],
-                summary=Summary(**summary(test_error)),
+                summary=Summary(**summarize(test_error).content()),
                 seconds=history.seconds,
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
@@ -91,6 +90,8 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
     if other is not None:
+        from minifw.report.pairs import pairs  # SciPy, which a training alone does not need
+
         parity = {
             mode: _parity(plan, observed, mode, arms["minifw"], arms[other])
             for mode, arms in trained.items()

@@ -75,10 +75,10 @@ def start(
     """
     if plan.config.sweep is not None:
         name = harmless(plan.source.name)
-        raise UsageError(
-            f"{name}: has a section `sweep`: minifw sweep {name} trains its cells, and "
-            "--set sweep=null trains the config without it"
-        )
+        how = f"minifw sweep {name} trains its cells, and --set sweep=null"
+        if plan.source.option != "--set":  # a program, not a command
+            how = "minifw.sweep trains its cells, and overrides={'sweep': None}"
+        raise UsageError(f"{name}: has a section `sweep`: {how} trains the config without it")
     # If samples and networks do not fit in memory, this fails before there is a directory.
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()

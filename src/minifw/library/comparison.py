@@ -29,7 +29,7 @@ from minifw.report.tables import Table
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import CELLS
-from minifw.study import comparison, finished, running, words
+from minifw.study import comparison, pairing, running, words
 from minifw.study.comparison import Arm
 from minifw.system.environment import quiet_matplotlib
 
@@ -167,7 +167,7 @@ def compare(
     if chosen and len(texts) == len(given):
         if seeds is not None or overrides is not None:
             raise UsageError("compare: seeds, overrides: are for configs; no run is trained")
-        run = finished.keep(finished.compare(chosen, margin), folder)
+        run = pairing.keep(pairing.compare(chosen, margin), folder)
     elif chosen:
         raise UsageError("compare: expects configs only, which are trained, or runs only")
     elif len(given) < 2:

@@ -28,6 +28,7 @@ from minifw.report.tables import Table
 from minifw.runs import records
 from minifw.runs.studies import CELLS, StudyResults
 from minifw.study import cells as making
+from minifw.study import guided as searching
 from minifw.study import running
 from minifw.study import sweeps as sweeping
 from minifw.system.environment import quiet_matplotlib
@@ -235,6 +236,8 @@ def sweep(
     *,
     seeds: int | None = None,
     samples: int | None = None,
+    halving: int | None = None,
+    guided: int | None = None,
     overrides: Mapping[str, Any] | None = None,
     runs_dir: str | os.PathLike[str] = "runs",
     threads: int | None = None,
@@ -253,6 +256,8 @@ def sweep(
             default what the config's section `sweep` says.
         seeds: how many seeds each cell has; by default the config's number, else 20.
         samples: how many cells are drawn, if `over` has draws.
+        halving: stop cells early; after each rung only the best of so many in one go on.
+        guided: let Optuna propose so many cells, each batch by what was found before.
         overrides: values by their dotted keys, for all cells; as for `minifw.train`.
         runs_dir: the folder in which the run's directory is made.
         threads: CPU threads during this call; by default torch's own number.
@@ -280,23 +285,42 @@ def sweep(
             what = "must be a mapping of dotted keys, as {'train.eta': [0.01, 0.1]}"
             raise UsageError(f"over: {what}, got {over!r}")
         count = None if samples is None else whole("samples", samples)
+        if guided is not None:
+            count = whole("guided", guided)
         varied = axes.of_values(values.plain(over, "over"), count, 0, "over")
     elif samples is not None:
         raise UsageError("samples: is for `over` with a draw; a config has sweep.samples")
     folder = path_of("runs_dir", runs_dir)
-    try:
-        read = parsed("sweep", config, allow_code)
-        made = making.make(read, values.assignments(given), varied)
-    except ConfigError as error:
-        raise values.explained(error, given) from None
-    for note in made.notes:
-        say(note)
+    options: dict[str, Any] = {}
+    if halving is not None:
+        options["halving"] = _halving(halving, guided)
     with on_threads(threads) as used, quiet_matplotlib():
-        plan, base = sweeping.plan(made, used)
+        try:
+            read = parsed("sweep", config, allow_code)
+            sets = values.assignments(given)
+            if guided is None:
+                made = making.make(read, sets, varied)
+                for note in made.notes:
+                    say(note)
+                plan, base = sweeping.plan(made, used, **options)
+            else:
+                trials = whole("guided", guided)
+                plan, base = searching.begin(read, sets, varied, trials, used)
+        except ConfigError as error:
+            raise values.explained(error, given) from None
         show = displays.for_program(progress)
         outcome = running.start(plan, sweeping.Sweep(), base, folder, show, say)
     check_converged(outcome)
     return Sweep(outcome.run)
+
+
+def _halving(value: object, guided: object) -> int:
+    """Return the argument `halving`, checked."""
+    if guided is not None:
+        raise UsageError("halving: cannot be combined with guided")
+    if (number := whole("halving", value)) < 2:
+        raise UsageError(f"halving: must be at least 2, got {number}")
+    return number
 
 
 def check_converged(outcome: running.Outcome) -> None:

@@ -50,13 +50,13 @@ class Variance(Study):
 
         A network that diverged counts as 100 % error. None if all errors are the same.
         """
-        return dict(self._report.outcome.shares)
+        return {str(part): share for part, share in self._report.outcome.shares.items()}
 
     @property
     def intervals(self) -> dict[str, tuple[float, float] | None]:
         """The 95 % interval of each share; None for a purpose with one seed."""
         found = self._report.outcome.intervals
-        return {part: pair and (pair[0], pair[1]) for part, pair in found.items()}
+        return {part: None if pair is None else (pair[0], pair[1]) for part, pair in found.items()}
 
     @property
     def total_sd(self) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
@@ -64,7 +63,10 @@ class Optimizer:
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
     def step(self, eta: float | Tensor) -> None:
-        """Change every parameter once, in place, with the learning rate `eta`, at least 0."""
+        """Change every parameter once, in place, with the learning rate `eta`, at least 0.
+
+        `SGD` also takes a tensor `(stack)`, one for each network.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define step")
 
     def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
@@ -161,6 +163,20 @@ def _names(state: Mapping[str, Tensor]) -> str:
     return f"[{', '.join(f'{name}: {described(value)}' for name, value in state.items())}]"
 
 
+def takes_rates(optimizer: Optimizer) -> bool:
+    """Return whether a plain step takes one learning rate for each network of a stack.
+
+    A step that a user has written is not asked to: its `eta * gradient` would fail, or give the
+    rate of network k to feature k.
+    """
+    network = type(optimizer.network)
+    return (
+        type(optimizer).step is SGD.step and network.update_parameters is Module.update_parameters
+    )
+
+
+LARGEST = float(np.finfo(np.float64).max)
+
 OfNetworks = float | Sequence[float] | Tensor
 """A number, or one for each network of a stack."""
 
@@ -226,13 +242,16 @@ class SGD(Optimizer):
 
     @weight_decay.setter
     def weight_decay(self, value: OfNetworks) -> None:
-        self._set("weight_decay", value, "at least 0 and finite", lambda x: 0 <= x < math.inf)
+        self._set("weight_decay", value, "at least 0 and finite", lambda x: 0 <= x <= LARGEST)
 
     def step(self, eta: float | Tensor) -> None:
-        parameters = self.network.parameters()
+        parameters, momentum, decay = self.network.parameters(), self.momentum, self.weight_decay
+        has_momentum = isinstance(momentum, Tensor) or momentum
+        if not parameters or not (has_momentum or isinstance(decay, Tensor) or decay):
+            self.network.update_parameters(eta)
+            return
         directions = self._decayed(parameters)
-        momentum = self.momentum
-        if parameters and (isinstance(momentum, Tensor) or momentum):
+        if has_momentum:
             velocities = [self._velocity(name, gradient) for name, _, gradient in parameters]
             if isinstance(momentum, Tensor):
                 for velocity in velocities:
@@ -241,8 +260,7 @@ class SGD(Optimizer):
                 torch._foreach_mul_(velocities, momentum)
             torch._foreach_add_(velocities, directions)  # v <- μ v + g
             directions = velocities
-        if parameters:
-            descend(parameters, directions, eta)  # w <- w - η v
+        descend(parameters, directions, eta)  # w <- w - η v
 
     def _decayed(self, parameters: Sequence[Parameter]) -> list[Tensor]:
         """Return g + λ w of each parameter."""
@@ -260,10 +278,9 @@ class SGD(Optimizer):
 
     def _number(self, name: str) -> float | Tensor:
         """Return an option: one for each network from the state, or one for all."""
-        kept = self.state.get(name)
-        return self.__dict__[name] if kept is None else kept
+        return self.__dict__[name] if name in self.__dict__ else self.state[name]
 
-    def _set(self, name: str, given: OfNetworks, must: str, fits: Callable[[float], bool]) -> None:
+    def _set(self, name: str, given: OfNetworks, must: str, fits: Callable[[Any], bool]) -> None:
         """Set an option.
 
         Raises:
@@ -271,24 +288,34 @@ class SGD(Optimizer):
 
         """
         several = isinstance(given, (Sequence, np.ndarray, Tensor)) and not isinstance(given, str)
-        numbers: list[Any] = np.ravel(np.asarray(given)).tolist() if several else [given]
-        for number in numbers:
-            if not isinstance(number, (int, float)) or not fits(number):
+        values: Any = given.tolist() if isinstance(given, (np.ndarray, Tensor)) else given
+        table = np.array(values, dtype=object)  # of any shape; a wrong number stays as it is
+        for number in table.flat:
+            if not isinstance(number, (int, float, np.number)) or not fits(number):
                 raise ModuleError(f"SGD: {name} must be {must}, got {number!r}")
         stack = tuple(self.network.stack or ())
-        if several and (np.shape(given) != stack or not stack):
+        if several and (table.shape != stack or not stack):
             raise ModuleError(
                 f"SGD: {name} must be a number, or one for each network of the stack {stack}, "
-                f"got {np.shape(given)}"
+                f"got {table.shape}"
             )
-        self.state.pop(name, None)
-        self.__dict__.pop(name, None)
+        for _, like, _ in self.network.parameters()[:1]:
+            if (most := max(table.flat)) > torch.finfo(like.dtype).max:
+                kind = str(like.dtype).removeprefix("torch.")
+                raise ModuleError(f"SGD: {name} must be finite in {kind}, got {most!r}")
+        kept = None if name in self.__dict__ else self.state.get(name)
         if several:
             like = self.network.parameters()[0].value
-            kept = torch.tensor(numbers, dtype=torch.float64).reshape(stack)
-            self.state[name] = kept.to(like.device, like.dtype)
+            numbers = torch.tensor(table.astype(float).tolist(), dtype=torch.float64)
+            if kept is None:
+                self.state[name] = numbers.to(like.device, like.dtype)
+            else:
+                kept.copy_(numbers)  # in place, as parts of a stack have views of it
+            self.__dict__.pop(name, None)
         else:
-            self.__dict__[name] = given
+            if kept is not None:
+                del self.state[name]
+            self.__dict__[name] = given if isinstance(given, int) else float(table.item())
 
     def _velocity(self, name: str, gradient: Tensor) -> Tensor:
         """Return v of a parameter, new zeros if its shape or dtype has changed."""

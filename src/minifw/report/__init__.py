@@ -1,4 +1,4 @@
-"""Results to statistics, tables and figures, read from a run directory.
+"""Results to tables and figures, read from a run directory.
 
 The door names rooms: `plots` brings matplotlib along, and tables need none of it.
 """
@@ -9,7 +9,7 @@ __all__ = [
     "pairs",
     "plots",
     "process",
-    "statistics",
     "sweeps",
     "tables",
+    "variance",
 ]

@@ -40,6 +40,7 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         title: [value(errors) for errors in found.arms.values()]
         for title, value in _OF_ARMS.items()
     }
+    rows: Sequence[tuple[str, Sequence[Cell]]]
     caption = f"test error in percent over {_seeds(found)}{_gone(found)}"
     if terminal and len(found.arms) <= TURNED:
         head, rows = ["test error, %", *found.arms], [*columns.items()]

@@ -27,7 +27,10 @@ SEEDS = 1000
 PAIRS = 15
 """Rows of differences, at most: those with the smallest p."""
 
-DARK, LIGHT, GRAY = "#1b3a6b", "#e08214", "#999999"
+RIGHT = 3.5
+"""Inches of the axis of differences."""
+
+DARK, GRAY = "#1b3a6b", "#999999"
 
 Floats = NDArray[np.float64]
 
@@ -40,15 +43,19 @@ def comparison(results: StudyResults, found: Compared) -> Figure:
     cells = results.cells
     pairs = sorted(found.pairs, key=lambda pair: pair.p)[:PAIRS]
     pairs = [pair for pair in found.pairs if pair in pairs]
-    wide = max(3.4, min(8.0, 1.1 * len(cells)))
-    figure = new_figure(wide + 4.8, max(3.4, 0.34 * len(pairs) + 1.6))
-    left, right = figure.subplots(1, 2, width_ratios=[wide, 4.8])
+    wide = max(2.8, min(8.0, 1.1 * len(cells)))
+    labels = dict(zip(found.arms, _labels([*found.arms]), strict=True))
+    figure = new_figure(wide, max(3.4, 0.34 * len(pairs) + 1.6))
+    cut = {name: _fitted(figure, label, 1.2) for name, label in labels.items()}
+    rows = [f"{cut[pair.a]} − {cut[pair.b]}" for pair in pairs]
+    beside = max(width(figure, row, 9) for row in rows) + 1.4  # names, ticks and space
+    figure.set_figwidth(wide + RIGHT + beside)
+    left, right = figure.subplots(1, 2, width_ratios=[wide, RIGHT])
     errors = np.array([cell.test_error for cell in cells], np.float64)  # None becomes NaN
     some = np.linspace(0, errors.shape[1] - 1, min(SEEDS, errors.shape[1])).round().astype(int)
-    labels = dict(zip(found.arms, _labels([*found.arms]), strict=True))
     by_name = dict(zip((cell.name for cell in cells), errors, strict=True))
     _arms(left, [labels[cell.name] for cell in cells], errors, some, wide)
-    _differences(right, pairs, by_name, labels, some, found)
+    _differences(right, pairs, by_name, rows, some, found)
     lay_out(figure)
     return figure
 
@@ -107,8 +114,8 @@ def _arms(
     axis.set_title("\n".join([f"{arms} arms over {of_seeds}", *notes]), fontsize=9)
     axis.set_xlim(-0.5, arms - 0.5)
     axis.set_ylim(bottom, top if gone else high + 0.06 * span)
-    slot, turned = (inches - 0.9) / arms, arms > 5
-    names = [_fitted(figure, label, 1.4 if turned else 0.85 * slot) for label in labels]
+    slot, turned = inches / arms, arms > 5
+    names = [_fitted(figure, label, 1.4 if turned else slot - 0.1) for label in labels]
     axis.set_xticks(range(arms), names, rotation=40 if turned else 0,
                     ha="right" if turned else "center", rotation_mode="anchor")  # fmt: skip
     axis.set_ylabel("test error, % of samples")
@@ -119,13 +126,11 @@ def _differences(
     axis: Axes,
     pairs: Sequence[PairRecord],
     errors: dict[str, Floats],
-    labels: dict[str, str],
+    names: Sequence[str],
     some: NDArray[np.int64],
     found: Compared,
 ) -> None:
     """Draw for each pair the differences of its seeds, their mean and its interval."""
-    figure = axis.figure
-    assert isinstance(figure, Figure)
     if found.margin is not None:
         axis.axvspan(-found.margin, found.margin, color="#e6e6e6", linewidth=0, zorder=0)
     axis.axvline(0, color="black", linewidth=0.8, dashes=(4, 2), zorder=1)
@@ -143,15 +148,14 @@ def _differences(
             axis.plot(pair.equivalence_interval, [row, row], color="black", linewidth=3)
         axis.plot([pair.difference], [row], "D", color="black", markersize=5, zorder=4)
     axis.set_ylim(len(pairs) - 0.5, -0.5)
-    cut = {name: _fitted(figure, label, 0.95) for name, label in labels.items()}
-    names = [f"{cut[pair.a]} − {cut[pair.b]}" for pair in pairs]
     axis.set_yticks(range(len(pairs)), names)
     axis.set_xlabel("difference of test errors, percentage points")
     notes = ["dots: seeds; diamonds: mean and 95 % interval"]
     if len(pairs) < len(found.pairs):
         notes.append(f"the {len(pairs)} of {len(found.pairs)} pairs with the smallest p")
     if found.margin is not None:
-        notes.append(f"gray band: ±{found.margin:g} points; the same if 90 % (thick) lies in it")
+        notes.append(f"gray band: ±{found.margin:g} points")
+        notes.append("the same if the thick line, 90 %, lies in it")
     if any(sum(pair.diverged) for pair in found.pairs):
         notes.append("a seed that diverged counts as an error of 100 %")
     axis.set_title("\n".join(notes), fontsize=9)

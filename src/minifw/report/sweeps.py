@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 
 from minifw.config.axes import in_one_line
 from minifw.errors import ArtefactError, harmless
-from minifw.report.tables import Cell, Table, counted
+from minifw.report.tables import Cell, Interval, Table, counted
 from minifw.runs import records
 from minifw.runs.studies import StudyResults, SweepOutcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FIGURES = ("rank", "n", "diverged", "validation", "median", "low", "high", "mean")
+INTERVAL = "95 % interval"
+FIGURES = ("rank", "n", "diverged", "validation", "median", INTERVAL, "mean")
 """The columns of the table after those of the keys."""
 
 STATISTICS = ("n", "diverged", "min", "q1", "median", "q3", "max", "mean", "sd")
@@ -58,10 +59,9 @@ def table(report: Report) -> Table:
     rows: list[tuple[str, list[Cell]]] = []
     for place in in_order(report):
         cell, mine = report.results.cells[place], figures[place]
-        low, high = mine.interval or (None, None)
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         shown += [mine.rank, mine.n, mine.diverged, mine.validation]
-        rows.append((str(place), [*shown, mine.median, low, high, mine.mean]))
+        rows.append((str(cell.number), [*shown, mine.median, _ends(mine.interval), mine.mean]))
     return Table(
         caption=_caption(report),
         head=["cell", *keys, *FIGURES],
@@ -78,26 +78,30 @@ def summaries(report: Report) -> Table:
     for place, mine in enumerate(report.outcome.cells):
         cell = report.results.cells[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
-        intervals = [*(mine.interval or (None, None)), *(mine.mean_interval or (None, None))]
+        intervals = [_ends(mine.interval), _ends(mine.mean_interval)]
         numbers = [getattr(mine, name) for name in STATISTICS]
-        rows.append((str(place), [*shown, *numbers, *intervals]))
+        rows.append((str(cell.number), [*shown, *numbers, *intervals]))
     return Table(
         caption=f"statistics of the test error of {harmless(what(report))} over seeds, in percent; "
         "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
-        head=["cell", *keys, *STATISTICS, "median from", "median to", "mean from", "mean to"],
+        head=["cell", *keys, *STATISTICS, "median 95 %", "mean 95 %"],
         rows=rows,
         label=_label(report, "summaries"),
     )
 
 
+def _ends(interval: Sequence[float] | None) -> Interval | None:
+    return None if interval is None else Interval(*interval)
+
+
 def verdict(report: Report) -> list[str]:
-    """Return sentences about the best cell: what it is worth, and what having been chosen does to that."""
+    """Return sentences about the best cell: what it is worth, and how far it only looks so."""
     best = report.outcome.best
     if best is None:
         return []
     lines = [
-        f"Best of {counted(best.of, 'cell')} by validation error, whose median is "
-        f"{best.validation:.2f} %: {harmless(best.name)}"
+        f"Best of {counted(best.of, 'cell')}: {best.cell}, {harmless(best.name)} (median "
+        f"validation error {best.validation:.2f} %)."
     ]
     if best.median is not None:
         low_high = "" if best.interval is None else (
@@ -108,8 +112,8 @@ def verdict(report: Report) -> list[str]:
     if best.optimism is not None:
         lines.append(
             "Having been chosen as the best makes its validation error look about "
-            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the seeds "
-            f"the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
+            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the "
+            f"seeds the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
         )
     return lines
 
@@ -178,7 +182,7 @@ def _brief(report: Report) -> str:
     gone = sum(each.diverged > 0 for each in figures)
     lines = [
         f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation "
-        "error; of the test error median, its 95 % bootstrap interval (low, high), and mean."
+        "error; of the test error median, its 95 % bootstrap interval, and mean."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")

@@ -7,15 +7,15 @@ import html
 import io
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import NamedTuple
 
 from minifw.errors import harmless
-from minifw.report.statistics import ROWS, summary
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.results import ArmResults, Results
+from minifw.statistics.summary import Summary, summarize
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
 
@@ -73,16 +73,26 @@ class Table:
         return "\n".join(lines) + "\n"
 
     def csv(self) -> str:
-        """Return the exact figures, with an empty cell where there is none."""
+        """Return the exact figures, with an empty cell where there is none.
+
+        A column of intervals becomes two, and so does a row of intervals.
+        """
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        columns = [*zip(*(cells for _, cells in self.rows), strict=True)]
-        wide = [any(isinstance(cell, Interval) for cell in column) for column in columns]
-        heads = zip(self.head[1:], wide, strict=False)
-        ends = ((f"{head}, from", f"{head}, to") if both else (head,) for head, both in heads)
-        writer.writerow([self.head[0], *chain(*ends)])
+        columns = zip(*(cells for _, cells in self.rows), strict=True)
+        wide = [_all_intervals(column) for column in columns] or [False] * (len(self.head) - 1)
+        heads = (
+            (f"{head}, from", f"{head}, to") if both else (head,)
+            for head, both in zip(self.head[1:], wide, strict=True)
+        )
+        writer.writerow([self.head[0], *chain(*heads)])
         for name, cells in self.rows:
-            writer.writerow([name, *chain(*map(_exact, cells, wide))])
+            if _all_intervals(cells) and not any(wide):
+                for end, word in enumerate(("from", "to")):
+                    ends = [cell[end] if isinstance(cell, Interval) else "" for cell in cells]
+                    writer.writerow([f"{name}, {word}", *ends])
+            else:
+                writer.writerow([name, *chain(*map(_exact, cells, wide))])
         return text.getvalue()
 
     def latex(self) -> str:
@@ -144,6 +154,13 @@ class Table:
         return str(cell)
 
 
+def _all_intervals(cells: Sequence[Cell]) -> bool:
+    """Return whether these cells are intervals, but for those that are empty."""
+    return any(isinstance(cell, Interval) for cell in cells) and all(
+        cell is None or isinstance(cell, Interval) for cell in cells
+    )
+
+
 def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
     """Return a cell as the one or two of a CSV file."""
     if cell is None:
@@ -154,6 +171,22 @@ def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
 def _signed(value: float) -> str:
     """Return a number with two decimals, and a minus sign that is no hyphen."""
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
+
+
+ROWS: dict[str, Callable[[Summary], Cell]] = {
+    "n": lambda errors: errors.n,
+    "diverged": lambda errors: errors.diverged,
+    "min": lambda errors: errors.min,
+    "lower quartile": lambda errors: errors.q1,
+    "median": lambda errors: errors.median,
+    "upper quartile": lambda errors: errors.q3,
+    "max": lambda errors: errors.max,
+    "mean": lambda errors: errors.mean,
+    "sd": lambda errors: errors.sd,
+    "median, 95 %": lambda errors: errors.median_interval and Interval(*errors.median_interval),
+    "mean, 95 %": lambda errors: errors.mean_interval and Interval(*errors.mean_interval),
+}
+"""The figures of errors over seeds, in the order of a table."""
 
 
 def write_tables(run: Run) -> list[Table]:
@@ -193,8 +226,9 @@ def error_table(results: Results, mode: Mode) -> Table:
         for arm, count in left_out.items()
         if count
     )
+    summaries = [summarize(outcome.test_error) for outcome in arms.values()]
     rows: list[tuple[str, list[Cell]]] = [
-        (row, [getattr(outcome.summary, row) for outcome in arms.values()]) for row in ROWS
+        (name, [figure(each) for each in summaries]) for name, figure in ROWS.items()
     ]
     kept = ""
     if (held := results.data.validation) is not None:
@@ -216,7 +250,7 @@ def error_table(results: Results, mode: Mode) -> Table:
 
 def _validation(outcome: ArmResults) -> float | None:
     """Return the median of the errors on the samples for validation; None if all diverged."""
-    return summary(outcome.validation_error or [])["median"]
+    return summarize(outcome.validation_error or []).median
 
 
 def work_table(results: Results) -> Table:
@@ -279,7 +313,9 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     if results.pairs is None or results.other is None:  # a run of an earlier minifw
         return []
     pairs = list(results.pairs.values())
-    ends = [None if pair.interval is None else Interval(*pair.interval) for pair in pairs]
+    ends: list[Cell] = [
+        None if pair.interval is None else Interval(*pair.interval) for pair in pairs
+    ]
     what = f"test error, minifw − {ARMS[results.other]}: mean, points"
     return [
         (what, [pair.difference for pair in pairs]),

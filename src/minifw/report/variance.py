@@ -96,7 +96,7 @@ def _seeds(report: Report) -> Table:
     """Return the table of how many seeds each difference needs."""
     outcome = report.outcome
     rows: list[tuple[str, list[Cell]]] = [
-        (f"{harmless(difference)} points", [count])
+        (f"{harmless(difference)} point{'' if difference == '1' else 's'}", [count])
         for difference, count in outcome.seeds_for.items()
     ]
     caption = (
@@ -187,12 +187,11 @@ def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
 
 def content(report: Report) -> dict[str, Any]:
     """Return the results for other programs; errors are nested lists, None for a diverged one."""
-    errors = report.errors
-    nested = np.where(np.isfinite(errors), errors, None).tolist()
+    nested = np.array(report.results.cells[0].test_error, object).reshape(report.errors.shape)
     outcome = report.outcome.model_dump(mode="json", exclude={"seed"})
     return outcome | {
         "networks": report.outcome.networks,
         "seeds": report.outcome.seeds,
-        "test_error": nested,
+        "test_error": nested.tolist(),
         "seconds": report.results.seconds,
     }

@@ -39,4 +39,5 @@ __all__ = [
     "records",
     "results",
     "studies",
+    "variance",
 ]

@@ -19,7 +19,7 @@ Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Line = Annotated[str, Field(max_length=2000)]
+Line = Annotated[str, Field(max_length=100_000)]
 
 
 class _Part(BaseModel):
@@ -29,14 +29,24 @@ class _Part(BaseModel):
 
 
 class Summary(_Part):
-    """Test errors over the seeds, in percent; None if all seeds diverged."""
+    """Test errors over the seeds, in percent: what `minifw.statistics.summary.Summary` says.
+
+    Min, median, mean and max are None if all seeds diverged; an old run lacks the others.
+    """
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
+    n: Count | None = None
+    diverged: Count | None = None
     min: Percent | None
+    q1: Percent | None = None
     median: Percent | None
+    q3: Percent | None = None
     mean: Percent | None
+    sd: Percent | None = None
     max: Percent | None
+    median_interval: Points | None = None
+    mean_interval: Points | None = None
 
 
 class ListedArm(_Part):

@@ -4,7 +4,7 @@ anybody.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -80,8 +80,7 @@ class VarianceOutcome(BaseModel):
 
         """
         found = records.checked(cls, results.outcome, f"{where}: outcome")
-        parts = set(found.shares) | set(found.intervals)
-        if len(found.shares) < len(Part.__args__) or set(found.intervals) != parts:
+        if not set(found.shares) == set(found.intervals) == set(get_args(Part)):
             raise ArtefactError(f"{where}: outcome: must have a share and an interval of each part")
         if len(results.cells) != 1 or len(results.cells[0].test_error) != found.networks:
             raise ArtefactError(f"{where}: must have a test error for each of the crossed seeds")

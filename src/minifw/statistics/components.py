@@ -17,7 +17,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import special
 
 Floats = NDArray[np.float64]
 Effect = tuple[int, ...]
@@ -130,6 +129,7 @@ def paired_seeds(difference: float, sd: float, power: float = 0.8, level: float 
 
     `sd` is the standard deviation of a difference. By the noncentral t distribution.
     """
+    from scipy import special  # takes 0.15 s, and few ask
 
     def reached(n: int) -> bool:
         shift = difference / sd * math.sqrt(n)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from minifw.statistics.intervals import LEVEL, Interval, interval
 
@@ -259,6 +258,8 @@ def _signed_sums(sizes: Floats) -> Floats:
 
 def student(differences: Floats, level: float) -> Interval | None:
     """Return Student's interval of the mean, that of two one-sided tests (Schuirmann 1987)."""
+    from scipy import special  # takes 0.15 s, which a list of runs need not wait for
+
     n = len(differences)
     if n < 2:
         return None

@@ -14,6 +14,7 @@ __all__ = [
     "kinds",
     "lanes",
     "merging",
+    "pairing",
     "planning",
     "results",
     "rounds",

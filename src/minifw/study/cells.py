@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minifw.config import axes
 from minifw.config.axes import Axes, Point
 from minifw.config.loading import Parsed
 from minifw.config.model import Config
-from minifw.config.source import MAX_FAULTS, Source
+from minifw.config.source import Source
 from minifw.errors import ConfigError, UsageError
 from minifw.runs.studies import Cell
 from minifw.study import planning
@@ -78,7 +78,7 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
         else:
             cells[cell.config] = cell, config, source
     if faults:
-        raise ConfigError(_at_most(list(faults)))
+        raise ConfigError(planning.at_most(list(faults)))
     return Cells(
         base or next(iter(cells.values()))[1],
         [cell for cell, _, _ in cells.values()],
@@ -123,9 +123,3 @@ def _about(same: list[str], count: int) -> list[str]:
 def name(point: Point) -> str:
     """Return the name of a cell: `train.eta=0.01, optimizer.momentum=0.9`."""
     return ", ".join(f"{key}={axes.in_one_line(value.value)}" for key, value in point)
-
-
-def _at_most(faults: list[str]) -> Iterator[str]:
-    yield from faults[:MAX_FAULTS]
-    if len(faults) > MAX_FAULTS:
-        yield f"sweep: and {len(faults) - MAX_FAULTS} more faults"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import DivergedError, UsageError, short
+from minifw.errors import ArtefactError, DivergedError, UsageError, short
 from minifw.report import comparison, plots
 from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
@@ -32,7 +33,7 @@ SEEDS = 20
 """Seeds of a comparison, unless its configs or the user say otherwise."""
 
 FIGURE = "comparison"
-MARGIN, NOTES, RUNS = "margin", "notes", "runs"
+MARGIN, NOTES, RUNS, FILES = "margin", "notes", "runs", "files"
 """The options of a comparison in study.json."""
 
 
@@ -51,6 +52,8 @@ class Comparison(Kind):
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
         if RUNS in plan.study.options:
             raise UsageError("compare: this compares finished runs; minifw compare makes it anew")
+        if FILES in plan.study.options and plan.study.options[FILES] != files(plan):
+            raise ArtefactError("compare: a data file is not the one that this began with")
         return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
@@ -83,12 +86,13 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     if seeds is None:
         given = {arm.name: arm.config.seeds for arm in arms}
         seeds = _same("seeds", {k: v for k, v in given.items() if v is not None}) or SEEDS
+    contents = [arm.config.model_dump(mode="json") for arm in arms]
     study = Study(
         kind="compare",
         cells=[planning.cell(arm.name, {}, arm.config) for arm in arms],
         seeds=list(range(first or 0, (first or 0) + seeds)),
         threads=torch.get_num_threads(),
-        options=options([(arm.name, arm.config.model_dump(mode="json")) for arm in arms], margin),
+        options=options([(a.name, v) for a, v in zip(arms, contents, strict=True)], margin),
     )
     code: dict[str, bytes] = {}
     for arm in arms:
@@ -98,7 +102,31 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
                     f"{arm.source.name}: {name} is another file than that of a config before it; "
                     "compare keeps both in one folder, so their names must differ"
                 )
-    return planning.plan(study, [arm.config for arm in arms], [arm.source for arm in arms], code)
+    configs, sources = [arm.config for arm in arms], [arm.source for arm in arms]
+    made = planning.plan(study, configs, sources, code)
+    known = files(made)
+    if len({data_of(v, known[arm.name]) for v, arm in zip(contents, arms, strict=True)}) > 1:
+        study.options[NOTES].append(OTHER_DATA)
+    if any(known.values()):
+        study.options[FILES] = known
+    return made
+
+
+OTHER_DATA = "their data differ, so a seed has other samples in one arm than in another"
+
+
+def files(plan: Plan) -> dict[str, str | None]:
+    """Return the checksum of each arm's data file, None for generated data."""
+    names = [cell.name for cell in plan.study.cells]
+    return {names[cell]: shape.checksum for shape in plan.shapes for cell in shape.cells}
+
+
+def data_of(values: Values, checksum: str | None) -> str:
+    """Return what samples are drawn from: arms with the same text have the same for a seed."""
+    data = values.get("data")
+    if isinstance(data, dict):
+        data = {key: value for key, value in data.items() if key != "path"}
+    return json.dumps([data, checksum], sort_keys=True)
 
 
 def check_margin(option: str, margin: object) -> None:

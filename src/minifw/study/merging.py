@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from minifw import runs
-from minifw.errors import ArtefactError, UsageError, harmless
+from minifw.errors import ArtefactError, UsageError
 from minifw.runs import Run
 from minifw.runs.studies import STUDY, Study
 from minifw.study.lanes import Lane
@@ -62,7 +62,7 @@ def _part(run: Run) -> tuple[Study, tuple[int, int]]:
     if manifest.status not in runs.OVER:
         raise UsageError(
             f"{run.path}: part {study.part[0]}/{study.part[1]} is {run.status()}; "
-            f"minifw resume {harmless(run.path)} does the rest"
+            f"minifw resume {run.path} does the rest"
         )
     return study.model_copy(update={"part": None}), study.part
 

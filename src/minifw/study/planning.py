@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minifw.config import loading
 from minifw.config.model import Config
-from minifw.config.source import Source
-from minifw.errors import UsageError
+from minifw.config.source import MAX_FAULTS, Source
+from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
 from minifw.study.jobs import Job, Place, grouped
@@ -118,7 +118,7 @@ def plan(
     """Check each structure as a run of its own would be, and decide how it is trained.
 
     Raises:
-        ConfigError, DataError: a cell does not fit its data, or the machine.
+        ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
         UsageError: there are more parts than networks.
 
     """
@@ -130,10 +130,15 @@ def plan(
     for cell, config in enumerate(configs):
         groups.setdefault(structure(config), []).append(cell)
     shapes = []
+    faults: list[ConfigError | DataError] = []
     for cells in groups.values():
         config, mode = configs[cells[0]], configs[cells[0]].train.mode
         config = config.model_copy(update={"seeds": len(study.seeds)})
-        made = planning.plan(config, 1, [mode], sources[cells[0]])
+        try:
+            made = planning.plan(config, 1, [mode], sources[cells[0]])
+        except (ConfigError, DataError) as fault:
+            faults.append(fault)
+            continue
         compiling, sizes = made.compiling[mode], made.sizes_of[mode]
         shapes.append(
             Shape(
@@ -148,7 +153,17 @@ def plan(
                 None if made.table is None else made.table.checksum,
             )
         )
+    if faults:
+        lines = dict.fromkeys(line for fault in faults for line in fault.lines)
+        raise ConfigError(at_most(list(lines))) if len(faults) > 1 else faults[0]
     return Plan(study, tuple(configs), tuple(shapes), code or {})
+
+
+def at_most(faults: Sequence[str]) -> Iterator[str]:
+    """Yield the faults of cells, and instead of those that nobody reads how many there are."""
+    yield from faults[:MAX_FAULTS]
+    if len(faults) > MAX_FAULTS:
+        yield f"sweep: and {len(faults) - MAX_FAULTS} more faults"
 
 
 def _differing(configs: Sequence[Config], cells: Sequence[int]) -> tuple[str, ...]:

@@ -117,20 +117,19 @@ def _saved(plan: Plan, results: StudyResults) -> dict[str, Any]:
 def _ranks(plan: Plan, results: StudyResults) -> list[int | None]:
     """Return the rank of each cell by its errors on the validation samples, 1 for the best.
 
-    There are none without validation samples, nor in a part of a sweep, nor for a cell that was
-    stopped early or that diverged with all its seeds.
+    There are none unless all cells have validation samples, nor in a part of a sweep, nor for a
+    cell that was stopped early or that diverged with all its seeds.
     """
     cells = results.cells
     ranks: list[int | None] = [None] * len(cells)
-    if plan.study.part is not None:
+    if plan.study.part is not None or any(cell.validation_error is None for cell in cells):
         return ranks
     configs = _configs(plan)
     ended = {
-        place: cell.validation_error
+        place: cell.validation_error or []
         for place, cell in enumerate(cells)
-        if cell.validation_error is not None
-        and cell.epochs == configs[place].train.epochs
-        and any(error is not None for error in cell.validation_error)
+        if cell.epochs == configs[place].train.epochs
+        and any(error is not None for error in cell.validation_error or ())
     }
     for place, rank in zip(ended, selection.rank([*ended.values()]), strict=True):
         ranks[place] = rank

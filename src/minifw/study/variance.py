@@ -14,16 +14,16 @@ import numpy as np
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.data import Floats
-from minifw.errors import UsageError
+from minifw.errors import ArtefactError, UsageError
 from minifw.report import plots, variance
 from minifw.report.tables import write_table
 from minifw.runs import Run
-from minifw.runs.studies import Crossing, Study, StudyResults
+from minifw.runs.studies import STUDY, Crossing, Study, StudyResults
 from minifw.runs.variance import VarianceOutcome
 from minifw.statistics.components import WORST, Components, components
 from minifw.study import planning
 from minifw.study.planning import Plan
-from minifw.study.rounds import Kind
+from minifw.study.rounds import Kind, Rounds
 
 COUNTS = {"data": 10, "init": 10, "order": 5}
 """How many seeds of each purpose are crossed by default."""
@@ -110,10 +110,13 @@ def plan(
 class Variance(Kind):
     """Trains all combinations of seeds at once."""
 
+    def rounds(self, plan: Plan, pieces: int) -> Rounds:
+        _asked(plan.study)  # before anything is trained
+        return super().rounds(plan, pieces)
+
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
         """Return the shares with their intervals, and how many seeds differences need."""
-        crossed, difference = plan.study.crossing, plan.study.options["difference"]
-        assert crossed is not None
+        crossed, difference = _asked(plan.study)
         counts = crossed.model_dump()
         (cell,) = results.cells
         errors = np.array(cell.test_error, np.float64).reshape(*counts.values())
@@ -151,6 +154,19 @@ class Variance(Kind):
             write_table(run, name, table)
         for name, draw in variance.drawings(report).items():
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
+
+
+def _asked(study: Study) -> tuple[Crossing, float]:
+    """Return what is crossed, and the difference for which seeds are counted.
+
+    Raises:
+        ArtefactError: a study.json that minifw never wrote.
+
+    """
+    difference = study.options.get("difference")
+    if study.crossing is None or not isinstance(difference, float) or not 0 < difference <= 100:
+        raise ArtefactError(f"{STUDY}: a study of variance needs a crossing and a difference")
+    return study.crossing, difference
 
 
 def _without(errors: Floats, found: Components, first: int) -> dict[str, object] | None:

@@ -20,7 +20,7 @@ from minifw.compile.compilers import find_compiler
 from minifw.compile.processor import vector_bytes
 from minifw.config.code import told
 from minifw.errors import ArtefactError, MinifwError, ModuleError, StorageError
-from minifw.runs.directory import Files
+from minifw.runs import Files
 from minifw.study import jobs
 from minifw.study.executors import Saving
 from minifw.study.jobs import Job, Result

@@ -191,8 +191,8 @@ def batch_size(value: int | None, samples: Samples) -> int:
     return most if value is None else min(whole("batch_size", value, 1), most)
 
 
-def learning_rate(eta: object, data: Samples) -> float | Tensor:
-    """Return `eta` as a float, or as a tensor with one number for each network of the stack.
+def learning_rate(eta: object, data: Samples) -> float | tuple[float, ...]:
+    """Return `eta` as a float, or as one for each network of the stack.
 
     Raises:
         ModuleError: a number is not above 0 and finite, in the dtype of the samples as well, or
@@ -200,21 +200,18 @@ def learning_rate(eta: object, data: Samples) -> float | Tensor:
 
     """
     dtype = data.inputs.dtype
-    if isinstance(eta, Real) or not isinstance(eta, (Sequence, np.ndarray, Tensor)):
-        return _rate(eta, dtype)
-    if isinstance(eta, str):
+    if isinstance(eta, str) or not isinstance(eta, (Sequence, np.ndarray, Tensor)):
         return _rate(eta, dtype)
     stack = tuple(data.labels.shape[:-1])
     values = eta.tolist() if isinstance(eta, (np.ndarray, Tensor)) else list(eta)
-    if np.shape(eta) != stack or not stack:
+    if not isinstance(values, list) or stack != (len(values),):
         many = f"{len(values)} numbers" if isinstance(values, list) else "a tensor of one number"
         there = f"a stack of {stack[0]} networks" if stack else "one network"
         raise ModuleError(
             f"fit: eta must be a number, or one for each network of a stack; for {there} "
             f"came {many}"
         )
-    rates = [_rate(value, dtype, f" of network {k}") for k, value in enumerate(values)]
-    return torch.tensor(rates, dtype=torch.float64).to(data.inputs.device, dtype)
+    return tuple(_rate(value, dtype, f" of network {k}") for k, value in enumerate(values))
 
 
 def _rate(eta: object, dtype: torch.dtype, where: str = "") -> float:

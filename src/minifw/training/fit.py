@@ -16,13 +16,14 @@ from minifw.data import Dataset, Floats, Samples
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described
+from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
 from minifw.training.division import one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.placement import Schedule, for_data
-from minifw.training.shards import Batch, compile_steps, divide
+from minifw.training.shards import Batch, Rates, compile_steps, divide
 from minifw.training.steady import numbers
 from minifw.training.workers import Workers
 
@@ -120,20 +121,28 @@ def fit(
 def _watched(on_epoch: OnEpoch | None, learner: Learner) -> OnEpoch | None:
     """Return `on_epoch` as it is, but for an error if it changes a number of the learner.
 
-    Compiled steps hold such numbers as constants, and parts of a stack have copies of them.
+    Compiled steps hold such numbers as constants, and parts of a stack have copies of them. Tensors
+    of the optimizer's state may change in place, but not become others.
     """
     if on_epoch is None:
         return None
-    begun = numbers(learner)
+    optimizer = learner.optimizer
+    begun, kept = numbers(learner), dict(optimizer.state)
 
     def watched(epoch: int, history: History) -> None:
         on_epoch(epoch, history)
-        for name, value in numbers(learner).items():
-            if begun.get(name) != value:
-                raise UsageError(
-                    f"fit: on_epoch changed {name}, but training keeps the value with which it "
-                    "began; to go on with another one, call fit again with history=…"
-                )
+        now, state = numbers(learner), optimizer.state
+        changed = [name for name in begun | now if begun.get(name) != now.get(name)]
+        changed += [
+            f"{type(optimizer).__name__}.state['{name}']"
+            for name in kept | state
+            if kept.get(name) is not state.get(name)
+        ]
+        for name in changed:
+            raise UsageError(
+                f"fit: on_epoch changed {name}, but training keeps the value with which it "
+                "began; to go on with another one, call fit again with history=…"
+            )
 
     return watched
 
@@ -157,12 +166,13 @@ class _Stack(Trainer):
         learner: Learner,
         data: Dataset,
         batch_size: int,
-        eta: float | Tensor,
+        eta: Rates,
         schedule: Schedule,
     ) -> None:
         self.samples, self.batch_size, self.eta = data.train, batch_size, eta
         training, evaluation = schedule.training, schedule.evaluation or schedule.training
-        self.shards = divide(learner, data, training.seeds)
+        apart = not schedule.compiled and not takes_rates(learner.optimizer)
+        self.shards = divide(learner, data, training.seeds, eta if apart else None)
         self.evaluated = self.shards
         if evaluation.seeds != training.seeds:
             self.evaluated = divide(learner, data, evaluation.seeds)

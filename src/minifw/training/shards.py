@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from minifw.compile.beside import beside
 from minifw.data import Dataset, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
+from minifw.nn.optimizers import takes_rates
 from minifw.training.compiled import Epochs, Outputs, Steps, check_steps
 from minifw.training.evaluation import Evaluation, evaluate, finite
 from minifw.training.learner import Learner
@@ -22,6 +23,9 @@ from minifw.training.steady import drawn_again
 
 Batch = tuple[Tensor, Tensor]
 """Inputs and targets of a step; or, afterwards, output and targets."""
+
+Rates = float | Sequence[float]
+"""A learning rate for all networks of the whole stack, or one for each."""
 
 
 class Shard:
@@ -41,17 +45,13 @@ class Shard:
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
 
-    def train(self, order: Tensor | None, batch_size: int, eta: float | Tensor) -> Batch:
-        """Take all steps of an epoch, in any thread; return output and targets of the last.
-
-        `eta` is a number, or one for each network of the whole stack.
-        """
-        if isinstance(eta, Tensor):
-            eta = eta[self.seeds]
+    def train(self, order: Tensor | None, batch_size: int, eta: Rates) -> Batch:
+        """Take all steps of an epoch, in any thread; return output and targets of the last."""
+        rate = self._rate(eta)
         self._keep_start()
         if self.compiled is not None:
             own = None if order is None else order[self.seeds]
-            output, self.sound = self.compiled.run(own, eta)
+            output, self.sound = self.compiled.run(own, rate)
             return output, self._last_targets(own, output.shape[-2])
         (whole, whole_targets), cut = self._batches(order, batch_size)
         step, shape = self.learner.step, None
@@ -60,8 +60,22 @@ class Shard:
                 shape = inputs.shape
                 reused = self.buffers.reuse_in_thread(shape)
             with reused:
-                output = step(inputs, targets, eta)
+                output = step(inputs, targets, rate)
         return output.clone(), targets  # the thread's next shard would overwrite it
+
+    def _rate(self, eta: Rates, seeds: Sequence[int] | None = None) -> float | Tensor:
+        """Return the learning rate of this shard's networks, or of some of them.
+
+        It is a number if it is the same for all, else a tensor with one for each.
+        """
+        if not isinstance(eta, Sequence):
+            return eta
+        own = eta[self.seeds]
+        own = own if seeds is None else [own[seed] for seed in seeds]
+        if len(set(own)) == 1:
+            return own[0]
+        weight = self.learner.weights[0]
+        return torch.tensor(own, dtype=torch.float64).to(weight.device, weight.dtype)
 
     def _last_targets(self, order: Tensor | None, batch_size: int) -> Tensor:
         """Return the targets of the last batch of an epoch."""
@@ -82,26 +96,29 @@ class Shard:
     def _keep_start(self) -> None:
         """Keep weights and state from before an epoch, for `first_failing`."""
         state = self.learner.state
-        if len(self.start) != len(state):  # at first, and after momentum was set, which adds to it
+        # They differ at first, and after momentum was set, which adds to it.
+        if [value.shape for value in self.start] != [value.shape for value in state]:
             self.start = [value.clone() for value in state]
         else:
             torch._foreach_copy_(self.start, state)
 
     def first_failing(
-        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: float | Tensor
+        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: Rates
     ) -> list[int]:
         """Return for these seeds where the first value that is not finite appeared.
 
         That is the position of a module of the network, or -1. The epoch is trained again from its
         start with plain steps, whose results are checked in the order of computation.
         """
+        rate = self._rate(eta, seeds)
+        if isinstance(rate, Tensor) and not takes_rates(self.learner.optimizer):
+            alone = [self.first_failing([seed], order, batch_size, eta) for seed in seeds]
+            return [position for (position,) in alone]
         found = dict.fromkeys(seeds, -1)
         learner = self.learner.on([self._copied(value, seeds) for value in self.start])
-        if isinstance(eta, Tensor):
-            eta = self._copied(eta[self.seeds], seeds)
         (inputs, targets), cut = self._batches(order, batch_size)
         for batch, target in chain(zip(inputs, targets, strict=True), cut):
-            learner.step(self._copied(batch, seeds), self._copied(target, seeds), eta)
+            learner.step(self._copied(batch, seeds), self._copied(target, seeds), rate)
             for position, values in learner.results():
                 fine = values.isfinite().reshape(len(seeds), -1).all(1).tolist()
                 for seed, is_fine in zip(seeds, fine, strict=True):
@@ -151,16 +168,23 @@ class Shard:
         return (inputs, targets), cut
 
 
-def divide(learner: Learner, data: Dataset, size: int | None) -> list[Shard]:
-    """Divide the stack into shards of `size` seeds; None: one shard, or a single network."""
+def divide(
+    learner: Learner, data: Dataset, size: int | None, eta: Rates | None = None
+) -> list[Shard]:
+    """Divide the stack into shards of `size` seeds; None: one shard, or a single network.
+
+    If learning rates are given, each shard has a single one.
+    """
     seeds, buffers = len(data.train.labels), Buffers()
-    size = size or seeds
-    if data.train.labels.ndim != 2 or size >= seeds:
+    cuts = {*range(0, seeds, size or seeds), seeds}
+    if isinstance(eta, Sequence):
+        cuts |= {k for k in range(1, seeds) if eta[k] != eta[k - 1]}
+    if data.train.labels.ndim != 2 or len(cuts) == 2:
         return [Shard(learner, data, slice(None), buffers)]
     state = learner.state
     shards = []
-    for first in range(0, seeds, size):
-        some = slice(first, min(first + size, seeds))
+    for first, after in pairwise(sorted(cuts)):
+        some = slice(first, after)
         own = learner.on([value[some] for value in state])
         shards.append(Shard(own, data.of(some), some, buffers))
     return shards
