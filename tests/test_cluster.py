@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,7 +22,8 @@ import torch
 
 from campaigns import workers
 from conftest import Minifw
-from minifw import runs
+from minifw import nn, runs
+from minifw.compile import CannotCompileError
 from minifw.config import loading
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
@@ -49,6 +51,8 @@ from minifw.study.store import Store
 from minifw.study.worker import Task
 from minifw.system import files
 from minifw.system.signals import Stop
+from minifw.training.learner import Learner
+from minifw.training.steady import check_steady
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -141,6 +145,27 @@ def test_workers_killed_at_random_lose_nothing(cluster: Cluster, tmp_path: Path)
         assert found == wanted
         assert results == 20
     assert killing.kills == 3
+
+
+def test_what_another_thread_draws_is_not_a_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's threads draw random numbers, so that a worker would train plainly now and then."""
+    network = nn.Sequential(nn.Linear(2, 2, stack=(2,)))
+    learner = Learner(network, nn.LossMSE(), nn.SGD(network))
+    step, left = learner.step, [3]
+
+    def beside(*words: Any) -> Any:
+        if left[0] > 0:
+            left[0] -= 1
+            random.random()
+        return step(*words)
+
+    monkeypatch.setattr(learner, "step", beside)
+    samples = torch.zeros(2, 4, 2)
+    check_steady(learner, samples, samples)
+    assert left == [0]
+    left[0] = 10**6
+    with pytest.raises(CannotCompileError, match="Python's generator of random numbers"):
+        check_steady(learner, samples, samples)
 
 
 # ------------------------------------------------------------------- what a job or a worker does wrong
