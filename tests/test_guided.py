@@ -12,7 +12,7 @@ import minifw as minifw_of_python
 from conftest import Minifw
 from minifw import runs
 from minifw.errors import Interrupted, UsageError
-from minifw.study import jobs
+from minifw.study import guided, jobs
 from minifw.study.jobs import Job, Result
 
 SMALL = (
@@ -81,6 +81,29 @@ def test_an_interrupted_search_goes_on_as_if_nothing_had_been(
     assert len(set(done)) == len(done), "no job is done twice"
     assert len(before) < len(done)
     assert runs.load(second).faults() == []
+
+
+def test_a_search_that_would_propose_other_cells_is_not_resumed(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As another version of Optuna may, whose cells have the numbers of those that are stored."""
+    asked = ("sweep", "simplenet-sgd", *SMALL, *OVER, "--guided", 23)
+    usual = jobs.run
+
+    def broken(job: Job, *more: Any) -> Result:
+        if job.id.startswith("batch-3"):
+            raise Interrupted(15)
+        return usual(job, *more)
+
+    monkeypatch.setattr(jobs, "run", broken)
+    assert minifw(*asked).code == 143
+    monkeypatch.setattr(jobs, "run", usual)
+    (path,) = Path("runs").iterdir()
+    search = guided.Search.__init__
+    monkeypatch.setattr(guided.Search, "__init__", lambda own, axes, seed: search(own, axes, 1))
+    answer = minifw("resume", path)
+    assert (answer.code, answer.out) == (4, "")
+    assert "other cells are proposed than when this search was begun" in answer.err
 
 
 @pytest.mark.parametrize(

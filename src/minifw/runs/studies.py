@@ -49,7 +49,8 @@ class Study(_Record):
     """What a study trains: each of the `cells` with each of the `seeds`.
 
     `crossing` replaces the seeds in a study of variance. `part` is (k, n): the k-th of n parts of
-    the lanes, from 1 on. `options` are those of the kind, such as a margin.
+    the lanes, from 1 on. `data_files` are the checksums of all data files, by their paths.
+    `options` are those of the kind, such as a margin.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Study(_Record):
     threads: Annotated[int, Field(ge=1)]
     crossing: Crossing | None = None
     part: tuple[int, int] | None = None
+    data_files: dict[str, str] = {}
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ import torch
 
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import ArtefactError, DivergedError, UsageError, short
+from minifw.errors import DivergedError, UsageError, short
 from minifw.report import comparison, plots
 from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
@@ -52,8 +52,6 @@ class Comparison(Kind):
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
         if RUNS in plan.study.options:
             raise UsageError("compare: this compares finished runs; minifw compare makes it anew")
-        if FILES in plan.study.options and plan.study.options[FILES] != files(plan):
-            raise ArtefactError("compare: a data file is not the one that this began with")
         return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:

@@ -238,13 +238,18 @@ def rounds(plan: Plan, pieces: int) -> Rounds:
     asked = Guided.model_validate(plan.study.options["guided"])
     code = Code(bool(plan.code), plan.code.get)
     proposals = Proposals(asked, code, Path("config.yaml").absolute())
-    number = 0
+    number, begun = 0, plan.study.cells
     known: Columns = ([], [], [])
     while not proposals.over:
         number += 1
         new = proposals.next()
         before = len(known[0])
         known = (known[0] + new[0], known[1] + new[1], known[2] + new[2])
+        if known[0][: len(begun)] != begun[: len(known[0])]:
+            raise ArtefactError(
+                "guided: other cells are proposed than when this search was begun; it can be "
+                "resumed with the version of Optuna that began it"
+            )
         study = plan.study.model_copy(update={"cells": known[0]})
         plan = planning.plan(study, known[1], known[2], plan.code)
         lanes = [lane for lane in plan.lanes if lane.cell >= before]

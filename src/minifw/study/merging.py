@@ -39,6 +39,8 @@ def merge(
     for path in paths:
         run = runs.load(path)
         study, (number, count) = _part(run)
+        if whole is not None and whole.data_files != study.data_files:
+            raise UsageError(f"{path}: was trained with other data files than {paths[0]}")
         if whole not in (None, study) or counted not in (0, count):
             raise UsageError(f"{path}: is not a part of the same study as {paths[0]}")
         whole, counted = study, count

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minifw.config import loading
-from minifw.config.model import Config
+from minifw.config.model import Config, FromFile
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
@@ -121,6 +121,7 @@ def plan(
     Raises:
         ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
         UsageError: there are more parts than networks.
+        ArtefactError: a data file is not the one that the study began with.
 
     """
     networks = len(all_lanes(study))
@@ -131,15 +132,19 @@ def plan(
     for cell, config in enumerate(configs):
         groups.setdefault(structure(config), []).append(cell)
     shapes = []
+    known = dict(study.data_files)
     faults: list[ConfigError | DataError] = []
     for cells in groups.values():
         config, mode = configs[cells[0]], configs[cells[0]].train.mode
         config = config.model_copy(update={"seeds": len(study.seeds)})
         try:
-            made = planning.plan(config, 1, [mode], sources[cells[0]])
+            checksum = _known(known, config)
+            made = planning.plan(config, 1, [mode], sources[cells[0]], checksum=checksum)
         except (ConfigError, DataError) as fault:
             faults.append(fault)
             continue
+        if made.table is not None and isinstance(config.data, FromFile):
+            known[config.data.path] = made.table.checksum
         compiling, sizes = made.compiling[mode], made.sizes_of[mode]
         shapes.append(
             Shape(
@@ -157,7 +162,13 @@ def plan(
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in fault.lines)
         raise ConfigError(at_most(list(lines))) if len(faults) > 1 else faults[0]
+    study = study.model_copy(update={"data_files": known})
     return Plan(study, tuple(configs), tuple(shapes), code or {})
+
+
+def _known(files: Mapping[str, str], config: Config) -> str | None:
+    """Return the checksum that the config's data file has had before, if it has one."""
+    return files.get(config.data.path) if isinstance(config.data, FromFile) else None
 
 
 def at_most(faults: Sequence[str]) -> Iterator[str]:
