@@ -184,6 +184,7 @@ def _run(
                 found.expect(plan)
                 _do(part.jobs, store, work, found, show_progress)
                 part = rounds.send(found)
+        store.clean()
         return complete(run, plan, kind, found)
     except Interrupted as fault:
         run.commit(status="interrupted")
