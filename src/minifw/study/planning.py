@@ -118,6 +118,8 @@ def plan(
 ) -> Plan:
     """Check each structure as a run of its own would be, and decide how it is trained.
 
+    The plan's study has the checksums of the present data files.
+
     Raises:
         ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
         UsageError: there are more parts than networks.
@@ -159,6 +161,12 @@ def plan(
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in fault.lines)
         raise ConfigError(at_most(list(lines))) if len(faults) > 1 else faults[0]
+    checksums = {cell: shape.checksum for shape in shapes for cell in shape.cells}
+    known = [
+        cell.model_copy(update={"checksum": checksums[number]})
+        for number, cell in enumerate(study.cells)
+    ]
+    study = study.model_copy(update={"cells": known})
     return Plan(study, tuple(configs), tuple(shapes), code or {})
 
 
