@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,16 @@ def test_small_samples_have_the_interval_that_they_allow() -> None:
     assert interval([1.0, None, math.nan]) is None
     assert interval([]) is None
     assert interval([1.0, None, 2.0]) == interval([2.0, 1.0])
+
+
+def test_memory_grows_with_the_seeds_and_not_with_their_square() -> None:
+    sample = RNG.exponential(size=4000)
+    tracemalloc.start()
+    interval(sample, "mean", resamples=100)
+    interval(sample, "median", resamples=100)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4000 * 4000  # bytes; one row for each seed would take eight times as many
 
 
 # ------------------------------------------------------------------------------------- summary
