@@ -61,7 +61,7 @@ class Study(_Record):
     seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
     threads: Annotated[int, Field(ge=1)]
     crossing: Crossing | None = None
-    part: tuple[int, int] | None = None
+    part: Annotated[tuple[int, int], Field(strict=False)] | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")
