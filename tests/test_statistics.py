@@ -319,6 +319,7 @@ def test_ranks_by_median_then_mean_with_what_diverged_last() -> None:
     cells = [[3, 3, 3], [2, 2, 9], [2, 2, 3], [1, None, None], [None] * 3, [2, 2, 9], [0, None, 2]]
     assert rank(cells) == [5, 2, 1, 6, 7, 2, 4]  # the last: median 2, and an infinite mean
     assert rank([[math.nan, 1.0], [None, 1.0], [None, None]]) == [1, 1, 3]
+    assert rank([[2, 2, 200], [0, 2, None]]) == [1, 2]
     assert rank([]) == []
 
 
@@ -396,6 +397,15 @@ def test_components_are_unbiased() -> None:
     mean, error = variances.mean(0), variances.std(0) / 10
     for part, m, e in zip(PARTS, mean, error, strict=True):
         assert abs(m - campaign.EFFECTS[part] ** 2) < 4 * e, part
+
+
+def test_no_share_is_below_0() -> None:
+    found = [components(np.random.default_rng(k).normal(size=(4, 4, 4))) for k in range(20)]
+    shares = [[each.shares[part] or 0.0 for part in PARTS] for each in found]
+    assert np.min(shares) == 0
+    assert np.sum(shares, 1) == pytest.approx(np.ones(20))
+    ends = [each.intervals[part] or (-1, -1) for each in found for part in PARTS]
+    assert 0 <= np.min(ends) <= np.max(ends) <= 1
 
 
 def test_errors_that_do_not_differ_have_no_shares() -> None:

@@ -465,6 +465,27 @@ def test_a_cell_has_the_same_number_in_a_part(minifw: Minifw) -> None:
         assert [(cell.number, cell.name) for cell in found.cells] == [(k - 1, names[k - 1])]
 
 
+def test_the_data_file_of_no_cell_may_change(minifw: Minifw, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in rng.random((60, 2))]
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,class", *rows]) + "\n")
+    text = GOOD.replace("data: moons", "data: {kind: csv, path: mine.csv, train: 40}")
+    (tmp_path / "a.yaml").write_text(text)
+    words = ("sweep", "a.yaml", "--over", "data.path=mine.csv,other.csv", "--set", "train.epochs=1",
+             "--seeds", 2, "--json", "-q")  # fmt: skip
+    first = minifw(*words, "--part", "1/2").json["run_dir"]
+    (tmp_path / "other.csv").write_text("\n".join(["x,y,class", *rows[::-1]]) + "\n")
+    second = minifw(*words, "--part", "2/2").json["run_dir"]
+    answer = minifw("runs", "merge", first, second)
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert "another data file" in answer.err
+    runs.load(Path(first)).commit(status="interrupted")
+    answer = minifw("resume", first)
+    assert (answer.code, len(answer.err.splitlines())) == (4, 1)
+    assert "data.path=other.csv: its data file is not the one" in answer.err
+
+
 def test_an_interrupted_sweep_is_resumed_with_the_same_results(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -791,3 +812,12 @@ def test_a_damaged_or_foreign_result_is_refused_in_one_line(minifw: Minifw, tmp_
         with pytest.raises(ArtefactError, match="outcome"):
             package.Sweep.load(copy)
         shutil.rmtree(copy)
+
+
+def test_a_part_names_cells_by_their_numbers_in_the_whole_sweep(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.01,0.02,0.03", "--part", "3/3")
+    run = Path(minifw(*words, "--json").json["run_dir"])
+    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in lines} == {"2"}
+    for name in ("cells", "summaries"):
+        assert (run / f"tables/{name}.csv").read_text().splitlines()[1].startswith("2,0.03,")

@@ -15,7 +15,7 @@ import pytest
 
 from conftest import ROOT, SMALL, Minifw
 from minifw.cli import terminal
-from minifw.report.tables import Table, of_results
+from minifw.report.tables import Interval, Table, of_results
 from minifw.runs.results import Results
 
 ARM = {
@@ -54,6 +54,16 @@ def test_tables_that_stand_together_are_numbered_and_a_single_one_is_not() -> No
         assert not re.search(r"Table \d", table.markdown() + table.json() + table.latex())
     assert alone["table1"].markdown().startswith("Full gradient – test error of 'simplenet' (disk)")
     assert alone["table3"].markdown().startswith("Time in training steps for 3 seeds")
+
+
+def test_a_row_of_intervals_has_two_lines_of_csv_and_a_column_two_columns() -> None:
+    lines = of_results(results())["table1"].csv().splitlines()
+    assert lines[:2] == ["test error,minifw,PyTorch", "n,3,3"]
+    assert lines[-4:-2] == ['"median, 95 %, from",1.0,1.0', '"median, 95 %, to",2.0,2.0']
+    columns = Table(
+        "c", ["arm", "n", "95 %"], [("A", ["3", Interval(1.0, 2.0)]), ("B", ["1", None])]
+    )
+    assert columns.csv().splitlines() == ['arm,n,"95 %, from","95 %, to"', "A,3,1.0,2.0", "B,1,,"]
 
 
 # ------------------------------------------------------------------------------------ terminal

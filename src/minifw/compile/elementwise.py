@@ -39,12 +39,6 @@ def _same(op: str) -> Translate:
 TABLE.update({name: _same(op) for name, op in SAME_NAME.items()})
 
 
-@named("addcmul")
-def _addcmul(r: Recorder, result: Tensor, a: Any, b: Any, c: Any, value: Any = 1) -> Part:
-    a, b, c = (r.read(each, result.ndim) for each in (a, b, c))
-    return apply(r, "add", a, scaled(r, apply(r, "mul", b, c), value))
-
-
 @named("add")
 def _add(r: Recorder, result: Tensor, a: Any, b: Any, alpha: Any = 1) -> Part:
     a, b = r.read(a, result.ndim), r.read(b, result.ndim)

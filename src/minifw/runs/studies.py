@@ -38,11 +38,15 @@ class Crossing(_Record):
 
 
 class Cell(_Record):
-    """A cell: its name, what it sets beside the study's config, and its whole config as YAML."""
+    """A cell: its name, what it sets beside the study's config, and its whole config as YAML.
+
+    `checksum` is that of its data file, None for generated data.
+    """
 
     name: str
     set: dict[str, Value]
     config: str
+    checksum: str | None = None
 
 
 class Study(_Record):
@@ -70,10 +74,12 @@ class Study(_Record):
 class CellResults(_Record):
     """The results of a cell; lists have a value for each of its seeds, None if it diverged.
 
+    `number` is its position in the study, which may be more than its position in a part of it.
     `epochs` is how far it was trained: less than its config says where a study stopped it.
     `validation_error` is None where there are no validation samples.
     """
 
+    number: Count = 0
     name: str
     set: dict[str, Value]
     seeds: Annotated[list[Count], FailFast()]

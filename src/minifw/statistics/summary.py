@@ -27,15 +27,15 @@ class Summary:
 
     n: int
     diverged: int
-    min: float | None
-    q1: float | None
-    median: float | None
-    q3: float | None
-    mean: float | None
-    sd: float | None
-    max: float | None
-    median_interval: Interval | None
-    mean_interval: Interval | None
+    min: float | None = None
+    q1: float | None = None
+    median: float | None = None
+    q3: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+    max: float | None = None
+    median_interval: Interval | None = None
+    mean_interval: Interval | None = None
 
     def content(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""
@@ -47,7 +47,7 @@ def summarize(values: Sequence[float | None]) -> Summary:
     left = known(values)
     n, diverged = len(values), len(values) - len(left)
     if not len(left):
-        return Summary(n, diverged, *[None] * 7, None, None)
+        return Summary(n, diverged, None, None, None, None, None, None, None, None, None)
     low, q1, median, q3, high = map(float, np.quantile(left, (0, 0.25, 0.5, 0.75, 1)))
     several = len(left) > 1
     return Summary(

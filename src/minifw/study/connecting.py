@@ -268,7 +268,8 @@ def _check(client: Client, url: str, allow_mixed: bool, here: dict[str, str]) ->
 
 
 def _dask_version() -> str:
-    return distributed.__version__
+    version: str = distributed.__version__
+    return version
 
 
 @contextmanager

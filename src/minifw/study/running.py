@@ -152,8 +152,10 @@ def replan(run: Run, study: Study, allow_code: bool) -> Plan:
     made = plan(
         study, configs, [Source(f"{where}: {cell.name}") for cell in study.cells], code.files
     )
-    if made.shapes[0].checksum != run.manifest.data_checksum:
-        raise ArtefactError(f"{run.path}: the data file is not the one that the study began with")
+    for cell, now in zip(study.cells, made.study.cells, strict=True):
+        if cell.checksum != now.checksum:
+            what = "its data file is not the one that the study began with"
+            raise ArtefactError(f"{run.path}: {cell.name}: {what}")
     return made
 
 
@@ -184,6 +186,7 @@ def _run(
                 found.expect(plan)
                 _do(part.jobs, store, work, found, show_progress)
                 part = rounds.send(found)
+        store.clean()
         return complete(run, plan, kind, found)
     except Interrupted as fault:
         run.commit(status="interrupted")
@@ -214,9 +217,8 @@ def _do(
             found.add(job.id, job.all_lanes, kept)
     networks = sum(len(job.lanes) for job in missing)
     ended = 0
-    with show_progress(
-        f"{counted(len(todo), 'job')}, {counted(networks, 'network')}", networks
-    ) as progress:
+    label = f"{counted(len(todo), 'job')}, {counted(networks, 'network')}"
+    with show_progress(label, networks) as progress:
 
         def follow(job: Job, done: int, history: History) -> None:
             found.watch(job.all_lanes, history)
@@ -227,7 +229,7 @@ def _do(
             store.put(job.id, result)
             found.add(job.id, job.all_lanes, result)
             ended += len(job.lanes)
-            left = len(todo) - sum(each.id in found.results for each in todo)
+            left = sum(each.id not in found.results for each in todo)
             progress(ended, f"{counted(left, 'job')} left")
 
 
