@@ -138,10 +138,12 @@ def sentences(report: Report) -> list[str]:
         )
     said += _one_seed(report)
     if outcome.test_set is not None:
+        share = f"{100 * outcome.test_set:.1f} %"
+        if outcome.test_set > 1:  # an expected variance beside an estimated one
+            share = "as much as all"
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
-            f"{100 * outcome.test_set:.1f} % of the variance (within data and interplay); a larger "
-            "data.test lowers it."
+            f"{share} of the variance (within data and interplay); a larger data.test lowers it."
         )
     took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
     return [*said, *_diverged(report), took]

@@ -91,7 +91,12 @@ class Sweep(Kind):
                 **mine,
             )
         halved = _saved(plan, results) if "halving" in plan.study.options else {}
-        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best, **halved)
+        numbers = None
+        if plan.study.part is not None:
+            numbers = list(dict.fromkeys(lane.cell for lane in plan.lanes))
+        found = SweepOutcome(
+            axes=plan.study.options["axes"], cells=figures, best=best, numbers=numbers, **halved
+        )
         return found.model_dump(mode="json")
 
     def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
