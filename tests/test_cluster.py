@@ -348,7 +348,7 @@ def test_a_worker_without_minifw_is_told(
 
 
 @pytest.fixture
-def certificates(tmp_path: Path) -> dict[str, str]:
+def certificates(tmp_path: Path) -> dict[str, Any]:
     """A certificate that has signed itself, and its key."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -358,7 +358,7 @@ def certificates(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_a_connection_with_tls(certificates: dict[str, str], tmp_path: Path) -> None:
+def test_a_connection_with_tls(certificates: dict[str, Any], tmp_path: Path) -> None:
     cert, key = certificates["tls_cert"], certificates["tls_key"]
     security = distributed.Security(
         tls_ca_file=cert, tls_scheduler_cert=cert, tls_scheduler_key=key, tls_worker_cert=cert,
