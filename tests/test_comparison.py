@@ -430,7 +430,8 @@ def test_a_data_file_of_any_arm_must_not_change(minifw: Minifw) -> None:
     run = runs.load(Path(other["run_dir"]))
     run.commit(status="interrupted")
     Path("y.csv").write_text("\n".join(["p,q,c", *rows]) + "\n")
-    assert "a data file is not the one that this began with" in line(minifw("resume", run.path), 4)
+    said = line(minifw("resume", run.path), 4)
+    assert "y: its data file is not the one that the study began with" in said
 
 
 def test_a_run_is_not_compared_with_itself(minifw: Minifw, pair: list[Path]) -> None:
@@ -719,7 +720,7 @@ def test_a_figure_of_whatever_there_is(arms: dict[str, Any], margin: float | Non
     assert len(lines.get_segments()) == min(len(next(iter(arms.values()))), pairings.SEEDS)  # type: ignore[attr-defined]
     marked = [line for line in left.lines if line.get_marker() == "x"]
     crosses = sum(len(np.asarray(line.get_xdata())) for line in marked)
-    assert crosses == sum([*errors].count(None) for errors in arms.values())
+    assert crosses == sum(e is None for errors in arms.values() for e in errors)
     assert len(right.patches) == (margin is not None)
 
 

@@ -267,10 +267,16 @@ def test_sentences_say_what_was_found() -> None:
         f"A's test error is 0.44 points higher than B's (95 % interval {-high:.2f} to {-low:.2f}, "
         "8 seeds, p = 0.0078)."
     )
-    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25])
-    assert unclear.sentence().startswith(
-        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % interval −"
+    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25], margin=1.0)
+    low, high = unclear.interval or (0, 0)
+    assert low < 0 < high
+    assert unclear.sentence() == (
+        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % "
+        f"interval: {high:.2f} higher to {-low:.2f} lower, 6 seeds, p = {unclear.p:.2g}). "
+        "They are the same within 1 point."
     )
+    other = pair_of([0.5, -0.25, -0.5, 0.75, 0.5, -0.25])
+    assert f"(95 % interval: {high:.2f} lower to {-low:.2f} higher, " in other.sentence()
 
 
 def test_too_few_seeds_are_warned_of() -> None:

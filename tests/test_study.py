@@ -299,9 +299,32 @@ def test_parts_are_merged_to_the_run_that_was_not_divided(tmp_path: Path) -> Non
 
 def test_rungs() -> None:
     (config,) = configs(["train.epochs=200", "train.eval_every=10"])
-    assert halving.rungs(config, 3) == [10, 30, 70, 200]
+    assert halving.rungs(config, 3, cells=10**6) == [10, 30, 70, 200]
     (config,) = configs(["train.epochs=4", "train.eval_every=10"])
-    assert halving.rungs(config, 3) == [4]
+    assert halving.rungs(config, 3, cells=9) == [4]
+
+
+@pytest.mark.parametrize(
+    ("factor", "cells", "rungs"),
+    [(2, 1, 1), (2, 2, 2), (2, 4, 2), (2, 5, 3), (2, 10, 4), (3, 9, 2), (3, 10, 3), (9, 4, 2)],
+)
+def test_cells_are_compared_as_late_as_possible(factor: int, cells: int, rungs: int) -> None:
+    (config,) = configs(["train.epochs=200", "train.eval_every=1"])
+    found = halving.rungs(config, factor, cells)
+    assert len(found) == rungs
+    assert found == [-(-200 // factor**k) for k in reversed(range(rungs))]
+
+
+def test_the_time_of_a_job_is_without_that_of_those_before_it() -> None:
+    plan = a_plan(configs([]))
+    (first,) = plan.jobs(plan.lanes, label="first.", until=lambda cell: 2, keeps=True)
+    begun = jobs.run(first, {})
+    begun.about["seconds"] = begun.history.seconds = 1e6
+    places = {lane: (first.id, position) for position, lane in enumerate(plan.lanes)}
+    (second,) = plan.jobs(plan.lanes, begun=places)
+    result = jobs.run(second, {first.id: Result.from_bytes(begun.to_bytes(), "")})
+    assert result.history.epoch == 4
+    assert result.history.seconds == result.about["seconds"] < 1e6
 
 
 @pytest.mark.parametrize("compiled", ["true", "false"])

@@ -442,6 +442,27 @@ def test_without_validation_samples_no_cell_is_the_best(minifw: Minifw, tmp_path
     assert found["best"]["validation"] is not None
 
 
+def test_the_data_file_of_no_cell_may_change(minifw: Minifw, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in rng.random((60, 2))]
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,class", *rows]) + "\n")
+    text = GOOD.replace("data: moons", "data: {kind: csv, path: mine.csv, train: 40}")
+    (tmp_path / "a.yaml").write_text(text)
+    words = ("sweep", "a.yaml", "--over", "data.path=mine.csv,other.csv", "--set", "train.epochs=1",
+             "--seeds", 2, "--json", "-q")  # fmt: skip
+    first = minifw(*words, "--part", "1/2").json["run_dir"]
+    (tmp_path / "other.csv").write_text("\n".join(["x,y,class", *rows[::-1]]) + "\n")
+    second = minifw(*words, "--part", "2/2").json["run_dir"]
+    answer = minifw("runs", "merge", first, second)
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert "another data file" in answer.err
+    runs.load(Path(first)).commit(status="interrupted")
+    answer = minifw("resume", first)
+    assert (answer.code, len(answer.err.splitlines())) == (4, 1)
+    assert "data.path=other.csv: its data file is not the one" in answer.err
+
+
 def test_an_interrupted_sweep_is_resumed_with_the_same_results(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch
 ) -> None:

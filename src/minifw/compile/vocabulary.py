@@ -37,7 +37,9 @@ def named(*names: str) -> Callable[[Function], Function]:
     """Declare a function for these names."""
 
     def put(function: Function) -> Function:
-        TABLE.update(dict.fromkeys(names, function))
+        for name in names:
+            assert name not in TABLE, f"{name} is declared twice"
+            TABLE[name] = function
         return function
 
     return put

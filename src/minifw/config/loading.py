@@ -137,9 +137,9 @@ class Parsed:
             yaml12.override(raw, f"{_written_out(raw, key, source)}{equals}{value}", source)
         if cell is not None:
             raw.pop("sweep", None)
-            for key, value in cell:
+            for key, found in cell:
                 key = _written_out(raw, key, source)
-                yaml12.put(raw, key, value.value, value.place, source)
+                yaml12.put(raw, key, found.value, found.place, source)
         _forget_old_kinds(raw, before, source)
         _spell_out(raw, source)
         own.take(raw, source, self.code, path.absolute().parent)
@@ -167,11 +167,13 @@ class Parsed:
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out; it loads as an equal config.
 
-    `data.validation` is left out where it is not used, as before there was this key.
+    `data.validation` and `sweep` are left out where they are not used: most configs have neither.
     """
     values = config.model_dump(mode="json")
     if values["data"]["validation"] is None:
         del values["data"]["validation"]
+    if values["sweep"] is None:
+        del values["sweep"]
     return yaml12.dump(values)
 
 

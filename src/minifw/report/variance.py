@@ -15,6 +15,7 @@ from minifw.report.tables import Cell, Table
 from minifw.runs import MODES
 from minifw.runs.studies import StudyResults
 from minifw.runs.variance import Part, VarianceOutcome
+from minifw.statistics.paired import in_points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,7 +133,7 @@ def sentences(report: Report) -> list[str]:
         said.append("All networks have the same test error: there is no spread.")
     elif outcome.seeds_needed is not None:
         said.append(
-            f"For a difference of {outcome.difference:g} points at {100 * outcome.power:.0f} % "
+            f"For a difference of {in_points(outcome.difference)} at {100 * outcome.power:.0f} % "
             f"power you need {outcome.seeds_needed} seeds."
         )
     said += _one_seed(report)

@@ -38,11 +38,15 @@ class Crossing(_Record):
 
 
 class Cell(_Record):
-    """A cell: its name, what it sets beside the study's config, and its whole config as YAML."""
+    """A cell: its name, what it sets beside the study's config, and its whole config as YAML.
+
+    `checksum` is that of its data file, None for generated data.
+    """
 
     name: str
     set: dict[str, Value]
     config: str
+    checksum: str | None = None
 
 
 class Study(_Record):

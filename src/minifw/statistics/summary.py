@@ -27,15 +27,15 @@ class Summary:
 
     n: int
     diverged: int
-    min: float | None
-    q1: float | None
-    median: float | None
-    q3: float | None
-    mean: float | None
-    sd: float | None
-    max: float | None
-    median_interval: Interval | None
-    mean_interval: Interval | None
+    min: float | None = None
+    q1: float | None = None
+    median: float | None = None
+    q3: float | None = None
+    mean: float | None = None
+    sd: float | None = None
+    max: float | None = None
+    median_interval: Interval | None = None
+    mean_interval: Interval | None = None
 
     def content(self) -> dict[str, Any]:
         """Return the figures as plain JSON values."""

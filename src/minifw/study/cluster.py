@@ -83,8 +83,9 @@ class Cluster:
         hosts = self.hosts()
         workers, together = max(1, hosts.total()), max(hosts.values(), default=1)
         pieces = -(-JOBS_PER_WORKER * workers // len(plan.shapes))
+        lanes = Counter(lane.cell for lane in plan.lanes)
         for shape in plan.shapes:
-            own = sum(lane.cell in shape.cells for lane in plan.lanes)
+            own = sum(lanes[cell] for cell in shape.cells)
             pieces = max(pieces, -(-own // max(1, shape.most // together)))
         return pieces
 

@@ -12,7 +12,7 @@ import torch
 
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import ArtefactError, DivergedError, UsageError, short
+from minifw.errors import DivergedError, UsageError, short
 from minifw.report import comparison, plots
 from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
@@ -33,7 +33,7 @@ SEEDS = 20
 """Seeds of a comparison, unless its configs or the user say otherwise."""
 
 FIGURE = "comparison"
-MARGIN, NOTES, RUNS, FILES = "margin", "notes", "runs", "files"
+MARGIN, NOTES, RUNS = "margin", "notes", "runs"
 """The options of a comparison in study.json."""
 
 
@@ -52,8 +52,6 @@ class Comparison(Kind):
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
         if RUNS in plan.study.options:
             raise UsageError("compare: this compares finished runs; minifw compare makes it anew")
-        if FILES in plan.study.options and plan.study.options[FILES] != files(plan):
-            raise ArtefactError("compare: a data file is not the one that this began with")
         return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
@@ -104,21 +102,13 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
                 )
     configs, sources = [arm.config for arm in arms], [arm.source for arm in arms]
     made = planning.plan(study, configs, sources, code)
-    known = files(made)
-    if len({data_of(v, known[arm.name]) for v, arm in zip(contents, arms, strict=True)}) > 1:
-        study.options[NOTES].append(OTHER_DATA)
-    if any(known.values()):
-        study.options[FILES] = known
+    cells = made.study.cells
+    if len({data_of(v, cell.checksum) for v, cell in zip(contents, cells, strict=True)}) > 1:
+        made.study.options[NOTES].append(OTHER_DATA)
     return made
 
 
 OTHER_DATA = "their data differ, so a seed has other samples in one arm than in another"
-
-
-def files(plan: Plan) -> dict[str, str | None]:
-    """Return the checksum of each arm's data file, None for generated data."""
-    names = [cell.name for cell in plan.study.cells]
-    return {names[cell]: shape.checksum for shape in plan.shapes for cell in shape.cells}
 
 
 def data_of(values: Values, checksum: str | None) -> str:

@@ -1,14 +1,12 @@
 """Successive halving: all cells train for a while, the better ones go on, and so forth.
 
 Jamieson and Talwalkar 2016, "Non-stochastic best arm identification and hyperparameter
-optimization". All cells have the same seeds, so a rung compares like with like. A cell that goes on
-has the bits of an unbroken training.
+optimization", algorithm 1: there are no more rungs than the number of cells needs, so the last
+cells are compared at the end of their training. All cells have the same seeds, so a rung compares
+like with like. A cell that goes on has the bits of an unbroken training.
 """
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from functools import partial
 
 from minifw.config.model import Config
 from minifw.statistics.selection import rank
@@ -17,17 +15,20 @@ from minifw.study.planning import Plan
 from minifw.study.rounds import Found, Round, Rounds
 
 
-def rungs(config: Config, factor: int) -> list[int]:
+def rungs(config: Config, factor: int, cells: int) -> list[int]:
     """Return the epochs after which cells are compared, the last of which is that of the config.
 
-    Each is `factor` times the one before, rounded up to an epoch that is evaluated anyway.
+    Each is `factor` times the one before, rounded up to an epoch that is evaluated anyway. Cells
+    are stopped at least once, and until at most `factor` of them are left for the last rung.
     """
     epochs, every = config.train.epochs, config.train.eval_every
-    found = [epochs]
-    while (before := -(-found[0] // (factor * every)) * every) < found[0]:
-        found.insert(0, before)
-        if before == every:
+    found, left = [epochs], cells
+    while left > factor or (left > 1 and len(found) == 1):
+        before = -(-found[0] // (factor * every)) * every
+        if before >= found[0]:
             break
+        found.insert(0, before)
+        left = -(-left // factor)
     return found
 
 
@@ -37,39 +38,31 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
     Configs may train for different numbers of epochs: each has its own rungs, and all have as many
     as the one with the fewest.
     """
-    steps = {cell: rungs(config, factor) for cell, config in enumerate(plan.configs)}
+    steps = {cell: rungs(each, factor, len(plan.configs)) for cell, each in enumerate(plan.configs)}
     count = min(map(len, steps.values()))
     lanes, found = plan.lanes, None
-    for number in range(count):
-        last = number == count - 1
+    for place in range(-count, 0):
+        ends = {cell: epochs[place] for cell, epochs in steps.items()}
         jobs = plan.jobs(
             lanes,
             pieces=pieces,
-            label="" if last and number == 0 else f"rung-{number + 1}.",
-            until=partial(_rung, factor, number - count),
+            label="" if count == 1 else f"rung-{count + place + 1}.",
+            until=ends.__getitem__,
             begun=None if found is None else found.latest,
-            keeps=not last,
+            keeps=place < -1,
         )
         found = yield Round(plan, jobs)
-        if not last:
+        if place < -1:
             left = best(found, lanes, factor)
             lanes = [lane for lane in lanes if lane.cell in left]
 
 
-def _rung(factor: int, place: int, config: Config) -> int:
-    return rungs(config, factor)[place]
-
-
 def best(found: Found, lanes: list[Lane], factor: int) -> set[int]:
     """Return the best 1/`factor` of the cells, by their validation errors; at least one."""
-    cells = [*dict.fromkeys(lane.cell for lane in lanes)]
-    ranks = rank([[*_errors(found, lanes, cell)] for cell in cells])
-    keep = -(-len(cells) // factor)
-    return {cell for place, cell in sorted(zip(ranks, cells, strict=True))[:keep]}
-
-
-def _errors(found: Found, lanes: list[Lane], cell: int) -> Iterator[float]:
+    errors: dict[int, list[float]] = {}
     for lane in lanes:
-        if lane.cell == cell:
-            result, position = found.of(lane)
-            yield float(result.history.validation_error[-1][position])
+        result, position = found.of(lane)
+        errors.setdefault(lane.cell, []).append(result.history.validation_error[-1][position])
+    ranks = rank([*errors.values()])
+    keep = -(-len(errors) // factor)
+    return {cell for _, cell in sorted(zip(ranks, errors, strict=True))[:keep]}

@@ -121,11 +121,15 @@ class Result:
 
     @classmethod
     def joined(cls, parts: Sequence[Result]) -> Result:
-        """Return the results of several stacks as that of one."""
-        about = dict(parts[0].about)
+        """Return the results of several stacks as that of one, from which a job continues.
+
+        Its clocks stand at 0: a job has its own time only.
+        """
+        joined = cls(Checkpoint.joined([part.checkpoint for part in parts]), dict(parts[0].about))
         for clock in ("seconds", "evaluation_seconds"):
-            about[clock] = sum(part.about[clock] for part in parts)
-        return cls(Checkpoint.joined([part.checkpoint for part in parts]), about)
+            joined.about[clock] = 0.0
+            setattr(joined.history, clock, 0.0)
+        return joined
 
 
 class Watch:

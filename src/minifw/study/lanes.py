@@ -6,6 +6,7 @@ with the same `structure` are trained together; each gets the bits of its own ru
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -91,8 +92,8 @@ def stack(
             keeps some.
 
     """
-    parts = [(cell, [lane for lane in lanes if lane.cell == cell])
-             for cell in dict.fromkeys(lane.cell for lane in lanes)]  # fmt: skip
+    by_cell = itertools.groupby(lanes, lambda lane: lane.cell)
+    parts = [(cell, list(own)) for cell, own in by_cell]
     datasets = [
         _samples(configs[cell], [lane.data for lane in own], tables[cell], validation)
         for cell, own in parts

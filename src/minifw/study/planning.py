@@ -59,7 +59,7 @@ class Plan:
         *,
         pieces: int = 1,
         label: str = "",
-        until: Callable[[Config], int] = lambda config: config.train.epochs,
+        until: Callable[[int], int] | None = None,
         begun: Mapping[Lane, Place] | None = None,
         keeps: bool = False,
     ) -> list[Job]:
@@ -69,24 +69,25 @@ class Plan:
             lanes: in the order of `self.lanes`.
             pieces: at least so many for each shape, if there are as many lanes.
             label: the beginning of their names.
-            until: the epoch in which the training of a config ends.
+            until: the epoch in which the training of a cell ends; by default that of its config.
             begun: where each lane's earlier result is, if training continues from it.
             keeps: whether other jobs continue from these.
 
         """
         made = []
         for number, shape in enumerate(self.shapes):
-            own = [lane for lane in lanes if lane.cell in shape.cells]
+            of_shape = {*shape.cells}
+            own = [lane for lane in lanes if lane.cell in of_shape]
             count = min(len(own), max(pieces, -(-len(own) // shape.most)))
             for piece in range(count):
                 some = own[piece * len(own) // count : (piece + 1) * len(own) // count]
-                cells = dict.fromkeys(lane.cell for lane in some)
+                cells, first = dict.fromkeys(lane.cell for lane in some), some[0].cell
                 job = Job(
                     id=f"{label}shape-{number}.{piece + 1}-of-{count}",
                     cells={cell: self.study.cells[cell].config for cell in cells},
                     lanes=tuple(some),
                     vectors=shape.vectors,
-                    epochs=until(self.configs[some[0].cell]),
+                    epochs=self.configs[first].train.epochs if until is None else until(first),
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
                     start=() if begun is None else grouped([begun[lane] for lane in some]),
@@ -117,6 +118,8 @@ def plan(
 ) -> Plan:
     """Check each structure as a run of its own would be, and decide how it is trained.
 
+    The plan's study has the checksums of the present data files.
+
     Raises:
         ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
         UsageError: there are more parts than networks.
@@ -132,10 +135,12 @@ def plan(
     shapes = []
     faults: list[ConfigError | DataError] = []
     for cells in groups.values():
-        config, mode = configs[cells[0]], configs[cells[0]].train.mode
-        config = config.model_copy(update={"seeds": len(study.seeds)})
+        # If one cell has momentum, the whole stack needs the memory for it.
+        one = next((cell for cell in cells if configs[cell].optimizer.remembers), cells[0])
+        mode = configs[one].train.mode
+        config = configs[one].model_copy(update={"seeds": len(study.seeds)})
         try:
-            made = planning.plan(config, 1, [mode], sources[cells[0]])
+            made = planning.plan(config, 1, [mode], sources[one])
         except (ConfigError, DataError) as fault:
             faults.append(fault)
             continue
@@ -156,6 +161,12 @@ def plan(
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in fault.lines)
         raise ConfigError(at_most(list(lines))) if len(faults) > 1 else faults[0]
+    checksums = {cell: shape.checksum for shape in shapes for cell in shape.cells}
+    known = [
+        cell.model_copy(update={"checksum": checksums[number]})
+        for number, cell in enumerate(study.cells)
+    ]
+    study = study.model_copy(update={"cells": known})
     return Plan(study, tuple(configs), tuple(shapes), code or {})
 
 

@@ -152,8 +152,10 @@ def replan(run: Run, study: Study, allow_code: bool) -> Plan:
     made = plan(
         study, configs, [Source(f"{where}: {cell.name}") for cell in study.cells], code.files
     )
-    if made.shapes[0].checksum != run.manifest.data_checksum:
-        raise ArtefactError(f"{run.path}: the data file is not the one that the study began with")
+    for cell, now in zip(study.cells, made.study.cells, strict=True):
+        if cell.checksum != now.checksum:
+            what = "its data file is not the one that the study began with"
+            raise ArtefactError(f"{run.path}: {cell.name}: {what}")
     return made
 
 
