@@ -290,7 +290,7 @@ def test_training_goes_on_from_a_checkpoint(way: str) -> None:
         )  # fmt: skip
 
     unbroken, *others = begun()
-    train(unbroken, *others, 6, None)  # type: ignore[arg-type]
+    train(unbroken, *others, 6, None)  # type: ignore[arg-type, call-arg]
     net, sgd, order = begun()
     half = Checkpoint.of(net, train(net, sgd, order, 3, None), sgd, order)
     net, sgd, order = begun()

@@ -46,7 +46,7 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
             lanes,
             pieces=pieces,
             label="" if count == 1 else f"rung-{count + place + 1}.",
-            until=lambda cell, place=place: steps[cell][place],
+            until={cell: own[place] for cell, own in steps.items()},
             begun=None if found is None else found.latest,
             keeps=place < -1,
         )
