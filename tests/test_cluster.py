@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,7 +22,8 @@ import torch
 
 from campaigns import workers
 from conftest import Minifw
-from minifw import runs
+from minifw import nn, runs
+from minifw.compile import CannotCompileError
 from minifw.config import loading
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
@@ -49,6 +51,8 @@ from minifw.study.store import Store
 from minifw.study.worker import Task
 from minifw.system import files
 from minifw.system.signals import Stop
+from minifw.training.learner import Learner
+from minifw.training.steady import check_steady
 
 pytestmark = pytest.mark.xdist_group("cluster")
 
@@ -143,6 +147,27 @@ def test_workers_killed_at_random_lose_nothing(cluster: Cluster, tmp_path: Path)
     assert killing.kills == 3
 
 
+def test_what_another_thread_draws_is_not_a_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dask's threads draw random numbers, so that a worker would train plainly now and then."""
+    network = nn.Sequential(nn.Linear(2, 2, stack=(2,)))
+    learner = Learner(network, nn.LossMSE(), nn.SGD(network))
+    step, left = Learner.step, [3]
+
+    def beside(*words: Any) -> Any:
+        if left[0] > 0:
+            left[0] -= 1
+            random.random()
+        return step(*words)
+
+    monkeypatch.setattr(Learner, "step", beside)
+    samples = torch.zeros(2, 4, 2)
+    check_steady(learner, samples, samples)
+    assert left == [0]
+    left[0] = 10**6
+    with pytest.raises(CannotCompileError, match="Python's generator of random numbers"):
+        check_steady(learner, samples, samples)
+
+
 # ------------------------------------------------------------------- what a job or a worker does wrong
 
 DEADLY = """
@@ -229,9 +254,11 @@ def test_a_resumed_study_keeps_its_division(cluster: Cluster, tmp_path: Path) ->
     (path,) = (tmp_path / "runs").iterdir()
     first = path / "jobs" / "shape-0.1-of-3.job"
     before = first.stat()
+    (path / "jobs" / "shape-1.1-of-1.partial").write_text("of one process, before")
     note = lambda text: None  # noqa: E731
     done = running.resume(path, {"sweep": Kind()}, QUIET, note, cluster.executor, 2)
-    assert first.stat() == before or first.stat().st_mtime_ns == before.st_mtime_ns
+    assert done.run.strangers() == []
+    assert first.stat().st_mtime_ns == before.st_mtime_ns
     of_first = [f"shape-0.{k}-of-3" for k in (1, 2, 3)]  # as it was begun
     assert Store(done.run).names() == [*of_first, "shape-1.1-of-2", "shape-1.2-of-2"]
     same(do(plan, tmp_path / "runs"), done)
@@ -321,7 +348,7 @@ def test_a_worker_without_minifw_is_told(
 
 
 @pytest.fixture
-def certificates(tmp_path: Path) -> dict[str, str]:
+def certificates(tmp_path: Path) -> dict[str, Any]:
     """A certificate that has signed itself, and its key."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     what = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"]
@@ -331,7 +358,7 @@ def certificates(tmp_path: Path) -> dict[str, str]:
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl")
-def test_a_connection_with_tls(certificates: dict[str, str], tmp_path: Path) -> None:
+def test_a_connection_with_tls(certificates: dict[str, Any], tmp_path: Path) -> None:
     cert, key = certificates["tls_cert"], certificates["tls_key"]
     security = distributed.Security(
         tls_ca_file=cert, tls_scheduler_cert=cert, tls_scheduler_key=key, tls_worker_cert=cert,

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -67,6 +68,16 @@ def test_small_samples_have_the_interval_that_they_allow() -> None:
     assert interval([1.0, None, math.nan]) is None
     assert interval([]) is None
     assert interval([1.0, None, 2.0]) == interval([2.0, 1.0])
+
+
+def test_memory_grows_with_the_seeds_and_not_with_their_square() -> None:
+    sample = RNG.exponential(size=4000)
+    tracemalloc.start()
+    interval(sample, "mean", resamples=100)
+    interval(sample, "median", resamples=100)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4000 * 4000  # bytes; one row for each seed would take eight times as many
 
 
 # ------------------------------------------------------------------------------------- summary
@@ -277,10 +288,16 @@ def test_sentences_say_what_was_found() -> None:
         f"A's test error is 0.44 points higher than B's (95 % interval {-high:.2f} to {-low:.2f}, "
         "8 seeds, p = 0.0078)."
     )
-    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25])
-    assert unclear.sentence().startswith(
-        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % interval −"
+    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25], margin=1.0)
+    low, high = unclear.interval or (0, 0)
+    assert low < 0 < high
+    assert unclear.sentence() == (
+        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % "
+        f"interval: {high:.2f} higher to {-low:.2f} lower, 6 seeds, p = {unclear.p:.2g}). "
+        "They are the same within 1 point."
     )
+    other = pair_of([0.5, -0.25, -0.5, 0.75, 0.5, -0.25])
+    assert f"(95 % interval: {high:.2f} lower to {-low:.2f} higher, " in other.sentence()
 
 
 def test_too_few_seeds_are_warned_of() -> None:
@@ -323,6 +340,7 @@ def test_ranks_by_median_then_mean_with_what_diverged_last() -> None:
     cells = [[3, 3, 3], [2, 2, 9], [2, 2, 3], [1, None, None], [None] * 3, [2, 2, 9], [0, None, 2]]
     assert rank(cells) == [5, 2, 1, 6, 7, 2, 4]  # the last: median 2, and an infinite mean
     assert rank([[math.nan, 1.0], [None, 1.0], [None, None]]) == [1, 1, 3]
+    assert rank([[2, 2, 200], [0, 2, None]]) == [1, 2]
     assert rank([]) == []
 
 
@@ -413,6 +431,15 @@ def test_components_are_unbiased() -> None:
     mean, error = variances.mean(0), variances.std(0) / 10
     for part, m, e in zip(PARTS, mean, error, strict=True):
         assert abs(m - campaign.EFFECTS[part] ** 2) < 4 * e, part
+
+
+def test_no_share_is_below_0() -> None:
+    found = [components(np.random.default_rng(k).normal(size=(4, 4, 4))) for k in range(20)]
+    shares = [[each.shares[part] or 0.0 for part in PARTS] for each in found]
+    assert np.min(shares) == 0
+    assert np.sum(shares, 1) == pytest.approx(np.ones(20))
+    ends = [each.intervals[part] or (-1, -1) for each in found for part in PARTS]
+    assert 0 <= np.min(ends) <= np.max(ends) <= 1
 
 
 def test_errors_that_do_not_differ_have_no_shares() -> None:

@@ -435,11 +435,34 @@ def test_without_validation_samples_no_cell_is_the_best(minifw: Minifw, tmp_path
     assert "--set data.validation=0.2 takes them from the training samples" in " ".join(
         answer.out.split()
     )
+    assert answer.err.splitlines()[0] == (  # before it has begun
+        "minifw: there are no samples for validation, so no cell will be called the best; "
+        "--set data.validation=0.2 keeps some of the training samples"
+    )
     run = runs.load(runs.find(Path("runs"), "-a-"))
     assert "best.yaml" not in run.known
     assert {each["rank"] for each in run.read_json(CELLS)["outcome"]["cells"]} == {None}
-    found = minifw(*words, "--set", "data.validation=0.2", "--json").json
-    assert found["best"]["validation"] is not None
+    kept = minifw(*words, "--set", "data.validation=0.2", "--json")
+    assert kept.json["best"]["validation"] is not None
+    assert "no samples for validation" not in kept.err
+
+
+def test_a_cell_has_the_same_number_in_a_part(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.1,0.2,0.3")
+    whole = Path(minifw(*words, "--json").json["run_dir"])
+    names = [cell["name"] for cell in json.loads((whole / "cells.json").read_text())["cells"]]
+    for k in (1, 2, 3):
+        answer = minifw(*words, "--part", f"{k}/3")
+        assert answer.out.startswith("1 cell, over 3 seeds. In percent: ")
+        part = Path(answer.out.splitlines()[-1])
+        (row,) = csv.DictReader((part / "tables/cells.csv").read_text().splitlines())
+        assert row["cell"] == str(k - 1)
+        assert names[k - 1] == f"train.eta={row['train.eta']}"
+        numbers = {line.split(",")[1] for line in (part / "metrics.csv").read_text().split()[1:]}
+        assert numbers == {row["cell"]}
+        found = package.load(part)
+        assert isinstance(found, package.Sweep)
+        assert [(cell.number, cell.name) for cell in found.cells] == [(k - 1, names[k - 1])]
 
 
 def test_the_data_file_of_no_cell_may_change(minifw: Minifw, tmp_path: Path) -> None:
@@ -789,3 +812,12 @@ def test_a_damaged_or_foreign_result_is_refused_in_one_line(minifw: Minifw, tmp_
         with pytest.raises(ArtefactError, match="outcome"):
             package.Sweep.load(copy)
         shutil.rmtree(copy)
+
+
+def test_a_part_names_cells_by_their_numbers_in_the_whole_sweep(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.01,0.02,0.03", "--part", "3/3")
+    run = Path(minifw(*words, "--json").json["run_dir"])
+    lines = (run / "metrics.csv").read_text().splitlines()[1:]
+    assert {line.split(",")[1] for line in lines} == {"2"}
+    for name in ("cells", "summaries"):
+        assert (run / f"tables/{name}.csv").read_text().splitlines()[1].startswith("2,0.03,")

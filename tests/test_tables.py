@@ -15,7 +15,7 @@ import pytest
 
 from conftest import ROOT, SMALL, Minifw
 from minifw.cli import terminal
-from minifw.report.tables import Table, of_results
+from minifw.report.tables import Interval, Table, of_results
 from minifw.runs.results import Results
 
 ARM = {
@@ -54,6 +54,16 @@ def test_tables_that_stand_together_are_numbered_and_a_single_one_is_not() -> No
         assert not re.search(r"Table \d", table.markdown() + table.json() + table.latex())
     assert alone["table1"].markdown().startswith("Full gradient – test error of 'simplenet' (disk)")
     assert alone["table3"].markdown().startswith("Time in training steps for 3 seeds")
+
+
+def test_a_row_of_intervals_has_two_lines_of_csv_and_a_column_two_columns() -> None:
+    lines = of_results(results())["table1"].csv().splitlines()
+    assert lines[:2] == ["test error,minifw,PyTorch", "n,3,3"]
+    assert lines[-4:-2] == ['"median, 95 %, from",1.0,1.0', '"median, 95 %, to",2.0,2.0']
+    columns = Table(
+        "c", ["arm", "n", "95 %"], [("A", ["3", Interval(1.0, 2.0)]), ("B", ["1", None])]
+    )
+    assert columns.csv().splitlines() == ['arm,n,"95 %, from","95 %, to"', "A,3,1.0,2.0", "B,1,,"]
 
 
 # ------------------------------------------------------------------------------------ terminal
@@ -122,6 +132,26 @@ def test_short_cells_are_whole_while_heads_can_break(
     terminal.print_table(Table("c", head, [("100 × 1000 × 25", cells)]))
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.split() == ["100", "×", "1000", "×", "25", *cells[:-1], "113", "%"]
+
+
+def test_words_without_room_are_broken_at_their_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head = ["cell", "0.out_features", "2.out_features", "rank", "n", "diverged", "valid.", "median",
+            "95 % interval"]  # fmt: skip
+    row = ["1", "10", "25", "1", "40", "0", "31.25", "31.88", "29.38 to 33.75"]
+    text = terminal.framed(head, [row], lines=True)
+    first, second, _, third = text.splitlines()
+    assert first.split() == ["0.out_", "2.out_"]
+    assert second.split()[:4] == ["cell", "features", "features", "rank"]
+    assert third.split() == " ".join(row).split()
+    name = "network.0.out_features=10, network.2.out_features=0.125"
+    for columns in (40, 60, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = terminal.framed(["pair", "difference"], [[f"{name} − {name}", "1.00"]], lines=False)
+        assert max(map(len, text.splitlines())) <= columns
+        words = text.split()
+        assert words.count("10,") + sum(word.endswith("=10,") for word in words) == 2
+        assert sum(word.endswith("0.125") for word in words) == 2
 
 
 def test_a_pipe_has_80_columns_and_no_colours(

@@ -289,14 +289,15 @@ def test_training_goes_on_from_a_checkpoint(way: str) -> None:
             next_order=order, history=history, schedule=WAYS[way],
         )  # fmt: skip
 
-    unbroken, *others = begun()
-    train(unbroken, *others, 6, None)  # type: ignore[arg-type, call-arg]
+    net, sgd, order = begun()
+    train(net, sgd, order, 6, None)
+    unbroken = as_bytes(net.state_dict())
     net, sgd, order = begun()
     half = Checkpoint.of(net, train(net, sgd, order, 3, None), sgd, order)
     net, sgd, order = begun()
     sgd.momentum = [0.5] * LANES  # the checkpoint's win
     train(net, sgd, order, 6, half.restore(net, sgd, order, "a checkpoint"))
-    assert as_bytes(net.state_dict()) == as_bytes(unbroken.state_dict())
+    assert as_bytes(net.state_dict()) == unbroken
 
 
 @pytest.mark.parametrize("name", ["momentum", "weight_decay"])

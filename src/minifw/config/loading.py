@@ -167,11 +167,13 @@ class Parsed:
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out; it loads as an equal config.
 
-    `data.validation` is left out where it is not used, as before there was this key.
+    `data.validation` and `sweep` are left out where they are not used: most configs have neither.
     """
     values = config.model_dump(mode="json")
     if values["data"]["validation"] is None:
         del values["data"]["validation"]
+    if values["sweep"] is None:
+        del values["sweep"]
     return yaml12.dump(values)
 
 

@@ -8,7 +8,7 @@ declaration, gives sizes, and makes the layer, loss, optimiser or samples.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from operator import or_
@@ -463,7 +463,7 @@ def per_network(make: Any) -> tuple[str, ...]:
     """
 
     def has(name: str) -> type:
-        bases: tuple[type, ...] = make.__mro__
+        bases: Sequence[type] = make.__mro__
         return next(base for base in bases if name in vars(base))
 
     if not issubclass(has("__init__"), has("step")):

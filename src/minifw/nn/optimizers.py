@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import sys
 from collections.abc import Callable, Mapping, Sequence
-from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
 import numpy as np
@@ -65,7 +63,10 @@ class Optimizer:
             raise AttributeError(f"'{kind}' object has no attribute '{name}'")
 
     def step(self, eta: float | Tensor) -> None:
-        """Change every parameter once, in place, with the learning rate `eta`, at least 0."""
+        """Change every parameter once, in place, with the learning rate `eta`, at least 0.
+
+        `SGD` also takes a tensor `(stack)`, one for each network.
+        """
         raise NotImplementedError(f"{type(self).__name__} does not define step")
 
     def with_state(self, network: Module, state: Mapping[str, Tensor]) -> Self:
@@ -174,7 +175,7 @@ def takes_rates(optimizer: Optimizer) -> bool:
     )
 
 
-LARGEST = sys.float_info.max
+LARGEST = float(np.finfo(np.float64).max)
 
 OfNetworks = float | Sequence[float] | Tensor
 """A number, or one for each network of a stack."""
@@ -290,7 +291,7 @@ class SGD(Optimizer):
         values: Any = given.tolist() if isinstance(given, (np.ndarray, Tensor)) else given
         table = np.array(values, dtype=object)  # of any shape; a wrong number stays as it is
         for number in table.flat:
-            if not isinstance(number, Real) or not fits(number):
+            if not isinstance(number, (int, float, np.number)) or not fits(number):
                 raise ModuleError(f"SGD: {name} must be {must}, got {number!r}")
         stack = tuple(self.network.stack or ())
         if several and (table.shape != stack or not stack):

@@ -74,10 +74,12 @@ class Study(_Record):
 class CellResults(_Record):
     """The results of a cell; lists have a value for each of its seeds, None if it diverged.
 
+    `number` is its position in the study, which may be more than its position in a part of it.
     `epochs` is how far it was trained: less than its config says where a study stopped it.
     `validation_error` is None where there are no validation samples.
     """
 
+    number: Count = 0
     name: str
     set: dict[str, Value]
     seeds: Annotated[list[Count], FailFast()]

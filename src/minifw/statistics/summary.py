@@ -47,7 +47,7 @@ def summarize(values: Sequence[float | None]) -> Summary:
     left = known(values)
     n, diverged = len(values), len(values) - len(left)
     if not len(left):
-        return Summary(n, diverged)
+        return Summary(n, diverged, None, None, None, None, None, None, None, None, None)
     low, q1, median, q3, high = map(float, np.quantile(left, (0, 0.25, 0.5, 0.75, 1)))
     above = left - low  # equal errors have neither a rounded mean nor a spread
     return Summary(

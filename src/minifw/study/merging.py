@@ -74,7 +74,7 @@ def _part(run: Run) -> tuple[Study, tuple[int, int]]:
     manifest = run.manifest
     study = read(run) if manifest.kind != "train" else None
     if study is None or study.part is None:
-        what = "runs of minifw sweep --part k/n can be merged"
+        what = "give only runs of minifw sweep --part K/N, which may have a --runs-dir of their own"
         raise UsageError(f"{run.path}: is not a part of a study; {what}")
     if manifest.status not in runs.OVER:
         raise UsageError(

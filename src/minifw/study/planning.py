@@ -135,10 +135,12 @@ def plan(
     shapes = []
     faults: list[ConfigError | DataError] = []
     for cells in groups.values():
-        config, mode = configs[cells[0]], configs[cells[0]].train.mode
-        config = config.model_copy(update={"seeds": len(study.seeds)})
+        # If one cell has momentum, the whole stack needs the memory for it.
+        one = next((cell for cell in cells if configs[cell].optimizer.remembers), cells[0])
+        mode = configs[one].train.mode
+        config = configs[one].model_copy(update={"seeds": len(study.seeds)})
         try:
-            made = planning.plan(config, 1, [mode], sources[cells[0]])
+            made = planning.plan(config, 1, [mode], sources[one])
         except (ConfigError, DataError) as fault:
             faults.append(fault)
             continue

@@ -37,6 +37,7 @@ def results(plan: Plan, found: Found) -> StudyResults:
         layers = [int(r.history.diverged_layer[position]) for r, position in places]
         cells.append(
             CellResults(
+                number=cell,
                 name=own.name,
                 set=own.set,
                 seeds=[lane.data for lane in lanes],

@@ -21,6 +21,7 @@ from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.errors import ArtefactError, Interrupted, StorageError, UsageError, harmless
 from minifw.experiment import ShowProgress
+from minifw.report.tables import counted
 from minifw.runs import Run, records
 from minifw.runs.records import FORMAT, Manifest
 from minifw.runs.studies import CELLS, STUDY, Study, StudyResults
@@ -178,6 +179,7 @@ def _run(
                 found.expect(plan)
                 _do(part.jobs, store, work, found, show_progress)
                 part = rounds.send(found)
+        store.clean()
         return complete(run, plan, kind, found)
     except Interrupted as fault:
         run.commit(status="interrupted")
@@ -208,7 +210,8 @@ def _do(
             found.add(job.id, job.all_lanes, kept)
     networks = sum(len(job.lanes) for job in missing)
     ended = 0
-    with show_progress(f"{len(todo)} jobs, {networks} networks", networks) as progress:
+    label = f"{counted(len(todo), 'job')}, {counted(networks, 'network')}"
+    with show_progress(label, networks) as progress:
 
         def follow(job: Job, done: int, history: History) -> None:
             found.watch(job.all_lanes, history)
@@ -219,8 +222,8 @@ def _do(
             store.put(job.id, result)
             found.add(job.id, job.all_lanes, result)
             ended += len(job.lanes)
-            left = len(todo) - sum(each.id in found.results for each in todo)
-            progress(ended, f"{left} jobs left")
+            left = sum(each.id not in found.results for each in todo)
+            progress(ended, f"{counted(left, 'job')} left")
 
 
 def complete(run: Run, plan: Plan, kind: Kind, found: Found) -> Outcome:

@@ -16,6 +16,7 @@ from typing import Any, TypedDict
 
 import torch
 
+from minifw.compile.compilers import find_compiler
 from minifw.compile.processor import vector_bytes
 from minifw.config.code import told
 from minifw.errors import ArtefactError, MinifwError, ModuleError, StorageError
@@ -66,6 +67,7 @@ def surroundings() -> dict[str, str]:
         **{name: installed_version(name) for name in ("minifw", "torch", "numpy")},
         "python": ".".join(platform.python_version_tuple()[:2]),
         "bytes of a processor's vector": str(vector_bytes()),
+        "C compiler": "none" if find_compiler() is None else "there",
     }
 
 
