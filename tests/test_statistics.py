@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import re
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -69,6 +70,16 @@ def test_small_samples_have_the_interval_that_they_allow() -> None:
     assert interval([1.0, None, 2.0]) == interval([2.0, 1.0])
 
 
+def test_memory_grows_with_the_seeds_and_not_with_their_square() -> None:
+    sample = RNG.exponential(size=4000)
+    tracemalloc.start()
+    interval(sample, "mean", resamples=100)
+    interval(sample, "median", resamples=100)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 4000 * 4000  # bytes; one row for each seed would take eight times as many
+
+
 # ------------------------------------------------------------------------------------- summary
 
 
@@ -81,6 +92,16 @@ def test_a_summary_leaves_out_what_diverged_and_counts_it() -> None:
     assert content["sd"] == pytest.approx(math.sqrt(5 / 3))
     assert content["mean_interval"] == list(interval([1, 2, 3, 4], "mean") or ())
     assert content["median_interval"] == list(interval([1, 2, 3, 4], "median") or ())
+
+
+@given(st.integers(2, 30), st.integers(1, 200), st.integers(1, 300))
+def test_equal_errors_have_no_spread(n: int, wrong: int, samples: int) -> None:
+    error = 100 * (wrong % (samples + 1)) / samples
+    found = summarize([error] * n)
+    assert (found.sd, found.mean, found.median) == (0, error, error)
+    parts = components(np.full((n, 3, 2), error))
+    assert (parts.total_sd, parts.seeds_needed(0.5)) == (0, 6)
+    assert set(parts.shares.values()) == set(parts.intervals.values()) == {None}
 
 
 def test_a_summary_of_one_seed_or_none_has_no_spread() -> None:
@@ -334,6 +355,19 @@ def test_a_clear_winner_has_no_luck() -> None:
     assert found.optimism == pytest.approx(0, abs=1e-12)  # what one half gives the other takes
     assert found.same == 1
     assert (found.cells, found.seeds) == (3, 20)
+
+
+def test_the_winner_of_optimism_is_the_one_with_the_first_rank() -> None:
+    cells = [[1.0] * 8, [1.0, 1, 1, 1, 1, 9, 9, 9]]  # the medians are equal, the means are not
+    assert rank(cells) == [1, 2]
+    one, other = optimism(cells), optimism(cells[::-1])
+    assert one == other
+    assert one is not None
+    assert (one.optimism, one.same) == (0, 1)
+
+
+def test_no_difference_is_too_large_to_be_seen() -> None:
+    assert paired_seeds(100, 1e-9) == paired_seeds(100, 1e-3) == 2
 
 
 def test_optimism_by_hand() -> None:

@@ -183,12 +183,12 @@ class Sweep(Study):
         """All cells, in the order of the sweep."""
         found = []
         outcome = self._report.outcome
-        for place, (cell, mine) in enumerate(zip(self._results.cells, outcome.cells, strict=True)):
+        for cell, mine in zip(self._results.cells, outcome.cells, strict=True):
             validation = cell.validation_error
             interval = mine.interval
             found.append(
                 SweepCell(
-                    outcome.number(place),
+                    cell.number,
                     cell.name,
                     dict(cell.set),
                     tuple(cell.seeds),

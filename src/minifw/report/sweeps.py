@@ -61,12 +61,7 @@ def table(report: Report) -> Table:
         cell, mine = report.results.cells[place], figures[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         shown += [mine.rank, mine.n, mine.diverged, mine.validation]
-<<<<<<< HEAD
-        number = str(report.outcome.number(place))
-        rows.append((number, [*shown, mine.median, _ends(mine.interval), mine.mean]))
-=======
         rows.append((str(cell.number), [*shown, mine.median, _ends(mine.interval), mine.mean]))
->>>>>>> main
     return Table(
         caption=_caption(report),
         head=["cell", *keys, *FIGURES],
@@ -85,11 +80,7 @@ def summaries(report: Report) -> Table:
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         intervals = [_ends(mine.interval), _ends(mine.mean_interval)]
         numbers = [getattr(mine, name) for name in STATISTICS]
-<<<<<<< HEAD
-        rows.append((str(report.outcome.number(place)), [*shown, *numbers, *intervals]))
-=======
         rows.append((str(cell.number), [*shown, *numbers, *intervals]))
->>>>>>> main
     return Table(
         caption=f"statistics of the test error of {harmless(what(report))} over seeds, in percent; "
         "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",

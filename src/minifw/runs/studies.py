@@ -61,7 +61,7 @@ class Study(_Record):
     seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
     threads: Annotated[int, Field(ge=1)]
     crossing: Crossing | None = None
-    part: tuple[int, int] | None = None
+    part: Annotated[tuple[int, int], Field(strict=False)] | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")
@@ -171,8 +171,7 @@ class SweepOutcome(_Record):
     """What a sweep found: figures of each cell, and the best of them.
 
     `axes` are the keys that were varied; those of a list went together. Halving has `stopped`
-    some cells early, and `saved` a share of all epochs; None without halving. `numbers` are those
-    of the cells in the whole sweep, if this is a part of it.
+    some cells early, and `saved` a share of all epochs; None without halving.
     """
 
     axes: list[Annotated[list[str], Field(min_length=1)]]
@@ -180,19 +179,12 @@ class SweepOutcome(_Record):
     best: Best | None = None
     stopped: Count | None = None
     saved: Annotated[float, Field(ge=0, le=1)] | None = None
-    numbers: list[Count] | None = None
-
-    def number(self, place: int) -> int:
-        """Return the number of a cell, as metrics.csv has it."""
-        return place if self.numbers is None else self.numbers[place]
 
     def check(self, results: StudyResults) -> None:
         """Raise a ValueError if these do not fit the cells."""
         count = len(results.cells)
         if len(self.cells) != count or (self.best is not None and self.best.cell >= count):
             raise ValueError("outcome: has another number of cells")
-        if self.numbers is not None and len(set(self.numbers)) != count:
-            raise ValueError("outcome: numbers: must be one for each cell, all different")
         keys = [key for axis in self.axes for key in axis]
         if not keys or any(key not in cell.set for cell in results.cells for key in keys):
             raise ValueError("outcome: axes: must be keys that each cell sets")

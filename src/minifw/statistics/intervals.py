@@ -1,4 +1,4 @@
-"""Bootstrap intervals of a mean, a median, or any other figure of a sample."""
+"""Bootstrap intervals of a mean or a median of a sample."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
 Statistic = Literal["mean", "median"]
+Figure = Callable[[Floats], Floats]
 
 LEVEL = 0.95
 RESAMPLES = 9999
@@ -35,31 +36,11 @@ def interval(
     resamples: int = RESAMPLES,
     seed: int = 0,
 ) -> Interval | None:
-    """Return the interval of `bootstrap` of the mean or of the median; None below two values."""
-    sample = np.sort(known(values))
-    if len(sample) < 2:
-        return None
-    if statistic == "mean":
-        return bootstrap(sample, _mean, level, resamples, seed)
-    # The median of a resample is at the median of its places: no resample needs to be sorted.
-    lower, upper = _middle_places(len(sample), resamples, seed)
-    drawn = (sample[lower] + sample[upper]) / 2
-    return _accelerated(sample, _median, drawn, level)
+    """Return the BCa bootstrap interval of the mean or median of the values that are there.
 
-
-def bootstrap(
-    values: Sequence[float | None] | ArrayLike,
-    function: Callable[[Floats], Any],
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Interval | None:
-    """Return the BCa bootstrap interval of a figure of the values that are there.
-
-    `function` takes samples in the last dimension, whatever stands before, and does not depend on
-    their order. Resamples are those of a generator made of `seed`. The result does not depend on
-    the order of the values, and is `scipy.stats.bootstrap(method="BCa")` of the sorted ones. Where
-    BCa is undefined (all resamples on one side, a jackknife without spread) it is the percentile
+    Resamples are those of a generator made of `seed`. The result does not depend on the order of
+    the values, and is `scipy.stats.bootstrap(method="BCa")` of the sorted ones. Where BCa is
+    undefined (all resamples on one side, a jackknife without spread) it is the percentile
     interval. None below two values.
 
     Bias-corrected and accelerated: Efron 1987, "Better bootstrap confidence intervals".
@@ -67,8 +48,13 @@ def bootstrap(
     sample = np.sort(known(values))
     if len(sample) < 2:
         return None
-    pieces = [function(sample[places]) for places in _places(len(sample), resamples, seed)]
-    return _accelerated(sample, function, np.concatenate(pieces), level)
+    if statistic == "mean":
+        pieces = [_mean(sample[places]) for places in _places(len(sample), resamples, seed)]
+        return _accelerated(sample, _mean, _means_without, np.concatenate(pieces), level)
+    # The median of a resample is at the median of its places: no resample needs to be sorted.
+    lower, upper = _middle_places(len(sample), resamples, seed)
+    drawn = (sample[lower] + sample[upper]) / 2
+    return _accelerated(sample, _median, _medians_without, drawn, level)
 
 
 def _mean(samples: Floats) -> Floats:
@@ -77,6 +63,19 @@ def _mean(samples: Floats) -> Floats:
 
 def _median(samples: Floats) -> Floats:
     return np.asarray(np.median(samples, -1))
+
+
+def _means_without(sample: Floats) -> Floats:
+    """Return the mean without each value in turn, `(n,)`."""
+    return np.asarray((sample.sum() - sample) / (len(sample) - 1))
+
+
+def _medians_without(sample: Floats) -> Floats:
+    """Return the median of a sorted sample without each value in turn, `(n,)`."""
+    n = len(sample)
+    gone = np.arange(n)
+    lower, upper = (sample[place + (place >= gone)] for place in ((n - 2) // 2, (n - 1) // 2))
+    return np.asarray((lower + upper) / 2)
 
 
 def _places(n: int, resamples: int, seed: int) -> Iterator[NDArray[np.int64]]:
@@ -97,26 +96,25 @@ def _middle_places(n: int, resamples: int, seed: int) -> tuple[NDArray[Any], NDA
 
 
 def _accelerated(
-    sample: Floats, function: Callable[[Floats], Any], drawn: Floats, level: float
+    sample: Floats, function: Figure, without: Figure, drawn: Floats, level: float
 ) -> Interval:
     """Return the BCa interval from the figures of the resamples, or the percentile interval."""
     if sample[0] == sample[-1]:  # whose mean may be rounded
         return float(function(sample[:1])), float(function(sample[:1]))
     tail = (1 - level) / 2
-    tails = _bca_tails(sample, function, drawn, tail) or (tail, 1 - tail)
+    tails = _bca_tails(float(function(sample)), without(sample), drawn, tail) or (tail, 1 - tail)
     low, high = np.quantile(drawn, tails)
     return float(low), float(high)
 
 
 def _bca_tails(
-    sample: Floats, function: Callable[[Floats], Any], drawn: Floats, tail: float
+    observed: float, jackknife: Floats, drawn: Floats, tail: float
 ) -> tuple[float, float] | None:
-    """Return which shares of the resamples are below the interval's ends; None if undefined."""
-    observed, n = function(sample), len(sample)
+    """Return which shares of the resamples are below the interval's ends; None if undefined.
+
+    `jackknife` has the figure of the sample without each of its values in turn.
+    """
     below = ((drawn < observed).mean() + (drawn <= observed).mean()) / 2
-    # The jackknife: the figure without each value in turn.
-    others = np.broadcast_to(sample, (n, n))[~np.eye(n, dtype=bool)].reshape(n, n - 1)
-    jackknife = function(others)
     pull = jackknife.mean() - jackknife
     spread = (pull**2).sum()
     if not 0 < below < 1 or not spread > 0:

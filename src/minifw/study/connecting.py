@@ -268,8 +268,7 @@ def _check(client: Client, url: str, allow_mixed: bool, here: dict[str, str]) ->
 
 
 def _dask_version() -> str:
-    version: str = distributed.__version__
-    return version
+    return str(distributed.__version__)
 
 
 @contextmanager

@@ -134,14 +134,7 @@ def resume(
 
 def read(run: Run) -> Study:
     """Return what a study was asked to do."""
-    return records.checked(Study, _tuples(run.read_json(STUDY)), str(run.path / STUDY))
-
-
-def _tuples(content: object) -> object:
-    """Return study.json with a tuple where the model has one; JSON has lists only."""
-    if isinstance(content, dict) and isinstance(content.get("part"), list):
-        return content | {"part": tuple(content["part"])}
-    return content
+    return records.checked(Study, run.read_json(STUDY), str(run.path / STUDY))
 
 
 def replan(run: Run, study: Study, allow_code: bool) -> Plan:

@@ -91,12 +91,7 @@ class Sweep(Kind):
                 **mine,
             )
         halved = _saved(plan, results) if "halving" in plan.study.options else {}
-        numbers = None
-        if plan.study.part is not None:
-            numbers = list(dict.fromkeys(lane.cell for lane in plan.lanes))
-        found = SweepOutcome(
-            axes=plan.study.options["axes"], cells=figures, best=best, numbers=numbers, **halved
-        )
+        found = SweepOutcome(axes=plan.study.options["axes"], cells=figures, best=best, **halved)
         return found.model_dump(mode="json")
 
     def write(self, run: runs.Run, plan: Plan, results: StudyResults) -> None:
