@@ -93,6 +93,14 @@ def test_what_the_pages_quote_of_the_code_is_so(name: str) -> None:
     assert path.read_text(encoding="utf-8") == made[name]
 
 
+def test_help_fits_80_columns() -> None:
+    """Examples are not wrapped, so they must be short enough by themselves."""
+    text = (ROOT / "docs/commands.md").read_text(encoding="utf-8")
+    helps = re.findall(r"```text\n(Usage: .*?)```", text, re.S)
+    assert len(helps) > 15
+    assert [line for each in helps for line in each.splitlines() if len(line) > 80] == []
+
+
 def pinned(package: str) -> str:
     lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
     return dict(line.split("==") for line in lines if "==" in line)[package]

@@ -163,7 +163,7 @@ def test_from_python(tmp_path: Path) -> None:
     found = minifw_of_python.sweep("simplenet", over, guided=12, **both)
     assert 8 < len(found.cells) <= 12
     halved = minifw_of_python.sweep("simplenet", {"train.eta": [0.01, 0.1, 1.0]}, halving=3, **both)
-    assert sorted(cell.epochs for cell in halved.cells) == [10, 10, 40]
+    assert sorted(cell.epochs for cell in halved.cells) == [20, 20, 40]
     wrongs: list[dict[str, Any]] = [{"halving": 1}, {"halving": 2, "guided": 2}, {"guided": 0}]
     for wrong in wrongs:
         with pytest.raises(UsageError, match=r"^(halving|guided): "):

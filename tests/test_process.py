@@ -450,3 +450,18 @@ def test_a_machine_that_does_not_tell_of_itself(
     assert machine.available() > 2**20
     with lock.hold(tmp_path):
         assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()
+
+
+def test_a_lock_is_free_although_a_process_being_started_has_its_handle(tmp_path: Path) -> None:
+    """Between fork and exec, a worker that Dask begins again has all handles of its parent."""
+    with lock.hold(tmp_path):
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with lock.hold(tmp_path):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -94,6 +94,16 @@ def test_a_summary_leaves_out_what_diverged_and_counts_it() -> None:
     assert content["median_interval"] == list(interval([1, 2, 3, 4], "median") or ())
 
 
+@given(st.integers(2, 30), st.integers(1, 200), st.integers(1, 300))
+def test_equal_errors_have_no_spread(n: int, wrong: int, samples: int) -> None:
+    error = 100 * (wrong % (samples + 1)) / samples
+    found = summarize([error] * n)
+    assert (found.sd, found.mean, found.median) == (0, error, error)
+    parts = components(np.full((n, 3, 2), error))
+    assert (parts.total_sd, parts.seeds_needed(0.5)) == (0, 6)
+    assert {*parts.shares.values(), *parts.intervals.values()} == {None}
+
+
 def test_a_summary_of_one_seed_or_none_has_no_spread() -> None:
     one, none = summarize([2.0]).content(), summarize([None, None]).content()
     assert {name for name, value in one.items() if value is None} == {
@@ -278,10 +288,16 @@ def test_sentences_say_what_was_found() -> None:
         f"A's test error is 0.44 points higher than B's (95 % interval {-high:.2f} to {-low:.2f}, "
         "8 seeds, p = 0.0078)."
     )
-    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25])
-    assert unclear.sentence().startswith(
-        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % interval −"
+    unclear = pair_of([-0.5, 0.25, 0.5, -0.75, -0.5, 0.25], margin=1.0)
+    low, high = unclear.interval or (0, 0)
+    assert low < 0 < high
+    assert unclear.sentence() == (
+        "No difference between A and B is shown: A's test error is 0.12 points lower (95 % "
+        f"interval: {high:.2f} higher to {-low:.2f} lower, 6 seeds, p = {unclear.p:.2g}). "
+        "They are the same within 1 point."
     )
+    other = pair_of([0.5, -0.25, -0.5, 0.75, 0.5, -0.25])
+    assert f"(95 % interval: {high:.2f} lower to {-low:.2f} higher, " in other.sentence()
 
 
 def test_too_few_seeds_are_warned_of() -> None:
@@ -339,6 +355,19 @@ def test_a_clear_winner_has_no_luck() -> None:
     assert found.optimism == pytest.approx(0, abs=1e-12)  # what one half gives the other takes
     assert found.same == 1
     assert (found.cells, found.seeds) == (3, 20)
+
+
+def test_the_winner_of_optimism_is_the_one_with_the_first_rank() -> None:
+    cells = [[1.0] * 8, [1.0, 1, 1, 1, 1, 9, 9, 9]]  # the medians are equal, the means are not
+    assert rank(cells) == [1, 2]
+    one, other = optimism(cells), optimism(cells[::-1])
+    assert one == other
+    assert one is not None
+    assert (one.optimism, one.same) == (0, 1)
+
+
+def test_no_difference_is_too_large_to_be_seen() -> None:
+    assert paired_seeds(100, 1e-9) == paired_seeds(100, 1e-3) == 2
 
 
 def test_optimism_by_hand() -> None:

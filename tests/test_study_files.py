@@ -54,7 +54,7 @@ def test_no_data_file_of_a_sweep_may_change_before_it_is_resumed(
     (path,) = Path("runs").iterdir()
     answer = minifw("resume", path)
     assert (answer.code, answer.out) == (4, "")
-    assert "other.csv: this data file has changed since the run began" in answer.err
+    assert "other.csv: its data file is not the one that the study began with" in answer.err
     assert len(answer.err.splitlines()) == 1
     shutil.copy("kept.csv", "other.csv")
     assert minifw("resume", path).code == 0
@@ -68,5 +68,6 @@ def test_parts_that_were_trained_with_other_data_are_not_merged(minifw: Minifw) 
     paths = sorted(Path("parts").iterdir())
     answer = minifw("runs", "merge", *paths)
     assert (answer.code, answer.out) == (2, "")
-    assert answer.err.endswith(f"was trained with other data files than {paths[0]}\n")
+    assert "is not a part of the same study" in answer.err
+    assert answer.err.endswith(": another data file of data.path=other.csv\n")
     assert not Path("runs").exists()

@@ -435,11 +435,55 @@ def test_without_validation_samples_no_cell_is_the_best(minifw: Minifw, tmp_path
     assert "--set data.validation=0.2 takes them from the training samples" in " ".join(
         answer.out.split()
     )
+    assert answer.err.splitlines()[0] == (  # before it has begun
+        "minifw: there are no samples for validation, so no cell will be called the best; "
+        "--set data.validation=0.2 keeps some of the training samples"
+    )
     run = runs.load(runs.find(Path("runs"), "-a-"))
     assert "best.yaml" not in run.known
     assert {each["rank"] for each in run.read_json(CELLS)["outcome"]["cells"]} == {None}
-    found = minifw(*words, "--set", "data.validation=0.2", "--json").json
-    assert found["best"]["validation"] is not None
+    kept = minifw(*words, "--set", "data.validation=0.2", "--json")
+    assert kept.json["best"]["validation"] is not None
+    assert "no samples for validation" not in kept.err
+
+
+def test_a_cell_has_the_same_number_in_a_part(minifw: Minifw) -> None:
+    words = ("sweep", "simplenet", *QUICK, "--over", "train.eta=0.1,0.2,0.3")
+    whole = Path(minifw(*words, "--json").json["run_dir"])
+    names = [cell["name"] for cell in json.loads((whole / "cells.json").read_text())["cells"]]
+    for k in (1, 2, 3):
+        answer = minifw(*words, "--part", f"{k}/3")
+        assert answer.out.startswith("1 cell, over 3 seeds. In percent: ")
+        part = Path(answer.out.splitlines()[-1])
+        (row,) = csv.DictReader((part / "tables/cells.csv").read_text().splitlines())
+        assert row["cell"] == str(k - 1)
+        assert names[k - 1] == f"train.eta={row['train.eta']}"
+        numbers = {line.split(",")[1] for line in (part / "metrics.csv").read_text().split()[1:]}
+        assert numbers == {row["cell"]}
+        found = package.load(part)
+        assert isinstance(found, package.Sweep)
+        assert [(cell.number, cell.name) for cell in found.cells] == [(k - 1, names[k - 1])]
+
+
+def test_the_data_file_of_no_cell_may_change(minifw: Minifw, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{int(a > b)}" for a, b in rng.random((60, 2))]
+    for name in ("mine", "other"):
+        (tmp_path / f"{name}.csv").write_text("\n".join(["x,y,class", *rows]) + "\n")
+    text = GOOD.replace("data: moons", "data: {kind: csv, path: mine.csv, train: 40}")
+    (tmp_path / "a.yaml").write_text(text)
+    words = ("sweep", "a.yaml", "--over", "data.path=mine.csv,other.csv", "--set", "train.epochs=1",
+             "--seeds", 2, "--json", "-q")  # fmt: skip
+    first = minifw(*words, "--part", "1/2").json["run_dir"]
+    (tmp_path / "other.csv").write_text("\n".join(["x,y,class", *rows[::-1]]) + "\n")
+    second = minifw(*words, "--part", "2/2").json["run_dir"]
+    answer = minifw("runs", "merge", first, second)
+    assert (answer.code, len(answer.err.splitlines())) == (2, 1)
+    assert "another data file" in answer.err
+    runs.load(Path(first)).commit(status="interrupted")
+    answer = minifw("resume", first)
+    assert (answer.code, len(answer.err.splitlines())) == (4, 1)
+    assert "data.path=other.csv: its data file is not the one" in answer.err
 
 
 def test_an_interrupted_sweep_is_resumed_with_the_same_results(

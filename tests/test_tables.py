@@ -134,6 +134,26 @@ def test_short_cells_are_whole_while_heads_can_break(
     assert last.split() == ["100", "×", "1000", "×", "25", *cells[:-1], "113", "%"]
 
 
+def test_words_without_room_are_broken_at_their_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head = ["cell", "0.out_features", "2.out_features", "rank", "n", "diverged", "valid.", "median",
+            "95 % interval"]  # fmt: skip
+    row = ["1", "10", "25", "1", "40", "0", "31.25", "31.88", "29.38 to 33.75"]
+    text = terminal.framed(head, [row], lines=True)
+    first, second, _, third = text.splitlines()
+    assert first.split() == ["0.out_", "2.out_"]
+    assert second.split()[:4] == ["cell", "features", "features", "rank"]
+    assert third.split() == " ".join(row).split()
+    name = "network.0.out_features=10, network.2.out_features=0.125"
+    for columns in (40, 60, 80):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        text = terminal.framed(["pair", "difference"], [[f"{name} − {name}", "1.00"]], lines=False)
+        assert max(map(len, text.splitlines())) <= columns
+        words = text.split()
+        assert words.count("10,") + sum(word.endswith("=10,") for word in words) == 2
+        assert sum(word.endswith("0.125") for word in words) == 2
+
+
 def test_a_pipe_has_80_columns_and_no_colours(
     minifw: Minifw, monkeypatch: pytest.MonkeyPatch
 ) -> None:

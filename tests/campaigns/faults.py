@@ -23,10 +23,11 @@ from campaigns._processes import hashes, run_of, start, wait
 from minifw import runs
 from minifw.system import files
 
-TRAIN = (
-    "train", "simplenet-sgd", "-q", "--seeds", 2, "--set", "train.epochs=6", "--set",
-    "data.train=80", "--set", "train.checkpoint_every=2",
-)  # fmt: skip
+SMALL = ("simplenet-sgd", "-q", "--seeds", 2, "--set", "train.epochs=6", "--set", "data.train=80")
+COMMANDS = {
+    "train": ("train", *SMALL, "--set", "train.checkpoint_every=2"),
+    "sweep": ("sweep", *SMALL, "--over", "train.eta=0.1,0.2", "--over", "network.0.linear=5,6"),
+}
 
 
 class Disk:
@@ -74,8 +75,8 @@ class _Files:
         return getattr(os, name)
 
 
-def train(folder: Path, failing: int | None) -> tuple[int, int]:
-    """Train with one failing call; return exit code and number of calls."""
+def train(name: str, folder: Path, failing: int | None) -> tuple[int, int]:
+    """Do a command with one failing call; return exit code and number of calls."""
     disk = Disk(failing)
     vars(files)["os"] = _Files(disk)
     counter = folder / "calls"
@@ -88,20 +89,20 @@ def train(folder: Path, failing: int | None) -> tuple[int, int]:
 
     os._exit = counted  # type: ignore[assignment]
     try:
-        code = wait(start(folder, *TRAIN))
+        code = wait(start(folder, *COMMANDS[name]))
     finally:
         vars(files)["os"], os._exit = os, leave
     return code, int(counter.read_text())
 
 
-def fault_of(failing: int, expected: dict[str, str]) -> list[str] | None:
+def fault_of(command: str, failing: int, expected: dict[str, str]) -> list[str] | None:
     """Return what is wrong after that call has failed, and after the run went on.
 
     None if the run did not get to that call: the fewer checkpoints are kept, the fewer calls.
     """
     with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
         folder = Path(name)
-        code, calls = train(folder, failing)
+        code, calls = train(command, folder, failing)
         if code == 0 and calls < failing:
             return None
         output = (folder / "output").read_text()
@@ -130,19 +131,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--every", type=int, default=1)
     given = parser.parse_args()
+    return max([_try(command, given.every) for command in COMMANDS])
+
+
+def _try(command: str, every: int) -> bool:
+    """Let calls of a command fail; return whether anything is wrong."""
     with tempfile.TemporaryDirectory(prefix="minifw-faults-") as name:
-        code, calls = train(Path(name), None)
+        code, calls = train(command, Path(name), None)
         if code:
-            sys.exit(f"train ended with {code}: {(Path(name) / 'output').read_text()}")
+            sys.exit(f"{command} ended with {code}: {(Path(name) / 'output').read_text()}")
         expected = hashes(run_of(Path(name)))
-    tried = range(1, calls + 1, given.every)
-    found = {failing: fault_of(failing, expected) for failing in tried}
+    tried = range(1, calls + 1, every)
+    found = {failing: fault_of(command, failing, expected) for failing in tried}
     reached = {failing: wrong for failing, wrong in found.items() if wrong is not None}
     wrong = {failing: lines for failing, lines in reached.items() if lines}
     print(
-        f"{len(reached)} of the {calls} writes, fsyncs and renames of a run made to fail, one a "
-        f"run: {len(reached) - len(wrong)} left the state before or after, and went on to equal "
-        f"checksums ({len(tried) - len(reached)} runs had fewer calls)"
+        f"{command}: {len(reached)} of the {calls} writes, fsyncs and renames of a run made to "
+        f"fail, one a run: {len(reached) - len(wrong)} left the state before or after, and went on "
+        f"to equal checksums ({len(tried) - len(reached)} runs had fewer calls)"
     )
     for failing, lines in wrong.items():
         print(f"call {failing}: {'; '.join(lines)}")

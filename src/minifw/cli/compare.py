@@ -12,7 +12,6 @@ from minifw.cli.options import (
     Json,
     Quiet,
     RunsDir,
-    Seeds,
     Set,
     Threads,
     configs_or_runs_like,
@@ -47,7 +46,16 @@ def compare(
         ),
     ] = None,
     overrides: Set = None,
-    seeds: Seeds = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            "--seeds",
+            metavar="N",
+            help="Number of seeds. Default: the configs', else 1 with PyTorch, 20 for several "
+            "configs.",
+            show_default=False,
+        ),
+    ] = None,
     reference: Annotated[
         str | None,
         typer.Option(
@@ -102,7 +110,7 @@ def compare(
       minifw compare a.yaml b.yaml --seeds 20     configs, over the same seeds
       minifw compare a.yaml b.yaml --margin 0.3   the same within 0.3 points?
       minifw compare a1b2c3 d4e5f6                finished runs
-      minifw compare a1b2c3:sgd d4e5f6:sgd        of each one arm
+      minifw compare a1b2c3:sgd d4e5f6:sgd        one arm of each
     """
     where = Where(on_workers, scheduler, allow_remote, allow_mixed, tls_ca, tls_cert, tls_key)
     threads_given, threads = threads, where.threads(threads)

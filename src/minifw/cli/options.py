@@ -77,7 +77,7 @@ Seeds = Annotated[
     typer.Option(
         "--seeds",
         metavar="N",
-        help="Number of seeds. Default: the config's, else 1 (compare: 20).",
+        help="Number of seeds. Default: the config's, else 1.",
         show_default=False,
     ),
 ]

@@ -245,9 +245,9 @@ def merge(
 
     \b
     Examples:
-      minifw sweep mine.yaml --part 1/2      on one machine
-      minifw sweep mine.yaml --part 2/2      on another one
-      minifw runs merge runs/*-mine-*
+      minifw sweep mine.yaml --part 1/2 --runs-dir parts   on one machine
+      minifw sweep mine.yaml --part 2/2 --runs-dir parts   on another one
+      minifw runs merge parts/*
     """
     import_torch()
     from minifw import runs

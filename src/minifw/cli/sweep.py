@@ -135,7 +135,7 @@ def sweep(
     \b
     Examples:
       minifw sweep simplenet --over train.eta=0.01,0.03,0.1
-      minifw sweep simplenet --over train.eta=0.1,0.3 --over optimizer.momentum=0,0.9
+      minifw sweep a.yaml --over train.eta=0.1,0.3 --over optimizer.momentum=0,0.9
       minifw sweep simplenet --over 'train.eta=log-uniform(1e-3,1)' --samples 50
       minifw sweep simplenet --over train.eta:train.epochs=0.1:500,0.2:250
       minifw sweep simplenet-sgd --over train.eta=0.1,0.3 --seeds 500 --workers 8
@@ -160,10 +160,10 @@ def sweep(
         plan, base = search.begin(parsed, given, axes, guided, torch.get_num_threads())
     else:
         cells = make(parsed, given, varied(over, samples))
-        for note in cells.notes:
-            say(note)
         options = {} if halving is None else {"halving": halving}
         plan, base = sweeps.plan(cells, torch.get_num_threads(), part_of(part), **options)
+        for note in cells.notes:
+            say(note)
     shown = display(quiet or as_json)
     with executor_for(where, say) as place:
         done = running.start(plan, sweeps.Sweep(), base, runs_dir, shown, say, *place)

@@ -7,6 +7,7 @@ ASCII.
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import textwrap
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 SHORT_CELL = 16
 """Cells of at most this many characters are broken only after all words have been."""
+
+_SEAMS = re.compile(r"(?<=[_=/:])(?=.)|(?<=\.)(?=[^\W\d])")
+"""Where a word may be broken that has no room: in `network.0.out_features=10`, not in numbers."""
 
 PLAIN = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "…": "...", "’": "'"})
 
@@ -85,16 +89,17 @@ def framed(
     names = [*map(_sayable, head)]
     cells = [[*map(_sayable, row)] for row in rows]
     room = width() - 2 * len(names) - (2 if lines else 0)
-    for position, size in enumerate(_widths(names, cells, room)):
+    widths = _widths(names, cells, room)
+    for position, size in enumerate(widths):
         flush = position > 0 if right is None else position in right
         grid.add_column(
-            Text(names[position]),
+            Text(_broken(names[position], size)),
             justify="right" if flush else "left",
             overflow="fold",
             width=size,
         )
     for row in cells:
-        grid.add_row(*map(Text, row))
+        grid.add_row(*map(Text, map(_broken, row, widths)))
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding(), errors="backslashreplace")
     console = Console(file=file, width=width(), color_system=None, legacy_windows=False)
     console.print(grid)
@@ -105,26 +110,47 @@ def framed(
 def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
     """Return the width of each column, so that all fit side by side.
 
-    The widest columns are narrowed first: between words while that is possible, then anywhere.
+    The widest columns are narrowed first: between words while that is possible, then at the seams
+    of words, then anywhere.
     """
     columns = [[name, *cells] for name, *cells in zip(head, *rows, strict=True)]
     widths = [max(map(len, column)) for column in columns]
-    least = [
+    pieces = [
         # A short cell is not broken; a head or a long cell breaks between words.
-        max(len(part) for text in column for part in _parts(text, text is column[0]))
+        [part for text in column for part in _parts(text, text is column[0])]
         for column in columns
     ]
-    while sum(widths) > room:
-        spare = [size - small for size, small in zip(widths, least, strict=True)]
-        if max(spare) <= 0:
-            spare = widths
-        widths[spare.index(max(spare))] -= 1
+    whole = [max(map(len, parts)) for parts in pieces]
+    seams = [max(len(end) for part in parts for end in _SEAMS.split(part)) for parts in pieces]
+    for least in (whole, seams, [1] * len(columns)):
+        while sum(widths) > room:
+            spare = [size - small for size, small in zip(widths, least, strict=True)]
+            if max(spare) <= 0:
+                break
+            widths[spare.index(max(spare))] -= 1
     return widths
 
 
 def _parts(text: str, breaks: bool) -> list[str]:
     """Return the pieces of a text that must not be broken."""
     return text.split() or [""] if breaks or len(text) > SHORT_CELL else [text]
+
+
+def _broken(text: str, size: int) -> str:
+    """Return the text in lines of at most `size`, where words are broken at their seams only."""
+    if len(text) <= size:
+        return text
+    lines = [""]
+    for word in text.split(" "):
+        parts = [word] if len(word) <= size else _SEAMS.split(word)
+        space = " " * bool(lines[-1])
+        for part in parts:
+            if len(lines[-1]) + len(space) + len(part) > size and lines[-1]:
+                lines.append(part)
+            else:
+                lines[-1] += space + part
+            space = ""
+    return "\n".join(lines)
 
 
 def _sayable(text: str) -> str:

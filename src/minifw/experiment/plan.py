@@ -183,13 +183,12 @@ def plan(
     arms: Sequence[Arm] = ("minifw",),
     begun: Run | None = None,
     margin: float | None = None,
-    checksum: str | None = None,
 ) -> Plan:
     """Read a data file, and check that network, modes and memory fit the samples.
 
     `source` has the lines of the config, for the places of faults. `begun` is a run to be resumed:
     its data file, groups of seeds and compiled steps must not change. `margin` is, by
-    default, MARGIN. `checksum` is the one that a data file must have if no run was begun.
+    default, MARGIN.
 
     Raises:
         ConfigError, DataError: something does not fit.
@@ -207,9 +206,7 @@ def plan(
         _check_compiler(config, begun)
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
-    if manifest is not None:
-        checksum = manifest.data_checksum
-    table, train, test, validation = _samples(config, source, checksum)
+    table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
         note_chain(config, source, features, classes)
@@ -261,15 +258,15 @@ def plan(
 
 
 def _samples(
-    config: Config, source: Source, checksum: str | None
+    config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int, int]:
-    """Return the samples of the data file, which must have that checksum, if there is one.
+    """Return the data file's samples, if there is one.
 
     And how many are for training, for testing and for validation.
     """
     table, key = None, "train"
     if not isinstance(config.data, Generated):
-        table = read_table(config.data, checksum)
+        table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     try:
         train, test = _split_of(config, table)
         key = "validation"

@@ -182,13 +182,13 @@ class Sweep(Study):
     def cells(self) -> tuple[SweepCell, ...]:
         """All cells, in the order of the sweep."""
         found = []
-        figures = self._report.outcome.cells
-        for number, (cell, mine) in enumerate(zip(self._results.cells, figures, strict=True)):
+        outcome = self._report.outcome
+        for cell, mine in zip(self._results.cells, outcome.cells, strict=True):
             validation = cell.validation_error
             interval = mine.interval
             found.append(
                 SweepCell(
-                    number,
+                    cell.number,
                     cell.name,
                     dict(cell.set),
                     tuple(cell.seeds),
@@ -300,9 +300,9 @@ def sweep(
             sets = values.assignments(given)
             if guided is None:
                 made = making.make(read, sets, varied)
+                plan, base = sweeping.plan(made, used, **options)
                 for note in made.notes:
                     say(note)
-                plan, base = sweeping.plan(made, used, **options)
             else:
                 trials = whole("guided", guided)
                 plan, base = searching.begin(read, sets, varied, trials, used)

@@ -9,6 +9,7 @@ from minifw.errors import harmless, short_word
 from minifw.report.tables import Cell, Interval, P, Table, yes_or_no
 from minifw.runs.comparisons import ArmSummary, Compared
 from minifw.runs.results import PairRecord
+from minifw.statistics.paired import in_points
 
 ARMS = "arms"
 PAIRS = "pairs"
@@ -67,7 +68,7 @@ _OF_ARMS: dict[str, Callable[[ArmSummary], Cell]] = {
 
 def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     """Return the table of the pairs: a row for each, with difference, interval and p."""
-    same = "the same" if found.margin is None else f"the same within {found.margin:g}"
+    same = "the same" if found.margin is None else f"the same within {in_points(found.margin)}"
     of_pairs: dict[str, Callable[[PairRecord], Cell]] = {
         "difference": lambda pair: pair.difference,
         "95 %": lambda pair: _interval(pair.interval),
@@ -133,7 +134,7 @@ def _gone(found: Compared) -> str:
 def _same(found: Compared) -> str:
     if found.margin is None:
         return ""
-    return f". The same: the 90 % interval lies within ±{found.margin:g} points"
+    return f". The same: the 90 % interval lies within ±{in_points(found.margin)}"
 
 
 def _test(pairs: Sequence[PairRecord]) -> str:

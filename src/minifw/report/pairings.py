@@ -21,6 +21,7 @@ from minifw.report.lettering import lay_out, new_figure, short, width
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import StudyResults
+from minifw.statistics.paired import in_points
 
 SEEDS = 1000
 """Seeds that are drawn one by one, at most."""
@@ -154,7 +155,7 @@ def _differences(
     if len(pairs) < len(found.pairs):
         notes.append(f"the {len(pairs)} of {len(found.pairs)} pairs with the smallest p")
     if found.margin is not None:
-        notes.append(f"gray band: ±{found.margin:g} points")
+        notes.append(f"gray band: ±{in_points(found.margin)}")
         notes.append("the same if the thick line, 90 %, lies in it")
     if any(sum(pair.diverged) for pair in found.pairs):
         notes.append("a seed that diverged counts as an error of 100 %")

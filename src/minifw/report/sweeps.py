@@ -100,8 +100,8 @@ def verdict(report: Report) -> list[str]:
     if best is None:
         return []
     lines = [
-        f"Best of {counted(best.of, 'cell')}: {best.cell}, {harmless(best.name)} (median "
-        f"validation error {best.validation:.2f} %)."
+        f"Best of {counted(best.of, 'cell')}: cell {best.cell}, {harmless(best.name)} "
+        f"(median validation error {best.validation:.2f} %)."
     ]
     if best.median is not None:
         low_high = "" if best.interval is None else (
@@ -172,17 +172,23 @@ def _label(report: Report, what: str) -> str:
 
 
 def _caption(report: Report) -> str:
-    return " ".join([f"test error of {harmless(what(report))}, {_brief(report)}", *verdict(report)])
+    shown = _what_is_shown(report, "with its 95 % bootstrap interval, and mean")
+    return " ".join([f"test error of {harmless(what(report))}, {shown}", *verdict(report)])
 
 
 def _brief(report: Report) -> str:
+    """Return the caption of the table in a terminal, which has no mean."""
+    return _what_is_shown(report, "and its 95 % bootstrap interval")
+
+
+def _what_is_shown(report: Report, figures_of_test: str) -> str:
     figures = report.outcome.cells
-    seeds = {each.n for each in figures}
-    over = counted(seeds.pop(), "seed") if len(seeds) == 1 else "their seeds"
+    fewest, most = min(each.n for each in figures), max(each.n for each in figures)
+    over = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     gone = sum(each.diverged > 0 for each in figures)
     lines = [
-        f"{counted(len(figures), 'cell')}, each over {over}. In percent: median of the validation "
-        "error; of the test error median, its 95 % bootstrap interval, and mean."
+        f"{counted(len(figures), 'cell')}, {'each ' * (len(figures) > 1)}over {over}. In percent: "
+        f"median of the validation error; of the test error median {figures_of_test}."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.results import ArmResults, Results
+from minifw.statistics.paired import in_points
 from minifw.statistics.summary import Summary, summarize
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
@@ -310,8 +311,8 @@ def work_table(results: Results) -> Table:
 
 def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     """Return rows that put the two arms' test errors side by side, seed by seed."""
-    if results.pairs is None or results.other is None:  # a run of an earlier minifw
-        return []
+    if results.pairs is None or results.margin is None or results.other is None:
+        return []  # a run of an earlier minifw
     pairs = list(results.pairs.values())
     ends: list[Cell] = [
         None if pair.interval is None else Interval(*pair.interval) for pair in pairs
@@ -323,7 +324,7 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
             "its 95 % interval",
             ends,
         ),
-        (f"the same within {results.margin:g} points", [yes_or_no(p.equivalent) for p in pairs]),
+        (f"the same within {in_points(results.margin)}", [yes_or_no(p.equivalent) for p in pairs]),
     ]
 
 

@@ -15,6 +15,7 @@ from minifw.report.tables import Cell, Table
 from minifw.runs import MODES
 from minifw.runs.studies import StudyResults
 from minifw.runs.variance import Part, VarianceOutcome
+from minifw.statistics.paired import in_points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -132,15 +133,17 @@ def sentences(report: Report) -> list[str]:
         said.append("All networks have the same test error: there is no spread.")
     elif outcome.seeds_needed is not None:
         said.append(
-            f"For a difference of {outcome.difference:g} points at {100 * outcome.power:.0f} % "
+            f"For a difference of {in_points(outcome.difference)} at {100 * outcome.power:.0f} % "
             f"power you need {outcome.seeds_needed} seeds."
         )
     said += _one_seed(report)
     if outcome.test_set is not None:
+        share = f"{100 * outcome.test_set:.1f} %"
+        if outcome.test_set > 1:  # an expected variance beside an estimated one
+            share = "as much as all"
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
-            f"{100 * outcome.test_set:.1f} % of the variance (within data and interplay); a larger "
-            "data.test lowers it."
+            f"{share} of the variance (within data and interplay); a larger data.test lowers it."
         )
     took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
     return [*said, *_diverged(report), took]

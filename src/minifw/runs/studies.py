@@ -38,19 +38,22 @@ class Crossing(_Record):
 
 
 class Cell(_Record):
-    """A cell: its name, what it sets beside the study's config, and its whole config as YAML."""
+    """A cell: its name, what it sets beside the study's config, and its whole config as YAML.
+
+    `checksum` is that of its data file, None for generated data.
+    """
 
     name: str
     set: dict[str, Value]
     config: str
+    checksum: str | None = None
 
 
 class Study(_Record):
     """What a study trains: each of the `cells` with each of the `seeds`.
 
     `crossing` replaces the seeds in a study of variance. `part` is (k, n): the k-th of n parts of
-    the lanes, from 1 on. `data_files` are the checksums of all data files, by their paths.
-    `options` are those of the kind, such as a margin.
+    the lanes, from 1 on. `options` are those of the kind, such as a margin.
     """
 
     kind: Kind
@@ -58,8 +61,7 @@ class Study(_Record):
     seeds: Annotated[list[Count], Field(min_length=1), FailFast()]
     threads: Annotated[int, Field(ge=1)]
     crossing: Crossing | None = None
-    part: tuple[int, int] | None = None
-    data_files: dict[str, str] = {}
+    part: Annotated[tuple[int, int], Field(strict=False)] | None = None
     options: dict[str, Any] = {}
 
     @model_validator(mode="after")

@@ -94,6 +94,7 @@ def components(
         raise ValueError(f"errors must be (data, init, order), got {values.shape}")
     gone = np.isnan(values)
     values = np.where(gone, worst, values)
+    values = values - values.min()  # equal errors have no spread, not even of rounding
     axes = [axis for axis, levels in enumerate(values.shape) if levels > 1]
     effects = [effect for effect in _subsets(axes) if effect]
     freedom = {e: math.prod(values.shape[axis] - 1 for axis in e) for e in effects}
@@ -135,7 +136,7 @@ def paired_seeds(difference: float, sd: float, power: float = 0.8, level: float 
         shift = difference / sd * math.sqrt(n)
         bound = float(special.stdtrit(n - 1, 1 - level / 2))
         below = special.nctdtr(n - 1, shift, bound) - special.nctdtr(n - 1, shift, -bound)
-        return bool(1 - below >= power)
+        return not below > 1 - power  # it is NaN where the shift is huge
 
     low, high = 1, 2  # by doubling, then by halving what is between
     while high < MANY and not reached(high):

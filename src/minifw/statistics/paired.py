@@ -115,9 +115,11 @@ class Pair:
         figures = f"{_counted(self.n, 'seed')}, {p}"
         if self.interval is not None:
             low, high = sorted(-end if lower else end for end in self.interval)
-            figures = (
-                f"{100 * self.level:g} % interval {_points(low)} to {_points(high)}, {figures}"
-            )
+            ends = f" {_points(low)} to {_points(high)}"
+            if _points(low).startswith("−"):  # on both sides of 0: words, not signs
+                other = "higher" if lower else "lower"
+                ends = f": {_points(-low)} {other} to {_points(high)} {word}"
+            figures = f"{100 * self.level:g} % interval{ends}, {figures}"
         if self.p_holm <= 1 - self.level:
             return f"{self.a}'s test error is {size} points {word} than {self.b}'s ({figures})."
         return (
@@ -126,11 +128,11 @@ class Pair:
         )
 
     def _sameness(self) -> list[str]:
-        if self.equivalent is None:
+        if self.equivalent is None or self.margin is None:
             return []
         if self.equivalent:
-            return [f"They are the same within {self.margin:g} points."]
-        return [f"That they are the same within {self.margin:g} points is not shown."]
+            return [f"They are the same within {in_points(self.margin)}."]
+        return [f"That they are the same within {in_points(self.margin)} is not shown."]
 
     def _diverged(self) -> list[str]:
         a, b, both = self.diverged
@@ -290,6 +292,11 @@ def _interval(differences: Floats, level: float) -> Interval | None:
         return interval(differences, "mean", level)
     found = interval(mirrored, "mean", level)
     return found and (-found[1], -found[0])
+
+
+def in_points(size: float) -> str:
+    """Return a size that a user named, in percentage points: `0.3 points`, `1 point`."""
+    return f"{size:g} point{'' if size == 1 else 's'}"
 
 
 def _points(size: float) -> str:

@@ -32,8 +32,10 @@ def rank(cells: Sequence[Errors]) -> list[int]:
         errors = np.where(gone, np.inf, errors)
         mean = float(errors.mean()) if errors.size else np.inf
         keys.append((_median(errors), mean, float(gone.mean()) if errors.size else 1.0))
-    ordered = sorted(keys)
-    return [1 + ordered.index(key) for key in keys]
+    first: dict[tuple[float, float, float], int] = {}
+    for place, key in enumerate(sorted(keys), 1):
+        first.setdefault(key, place)
+    return [first[key] for key in keys]
 
 
 def _median(errors: Floats) -> float:
@@ -90,23 +92,32 @@ def optimism(
     errors = np.where(np.isnan(errors), worst, errors)
     cells, seeds = errors.shape
     rng, half = np.random.default_rng(seed), seeds // 2
-    best = np.argmin(np.median(errors, 1))
+    errors = errors[_order(errors)]  # the winner over all seeds comes first, also among equal ones
     found, same = [], []
     some = max(1, AT_ONCE // errors.size)
     for first in range(0, halves, some):
         orders = np.tile(np.arange(seeds), (min(some, halves - first), 1))
         orders = rng.permuted(orders, axis=1)
-        one = np.median(errors[:, orders[:, :half]], -1)  # (cells, halvings)
-        other = np.median(errors[:, orders[:, half : 2 * half]], -1)
-        gaps = [_gap(one, other), _gap(other, one)]
-        found.append(sum(gaps) / 2)
-        same.append([one.argmin(0) == best, other.argmin(0) == best])
+        one = errors[:, orders[:, :half]]  # (cells, halvings, seeds)
+        other = errors[:, orders[:, half : 2 * half]]
+        winners = _order(one)[0], _order(other)[0]
+        found.append((_gap(winners[0], one, other) + _gap(winners[1], other, one)) / 2)
+        same.append([winner == 0 for winner in winners])
     gap = np.concatenate(found)
     share = float(np.concatenate(same, 1).mean())
     return Optimism(float(gap.mean()), float(gap.std(ddof=1)), share, cells, seeds)
 
 
-def _gap(chosen: Floats, scored: Floats) -> Floats:
+def _order(errors: Floats) -> NDArray[np.int64]:
+    """Return the cells of `(cells, …, seeds)` from the best on, `(cells, …)`.
+
+    As `rank` has them, but for diverged seeds.
+    """
+    order: NDArray[np.int64] = np.lexsort((errors.mean(-1), np.median(errors, -1)), axis=0)
+    return order
+
+
+def _gap(winner: NDArray[np.int64], chosen: Floats, scored: Floats) -> Floats:
     """Return by how much the winner on one half is worse on the other, `(halvings,)`."""
-    winner = chosen.argmin(0)[None]
-    return np.asarray(np.take_along_axis(scored - chosen, winner, 0)[0])
+    gaps = np.median(scored, -1) - np.median(chosen, -1)
+    return np.asarray(np.take_along_axis(gaps, winner[None], 0)[0])

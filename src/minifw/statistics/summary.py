@@ -49,7 +49,7 @@ def summarize(values: Sequence[float | None]) -> Summary:
     if not len(left):
         return Summary(n, diverged, None, None, None, None, None, None, None, None, None)
     low, q1, median, q3, high = map(float, np.quantile(left, (0, 0.25, 0.5, 0.75, 1)))
-    several = len(left) > 1
+    above = left - low  # equal errors have neither a rounded mean nor a spread
     return Summary(
         n=n,
         diverged=diverged,
@@ -57,8 +57,8 @@ def summarize(values: Sequence[float | None]) -> Summary:
         q1=q1,
         median=median,
         q3=q3,
-        mean=float(left.mean()),
-        sd=float(left.std(ddof=1)) if several else None,
+        mean=low + float(above.mean()),
+        sd=float(above.std(ddof=1)) if len(left) > 1 else None,
         max=high,
         median_interval=interval(left, "median"),
         mean_interval=interval(left, "mean"),

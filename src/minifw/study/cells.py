@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from minifw.config import axes
 from minifw.config.axes import Axes, Point
 from minifw.config.loading import Parsed
-from minifw.config.model import Config
+from minifw.config.model import Config, FromFile
 from minifw.config.source import Source
 from minifw.errors import ConfigError, UsageError
 from minifw.runs.studies import Cell
@@ -86,7 +86,7 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
         [source for _, _, source in cells.values()],
         varied,
         parsed.code.files,
-        _about(same, varied.count),
+        [*_about(same, varied.count), *_unranked([config for _, config, _ in cells.values()])],
     )
 
 
@@ -118,6 +118,18 @@ def _about(same: list[str], count: int) -> list[str]:
     more = f" and {len(same) - 3} more" if len(same) > 3 else ""
     which = f"{', '.join(f'({each})' for each in same[:3])}{more}"
     return [f"{len(same)} of {count} cells are the same as others and are left out: {which}"]
+
+
+def _unranked(configs: Sequence[Config]) -> list[str]:
+    """Return a note if there will be no best cell, since there is nothing to choose it by."""
+    lacking = [isinstance(c.data, FromFile) and c.data.validation is None for c in configs]
+    if not any(lacking):
+        return []
+    which = "there are" if all(lacking) else "some cells have"
+    return [
+        f"{which} no samples for validation, so no cell will be called the best; "
+        "--set data.validation=0.2 keeps some of the training samples"
+    ]
 
 
 def name(point: Point) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from minifw.config.model import Config
 from minifw.config.source import Source
@@ -18,7 +19,8 @@ from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
-from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
+from minifw.runs.results import Line, Margin
+from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -33,7 +35,7 @@ SEEDS = 20
 """Seeds of a comparison, unless its configs or the user say otherwise."""
 
 FIGURE = "comparison"
-MARGIN, NOTES, RUNS, FILES = "margin", "notes", "runs", "files"
+MARGIN, NOTES, RUNS = "margin", "notes", "runs"
 """The options of a comparison in study.json."""
 
 
@@ -46,11 +48,21 @@ class Arm:
     source: Source
 
 
+class Asked(BaseModel):
+    """The options of a comparison in study.json; `runs` are those that are compared, if any."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    margin: Margin | None = None
+    notes: list[Line] = []
+    runs: list[Line] | None = None
+
+
 class Comparison(Kind):
     """Trains all arms to the end, in one round, and compares them in pairs."""
 
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
-        if RUNS in plan.study.options:
+        if records.checked(Asked, plan.study.options, f"{STUDY}: options").runs is not None:
             raise UsageError("compare: this compares finished runs; minifw compare makes it anew")
         return super().rounds(plan, pieces)
 
@@ -102,21 +114,13 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
                 )
     configs, sources = [arm.config for arm in arms], [arm.source for arm in arms]
     made = planning.plan(study, configs, sources, code)
-    known = files(made)
-    if len({data_of(v, known[arm.name]) for v, arm in zip(contents, arms, strict=True)}) > 1:
-        study.options[NOTES].append(OTHER_DATA)
-    if any(known.values()):
-        study.options[FILES] = known
+    cells = made.study.cells
+    if len({data_of(v, cell.checksum) for v, cell in zip(contents, cells, strict=True)}) > 1:
+        made.study.options[NOTES].append(OTHER_DATA)
     return made
 
 
 OTHER_DATA = "their data differ, so a seed has other samples in one arm than in another"
-
-
-def files(plan: Plan) -> dict[str, str | None]:
-    """Return the checksum of each arm's data file, None for generated data."""
-    names = [cell.name for cell in plan.study.cells]
-    return {names[cell]: shape.checksum for shape in plan.shapes for cell in shape.cells}
 
 
 def data_of(values: Values, checksum: str | None) -> str:

@@ -268,7 +268,7 @@ def _check(client: Client, url: str, allow_mixed: bool, here: dict[str, str]) ->
 
 
 def _dask_version() -> str:
-    return distributed.__version__
+    return str(distributed.__version__)
 
 
 @contextmanager

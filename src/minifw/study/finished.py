@@ -124,13 +124,10 @@ def _of_study(run: Run) -> Iterator[Finished]:
     results = comparison.results_of(run)
     if [cell.name for cell in results.cells] != [cell.name for cell in study.cells]:
         raise ArtefactError(f"{run.path / CELLS}: has other cells than {STUDY}")
-    known = study.options.get(comparison.FILES)
-    files = known if isinstance(known, dict) else {}
     for number, (cell, asked) in enumerate(zip(results.cells, study.cells, strict=True)):
         config = _config(asked.config, run, STUDY)
         place = Place(config["train"]["mode"], None, number)
-        checksum = files.get(cell.name, run.manifest.data_checksum)
-        yield Finished(run, cell.name, cell, config, place, checksum=checksum)
+        yield Finished(run, cell.name, cell, config, place, checksum=asked.checksum)
 
 
 def _config(text: str, run: Run, file: str) -> dict[str, Any]:

@@ -233,19 +233,19 @@ def _ends(axis: Axis) -> list[Point]:
     return [((axis.key, Value(value, _place(axis.key, value))),) for value in axis.what]
 
 
-def rounds(plan: Plan, pieces: int) -> Rounds:
+def rounds(plan: Plan, pieces: int, asked: Guided) -> Rounds:
     """Yield a round for each batch."""
-    asked = Guided.model_validate(plan.study.options["guided"])
     code = Code(bool(plan.code), plan.code.get)
     proposals = Proposals(asked, code, Path("config.yaml").absolute())
-    number, begun = 0, plan.study.cells
+    number, begun = 0, [cell.config for cell in plan.study.cells]
     known: Columns = ([], [], [])
     while not proposals.over:
         number += 1
         new = proposals.next()
         before = len(known[0])
         known = (known[0] + new[0], known[1] + new[1], known[2] + new[2])
-        if known[0][: len(begun)] != begun[: len(known[0])]:
+        again = [cell.config for cell in known[0]]
+        if again[: len(begun)] != begun[: len(again)]:
             raise ArtefactError(
                 "guided: other cells are proposed than when this search was begun; it can be "
                 "resumed with the version of Optuna that began it"

@@ -42,11 +42,12 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
     count = min(map(len, steps.values()))
     lanes, found = plan.lanes, None
     for place in range(-count, 0):
+        ends = {cell: epochs[place] for cell, epochs in steps.items()}
         jobs = plan.jobs(
             lanes,
             pieces=pieces,
             label="" if count == 1 else f"rung-{count + place + 1}.",
-            until=lambda cell, place=place: steps[cell][place],
+            until=ends,
             begun=None if found is None else found.latest,
             keeps=place < -1,
         )

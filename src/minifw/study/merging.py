@@ -39,11 +39,10 @@ def merge(
     for path in paths:
         run = runs.load(path)
         study, (number, count) = _part(run)
-        if whole is not None and whole.data_files != study.data_files:
-            raise UsageError(f"{path}: was trained with other data files than {paths[0]}")
-        if whole not in (None, study) or counted not in (0, count):
-            raise UsageError(f"{path}: is not a part of the same study as {paths[0]}")
-        whole, counted = study, count
+        if whole is None:
+            whole, counted = study, count
+        if other := _difference(whole, counted, study, count):
+            raise UsageError(f"{path}: is not a part of the same study as {paths[0]}: {other}")
         if number in parts:
             raise UsageError(f"{path}: is part {number}/{count}, as is {parts[number].path}")
         parts[number] = run
@@ -54,12 +53,28 @@ def merge(
     return _joined([parts[number] for number in sorted(parts)], whole, kinds, runs_dir, allow_code)
 
 
+def _difference(whole: Study, parts: int, study: Study, count: int) -> str | None:
+    """Return in words what keeps a part from being one of the same study, None if nothing does."""
+    if parts != count:
+        return f"of {count} parts, not of {parts}"
+    if [cell.config for cell in whole.cells] != [cell.config for cell in study.cells]:
+        return "other cells"
+    for mine, theirs in zip(whole.cells, study.cells, strict=True):
+        if mine.checksum != theirs.checksum:
+            return f"another data file of {mine.name}"
+    if whole.seeds != study.seeds:
+        return "other seeds"
+    if whole.threads != study.threads:
+        return f"--threads {study.threads}, not {whole.threads}"
+    return None if whole == study else "other options"
+
+
 def _part(run: Run) -> tuple[Study, tuple[int, int]]:
     """Return the study that a run is a part of, and which part of how many."""
     manifest = run.manifest
     study = read(run) if manifest.kind != "train" else None
     if study is None or study.part is None:
-        what = "runs of minifw sweep --part k/n can be merged"
+        what = "give only runs of minifw sweep --part K/N, which may have a --runs-dir of their own"
         raise UsageError(f"{run.path}: is not a part of a study; {what}")
     if manifest.status not in runs.OVER:
         raise UsageError(

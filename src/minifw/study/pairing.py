@@ -60,13 +60,12 @@ def compare(chosen: Sequence[Chosen], margin: float | None = None) -> Paired:
     study = Study(
         kind="compare",
         cells=[
-            Cell(name=name, set={}, config=yaml12.dump(arm.config))
+            Cell(name=name, set={}, config=yaml12.dump(arm.config), checksum=arm.checksum)
             for name, arm in zip(names, arms, strict=True)
         ],
         seeds=seeds,
         threads=first.threads,
         options=options
-        | {comparison.FILES: {name: arm.checksum for name, arm in zip(names, arms, strict=True)}}
         | {comparison.RUNS: [f"{arm.run.path.absolute()}:{arm.key}" for arm in arms]},
     )
     results = StudyResults(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minifw.config import loading
-from minifw.config.model import Config, FromFile
+from minifw.config.model import Config
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
@@ -59,7 +59,7 @@ class Plan:
         *,
         pieces: int = 1,
         label: str = "",
-        until: Callable[[int], int] | None = None,
+        until: Mapping[int, int] | None = None,
         begun: Mapping[Lane, Place] | None = None,
         keeps: bool = False,
     ) -> list[Job]:
@@ -87,7 +87,7 @@ class Plan:
                     cells={cell: self.study.cells[cell].config for cell in cells},
                     lanes=tuple(some),
                     vectors=shape.vectors,
-                    epochs=self.configs[first].train.epochs if until is None else until(first),
+                    epochs=self.configs[first].train.epochs if until is None else until[first],
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
                     start=() if begun is None else grouped([begun[lane] for lane in some]),
@@ -118,10 +118,11 @@ def plan(
 ) -> Plan:
     """Check each structure as a run of its own would be, and decide how it is trained.
 
+    The plan's study has the checksums of the present data files.
+
     Raises:
         ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
         UsageError: there are more parts than networks.
-        ArtefactError: a data file is not the one that the study began with.
 
     """
     networks = len(all_lanes(study))
@@ -132,19 +133,17 @@ def plan(
     for cell, config in enumerate(configs):
         groups.setdefault(structure(config), []).append(cell)
     shapes = []
-    known = dict(study.data_files)
     faults: list[ConfigError | DataError] = []
     for cells in groups.values():
-        config, mode = configs[cells[0]], configs[cells[0]].train.mode
-        config = config.model_copy(update={"seeds": len(study.seeds)})
+        # If one cell has momentum, the whole stack needs the memory for it.
+        one = next((cell for cell in cells if configs[cell].optimizer.remembers), cells[0])
+        mode = configs[one].train.mode
+        config = configs[one].model_copy(update={"seeds": len(study.seeds)})
         try:
-            checksum = _known(known, config)
-            made = planning.plan(config, 1, [mode], sources[cells[0]], checksum=checksum)
+            made = planning.plan(config, 1, [mode], sources[one])
         except (ConfigError, DataError) as fault:
             faults.append(fault)
             continue
-        if made.table is not None and isinstance(config.data, FromFile):
-            known[config.data.path] = made.table.checksum
         compiling, sizes = made.compiling[mode], made.sizes_of[mode]
         shapes.append(
             Shape(
@@ -162,13 +161,13 @@ def plan(
     if faults:
         lines = dict.fromkeys(line for fault in faults for line in fault.lines)
         raise ConfigError(at_most(list(lines))) if len(faults) > 1 else faults[0]
-    study = study.model_copy(update={"data_files": known})
+    checksums = {cell: shape.checksum for shape in shapes for cell in shape.cells}
+    known = [
+        cell.model_copy(update={"checksum": checksums[number]})
+        for number, cell in enumerate(study.cells)
+    ]
+    study = study.model_copy(update={"cells": known})
     return Plan(study, tuple(configs), tuple(shapes), code or {})
-
-
-def _known(files: Mapping[str, str], config: Config) -> str | None:
-    """Return the checksum that the config's data file has had before, if it has one."""
-    return files.get(config.data.path) if isinstance(config.data, FromFile) else None
 
 
 def at_most(faults: Sequence[str]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from minifw.config import loading
 from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import Interrupted, StorageError, UsageError, harmless
+from minifw.errors import ArtefactError, Interrupted, StorageError, UsageError, harmless
 from minifw.experiment import ShowProgress
 from minifw.report.tables import counted
 from minifw.runs import Run, records
@@ -134,14 +134,7 @@ def resume(
 
 def read(run: Run) -> Study:
     """Return what a study was asked to do."""
-    return records.checked(Study, _tuples(run.read_json(STUDY)), str(run.path / STUDY))
-
-
-def _tuples(content: object) -> object:
-    """Return study.json with a tuple where the model has one; JSON has lists only."""
-    if isinstance(content, dict) and isinstance(content.get("part"), list):
-        return content | {"part": tuple(content["part"])}
-    return content
+    return records.checked(Study, run.read_json(STUDY), str(run.path / STUDY))
 
 
 def replan(run: Run, study: Study, allow_code: bool) -> Plan:
@@ -149,8 +142,14 @@ def replan(run: Run, study: Study, allow_code: bool) -> Plan:
     code = Code(allow_code, lambda name: run.read(name) if name in run.known else None)
     where = run.path / STUDY
     configs = [loading.of_run(cell.config, where, code) for cell in study.cells]
-    sources = [Source(f"{where}: {cell.name}") for cell in study.cells]
-    return plan(study, configs, sources, code.files)
+    made = plan(
+        study, configs, [Source(f"{where}: {cell.name}") for cell in study.cells], code.files
+    )
+    for cell, now in zip(study.cells, made.study.cells, strict=True):
+        if cell.checksum != now.checksum:
+            what = "its data file is not the one that the study began with"
+            raise ArtefactError(f"{run.path}: {cell.name}: {what}")
+    return made
 
 
 def _run(
@@ -180,6 +179,7 @@ def _run(
                 found.expect(plan)
                 _do(part.jobs, store, work, found, show_progress)
                 part = rounds.send(found)
+        store.clean()
         return complete(run, plan, kind, found)
     except Interrupted as fault:
         run.commit(status="interrupted")

@@ -13,6 +13,7 @@ from minifw.errors import ArtefactError, StorageError
 from minifw.runs import Files
 from minifw.study.jobs import Result
 from minifw.system import files
+from minifw.system.files import TEMPORARY
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -50,6 +51,12 @@ class Store:
         """Keep the state of a job that is not finished."""
         file = _partial(name)
         files.publish(self.run.path / file, _signed(file, state), root=self.run.path)
+
+    def clean(self) -> None:
+        """Delete what unfinished jobs and killed processes have left, when all jobs are done."""
+        for path in [*(self.run.path / "jobs").iterdir()]:
+            if path.name.startswith(TEMPORARY) or path.suffix == ".partial":
+                self.run.remove(f"jobs/{path.name}")
 
     def _write(self, file: str, result: Result) -> None:
         content = _signed(file, result)

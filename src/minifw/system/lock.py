@@ -58,6 +58,8 @@ def hold(folder: Path) -> Iterator[None]:
             yield
         finally:
             os.ftruncate(handle, 0)
+            # A process that is just being started has the handle too, until its own program runs.
+            fcntl.flock(handle, fcntl.LOCK_UN)
     finally:
         os.close(handle)
 
