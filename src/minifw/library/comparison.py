@@ -25,7 +25,7 @@ from minifw.library.run import Run
 from minifw.library.studies import Study
 from minifw.report import comparison as report
 from minifw.report import plots
-from minifw.report.tables import Table
+from minifw.report.tables import Table, counted
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import CELLS
@@ -116,7 +116,7 @@ class Comparison(Study):
 
     def __repr__(self) -> str:
         arms, seeds = len(self.arms), len(self.seeds)
-        of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
+        of_seeds = counted(seeds, "seed")
         return f"<Comparison {self.path}: {self.status}, {arms} arms, {of_seeds}>"
 
 

@@ -24,7 +24,7 @@ from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
 from minifw.library.progress import say
 from minifw.report import plots, sweeps
-from minifw.report.tables import Table
+from minifw.report.tables import Table, counted
 from minifw.runs.studies import CELLS, results_of
 from minifw.study import cells as making
 from minifw.study import guided as searching
@@ -125,8 +125,7 @@ class Study:
         return self.table().html()
 
     def __repr__(self) -> str:
-        count = len(self._results.cells)
-        cells = f"{count} cell{'' if count == 1 else 's'}"
+        cells = counted(len(self._results.cells), "cell")
         return f"<{type(self).__name__} {self.path}: {self.status}, {cells}>"
 
 
