@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from minifw.cli.options import print_json
-from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.cli.workers import Where, executor_for
 from minifw.config import loading
 from minifw.errors import ConfigError, Interrupted, harmless
-from minifw.library.progress import display
+from minifw.library.progress import display, say
 from minifw.report.comparison import of_comparison, sentences
 from minifw.report.tables import Table
 from minifw.runs import Run
@@ -93,7 +92,7 @@ def _print(run: Run | None, results: StudyResults, as_json: bool) -> None:
             print_wrapped(harmless(line), indent=2)
         if run is not None:
             print(f"\n{harmless(run.path)}")
-    comparison.check_converged(results, "compare" if run is None else str(run.path))
+    results.check_converged("compare" if run is None else str(run.path))
 
 
 def tables(results: StudyResults, where: str) -> list[Table]:

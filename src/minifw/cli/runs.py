@@ -341,13 +341,11 @@ def _flat_config(run: Run) -> dict[str, Any]:
 
 
 def _flat_results(run: Run) -> dict[str, Any]:
-    from minifw.runs.studies import CELLS
+    from minifw.runs.studies import CELLS, results_of
 
     flat: dict[str, Any] = {"status": run.status()}
     if CELLS in run.known:
-        from minifw.cli import studies
-
-        for cell in studies.results_of(run).cells:
+        for cell in results_of(run).cells:
             left = [error for error in cell.test_error if error is not None]
             flat[f"{cell.name}: median test error, %"] = median(left) if left else None
     for mode, arms in run.listed().modes.items():

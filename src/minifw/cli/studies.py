@@ -9,7 +9,6 @@ from minifw.cli import comparing, sweep, variance
 if TYPE_CHECKING:
     from minifw.report.tables import Table
     from minifw.runs import Run
-    from minifw.runs.studies import StudyResults
     from minifw.study.running import Outcome
 
 REPORTS = {
@@ -27,21 +26,8 @@ def report(outcome: Outcome, as_json: bool) -> None:
 TABLES = {"compare": comparing.tables, "sweep": sweep.tables, "variance": variance.tables}
 
 
-def results_of(run: Run) -> StudyResults:
-    """Return the results of a finished study.
-
-    Raises:
-        ArtefactError: they are missing, damaged, or something else.
-
-    """
-    from minifw.runs import records
-    from minifw.runs.studies import CELLS, StudyResults
-
-    return records.checked(StudyResults, run.read_json(CELLS), str(run.path / CELLS))
-
-
 def tables(run: Run) -> list[Table]:
     """Return the tables of a finished study, for a terminal; its results may come from anybody."""
-    from minifw.runs.studies import CELLS
+    from minifw.runs.studies import CELLS, results_of
 
     return TABLES[run.manifest.kind](results_of(run), str(run.path / CELLS))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -33,8 +32,8 @@ from minifw.cli.workers import (
     executor_for,
 )
 from minifw.config.packaged import find_config
-from minifw.errors import Interrupted, UsageError, harmless, one_line
-from minifw.library.progress import display
+from minifw.errors import Interrupted, UsageError, harmless
+from minifw.library.progress import display, say
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
@@ -193,15 +192,8 @@ def part_of(text: str | None) -> tuple[int, int] | None:
     return k, n
 
 
-def say(text: str) -> None:
-    """Say something at once, in a line on stderr."""
-    print(one_line(f"minifw: {text}"), file=sys.stderr)
-
-
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a sweep; raise DivergedError if all seeds of all cells diverged."""
-    from minifw.library.studies import check_converged
-
     try:
         if as_json:
             print_json(content(outcome))
@@ -210,7 +202,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    check_converged(outcome)
+    outcome.results.check_converged(str(outcome.run.path))
 
 
 def content(outcome: Outcome) -> dict[str, Any]:

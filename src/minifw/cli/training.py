@@ -121,7 +121,7 @@ def resume(
     shown = display(quiet or as_json)
     if manifest.kind != "train":
         from minifw.cli import studies
-        from minifw.cli.sweep import say
+        from minifw.library.progress import say
         from minifw.study import kinds, running
 
         with executor_for(where, say) as place:

@@ -18,7 +18,6 @@ from minifw.cli.options import (
     print_json,
 )
 from minifw.cli.planning import check_count, set_threads
-from minifw.cli.sweep import say
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.cli.workers import (
     AllowMixed,
@@ -33,7 +32,7 @@ from minifw.cli.workers import (
 )
 from minifw.config.packaged import find_config
 from minifw.errors import Interrupted, harmless
-from minifw.library.progress import display
+from minifw.library.progress import display, say
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
@@ -119,7 +118,6 @@ def variance(
 
 def report(outcome: Outcome, as_json: bool) -> None:
     """Print the results of a study of variance; raise DivergedError if every network diverged."""
-    from minifw.library.variance import check_converged
     from minifw.report import variance
 
     found = variance.Report.of(outcome.results, str(outcome.run.path))
@@ -136,7 +134,7 @@ def report(outcome: Outcome, as_json: bool) -> None:
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
-    check_converged(outcome)
+    outcome.results.check_converged(str(outcome.run.path))
 
 
 def tables(results: StudyResults, where: str) -> list[Table]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import html
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
@@ -18,14 +17,15 @@ from minifw.config.model import Config
 from minifw.config.packaged import find_config
 from minifw.config.source import Source
 from minifw.data import Floats
-from minifw.errors import ConfigError, UsageError, harmless, one_line
+from minifw.errors import ConfigError, UsageError, harmless
 from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
+from minifw.library.progress import say
 from minifw.library.run import Run
 from minifw.library.studies import Study
 from minifw.report import comparison as report
 from minifw.report import plots
-from minifw.report.tables import Table
+from minifw.report.tables import Table, counted
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import CELLS
@@ -116,7 +116,7 @@ class Comparison(Study):
 
     def __repr__(self) -> str:
         arms, seeds = len(self.arms), len(self.seeds)
-        of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
+        of_seeds = counted(seeds, "seed")
         return f"<Comparison {self.path}: {self.status}, {arms} arms, {of_seeds}>"
 
 
@@ -180,9 +180,9 @@ def compare(
             plan = comparison.plan(arms, number, margin)
             shown = displays.for_program(progress)
             kind, base = comparison.Comparison(), arms[0].config
-            run = running.start(plan, kind, base, folder, shown, _say).run
+            run = running.start(plan, kind, base, folder, shown, say).run
     compared = Comparison(run)
-    comparison.check_converged(compared._results, str(run.path))
+    compared._results.check_converged(str(run.path))
     return compared
 
 
@@ -231,7 +231,3 @@ def _load(
     return loading.load_with_source(
         find_config(given), assignments, allow_code=allow_code, option="overrides"
     )
-
-
-def _say(text: str) -> None:
-    print(one_line(f"minifw: {text}"), file=sys.stderr)

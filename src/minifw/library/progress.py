@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+from minifw.errors import one_line
+
 if TYPE_CHECKING:
     from minifw.experiment import Progress, ShowProgress
 
@@ -30,6 +32,11 @@ def for_program(wanted: bool | None) -> ShowProgress:
     if sys.stderr is not None and sys.stderr.isatty():
         return _bar
     return _plain_lines if wanted else _no_progress
+
+
+def say(text: str) -> None:
+    """Say something at once, in a line on stderr."""
+    print(one_line(f"minifw: {text}"), file=sys.stderr)
 
 
 @contextmanager

@@ -6,7 +6,6 @@ A `Study` is read from its directory, as a `Run` is; each kind adds what it foun
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,13 +19,13 @@ from minifw.config import axes, loading, values
 from minifw.config.loading import Parsed
 from minifw.config.packaged import find_config
 from minifw.data import Floats
-from minifw.errors import ArtefactError, ConfigError, DivergedError, UsageError, one_line
+from minifw.errors import ConfigError, UsageError
 from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
+from minifw.library.progress import say
 from minifw.report import plots, sweeps
-from minifw.report.tables import Table
-from minifw.runs import records
-from minifw.runs.studies import CELLS, StudyResults
+from minifw.report.tables import Table, counted
+from minifw.runs.studies import CELLS, results_of
 from minifw.study import cells as making
 from minifw.study import guided as searching
 from minifw.study import running
@@ -55,10 +54,7 @@ class Study:
         self._run = run
         self.status = status
         """`complete`, or `diverged` if every network diverged."""
-        where = str(run.path / CELLS)
-        self._results = records.checked(StudyResults, run.read_json(CELLS), where)
-        if self._results.kind != self.kind:
-            raise ArtefactError(f"{where}: has another kind than the manifest")
+        self._results = results_of(run)
 
     @classmethod
     def load(
@@ -129,8 +125,7 @@ class Study:
         return self.table().html()
 
     def __repr__(self) -> str:
-        count = len(self._results.cells)
-        cells = f"{count} cell{'' if count == 1 else 's'}"
+        cells = counted(len(self._results.cells), "cell")
         return f"<{type(self).__name__} {self.path}: {self.status}, {cells}>"
 
 
@@ -310,7 +305,7 @@ def sweep(
             raise values.explained(error, given) from None
         show = displays.for_program(progress)
         outcome = running.start(plan, sweeping.Sweep(), base, folder, show, say)
-    check_converged(outcome)
+    outcome.results.check_converged(str(outcome.run.path))
     return Sweep(outcome.run)
 
 
@@ -321,16 +316,6 @@ def _halving(value: object, guided: object) -> int:
     if (number := whole("halving", value)) < 2:
         raise UsageError(f"halving: must be at least 2, got {number}")
     return number
-
-
-def check_converged(outcome: running.Outcome) -> None:
-    """Raise a DivergedError if every network of a study diverged."""
-    if outcome.run.manifest.status == "diverged":
-        count = len(outcome.results.cells)
-        what = "the cell" if count == 1 else f"all {count} cells"
-        raise DivergedError(
-            f"{outcome.run.path}: {what} diverged with all seeds; a smaller train.eta may help"
-        )
 
 
 def parsed(what: str, config: object, allow_code: bool) -> Parsed:
@@ -344,8 +329,3 @@ def parsed(what: str, config: object, allow_code: bool) -> Parsed:
         )
     path = find_config(config) if isinstance(config, str) else Path(config)
     return loading.read(path, allow_code=allow_code, option="overrides")
-
-
-def say(text: str) -> None:
-    """Say something at once, in a line on stderr."""
-    print(one_line(f"minifw: {text}"), file=sys.stderr)

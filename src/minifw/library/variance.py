@@ -14,10 +14,11 @@ import numpy as np
 from minifw import runs
 from minifw.config import values
 from minifw.data import Floats
-from minifw.errors import ConfigError, DivergedError, UsageError
+from minifw.errors import ConfigError, UsageError
 from minifw.library import progress as displays
 from minifw.library.arguments import on_threads, path_of, whole
-from minifw.library.studies import Study, parsed, say
+from minifw.library.progress import say
+from minifw.library.studies import Study, parsed
 from minifw.report import plots
 from minifw.report import variance as reporting
 from minifw.report.tables import Table
@@ -175,17 +176,8 @@ def variance(
             say(note)
         show = displays.for_program(progress)
         outcome = running.start(plan, studying.Variance(), checked, folder, show, say)
-    check_converged(outcome)
+    outcome.results.check_converged(str(outcome.run.path))
     return Variance(outcome.run)
-
-
-def check_converged(outcome: running.Outcome) -> None:
-    """Raise a DivergedError if every network of a study of variance diverged."""
-    if outcome.run.manifest.status == "diverged":
-        count = len(outcome.results.cells[0].test_error)
-        raise DivergedError(
-            f"{outcome.run.path}: all {count} networks diverged; a smaller train.eta may help"
-        )
 
 
 def _number(name: str, value: object) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Container, Mapping, Sequence
 
-from minifw.errors import harmless, short_word
-from minifw.report.tables import Cell, Interval, P, Table, yes_or_no
-from minifw.runs.comparisons import ArmSummary, Compared
+from minifw.errors import short_word
+from minifw.report.tables import ROWS, Cell, Interval, P, Table, counted, label_of, yes_or_no
+from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
 from minifw.statistics.paired import in_points
 
@@ -38,8 +37,7 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     In a terminal a few arms have a column each.
     """
     columns: dict[str, list[Cell]] = {
-        title: [value(errors) for errors in found.arms.values()]
-        for title, value in _OF_ARMS.items()
+        title: [value(errors) for errors in found.arms.values()] for title, value in ROWS.items()
     }
     rows: Sequence[tuple[str, Sequence[Cell]]]
     caption = f"test error in percent over {_seeds(found)}{_gone(found)}"
@@ -48,22 +46,7 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     else:
         lacking = _LEFT_OUT if terminal else ()
         head, rows = _by_row("arm", [*found.arms], columns, lacking)
-    return Table(caption, head, rows, number=1, brief=caption, label=_label(name, ARMS))
-
-
-_OF_ARMS: dict[str, Callable[[ArmSummary], Cell]] = {
-    "n": lambda arm: str(arm.n),
-    "diverged": lambda arm: str(arm.diverged),
-    "min": lambda arm: arm.min,
-    "lower quartile": lambda arm: arm.q1,
-    "median": lambda arm: arm.median,
-    "upper quartile": lambda arm: arm.q3,
-    "max": lambda arm: arm.max,
-    "mean": lambda arm: arm.mean,
-    "sd": lambda arm: arm.sd,
-    "median, 95 %": lambda arm: _interval(arm.median_interval),
-    "mean, 95 %": lambda arm: _interval(arm.mean_interval),
-}
+    return Table(caption, head, rows, number=1, brief=caption, label=label_of(name, ARMS))
 
 
 def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
@@ -71,11 +54,11 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     same = "the same" if found.margin is None else f"the same within {in_points(found.margin)}"
     of_pairs: dict[str, Callable[[PairRecord], Cell]] = {
         "difference": lambda pair: pair.difference,
-        "95 %": lambda pair: _interval(pair.interval),
+        "95 %": lambda pair: Interval.of(pair.interval),
         "p": lambda pair: P(pair.p),
         "p (Holm)": lambda pair: P(pair.p_holm),
         BETTER: lambda pair: pair.probability_of_improvement,
-        f"{BETTER}, 95 %": lambda pair: _interval(pair.improvement_interval),
+        f"{BETTER}, 95 %": lambda pair: Interval.of(pair.improvement_interval),
         same: lambda pair: yes_or_no(pair.equivalent),
     }
     lacking = {same} if found.margin is None else set()
@@ -88,7 +71,7 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         f"points, p of {_test(found.pairs)}, and the probability that the first has the smaller "
         f"error{_same(found)}{_gone(found)}"
     )
-    return Table(caption, head, rows, number=2, brief=caption, label=_label(name, PAIRS))
+    return Table(caption, head, rows, number=2, brief=caption, label=label_of(name, PAIRS))
 
 
 def _by_row(
@@ -106,13 +89,8 @@ def sentences(found: Compared) -> list[str]:
     return [*(pair.sentence for pair in found.pairs), *dict.fromkeys(warnings)]
 
 
-def _interval(ends: Sequence[float] | None) -> Interval | None:
-    return None if ends is None else Interval(*ends)
-
-
 def _seeds(found: Compared) -> str:
-    count = max(arm.n for arm in found.arms.values())
-    return f"{count} seed{'' if count == 1 else 's'}"
+    return counted(max(arm.n for arm in found.arms.values()), "seed")
 
 
 def _gone(found: Compared) -> str:
@@ -141,7 +119,3 @@ def _test(pairs: Sequence[PairRecord]) -> str:
     exact = {pair.exact for pair in pairs}
     kind = "the exact" if exact == {True} else "the Monte-Carlo" if exact == {False} else "the"
     return f"{kind} sign-flip test"
-
-
-def _label(name: str, what: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{harmless(name)}-{what}")

@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import lay_out, new_figure, short, width
+from minifw.report.tables import counted
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import StudyResults
@@ -106,13 +107,12 @@ def _arms(
             axis.plot([place, place], [first, third], color="black", linewidth=2.2)
             axis.plot([place - 0.16, place + 0.16], [median] * 2, color="black", linewidth=2.2)
     gone = int((~left).sum())
-    of_seeds = f"{seeds} seed{'' if seeds == 1 else 's'}"
     notes = ["dots: seeds; bars: quartiles and median"]
     if len(some) < seeds:
         notes[0] = f"dots: {len(some)} of the seeds; bars: quartiles and median of all"
     if gone:
         notes.append(f"crosses: diverged, {gone} of {left.size} networks")
-    axis.set_title("\n".join([f"{arms} arms over {of_seeds}", *notes]), fontsize=9)
+    axis.set_title("\n".join([f"{arms} arms over {counted(seeds, 'seed')}", *notes]), fontsize=9)
     axis.set_xlim(-0.5, arms - 0.5)
     axis.set_ylim(bottom, top if gone else high + 0.06 * span)
     slot, turned = inches / arms, arms > 5

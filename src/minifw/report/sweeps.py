@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from minifw.config.axes import in_one_line
 from minifw.errors import ArtefactError, harmless
-from minifw.report.tables import Cell, Interval, Table, counted
+from minifw.report.tables import Cell, Interval, Table, counted, label_of
 from minifw.runs import records
 from minifw.runs.studies import StudyResults, SweepOutcome
 
@@ -61,13 +60,15 @@ def table(report: Report) -> Table:
         cell, mine = report.results.cells[place], figures[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
         shown += [mine.rank, mine.n, mine.diverged, mine.validation]
-        rows.append((str(cell.number), [*shown, mine.median, _ends(mine.interval), mine.mean]))
+        rows.append(
+            (str(cell.number), [*shown, mine.median, Interval.of(mine.interval), mine.mean])
+        )
     return Table(
         caption=_caption(report),
         head=["cell", *keys, *FIGURES],
         rows=rows,
         brief=_brief(report),
-        label=_label(report, "cells"),
+        label=label_of(report.results.name, "cells"),
     )
 
 
@@ -78,7 +79,7 @@ def summaries(report: Report) -> Table:
     for place, mine in enumerate(report.outcome.cells):
         cell = report.results.cells[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
-        intervals = [_ends(mine.interval), _ends(mine.mean_interval)]
+        intervals = [Interval.of(mine.interval), Interval.of(mine.mean_interval)]
         numbers = [getattr(mine, name) for name in STATISTICS]
         rows.append((str(cell.number), [*shown, *numbers, *intervals]))
     return Table(
@@ -86,12 +87,8 @@ def summaries(report: Report) -> Table:
         "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
         head=["cell", *keys, *STATISTICS, "median 95 %", "mean 95 %"],
         rows=rows,
-        label=_label(report, "summaries"),
+        label=label_of(report.results.name, "summaries"),
     )
-
-
-def _ends(interval: Sequence[float] | None) -> Interval | None:
-    return None if interval is None else Interval(*interval)
 
 
 def verdict(report: Report) -> list[str]:
@@ -165,10 +162,6 @@ def what(report: Report) -> str:
     if varied & {"data", "network", "loss", "name"}:
         return f"'{report.results.name}'"
     return report.results.about
-
-
-def _label(report: Report, what: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{report.results.name}-{what}")
 
 
 def _caption(report: Report) -> str:

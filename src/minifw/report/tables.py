@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
+from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import ArmResults, Results
 from minifw.statistics.paired import in_points
 from minifw.statistics.summary import Summary, summarize
@@ -26,6 +27,11 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+    @classmethod
+    def of(cls, ends: Sequence[float] | None) -> Interval | None:
+        """Return an interval from its ends, None if there is none."""
+        return None if ends is None else cls(*ends)
 
 
 class P(float):
@@ -174,7 +180,7 @@ def _signed(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
 
 
-ROWS: dict[str, Callable[[Summary], Cell]] = {
+ROWS: dict[str, Callable[[Summary | ArmSummary], Cell]] = {
     "n": lambda errors: errors.n,
     "diverged": lambda errors: errors.diverged,
     "min": lambda errors: errors.min,
@@ -184,8 +190,8 @@ ROWS: dict[str, Callable[[Summary], Cell]] = {
     "max": lambda errors: errors.max,
     "mean": lambda errors: errors.mean,
     "sd": lambda errors: errors.sd,
-    "median, 95 %": lambda errors: errors.median_interval and Interval(*errors.median_interval),
-    "mean, 95 %": lambda errors: errors.mean_interval and Interval(*errors.mean_interval),
+    "median, 95 %": lambda errors: Interval.of(errors.median_interval),
+    "mean, 95 %": lambda errors: Interval.of(errors.mean_interval),
 }
 """The figures of errors over seeds, in the order of a table."""
 
@@ -245,7 +251,7 @@ def error_table(results: Results, mode: Mode) -> Table:
         unit=" %",
         number=_number(results, NUMBERS[mode]),
         brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{kept}{gone}",
-        label=_label(results, mode),
+        label=label_of(results.name, mode),
     )
 
 
@@ -305,7 +311,7 @@ def work_table(results: Results) -> Table:
         rows=rows,
         number=_number(results, 3),
         brief=f"{caption}.",
-        label=_label(results, "work"),
+        label=label_of(results.name, "work"),
     )
 
 
@@ -314,9 +320,7 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     if results.pairs is None or results.margin is None or results.other is None:
         return []  # a run of an earlier minifw
     pairs = list(results.pairs.values())
-    ends: list[Cell] = [
-        None if pair.interval is None else Interval(*pair.interval) for pair in pairs
-    ]
+    ends: list[Cell] = [Interval.of(pair.interval) for pair in pairs]
     what = f"test error, minifw − {ARMS[results.other]}: mean, points"
     return [
         (what, [pair.difference for pair in pairs]),
@@ -338,8 +342,9 @@ def _number(results: Results, number: int) -> int | None:
     return number if len(results.modes) > 1 else None
 
 
-def _label(results: Results, what: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{results.name}-{what}")
+def label_of(name: str, what: str) -> str:
+    """Return the label of a table for LaTeX, from a study's or a run's name."""
+    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{harmless(name)}-{what}")
 
 
 def _steps(results: Results, mode: Mode) -> str:

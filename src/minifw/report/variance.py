@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +10,7 @@ import numpy as np
 
 from minifw.data import Floats
 from minifw.errors import harmless
-from minifw.report.tables import Cell, Table
+from minifw.report.tables import Cell, Table, label_of
 from minifw.runs import MODES
 from minifw.runs.studies import StudyResults
 from minifw.runs.variance import Part, VarianceOutcome
@@ -89,7 +88,7 @@ def _shares(report: Report) -> Table:
         head=["source", "share", "low", "high", "sd"],
         rows=rows,
         brief=f"{brief}.",
-        label=_label(report, "shares"),
+        label=label_of(report.results.name, "shares"),
     )
 
 
@@ -110,7 +109,7 @@ def _seeds(report: Report) -> Table:
         head=["difference", "seeds"],
         rows=rows,
         brief=caption,
-        label=_label(report, "seeds"),
+        label=label_of(report.results.name, "seeds"),
     )
 
 
@@ -171,10 +170,6 @@ def _diverged(report: Report) -> list[str]:
         return [f"All {networks} networks diverged."]
     counted = f"{gone} of {networks} networks diverged; each counts as 100 % error."
     return [counted] if gone else []
-
-
-def _label(report: Report, what: str) -> str:
-    return re.sub(r"[^A-Za-z0-9-]+", "-", f"{report.results.name}-{what}")
 
 
 def drawings(report: Report) -> dict[str, Callable[[], Figure]]:

@@ -13,6 +13,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
+from minifw.errors import ArtefactError, DivergedError
+from minifw.runs import records
+from minifw.runs.directory import Run
 from minifw.runs.results import Count, Finite, Percent, Seconds
 
 STUDY = "study.json"
@@ -109,6 +112,33 @@ class StudyResults(_Record):
     cells: Annotated[list[CellResults], Field(min_length=1)]
     seconds: Seconds = 0.0
     outcome: dict[str, Any] = {}
+
+    @property
+    def all_diverged(self) -> bool:
+        """Whether no network is left."""
+        return all(error is None for cell in self.cells for error in cell.test_error)
+
+    def check_converged(self, where: str) -> None:
+        """Raise a DivergedError if no network is left; `where` is the run's directory."""
+        if self.all_diverged:
+            count = sum(len(cell.test_error) for cell in self.cells)
+            raise DivergedError(
+                f"{where}: all {count} networks diverged; a smaller train.eta may help"
+            )
+
+
+def results_of(run: Run) -> StudyResults:
+    """Return the results of a finished study.
+
+    Raises:
+        ArtefactError: they are missing, damaged, or of another kind than the manifest says.
+
+    """
+    where = str(run.path / CELLS)
+    results = records.checked(StudyResults, run.read_json(CELLS), where)
+    if results.kind != run.manifest.kind:
+        raise ArtefactError(f"{where}: has another kind than the manifest")
+    return results
 
 
 # --------------------------------------------------------------------- outcomes of each kind

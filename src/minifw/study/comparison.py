@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import DivergedError, UsageError, short
+from minifw.errors import UsageError, short
 from minifw.report import comparison, plots
 from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
@@ -228,20 +228,6 @@ def draw(results: StudyResults, found: Compared) -> Figure:
     from minifw.report import pairings  # it brings matplotlib along
 
     return pairings.comparison(results, found)
-
-
-def check_converged(results: StudyResults, where: str) -> None:
-    """Raise a DivergedError if no seed of any arm is left."""
-    if all(error is None for cell in results.cells for error in cell.test_error):
-        raise DivergedError(
-            f"{where}: all seeds of all {len(results.cells)} arms diverged; a smaller "
-            "train.eta may help"
-        )
-
-
-def results_of(run: Run) -> StudyResults:
-    """Return the results of a finished comparison."""
-    return records.checked(StudyResults, run.read_json(CELLS), str(run.path / CELLS))
 
 
 def read(results: StudyResults, where: str) -> Compared:

@@ -18,7 +18,7 @@ from minifw.config.source import Source
 from minifw.errors import ArtefactError, UsageError, did_you_mean, short_word
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.results import Results
-from minifw.runs.studies import CELLS, STUDY, CellResults
+from minifw.runs.studies import CELLS, STUDY, CellResults, results_of
 from minifw.study import comparison
 from minifw.study.running import read
 from minifw.study.words import Chosen
@@ -121,7 +121,7 @@ def _of_study(run: Run) -> Iterator[Finished]:
     if study.part is not None:
         k, n = study.part
         raise UsageError(f"{run.path}: is part {k}/{n} of a study; minifw runs merge joins them")
-    results = comparison.results_of(run)
+    results = results_of(run)
     if [cell.name for cell in results.cells] != [cell.name for cell in study.cells]:
         raise ArtefactError(f"{run.path / CELLS}: has other cells than {STUDY}")
     for number, (cell, asked) in enumerate(zip(results.cells, study.cells, strict=True)):
@@ -195,7 +195,7 @@ def _named(arms: Sequence[Finished], one: Chosen) -> Finished:
                 )
             return arm
     if one.arm == BEST and run.manifest.kind == "sweep":
-        best = comparison.results_of(run).outcome.get(BEST)
+        best = results_of(run).outcome.get(BEST)
         place = best.get("cell") if isinstance(best, dict) else None
         if isinstance(place, int) and 0 <= place < len(arms):
             return arms[place]

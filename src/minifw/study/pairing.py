@@ -15,7 +15,7 @@ from minifw.config import yaml12
 from minifw.errors import UsageError, short_word
 from minifw.runs import Run, records
 from minifw.runs.records import FORMAT, Manifest
-from minifw.runs.studies import CELLS, STUDY, Cell, CellResults, Study, StudyResults
+from minifw.runs.studies import CELLS, STUDY, Cell, CellResults, Study, StudyResults, results_of
 from minifw.study import comparison
 from minifw.study.finished import Finished, choose, named
 from minifw.study.results import METRICS
@@ -114,7 +114,7 @@ def _of_seeds(arm: Finished, name: str, seeds: Sequence[int]) -> CellResults:
 
 
 def _about(run: Run) -> str:
-    results = run.results() if run.manifest.kind == "train" else comparison.results_of(run)
+    results = run.results() if run.manifest.kind == "train" else results_of(run)
     return results.about
 
 
@@ -154,8 +154,8 @@ def keep(paired: Paired, runs_dir: Path) -> Run:
             run.write_json(CELLS, results.model_dump(mode="json"))
             run.write("metrics.csv", _metrics(run, paired))
             comparison.write(run, results)
-            gone = all(error is None for cell in results.cells for error in cell.test_error)
-            run.commit(status="diverged" if gone else "complete", finished=now)
+            status = "diverged" if results.all_diverged else "complete"
+            run.commit(status=status, finished=now)
     return run
 
 

@@ -233,8 +233,8 @@ def complete(run: Run, plan: Plan, kind: Kind, found: Found) -> Outcome:
     run.write_json(CELLS, results.model_dump(mode="json"))
     run.write("metrics.csv", "".join(measured.metrics(run, plan, found)))
     kind.write(run, plan, results)
-    gone = all(error is None for cell in results.cells for error in cell.test_error)
-    run.commit(status="diverged" if gone else "complete", finished=_now())
+    status = "diverged" if results.all_diverged else "complete"
+    run.commit(status=status, finished=_now())
     return Outcome(run, results)
 
 
