@@ -101,7 +101,7 @@ def test_equal_errors_have_no_spread(n: int, wrong: int, samples: int) -> None:
     assert (found.sd, found.mean, found.median) == (0, error, error)
     parts = components(np.full((n, 3, 2), error))
     assert (parts.total_sd, parts.seeds_needed(0.5)) == (0, 6)
-    assert set(parts.shares.values()) == set(parts.intervals.values()) == {None}
+    assert {*parts.shares.values(), *parts.intervals.values()} == {None}
 
 
 def test_a_summary_of_one_seed_or_none_has_no_spread() -> None:

@@ -19,7 +19,7 @@ from minifw.config.source import Source
 from minifw.errors import ArtefactError, Interrupted, UsageError
 from minifw.library.progress import display
 from minifw.runs.studies import CELLS, Crossing, Study
-from minifw.study import halving, jobs, lanes, merging, planning, running
+from minifw.study import halving, jobs, kinds, lanes, merging, planning, running
 from minifw.study.executors import Follow, InProcess
 from minifw.study.jobs import Job, Result
 from minifw.study.planning import Plan
@@ -317,7 +317,7 @@ def test_cells_are_compared_as_late_as_possible(factor: int, cells: int, rungs: 
 
 def test_the_time_of_a_job_is_without_that_of_those_before_it() -> None:
     plan = a_plan(configs([]))
-    (first,) = plan.jobs(plan.lanes, label="first.", until=lambda cell: 2, keeps=True)
+    (first,) = plan.jobs(plan.lanes, label="first.", until={0: 2}, keeps=True)
     begun = jobs.run(first, {})
     begun.about["seconds"] = begun.history.seconds = 1e6
     places = {lane: (first.id, position) for position, lane in enumerate(plan.lanes)}
@@ -368,6 +368,30 @@ def test_a_study_from_anybody_is_checked(
     outcome.run.commit(status="interrupted")
     with pytest.raises(ArtefactError, match=says):
         running.resume(outcome.run.path, KINDS, QUIET, print)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "says"),
+    [
+        ("sweep", {}, "axes: this key is missing"),
+        ("sweep", {"axes": [["train.eta"]], "halving": "2"}, "halving: must be"),
+        ("sweep", {"axes": [["train.eta"]], "halving": 1}, "halving: must be"),
+        (
+            "sweep",
+            {"axes": [["train.eta"]], "guided": {"trials": 0, "base": ""}},
+            "trials: must be",
+        ),
+        ("compare", {"margin": -1.0}, "margin: must be"),
+        ("compare", {"notes": [3]}, "notes"),
+        ("variance", {"difference": 200.0}, "needs a crossing and a difference"),
+    ],
+)
+def test_options_from_anybody_are_checked_before_anything_is_trained(
+    kind: str, options: dict[str, object], says: str
+) -> None:
+    plan = a_plan(configs([]), kind=kind, options=options)
+    with pytest.raises(ArtefactError, match=says):
+        kinds.KINDS[kind].rounds(plan, 1)
 
 
 def test_what_a_study_leaves_is_listed(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from pydantic import BaseModel, ConfigDict
 
 from minifw.config.model import Config
 from minifw.config.source import Source
@@ -18,7 +19,8 @@ from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
-from minifw.runs.studies import CELLS, CellResults, Study, StudyResults
+from minifw.runs.results import Line, Margin
+from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -46,11 +48,21 @@ class Arm:
     source: Source
 
 
+class Asked(BaseModel):
+    """The options of a comparison in study.json; `runs` are those that are compared, if any."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    margin: Margin | None = None
+    notes: list[Line] = []
+    runs: list[Line] | None = None
+
+
 class Comparison(Kind):
     """Trains all arms to the end, in one round, and compares them in pairs."""
 
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
-        if RUNS in plan.study.options:
+        if records.checked(Asked, plan.study.options, f"{STUDY}: options").runs is not None:
             raise UsageError("compare: this compares finished runs; minifw compare makes it anew")
         return super().rounds(plan, pieces)
 

@@ -233,9 +233,8 @@ def _ends(axis: Axis) -> list[Point]:
     return [((axis.key, Value(value, _place(axis.key, value))),) for value in axis.what]
 
 
-def rounds(plan: Plan, pieces: int) -> Rounds:
+def rounds(plan: Plan, pieces: int, asked: Guided) -> Rounds:
     """Yield a round for each batch."""
-    asked = Guided.model_validate(plan.study.options["guided"])
     code = Code(bool(plan.code), plan.code.get)
     proposals = Proposals(asked, code, Path("config.yaml").absolute())
     number = 0

@@ -47,7 +47,7 @@ def rounds(plan: Plan, pieces: int, factor: int) -> Rounds:
             lanes,
             pieces=pieces,
             label="" if count == 1 else f"rung-{count + place + 1}.",
-            until=ends.__getitem__,
+            until=ends,
             begun=None if found is None else found.latest,
             keeps=place < -1,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from minifw.config import loading
@@ -59,7 +59,7 @@ class Plan:
         *,
         pieces: int = 1,
         label: str = "",
-        until: Callable[[int], int] | None = None,
+        until: Mapping[int, int] | None = None,
         begun: Mapping[Lane, Place] | None = None,
         keeps: bool = False,
     ) -> list[Job]:
@@ -87,7 +87,7 @@ class Plan:
                     cells={cell: self.study.cells[cell].config for cell in cells},
                     lanes=tuple(some),
                     vectors=shape.vectors,
-                    epochs=self.configs[first].train.epochs if until is None else until(first),
+                    epochs=self.configs[first].train.epochs if until is None else until[first],
                     compiled=shape.compiled,
                     or_plain=shape.or_plain,
                     start=() if begun is None else grouped([begun[lane] for lane in some]),

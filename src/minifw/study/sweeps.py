@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from minifw import runs
 from minifw.config import axes, loading
 from minifw.config.model import Config
 from minifw.report import plots, sweeps
 from minifw.report.tables import write_table
+from minifw.runs import records
 from minifw.runs.studies import (
+    STUDY,
     Best,
     CellFigures,
     CellResults,
@@ -28,6 +32,7 @@ from minifw.statistics import selection
 from minifw.statistics.summary import summarize
 from minifw.study import guided, halving, planning
 from minifw.study.cells import SEEDS, Cells
+from minifw.study.guided import Guided
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
 
@@ -59,15 +64,25 @@ def plan(
     return planned, cells.base.model_copy(update=again)
 
 
+class Asked(BaseModel):
+    """The options of a sweep in study.json: keys that vary together, and how cells are chosen."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    axes: list[list[str]]
+    halving: Annotated[int, Field(ge=2)] | None = None
+    guided: Guided | None = None
+
+
 class Sweep(Kind):
     """Trains all cells to the end, or those that halving leaves, or those that are proposed."""
 
     def rounds(self, plan: Plan, pieces: int) -> Rounds:
-        options = plan.study.options
-        if "guided" in options:
-            return guided.rounds(plan, pieces)
-        if "halving" in options:
-            return halving.rounds(plan, pieces, options["halving"])
+        asked = records.checked(Asked, plan.study.options, f"{STUDY}: options")
+        if asked.guided is not None:
+            return guided.rounds(plan, pieces, asked.guided)
+        if asked.halving is not None:
+            return halving.rounds(plan, pieces, asked.halving)
         return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
