@@ -211,7 +211,7 @@ FAULTS: list[tuple[Sequence[str], list[str]]] = [
      ["--over train.eta=uniform(3,2): uniform needs two numbers, low and high, got 3, 2"]),
     (["--over", "train.eta=*a"], ["--over train.eta=*a: aliases (*name) are not allowed"]),
     (["--over", "train.eta=.inf"], ["--over train.eta=.inf: train.eta: must be a finite number, got inf"]),
-    ([], ["a.yaml: nothing varies: give --over KEY=VALUES, as in --over train.eta=0.01,0.1, or a section `sweep` in the config"]),
+    ([], ["a.yaml: nothing varies: give --over KEY=VALUES, as in --over train.eta=0.01,0.1 (in Python: over), or a section `sweep` in the config"]),
     (["--samples", "3"], ["--samples: is for --over with a draw; a config has sweep.samples"]),
     (["--over", "train.eta=1,2", "--seeds", "0"], ["--seeds: must be at least 1, got 0"]),
     (["--over", "data.train=integers(1,9)", "--over", "data.noise=uniform(0,1)", "--samples", "10001"],
