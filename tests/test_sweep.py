@@ -211,7 +211,7 @@ FAULTS: list[tuple[Sequence[str], list[str]]] = [
      ["--over train.eta=uniform(3,2): uniform needs two numbers, low and high, got 3, 2"]),
     (["--over", "train.eta=*a"], ["--over train.eta=*a: aliases (*name) are not allowed"]),
     (["--over", "train.eta=.inf"], ["--over train.eta=.inf: train.eta: must be a finite number, got inf"]),
-    ([], ["a.yaml: nothing varies: give --over KEY=VALUES, as in --over train.eta=0.01,0.1, or a section `sweep` in the config"]),
+    ([], ["a.yaml: nothing varies: give --over KEY=VALUES, as in --over train.eta=0.01,0.1 (in Python: over), or a section `sweep` in the config"]),
     (["--samples", "3"], ["--samples: is for --over with a draw; a config has sweep.samples"]),
     (["--over", "train.eta=1,2", "--seeds", "0"], ["--seeds: must be at least 1, got 0"]),
     (["--over", "data.train=integers(1,9)", "--over", "data.noise=uniform(0,1)", "--samples", "10001"],
@@ -251,8 +251,8 @@ def test_no_more_than_fifty_faults_are_shown(minifw: Minifw, tmp_path: Path) -> 
 
 SECTION_FAULTS = {
     "over: {train.eta: [0.1, -1]}": "a.yaml:11:33: train.eta: must be above 0.0, got -1",
-    "over: {train.eta: 3}": "a.yaml:11:27: sweep.over.train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, got 3",
-    "over: {train.eta: []}": "a.yaml:11:27: sweep.over.train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, got a list",
+    "over: {train.eta: 3}": "a.yaml:11:27: sweep.over.train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, as {log-uniform: [1e-3, 1]}, got 3",
+    "over: {train.eta: []}": "a.yaml:11:27: sweep.over.train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, as {log-uniform: [1e-3, 1]}, got a list",
     "over: {train.eta: {unifrom: [1, 2]}}": "a.yaml:11:28: sweep.over.train.eta.unifrom: unknown draw; did you mean 'uniform'?",
     "over: {a:b: [[1, 2], [3]]}": "a.yaml:11:30: sweep.over.a:b.1: must be a list of 2 values, one a key, got a list",
     "over: {train.eta: [.nan]}": "a.yaml:11:28: sweep.over.train.eta.0: must hold finite numbers only",
@@ -647,15 +647,19 @@ def test_a_heat_map_has_the_median_of_each_cell() -> None:
     _, texts = drawn(results(errors, errors, cells), [["train.eta"], ["optimizer.momentum"]])
     assert texts[:6] == ["★ 1.50", "2.50", "3.50", "4.50", "×", "7.25\n1/3 div."]
     assert "seeds diverged in 1 of 6 cells" in texts[6]
-    assert "× all seeds diverged: 1" in texts[6]
+    assert "× all seeds diverged: 1 cell" in texts[6]
 
 
 def test_a_line_is_drawn_through_the_medians_on_a_logarithmic_scale() -> None:
     cells = grid(train__eta=[0.001, 0.01, 0.1, 1])
     errors = [[4.0, 5.0, 6.0], [2.0, 3.0, 4.0], [3.0, 4.0, 5.0], [5.0, 6.0, 7.0]]
-    figure, _ = drawn(results(errors, errors, cells), [["train.eta"]])
+    figure, texts = drawn(results(errors, errors, cells), [["train.eta"]])
     (axis,) = figure.axes
     assert axis.get_xscale() == "log"
+    assert "median and its 95 % interval of 3 seeds; dots: seeds" in texts[-1]
+    dots = [line for line in axis.lines if line.get_linewidth() and line.get_markersize() == 2.2]
+    assert [[*np.asarray(line.get_ydata())] for line in dots] == errors
+    assert axis.get_ylim()[1] > 7
     assert axis.lines[0].get_xydata().tolist() == [[0.001, 5], [0.01, 3], [0.1, 4], [1, 6]]
     star = axis.lines[-1]
     assert (star.get_marker(), star.get_xydata().tolist()) == ("*", [[0.01, 3]])
@@ -776,7 +780,7 @@ def test_a_notebook_shows_table_and_figure(tmp_path: Path) -> None:
     [
         ({"over": {}}, "over: must be a mapping of dotted keys, as {'train.eta': [0.01, 0.1]}, got {}"),
         ({"over": {"train.eta": [0.1, -1]}}, "over train.eta=-1: train.eta: must be above 0.0, got -1"),
-        ({"over": {"train.eta": 1}}, "over: train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, got 1"),
+        ({"over": {"train.eta": 1}}, "over: train.eta: must be a list of values or one of log-uniform, uniform, integers, choice, as {log-uniform: [1e-3, 1]}, got 1"),
         ({"over": {"train.eta": [print]}}, "over: train.eta.0: must be a value that YAML has, got builtin_function_or_method"),
         ({"over": {"train.eta": [1]}, "seeds": 0}, "seeds: must be a whole number of at least 1, got 0"),
         ({"samples": 3}, "samples: is for `over` with a draw; a config has sweep.samples"),
@@ -821,3 +825,23 @@ def test_a_part_names_cells_by_their_numbers_in_the_whole_sweep(minifw: Minifw) 
     assert {line.split(",")[1] for line in lines} == {"2"}
     for name in ("cells", "summaries"):
         assert (run / f"tables/{name}.csv").read_text().splitlines()[1].startswith("2,0.03,")
+
+
+def test_an_array_gives_the_values_of_a_key(tmp_path: Path) -> None:
+    import torch
+
+    given = {"train.epochs": 1, "data.train": 40, "data.test": 20}
+    found = [
+        package.sweep(
+            "simplenet",
+            {"train.eta": values},
+            seeds=1,
+            overrides=given,
+            runs_dir=tmp_path,
+            progress=False,
+        )
+        for values in (np.array([0.25, 0.5]), torch.tensor([0.25, 0.5]), [0.25, 0.5])
+    ]
+    assert len({tuple(cell.name for cell in sweep.cells) for sweep in found}) == 1
+    with pytest.raises(ConfigError, match=r"over: train\.eta: must be a value that YAML has"):
+        package.sweep("simplenet", {"train.eta": np.ones((2, 2))}, runs_dir=tmp_path)

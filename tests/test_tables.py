@@ -11,11 +11,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from conftest import ROOT, SMALL, Minifw
 from minifw.cli import terminal
+from minifw.report.comparison import of_comparison
+from minifw.report.pairs import pairs, summary
 from minifw.report.tables import Interval, Table, of_results
+from minifw.runs.comparisons import Compared
 from minifw.runs.results import Results
 
 ARM = {
@@ -152,6 +156,19 @@ def test_words_without_room_are_broken_at_their_seams(monkeypatch: pytest.Monkey
         words = text.split()
         assert words.count("10,") + sum(word.endswith("=10,") for word in words) == 2
         assert sum(word.endswith("0.125") for word in words) == 2
+
+
+def test_a_short_cell_is_whole_in_a_table_of_many_arms(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"train.eta={eta}" for eta in (0.001, 0.003, 0.01, 0.03, 0.1)]
+    rng = np.random.default_rng(0)
+    arms = {name: (30 + 9 * rng.random(8)).round(1).tolist() for name in names}
+    found = Compared(arms={k: summary(v) for k, v in arms.items()}, pairs=pairs(arms))
+    shown = of_comparison("a", found, terminal=True)["arms"]
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = terminal.framed(shown.head, shown.body, lines=True).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if "train" in line] == names
+    assert sum(line.count(" to ") for line in lines) == 10
 
 
 def test_a_pipe_has_80_columns_and_no_colours(

@@ -121,7 +121,7 @@ def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> li
         for column in columns
     ]
     whole = [max(map(len, parts)) for parts in pieces]
-    seams = [max(len(end) for part in parts for end in _SEAMS.split(part)) for parts in pieces]
+    seams = [max(map(len, _ends(column))) for column in columns]
     for least in (whole, seams, [1] * len(columns)):
         while sum(widths) > room:
             spare = [size - small for size, small in zip(widths, least, strict=True)]
@@ -134,6 +134,13 @@ def _widths(head: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> li
 def _parts(text: str, breaks: bool) -> list[str]:
     """Return the pieces of a text that must not be broken."""
     return text.split() or [""] if breaks or len(text) > SHORT_CELL else [text]
+
+
+def _ends(column: Sequence[str]) -> list[str]:
+    """Return the pieces of a column that are left when words are broken at their seams too."""
+    parts = [part for text in column for part in _parts(text, text is column[0])]
+    short = {text for text in column[1:] if len(text) <= SHORT_CELL}
+    return [end for part in parts for end in ([part] if part in short else _SEAMS.split(part))]
 
 
 def _broken(text: str, size: int) -> str:

@@ -191,7 +191,11 @@ def _of_values(name: str, given: Any, path: KeyPath, source: Source) -> Axis | N
         return Drawn(name, kind, what, _given(source, (*path, kind), name, what))
     if not isinstance(given, list) or not given:
         kinds = ", ".join(DRAWS)
-        source.add(path, f"must be a list of values or one of {kinds}, got {_came(given)}")
+        source.add(
+            path,
+            f"must be a list of values or one of {kinds}, as {{log-uniform: [1e-3, 1]}}, "
+            f"got {_came(given)}",
+        )
         return None
     points = []
     for number, item in enumerate(given):

@@ -103,6 +103,8 @@ def _plain(value: Any, path: KeyPath, source: Source) -> Any:
         return os.fspath(value)
     if callable(getattr(value, "item", None)) and getattr(value, "ndim", None) == 0:
         value = value.item()  # a number of NumPy or torch
+    if callable(getattr(value, "tolist", None)) and getattr(value, "ndim", None) == 1:
+        return _plain(value.tolist(), path, source)  # an array of them, as of numpy.logspace
     if value is None or isinstance(value, bool | int | float | str):
         return value
     made = value if isinstance(value, type) else type(value)

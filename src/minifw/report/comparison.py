@@ -15,7 +15,7 @@ PAIRS = "pairs"
 
 TURNED = 4
 """Arms that fit beside each other in a terminal."""
-_LEFT_OUT = ("n", "min", "max", "sd")
+_LEFT_OUT = ("n", "min", "lower quartile", "upper quartile", "max", "sd")
 
 BETTER = "first is better"
 

@@ -32,6 +32,8 @@ _STAR: dict[str, Any] = {
 _CROSS: dict[str, Any] = {"marker": "x", "markersize": 6, "color": "black", "linewidth": 0}
 _MOST = 40
 """Categories of a figure, at most."""
+_DOTS = 1000
+"""Seeds that are drawn one by one, at most."""
 _SIDE = 20
 """Rows and columns of a heat map, at most."""
 _HEAT = "median, %,"
@@ -143,17 +145,19 @@ def _is_grid(sides: Sequence[Side]) -> bool:
     )  # fmt: skip
 
 
-def _title(report: Report, errors: Errors, figure: Figure, shown: str) -> str:
+def _title(
+    report: Report, errors: Errors, figure: Figure, shown: str, dots: str | None = None
+) -> str:
     """Return the lines above a figure: what it shows, and over which seeds."""
     inches = figure.get_figwidth() - 0.4
     seeds = counted(errors.n[0], "seed") if len(set(errors.n)) == 1 else "the seeds"
-    notes = [f"{shown} of {seeds}"]
+    notes = [f"{shown} of {seeds}", *([] if dots is None else [dots])]
     some = sum(0 < gone < n for gone, n in zip(errors.diverged, errors.n, strict=True))
     none = sum(map(errors.gone, range(len(errors.n))))
     if some:
         notes.append(f"seeds diverged in {some} of {len(errors.n)} cells")
     if none:
-        notes.append(f"× all seeds diverged: {none}")
+        notes.append(f"× all seeds diverged: {counted(none, 'cell')}")
     if any(errors.stopped):
         look = "italic" if shown == _HEAT else "gray"
         notes.append(f"{look}: stopped early, {sum(errors.stopped)} cells")
@@ -197,14 +201,26 @@ def _line(report: Report, side: Side, errors: Errors) -> Figure:
     axis.plot(x, median, color=BLUE, linewidth=1.4, marker="o" if lonely else "", markersize=4)
     if lonely:  # a band is not seen beside a cell without a value
         axis.vlines(x, low, high, color=BLUE, linewidth=0.8)
+    single = [] if len(order) > 30 else _seeds(report)
+    for place, own in zip(side.places, single, strict=False):
+        axis.plot([place] * len(own), own, "o", color=GRAY, markersize=2.2, alpha=0.45,
+                  markeredgewidth=0, zorder=1.5)  # fmt: skip
     _mark(axis, side.places, errors)
-    _scale_errors(axis, errors)
+    _scale_errors(axis, errors, [error for own in single for error in own])
     _scale_side(axis, side)
     axis.set_xlabel(side.name)
     axis.set_ylabel("test error, % of samples")
-    axis.set_title(_title(report, errors, figure, "median and 95 % interval"), fontsize=9)
+    dots = "dots: seeds" if single else None
+    shown = "median and its 95 % interval"
+    axis.set_title(_title(report, errors, figure, shown, dots), fontsize=9)
     lay_out(figure)
     return figure
+
+
+def _seeds(report: Report) -> list[list[float]]:
+    """Return the test errors of all seeds of each cell that have one; nothing if they are many."""
+    cells = [[e for e in cell.test_error if e is not None] for cell in report.results.cells]
+    return cells if sum(map(len, cells)) <= _DOTS else []
 
 
 def _points(report: Report, side: Side, errors: Errors) -> Figure:
@@ -231,7 +247,7 @@ def _points(report: Report, side: Side, errors: Errors) -> Figure:
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
     axis.set_xlabel("test error, % of samples")
     axis.set_ylabel(side.name)
-    title = _title(report, errors, figure, "median and 95 % interval")
+    title = _title(report, errors, figure, "median and its 95 % interval")
     if len(shown) < count:
         title += f"\nthe {'first' if errors.best is None else 'best'} {len(shown)} of {count}"
     figure.suptitle(title, fontsize=9)
@@ -256,17 +272,21 @@ def _mark(axis: Axes, places: Sequence[float], errors: Errors) -> None:
             axis.plot(place, errors.median[cell], **_STAR)
 
 
-def _scale_errors(axis: Axes, errors: Errors) -> None:
-    """Let the errors begin at 0, or make their scale logarithmic if they differ much."""
+def _scale_errors(axis: Axes, errors: Errors, single: Sequence[float] = ()) -> None:
+    """Let the errors begin at 0, or make their scale logarithmic if they differ much.
+
+    `single` are those of seeds, which must be seen too; an error of 0 has no logarithm.
+    """
     known = [value for value in [*errors.low, *errors.high] if not np.isnan(value)]
     if min(known) > 0 and max(known) >= 20 * min(known):
+        known += [error for error in single if error > 0]
         axis.set_yscale("log")
         axis.set_ylim(min(known) / 1.4, max(known) * 1.4)
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.yaxis.set_major_formatter("{x:g}")
         axis.yaxis.set_minor_formatter(NullFormatter())
     else:
-        axis.set_ylim(0, 1.12 * max(known) or 1)
+        axis.set_ylim(0, 1.12 * max([*known, *single]) or 1)
     axis.grid(alpha=0.3, linewidth=0.5)
 
 

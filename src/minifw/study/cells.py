@@ -60,7 +60,7 @@ def make(parsed: Parsed, overrides: Sequence[str] = (), varied: Axes | None = No
         if base.sweep is None:
             raise UsageError(
                 f"{source.name}: nothing varies: give --over KEY=VALUES, as in "
-                "--over train.eta=0.01,0.1, or a section `sweep` in the config"
+                "--over train.eta=0.01,0.1 (in Python: over), or a section `sweep` in the config"
             )
         varied = axes.of_section(base.sweep, source)
     cells: dict[str, tuple[Cell, Config, Source]] = {}  # by the whole config

@@ -117,10 +117,13 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     cells = made.study.cells
     if len({data_of(v, cell.checksum) for v, cell in zip(contents, cells, strict=True)}) > 1:
         made.study.options[NOTES].append(OTHER_DATA)
+    elif cells[0].checksum is not None:
+        made.study.options[NOTES].append(ONE_FILE)
     return made
 
 
 OTHER_DATA = "their data differ, so a seed has other samples in one arm than in another"
+ONE_FILE = "all seeds divide the samples of one data file: intervals and p are about this file only"
 
 
 def data_of(values: Values, checksum: str | None) -> str:

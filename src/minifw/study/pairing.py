@@ -50,6 +50,8 @@ def compare(chosen: Sequence[Chosen], margin: float | None = None) -> Paired:
             notes.append(f"of {name}, {_counted(left)} are left out: not all arms have them")
     if len({arm.data for arm in arms}) > 1:
         notes.append(comparison.OTHER_DATA)
+    elif arms[0].checksum is not None:
+        notes.append(comparison.ONE_FILE)
     if len({arm.run.manifest.versions.get("minifw") for arm in arms}) > 1:
         notes.append("they were trained by different versions of minifw")
     cells = [_of_seeds(arm, name, seeds) for name, arm in zip(names, arms, strict=True)]
