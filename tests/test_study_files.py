@@ -1,4 +1,4 @@
-"""The data files of a study: each is that with which it began, in all of its cells and parts."""
+"""The files of a study: data and code are those with which it began, in all cells and parts."""
 
 from __future__ import annotations
 
@@ -70,4 +70,30 @@ def test_parts_that_were_trained_with_other_data_are_not_merged(minifw: Minifw) 
     assert (answer.code, answer.out) == (2, "")
     assert "is not a part of the same study" in answer.err
     assert answer.err.endswith(": another data file of data.path=other.csv\n")
+    assert not Path("runs").exists()
+
+
+def test_parts_with_other_code_are_not_merged(minifw: Minifw) -> None:
+    Path("two.yaml").write_text(CONFIG.replace("linear: 2", "linear: 2, {python: own.Same}"))
+    code = "from minifw.nn import Tanh\n\n\nclass Same(Tanh):\n    pass\n"
+    words = ("sweep", "two.yaml", "--over", "train.eta=0.1,1", "--seeds", 1, "--allow-code", "-q")
+    for part in (1, 2):
+        Path("own.py").write_text(code + f"\n\nPART = {part}\n")
+        assert minifw(*words, "--part", f"{part}/2", "--runs-dir", "parts").code == 0
+    answer = minifw("runs", "merge", *sorted(Path("parts").iterdir()), "--allow-code")
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.endswith(": another own.py\n")
+    assert not Path("runs").exists()
+
+
+def test_a_part_with_a_damaged_job_leaves_no_half_of_a_run(minifw: Minifw) -> None:
+    words = ("sweep", "two.yaml", "--over", "train.eta=0.1,1", "--seeds", 1, "-q")
+    for part in (1, 2):
+        assert minifw(*words, "--part", f"{part}/2", "--runs-dir", "parts").code == 0
+    paths = sorted(Path("parts").iterdir())
+    (job,) = (paths[1] / "jobs").iterdir()
+    job.write_bytes(job.read_bytes()[:-40])
+    answer = minifw("runs", "merge", *paths)
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.err.endswith(": the job shape-0.1-of-1 is missing or damaged\n")
     assert not Path("runs").exists()

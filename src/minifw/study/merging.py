@@ -91,6 +91,23 @@ def _joined(
     plan = replan(first, study, allow_code)
     found = Found(lambda text: None)
     found.expect(plan)
+    for part in parts[1:]:
+        for name in plan.code:
+            if part.known.get(name) != first.known.get(name):
+                same = f"is not a part of the same study as {first.path}"
+                raise UsageError(f"{part.path}: {same}: another {name}")
+    results = {}  # all are read before anything is written
+    for number, part in enumerate(parts, 1):
+        kept = Store(part)
+        for name in kept.names():
+            result = kept.get(name)
+            if result is None:
+                raise ArtefactError(f"{part.path}: the job {name} is missing or damaged")
+            new = f"part-{number}.{name}"
+            results[new] = result
+            found.add(new, [Lane(*lane) for lane in result.about["lanes"]], result)
+    if missing := [lane for lane in plan.lanes if lane not in found.latest]:
+        raise ArtefactError(f"{first.path}: {len(missing)} networks are in no part")
     now = datetime.now(UTC).isoformat(timespec="seconds")
     manifest = first.manifest.model_copy(
         update={"status": "running", "started": now, "finished": None, "resumed": [], "files": {}}
@@ -102,15 +119,6 @@ def _joined(
         run.write_json(STUDY, study.model_dump(mode="json"))
         run.commit()
         store = Store(run)
-        for number, part in enumerate(parts, 1):
-            kept = Store(part)
-            for name in kept.names():
-                result = kept.get(name)
-                if result is None:
-                    raise ArtefactError(f"{part.path}: the job {name} is missing or damaged")
-                new = f"part-{number}.{name}"
-                store.put(new, result)
-                found.add(new, [Lane(*lane) for lane in result.about["lanes"]], result)
-        if missing := [lane for lane in plan.lanes if lane not in found.latest]:
-            raise ArtefactError(f"{first.path}: {len(missing)} networks are in no part")
+        for name, result in results.items():
+            store.put(name, result)
         return complete(run, plan, kinds[study.kind], found)
