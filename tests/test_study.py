@@ -405,3 +405,15 @@ def test_what_a_study_leaves_is_listed(tmp_path: Path) -> None:
         "config.yaml",
         "env.json",
     } <= outcome.run.known.keys()
+
+
+def test_parts_of_other_versions_are_told(tmp_path: Path) -> None:
+    parts = [do(a_plan(configs([]), part=(k, 2)), tmp_path) for k in (1, 2)]
+    parts[1].run.manifest.versions["torch"] = "1.0"
+    parts[1].run.commit()
+    said: list[str] = []
+    paths = [part.run.path for part in parts]
+    merging.merge(paths, KINDS, tmp_path, said.append)
+    assert said == [
+        f"{paths[1]}: was trained with torch 1.0, not {torch.__version__}; last bits may differ"
+    ]

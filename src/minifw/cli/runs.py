@@ -252,10 +252,12 @@ def merge(
     import_torch()
     from minifw import runs
     from minifw.cli import studies
+    from minifw.library.progress import say
     from minifw.study import kinds, merging
 
     paths = list(dict.fromkeys(runs.find(runs_dir, text) for text in some))
-    studies.report(merging.merge(paths, kinds.KINDS, runs_dir, allow_code=allow_code), as_json)
+    outcome = merging.merge(paths, kinds.KINDS, runs_dir, say, allow_code=allow_code)
+    studies.report(outcome, as_json)
 
 
 @app.command()

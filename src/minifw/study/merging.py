@@ -11,7 +11,7 @@ from minifw.errors import ArtefactError, UsageError
 from minifw.runs import Run
 from minifw.runs.studies import STUDY, Study
 from minifw.study.lanes import Lane
-from minifw.study.rounds import Found, Kind
+from minifw.study.rounds import Found, Kind, Note
 from minifw.study.running import Outcome, complete, read, replan
 from minifw.study.store import Store
 
@@ -20,12 +20,14 @@ def merge(
     paths: Sequence[Path],
     kinds: Mapping[str, Kind],
     runs_dir: Path,
+    note: Note = lambda text: None,
     *,
     allow_code: bool = False,
 ) -> Outcome:
     """Return a run with the results of all parts of a study; the parts are left as they are.
 
-    Its tables have the bytes that they would have if the study had not been divided.
+    Its tables have the bytes that they would have if the study had not been divided. `note` says
+    where that may not be so, since parts were trained with other versions.
 
     Raises:
         UsageError: a part is missing, comes twice or is not finished, or they are not parts of one
@@ -50,7 +52,20 @@ def merge(
     if missing := [n for n in range(1, counted + 1) if n not in parts]:
         shown = ", ".join(f"{n}/{counted}" for n in missing[:10]) + " …" * (len(missing) > 10)
         raise UsageError(f"runs merge: of {counted} parts these are missing: {shown}")
-    return _joined([parts[number] for number in sorted(parts)], whole, kinds, runs_dir, allow_code)
+    in_order = [parts[number] for number in sorted(parts)]
+    for part in in_order:
+        if other := _versions(in_order[0], part):
+            note(f"{part.path}: was trained with {other}; last bits may differ")
+    return _joined(in_order, whole, kinds, runs_dir, allow_code)
+
+
+def _versions(first: Run, other: Run) -> str:
+    """Return in words which versions of another part differ from those of the first."""
+    mine, theirs = first.manifest.versions, other.manifest.versions
+    differ = [name for name in sorted({*mine, *theirs}) if mine.get(name) != theirs.get(name)]
+    return ", ".join(
+        f"{name} {theirs.get(name, 'unknown')}, not {mine.get(name, 'unknown')}" for name in differ
+    )
 
 
 def _difference(whole: Study, parts: int, study: Study, count: int) -> str | None:
