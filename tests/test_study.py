@@ -270,6 +270,40 @@ def test_a_stored_job_is_that_of_its_name(tmp_path: Path) -> None:
     assert store.get("other") is None
 
 
+@pytest.mark.parametrize(
+    "other",
+    [
+        configs(["train.eta=0.3"]),  # the same lanes, another number
+        configs([])[:1] * 2,  # more networks
+    ],
+)
+def test_a_job_of_another_study_is_done_again(tmp_path: Path, other: list[Config]) -> None:
+    outcome = do(a_plan(configs([])), tmp_path / "mine")
+    foreign = do(a_plan(other), tmp_path / "other")
+    name = "jobs/shape-0.1-of-1.job"
+    assert outcome.run.read(name) != foreign.run.read(name)
+    outcome.run.write(name, foreign.run.read(name))
+    outcome.run.commit(status="interrupted")
+    again = running.resume(outcome.run.path, KINDS, QUIET, print)
+    assert measured(again) == measured(outcome)
+
+
+def test_what_stands_before_a_checkpoint_is_checked(tmp_path: Path) -> None:
+    outcome = do(a_plan(configs([])), tmp_path)
+    content = outcome.run.read("jobs/shape-0.1-of-1.job")[:-32]
+    head, _, rest = content.partition(b"\n")
+    about = json.loads(head)
+    for foreign in (5, [], about | {"lanes": [[0]]}, about | {"more": 1}, {"id": "a"}):
+        with pytest.raises(ArtefactError, match="x: not the result of a job"):
+            Result.from_bytes(json.dumps(foreign).encode() + b"\n" + rest, "x")
+
+
+def test_networks_that_cannot_be_listed_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("minifw.system.machine.available", lambda: 10**6)
+    with pytest.raises(UsageError, match="records of 1002 networks need about 1.0 MB"):
+        a_plan(configs([]), seeds=[*range(1002)])
+
+
 # ------------------------------------------------------------------------------- parts, halving
 
 
@@ -357,6 +391,8 @@ def test_halving_stops_the_worse_cells_and_leaves_the_others_their_bits(
         ({"cells": []}, "cells: "),
         ({"threads": 0}, "threads: must be"),
         ({"more": 1}, "does not know this key"),
+        ({"seeds": [0, 1, 1]}, "seeds: must differ"),
+        ({"crossing": {"data": 10**9, "init": 10**9, "order": 1}}, "must be of at most 100000"),
     ],
 )
 def test_a_study_from_anybody_is_checked(

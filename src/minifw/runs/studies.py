@@ -21,6 +21,9 @@ from minifw.runs.results import Count, Finite, Percent, Seconds
 STUDY = "study.json"
 CELLS = "cells.json"
 
+MOST_CROSSED = 100_000
+"""The most networks of a study of variance."""
+
 Kind = Literal["sweep", "compare", "variance"]
 """The kinds of studies."""
 
@@ -71,6 +74,11 @@ class Study(_Record):
     def _fits(self) -> Self:
         if self.part is not None and not 1 <= self.part[0] <= self.part[1]:
             raise ValueError("part: must be (k, n) with 1 <= k <= n")
+        if len({*self.seeds}) < len(self.seeds):
+            raise ValueError("seeds: must differ")
+        crossed = self.crossing
+        if crossed is not None and crossed.data * crossed.init * crossed.order > MOST_CROSSED:
+            raise ValueError(f"crossing: must be of at most {MOST_CROSSED} networks")
         return self
 
 

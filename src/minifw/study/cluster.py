@@ -218,7 +218,7 @@ class OnWorkers:
             raise _error(answer["error"], answer["lines"])
         if "result" in answer:
             return Result.from_bytes(answer["result"], job.id)
-        result = self.store.get(job.id)
+        result = self.store.of(job)
         if result is None:
             raise ArtefactError(
                 f"{self.folder}: a worker has written the job {job.id}, but it is not whole here"

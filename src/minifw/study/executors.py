@@ -56,7 +56,7 @@ class Saving(jobs.Watch):
         self.not_before = -math.inf
 
     def load(self) -> Result | None:
-        return self.store.get_partial(self.job.id)
+        return self.store.get_partial(self.job)
 
     def epoch(self, done: int, history: History, make: Callable[[], Result]) -> None:
         self.follow(self.job, done, history)

@@ -24,6 +24,7 @@ from minifw.experiment.build import names, read_table
 from minifw.experiment.checkpointer import CLOCKS
 from minifw.experiment.plan import samples_of
 from minifw.study.lanes import Lane, stack
+from minifw.system.files import checksum
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
 from minifw.training.placement import Compiling
@@ -71,6 +72,19 @@ class Job(BaseModel):
         """Its lanes, in their order."""
         return [Lane(*lane) for lane in self.lanes]
 
+    def gave(self, result: Result) -> bool:
+        """Return whether a stored result, also of its unfinished training, is that of this job."""
+        same = result.about["asked"] == self.digest
+        return same and len(result.history.diverged) == len(self.lanes)
+
+    @property
+    def digest(self) -> str:
+        """The checksum of what its networks follow from; it does not depend on who does the job."""
+        asked = self.model_dump_json(
+            include={"cells", "lanes", "epochs", "validation", "code", "checksum"}
+        )
+        return checksum(asked.encode())
+
 
 Place = tuple[str, int]
 """Where a lane's result is: the name of a job, and the position in its stack."""
@@ -80,6 +94,21 @@ def grouped(places: Sequence[Place]) -> tuple[tuple[str, tuple[int, ...]], ...]:
     """Return places as runs of positions in the same job, as `Job.start` has them."""
     runs = itertools.groupby(places, lambda place: place[0])
     return tuple((name, tuple(position for _, position in some)) for name, some in runs)
+
+
+class _About(BaseModel):
+    """What stands before the checkpoint in the bytes of a result, which may come from anybody."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    id: str
+    asked: str
+    lanes: list[Annotated[list[int], Field(min_length=4, max_length=4)]]
+    until: int
+    seconds: float
+    evaluation_seconds: float
+    compiled: bool | None
+    not_compiled: str | None
 
 
 @dataclass(frozen=True)
@@ -107,6 +136,7 @@ class Result:
         """Return the result in these bytes; `where` is their source, for messages."""
         head, _, rest = content.partition(b"\n")
         try:
+            _About.model_validate_json(head)
             about = json.loads(head)
         except ValueError:
             raise ArtefactError(f"{where}: not the result of a job") from None
@@ -168,12 +198,14 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         for name in CLOCKS:
             setattr(history, name, getattr(begun.history, name))
 
+    asked = job.digest
+
     def result(history: History, whole: bool = True) -> Result:
         state = Checkpoint.of(made.network, history, made.optimizer, made.order)
         if not whole:
             state = Checkpoint({}, state.history)
-        about = {name: getattr(history, name) for name in CLOCKS}
-        return Result(state, {"id": job.id, "lanes": job.lanes, "until": job.epochs, **about})
+        about = {"id": job.id, "asked": asked, "lanes": job.lanes, "until": job.epochs}
+        return Result(state, about | {name: getattr(history, name) for name in CLOCKS})
 
     sizes = _sizes(config, len(lanes), tables[lanes[0].cell], job.validation)
     history = fit(

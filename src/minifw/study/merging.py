@@ -111,6 +111,7 @@ def _joined(
             if part.known.get(name) != first.known.get(name):
                 same = f"is not a part of the same study as {first.path}"
                 raise UsageError(f"{part.path}: {same}: another {name}")
+    known = {*plan.lanes}
     results = {}  # all are read before anything is written
     for number, part in enumerate(parts, 1):
         kept = Store(part)
@@ -120,7 +121,10 @@ def _joined(
                 raise ArtefactError(f"{part.path}: the job {name} is missing or damaged")
             new = f"part-{number}.{name}"
             results[new] = result
-            found.add(new, [Lane(*lane) for lane in result.about["lanes"]], result)
+            lanes = [Lane(*lane) for lane in result.about["lanes"]]
+            if not known.issuperset(lanes) or len(lanes) != len(result.history.diverged):
+                raise ArtefactError(f"{part.path}: the job {name} has networks of another study")
+            found.add(new, lanes, result)
     if missing := [lane for lane in plan.lanes if lane not in found.latest]:
         raise ArtefactError(f"{first.path}: {len(missing)} networks are in no part")
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -14,6 +14,10 @@ from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
 from minifw.study.jobs import Job, Place, grouped
 from minifw.study.lanes import Lane, structure
+from minifw.system import machine
+
+BYTES = 1000
+"""Of memory for the records of a network, about, beside the network itself."""
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,14 @@ def all_lanes(study: Study) -> list[Lane]:
     return [Lane(0, *place) for place in places]
 
 
+def _count(study: Study) -> int:
+    """Return the number of lanes of a study."""
+    crossed = study.crossing
+    if crossed is None:
+        return len(study.cells) * len(study.seeds)
+    return crossed.data * crossed.init * crossed.order
+
+
 def plan(
     study: Study,
     configs: Sequence[Config],
@@ -122,13 +134,19 @@ def plan(
 
     Raises:
         ConfigError, DataError: cells do not fit their data, or the machine, a line for each fault.
-        UsageError: there are more parts than networks.
+        UsageError: there are more parts than networks, or more networks than can be listed.
 
     """
-    networks = len(all_lanes(study))
+    networks = _count(study)
     if study.part is not None and study.part[1] > networks:
         what = f"expects at most as many parts as there are networks, {networks}"
         raise UsageError(f"--part: {what}, got {study.part[1]}")
+    if (needed := networks * BYTES) > (free := machine.available()):
+        raise UsageError(
+            f"{study.kind}: the records of {networks} networks need about "
+            f"{machine.gigabytes(needed)} of memory, {machine.gigabytes(free)} are free; "
+            "fewer cells or seeds would help"
+        )
     groups: dict[str, list[int]] = {}
     for cell, config in enumerate(configs):
         groups.setdefault(structure(config), []).append(cell)

@@ -203,7 +203,7 @@ def _do(
     todo = as_stored(todo, store.there())
     missing = []
     for job in todo:
-        kept = store.get(job.id)
+        kept = store.of(job)
         if kept is None:
             missing.append(job)
         else:

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from minifw.errors import ArtefactError, StorageError
 from minifw.runs import Files
-from minifw.study.jobs import Result
+from minifw.study.jobs import Job, Result
 from minifw.system import files
 from minifw.system.files import TEMPORARY
 
@@ -28,6 +28,10 @@ class Store:
         """Return the result of the job of this name, None if there is no whole file of it."""
         return self._read(_file(name), keep=True)
 
+    def of(self, job: Job) -> Result | None:
+        """Return the stored result of a job; a file of other networks with its name is none."""
+        return _of(job, self.get(job.id))
+
     def names(self) -> list[str]:
         """Return the names of the finished jobs that the manifest lists."""
         ends = (name.removeprefix("jobs/").removesuffix(".job") for name in self.run.known)
@@ -43,9 +47,9 @@ class Store:
         self._write(_file(name), result)
         self.run.remove(_partial(name))
 
-    def get_partial(self, name: str) -> Result | None:
+    def get_partial(self, job: Job) -> Result | None:
         """Return what an interrupted run of the job has left, None if there is nothing."""
-        return self._read(_partial(name))
+        return _of(job, self._read(_partial(job.id)))
 
     def put_partial(self, name: str, state: Result) -> None:
         """Keep the state of a job that is not finished."""
@@ -72,6 +76,10 @@ class Store:
                     self.run.known[file] = files.checksum(content)
                 return Result.from_bytes(body, str(self.run.path / file))
         return None
+
+
+def _of(job: Job, result: Result | None) -> Result | None:
+    return result if result is not None and job.gave(result) else None
 
 
 def _file(name: str) -> str:

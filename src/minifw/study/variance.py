@@ -18,7 +18,7 @@ from minifw.errors import ArtefactError, UsageError
 from minifw.report import plots, variance
 from minifw.report.tables import write_table
 from minifw.runs import Run
-from minifw.runs.studies import STUDY, Crossing, Study, StudyResults
+from minifw.runs.studies import MOST_CROSSED, STUDY, Crossing, Study, StudyResults
 from minifw.runs.variance import VarianceOutcome
 from minifw.statistics.components import WORST, Components, components
 from minifw.study import planning
@@ -33,9 +33,6 @@ DIFFERENCES = (0.1, 0.25, 0.5, 1.0, 2.0)
 """Differences in points for which the seeds are counted, besides the one that is asked for."""
 
 POWER = 0.8
-MOST = 100_000
-"""Networks in a study."""
-
 NO_ORDER = "full batch has no order of batches, so the order has one level"
 
 
@@ -65,9 +62,11 @@ def crossing(config: Config, counts: Mapping[str, int]) -> Crossing:
         why = f"; {NO_ORDER}" if counts["order"] > 1 else ""
         which = "at least one of data, init and order must be 2 or more"
         raise UsageError(f"variance: nothing varies: {which}{why}")
-    if (networks := crossed.data * crossed.init * crossed.order) > MOST:
+    if (networks := crossed.data * crossed.init * crossed.order) > MOST_CROSSED:
         shown = " x ".join(map(str, every.values()))
-        raise UsageError(f"variance: {shown} are {networks} networks; expects at most {MOST}")
+        raise UsageError(
+            f"variance: {shown} are {networks} networks; expects at most {MOST_CROSSED}"
+        )
     return crossed
 
 

@@ -108,7 +108,7 @@ def _fault(kind: str, *lines: str) -> Answer:
 def _done(task: Task) -> Answer:
     job = Job.model_validate_json(task["job"])
     store = _store(task)
-    if store is not None and store.get(job.id) is not None:
+    if store is not None and store.of(job) is not None:
         return {"stored": True}  # its worker was lost after it had written the file
     results = {}
     if (begun := task["begun"]) is not None:
