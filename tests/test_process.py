@@ -452,16 +452,26 @@ def test_a_machine_that_does_not_tell_of_itself(
         assert json.loads((tmp_path / "lock").read_bytes())["pid"] == os.getpid()
 
 
+FORKED = """
+import os, signal, sys, time
+from pathlib import Path
+from minifw.system import lock
+folder = Path(sys.argv[1])
+with lock.hold(folder):
+    child = os.fork()
+    if not child:
+        time.sleep(60)
+        os._exit(0)
+try:
+    with lock.hold(folder):
+        print("free")
+finally:
+    os.kill(child, signal.SIGKILL)
+"""
+
+
 def test_a_lock_is_free_although_a_process_being_started_has_its_handle(tmp_path: Path) -> None:
     """Between fork and exec, a worker that Dask begins again has all handles of its parent."""
-    with lock.hold(tmp_path):
-        child = os.fork()
-        if not child:
-            time.sleep(60)
-            os._exit(0)
-    try:
-        with lock.hold(tmp_path):
-            pass
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    asked = [sys.executable, "-c", FORKED, str(tmp_path)]
+    done = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "free\n"), done.stderr
