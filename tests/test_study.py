@@ -293,7 +293,8 @@ def test_what_stands_before_a_checkpoint_is_checked(tmp_path: Path) -> None:
     content = outcome.run.read("jobs/shape-0.1-of-1.job")[:-32]
     head, _, rest = content.partition(b"\n")
     about = json.loads(head)
-    for foreign in (5, [], about | {"lanes": [[0]]}, about | {"more": 1}, {"id": "a"}):
+    others: list[object] = [5, [], about | {"lanes": [[0]]}, about | {"more": 1}, {"id": "a"}]
+    for foreign in others:
         with pytest.raises(ArtefactError, match="x: not the result of a job"):
             Result.from_bytes(json.dumps(foreign).encode() + b"\n" + rest, "x")
 
