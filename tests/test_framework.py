@@ -765,7 +765,7 @@ def test_one_variable_is_not_taken_apart() -> None:
 
 
 def test_sums_of_different_shapes_are_named() -> None:
-    with pytest.raises(ShapeError, match=r"^Add\(\).forward: expects two tensors of one shape"):
+    with pytest.raises(ShapeError, match=r"^Add\(\).forward: expects tensors of one shape"):
         ours.Add().forward(torch.ones(3, 2), torch.ones(3, 1))
     network = ours.Sequential(SimplestGraph(Broadcasts()))
     network.forward(torch.ones(3, 2))

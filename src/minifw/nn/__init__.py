@@ -1,8 +1,8 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
 Reading order: `module` (the interface), `linear`, `activations`, `losses`, `networks` (Sequential),
-`graphs`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
-module holds, `registry` declares what a config can name.
+`operations` (sums and slices), `graphs`, `initializers`, `optimizers`. `buffers` reuses memory for
+results, `held` finds what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -13,6 +13,7 @@ from minifw.nn.linear import *
 from minifw.nn.activations import *
 from minifw.nn.losses import *
 from minifw.nn.networks import *
+from minifw.nn.operations import *
 from minifw.nn.graphs import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
@@ -25,6 +26,7 @@ from minifw.nn import (
     activations,
     losses,
     networks,
+    operations,
     graphs,
     initializers,
     optimizers,
@@ -38,6 +40,7 @@ __all__ += linear.__all__
 __all__ += activations.__all__
 __all__ += losses.__all__
 __all__ += networks.__all__
+__all__ += operations.__all__
 __all__ += graphs.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__

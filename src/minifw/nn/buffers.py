@@ -92,6 +92,12 @@ def buffer(like: Tensor) -> Tensor | None:
     return tensors[position]
 
 
+def zeros(like: Tensor) -> Tensor:
+    """Return zeros of the shape and dtype of `like`."""
+    out = buffer(like)
+    return torch.zeros_like(like) if out is None else out.resize_(like.shape).zero_()
+
+
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     """Matrix product over the last two dimensions, `(…, n, k) @ (…, k, m) -> (…, n, m)`.
 

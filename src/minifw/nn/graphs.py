@@ -19,8 +19,9 @@ from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer
 from minifw.nn.module import Call, Module, as_tuple, described, is_around, only
 from minifw.nn.networks import Network
+from minifw.nn.operations import Add, Operation
 
-__all__ = ["Add", "Graph", "Variable"]
+__all__ = ["Graph", "Variable"]
 
 
 def _refused(operator: str) -> Callable[..., NoReturn]:
@@ -210,29 +211,6 @@ class Tape:
                 f"{', '.join(str(tuple(shape)) for shape in shapes)}, got "
                 f"{', '.join(map(described, gradients))}"
             )
-
-
-class Operation(Module):
-    """An operator on variables; it has no parameters and need not be registered."""
-
-
-class Add(Operation):
-    """y = a + b; dL/da = dL/db = dL/dy. Any shape, the same for a, b and y."""
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        self.check_floating(a)
-        if not isinstance(b, Tensor) or (a.shape, a.dtype) != (b.shape, b.dtype):
-            raise ShapeError(
-                f"{self}.forward: expects two tensors of one shape and dtype, got {described(a)} "
-                f"and {described(b)}"
-            )
-        y = torch.add(a, b, out=buffer(a))
-        self.remember((a, b), (y,))
-        return y
-
-    def backward(self, gradient: Tensor) -> tuple[Tensor, Tensor]:
-        self.recall(gradient)
-        return gradient, gradient
 
 
 class Graph(Network):
