@@ -11,6 +11,8 @@ results, `held` finds what a module holds, `registry` declares what a config can
 from minifw.nn.module import *
 from minifw.nn.linear import *
 from minifw.nn.activations import *
+from minifw.nn.leaky import *
+from minifw.nn.gates import *
 from minifw.nn.losses import *
 from minifw.nn.networks import *
 from minifw.nn.operations import *
@@ -24,6 +26,8 @@ from minifw.nn import (
     module,
     linear,
     activations,
+    leaky,
+    gates,
     losses,
     networks,
     operations,
@@ -38,6 +42,8 @@ __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
 __all__ += activations.__all__
+__all__ += leaky.__all__
+__all__ += gates.__all__
 __all__ += losses.__all__
 __all__ += networks.__all__
 __all__ += operations.__all__

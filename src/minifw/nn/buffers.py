@@ -114,6 +114,15 @@ def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     return result if plus is None else result.add_(plus.unsqueeze(-2))
 
 
+def sum_like(terms: Tensor, like: Tensor) -> Tensor:
+    """Return `terms` summed over all dimensions in which `like`, of as many, has the size 1.
+
+    So dL/db is summed where b was broadcast to the terms.
+    """
+    over = [d for d, size in enumerate(like.shape) if size == 1 and terms.shape[d] != 1]
+    return torch.sum(terms, over, keepdim=True, out=buffer(terms)) if over else terms
+
+
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add the matrix product of `left` and `right` to `total`, in place."""
     if left.ndim == right.ndim == 3:
@@ -150,6 +159,12 @@ def rectified(x: Tensor) -> Tensor:
     ):  # one instruction; a threshold, with its comparison, made steps a third longer
         return torch.clamp(x, min=0)
     return torch.threshold(x, 0, 0, out=buffer(x))
+
+
+def positive(x: Tensor) -> Tensor:
+    """Return 1 where x > 0 and 0 elsewhere, as numbers of the dtype and shape of x."""
+    out = buffer(x)
+    return (x > 0).to(x.dtype) if out is None else torch.gt(x, _zero(x), out=out)
 
 
 def picked(values: Tensor, where: Tensor) -> Tensor:
