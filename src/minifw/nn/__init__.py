@@ -13,6 +13,8 @@ from minifw.nn.linear import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
+from minifw.nn.softmax import *
+from minifw.nn.layernorm import *
 from minifw.nn.losses import *
 from minifw.nn.networks import *
 from minifw.nn.operations import *
@@ -28,6 +30,8 @@ from minifw.nn import (
     activations,
     leaky,
     gates,
+    softmax,
+    layernorm,
     losses,
     networks,
     operations,
@@ -44,6 +48,8 @@ __all__ += linear.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
+__all__ += softmax.__all__
+__all__ += layernorm.__all__
 __all__ += losses.__all__
 __all__ += networks.__all__
 __all__ += operations.__all__

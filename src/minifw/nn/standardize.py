@@ -1,0 +1,39 @@
+"""Numbers of mean 0 and variance 1, and the way back: what `LayerNorm` and `BatchNorm` share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from minifw.nn.buffers import buffer
+
+__all__: list[str] = []
+
+
+def standardized(
+    x: Tensor, dims: Sequence[int], eps: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return x̂ = (x - μ) / √(v + ε) and 1 / √(v + ε), μ and v, the latter three of size 1 in `dims`.
+
+    μ and v are the mean and the variance over these dimensions. The variance is the mean of
+    squares, after μ is subtracted: torch.var_mean takes many times as long.
+    """
+    mean = torch.mean(x, dims, keepdim=True, out=buffer(x))
+    centred = torch.sub(x, mean, out=buffer(x))
+    squares = torch.mul(centred, centred, out=buffer(x))
+    variance = torch.mean(squares, dims, keepdim=True, out=buffer(x))
+    scale = torch.add(variance, eps, out=buffer(x)).rsqrt_()
+    return Standardized(centred.mul_(scale), scale, mean, variance)
+
+
+def of_standardized(
+    gradient: Tensor, of_mean: Tensor, of_variance: Tensor, normal: Tensor, scale: Tensor
+) -> Tensor:
+    """Return dL/dx = (g - mean g - x̂ mean(g x̂)) / √(v + ε) from g = dL/dx̂.
+
+    `of_mean` is mean g, `of_variance` mean(g x̂), `normal` x̂ and `scale` 1 / √(v + ε).
+    """
+    back = torch.sub(gradient, of_mean, out=buffer(gradient))
+    return back.addcmul_(normal, of_variance, value=-1).mul_(scale)
