@@ -98,7 +98,9 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
         init = getattr(layer, "init", None) or config.init
         modules.append(layer.module(features, init=init.make(), **given))
         features = layer.sizes(features).outputs
-    return nn.Sequential(*modules)
+    network = nn.Sequential(*modules)
+    network.reseed([generator(seed, "dropout") for seed in seeds])
+    return network
 
 
 def build_loss(config: Config) -> nn.Loss:

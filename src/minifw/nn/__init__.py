@@ -1,7 +1,7 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the interface), `linear`, `activations`, `losses`, `networks` (Sequential),
-`graphs`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
+Reading order: `module` (the interface), `linear`, `activations`, `losses`, `variables` (the one
+backward pass), `networks`, `graphs` (Sequential too), `operations`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
 module holds, `registry` declares what a config can name.
 """
 
@@ -12,8 +12,10 @@ from minifw.nn.module import *
 from minifw.nn.linear import *
 from minifw.nn.activations import *
 from minifw.nn.losses import *
+from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
+from minifw.nn.operations import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
 from minifw.nn.buffers import *
@@ -24,8 +26,10 @@ from minifw.nn import (
     linear,
     activations,
     losses,
+    variables,
     networks,
     graphs,
+    operations,
     initializers,
     optimizers,
     buffers,
@@ -37,8 +41,10 @@ __all__ += module.__all__
 __all__ += linear.__all__
 __all__ += activations.__all__
 __all__ += losses.__all__
+__all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
+__all__ += operations.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
 __all__ += buffers.__all__
