@@ -1,8 +1,9 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the interface), `linear`, `activations`, `losses`, `variables` (the one
-backward pass), `networks`, `graphs` (Sequential too), `operations`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
-module holds, `registry` declares what a config can name.
+Reading order: `module` (the interface), `linear`, `activations`, `losses`, `operations`, `variables`
+(the one backward pass), `networks`, `graphs` (Sequential too), `initializers`, `optimizers`.
+`buffers` reuses memory for results, `held` finds what a module holds, `registry` declares what a
+config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in

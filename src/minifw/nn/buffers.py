@@ -97,7 +97,7 @@ def buffer(like: Tensor) -> Tensor | None:
 
 @contextmanager
 def unbuffered() -> Iterator[None]:
-    """Within this block every result is a new tensor: what is computed differs from call to call."""
+    """Within this block results are new tensors: what is computed differs from call to call."""
     usual, _active.block = _active.block, None
     try:
         yield

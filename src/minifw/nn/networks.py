@@ -13,13 +13,11 @@ from torch import Tensor
 from minifw.errors import DtypeError, ModuleError
 from minifw.nn.buffers import unbuffered
 from minifw.nn.module import Call, Module, Parameter, described, is_around, only
+from minifw.nn.operations import Operation
 from minifw.nn.variables import Record, Variable, record
 
 __all__ = ["Network"]
 
-
-class Operation(Module):
-    """An operator on variables; it has no parameters and need not be registered."""
 
 
 class Network(Module):
@@ -41,8 +39,9 @@ class Network(Module):
                 return self.last(x)
 
     `forward` gets a `Variable` for each input and is recorded in each call, so Python's control
-    flow may differ from call to call. A `Graph` is recorded once. Parameters are named after the position of their module, "0.weight", as in PyTorch's Sequential.
-    A module that is registered several times counts once, at its first position.
+    flow may differ from call to call. A `Graph` is recorded once. Parameters are named after the
+    position of their module, "0.weight", as in PyTorch's Sequential. A module that is registered
+    several times counts once, at its first position.
     """
 
     _modules: tuple[Module, ...] = ()
