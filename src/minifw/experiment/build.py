@@ -99,7 +99,9 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
         init = getattr(layer, "init", None) or config.init
         modules.append(layer.module(shape, init=init.make(), **given))
         shape = layer.sizes(shape).shape
-    return nn.Sequential(*modules)
+    network = nn.Sequential(*modules)
+    network.reseed([generator(seed, "dropout") for seed in seeds])
+    return network
 
 
 def build_loss(config: Config) -> nn.Loss:

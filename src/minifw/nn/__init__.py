@@ -1,8 +1,9 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the interface), `linear`, `activations`, `losses`, `networks` (Sequential),
-`operations` (sums and slices), `graphs`, `initializers`, `optimizers`. `buffers` reuses memory for
-results, `held` finds what a module holds, `registry` declares what a config can name.
+Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
+`operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
+(Sequential too), `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds
+what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -16,8 +17,9 @@ from minifw.nn.gates import *
 from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
 from minifw.nn.losses import *
-from minifw.nn.networks import *
 from minifw.nn.operations import *
+from minifw.nn.variables import *
+from minifw.nn.networks import *
 from minifw.nn.graphs import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
@@ -33,8 +35,9 @@ from minifw.nn import (
     softmax,
     layernorm,
     losses,
-    networks,
     operations,
+    variables,
+    networks,
     graphs,
     initializers,
     optimizers,
@@ -51,8 +54,9 @@ __all__ += gates.__all__
 __all__ += softmax.__all__
 __all__ += layernorm.__all__
 __all__ += losses.__all__
-__all__ += networks.__all__
 __all__ += operations.__all__
+__all__ += variables.__all__
+__all__ += networks.__all__
 __all__ += graphs.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__

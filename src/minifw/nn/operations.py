@@ -307,7 +307,7 @@ class Slice(Operation):
             isinstance(one, slice) and (one.step or 1) < 1 for one in rest
         ):  # fmt: skip
             raise ModuleError(
-                "connect: x[…] takes numbers of a sample: it begins with '...', followed by whole "
+                "x[…] takes numbers of a sample: it begins with '...', followed by whole "
                 f"numbers and slices from left to right, as x[..., :2], got x[{_written(index)}]"
             )
         made = cls()
