@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,13 +13,20 @@ from minifw.nn.buffers import buffer
 __all__: list[str] = []
 
 
-def standardized(
-    x: Tensor, dims: Sequence[int], eps: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return x̂ = (x - μ) / √(v + ε) and 1 / √(v + ε), μ and v, the latter three of size 1 in `dims`.
+class Standardized(NamedTuple):
+    """x̂ = (x - μ) / √(v + ε), and 1 / √(v + ε), μ and v, which have size 1 in some dimensions."""
 
-    μ and v are the mean and the variance over these dimensions. The variance is the mean of
-    squares, after μ is subtracted: torch.var_mean takes many times as long.
+    x: Tensor
+    scale: Tensor
+    mean: Tensor
+    variance: Tensor
+
+
+def standardized(x: Tensor, dims: Sequence[int], eps: float) -> Standardized:
+    """Return x̂ = (x - μ) / √(v + ε), with the mean μ and the variance v over these dimensions.
+
+    The variance is the mean of squares, after μ is subtracted: torch.var_mean takes many times as
+    long.
     """
     mean = torch.mean(x, dims, keepdim=True, out=buffer(x))
     centred = torch.sub(x, mean, out=buffer(x))
