@@ -16,6 +16,7 @@ from minifw.nn.leaky import *
 from minifw.nn.gates import *
 from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
+from minifw.nn.batchnorm import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -34,6 +35,7 @@ from minifw.nn import (
     gates,
     softmax,
     layernorm,
+    batchnorm,
     losses,
     operations,
     variables,
@@ -53,6 +55,7 @@ __all__ += leaky.__all__
 __all__ += gates.__all__
 __all__ += softmax.__all__
 __all__ += layernorm.__all__
+__all__ += batchnorm.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__
