@@ -10,6 +10,9 @@ module holds, `registry` declares what a config can name.
 # isort: off
 from minifw.nn.module import *
 from minifw.nn.linear import *
+from minifw.nn.convolution import *
+from minifw.nn.pooling import *
+from minifw.nn.shapes import *
 from minifw.nn.activations import *
 from minifw.nn.losses import *
 from minifw.nn.networks import *
@@ -22,6 +25,9 @@ from minifw.nn.registry import *
 from minifw.nn import (
     module,
     linear,
+    convolution,
+    pooling,
+    shapes,
     activations,
     losses,
     networks,
@@ -35,6 +41,9 @@ from minifw.nn import (
 __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
+__all__ += convolution.__all__
+__all__ += pooling.__all__
+__all__ += shapes.__all__
 __all__ += activations.__all__
 __all__ += losses.__all__
 __all__ += networks.__all__
