@@ -29,6 +29,7 @@ from minifw.nn.registry import (
     OptimizerDeclaration,
     kinds,
 )
+from minifw.reference import layers
 
 
 @pytest.mark.parametrize("kind", kinds(LayerDeclaration))
@@ -42,7 +43,8 @@ def test_a_layer_that_a_config_can_name_has_a_case_and_a_twin(kind: str) -> None
     assert needed <= {*declared.case}, "its declaration needs a case for the tests"
     assert any(declared.make in row.covers and row.name.endswith("declared") for row in MODULES)
     assert declared.twin is not None
-    assert issubclass(getattr(torch.nn, str(declared.twin)), torch.nn.Module)
+    library = layers if str(declared.twin) in layers.__all__ else torch.nn
+    assert issubclass(getattr(library, str(declared.twin)), torch.nn.Module)
 
 
 def test_losses_and_optimisers_have_twins() -> None:
@@ -57,9 +59,11 @@ def test_losses_and_optimisers_have_twins() -> None:
 @pytest.mark.parametrize("kind", kinds(LayerDeclaration))
 @pytest.mark.parametrize("more", [{}, {"bias": False}])
 def test_sizes_as_declared_are_those_of_a_network(kind: str, more: dict[str, bool]) -> None:
-    keys = {k: v for k, v in kinds(LayerDeclaration)[kind].case.items() if k != "in_features"}
+    declared = kinds(LayerDeclaration)[kind]
+    keys = {k: v for k, v in declared.case.items() if k not in declared.inferred}
     layer = section(LayerSection, kind, **keys, **(more if kind == "linear" else {}))
-    assert layer.sizes(4)[:2] == layer.trial(4)
+    shapes = [shape[1:] for shape in declared.input_shapes]
+    assert layer.sizes(*shapes)[:2] == layer.trial(*shapes)
 
 
 def test_a_kind_is_declared_once() -> None:

@@ -299,6 +299,7 @@ def convolution(name: str, dimensions: int, inputs: Shape) -> Callable[[type[C]]
         outputs=lambda shape, keys: _made(name, dimensions, shape, keys)[0],
         parameters=parameters,
         operations=operations,
+        inferred={"in_channels": lambda shape: shape[0]},
         twin=Twin(
             f"Conv{dimensions}d",
             **{each: each for each in (*arguments, "groups")},

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, TypeVar
 import torch
 from torch import Tensor
 
-from minifw.errors import ShapeError
+from minifw.errors import ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
 from minifw.nn.module import Module
 from minifw.nn.registry import Key, Keys, Twin, layer
@@ -268,7 +268,7 @@ class MaxPool1d(MaxPooling):
 
 @pooling("max-pool2d", 2, (3, 2, 5, 6), *WINDOW, "dilation")
 class MaxPool2d(MaxPooling):
-    """y[c, p, q] = max over i, j of x[c, p stride + i dilation - padding, q …], of what is inside x.
+    """y[c, p, q] = max over i, j of x[c, p stride + i dilation - padding, …], of what is inside x.
 
     `(…, samples, channels, height, width)` gives `(…, samples, channels, places, places)`. dL/dy
     goes to the first number that is the maximum, row by row, as in PyTorch, and if a window has
@@ -300,13 +300,21 @@ class AvgPool2d(AveragePooling):
     dimensions = 2
 
 
+def _averaged(shape: Shape) -> Shape:
+    if len(shape) < 2:
+        raise ModuleError(f"global-avg-pool: expects samples (channels, *places), got {shape}")
+    return shape[:1]
+
+
 @layer(
     "global-avg-pool",
     about="the average of each channel",
     section="The average of all places of each channel.",
-    outputs=lambda shape, keys: shape[:1],
+    outputs=lambda shape, keys: _averaged(shape),
     parameters=lambda shape, keys: 0,
     operations=lambda shape, keys: math.prod(shape),
+    inferred={"sample_dims": len},
+    twin=Twin("GlobalAvgPool"),
     case={},
     inputs=(3, 2, 5, 6),
 )
@@ -316,21 +324,30 @@ class GlobalAvgPool(Module):
     `(…, samples, channels, *places)` gives `(…, samples, channels)`.
 
     Args:
-        dimensions: of how many dimensions the places are, 2 for images and 1 for signals.
+        sample_dims: number of dimensions of a sample: 3 for images, `(channels, height, width)`,
+            and 2 for signals.
 
     """
 
-    def __init__(self, dimensions: int = 2) -> None:
-        self.dimensions = sizes("GlobalAvgPool", "dimensions", dimensions, 1, 1)[0]
+    def __init__(self, sample_dims: int = 3) -> None:
+        (self.sample_dims,) = sizes("GlobalAvgPool", "sample_dims", sample_dims, 1, 2)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_floating(x)
-        check_dimensions(self, x, self.dimensions + 2, "(…, samples, channels, *places)")
-        y = x.flatten(-self.dimensions).mean(-1)
+        places = ("height", "width") if self.sample_dims == 3 else ("length",)
+        words = places if self.sample_dims < 4 else ("places",) * (self.sample_dims - 1)
+        check_dimensions(
+            self, x, self.sample_dims + 1, f"(…, samples, channels, {', '.join(words)})"
+        )
+        y = x.flatten(1 - self.sample_dims).mean(-1)
         self.remember((x,), (y,))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
         (x,) = self.recall(gradient).inputs
-        each = gradient / math.prod(x.shape[-self.dimensions :])
-        return each.reshape(*each.shape, *[1] * self.dimensions).expand(x.shape)
+        places = x.shape[1 - self.sample_dims :]
+        each = gradient / math.prod(places)
+        return each.reshape(*each.shape, *[1] * len(places)).expand(x.shape)
+
+    def __repr__(self) -> str:
+        return "GlobalAvgPool()" if self.sample_dims == 3 else f"GlobalAvgPool({self.sample_dims})"

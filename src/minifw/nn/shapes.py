@@ -23,6 +23,7 @@ __all__ = ["Flatten", "Unflatten"]
     outputs=lambda shape, keys: (math.prod(shape),),
     parameters=lambda shape, keys: 0,
     operations=lambda shape, keys: 0,
+    inferred={"sample_dims": len},
     twin=Twin("Flatten"),
     case={},
     inputs=(3, 2, 5, 6),
@@ -31,21 +32,21 @@ class Flatten(Module):
     """y = the numbers of x in a row: `(…, samples, *sample)` gives `(…, samples, numbers)`.
 
     Args:
-        dimensions: of how many dimensions a sample is: 3 for images, `(channels, height, width)`.
+        sample_dims: number of dimensions of a sample: 3 for images, `(channels, height, width)`.
 
     """
 
-    def __init__(self, dimensions: int = 3) -> None:
-        (self.dimensions,) = sizes("Flatten", "dimensions", dimensions, 1, 1)
+    def __init__(self, sample_dims: int = 3) -> None:
+        (self.sample_dims,) = sizes("Flatten", "sample_dims", sample_dims, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_floating(x)
-        if x.ndim <= self.dimensions:
+        if x.ndim <= self.sample_dims:
             raise ShapeError(
-                f"{self}.forward: expects samples of {self.dimensions} dimensions, "
+                f"{self}.forward: expects samples of {self.sample_dims} dimensions, "
                 f"(…, samples, *sample), got {tuple(x.shape)}"
             )
-        y = x.flatten(-self.dimensions)
+        y = x.flatten(-self.sample_dims)
         self.remember((x,), (y,))
         return y
 
@@ -54,7 +55,7 @@ class Flatten(Module):
         return gradient.reshape(x.shape)
 
     def __repr__(self) -> str:
-        return "Flatten()" if self.dimensions == 3 else f"Flatten({self.dimensions})"
+        return "Flatten()" if self.sample_dims == 3 else f"Flatten({self.sample_dims})"
 
 
 def _unflattened(inputs: Shape, shape: Sequence[int]) -> Shape:

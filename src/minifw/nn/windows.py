@@ -147,7 +147,7 @@ class Windows:
         return self.outputs(inputs[1:])
 
     def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """Return x, `(networks, channels, *places, samples)`, with this value around, contiguous."""
+        """Return x, `(networks, channels, *places, samples)`, with this around it, contiguous."""
         if not self.is_padded:
             return contiguous(x)
         shape = [before + size + after for size, (before, after) in self._around(x)]
