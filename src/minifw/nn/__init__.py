@@ -11,6 +11,9 @@ what a module holds, `registry` declares what a config can name.
 # isort: off
 from minifw.nn.module import *
 from minifw.nn.linear import *
+from minifw.nn.convolution import *
+from minifw.nn.pooling import *
+from minifw.nn.shapes import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
@@ -29,6 +32,9 @@ from minifw.nn.registry import *
 from minifw.nn import (
     module,
     linear,
+    convolution,
+    pooling,
+    shapes,
     activations,
     leaky,
     gates,
@@ -48,6 +54,9 @@ from minifw.nn import (
 __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
+__all__ += convolution.__all__
+__all__ += pooling.__all__
+__all__ += shapes.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
