@@ -123,3 +123,70 @@ def test_clipping_is_that_of_pytorch(kind: type[nn.Optimizer], clip: float) -> N
     options = {"weight_decay": 0.1}
     theirs = of_torch(kind, options, clip)
     assert_same(steps([0], kind, options | {"clip_norm": clip}), theirs)
+
+
+# -------------------------------------------------------- one number for each network of a stack
+
+LANES = [0, 1, 2, 3, 4]
+VECTORS: dict[type[nn.Optimizer], dict[str, list[Any]]] = {
+    nn.SGD: {
+        "momentum": [0.9, 0.1, 0.37, 0.9, 0.99],
+        "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
+        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+    },
+    nn.Adam: {
+        "beta1": [0.9, 0.0, 0.37, 0.9, 0.99],
+        "beta2": [0.999, 0.0, 0.37, 0.99, 0.9999],
+        "eps": [1e-8, 0.1, 0.0, 1e-3, 1e-12],
+        "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
+        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+    },
+    nn.RMSprop: {
+        "alpha": [0.99, 0.1, 0.37, 0.9, 0.999],
+        "eps": [1e-8, 0.1, 1e-3, 1e-3, 1e-12],
+        "momentum": [0.9, 0.0, 0.37, 0.9, 0.99],
+        "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
+        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+    },
+}
+VECTORS[nn.AdamW] = VECTORS[nn.Adam]
+ETAS = [0.1, 0.03, 0.03, 0.0137, 0.02]
+FLAGS: list[tuple[type[nn.Optimizer], dict[str, Any]]] = [
+    (nn.SGD, {}),
+    (nn.SGD, {"nesterov": True}),
+    (nn.Adam, {}),
+    (nn.AdamW, {}),
+    (nn.RMSprop, {}),
+    (nn.RMSprop, {"centered": True}),
+]
+
+
+def sets(kind: type[nn.Optimizer]) -> list[tuple[str, ...]]:
+    """Each option alone, the rate alone, and all together."""
+    options = tuple(VECTORS[kind])
+    return [("eta",), *((one,) for one in options), (*options, "eta")]
+
+
+LANE_CASES = [(kind, flags, names) for kind, flags in FLAGS for names in sets(kind)]
+
+
+def some(kind: type[nn.Optimizer], names: tuple[str, ...], lanes: list[int]) -> dict[str, Any]:
+    """Return these options of these lanes, a number if there is one lane."""
+    several = {name: [VECTORS[kind][name][k] for k in lanes] for name in names if name != "eta"}
+    return {name: values if len(lanes) > 1 else values[0] for name, values in several.items()}
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("kind", "flags", "names"), LANE_CASES, ids=said)
+def test_a_lane_has_the_bits_of_its_own_steps(
+    kind: type[nn.Optimizer], flags: dict[str, Any], names: tuple[str, ...], dtype: torch.dtype
+) -> None:
+    base = {"momentum": 0.5} if flags.get("nesterov") else {}
+    eta = torch.tensor(ETAS, dtype=torch.float64).to(dtype) if "eta" in names else 0.02
+    together = steps(LANES, kind, base | flags | some(kind, names, LANES), eta, dtype, 40)
+    for lane in LANES:
+        of_lane = ETAS[lane] if "eta" in names else 0.02
+        alone = steps([lane], kind, base | flags | some(kind, names, [lane]), of_lane, dtype, 40)
+        for step, (a, b) in enumerate(zip(together, alone, strict=True)):
+            for several, one in zip(a, b, strict=True):
+                assert torch.equal(several[lane], one[0]), f"lane {lane}, step {step + 1}"
