@@ -169,15 +169,16 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         return module
 
     def reference(*values: Tensor) -> Any:
-        *parameters, x = values
         module = make(())
+        count = len(module.parameters())
+        parameters, inputs = values[:count], values[count:]
         names = [name for name, _, _ in module.parameters()]
         weights = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(layer_like(module, None), weights, (x,))
+        return torch.func.functional_call(layer_like(module, None), weights, inputs)
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [declaration.inputs], reference, {type(make(()))}, bad)
+    return ModuleCase(name, make, [*declaration.input_shapes], reference, {type(make(()))}, bad)
 
 
 MODULES = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
 
 import torch
@@ -47,9 +48,9 @@ activation = partial(
     section="An activation function.",
     outputs=lambda inputs, keys: inputs,
     parameters=lambda inputs, keys: 0,
-    operations=lambda inputs, keys: inputs,
+    operations=lambda inputs, keys: math.prod(inputs),
 )
-"""Declares an elementwise function: its outputs have the size of its inputs."""
+"""Declares an elementwise function: its outputs have the shape of its inputs."""
 
 
 @activation("relu", twin=Twin("ReLU"))
