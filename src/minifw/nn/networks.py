@@ -19,7 +19,6 @@ from minifw.nn.variables import Record, Variable, record
 __all__ = ["Network"]
 
 
-
 class Network(Module):
     """A module made of modules, over which it iterates. Networks can contain networks.
 
