@@ -351,6 +351,13 @@ class LossSection(Declared):
         _check_shape(self.word, "function", value, (2,))
         _check_shape(self.word, "grad", gradient, (2, 3, 2))
 
+    def fits(self, outputs: int) -> None:
+        """Raise a MinifwError unless the loss can be made, and takes so many outputs."""
+        output = torch.zeros(1, outputs, dtype=torch.float64)
+        target = torch.zeros(1, dtype=torch.int64)
+        with blamed(self.word):
+            self.make().function(output, output if self.declaration.one_hot else target)
+
 
 class OptimizerSection(Declared):
     """An optimiser."""
