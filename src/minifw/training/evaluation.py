@@ -13,9 +13,9 @@ from minifw.data import Floats, Samples
 from minifw.nn import Buffers, Loss, Network
 
 Evaluation = tuple[Floats, ...]
-"""For each network its training loss, training error and test error in percent.
+"""For each network its training loss, training error and test error in percent, and test loss.
 
-The error on the samples for validation comes last, if there are any.
+Error and loss of the samples for validation come last, if there are any.
 """
 
 
@@ -40,12 +40,14 @@ def evaluate(
             output: Tensor = network.forward(samples.inputs)
         return output
 
-    of_train = output(train)  # overwritten by the test output if both have the same shape
-    losses = loss.function(of_train, train.targets).double().numpy(force=True)
-    train_error = error_percent(of_train, train.labels)
+    def measured(samples: Samples) -> tuple[Floats, Floats]:
+        given = output(samples)  # overwritten by the next output if both have the same shape
+        losses = loss.function(given, samples.targets).double().numpy(force=True)
+        return error_percent(given, samples.labels), losses
+
+    error, losses = measured(train)
     others = [test] if validation is None else [test, validation]
-    errors = [error_percent(output(samples), samples.labels) for samples in others]
-    return losses, train_error, *errors
+    return losses, error, *(value for samples in others for value in measured(samples))
 
 
 def error_percent(output: Tensor, labels: Tensor) -> Floats:
