@@ -15,7 +15,7 @@ from minifw.compile import CannotCompileError
 from minifw.data import Dataset, Floats, Samples
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
-from minifw.nn.module import described
+from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
 from minifw.training.compiled import Outputs, Steps
@@ -116,7 +116,7 @@ def fit(
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
         warnings.warn(what, NotCompiledWarning, stacklevel=2)
     watch = stack.is_copied or stopping is not None
-    with stack.workers:
+    with stack.workers, in_mode(network, training=True):
         return run_epochs(
             stack,
             epochs,
@@ -254,7 +254,7 @@ class _Stack(Trainer):
         history.record(history.epoch, *values)
 
     def tensors(self) -> dict[str, Tensor]:
-        return {name: value for name, value, _ in self.learner.network.parameters()}
+        return self.learner.network.tensors()
 
     def leave(self, history: History) -> None:
         self.part = Part(self.learner, np.flatnonzero(~history.ended))
