@@ -201,10 +201,11 @@ class _Stack(Trainer):
         """Divide the networks that are trained into shards."""
         training, evaluation = self.training.seeds, self.evaluation.seeds
         apart = self.code is None and not takes_rates(learner.optimizer)
-        self.shards = divide(learner, data, training, eta if apart else None)
-        self.evaluated = self.shards
-        if evaluation != training:
-            self.evaluated = divide(learner, data, evaluation)
+        with in_mode(learner.network, training=True):  # so are the shards' networks
+            self.shards = divide(learner, data, training, eta if apart else None)
+            self.evaluated = self.shards
+            if evaluation != training:
+                self.evaluated = divide(learner, data, evaluation)
         if self.code is not None:
             steps, outputs = self.code
             for shard in self.shards:

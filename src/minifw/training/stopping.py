@@ -49,22 +49,12 @@ class EarlyStopping:
     restore: Restored = "best"
 
     def __post_init__(self) -> None:
-        number = self.min_delta
+        patience, delta = self.patience, self.min_delta
+        whole = isinstance(patience, Integral) and not isinstance(patience, bool)
+        real = isinstance(delta, Real) and not isinstance(delta, bool)
         for name, must, fits in (
-            (
-                "patience",
-                "a whole number of at least 1",
-                isinstance(self.patience, Integral)
-                and not isinstance(self.patience, bool)
-                and self.patience >= 1,
-            ),
-            (
-                "min_delta",
-                "a finite number of at least 0",
-                isinstance(number, Real)
-                and not isinstance(number, bool)
-                and 0 <= number < math.inf,
-            ),
+            ("patience", "a whole number of at least 1", whole and patience >= 1),
+            ("min_delta", "a finite number of at least 0", real and 0 <= delta < math.inf),
             ("monitor", "loss or error", self.monitor in get_args(Monitor)),
             ("restore", "best or last", self.restore in get_args(Restored)),
         ):
