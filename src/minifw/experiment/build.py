@@ -20,6 +20,7 @@ from minifw.data import (
     validation_size,
 )
 from minifw.data.files import Table
+from minifw.training import EarlyStopping
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -114,3 +115,9 @@ def build_optimizer(config: Config, network: nn.Network) -> nn.Optimizer:
     """Return the optimiser of a network."""
     optimizer: nn.Optimizer = config.optimizer.make(network)
     return optimizer
+
+
+def build_stopping(config: Config) -> EarlyStopping | None:
+    """Return when a seed stops before the last epoch, None if none does."""
+    section = config.train.early_stopping
+    return None if section is None else EarlyStopping(**section.model_dump())
