@@ -34,11 +34,10 @@ from minifw.config.sections import (
     OptimizerSection,
     Section,
     ShareOrCount,
-    bare_layer,
-    bare_word,
     one_of,
     section,
 )
+from minifw.config.short import bare_layer, bare_word
 
 
 def _check_name(name: str) -> str:
