@@ -103,9 +103,10 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Net
             continue
         init = getattr(layer, "init", None) or config.init
         modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
-    if wired.is_chain:
-        return nn.Sequential(*modules)
-    return nn.Wired(modules, wired.inputs, wired.ends)
+    chain = wired.is_chain
+    network = nn.Sequential(*modules) if chain else nn.Wired(modules, wired.inputs, wired.ends)
+    network.reseed([generator(seed, "dropout") for seed in seeds])
+    return network
 
 
 def build_loss(config: Config) -> nn.Loss:

@@ -131,6 +131,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
             f"got {len(about.classes)}"
         )
     network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
+    network.eval()
     dtype = DTYPES[config.dtype]
     return Networks(about, seeds, left_out, network, dtype, shift[places], scale[places])
 

@@ -32,11 +32,14 @@ class _Pass:
         self.tensors: list[Tensor] = []
         self.zeros: dict[torch.dtype, Tensor] = {}
         self.position = 0
+        self.stale = False
         self.outer: _Pass | None = None
 
     def __enter__(self) -> None:
         self.outer, _active.block = _active.block, self
         self.position = 0
+        if self.stale:
+            self.tensors, self.stale = [], False
 
     def __exit__(self, *exception: object) -> None:
         _active.block = self.outer
@@ -90,6 +93,24 @@ def buffer(like: Tensor) -> Tensor | None:
     elif tensors[position].dtype != like.dtype:  # this block computes something else than the last
         tensors[position] = torch.empty(0, dtype=like.dtype, device=like.device)
     return tensors[position]
+
+
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """Within this block results are new tensors: what is computed differs from call to call."""
+    usual, _active.block = _active.block, None
+    try:
+        yield
+    finally:
+        _active.block = usual
+
+
+@contextmanager
+def renewed() -> Iterator[None]:
+    """Within this block results may differ from those of later times, which get new memory."""
+    if _active.block is not None:
+        _active.block.stale = True
+    yield
 
 
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
