@@ -33,13 +33,14 @@ def multiply(x: Variable, other: Any, turned: bool) -> Any:
 
 
 def divide(x: Variable, other: Any, turned: bool) -> Any:
-    """Return x / other for a number."""
-    if is_number(other) and other and not turned:
+    """Return x / other, or other / x if `turned`."""
+    if is_number(other):
+        if turned:
+            return multiply(operations.Reciprocal()(x), other, turned=False)
+        if other == 0:
+            raise ModuleError("a variable cannot be divided by 0")
         return operations.Scale(1 / other)(x)
-    raise ModuleError(
-        f"a variable can be divided by a number other than 0 only, got {described(other)}; any "
-        "other formula belongs into a Module with forward and backward"
-    )
+    return operations.Divide()(x, needs_variable("/", other))
 
 
 def matmul(x: Variable, other: Any, turned: bool) -> Any:
@@ -49,7 +50,7 @@ def matmul(x: Variable, other: Any, turned: bool) -> Any:
 
 def part(x: Variable, index: Any, turned: bool) -> Any:
     """Return x[index]."""
-    return operations.Slice.of(index)(x)
+    return operations.Slice.at(index)(x)
 
 
 def is_number(value: Any) -> bool:
