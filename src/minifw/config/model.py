@@ -34,12 +34,10 @@ from minifw.config.sections import (
     OptimizerSection,
     Section,
     ShareOrCount,
-    bare_layer,
-    bare_word,
     one_of,
     section,
-    sgd_by_default,
 )
+from minifw.config.short import bare_layer, bare_word, sgd_by_default
 
 
 def _check_name(name: str) -> str:

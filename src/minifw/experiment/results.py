@@ -13,7 +13,8 @@ import torch
 
 from minifw import nn, reference
 from minifw.config.model import Config, word_of
-from minifw.config.sections import Generated, in_words
+from minifw.config.sections import Generated
+from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
@@ -156,13 +157,13 @@ def layer_name(config: Config, position: int) -> str | None:
 
 def about(config: Config, features: int) -> str:
     """Return network, data and loss as text for a caption."""
-    shapes: list[tuple[int, ...]] = [(features,)]
-    words = []
-    for layer in config.network:
-        shape = layer.sizes(shapes[-1]).shape
+    wired = wiring(config)
+    all_shapes = wired.shapes(features)
+    shapes, words = all_shapes[:1], []
+    for layer, shape in zip(wired.layers, all_shapes[1:], strict=True):
         if "out_features" in layer.keys or shape != shapes[-1]:
             shapes.append(shape)
-        if layer.name != "linear":
+        if layer.called != "linear":
             words.append(layer.word)
     section = config.data
     samples = (
@@ -247,13 +248,13 @@ def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
     }
 
 
-def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
+def _network(experiment: Experiment, dtype: str) -> nn.Network:
     """Return the networks with their initial weights in this dtype."""
     config = experiment.config.model_copy(update={"dtype": dtype})
     return build_network(config, experiment.seeds, len(experiment.data.features))
 
 
-def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequential) -> Floats:
+def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network) -> Floats:
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of
