@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,7 +33,8 @@ class ModuleCase:
     # The same function in PyTorch, of the parameters (in order) and the inputs of one network.
     reference: Callable[..., Any]
     covers: set[type] = field(default_factory=set)
-    # Inputs for the float64 module without stack that must fail, and a part of the message.
+    # An input, or a tuple of several, for the float64 module without stack that must fail, and a
+    # part of the message.
     bad_inputs: list[tuple[Any, str]] = field(default_factory=list)
 
 
@@ -153,6 +154,7 @@ def _shared_network(stack: Shape) -> ours.Sequential:
     return ours.Sequential(inner, inner)
 
 
+_X = normal(5, 4)
 NOT_FLOAT = (torch.ones(5, 4, dtype=torch.int64), "expects a tensor of (torch.)?float.*of int64")
 HALF = (torch.ones(5, 4, dtype=torch.float16), "expects a tensor of (torch.)?float.*of float16")
 NOT_TENSOR = ([[1.0, 2.0, 3.0, 4.0]], "got list")
@@ -169,15 +171,95 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         return module
 
     def reference(*values: Tensor) -> Any:
-        *parameters, x = values
         module = make(())
+        count = len(module.parameters())
+        parameters, inputs = values[:count], values[count:]
         names = [name for name, _, _ in module.parameters()]
         weights = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(layer_like(module, None), weights, (x,))
+        return torch.func.functional_call(layer_like(module, None), weights, inputs)
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [declaration.inputs], reference, {type(make(()))}, bad)
+    return ModuleCase(name, make, [*declaration.input_shapes], reference, {type(make(()))}, bad)
+
+
+UNLIKE = (normal(5, 4), normal(5, 1)), "expects tensors of one shape and dtype, got .*4.* and .*1"
+
+
+def operation(
+    make: Callable[[], ours.Module],
+    reference: Callable[..., Any],
+    *inputs: Shape,
+    bad: Sequence[tuple[Any, str]] = (),
+) -> ModuleCase:
+    module = make()
+    more = [] if len(inputs) > 1 else [NOT_FLOAT, HALF, NOT_TENSOR]
+    return ModuleCase(
+        f"{module!r} of {len(inputs)}",
+        lambda stack: make(),
+        [*inputs],
+        reference,
+        {type(module)},
+        [*bad, *more],
+    )
+
+
+OPERATIONS = [
+    operation(ours.Add, torch.add, (5, 4), (5, 4), bad=[UNLIKE, ((_X,), "2 or more inputs")]),
+    operation(ours.Add, lambda a, b, c: a + b + c, (5, 2, 3), (5, 2, 3), (5, 2, 3)),
+    operation(ours.Subtract, torch.sub, (5, 4), (5, 4), bad=[UNLIKE]),
+    operation(ours.Multiply, torch.mul, (5, 4), (5, 4), bad=[UNLIKE]),
+    operation(ours.Multiply, lambda a, b, c: a * b * c, (5, 4), (5, 4), (5, 4)),
+    operation(ours.Divide, torch.div, (5, 4), (5, 4), bad=[UNLIKE]),
+    operation(ours.Negate, torch.neg, (5, 4)),
+    operation(ours.Reciprocal, torch.reciprocal, (5, 4)),
+    operation(lambda: ours.Scale(-1.5), lambda x: -1.5 * x, (5, 4)),
+    operation(lambda: ours.Shift(0.25), lambda x: x + 0.25, (5, 4)),
+    operation(
+        ours.Concat,
+        lambda a, b, c: torch.cat((a, b, c), 1),
+        (5, 4),
+        (5, 1),
+        (5, 2),
+        bad=[
+            ((normal(5, 4), normal(4, 4)), "differ in dimension -1 at most, got .*5, 4.* and .*4"),
+            ((normal(5, 4), normal(5, 4).float()), "of one dtype"),
+            ((), "at least one input"),
+        ],
+    ),
+    operation(
+        lambda: ours.Concat(sample_dims=3),
+        lambda a, b: torch.cat((a, b), 1),
+        (5, 2, 3, 2),
+        (5, 1, 3, 2),
+        bad=[((normal(4, 4), normal(4, 4)), "differ in dimension -3 at most")],
+    ),
+    operation(
+        lambda: ours.Concat(-2), lambda a, b: torch.cat((a, b), 2), (5, 1, 2, 3), (5, 1, 1, 3)
+    ),
+    operation(
+        lambda: ours.Slice(1, 3),
+        lambda x: x[:, 1:3],
+        (5, 4),
+        bad=[((normal(5, 1),), "keeps nothing of"), ((normal(4).sum(),), "got ()")],
+    ),
+    operation(lambda: ours.Slice(-2, dim=1, sample_dims=2), lambda x: x[:, :, -2:], (5, 3, 4)),
+    operation(
+        lambda: ours.Slice.at((..., -1, slice(None, None, 2))),
+        lambda x: x[:, -1, ::2],
+        (5, 3, 4),
+        bad=[((normal(5, 4),), "expects samples that have these numbers")],
+    ),
+    operation(
+        ours.MatMul,
+        torch.matmul,
+        (5, 3, 4),
+        (5, 4, 2),
+        bad=[((normal(5, 3, 4), normal(5, 3, 4)), "k, m"), ((_X, normal(4, 4)), "k, m")],
+    ),
+    operation(ours.MatMul, torch.matmul, (2, 5, 3, 4), (2, 5, 4, 2)),
+    operation(ours.Transpose, lambda x: x.mT, (5, 3, 4), bad=[((_X,), "expects .*n, m")]),
+]
 
 
 MODULES = [
@@ -229,13 +311,7 @@ MODULES = [
         lambda a, b: (a + b + a * b, (a + b) * (a * b)),
         {ours.Module, ours.Sequential},
     ),
-    ModuleCase(
-        "Add",
-        lambda stack: ours.Add(),
-        [(5, 4), (5, 4)],
-        torch.add,
-        {ours.Add},
-    ),
+    *OPERATIONS,
     ModuleCase(
         "Residual",
         Residual,
@@ -276,7 +352,7 @@ def special(dtype: torch.dtype) -> Tensor:
 
 
 # What a row cannot make: the interfaces that the rows derive from.
-ABSTRACT = {ours.Module, ours.Network, ours.ActivationFunction, ours.Loss}
+ABSTRACT = {ours.Module, ours.Network, ours.Operation, ours.ActivationFunction, ours.Loss}
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ def test_wrong_gradients_are_named(case: ModuleCase) -> None:
 def test_wrong_inputs_are_named(case: ModuleCase) -> None:
     for bad, message in case.bad_inputs:
         with pytest.raises(MinifwError, match=message) as raised:
-            case.make(()).forward(bad)
+            case.make(()).forward(*as_tuple(bad))
         assert "\n" not in str(raised.value)
         assert raised.value.__class__.__mro__[-2] is BaseException
 

@@ -172,7 +172,7 @@ class KeepsGradient(ours.Linear):
 
 
 class SharesGradient(ours.Linear):
-    def with_parameters(self, values: Any) -> Any:
+    def with_parameters(self, values: Any, states: Any = ()) -> Any:
         twin = super().with_parameters(values)
         if twin.weight.dtype == self.weight.dtype:
             twin.weight_grad = self.weight_grad

@@ -57,9 +57,11 @@ def test_losses_and_optimisers_have_twins() -> None:
 @pytest.mark.parametrize("kind", kinds(LayerDeclaration))
 @pytest.mark.parametrize("more", [{}, {"bias": False}])
 def test_sizes_as_declared_are_those_of_a_network(kind: str, more: dict[str, bool]) -> None:
-    keys = {k: v for k, v in kinds(LayerDeclaration)[kind].case.items() if k != "in_features"}
+    declared = kinds(LayerDeclaration)[kind]
+    keys = {k: v for k, v in declared.case.items() if k not in declared.inferred}
     layer = section(LayerSection, kind, **keys, **(more if kind == "linear" else {}))
-    assert layer.sizes(4)[:2] == layer.trial(4)
+    shapes = [shape[1:] for shape in declared.input_shapes]
+    assert layer.sizes(*shapes)[:2] == layer.trial(*shapes)
 
 
 def test_a_kind_is_declared_once() -> None:

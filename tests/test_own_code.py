@@ -392,7 +392,7 @@ def test_compiled_it_is_the_same(minifw: Minifw) -> None:
 def test_a_file_that_is_edited_is_run_anew() -> None:
     def slope() -> float:
         layer = loading.load(Path("leaky.yaml"), allow_code=True).network[1]
-        y: torch.Tensor = layer.module(2).forward(torch.tensor([[-1.0]]))
+        y: torch.Tensor = layer.module((2,)).forward(torch.tensor([[-1.0]]))
         return round(-y.item(), 6)
 
     assert slope() == 0.1

@@ -43,7 +43,7 @@ def faults_in(text: str, also: tuple[str, ...] = ()) -> list[str]:
                 faults.append(f"{node.lineno}: {name}")
             if isinstance(node, ast.Import | ast.ImportFrom) and top not in {
                 "torch", "numpy", "math", "threading", "typing", "collections", "dataclasses", "contextlib",
-                "copy", "functools", "types", "__future__", "minifw", *also,
+                "copy", "functools", "itertools", "types", "__future__", "minifw", *also,
             }:  # fmt: skip
                 faults.append(f"{node.lineno}: import of {name}")
             if name.startswith("torch.ops") or name.startswith("torch._C"):

@@ -125,7 +125,7 @@ def show(
     print_rows(("key", "value", "from"), rows)
     total = {key: sum(layer[key] for layer in layers) for key in ("parameters", "operations")}
     lines = [
-        (f"{i} {x['layer']}", str(x["output"]), f"{x['parameters']:,}", f"{x['operations']:,}")
+        (f"{i} {x['layer']}", _output(x["output"]), f"{x['parameters']:,}", f"{x['operations']:,}")
         for i, x in enumerate(layers)
     ]
     lines.append(("total", "", f"{total['parameters']:,}", f"{total['operations']:,}"))
@@ -236,14 +236,21 @@ def _as_written(value: Any) -> str:
     return yaml12.dump({"a": value})[3:].strip()
 
 
+def _output(shape: int | list[int]) -> str:
+    from minifw.config.sections import in_words
+
+    return str(shape) if isinstance(shape, int) else in_words(tuple(shape))
+
+
 def _layers(plan: Plan) -> list[dict[str, Any]]:
-    size, layers = plan.sizes.features, []
+    shape: tuple[int, ...] = (plan.sizes.features,)
+    layers = []
     for layer in plan.config.network:
-        size, parameters, operations = layer.sizes(size)
+        shape, parameters, operations = layer.sizes(shape)
         layers.append(
             {
                 "layer": layer.word,
-                "output": size,
+                "output": shape[0] if len(shape) == 1 else list(shape),
                 "parameters": parameters,
                 "operations": operations,
             }

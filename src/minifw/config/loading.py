@@ -24,10 +24,11 @@ from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config, FromFile
-from minifw.config.sections import Declared, Generated, is_one_key
+from minifw.config.sections import Declared, Generated, LayerSection, in_words, is_one_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.data import validation_size
 from minifw.errors import ArtefactError, ConfigError, DataError, ModuleError, short
+from minifw.nn.registry import Shape
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
@@ -448,31 +449,49 @@ def note_chain(
 
     None is an unknown number. The layers in `unknown` may have any size.
     """
-    size, before, last, trained = features, f"the data{source.line(('data',))}", -1, bool(unknown)
+    size: Shape | None = None if features is None else (features,)
+    before, last, trained = f"the data{source.line(('data',))}", -1, bool(unknown)
     for position, layer in enumerate(config.network):
         path = ("network", position)
         if position in unknown:
             size, before = None, ""
         wanted = getattr(layer, "in_features", None)
-        if wanted is not None and size is not None and wanted != size:
-            gives = f"has {size}" if last < 0 else f"gives {size}"
-            source.add(path, f"expects {wanted} inputs, but {before} {gives}")
         try:
-            given = size or wanted or 1
-            outputs, parameters, _ = layer.sizes(given)
+            given = size or (wanted or 1,)
+            if size is not None:
+                _note_inferred(layer, size, path, before, last < 0, source)
+            shape, parameters, _ = layer.sizes(given)
         except ModuleError as fault:
-            source.add(path, str(fault))
+            # What is not known may have another shape than the one that is tried.
+            if size is not None or not layer.declared_sizes:
+                source.add(path, str(fault))
             size, before, trained = None, "", True
             continue
         trained |= parameters > 0
-        if outputs == given and not parameters:
+        if shape == given and not parameters:
             continue
         if size is None and "out_features" not in layer.keys:  # its size depends on its input
             continue
-        size, last = outputs, position
+        size, last = shape, position
         before = f"network.{position}{source.line(path)}"
     if not trained:
         source.add(("network",), "needs at least one linear layer")
-    elif classes is not None and size is not None and size != classes:
+    elif classes is not None and size is not None and size != (classes,):
         each = f"one output for each of the {classes} classes"
-        source.add(("network", last), f"the network must end with {each}, got {size}")
+        source.add(("network", last), f"the network must end with {each}, got {in_words(size)}")
+
+
+def _note_inferred(
+    layer: LayerSection, size: Shape, path: KeyPath, before: str, first: bool, source: Source
+) -> None:
+    """Note each key that follows from the inputs of a layer, but is given otherwise."""
+    for name, found in layer.inferred(size).items():
+        wanted = getattr(layer, name, None)
+        if wanted is None or wanted == found:
+            continue
+        gives = "has" if first else "gives"
+        if name == "in_features":
+            what = f"expects {wanted} inputs, but {before} {gives} {found}"
+        else:
+            what = f"expects {name} {wanted}, but {before} {gives} {found}"
+        source.add(path, what)

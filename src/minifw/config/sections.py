@@ -8,6 +8,7 @@ declaration, gives sizes, and makes the layer, loss, optimiser or samples.
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -59,6 +60,8 @@ from minifw.nn.registry import (
     LayerDeclaration,
     LossDeclaration,
     OptimizerDeclaration,
+    Shape,
+    declaration_of,
 )
 
 OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
@@ -173,55 +176,98 @@ class Declared(Section):
 
 
 class LayerSizes(NamedTuple):
-    """Outputs of a sample, trained numbers of a network, and operations of a sample."""
+    """Shape of a sample of the outputs, trained numbers, and operations of a sample."""
 
-    outputs: int
+    shape: Shape
     parameters: int
     operations: int
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a sample."""
+        return math.prod(self.shape)
 
 
 class LayerSection(Declared):
     """A layer of a network."""
 
     family = LayerDeclaration
-    given = ("in_features", *OF_A_STACK)
+    given = OF_A_STACK
 
-    def sizes(self, inputs: int) -> LayerSizes:
-        """Return the sizes of this layer for a number of inputs.
+    @property
+    def keys(self) -> dict[str, Any]:
+        """The keys for the constructor, with their values, without those that are inferred."""
+        return {k: v for k, v in super().keys.items() if k not in self.declaration.inferred}
+
+    @property
+    def declared_sizes(self) -> bool:
+        """Whether its declaration gives its sizes, so that it need not be tried."""
+        return self.declaration.outputs is not None and self.declaration.parameters is not None
+
+    def inferred(self, *inputs: Shape) -> dict[str, int]:
+        """Return the arguments of the constructor that follow from the shapes of its inputs.
+
+        Raises:
+            ModuleError: the inputs have not that many dimensions.
+
+        """
+        said: LayerDeclaration = self.declaration
+        arguments = inspect.signature(said.make).parameters
+        try:
+            return {
+                name: follows(_given_to(said, inputs))
+                for name, follows in said.inferred.items()
+                if name in arguments
+            }
+        except IndexError:
+            came = " and ".join(map(str, inputs))
+            raise ModuleError(
+                f"{self.word}: expects samples of more dimensions, got {came}"
+            ) from None
+
+    def sizes(self, *inputs: Shape) -> LayerSizes:
+        """Return the sizes of this layer for samples of this shape, or one for each input.
 
         Unless the declaration counts operations, there are two for each parameter, or one for each
         output if there are no parameters.
 
         Raises:
-            ModuleError: the declaration gives no sizes, and a layer cannot be made to measure them.
+            ModuleError: it has not so many inputs, or not of these shapes; or the declaration gives
+                no sizes, and a layer cannot be made to measure them.
 
         """
         said: LayerDeclaration = self.declaration
-        if said.outputs is None or said.parameters is None:
-            outputs, parameters = self.trial(inputs)
-        if said.outputs is not None:
-            outputs = said.outputs(inputs, self.keys)
-        if said.parameters is not None:
-            parameters = said.parameters(inputs, self.keys)
-        operations = (
-            (2 * parameters or outputs)
-            if said.operations is None
-            else (said.operations(inputs, self.keys))
-        )
-        return LayerSizes(outputs, parameters, operations)
+        if len(inputs) > 1 and not said.several:
+            raise ModuleError(f"{self.word}: expects one input, got {len(inputs)}")
+        given = _given_to(said, inputs)
+        if not self.declared_sizes:
+            shape, parameters = self.trial(*inputs)
+        with blamed(self.word):
+            if said.outputs is not None:
+                outputs = said.outputs(given, self.keys)
+                shape = (*inputs[0][:-1], outputs) if isinstance(outputs, int) else tuple(outputs)
+            if said.parameters is not None:
+                parameters = said.parameters(given, self.keys)
+            operations = (
+                (2 * parameters or math.prod(shape))
+                if said.operations is None
+                else said.operations(given, self.keys)
+            )
+        return LayerSizes(shape, parameters, operations)
 
-    def module(self, inputs: int, **of_stack: Any) -> nn.Module:
-        """Return the module for a number of inputs; see `OF_A_STACK` for the rest."""
+    def module(self, *inputs: Shape, **of_stack: Any) -> nn.Module:
+        """Return the module for samples of this shape, or one for each input.
+
+        See `OF_A_STACK` for the rest.
+        """
         arguments = inspect.signature(self.declaration.make).parameters
         takes_all = any(each.kind is each.VAR_KEYWORD for each in arguments.values())
         given = {key: value for key, value in of_stack.items() if takes_all or key in arguments}
-        if "in_features" in arguments:
-            given["in_features"] = inputs
-        module: nn.Module = self.make(**given)
+        module: nn.Module = self.make(**self.inferred(*inputs), **given)
         return module
 
-    def trial(self, inputs: int) -> tuple[int, int]:
-        """Make two networks of this layer, and return its outputs and the parameters of one.
+    def trial(self, *inputs: Shape) -> tuple[Shape, int]:
+        """Make two networks of this layer; return its outputs' shape and the parameters of one.
 
         Raises:
             ModuleError: it cannot be made or used, or is not what a stack needs.
@@ -229,7 +275,7 @@ class LayerSection(Declared):
         """
         with blamed(self.word):
             module = self.module(
-                inputs,
+                *inputs,
                 init="pytorch",
                 stack=(2,),
                 generators=[np.random.default_rng(seed) for seed in range(2)],
@@ -244,29 +290,49 @@ class LayerSection(Declared):
                     f"`dtype` that the constructor is given, for two networks (2, …) of float64, "
                     f"got {described(value)}"
                 )
-        given = torch.linspace(-1, 1, 6 * inputs, dtype=torch.float64).reshape(2, 3, inputs)
-        with blamed(self.word), self._unchanged("forward", given):
-            output = module.forward(given)
-        if not isinstance(output, Tensor) or output.shape[:-1] != (2, 3):
+        given = [
+            torch.linspace(-1, 1, 6 * math.prod(shape), dtype=torch.float64).reshape(2, 3, *shape)
+            for shape in inputs
+        ]
+        with blamed(self.word), self._unchanged("forward", *given):
+            output = module.forward(*given)
+        if not isinstance(output, Tensor) or output.shape[:2] != (2, 3) or output.ndim < 3:
+            came = " and ".join(str(tuple(each.shape)) for each in given)
             raise ModuleError(
-                f"{self.word}: must give (2, 3, …) for an input of (2, 3, {inputs}), "
-                f"got {described(output)}"
+                f"{self.word}: must give (2, 3, …) for an input of {came}, got {described(output)}"
             )
         gradient = torch.ones_like(output)
         with blamed(self.word), self._unchanged("backward", gradient):
             back = module.backward(gradient)
-        _check_shape(self.word, "backward", back, (2, 3, inputs))
-        return output.shape[-1], sum(value.numel() // 2 for _, value, _ in parameters)
+        backs = back if isinstance(back, tuple) else (back,)
+        if len(backs) != len(given):
+            raise ModuleError(
+                f"{self.word}.backward: must give a gradient for each of the {len(given)} inputs, "
+                f"got {len(backs)}"
+            )
+        for each, shape in zip(backs, inputs, strict=True):
+            _check_shape(self.word, "backward", each, (2, 3, *shape))
+        return tuple(output.shape[2:]), sum(value.numel() // 2 for _, value, _ in parameters)
 
     @contextmanager
-    def _unchanged(self, method: str, given: Tensor) -> Iterator[None]:
+    def _unchanged(self, method: str, *given: Tensor) -> Iterator[None]:
         """Raise if a method writes over what it is given: the data, or another layer's result."""
-        before = given.clone()
+        before = [each.clone() for each in given]
         yield
-        if not torch.equal(before, given):
+        if not all(map(torch.equal, before, given)):
             raise ModuleError(
                 f"{self.word}.{method}: must not change the tensor that it is given; make a new one"
             )
+
+
+def _given_to(declared: LayerDeclaration, inputs: tuple[Shape, ...]) -> Any:
+    """Return what the functions of a layer's declaration are given."""
+    return inputs if declared.several else inputs[0]
+
+
+def in_words(shape: Shape) -> str:
+    """Return the shape of a sample as people write it, `6x28x28`."""
+    return "x".join(map(str, shape))
 
 
 class LossSection(Declared):
@@ -443,10 +509,13 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
         if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL):
             continue
         if name in base.given:
-            if name in _OPTIONAL and base is LayerSection:
-                optional[name] = _OPTIONAL[name]
+            if name == "init" and base is LayerSection:
+                optional[name] = _INIT
             continue
         kind = hints.get(name, type(argument.default))
+        if base is LayerSection and name in declaration_of(make, LayerDeclaration).inferred:
+            optional[name] = _inferred(name, kind)
+            continue
         if argument.default is argument.empty:
             if name not in hints:
                 raise ModuleError(f"argument '{name}' must have a type, as in `{name}: float`")
@@ -496,6 +565,15 @@ def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     # YAML has lists, Python's arguments are tuples.
     strict = False if get_origin(kind) is tuple else None
     return kind, Field(default, description=about, strict=strict)
+
+
+def _inferred(name: str, kind: Any) -> tuple[Any, Any]:
+    """Return the type and the description of a key that follows from a layer's inputs."""
+    said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
+    about = next((each.about for each in said if isinstance(each, Key) and each.about), None)
+    about = about or ("number of inputs" if name == "in_features" else name.replace("_", " "))
+    number = Annotated[int, Field(ge=1, le=100_000)] | None
+    return number, Field(None, description=f"{about}; inferred, and checked if given")
 
 
 def model_of(
@@ -584,15 +662,8 @@ def short_key(kind: str, declared: Declaration | None = None) -> str:
 INITS = models_of(InitSection)
 Init = one_of(INITS, InitSection, bare_word)
 
-_WIDTH = Annotated[int, Field(ge=1, le=100_000)] | None
-# Optional keys of every layer whose constructor has these arguments.
-_OPTIONAL: Fields = {
-    "in_features": (
-        _WIDTH,
-        Field(None, description="number of inputs; inferred, and checked if given"),
-    ),
-    "init": (Init | None, Field(None, description="initial weights of this layer")),
-}
+# An optional key of every layer whose constructor has this argument.
+_INIT = (Init | None, Field(None, description="initial weights of this layer"))
 
 LAYERS = models_of(LayerSection)
 LOSSES = models_of(LossSection)

@@ -21,13 +21,14 @@ from minifw.data.generated import Floats, Points
 from minifw.data.samples import Samples
 from minifw.errors import DataError, DtypeError, short, short_word
 from minifw.nn import Module, Network
+from minifw.nn.module import in_mode
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
 
-Purpose = Literal["data", "init", "shuffle", "validation"]
+Purpose = Literal["data", "init", "shuffle", "validation", "dropout"]
 # Every published number depends on this order: append, never reorder.
-PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation")
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout")
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:
@@ -172,7 +173,8 @@ class Dataset:
         inputs = self.inputs(x)
         if network.stack and inputs.ndim == 2:
             inputs = inputs.repeat(*network.stack, 1, 1)
-        return self.classes_of(network.forward(inputs))
+        with in_mode(network, training=False):
+            return self.classes_of(network.forward(inputs))
 
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network repeated for a stack of networks."""

@@ -111,11 +111,14 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
         "device": config.device,
     }
     modules: list[nn.Module] = []
+    shape: tuple[int, ...] = (features,)
     for layer in config.network:
         init = getattr(layer, "init", None) or config.init
-        modules.append(layer.module(features, init=init.make(), **given))
-        features = layer.sizes(features).outputs
-    return nn.Sequential(*modules)
+        modules.append(layer.module(shape, init=init.make(), **given))
+        shape = layer.sizes(shape).shape
+    network = nn.Sequential(*modules)
+    network.reseed([generator(seed, "dropout") for seed in seeds])
+    return network
 
 
 def build_loss(config: Config) -> nn.Loss:

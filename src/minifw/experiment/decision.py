@@ -56,6 +56,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         axes = [np.linspace(a, b, GRID) for a, b in zip(low - margin, high + margin, strict=True)]
         plane = np.stack(np.meshgrid(*axes), -1).reshape(-1, 2)
         weights = arms["minifw"].weights
+        network.eval()
         network.load_state_dict({name: v[place : place + 1] for name, v in weights.items()})
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         outputs, answers = (

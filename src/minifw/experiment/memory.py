@@ -236,10 +236,12 @@ def _network(
 ) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return `layers` and `parameters` of a network for this many features."""
     layers, parameters = [], []
+    shape: tuple[int, ...] = (features,)
     for layer in network:
-        inputs, (features, trained, _) = features, layer.sizes(features)
-        layers.append(features if trained or features != inputs else 0)
-        parameters.append(trained)
+        inputs, size = shape, layer.sizes(shape)
+        shape = size.shape
+        layers.append(size.outputs if size.parameters or shape != inputs else 0)
+        parameters.append(size.parameters)
     return tuple(layers), tuple(parameters)
 
 

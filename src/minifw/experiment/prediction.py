@@ -11,6 +11,7 @@ import torch
 
 from minifw import nn, runs
 from minifw.config.model import Config
+from minifw.config.sections import in_words
 from minifw.data import DTYPES, Floats, Integers
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -123,15 +124,16 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
     network = build_network(config, seeds, len(about.features))
-    outputs = len(about.features)
+    shape: tuple[int, ...] = (len(about.features),)
     for layer in config.network:
-        outputs = layer.sizes(outputs).outputs
-    if outputs != len(about.classes):
+        shape = layer.sizes(shape).shape
+    if shape != (len(about.classes),):
         raise ArtefactError(
-            f"{where}/{inputs.INPUTS}: classes: must be {outputs}, one for each output, "
+            f"{where}/{inputs.INPUTS}: classes: must be {in_words(shape)}, one for each output, "
             f"got {len(about.classes)}"
         )
     network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
+    network.eval()
     dtype = DTYPES[config.dtype]
     return Networks(about, seeds, left_out, network, dtype, shift[places], scale[places])
 

@@ -12,7 +12,7 @@ import torch
 
 from minifw import nn, reference
 from minifw.config.model import Config, word_of
-from minifw.config.sections import Generated
+from minifw.config.sections import Generated, in_words
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
@@ -139,11 +139,12 @@ def layer_name(config: Config, position: int) -> str | None:
 
 def about(config: Config, features: int) -> str:
     """Return network, data and loss as text for a caption."""
-    sizes, words = [features], []
+    shapes: list[tuple[int, ...]] = [(features,)]
+    words = []
     for layer in config.network:
-        outputs = layer.sizes(sizes[-1]).outputs
-        if "out_features" in layer.keys or outputs != sizes[-1]:
-            sizes.append(outputs)
+        shape = layer.sizes(shapes[-1]).shape
+        if "out_features" in layer.keys or shape != shapes[-1]:
+            shapes.append(shape)
         if layer.name != "linear":
             words.append(layer.word)
     section = config.data
@@ -153,7 +154,7 @@ def about(config: Config, features: int) -> str:
         else section.about
     )
     kinds = "/".join(dict.fromkeys(words)) or "linear"
-    network = f"layers {'-'.join(map(str, sizes))}, {kinds}"
+    network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
     return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
 

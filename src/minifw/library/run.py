@@ -292,8 +292,10 @@ class Run:
 
         """
         networks = self._networks(mode, _one("seed", seed, self.seeds))
-        values = [value[0].clone() for _, value, _ in networks.network.parameters()]
-        return networks.network.with_parameters(values)
+        network = networks.network
+        values = [value[0].clone() for _, value, _ in network.parameters()]
+        states = [value[0].clone() for _, value in network.states()]
+        return network.with_parameters(values, states).eval()
 
     def inputs(self, x: ArrayLike, seed: int | None = None) -> Tensor:
         """Return samples `(n, features)` in the data's units, normalised for a seed's network."""

@@ -1,8 +1,9 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
-Reading order: `module` (the interface), `linear`, `activations`, `losses`, `networks` (Sequential),
-`graphs`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds what a
-module holds, `registry` declares what a config can name.
+Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
+`operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
+(Sequential too), `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds
+what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -11,7 +12,11 @@ module holds, `registry` declares what a config can name.
 from minifw.nn.module import *
 from minifw.nn.linear import *
 from minifw.nn.activations import *
+from minifw.nn.leaky import *
+from minifw.nn.gates import *
 from minifw.nn.losses import *
+from minifw.nn.operations import *
+from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
 from minifw.nn.initializers import *
@@ -23,7 +28,11 @@ from minifw.nn import (
     module,
     linear,
     activations,
+    leaky,
+    gates,
     losses,
+    operations,
+    variables,
     networks,
     graphs,
     initializers,
@@ -36,7 +45,11 @@ __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
 __all__ += activations.__all__
+__all__ += leaky.__all__
+__all__ += gates.__all__
 __all__ += losses.__all__
+__all__ += operations.__all__
+__all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
 __all__ += initializers.__all__

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from functools import partial
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
+from minifw.errors import ModuleError
 from minifw.nn.buffers import buffer, picked, rectified
 from minifw.nn.module import Module
-from minifw.nn.registry import Twin, layer
+from minifw.nn.registry import Key, Twin, layer
 
-__all__ = ["ActivationFunction", "ReLU", "Sigmoid", "Tanh"]
+__all__ = ["ActivationFunction", "Identity", "ReLU", "Sigmoid", "Softplus", "Tanh"]
 
 
 class ActivationFunction(Module):
@@ -47,9 +50,9 @@ activation = partial(
     section="An activation function.",
     outputs=lambda inputs, keys: inputs,
     parameters=lambda inputs, keys: 0,
-    operations=lambda inputs, keys: inputs,
+    operations=lambda inputs, keys: math.prod(inputs),
 )
-"""Declares an elementwise function: its outputs have the size of its inputs."""
+"""Declares an elementwise function: its outputs have the shape of its inputs."""
 
 
 @activation("relu", twin=Twin("ReLU"))
@@ -88,3 +91,56 @@ class Sigmoid(ActivationFunction):
 
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.neg(y, out=buffer(y)).add_(1).mul_(y)
+
+
+@activation(
+    "softplus",
+    short="beta",
+    twin=Twin("Softplus", beta="beta", threshold="threshold"),
+    case={"beta": 1.5, "threshold": 2.0},
+)
+class Softplus(ActivationFunction):
+    """y = log(1 + exp(β x)) / β, and x where β x > threshold; σ'(x) = 1 / (1 + exp(-β x)), and 1.
+
+    A smooth max(0, x): the larger β, the sharper its bend. Any shape, kept. Source: Dugas et al.,
+    "Incorporating second-order functional knowledge for better option pricing", 2000.
+    """
+
+    def __init__(
+        self,
+        beta: Annotated[float, Key("β, the sharpness of the bend", gt=0)] = 1.0,
+        threshold: Annotated[float, Key("above it β x is so large that y is x")] = 20.0,
+    ) -> None:
+        if not beta > 0:
+            raise ModuleError(f"Softplus: beta must be above 0, got {beta!r}")
+        self.beta, self.threshold = beta, threshold
+
+    def function(self, x: Tensor) -> Tensor:
+        scaled = torch.mul(x, self.beta, out=buffer(x))
+        is_large = scaled > self.threshold
+        return torch.where(is_large, x, scaled.exp_().log1p_().div_(self.beta), out=buffer(x))
+
+    def derivative(self, x: Tensor, y: Tensor) -> Tensor:
+        scaled = torch.mul(x, self.beta, out=buffer(x))
+        is_large = scaled > self.threshold
+        return scaled.sigmoid_().masked_fill_(is_large, 1)
+
+    def __repr__(self) -> str:
+        return f"Softplus(beta={self.beta}, threshold={self.threshold})"
+
+
+@activation(
+    "identity",
+    about="the input as it is",
+    section="A layer that changes nothing.",
+    twin=Twin("Identity"),
+)
+class Identity(ActivationFunction):
+    """y = x; dL/dx = dL/dy. Any shape, kept: input and output are the same tensor."""
+
+    def function(self, x: Tensor) -> Tensor:
+        return x
+
+    def backward(self, gradient: Tensor) -> Tensor:
+        self.recall(gradient)
+        return gradient

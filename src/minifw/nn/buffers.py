@@ -32,11 +32,14 @@ class _Pass:
         self.tensors: list[Tensor] = []
         self.zeros: dict[torch.dtype, Tensor] = {}
         self.position = 0
+        self.stale = False
         self.outer: _Pass | None = None
 
     def __enter__(self) -> None:
         self.outer, _active.block = _active.block, self
         self.position = 0
+        if self.stale:
+            self.tensors, self.stale = [], False
 
     def __exit__(self, *exception: object) -> None:
         _active.block = self.outer
@@ -92,6 +95,30 @@ def buffer(like: Tensor) -> Tensor | None:
     return tensors[position]
 
 
+@contextmanager
+def unbuffered() -> Iterator[None]:
+    """Within this block results are new tensors: what is computed differs from call to call."""
+    usual, _active.block = _active.block, None
+    try:
+        yield
+    finally:
+        _active.block = usual
+
+
+@contextmanager
+def renewed() -> Iterator[None]:
+    """Within this block results may differ from those of later times, which get new memory."""
+    if _active.block is not None:
+        _active.block.stale = True
+    yield
+
+
+def zeros(like: Tensor) -> Tensor:
+    """Return zeros of the shape and dtype of `like`."""
+    out = buffer(like)
+    return torch.zeros_like(like) if out is None else out.resize_(like.shape).zero_()
+
+
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     """Matrix product over the last two dimensions, `(…, n, k) @ (…, k, m) -> (…, n, m)`.
 
@@ -106,6 +133,15 @@ def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
         return torch.baddbmm(plus.unsqueeze(-2), left, right, out=out)
     result = torch.matmul(left, right, out=out)
     return result if plus is None else result.add_(plus.unsqueeze(-2))
+
+
+def sum_like(terms: Tensor, like: Tensor) -> Tensor:
+    """Return `terms` summed over all dimensions in which `like`, of as many, has the size 1.
+
+    So dL/db is summed where b was broadcast to the terms.
+    """
+    over = [d for d, size in enumerate(like.shape) if size == 1 and terms.shape[d] != 1]
+    return torch.sum(terms, over, keepdim=True, out=buffer(terms)) if over else terms
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
@@ -144,6 +180,12 @@ def rectified(x: Tensor) -> Tensor:
     ):  # one instruction; a threshold, with its comparison, made steps a third longer
         return torch.clamp(x, min=0)
     return torch.threshold(x, 0, 0, out=buffer(x))
+
+
+def positive(x: Tensor) -> Tensor:
+    """Return 1 where x > 0 and 0 elsewhere, as numbers of the dtype and shape of x."""
+    out = buffer(x)
+    return (x > 0).to(x.dtype) if out is None else torch.gt(x, _zero(x), out=out)
 
 
 def picked(values: Tensor, where: Tensor) -> Tensor:

@@ -9,8 +9,11 @@ from functools import partial
 from types import FunctionType, MemberDescriptorType, MethodType
 from typing import Any
 
-NOT_HELD = ("call", "_parameters")
-"""Attributes of a module that belong to its latest call, or repeat other attributes."""
+OF_CALLS = ("call", "_records")
+"""Attributes of a module that belong to its calls."""
+
+NOT_HELD = (*OF_CALLS, "_parameters")
+"""Attributes of a module that belong to its calls, or repeat other attributes."""
 
 
 def contents(module: Any, kind: type) -> Iterator[tuple[str, Any, bool]]:

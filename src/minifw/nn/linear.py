@@ -25,8 +25,10 @@ __all__ = ["Linear"]
     section="A linear layer; `in_features` is inferred, and checked if given.",
     short="out_features",
     outputs=lambda inputs, keys: keys["out_features"],
-    parameters=lambda inputs, keys: (inputs + keys["bias"]) * keys["out_features"],
-    operations=lambda inputs, keys: (2 * inputs - 1 + keys["bias"]) * keys["out_features"],
+    parameters=lambda inputs, keys: (inputs[-1] + keys["bias"]) * keys["out_features"],
+    operations=lambda inputs, keys: (
+        math.prod(inputs[:-1]) * (2 * inputs[-1] - 1 + keys["bias"]) * keys["out_features"]
+    ),
     twin=Twin(
         "Linear",
         in_features="in_features",

@@ -1,8 +1,8 @@
 """The interface of every building block: `Module`.
 
-Tensors end in two dimensions, `(samples, features)`. The dimensions before them are a *stack* of
-independent networks that are trained at once: `(seeds, samples, features)`. A single network has
-no leading dimensions.
+Tensors end in the dimensions of a sample: `(samples, features)`, or `(samples, channels, height,
+width)`. The dimensions before the samples are a *stack* of independent networks that are trained
+at once: `(seeds, samples, features)`. A single network has no leading dimensions.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, overload
 
 import numpy as np
@@ -24,10 +25,10 @@ from minifw.errors import (
     StateError,
     did_you_mean,
 )
-from minifw.nn.held import contents
+from minifw.nn.held import OF_CALLS, contents
 
 if TYPE_CHECKING:
-    from minifw.nn.graphs import Variable
+    from minifw.nn.variables import Variable
 
 __all__ = ["Module", "Parameter"]
 
@@ -81,10 +82,14 @@ class Module:
 
     Once a network or an optimizer is built from a module, its parameters remain the same tensors:
     `load_state_dict` and `copy_` change their values in place.
+
+    `training` says whether the module is trained or used; dropout and batch normalization differ.
     """
 
+    training: bool = True
     call: Call | None = None
     _names: tuple[str, ...] = ()  # names of the parameters
+    _states: tuple[str, ...] = ()  # names of the tensors that forward changes
     _constants: tuple[str, ...] = ()  # names of the buffers
     _parameters: tuple[Parameter, ...] | None = None  # None: to be collected again
     _wired = False  # a network or an optimizer is built from this module
@@ -119,14 +124,44 @@ class Module:
         gradient = {f"{name}_grad": torch.zeros_like(value)}
         self.__dict__.update({name: value, **gradient, "_names": names, "_parameters": None})
 
+    def register_state(self, name: str, value: Tensor) -> None:
+        """Set a tensor that `forward` changes in place while training, such as a running mean.
+
+        It begins with the dimensions of the stack, so that each network has its own. It is not
+        trained, and it is kept with the parameters, in `state_dict` and in checkpoints.
+
+        Raises:
+            ModuleError: the name is taken, or a network or an optimizer is built from this module.
+            DtypeError: `value` is not a tensor of float32 or float64, or requires_grad.
+
+        """
+        self._check_name("register_state", name)
+        if self._wired or name in (*self._names, *self._constants):
+            what = "is a parameter or a buffer" if not self._wired else "cannot be replaced"
+            raise ModuleError(
+                f"{type(self).__name__}.register_state: '{name}' {what}; a state is registered in "
+                "__init__ and changed in place, as by copy_ or add_"
+            )
+        if not isinstance(value, Tensor) or value.dtype not in FLOATING:
+            raise DtypeError(
+                f"{type(self).__name__}: state '{name}' must be a tensor of float32 or float64, "
+                f"got {described(value)}"
+            )
+        self._check_plain("state", name, value)
+        if value.numel() > 1 and 0 in value.stride():  # expand: networks would share numbers
+            value = value.clone(memory_format=torch.contiguous_format)
+        names = tuple(dict.fromkeys((*self._states, name)))
+        self.__dict__.update({name: value, "_states": names, "_parameters": None})
+
     def register_buffer(self, name: str, value: Tensor) -> None:
         """Set a tensor that is not trained, such as a constant.
 
         All networks of a stack and all copies of the module share it.
         """
         self._check_name("register_buffer", name)
-        if name in self._names or not isinstance(value, Tensor):
-            what = "a parameter" if name in self._names else described(value)
+        trained = name in (*self._names, *self._states)
+        if trained or not isinstance(value, Tensor):
+            what = "a parameter or state" if trained else described(value)
             raise ModuleError(
                 f"{type(self).__name__}.register_buffer: '{name}' must be a tensor and not a "
                 f"parameter, got {what}"
@@ -152,7 +187,7 @@ class Module:
                 f"{type(self).__name__}.{method}: the name must be a word that the class does not "
                 f"use otherwise, got {name!r}"
             )
-        registered = (*self._names, *self._constants)
+        registered = (*self._names, *self._states, *self._constants)
         if name.removesuffix("_grad") in {*self._names} - {name} or f"{name}_grad" in registered:
             raise ModuleError(
                 f"{type(self).__name__}.{method}: '{name}' and another name differ by _grad alone, "
@@ -164,6 +199,9 @@ class Module:
             return  # the same tensor, as after `linear.weight *= 2`
         if name in self._names:
             self.register_parameter(name, value)
+            return
+        if name in self._states:
+            self.register_state(name, value)
             return
         if self._wired and name.removesuffix("_grad") in self._names:
             raise ModuleError(self._fixed(name))
@@ -191,10 +229,10 @@ class Module:
         def __call__(self, *inputs: Tensor) -> Tensor: ...
 
     def __call__(self, *inputs: Any) -> Any:
-        """Return the outputs for tensors, or for variables of a `Graph`, whose tape records it."""
+        """Return the outputs for tensors; for variables, variables that remember this call."""
         for value in inputs:
-            if not isinstance(value, Tensor) and hasattr(value, "tape"):
-                return value.tape.act(self, *inputs)
+            if not isinstance(value, Tensor) and hasattr(value, "node"):
+                return value.act(self, *inputs)
         return self.forward(*inputs)
 
     # With `*inputs: Any, **more: Any` type checkers let subclasses name their own inputs.
@@ -255,6 +293,30 @@ class Module:
         own = self.__dict__
         return [Parameter(name, own[name], own[f"{name}_grad"]) for name in self._names]
 
+    def states(self) -> Sequence[tuple[str, Tensor]]:
+        """Return name and value of each tensor that `forward` changes while training."""
+        return tuple(self.list_states())
+
+    def list_states(self) -> Iterable[tuple[str, Tensor]]:
+        """Yield the states of this module and, in a network, of all modules in it."""
+        return [(name, self.__dict__[name]) for name in self._states]
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of this module and all modules in it: training, or (False) use."""
+        for module in self.modules():
+            module.__dict__["training"] = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set the mode of this module and all modules in it to use; see `training`."""
+        return self.train(False)
+
+    def reseed(self, generators: Sequence[np.random.Generator]) -> None:
+        """Begin new streams of random numbers: network k of the stack takes `generators[k]`.
+
+        Only modules that are random while training, such as dropout, have one for each network.
+        """
+
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
         """Raise a ModuleError if the module holds a parameter or tensor that is not registered.
 
@@ -269,7 +331,8 @@ class Module:
         held = [(place, value) for place, value, _ in contents(self, Module)]
         known = trained | {id(value) for _, value, _ in parameters}
         for module in (self, *(value for _, value in held if isinstance(value, Module))):
-            known |= {id(module.__dict__[name]) for name in module._constants}
+            own = (*module._constants, *module._states)
+            known |= {id(module.__dict__[name]) for name in own}
         for place, value in held:
             if isinstance(value, Module) and not is_around(value, self):
                 for name, _, gradient in value.list_parameters():
@@ -283,7 +346,8 @@ class Module:
                 raise ModuleError(
                     f"{type(self).__name__}: the tensor in '{place}', {described(value)}, would "
                     "never be trained; register_parameter trains it, register_buffer keeps it as a "
-                    "constant, self.remember keeps it for backward"
+                    "constant, register_state as what forward changes, self.remember keeps it for "
+                    "backward"
                 )
 
     how_to_hold: ClassVar[str] = (
@@ -308,17 +372,19 @@ class Module:
 
         One that does not would be trained by all networks of the stack together.
         """
-        for name, value, _ in self.parameters():
+        parameters = [("parameter", name, value) for name, value, _ in self.parameters()]
+        states = [("state", name, value) for name, value in self.states()]
+        for what, name, value in (*parameters, *states):
             if tuple(value.shape[: len(stack)]) != tuple(stack):
                 inner = (m for m in self.modules() for one in m.__dict__.values() if one is value)
                 raise ShapeError(
-                    f"{next(inner, self)}: parameter '{name}' must begin with the stack {stack}, "
+                    f"{next(inner, self)}: {what} '{name}' must begin with the stack {stack}, "
                     f"so that each network has its own, got {described(value)}; make it with "
                     "stack=stack, as torch.full((*stack, …), …)"
                 )
 
-    def with_parameters(self, values: Iterable[Tensor]) -> Self:
-        """Return a copy of this module with `values` as parameters, in the order of `parameters()`.
+    def with_parameters(self, values: Iterable[Tensor], states: Iterable[Tensor] = ()) -> Self:
+        """Return a copy with `values` as parameters and `states` as states, in their orders.
 
         The copy has its own gradients and uses the given tensors themselves: with views of this
         module's parameters, such as those of some seeds, it trains these in place. All modules in
@@ -334,16 +400,18 @@ class Module:
         for (_, old, gradient), value in zip(self.parameters(), values, strict=True):
             new[id(old)], new[id(gradient)] = value, torch.zeros_like(value)
             gradients.add(id(gradient))
+        new |= {id(old): value for (_, old), value in zip(self.states(), states, strict=True)}
         for _, value, is_leaf in [("", self, False), *contents(self, Module)]:
             if is_leaf:
                 new.setdefault(id(value), value)
-            elif isinstance(value, Module) and value.call is not None:
-                new[id(value.call)] = value.call
+            elif isinstance(value, Module):
+                own = value.__dict__  # a copy begins without calls
+                new |= {id(own[name]): None for name in OF_CALLS if own.get(name) is not None}
         copied = copy.deepcopy(self, new)
-        copied.__dict__.pop("call", None)
+        forget(copied)
         for place, value, _ in contents(copied, Module):
             if isinstance(value, Module):
-                value.__dict__.pop("call", None)
+                forget(value)
             elif id(value) in gradients:
                 raise ModuleError(
                     f"{type(self).__name__}.with_parameters: the copy still holds old parameters "
@@ -373,17 +441,21 @@ class Module:
         """
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return a copy of each parameter under its name."""
-        return {name: value.clone() for name, value, _ in self.parameters()}
+        """Return a copy of each parameter and state under its name."""
+        return {name: value.clone() for name, value in self.tensors().items()}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the parameters, then the states, by their names."""
+        return {name: value for name, value, _ in self.parameters()} | dict(self.states())
 
     def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
-        """Copy the values of `state` into the parameters: all of them or, on an error, none.
+        """Copy the values of `state` into parameters and states: all or, on an error, none.
 
         Raises:
             StateError: a name is missing or unknown, or a shape or dtype differs.
 
         """
-        own = {name: value for name, value, _ in self.parameters()}
+        own = self.tensors()
         for name in state:
             if name not in own:
                 raise StateError(
@@ -454,6 +526,24 @@ class Module:
         return f"{type(self).__name__}()"
 
 
+@contextmanager
+def in_mode(module: Module, training: bool) -> Iterator[None]:
+    """Within this block a module and all modules in it are trained, or used; see `training`."""
+    usual = [(inner, inner.training) for inner in module.modules()]
+    module.train(training)
+    try:
+        yield
+    finally:
+        for inner, mode in usual:
+            inner.__dict__["training"] = mode
+
+
+def forget(module: Module) -> None:
+    """Remove what a module keeps of its calls."""
+    for name in OF_CALLS:
+        module.__dict__.pop(name, None)
+
+
 def is_around(network: Module, module: Module) -> bool:
     """Return whether `network` contains `module`."""
     return any(inner is module for inner in network.modules())
@@ -506,9 +596,9 @@ def only(values: tuple[Tensor, ...]) -> Tensors:
 
 def as_called(value: object) -> str:
     """Return what to do with a variable of a `Graph`, for messages; "" for anything else."""
-    if isinstance(value, Tensor) or not hasattr(value, "tape"):
+    if isinstance(value, Tensor) or not hasattr(value, "node"):
         return ""
-    return "; in connect call the module itself, self.module(x), not its forward"
+    return "; with variables call the module itself, self.module(x), not its forward"
 
 
 def described(value: object) -> str:

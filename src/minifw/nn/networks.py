@@ -1,26 +1,46 @@
-"""Networks, modules made of modules: `Sequential` is a chain, `graphs.Graph` has any shape."""
+"""`Network`: a module made of modules, whose backward pass is read off the record of calls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError
-from minifw.nn.module import Module, Parameter, as_tuple, described, is_around, only
+from minifw.nn.buffers import unbuffered
+from minifw.nn.module import Call, Module, Parameter, described, is_around, only
+from minifw.nn.operations import Operation
+from minifw.nn.variables import Record, Variable, record
 
-__all__ = ["Network", "Sequential"]
+__all__ = ["Network"]
 
 
 class Network(Module):
     """A module made of modules, over which it iterates. Networks can contain networks.
 
-    A subclass of `Sequential` or `Graph` sets its modules in attributes and gives them to
-    `register_modules`. It writes no backward pass: that follows from the record of the calls.
-    Parameters are named after the position of their module, "0.weight", as in PyTorch's Sequential.
-    A module that is registered several times counts once, at its first position.
+    A subclass sets its modules in attributes and gives them to `register_modules`. It writes
+    `forward` as in PyTorch and no backward pass, which follows from the record of the calls:
+
+        class Deep(Network):
+            def __init__(self):
+                self.first, self.layer, self.relu = Linear(2, 25), Linear(25, 25), ReLU()
+                self.last = Linear(25, 2)
+                self.register_modules(self.first, self.layer, self.relu, self.last)
+
+            def forward(self, x):
+                x = self.relu(self.first(x))
+                while x.value.norm() < 10:
+                    x = x + self.relu(self.layer(x))
+                return self.last(x)
+
+    `forward` gets a `Variable` for each input and is recorded in each call, so Python's control
+    flow may differ from call to call. A `Graph` is recorded once. Parameters are named after the
+    position of their module, "0.weight", as in PyTorch's Sequential. A module that is registered
+    several times counts once, at its first position.
     """
 
     _modules: tuple[Module, ...] = ()
@@ -31,20 +51,29 @@ class Network(Module):
 
     def __init_subclass__(cls, **more: Any) -> None:
         super().__init_subclass__(**more)
+        fixed = any(base.__module__ == "minifw.nn.graphs" for base in cls.__mro__)
         for name in ("forward", "backward", "accumulate"):
-            owner = next(base for base in cls.__mro__ if name in vars(base))
-            if not owner.__module__.startswith("minifw.nn."):
-                # A backward pass by hand would be wrong for a module that is used twice.
-                raise ModuleError(
-                    f"{cls.__name__}: a network must not define {name}, as {owner.__name__} does; "
-                    "a Graph connects its modules in connect(self, x) and derives its backward; "
-                    "a formula of your own belongs in a Module"
-                )
-        connecting = [base for base in cls.__mro__ if "connect" in vars(base)]
-        if connecting and not any(base.__module__ == "minifw.nn.graphs" for base in connecting):
+            owner: Any = next(base for base in cls.__mro__ if name in vars(base))
+            if owner.__module__.startswith("minifw.nn."):
+                continue
+            if name == "forward" and not fixed:
+                if not hasattr(owner.forward, "recorded"):
+                    cls.forward = _recorded(owner.forward)  # type: ignore[method-assign]
+                continue
+            # A backward pass by hand would be wrong for a module that is used twice.
             raise ModuleError(
-                f"{cls.__name__}: a chain does not look at connect, which {connecting[0].__name__} "
-                f"defines; derive it from Graph: class {cls.__name__}(nn.Graph)"
+                f"{cls.__name__}: a {'Graph' if fixed else 'network'} must not define {name}, as "
+                f"{owner.__name__} does; a Graph connects its modules in connect(self, x), a class "
+                "derived from nn.Network in forward(self, x), and both derive their backward; a "
+                "formula of your own belongs in a Module"
+            )
+        connecting = [base for base in cls.__mro__ if "connect" in vars(base)]
+        chain = any(base.__name__ == "Sequential" for base in cls.__mro__ if base in _own())
+        if connecting and (not fixed or (chain and connecting[0] not in _own())):
+            raise ModuleError(
+                f"{cls.__name__}: a {'chain' if fixed else 'network'} does not look at connect, "
+                f"which {connecting[0].__name__} defines; derive it from Graph: class "
+                f"{cls.__name__}(nn.Graph)"
             )
 
     def register_modules(self, *modules: Module) -> None:
@@ -134,77 +163,126 @@ class Network(Module):
         for module in {id(module): module for module in self._modules}.values():
             module.initialize(init, generators)
 
+    def list_states(self) -> Iterable[tuple[str, Tensor]]:
+        found: dict[int, tuple[str, Tensor]] = {}
+        for position, module in enumerate(self._modules):
+            for name, value in module.list_states():
+                found.setdefault(id(value), (f"{position}.{name}", value))
+        return found.values()
+
+    def reseed(self, generators: Sequence[np.random.Generator]) -> None:
+        for module in {id(module): module for module in self._modules}.values():
+            module.reseed(generators)
+
+    def record(
+        self,
+        function: Callable[..., Any],
+        inputs: tuple[Tensor, ...],
+        kind: type[Variable] = Variable,
+        key: Hashable = None,
+    ) -> Any:
+        """Call a function of variables with these inputs, and remember what it did.
+
+        With a `key` the record is kept as well.
+        """
+        given = [kind(value) for value in inputs]
+        ends = function(*given)
+        ends = tuple(ends) if isinstance(ends, (tuple, list)) else (ends,)
+        name = type(self).__name__
+        for end in ends:
+            if not isinstance(end, Variable):
+                raise DtypeError(
+                    f"{name}: must return inputs, or outputs of modules that were called with "
+                    f"variables, got {described(end)}"
+                )
+        try:
+            made = record(ends, given, fixed=True)
+        except ModuleError as fault:
+            raise ModuleError(f"{name}: {fault}") from None
+        registered = {id(module) for module in self.modules()}
+        for step in made.record.steps:
+            if id(step.module) not in registered and not isinstance(step.module, Operation):
+                raise ModuleError(
+                    f"{name}: {step.module} is used but not registered, so it would not be copied "
+                    "or trained; give it to register_modules"
+                )
+        if key is not None:
+            self.keep(key, made.record)
+        return self.finish(inputs, *made)
+
+    def keep(self, key: Hashable, record: Record) -> None:
+        """Keep a record, to run it again."""
+
+    def finish(
+        self,
+        inputs: tuple[Tensor, ...],
+        record: Record,
+        values: Sequence[Tensor],
+        calls: Sequence[Call | None],
+    ) -> Any:
+        """Remember a forward pass and return its outputs."""
+        outputs = tuple([values[number] for number in record.ends])
+        self.remember(inputs, outputs, (record, values, calls))
+        return only(outputs)
+
+    def forward(self, *inputs: Any, **more: Any) -> Any:
+        raise NotImplementedError(
+            f"{type(self).__name__}: a class derived from nn.Network defines forward(self, x), one "
+            "derived from nn.Graph connect(self, x)"
+        )
+
+    def backward(self, *gradients: Tensor) -> Any:
+        record, values, calls = self.recall(*gradients).saved
+        found = record.back(values, calls, gradients, to_inputs=True)
+        return only(
+            tuple(
+                torch.zeros_like(value) if gradient is None else gradient
+                for value, gradient in zip(values, found, strict=False)
+            )
+        )
+
+    def accumulate(self, *gradients: Tensor) -> None:
+        record, values, calls = self.recall(*gradients).saved
+        record.back(values, calls, gradients, to_inputs=False)
+
     def results(self) -> Iterator[tuple[int, Tensor]]:
-        """Yield what each module computed in the latest `forward`: (its position, a tensor)."""
-        raise NotImplementedError(f"{type(self).__name__} does not define results")
+        """Yield what each module computed in the latest `forward`: (its position, a tensor).
+
+        An operation counts as the module called before it.
+        """
+        if self.call is None:
+            return
+        record, values, _ = self.call.saved
+        places: dict[int, int] = {}
+        for position, registered in enumerate(self._modules):
+            for module in registered.modules():
+                places.setdefault(id(module), position)
+        position = 0
+        for step in record.steps:
+            position = places.get(id(step.module), position)
+            for number in range(step.first, step.first + step.outputs):
+                yield position, values[number]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(map(repr, self._modules))})"
 
 
-def _nothing_returned(module: Module, gradients: tuple[Any, ...] | None) -> ModuleError:
-    came = ", ".join(map(described, gradients or (None,)))
-    return DtypeError(
-        f"{module}.backward: must return dL/dx, a tensor for each input of forward, got {came}"
-    )
+def _own() -> set[Any]:
+    """Return minifw's own networks."""
+    own: list[Any] = [Network, *Network.__subclasses__()]
+    own += [cls for base in own[1:] for cls in base.__subclasses__()]
+    return {cls for cls in own if cls.__module__.startswith("minifw.nn.")}
 
 
-class Sequential(Network):
-    """Modules in a chain: each takes the output of the one before.
+def _recorded(forward: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a user's `forward`, which is written for variables, as one for tensors as well."""
 
-    Shapes are those of the first module's inputs and the last module's outputs. Short form:
-    `Sequential(Linear(2, 25), ReLU(), Linear(25, 2))`. As a subclass:
+    @functools.wraps(forward)
+    def acting(self: Network, *inputs: Any) -> Any:
+        if any(isinstance(value, Variable) for value in inputs):
+            return forward(self, *inputs)  # within another pass: super().forward(x)
+        with unbuffered():  # what is computed may differ from call to call
+            return self.record(functools.partial(forward, self), inputs)
 
-        class SimpleNet(Sequential):
-            def __init__(self):
-                self.hidden = Linear(2, 25)
-                self.relu = ReLU()
-                self.output = Linear(25, 2)
-                self.register_modules(self.hidden, self.relu, self.output)
-    """
-
-    def forward(self, *inputs: Tensor) -> Any:
-        if not self._modules:
-            raise ModuleError(f"{self}.forward: no modules are registered")
-        values = inputs
-        calls = []
-        for module in self._modules:
-            values = as_tuple(module.forward(*values))
-            calls.append(module.call)
-        self.remember(inputs, values, calls)
-        return only(values)
-
-    def backward(self, *gradients: Tensor) -> Any:
-        returned = self._back(gradients, to_input=True)
-        if returned is None:
-            raise _nothing_returned(self._modules[0], None)
-        return returned
-
-    def accumulate(self, *gradients: Tensor) -> None:
-        self._back(gradients, to_input=False)
-
-    def _back(self, gradients: tuple[Tensor, ...], to_input: bool) -> Any:
-        """Go back through all modules; through the first by `backward` or by `accumulate`."""
-        calls = self.recall(*gradients).saved
-        modules = self._modules
-        position = len(modules)
-        try:
-            for position in range(len(modules) - 1, 0, -1):
-                gradients = as_tuple(modules[position].at(calls[position]).backward(*gradients))
-            position = 0
-            first = modules[0].at(calls[0])
-            return first.backward(*gradients) if to_input else first.accumulate(*gradients)
-        except Exception:
-            # Whoever cannot use a gradient that is none is not to blame: the one that gave it is.
-            if not all(isinstance(gradient, Tensor) for gradient in gradients):
-                raise _nothing_returned(modules[position + 1], gradients) from None
-            raise
-
-    def results(self) -> Iterator[tuple[int, Tensor]]:
-        if self.call is None:
-            return
-        # A module may not have kept its output, which is also the input of the next.
-        following = [call and call.inputs for call in self.call.saved[1:]] + [self.call.outputs]
-        for position, (call, after) in enumerate(zip(self.call.saved, following, strict=True)):
-            for value in (call and call.outputs) or after or ():
-                yield position, value
+    acting.recorded = True  # type: ignore[attr-defined]
+    return acting

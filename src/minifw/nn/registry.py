@@ -25,6 +25,8 @@ __all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
 
 Keys = Mapping[str, Any]
 """The keys of a section of a config with their values: the constructor's arguments."""
+Shape = tuple[int, ...]
+"""The shape of a sample: `(25,)`, or `(3, 8, 8)`."""
 
 
 @dataclass(frozen=True)
@@ -88,19 +90,37 @@ class Declaration:
         return self.kind or getattr(self.make, "__name__", "")
 
 
+IN_FEATURES: Mapping[str, Callable[[Any], int]] = {"in_features": lambda inputs: inputs[-1]}
+"""What is inferred unless a layer's declaration says something else."""
+
+
 @dataclass(frozen=True)
 class LayerDeclaration(Declaration):
-    """The declaration of a layer; each size is a function of the number of inputs and the keys.
+    """The declaration of a layer; each size is a function of the inputs and the keys.
 
-    Without these functions a layer is made to measure its sizes. `case` has the arguments with
-    which the tests make a layer, `inputs` the shape of its inputs in the tests.
+    The inputs are the shape of a sample, such as `(25,)` or `(3, 8, 8)`; a layer of `several`
+    inputs is given a tuple with the shape of each. `outputs` returns the shape of a sample of the
+    outputs, or the number that its last dimension becomes. `parameters` counts the trained numbers,
+    `operations` those of a sample. Each of them may raise a ModuleError where the shape does not
+    fit. Without these functions a layer is made to measure its sizes.
+
+    `inferred` are arguments that follow from the inputs: a config may leave them out. `case` has
+    the arguments with which the tests make a layer, `inputs` the shape that it is given in the
+    tests, `(samples, *sample)`, or a tuple with the shape of each of several inputs.
     """
 
-    outputs: Callable[[int, Keys], int] | None = None
-    parameters: Callable[[int, Keys], int] | None = None
-    operations: Callable[[int, Keys], int] | None = None
+    outputs: Callable[[Any, Keys], int | Shape] | None = None
+    parameters: Callable[[Any, Keys], int] | None = None
+    operations: Callable[[Any, Keys], int] | None = None
+    several: bool = False
+    inferred: Mapping[str, Callable[[Any], int]] = field(default_factory=lambda: IN_FEATURES)
     case: Keys = field(default_factory=dict)
-    inputs: tuple[int, ...] = (5, 4)
+    inputs: tuple[int, ...] | tuple[tuple[int, ...], ...] = (5, 4)
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each input in the tests, `(samples, *sample)`."""
+        return self.inputs if self.several else (self.inputs,)  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)

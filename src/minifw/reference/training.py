@@ -165,8 +165,9 @@ class _Snapshots:
         count = len(self.weights)
         parts = {name: part.repeated(count) for name, part in data.parts.items()}
         stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
+        trained = len(self.network.parameters())
         values = evaluate(
-            self.network.with_parameters(stacked),
+            self.network.with_parameters(stacked[:trained], stacked[trained:]),
             self.loss,
             parts["train"],
             parts["test"],

@@ -128,7 +128,9 @@ def check(
     like = [value for _, value, _ in network.parameters()]
     x = like[0].new_zeros(1, 2, inputs) if like else torch.zeros(1, 2, inputs)
     for position, module in enumerate(network):
-        one = module.with_parameters([value[:1].clone() for _, value, _ in module.parameters()])
+        own = [value[:1].clone() for value in module.tensors().values()]
+        trained = len(module.parameters())
+        one = module.with_parameters(own[:trained], own[trained:])
         output = one.forward(x)
         try:
             _use(module, layer_like(one, 0), x[0], output[0])

@@ -105,8 +105,10 @@ def stack(
     ]
     network = networks[0]
     if len(networks) > 1:
-        values = zip(*([v for _, v, _ in each.parameters()] for each in networks), strict=True)
-        network = network.with_parameters([torch.cat(each) for each in values])
+        values = zip(*([*each.tensors().values()] for each in networks), strict=True)
+        joined_values = [torch.cat(each) for each in values]
+        trained = len(network.parameters())
+        network = network.with_parameters(joined_values[:trained], joined_values[trained:])
     config = configs[lanes[0].cell]
     numbers = {
         key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes] for key in vectors

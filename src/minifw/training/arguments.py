@@ -15,7 +15,7 @@ from torch import Tensor
 from minifw.data import Dataset, Samples
 from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, short_word
 from minifw.nn import Loss, Module, Network, Optimizer
-from minifw.nn.module import described
+from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import check_state
 from minifw.training.history import History
 
@@ -69,7 +69,7 @@ def check(
     for part, samples in data.parts.items():
         name = "training" if part == "train" else part
         _check_samples(samples, name, stack)
-        with _one_sample(network, name, samples.inputs):
+        with _one_sample(network, name, samples.inputs), in_mode(network, training=False):
             output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
         _check_output(output, samples, name, data.classes)
         if name == "training":

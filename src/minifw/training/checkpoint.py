@@ -169,7 +169,7 @@ class Checkpoint:
 
         """
         history = self.history
-        own = {name: value for name, value, _ in network.parameters()}
+        own = network.tensors()
         seeds, stack = len(history.diverged), len(next(iter(own.values())))
         fits = _shapes(self.weights) == {
             name: (torch.Size([seeds, *value.shape[1:]]), value.dtype)

@@ -15,6 +15,7 @@ from minifw.compile import CannotCompileError, Program
 from minifw.compile.beside import beside
 from minifw.data import Samples
 from minifw.nn import Network
+from minifw.nn.module import in_mode
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
 from minifw.training.steady import check_steady
@@ -171,7 +172,8 @@ def _program(
     def step(state: Sequence[Tensor], x: Tensor, target: Tensor, eta: Tensor) -> Tensor:
         twin = learner.on(state)
         names.of(twin)
-        output: Tensor = twin.step(x, target, eta) if train else twin.network.forward(x)
+        with in_mode(twin.network, train):
+            output: Tensor = twin.step(x, target, eta) if train else twin.network.forward(x)
         return output
 
     try:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from minifw.data import Floats, Samples
 from minifw.nn import Buffers, Loss, Network
+from minifw.nn.module import in_mode
 
 Evaluation = tuple[Floats, ...]
 """For each network its training loss, training error and test error in percent.
@@ -36,7 +37,10 @@ def evaluate(
     def output(samples: Samples) -> Tensor:
         if compiled is not None:
             return compiled(samples)
-        with buffers.reuse_in_thread(samples.inputs.shape):
+        # A step of such a network, with samples of this shape, computes other results.
+        shape = samples.inputs.shape
+        key = ("evaluation", shape) if network.states() else shape
+        with in_mode(network, training=False), buffers.reuse_in_thread(key):
             output: Tensor = network.forward(samples.inputs)
         return output
 

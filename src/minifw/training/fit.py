@@ -15,7 +15,7 @@ from minifw.compile import CannotCompileError
 from minifw.data import Dataset, Floats, Samples
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
-from minifw.nn.module import described
+from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
 from minifw.training.division import one_thread
@@ -107,7 +107,7 @@ def fit(
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
         warnings.warn(what, NotCompiledWarning, stacklevel=2)
-    with stack.workers:
+    with stack.workers, in_mode(network, training=True):
         return run_epochs(
             stack,
             epochs,

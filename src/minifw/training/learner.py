@@ -25,16 +25,20 @@ class Learner:
 
     @property
     def state(self) -> list[Tensor]:
-        """All tensors that a step changes, in place: the weights, then the optimizer's state."""
-        return [*self.weights, *self.optimizer.state.values()]
+        """All tensors that a step changes, in place: weights, states, then the optimizer's state.
+
+        States are those of modules, such as running means.
+        """
+        return [*self.network.tensors().values(), *self.optimizer.state.values()]
 
     def on(self, state: Sequence[Tensor]) -> Learner:
         """Return a learner with the same formulas that changes these tensors instead.
 
         `state` has the order of `self.state`: views or copies of it, or those of some seeds.
         """
-        count = len(self.network.parameters())
-        network = self.network.with_parameters(state[:count])
+        trained = len(self.network.parameters())
+        count = trained + len(self.network.states())
+        network = self.network.with_parameters(state[:trained], state[trained:count])
         remembered = dict(zip(self.optimizer.state, state[count:], strict=True))
         return Learner(network, self.loss, self.optimizer.with_state(network, remembered))
 

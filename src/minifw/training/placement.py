@@ -17,6 +17,7 @@ from torch import Tensor
 from minifw.compile.compilers import find_compiler, require_compiler, why_none
 from minifw.data import Dataset, Samples
 from minifw.nn import Network
+from minifw.nn.module import in_mode
 from minifw.training import arguments, cost
 from minifw.training.cost import Work
 from minifw.training.division import Division, divided
@@ -71,7 +72,8 @@ class StepSizes:
         """
         *stack, _ = samples.labels.shape
         seeds = math.prod(stack)
-        network.forward(samples.inputs.narrow(len(stack), 0, 1))
+        with in_mode(network, training=False):
+            network.forward(samples.inputs.narrow(len(stack), 0, 1))
         values = [value for _, value, _ in network.parameters()]
         return cls(
             tuple(value.numel() // seeds for value in _results_of_layers(network)),
