@@ -37,6 +37,7 @@ from minifw.config.sections import (
     bare_word,
     one_of,
     section,
+    sgd_by_default,
 )
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 
@@ -101,7 +102,7 @@ else:
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Loss = one_of(sections.LOSSES, LossSection, bare_word)
-    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, bare_word)
+    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
 
 
 def word_of(data: Data) -> str:

@@ -18,7 +18,7 @@ from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
-from minifw.errors import DataError
+from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory
 from minifw.experiment.build import (
     build_data,
@@ -211,6 +211,10 @@ def plan(
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
         note_chain(config, source, features, classes)
+    try:
+        config.loss.fits(classes)
+    except MinifwError as fault:
+        source.add(("loss",), fault.lines[0])
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""

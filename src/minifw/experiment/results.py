@@ -251,7 +251,7 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequent
     loss = build_loss(experiment.config)
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:
-        order = BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
+        order = BatchOrder(seeds, data.train.count)().to(inputs.device)
         inputs, targets = data.train.in_order(order[:, :batch_size])
     inputs = inputs.to(dtype)
     targets = targets.to(dtype) if targets.is_floating_point() else targets

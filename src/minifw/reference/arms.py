@@ -35,7 +35,7 @@ class Loop:
         optimizer: ours.Optimizer,
     ) -> None:
         self.net = twin(network, seed)
-        self.losses = criterion_like(loss)
+        self.losses = criterion_like(loss, next(self.net.parameters(), None))
         self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
         theirs = dict(self.net.named_parameters())
         self.weights = {
@@ -79,7 +79,9 @@ class Ensemble:
         self._forward = torch.func.vmap(
             lambda values, x: torch.func.functional_call(skeleton, values, (x,))
         )
-        self.losses: Criterion = torch.func.vmap(criterion_like(loss))
+        self.losses: Criterion = torch.func.vmap(
+            criterion_like(loss, next(iter(self.values.values()), None))
+        )
         self.optimizer = optimizer_like(optimizer, self.values.values(), eta)
         self.weights = {
             mine: self.values[name].detach() for mine, name in names(network, nets[0]).items()

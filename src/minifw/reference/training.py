@@ -19,7 +19,7 @@ from minifw.training import (
     Evaluation,
     History,
     Trainer,
-    error_percent,
+    errors_of,
     evaluate,
     finite,
     run_epochs,
@@ -60,8 +60,8 @@ def fit(
     the number of finished seeds and a function that returns them; a later call with that as `done`
     continues with the next seed.
     """
-    samples = data.train.labels.shape[1]
-    rows = max(part.labels.shape[1] for part in data.parts.values())
+    samples = data.train.count
+    rows = max(part.count for part in data.parts.values())
     most = StepSizes.of(network, data.train).networks_in(AT_ONCE_BYTES, rows)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
@@ -74,7 +74,7 @@ def fit(
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
             on_epoch=lambda epoch, history: on_epoch(position, epoch),
-            history=History.of(tuple(some.train.labels.shape[:-1])),
+            history=History.of(some.train.stack),
         )
         weights = {name: value.clone().cpu() for name, value in arm.weights.items()}
         return Checkpoint(weights, history)
@@ -108,7 +108,7 @@ class _Twins(Trainer):
 
     def train_epoch(self, order: Tensor | None) -> None:
         if order is not None:
-            order = order.to(self.train.labels.device)
+            order = order.to(self.train.inputs.device)
         self.unseen.append(self.arm.train(self.train, order, self.batch_size))
 
     def find_diverged(self, history: History, now: bool) -> None:
@@ -186,9 +186,9 @@ def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], E
     """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
     output = arm.output(data.train.inputs)
     losses: Tensor = arm.losses(output, data.train.targets)
-    errors = [error_percent(output, data.train.labels)]
+    errors = [errors_of(output, data.train)]
     for samples in [*data.parts.values()][1:]:
-        errors.append(error_percent(arm.output(samples.inputs), samples.labels))
+        errors.append(errors_of(arm.output(samples.inputs), samples))
     gone = ~finite([*arm.weights.values()], losses.shape)
     return gone, (losses.double().numpy(force=True), *errors)
 
