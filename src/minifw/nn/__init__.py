@@ -11,6 +11,9 @@ what a module holds, `registry` declares what a config can name.
 # isort: off
 from minifw.nn.module import *
 from minifw.nn.linear import *
+from minifw.nn.convolution import *
+from minifw.nn.pooling import *
+from minifw.nn.shapes import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
@@ -22,6 +25,7 @@ from minifw.nn.operations import *
 from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
+from minifw.nn.wired import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
 from minifw.nn.buffers import *
@@ -30,6 +34,9 @@ from minifw.nn.registry import *
 from minifw.nn import (
     module,
     linear,
+    convolution,
+    pooling,
+    shapes,
     activations,
     leaky,
     gates,
@@ -41,6 +48,7 @@ from minifw.nn import (
     variables,
     networks,
     graphs,
+    wired,
     initializers,
     optimizers,
     buffers,
@@ -50,6 +58,9 @@ from minifw.nn import (
 __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
+__all__ += convolution.__all__
+__all__ += pooling.__all__
+__all__ += shapes.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
@@ -61,6 +72,7 @@ __all__ += operations.__all__
 __all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
+__all__ += wired.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
 __all__ += buffers.__all__
