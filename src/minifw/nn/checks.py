@@ -392,7 +392,8 @@ class _Module:
     def used_twice(self) -> None:
         """A module used twice gets the gradients of both uses: each call keeps what it needs."""
         module, inputs = self.module(), self.inputs()
-        uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
+        other = [x.flip(0) * 0.75 if x.is_floating_point() else x.flip(0) for x in inputs]
+        uses = [inputs, other]
         weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
         alone = [self._use(module, xs, ws) for xs, ws in zip(uses, weights, strict=True)]
         calls = []
