@@ -73,7 +73,7 @@ def test_norms_of_numbers_far_from_0(offset: float) -> None:
     torch.testing.assert_close(y, expected, rtol=1e-9, atol=1e-9)
     single = ours.LayerNorm(8).forward(x.float())
     expected = nn.functional.layer_norm(x.float().double(), (8,))  # of the rounded numbers
-    assert float((single - expected).abs().max()) < offset * 2e-7
+    assert float((single - expected).abs().max()) < offset * 1e-6  # rounding of the mean
 
 
 # --------------------------------------------------------------------------------------- embedding
