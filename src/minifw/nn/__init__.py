@@ -14,6 +14,7 @@ from minifw.nn.linear import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
+from minifw.nn.dropout import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -30,6 +31,7 @@ from minifw.nn import (
     activations,
     leaky,
     gates,
+    dropout,
     losses,
     operations,
     variables,
@@ -47,6 +49,7 @@ __all__ += linear.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
+__all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__

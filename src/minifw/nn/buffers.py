@@ -166,6 +166,11 @@ def fused() -> Iterator[None]:
         _active.fused = usual
 
 
+def fusing() -> bool:
+    """Whether this is a block of `fused`."""
+    return _active.fused
+
+
 _BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 # For up to this many numbers torch.where is quicker than operations on bits. With more, the
