@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from minifw.nn.buffers import buffer, fusing
+from minifw.nn.buffers import buffer, is_fused
 
 NUMBERS = 6
 """Numbers of a stream: the key, then the counters."""
@@ -89,7 +89,7 @@ def mask(streams: Tensor, probability: float, shape: Sequence[int]) -> Tensor:
     """
     limit = round(probability * (1 << BITS))
     factor = 1 / probability if limit else 0.0
-    if fusing():
+    if is_fused():
         return torch.where(uniform(streams, shape) < limit / (1 << BITS), factor, 0.0)
     # A 32-bit number with a sign; `uniform` has its first 24 bits.
     bits = _bits(streams, math.prod(shape))
