@@ -21,6 +21,7 @@ from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
 from minifw.nn.batchnorm import *
 from minifw.nn.embedding import *
+from minifw.nn.dropout import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -45,6 +46,7 @@ from minifw.nn import (
     layernorm,
     batchnorm,
     embedding,
+    dropout,
     losses,
     operations,
     variables,
@@ -70,6 +72,7 @@ __all__ += softmax.__all__
 __all__ += layernorm.__all__
 __all__ += batchnorm.__all__
 __all__ += embedding.__all__
+__all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__

@@ -14,7 +14,8 @@ why.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -248,14 +249,11 @@ class _Module:
                 )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
-        for place, (_, value) in enumerate(module.states()):
+        for place, (_, value) in enumerate(() if module.draws else module.states()):
             value.add_(self.jitter * _normal(tuple(value.shape), 200 + place).abs().to(value.dtype))
         values = [value for _, value, _ in module.parameters()]
-        states = _states(module)
-        if any(value.dtype != dtype for value in (*values, *states)):
-            module = module.with_parameters(
-                [value.to(dtype) for value in values], [value.to(dtype) for value in states]
-            )
+        if any(value.dtype != dtype for value in (*values, *(v for _, v in module.states()))):
+            module = _copy(module, [value.to(dtype) for value in values], dtype)
         return module
 
     def inputs(self, stack: Stack = ()) -> list[Tensor]:
@@ -315,8 +313,8 @@ class _Module:
         values = [value for _, value, _ in module.parameters()]
         for place, (name, value, _) in enumerate(module.parameters()):
             if value.ndim > 1 and value.shape == value.mT.shape:
-                turned = module.with_parameters(
-                    [*values[:place], value.mT.clone(), *values[place + 1 :]], _states(module)
+                turned = _copy(
+                    module, [*values[:place], value.mT.clone(), *values[place + 1 :]], value.dtype
                 )
                 _forward(turned, inputs)
                 why = f"backward seems to use '{name}' transposed"
@@ -457,7 +455,7 @@ class _Module:
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
         states = _states(module)
-        copied, other = module.with_parameters(values, _states(module)), self.module()
+        copied, other = _copy(module, values, torch.float64), self.module()
         if len(copied.parameters()) != len(values):
             raise CheckError(
                 f"{module}: has {len(values)} parameters, a copy of it {len(copied.parameters())}: "
@@ -470,7 +468,7 @@ class _Module:
         results = []
         for one in (copied, other):
             ends = _forward(one, inputs)
-            results.append([*ends, *_backward(one, weights), *_gradients(one), *_states(one)])
+            results.append([*ends, *_backward(one, weights), *_gradients(one)])
         for found, expected in zip(*results, strict=True):
             what = "what a copy with other parameters computes"
             _same(module, what, found, expected, "it must be what a new module with those does")
@@ -483,6 +481,7 @@ class _Module:
                 torch.zeros_like(gradient),
                 "a copy must have gradients of its own",
             )
+        copied.forward(*inputs)
         for (name, value), old in zip(module.states(), states, strict=True):
             _same(module, f"'{name}' after use of a copy", value, old, "it must not change")
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
@@ -499,8 +498,6 @@ class _Module:
         pairs = zip(_forward(other, inputs), _forward(module, inputs), strict=True)
         for found, expected in pairs:
             _same(module, "the output after load_state_dict", found, expected, exact=True)
-        for (name, found), expected in zip(other.states(), _states(module), strict=True):
-            _same(module, f"'{name}' after load_state_dict", found, expected, exact=True)
         for value in module.tensors().values():
             value.add_(1)
         for name, value, _ in other.parameters():
@@ -528,7 +525,8 @@ class _Module:
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
-            with buffers.reuse("step"):  # no copies, so that a result that is overwritten shows
+            # No copies of results, so that one that is overwritten shows.
+            with buffers.reuse("step"), _states_again(reused):
                 ends = as_tuple(reused.forward(*inputs))
                 found = _results(reused, ends, as_tuple(reused.backward(*weights)))
                 why = "a result is written to a buffer that is still needed"
@@ -541,6 +539,7 @@ class _Module:
         state = self.module(stack).state_dict()
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
+        found |= _moved(module, inputs)
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
@@ -580,6 +579,7 @@ class _Module:
         module = self.module()
         module.load_state_dict(state)
         results = _results(module, _forward(module, inputs), _backward(module, weights))
+        results |= _moved(module, inputs)
         return results | {
             f"'{name}' after a step": value - 0.1 * gradient
             for name, value, gradient in module.parameters()
@@ -681,11 +681,31 @@ def _given(shape: Stack | Tensor, stack: Stack, seed: int) -> Tensor:
 
 
 # Inputs and outputs of modules are copied, so that a module that changes its input fails only the
-# claim about that.
+# claim about that. States are put back after each forward, so that the next one draws the same
+# random numbers.
+
+
+@contextmanager
+def _states_again(module: Module) -> Iterator[None]:
+    """After this block a module's states are as they were before."""
+    before = [(value, value.clone()) for _, value in module.states()]
+    try:
+        yield
+    finally:
+        for value, old in before:
+            value.copy_(old)
+
+
+def _copy(module: Module, values: Sequence[Tensor], dtype: torch.dtype) -> Module:
+    """Return a copy of a module with other parameters, and with copies of its states."""
+    return module.with_parameters(
+        values, [value.to(dtype, copy=True) for _, value in module.states()]
+    )
 
 
 def _forward(module: Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    outputs = as_tuple(module.forward(*(x.clone() for x in inputs)))
+    with _states_again(module):
+        outputs = as_tuple(module.forward(*(x.clone() for x in inputs)))
     for output in outputs:
         if not isinstance(output, Tensor):
             raise CheckError(
@@ -752,16 +772,21 @@ def _states(module: Module) -> list[Tensor]:
     return [value.clone() for _, value in module.states()]
 
 
+def _moved(module: Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the states after another `forward`, by their names in messages."""
+    module.forward(*inputs)
+    return {f"'{name}' after forward": value.clone() for name, value in module.states()}
+
+
 def _results(
     module: Module, outputs: Sequence[Tensor], returned: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Return outputs, gradients and states, by their names in messages."""
+    """Return outputs and gradients of inputs and parameters, by their names in messages."""
     inputs = _names("input", len(returned))
     return {
         **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
         **{f"the gradient of {name}": x for name, x in zip(inputs, returned, strict=True)},
         **{f"the gradient of '{name}'": x.clone() for name, _, x in module.parameters()},
-        **{f"the state '{name}'": x.clone() for name, x in module.states()},
     }
 
 
