@@ -15,5 +15,6 @@ __all__ = [
     "sections",
     "source",
     "values",
+    "wiring",
     "yaml12",
 ]
