@@ -170,11 +170,14 @@ class Parsed:
 def dump(config: Config) -> str:
     """Return the config as YAML with every key spelled out; it loads as an equal config.
 
-    `data.validation` and `sweep` are left out where they are not used: most configs have neither.
+    `data.validation`, `train.early_stopping` and `sweep` are left out where they are not used: most
+    configs have none of them.
     """
     values = config.model_dump(mode="json")
     if values["data"]["validation"] is None:
         del values["data"]["validation"]
+    if values["train"]["early_stopping"] is None:
+        del values["train"]["early_stopping"]
     if values["sweep"] is None:
         del values["sweep"]
     return yaml12.dump(values)
@@ -365,9 +368,18 @@ def _wires(layer: Any) -> dict[str, Any]:
 
 
 def _check_train(checked: _Checked, source: Source) -> None:
-    """Check that mode sgd has a batch size of at most the number of training samples."""
+    """Check that mode sgd has a batch size of at most the number of training samples.
+
+    And that early stopping has samples for validation.
+    """
     train, path, most = checked.config.train, ("train", "batch_size"), _training(checked, source)
-    if "train" in checked.faulty or train.mode != "sgd":
+    if "train" in checked.faulty:
+        return
+    lacks = "data" not in checked.faulty and checked.config.data.validation is None
+    if train.early_stopping is not None and lacks:
+        what = "needs samples for validation; data.validation=0.2 keeps some of those for training"
+        source.add(("train", "early_stopping"), what, late=True)
+    if train.mode != "sgd":
         return
     if train.batch_size is None:
         source.add(path, "this key is missing; mode 'sgd' needs it", late=True)

@@ -394,6 +394,13 @@ class LossSection(Declared):
         _check_shape(self.word, "function", value, (2,))
         _check_shape(self.word, "grad", gradient, (2, 3, 2))
 
+    def fits(self, outputs: int) -> None:
+        """Raise a MinifwError unless the loss can be made, and takes so many outputs."""
+        output = torch.zeros(1, outputs, dtype=torch.float64)
+        target = torch.zeros(1, dtype=torch.int64)
+        with blamed(self.word):
+            self.make().function(output, output if self.declaration.one_hot else target)
+
 
 class OptimizerSection(Declared):
     """An optimiser."""
@@ -595,7 +602,7 @@ def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     kind = get_args(kind)[0] if said else kind
     key = next((each for each in said if isinstance(each, Key)), Key())
     if key.per_network:
-        kind = float  # a config describes one network
+        kind = float if default is not None else float | None  # a config describes one network
     about = key.about or next((each for each in said if isinstance(each, str)), None)
     bounds = {
         name: bound

@@ -30,6 +30,13 @@ def bare_word(value: object) -> object:
     return {"kind": value} if isinstance(value, str) else value
 
 
+def sgd_by_default(value: object) -> object:
+    """`{momentum: 0.9}` is short for `{kind: sgd, momentum: 0.9}`, `adam` for `{kind: adam}`."""
+    if isinstance(value, dict) and not {"kind", "python"} & {*value}:
+        return {"kind": "sgd", **value}
+    return bare_word(value)
+
+
 def is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
     """Return whether a section is written as one key, `linear: 25`."""
     return isinstance(value, dict) and len(value) == 1 and not {"kind", "python"} & {*value}

@@ -11,9 +11,14 @@ finds what a module holds, `registry` declares what a config can name.
 # isort: off
 from minifw.nn.module import *
 from minifw.nn.linear import *
+from minifw.nn.convolution import *
+from minifw.nn.pooling import *
+from minifw.nn.shapes import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
+from minifw.nn.softmax import *
+from minifw.nn.layernorm import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -28,9 +33,14 @@ from minifw.nn.registry import *
 from minifw.nn import (
     module,
     linear,
+    convolution,
+    pooling,
+    shapes,
     activations,
     leaky,
     gates,
+    softmax,
+    layernorm,
     losses,
     operations,
     variables,
@@ -46,9 +56,14 @@ from minifw.nn import (
 __all__: list[str] = []
 __all__ += module.__all__
 __all__ += linear.__all__
+__all__ += convolution.__all__
+__all__ += pooling.__all__
+__all__ += shapes.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
+__all__ += softmax.__all__
+__all__ += layernorm.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__

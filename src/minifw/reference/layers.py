@@ -1,4 +1,4 @@
-"""Layers that `torch.nn` has only as functions or operators, as classes for twins."""
+"""Layers that PyTorch has no class for, written with it, as twins of ours."""
 
 from __future__ import annotations
 
@@ -7,6 +7,15 @@ from functools import reduce
 
 import torch
 from torch import Tensor, nn
+
+__all__ = ["Add", "Concat", "GlobalAvgPool", "Multiply", "Slice"]
+
+
+class GlobalAvgPool(nn.Module):
+    """The average of each channel of `(samples, channels, *places)`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(2).mean(-1)
 
 
 class Add(nn.Module):
