@@ -111,7 +111,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('- relu', '- relu: 3', [
         'a.yaml:5:5: network.1: this layer takes no value',
     ]),
-    ('- relu', '- {linear: 3, bias: true}', [
+    ('- relu', '- {out_features: 3, bias: true}', [
         "a.yaml:5:5: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'",
     ]),
     ('- relu', '- [relu]', [

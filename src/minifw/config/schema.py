@@ -118,7 +118,7 @@ def _with_short_layers(layers: Schema) -> Schema:
     choices = layers["oneOf"]
     forms: list[Schema] = [_with_words(layers)["anyOf"][0]]
     for choice in choices:
-        inner = {
+        inner: Schema = {
             "type": "object",
             "additionalProperties": False,
             "properties": {k: v for k, v in choice["properties"].items() if k != "kind"},

@@ -110,7 +110,9 @@ class _Names:
 
     def wiring(self) -> Wiring:
         """Return the wiring; a name that is wrong stands for the value before it."""
-        layers, used, inputs = [], [], []
+        layers: list[LayerSection] = []
+        used: list[int] = []
+        inputs: list[tuple[int, ...]] = []
         for position, layer in enumerate(self.network):
             acting, module = layer, position
             if isinstance(layer, Use):

@@ -45,20 +45,20 @@ class Experiment:
     plan: Plan
     seeds: list[int]
     data: Dataset
-    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+    _prepared: list[nn.Network] = field(default_factory=list, repr=False)
 
     @property
     def config(self) -> Config:
         """The plan's config."""
         return self.plan.config
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Network:
         """Return the networks with their initial weights, which the caller may train."""
         network = self.prepare()
         self._prepared.clear()
         return network
 
-    def prepare(self) -> nn.Sequential:
+    def prepare(self) -> nn.Network:
         """Return the networks that `network` will return; they must not be changed."""
         if not self._prepared:
             features = len(self.data.features)
