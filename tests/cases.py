@@ -189,7 +189,9 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         numbers = range(declaration.whole(declaration.case))
         inputs = [_whole(shape, len(numbers)) for shape in declaration.input_shapes]
     name = f"{declaration.make.__name__} as declared"
-    bad = [NOT_FLOAT, HALF, NOT_TENSOR] if declaration.whole is None else [HALF, NOT_TENSOR]
+    bad = [] if declaration.several else [HALF, NOT_TENSOR]
+    if bad and declaration.whole is None:
+        bad.append(NOT_FLOAT)
     return ModuleCase(name, make, inputs, reference, {type(make(()))}, bad)
 
 

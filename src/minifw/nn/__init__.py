@@ -1,7 +1,8 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
-`operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
+`operations` (sums), `parts`
+(slices), `variables` (the one backward pass), `networks`, `graphs`
 (Sequential too), `wired`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held`
 finds what a module holds, `registry` declares what a config can name.
 """
@@ -24,6 +25,7 @@ from minifw.nn.embedding import *
 from minifw.nn.dropout import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
+from minifw.nn.parts import *
 from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
@@ -49,6 +51,7 @@ from minifw.nn import (
     dropout,
     losses,
     operations,
+    parts,
     variables,
     networks,
     graphs,
@@ -75,6 +78,7 @@ __all__ += embedding.__all__
 __all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
+__all__ += parts.__all__
 __all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
