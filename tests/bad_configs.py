@@ -181,13 +181,13 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:7: data: must be a word or a mapping with 'kind', got 12",
     ]),
     ('loss: mse', 'loss: msee', [
-        "a.yaml:7:7: loss.kind: must be one of mse, cross-entropy, got 'msee' (text); did you mean 'mse'?; a class of your own goes by {python: file.Class}",
+        "a.yaml:7:7: loss: unknown kind 'msee'; did you mean 'mse'?; a class of your own goes by {python: file.Class}",
     ]),
     ('loss: mse\n', '', [
         'a.yaml:1:1: loss: this key is missing',
     ]),
     ('loss: mse', 'loss: {kind: }', [
-        'a.yaml:7:14: loss.kind: must be one of mse, cross-entropy, got nothing',
+        'a.yaml:7:14: loss.kind: must be one of mse, l1, cross-entropy, bce, huber, got nothing',
     ]),
     ('name: good', 'name: ../up', [
         "a.yaml:1:7: name: must be 1 to 64 letters, digits, - and _, a letter or digit first, got '../up'",

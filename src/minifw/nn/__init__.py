@@ -17,11 +17,14 @@ from minifw.nn.shapes import *
 from minifw.nn.activations import *
 from minifw.nn.leaky import *
 from minifw.nn.gates import *
+from minifw.nn.softmax import *
+from minifw.nn.layernorm import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
+from minifw.nn.wired import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
 from minifw.nn.buffers import *
@@ -36,11 +39,14 @@ from minifw.nn import (
     activations,
     leaky,
     gates,
+    softmax,
+    layernorm,
     losses,
     operations,
     variables,
     networks,
     graphs,
+    wired,
     initializers,
     optimizers,
     buffers,
@@ -56,11 +62,14 @@ __all__ += shapes.__all__
 __all__ += activations.__all__
 __all__ += leaky.__all__
 __all__ += gates.__all__
+__all__ += softmax.__all__
+__all__ += layernorm.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
+__all__ += wired.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
 __all__ += buffers.__all__
