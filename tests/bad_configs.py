@@ -154,7 +154,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, got 3',
+        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
         'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
@@ -181,13 +181,13 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:7: data: must be a word or a mapping with 'kind', got 12",
     ]),
     ('loss: mse', 'loss: msee', [
-        "a.yaml:7:7: loss.kind: must be one of mse, cross-entropy, got 'msee' (text); did you mean 'mse'?; a class of your own goes by {python: file.Class}",
+        "a.yaml:7:7: loss: unknown kind 'msee'; did you mean 'mse'?; a class of your own goes by {python: file.Class}",
     ]),
     ('loss: mse\n', '', [
         'a.yaml:1:1: loss: this key is missing',
     ]),
     ('loss: mse', 'loss: {kind: }', [
-        'a.yaml:7:14: loss.kind: must be one of mse, cross-entropy, got nothing',
+        'a.yaml:7:14: loss.kind: must be one of mse, l1, cross-entropy, bce, huber, got nothing',
     ]),
     ('name: good', 'name: ../up', [
         "a.yaml:1:7: name: must be 1 to 64 letters, digits, - and _, a letter or digit first, got '../up'",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,7 +169,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         given = {"stack": stack, "dtype": torch.float64}
         of_stack = {name: value for name, value in given.items() if name in arguments}
         module: ours.Module = declaration.make(**declaration.case, **of_stack)
-        return module
+        return module.eval() if module.draws else module  # PyTorch draws other numbers
 
     def reference(*values: Tensor) -> Any:
         module = make(())
@@ -176,7 +177,8 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         parameters, inputs = values[:count], values[count:]
         names = [name for name, _, _ in module.parameters()]
         weights = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(layer_like(module, None), weights, inputs)
+        layer = layer_like(module, None).train(module.training)
+        return torch.func.functional_call(layer, weights, inputs)
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
@@ -262,7 +264,21 @@ OPERATIONS = [
 ]
 
 
+def dropout(stack: Shape) -> ours.Module:
+    module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
+    count = math.prod(stack)
+    module.reseed([np.random.default_rng(seed) for seed in range(count)])
+    return module
+
+
 MODULES = [
+    ModuleCase(
+        "Dropout while training",
+        dropout,
+        [(5, 4)],
+        lambda x: x * dropout(()).forward(torch.ones_like(x)),  # the mask is given
+        {ours.Dropout},
+    ),
     *map(declared, kinds(LayerDeclaration).values()),
     ModuleCase(
         "Linear",
@@ -368,6 +384,9 @@ class LossCase:
     bad: list[tuple[Any, Any, str]] = field(default_factory=list)
     # All targets of one sample of two outputs that special outputs are tried with.
     special: list[Any] = field(default_factory=list)
+    of_two: Callable[[Any], ours.Loss] | None = None  # the loss for them, if it is another
+    # (reduction, output, target) -> the loss, where it is not the mean or sum of `reference`
+    total: Callable[[str, Tensor, Tensor], Tensor] | None = None
 
 
 def _classes(stack: Shape) -> Tensor:
@@ -375,6 +394,36 @@ def _classes(stack: Shape) -> Tensor:
 
 
 _OUT = normal(6, 3)
+_WEIGHTS = [0.5, 0.75, 3.0]  # of the largest numbers PyTorch adds w · log softmax
+
+
+def _weights(output: Tensor) -> Tensor:
+    return torch.tensor(_WEIGHTS[: output.shape[-1]]).to(output)
+
+
+def _weighted(reduction: Any, classes: int = 3, smoothing: float = 0.0) -> ours.LossCrossEntropy:
+    return ours.LossCrossEntropy(reduction, smoothing, _WEIGHTS[:classes])
+
+
+def _weighted_total(reduction: str, output: Tensor, target: Tensor) -> Tensor:
+    """PyTorch's own mean: for classes it divides by the sum of their weights."""
+    if reduction == "sample":
+        return _weighted_total("sum", output, target) / len(output)
+    return nn.functional.cross_entropy(
+        output, target, _weights(output), reduction=reduction, label_smoothing=0.25
+    )
+
+
+def _heads(reduction: Any) -> ours.LossSum:
+    return ours.LossSum((ours.LossCrossEntropy(reduction), 2, 0.5), (ours.LossMSE(reduction), 1, 3))
+
+
+def _heads_total(reduction: str, output: Tensor, target: Tensor) -> Tensor:
+    count = {"mean": len(output), "sample": len(output), "sum": 1}[reduction]
+    first = nn.functional.cross_entropy(output[:, :2], target[:, :2], reduction="sum")
+    second = nn.functional.mse_loss(output[:, 2:], target[:, 2:], reduction="sum")
+    return (0.5 * first + 3 * second) / count
+
 
 LOSSES = [
     LossCase(
@@ -430,5 +479,102 @@ LOSSES = [
         lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
         {ours.LossCrossEntropy},
         special=[[0.0, 0.0], [2.0, 0.0], [3.0, 0.5], [math.inf, 1.0], [math.nan, 1.0]],
+    ),
+    LossCase(
+        "LossCrossEntropy, smoothed",
+        lambda reduction: ours.LossCrossEntropy(reduction, label_smoothing=0.1),
+        _classes,
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, reduction="none", label_smoothing=0.1
+        ),
+        {ours.LossCrossEntropy},
+        special=[[1.0, 0.0], [0.25, 0.75]],
+    ),
+    LossCase(
+        "LossCrossEntropy, weights and classes",
+        lambda reduction: _weighted(reduction, smoothing=0.25),
+        _classes,
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, _weights(output), reduction="none", label_smoothing=0.25
+        ),
+        {ours.LossCrossEntropy},
+        [
+            (
+                _OUT[:, :2],
+                torch.zeros(6, dtype=torch.int64),
+                r"has weights for 3 classes, the output \(6, 2\) is for 2",
+            )
+        ],
+        special=[0, 1],
+        of_two=lambda reduction: _weighted(reduction, 2, 0.25),
+        total=_weighted_total,
+    ),
+    LossCase(
+        "LossCrossEntropy, weights and soft targets",
+        _weighted,
+        lambda stack: normal(*stack, 6, 3, seed=7).softmax(-1),
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, _weights(output), reduction="none"
+        ),
+        {ours.LossCrossEntropy},
+        special=[[1.0, 0.0], [0.25, 0.75]],
+        of_two=lambda reduction: _weighted(reduction, 2),
+    ),
+    LossCase(
+        "LossBCE",
+        ours.LossBCE,
+        lambda stack: normal(*stack, 6, 3, seed=8).sigmoid(),
+        lambda output, target: nn.functional.binary_cross_entropy_with_logits(
+            output, target, reduction="none"
+        ),
+        {ours.LossBCE},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)"), (_OUT, _classes(()), "got .*int64")],
+        special=[[0.0, 1.0], [0.25, 1.0]],
+    ),
+    LossCase(
+        "LossBCE, weighted",
+        lambda reduction: ours.LossBCE(reduction, pos_weight=3),
+        lambda stack: normal(*stack, 6, 3, seed=8).sigmoid(),
+        lambda output, target: nn.functional.binary_cross_entropy_with_logits(
+            output, target, reduction="none", pos_weight=torch.tensor(3).to(output)
+        ),
+        {ours.LossBCE},
+        special=[[0.0, 1.0], [0.25, 1.0]],
+    ),
+    LossCase(
+        "LossL1",
+        ours.LossL1,
+        lambda stack: normal(*stack, 6, 3, seed=5),
+        lambda output, target: nn.functional.l1_loss(output, target, reduction="none"),
+        {ours.LossL1},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+        [[a, b] for a in SPECIAL for b in (0.0, 1.0, math.inf, math.nan)],
+    ),
+    LossCase(
+        "LossHuber",
+        lambda reduction: ours.LossHuber(reduction, delta=0.7),
+        lambda stack: normal(*stack, 6, 3, seed=5),
+        lambda output, target: nn.functional.huber_loss(
+            output, target, reduction="none", delta=0.7
+        ),
+        {ours.LossHuber},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+        [[a, b] for a in SPECIAL for b in (0.0, 1.0, math.inf, math.nan)],
+    ),
+    LossCase(
+        "LossSum",
+        _heads,
+        lambda stack: normal(*stack, 6, 3, seed=5).softmax(-1),
+        lambda output, target: nn.functional.mse_loss(output, target, reduction="none"),
+        {ours.LossSum},
+        [
+            (_OUT[:, :2], _OUT[:, :2], r"expects outputs of 2 \+ 1 = 3 columns, got \(6, 2\)"),
+            (_OUT, normal(6, 2), r"got \(6, 2\)"),
+        ],
+        special=[[0.5, 0.0], [-1.0, 2.0]],
+        of_two=lambda reduction: ours.LossSum(
+            (ours.LossMSE(reduction), 1, 1), (ours.LossMSE(reduction), 1, 1)
+        ),
+        total=_heads_total,
     ),
 ]

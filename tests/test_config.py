@@ -212,7 +212,7 @@ def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
     ]
     # Pydantic itself would stop at such a key, and leave the other fault out.
     assert faults(tmp_path, GOOD, "\udcff=1", "loss.kind=x") == [
-        "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text); a class of your own goes by {python: file.Class}",
+        "--set loss.kind=x: loss.kind: unknown kind 'x'; known here: bce, cross-entropy, huber, l1, mse; a class of your own goes by {python: file.Class}",
         "--set \\udcff=1: \\udcff: unknown key; known here: data, device, dtype, init, loss, name, "
         "network, optimizer, seed, seeds, sweep, train",
     ]

@@ -11,13 +11,14 @@ import torch
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
-from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data import DTYPES, Dataset, split_sizes, validation_size
+from minifw.config.tabled import Tabled
+from minifw.config.wiring import note_network
+from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
-from minifw.errors import DataError
+from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory
 from minifw.experiment.build import (
     build_data,
@@ -209,7 +210,11 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
-        note_chain(config, source, features, classes)
+        note_network(config, source, features, classes)
+    try:
+        config.loss.fits(classes)
+    except MinifwError as fault:
+        source.add(("loss",), fault.lines[0])
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""
@@ -260,7 +265,7 @@ def plan(
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int, int]:
-    """Return the data file's samples, if there is one.
+    """Return the samples of the table, if the data are one.
 
     And how many are for training, for testing and for validation.
     """
@@ -271,6 +276,9 @@ def _samples(
         train, test = _split_of(config, table)
         key = "validation"
         validation = _validation_of(config, train)
+        key = "split"
+        if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
+            check_strata(table.labels, table.classes, train, test, validation)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
@@ -280,7 +288,7 @@ def _samples(
 def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
     """Return how many samples are for training, for testing and for validation.
 
-    `table` holds a data file.
+    `table` holds those of a table.
 
     Raises:
         DataError: there are not that many.

@@ -26,7 +26,8 @@ from minifw.library.studies import Study, Sweep
 from minifw.library.variance import Variance
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
-from minifw.training import History, arguments
+from minifw.training import EarlyStopping, History, arguments
+from minifw.training.epochs import OnEpoch
 from minifw.training.fit import fit as fit_stack
 
 KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep, Variance)}
@@ -142,6 +143,9 @@ def fit(
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
+    stopping: EarlyStopping | None = None,
+    on_epoch: OnEpoch | None = None,
+    history: History | None = None,
     progress: bool | None = None,
 ) -> History:
     """Train a network, or a stack of networks, on a dataset, and return the history.
@@ -159,6 +163,11 @@ def fit(
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
+        stopping: ends each network by its own samples for validation, which `data` must have.
+        on_epoch: called after each epoch with its number, from 1 on, and the history so far;
+            `history.stop()` in it ends training after this epoch, with an evaluation.
+        history: that of an earlier call with the same arguments, which is continued up to `epochs`
+            in all: bit for bit as without a break.
         progress: whether to show progress; by default it is shown on a terminal and in a
             notebook.
 
@@ -176,13 +185,18 @@ def fit(
         )
     seed = arguments.whole("seed", seed, 0)
     stack = _stack(network)
-    if len(stack) == 1 and data.train.labels.ndim == 1:
+    if len(stack) == 1 and not data.train.stack:
         data = data.repeated(stack[0])
-    next_order = None if batch_size is None else _orders(data.train.labels, seed)
+    next_order = None if batch_size is None else _orders(data.train.shape, seed)
+    if history is not None and next_order is not None:
+        for _ in range(history.epoch):  # those of the epochs that are done
+            next_order()
     with displays.for_program(progress)("fit", epochs) as show:
 
-        def on_epoch(epoch: int, history: History) -> None:
+        def follow(epoch: int, history: History) -> None:
             show(epoch, f"loss {float(history.train_loss[-1].mean()):.4f}")
+            if on_epoch is not None:
+                on_epoch(epoch, history)
 
         history = fit_stack(
             network,
@@ -194,7 +208,9 @@ def fit(
             batch_size=batch_size,
             next_order=next_order,
             eval_every=eval_every,
-            on_epoch=on_epoch,
+            on_epoch=follow,
+            history=history,
+            stopping=stopping,
         )
     _check_converged(history, network, eta)
     return history
@@ -224,9 +240,10 @@ def _stack(network: object) -> tuple[int, ...]:
     return (network.stack or ()) if isinstance(network, Network) else ()
 
 
-def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
-    """Return a function that draws each epoch's order of samples, of the labels' shape."""
-    if labels.ndim == 1:
-        one = BatchOrder([seed], len(labels))
+def _orders(shape: tuple[int, ...], seed: int) -> Callable[[], Tensor]:
+    """Return a function that draws each epoch's order of samples, `([seeds,] samples)`."""
+    *stack, samples = shape
+    if not stack:
+        one = BatchOrder([seed], samples)
         return lambda: one()[0]
-    return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
+    return BatchOrder(range(seed, seed + stack[0]), samples)

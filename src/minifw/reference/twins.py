@@ -28,6 +28,7 @@ from minifw.nn.registry import (
     OptimizerDeclaration,
     declaration_of,
 )
+from minifw.reference import layers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Place = tuple[str | int, ...]
@@ -93,6 +94,8 @@ def _found(called: Twin, library: ModuleType) -> Callable[..., Any]:
             raise UsageError(f"must name a class of {library.__name__}, or be one")
         return called.name
     found = getattr(library, called.name, None)
+    if library is nn and called.name in layers.__all__:
+        found = getattr(layers, called.name)
     if not isinstance(found, type):
         known = [name for name, value in vars(library).items() if isinstance(value, type)]
         near = did_you_mean(called.name, known)
@@ -139,8 +142,8 @@ def check(
         x = output
     target = x if declaration_of(type(loss), LossDeclaration).one_hot else x[..., 0].long() * 0
     try:
-        called = twin_of(loss, LossDeclaration)
-        criterion = criterion_like(loss)
+        criterion = criterion_like(loss, x)
+        called = declaration_of(type(loss), LossDeclaration).twin or Twin(_class(loss))
         with _in_words(loss, called):
             theirs = criterion(x[0].clone().requires_grad_(), target[0])
             if not isinstance(theirs, Tensor) or theirs.shape:
@@ -243,19 +246,39 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
     return layer
 
 
-def criterion_like(loss: ours.Loss, **changed: Any) -> Criterion:
-    """Return the PyTorch loss with the formula and the scale of `loss`, for one network."""
-    reduction = changed.get("reduction", getattr(loss, "reduction", "mean"))
+def criterion_like(loss: ours.Loss, like: Tensor | None = None) -> Criterion:
+    """Return the PyTorch loss with the formula and the scale of `loss`, for one network.
+
+    What it holds, such as weights of classes, gets the dtype and device of `like`.
+    """
+    if loss.parts:
+        return _sum_like(loss, like)
+    reduction = getattr(loss, "reduction", "mean")
+    made = _made(loss, LossDeclaration, nn, reduction="sum" if reduction == "sample" else reduction)
+    if like is not None and isinstance(made, nn.Module):
+        made.to(like.device, like.dtype)
     if reduction != "sample":
-        criterion: Criterion = _made(loss, LossDeclaration, nn, reduction=reduction)
+        criterion: Criterion = made
         return criterion
-    total = _made(loss, LossDeclaration, nn, reduction="sum")
 
     def per_sample(output: Tensor, target: Tensor) -> Tensor:
-        loss: Tensor = total(output, target)
+        loss: Tensor = made(output, target)
         return loss / len(output)
 
     return per_sample
+
+
+def _sum_like(loss: ours.Loss, like: Tensor | None) -> Criterion:
+    """Return the weighted sum of the parts' losses in PyTorch, each of its own columns."""
+    parts = [(criterion_like(part, like), weight) for part, _, weight in loss.parts]
+    widths = [columns for _, columns, _ in loss.parts]
+
+    def total(output: Tensor, target: Tensor) -> Tensor:
+        pieces = zip(parts, output.split(widths, -1), target.split(widths, -1), strict=True)
+        terms = [weight * part(y, aim) for (part, weight), y, aim in pieces]
+        return torch.stack(terms).sum()
+
+    return total
 
 
 def optimizer_like(
@@ -272,7 +295,8 @@ def gradients(
     network: ours.Network, loss: ours.Loss, batches: Sequence[tuple[Tensor, Tensor]]
 ) -> list[Tensor]:
     """Return autograd's gradients of the loss on each seed's batch, stacked over seeds."""
-    criterion = criterion_like(loss)
+    first = next((value for _, value, _ in network.parameters()), None)
+    criterion = criterion_like(loss, first)
     per_seed: list[Any] = []
     for seed, (inputs, target) in enumerate(batches):
         net = twin(network, seed)
