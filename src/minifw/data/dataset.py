@@ -21,8 +21,8 @@ from minifw.data.generated import Floats, Points
 from minifw.data.samples import Samples
 from minifw.errors import DataError, DtypeError, short, short_word
 from minifw.nn import Module, Network
-from minifw.statistics.measure import ERROR, Measure, Task
 from minifw.nn.module import in_mode
+from minifw.statistics.measure import ERROR, Measure, Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
@@ -100,8 +100,8 @@ class Dataset:
                 training samples; the others are shifted and scaled by the same numbers.
             normalize_target: of regression, do the same with each target; errors and predictions
                 are in its own unit all the same.
-            one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise they are class
-                numbers, which only cross-entropy takes.
+            one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise
+                they are class numbers, which only cross-entropy takes.
             dtype: dtype of the network.
             device: device of the network.
 
