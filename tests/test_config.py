@@ -297,9 +297,9 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
          "4:37: network.0.init: only a layer may be written so; write init: {kind: normal, std: 1}"),
         ("{kind: disk, train: 50, test: 60}", "{moons: {noise: 0.1}}", None,
          "2:7: data: only a layer may be written so; write data: {kind: moons, noise: 0.1}"),
-        ("loss: mse", "loss: mse\noptimizer: adam", None,
-         "8:12: optimizer.kind: must be one of sgd, got 'adam' (text); a class of your own goes by "
-         "{python: file.Class}"),
+        ("loss: mse", "loss: mse\noptimizer: adagrad", None,
+         "8:12: optimizer: unknown kind 'adagrad'; known here: adam, adamw, rmsprop, sgd; a class of "
+         "your own goes by {python: file.Class}"),
         ("", "", "epochs=5", "epochs: unknown key; did you mean 'train.epochs'?"),
         ("", "", "momentum=0.9", "momentum: unknown key; did you mean 'optimizer.momentum'?"),
         ("", "", "lr=1", "lr: unknown key; did you mean 'train.eta'?"),

@@ -34,11 +34,10 @@ from minifw.config.sections import (
     OptimizerSection,
     Section,
     ShareOrCount,
-    bare_layer,
-    bare_word,
     one_of,
     section,
 )
+from minifw.config.short import bare_layer, bare_word, sgd_by_default
 
 
 def _check_name(name: str) -> str:
@@ -105,7 +104,7 @@ else:
     Data = one_of((*sections.DATA, Csv, Npz), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Loss = one_of(sections.LOSSES, LossSection, bare_word)
-    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, bare_word)
+    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
 
 
 def word_of(data: Generated | Csv | Npz) -> str:
@@ -116,6 +115,23 @@ def word_of(data: Generated | Csv | Npz) -> str:
 def _no_number(value: Any) -> Any:
     """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
     return str(value) if type(value) is int else value
+
+
+class Stopping(Section):
+    """When a seed stops before the last epoch: by its own samples for validation."""
+
+    patience: Count = Field(
+        20, description="evaluations in a row without a new best, after which a seed stops"
+    )
+    min_delta: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="by how much a value must be below the best to be a new best"
+    )
+    monitor: Literal["loss", "error"] = Field(
+        "loss", description="which value of the samples for validation is watched"
+    )
+    restore: Literal["best", "last"] = Field(
+        "best", description="the weights a seed ends with: of its best evaluation, or the last"
+    )
 
 
 class Train(Section):
@@ -132,6 +148,11 @@ class Train(Section):
         50,
         description="epochs between checkpoints, from which an interrupted run can be resumed; "
         "fewer are written where they would take more than 2 % of the time",
+    )
+    early_stopping: Stopping | None = Field(
+        None,
+        description="stops each seed that has learned enough, by its samples of data.validation; "
+        "by default all train to the last epoch",
     )
     compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
         "auto",

@@ -28,6 +28,7 @@ from minifw.nn.registry import (
     OptimizerDeclaration,
     declaration_of,
 )
+from minifw.reference import layers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
 Place = tuple[str | int, ...]
@@ -93,6 +94,8 @@ def _found(called: Twin, library: ModuleType) -> Callable[..., Any]:
             raise UsageError(f"must name a class of {library.__name__}, or be one")
         return called.name
     found = getattr(library, called.name, None)
+    if library is nn and called.name in layers.__all__:
+        found = getattr(layers, called.name)
     if not isinstance(found, type):
         known = [name for name, value in vars(library).items() if isinstance(value, type)]
         near = did_you_mean(called.name, known)
