@@ -14,6 +14,7 @@ __all__ = [
     "schema",
     "sections",
     "source",
+    "tabled",
     "values",
     "yaml12",
 ]

@@ -14,8 +14,9 @@ from minifw.compile.compilers import require_compiler
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
+from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
-from minifw.data import DTYPES, Dataset, split_sizes, validation_size
+from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
 from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory
@@ -264,7 +265,7 @@ def plan(
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int, int]:
-    """Return the data file's samples, if there is one.
+    """Return the samples of the table, if the data are one.
 
     And how many are for training, for testing and for validation.
     """
@@ -275,6 +276,9 @@ def _samples(
         train, test = _split_of(config, table)
         key = "validation"
         validation = _validation_of(config, train)
+        key = "split"
+        if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
+            check_strata(table.labels, table.classes, train, test, validation)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
@@ -284,7 +288,7 @@ def _samples(
 def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
     """Return how many samples are for training, for testing and for validation.
 
-    `table` holds a data file.
+    `table` holds those of a table.
 
     Raises:
         DataError: there are not that many.

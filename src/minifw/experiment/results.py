@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,7 +168,7 @@ def about(config: Config, features: int) -> str:
     samples = (
         f"{section.train}+{section.test} points"
         if isinstance(section, Generated)
-        else Path(section.path).name
+        else section.about
     )
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
