@@ -260,6 +260,7 @@ class _Stack(Trainer):
     def leave(self, history: History) -> None:
         self.part = Part(self.learner, np.flatnonzero(~history.ended))
         eta = self.part.rates(self.eta)
+        self.shards, self.evaluated, self.last = [], [], []  # free memory for the others' samples
         self._divide(self.part.learner, self.data.of(self.part.networks.tolist()), eta)
 
     def wait(self) -> None:
