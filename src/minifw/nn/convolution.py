@@ -23,15 +23,12 @@ from minifw.nn.buffers import buffer, is_fused, room
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
+from minifw.nn.columns import Chunk, chunks
 from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, samples_last, sizes
 
 __all__ = ["Conv1d", "Conv2d"]
 
 C = TypeVar("C", bound="Convolution")
-
-# Columns are made for so many numbers of one network at a time: they stay in the processor's second
-# cache until the product has read them, and take little memory (docs/decisions.md).
-AT_ONCE = 65_536
 
 
 class Convolution(Module):
@@ -114,15 +111,14 @@ class Convolution(Module):
         whole = self.windows.padded(samples_last(x, self.dimensions))
         outputs = self.windows.outputs_of(whole)
         y = room(x, (len(whole), self.out_channels, *outputs, whole.shape[-1]))
-        weight, bias = self._matrices(self.weight), self.bias
-        columns = None
-        for first, rows, columns in self._columns(whole):
-            out = self._rows(y, first, rows)
-            if bias is None:
-                torch.bmm(weight, columns, out=out)  # y = W columns
-            else:
-                of_rows = bias.reshape(*weight.shape[:2], 1)
-                torch.baddbmm(of_rows, weight, columns, out=out)  # y = W columns + b
+        weight, bias, columns = self._matrices(self.weight), self.bias, None
+        biases = None if bias is None else bias.reshape(*weight.shape[:2], 1)
+        for chunk in self._chunks(whole, y):
+            columns = chunk.gathered()  # what the kernel meets
+            if biases is None:
+                torch.bmm(chunk.of(weight), columns, out=chunk.y)  # y = W columns
+            else:  # y = W columns + b
+                torch.baddbmm(chunk.of(biases), chunk.of(weight), columns, out=chunk.y)
         y = samples_first(y, self.stack)
         self.remember((x,), (y,), (whole, columns if is_fused() else None))
         return y
@@ -130,18 +126,13 @@ class Convolution(Module):
     def backward(self, gradient: Tensor) -> Tensor:
         self.accumulate(gradient)
         call, gradient = self.recall(gradient), self._inside(gradient)
-        places = samples_last(call.inputs[0], self.dimensions).shape
+        inside = samples_last(call.inputs[0], self.dimensions).shape
         if is_fused():
-            return samples_first(self._transposed(gradient, places), self.stack)
-        weight, total = self._matrices(self.weight).mT, room(gradient, places).zero_()
-        whole = call.saved[0]
-        for first, rows, columns in self._chunks(whole):
-            torch.bmm(weight, self._rows(gradient, first, rows), out=columns)  # Wᵀ dL/dy
-            # A number of the input stands in several columns: dL/dx is the sum of theirs.
-            by_place = self._by_place(whole, rows, columns).flatten(2, self.dimensions + 1)
-            outputs = (rows, *gradient.shape[3:-1])
-            for place, of_y, of_x in self.windows.slices(outputs, places[2:-1], first):
-                total[of_x].add_(by_place[:, :, place][of_y])
+            return samples_first(self._transposed(gradient, inside), self.stack)
+        weight, total = self._matrices(self.weight).mT, room(gradient, inside).zero_()
+        for chunk in self._chunks(call.saved[0], gradient):
+            torch.bmm(chunk.of(weight), chunk.y, out=chunk.columns)  # Wᵀ dL/dy
+            chunk.add_to(total)  # a number of the input stands in several columns
         return samples_first(total, self.stack)
 
     def _transposed(self, gradient: Tensor, places: Shape) -> Tensor:
@@ -159,12 +150,12 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (whole, columns), gradient = self.recall(gradient).saved, self._inside(gradient)
+        (whole, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
         weight = self._matrices(self.weight)
         total = room(weight, weight.shape).zero_()
-        kept = None if columns is None else [(0, gradient.shape[2], columns)]
-        for first, rows, columns in kept or self._columns(whole):
-            total.baddbmm_(self._rows(gradient, first, rows), columns.mT)  # Σ dL/dy columnsᵀ
+        for chunk in self._chunks(whole, gradient):
+            columns = chunk.gathered() if kept is None else kept
+            chunk.of(total).baddbmm_(chunk.y, columns.mT)  # Σ dL/dy columnsᵀ
         self.weight_grad.add_(total.view(self.weight.shape))  # dL/dW += …
         if self.bias_grad is not None:
             of_bias = torch.sum(gradient.flatten(2), -1, out=buffer(gradient))
@@ -179,38 +170,9 @@ class Convolution(Module):
         """Return dL/dy as `(networks, channels, *places, samples)`, contiguous."""
         return contiguous(samples_last(gradient, self.dimensions))
 
-    def _chunks(self, whole: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the first row of output places, their number, and room for their columns.
-
-        All chunks share one room.
-        """
-        outputs, samples = self.windows.outputs_of(whole), whole.shape[-1]
-        terms = self.in_channels // self.groups * math.prod(self.windows.kernel)
-        a_row = math.prod(outputs[1:]) * samples
-        matrices = len(whole) * self.groups
-        most = outputs[0] if is_fused() else max(1, AT_ONCE // (self.groups * terms * a_row))
-        space = room(whole, (matrices * terms * a_row * min(most, outputs[0]),))
-        for first in range(0, outputs[0], most):
-            rows = min(most, outputs[0] - first)
-            columns = space[: matrices * terms * a_row * rows]
-            yield first, rows, columns.view(matrices, terms, a_row * rows)
-
-    def _columns(self, whole: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the chunks with what the kernel meets in them."""
-        for first, rows, columns in self._chunks(whole):
-            met = self.windows.columns(whole, first, rows)
-            self._by_place(whole, rows, columns).copy_(met)
-            yield first, rows, columns
-
-    def _by_place(self, whole: Tensor, rows: int, columns: Tensor) -> Tensor:
-        """Return columns as `(networks, channels, *kernel, *places, samples)`, a view."""
-        outputs = self.windows.outputs_of(whole)[1:]
-        return columns.view(*whole.shape[:2], *self.windows.kernel, rows, *outputs, whole.shape[-1])
-
-    def _rows(self, y: Tensor, first: int, rows: int) -> Tensor:
-        """Return rows of output places as matrices, `(…, outputs, places · samples)`, a view."""
-        part = y if rows == y.shape[2] else y.narrow(2, first, rows)
-        return part.view(len(y) * self.groups, self.out_channels // self.groups, -1)
+    def _chunks(self, whole: Tensor, y: Tensor) -> Iterator[Chunk]:
+        """Yield parts of a padded input and of the output or its gradient, one after another."""
+        return chunks(self.windows, self.groups, whole, y, whole_at_once=is_fused())
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:
