@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from minifw.nn.registry import LayerDeclaration, kinds
+
+LAYERS = ", ".join([*kinds(LayerDeclaration), "use"])
+
 GOOD = """\
 name: good
 data: {kind: disk, train: 50, test: 60}
@@ -111,7 +115,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('- relu', '- relu: 3', [
         'a.yaml:5:5: network.1: this layer takes no value',
     ]),
-    ('- relu', '- {linear: 3, bias: true}', [
+    ('- relu', '- {out_features: 3, bias: true}', [
         "a.yaml:5:5: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'",
     ]),
     ('- relu', '- [relu]', [
@@ -124,7 +128,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:5:4: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind', got nothing",
     ]),
     ('- relu', '- {kind: }', [
-        'a.yaml:5:12: network.1.kind: must be one of linear, relu, tanh, sigmoid, got nothing',
+        f'a.yaml:5:12: network.1.kind: must be one of {LAYERS}, got nothing',
     ]),
     ('- relu', '- linear', [
         'a.yaml:5:5: network.1.out_features: this key is missing',

@@ -58,7 +58,7 @@ def of_both(arm: Arm) -> list[Arm]:
     return ["minifw", arm]
 
 
-def network_of(exp: plan.Experiment) -> nn.Sequential:
+def network_of(exp: plan.Experiment) -> nn.Network:
     return build.build_network(exp.config, exp.seeds, 2)
 
 
@@ -204,7 +204,7 @@ def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
                 assert np.nanmax(found) < most
 
 
-def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Sequential]:
+def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Network]:
     """Three seeds; the network of the second starts so large that it diverges."""
     exp = experiment_of(tmp_path, "train.epochs=30")
     network = network_of(exp)
@@ -214,7 +214,7 @@ def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Sequential]:
     return exp, network
 
 
-def train_on(exp: plan.Experiment, network: nn.Sequential, **more: Any) -> History:
+def train_on(exp: plan.Experiment, network: nn.Network, **more: Any) -> History:
     return fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=30, eta=0.05,
                eval_every=10, **more)  # fmt: skip
 
@@ -675,7 +675,7 @@ def test_fit_divides_what_memory_does_not_hold(
 
 
 def alone(
-    exp: plan.Experiment, stacked: nn.Sequential, seed: int
+    exp: plan.Experiment, stacked: nn.Network, seed: int
 ) -> tuple[nn.Sequential, data.Dataset]:
     """One network of a stack, and its data, without the stack's dimension."""
     network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)

@@ -274,6 +274,7 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
     loss = build_loss(experiment.config)
+    network.without_chance()  # whose draws differ between the frameworks
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:
         order = BatchOrder(seeds, data.train.count)().to(inputs.device)

@@ -2,8 +2,8 @@
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
 `operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
-(Sequential too), `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds
-what a module holds, `registry` declares what a config can name.
+(Sequential too), `wired`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held`
+finds what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in

@@ -8,6 +8,7 @@ from typing import Any
 from minifw.errors import ModuleError, ShapeError
 from minifw.nn.graphs import Graph
 from minifw.nn.module import Module
+from minifw.nn.networks import Network
 from minifw.nn.variables import Variable
 
 __all__ = ["Wired"]
@@ -54,3 +55,13 @@ class Wired(Graph):
         for module, numbers in zip(self, self.takes, strict=True):
             values.append(module(*[values[number] for number in numbers]))
         return tuple(values[number] for number in self.ends)
+
+
+def table(network: Network) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
+    """Return which values each module of a network takes, and which are its outputs.
+
+    A network that is not `Wired` counts as a chain of its modules.
+    """
+    if isinstance(network, Wired):
+        return network.takes, network.ends
+    return [(position,) for position in range(len(network))], (len(network),)
