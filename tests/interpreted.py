@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minifw.compile.values import Operand, Recording, Value
+from minifw.nn import random
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor,
@@ -72,6 +73,10 @@ def _value(value: Value, known: dict[Value, Tensor], dtype: torch.dtype) -> Tens
             assert len(set(to.flatten().tolist())) == to.numel()
             result[to.flatten()] = known[piece.value].flatten()[index.flatten()]
         return result.reshape(value.shape)
+    if value.op == "random":
+        ((stream, view),) = value.operands
+        assert view == "stream"
+        return random.uniform(known[stream], value.shape)[0]
     if value.op in ELEMENTWISE:
         seen = [_seen(operand, known, value.shape) for operand in value.operands]
         masks = [tensor.dtype == torch.bool for tensor in seen]

@@ -94,3 +94,17 @@ static inline V log_of(V x) {
   y = where(x < INFINITE, y, x); /* infinity and NaN stay */
   return where(x < SMALLEST, where(x < 0, splat(NOT_A_NUMBER), splat(-INFINITE)), y);
 }
+
+/* A random number from 0 to 1 for each place, as `nn/random.py` defines them, with 32 bits of each
+   number of a VU. The last lines make a T of 24 bits, 12 at a time. */
+static inline V random_of(const T *stream, VU place) {
+  VU first = (U)FIRST_WORD(stream) - (VU){0}, second = (U)SECOND_WORD(stream) - (VU){0};
+  VU x = ROUND_0(place);
+  x = ROUND_1(x);
+  x = ((x ^ (x >> 16)) + first) & WORD;
+  x = (ROUND_0(x) + second) & WORD;
+  x = (ROUND_1(x) ^ 0x80000000u) >> 8;
+  VU whole = (VU)splat(WHOLE);
+  V high = (V)(whole | (x >> 12)) - WHOLE, low = (V)(whole | (x & 4095)) - WHOLE;
+  return (high * 4096 + low) * UNIT;
+}

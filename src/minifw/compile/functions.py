@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from minifw.nn import random
+
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "div": "/",
     "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=", "and": "&", "or": "|",
@@ -76,8 +78,10 @@ def prelude(double: bool, vector_bytes: int, used: Iterable[str]) -> str:
 
     for name in (*ALWAYS, *(f"{op}_of" for op in used)):
         need(name)
+    places = ", ".join(map(str, range(vector_bytes // (8 if double else 4))))
     parts = [
         _types(double, vector_bytes),
+        *([f"#define IOTA ((VU){{{places}}})"] if "random_of" in needed else ()),
         *(f"#define {name}{text}" for name, text in constants.items() if name in needed),
         "",
         *(text for name, text in functions.items() if name in needed),
@@ -102,11 +106,23 @@ def _types(double: bool, vector_bytes: int) -> str:
 typedef {number} T;
 typedef T V {vector};
 typedef {integer} VI {vector};
-typedef unsigned {integer} VU {vector};
+typedef unsigned {integer} U;
+typedef U VU {vector};
 
 #define LD(p) (*(const V *)(p))
 #define ST(p) (*(V *)(p))
 """
+
+
+def _word(which: int) -> str:
+    """Return the C of a word of a call, of a stream (see `nn.random`)."""
+    terms = (f"(unsigned)(s)[{n}] * {row[which]}u" for n, row in enumerate(random.WORDS))
+    return f"(s) ({' + '.join(terms)})"
+
+
+def _round(which: int) -> str:
+    shift, factor = random.ROUNDS[which]
+    return f"(x) ((((x) ^ ((x) >> {shift})) * {factor:#x}u) & WORD)"
 
 
 @cache
@@ -152,6 +168,12 @@ def _constants(double: bool) -> dict[str, str]:
         "LN2_HIGH": number(0.693147180369123816490 if double else 0.693359375),
         "LN2_LOW": number(1.90821492927058770002e-10 if double else -2.12194440054690583e-4),
         "TANH_IS_1": number(20 if double else 10),
+        "WORD": integer(0xFFFFFFFF),
+        "FIRST_WORD": _word(0),
+        "SECOND_WORD": _word(1),
+        "ROUND_0": _round(0),
+        "ROUND_1": _round(1),
+        "UNIT": number(2.0**-random.BITS),
     }
     if double:
         return constants | {
