@@ -13,7 +13,7 @@ from minifw.nn import random
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor,
     "trunc": torch.trunc, "sqrt": torch.sqrt, "reciprocal": torch.reciprocal, "exp": torch.exp,
-    "log": torch.log, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "not": torch.logical_not,
+    "log": torch.log, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "erf": torch.erf, "not": torch.logical_not,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "maximum": torch.maximum, "minimum": torch.minimum, "lt": torch.lt, "le": torch.le,
     "gt": torch.gt, "ge": torch.ge, "eq": torch.eq, "ne": torch.ne, "and": torch.logical_and,

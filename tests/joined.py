@@ -35,10 +35,17 @@ class Split(nn.Module):
 
 
 class Flat(nn.Module):
-    """Several tensors side by side, each as one row for each sample."""
+    """Several tensors side by side, each as one row for each sample of what `split` was given."""
 
-    def __init__(self, leading: int) -> None:
-        self.leading = leading  # dimensions before those of a sample
+    def __init__(self, split: Split) -> None:
+        self.rows = [split]  # in a list: whose rows they are
+
+    @property
+    def leading(self) -> int:
+        """How many dimensions stand before those of a sample."""
+        x = self.rows[0].input
+        assert isinstance(x, Tensor)
+        return x.ndim - 1
 
     def forward(self, *inputs: Tensor) -> Tensor:
         self.input = inputs
@@ -55,11 +62,12 @@ class Flat(nn.Module):
 class Joined(nn.Graph):
     """A module as a network: its inputs stand side by side in rows, and its outputs do.
 
-    `shapes` are those of its inputs, `(samples, *sample)`; it is for a stack of one dimension.
+    `shapes` are those of its inputs, `(samples, *sample)`.
     """
 
     def __init__(self, module: nn.Module, shapes: Sequence[Shape]) -> None:
-        self.split, self.module, self.join = Split([s[1:] for s in shapes]), module, Flat(2)
+        self.split, self.module = Split([shape[1:] for shape in shapes]), module
+        self.join = Flat(self.split)
         self.register_modules(self.split, self.module, self.join)
 
     def connect(self, x: nn.Variable) -> nn.Variable:

@@ -28,7 +28,7 @@ all lanes share; `eta` is the learning rate, 1 × 1; `state` has a position."""
 
 UNARY = (
     "neg", "abs", "sign", "floor", "trunc", "sqrt", "reciprocal",
-    "exp", "log", "tanh", "sigmoid", "not",
+    "exp", "log", "tanh", "sigmoid", "erf", "not",
 )  # fmt: skip
 BINARY = (
     "add", "sub", "mul", "div", "maximum", "minimum",
