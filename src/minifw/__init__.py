@@ -6,6 +6,7 @@
     comparison = minifw.compare("a.yaml", "b.yaml", seeds=20)
     variance = minifw.variance("simplenet", data=10, init=10)
     minifw.fit(network, loss, optimizer, data, epochs=100, eta=0.1)
+    minifw.EarlyStopping(patience=20)             when a network stops before the last epoch
     minifw.Dataset.from_arrays(x, y, x_test, y_test)
     minifw.nn                                     the framework: layers, losses, networks
 
@@ -27,12 +28,14 @@ if TYPE_CHECKING:
     from minifw.library.run import Run
     from minifw.library.studies import Sweep, sweep
     from minifw.library.variance import Variance, variance
+    from minifw.training import EarlyStopping
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Comparison",
     "Dataset",
+    "EarlyStopping",
     "MinifwError",
     "Run",
     "Sweep",
@@ -49,6 +52,7 @@ __all__ = [
 _PLACES = {
     "Comparison": "minifw.library.comparison",
     "Dataset": "minifw.data",
+    "EarlyStopping": "minifw.training",
     "Run": "minifw.library.run",
     "Sweep": "minifw.library.studies",
     "Variance": "minifw.library.variance",

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from minifw.config import yaml12
 from minifw.config.model import Config
-from minifw.config.sections import Section, is_one_key
+from minifw.config.sections import Section
+from minifw.config.short import is_one_key, kind_key, two_kinds
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.errors import did_you_mean, short
 
@@ -72,7 +73,7 @@ def note_faults(
         what = _words(fault, models, path, raw)
         late = fault["type"] == "missing" and not isinstance(path[-1], int)
         of_key = fault["type"] == "extra_forbidden"
-        if of_key and path[-1] == "value" and is_one_key(_at(raw, path[len(at) : -1])):
+        if of_key and path[-1] == "value" and kind_key(_at(raw, path[len(at) : -1])):
             path, of_key, what = path[:-1], False, "this layer takes no value"
         if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path[len(at) :]), dict):
             place = source.place((*path, "kind"))
@@ -97,6 +98,8 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
             return said
         got = "" if isinstance(given, dict) else f", got {_came(given)}"
         if path[:1] == ("network",) and len(path) == 2:
+            if kinds := two_kinds(given):
+                return f"a layer has one kind, got {' and '.join(kinds)}; - begins another layer"
             return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
         return (
             f"must be a word or a mapping with 'kind'{got}" if got else "the key 'kind' is missing"
@@ -121,6 +124,12 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         return f"must be {words} {context[key]}, got {_came(given)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, got {_came(given, _would_fit(kind, given))}"
+    if kind == "twice":
+        return str(fault["msg"])
+    if kind == "string_pattern_mismatch":
+        return f"must be letters, digits, - and _, a letter first, got {_came(given)}"
+    if kind == "tuple_type" and path[-1] == "from":
+        return f"must be the name of a layer, or a list of names, got {_came(given)}"
     if kind == "name":
         return str(context["wrong"])
     if kind == "share_or_count":

@@ -33,12 +33,10 @@ from minifw.config.sections import (
     LossSection,
     OptimizerSection,
     Section,
-    bare_layer,
-    bare_word,
     one_of,
     section,
-    sgd_by_default,
 )
+from minifw.config.short import bare_layer, bare_word, sgd_by_default
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 
 
@@ -116,6 +114,23 @@ def _no_number(value: Any) -> Any:
     return str(value) if type(value) is int else value
 
 
+class Stopping(Section):
+    """When a seed stops before the last epoch: by its own samples for validation."""
+
+    patience: Count = Field(
+        20, description="evaluations in a row without a new best, after which a seed stops"
+    )
+    min_delta: Annotated[float, Field(ge=0)] = Field(
+        0.0, description="by how much a value must be below the best to be a new best"
+    )
+    monitor: Literal["loss", "error"] = Field(
+        "loss", description="which value of the samples for validation is watched"
+    )
+    restore: Literal["best", "last"] = Field(
+        "best", description="the weights a seed ends with: of its best evaluation, or the last"
+    )
+
+
 class Train(Section):
     """How to train; `batch_size` is used in mode sgd only."""
 
@@ -130,6 +145,11 @@ class Train(Section):
         50,
         description="epochs between checkpoints, from which an interrupted run can be resumed; "
         "fewer are written where they would take more than 2 % of the time",
+    )
+    early_stopping: Stopping | None = Field(
+        None,
+        description="stops each seed that has learned enough, by its samples of data.validation; "
+        "by default all train to the last epoch",
     )
     compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
         "auto",

@@ -21,8 +21,8 @@ from minifw.data.generated import Floats, Points
 from minifw.data.samples import Samples
 from minifw.errors import DataError, DtypeError, short, short_word
 from minifw.nn import Module, Network
-from minifw.statistics.measure import ERROR, Measure, Task
 from minifw.nn.module import in_mode
+from minifw.statistics.measure import ERROR, Measure, Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""

@@ -11,11 +11,11 @@ import numpy as np
 
 from minifw import reference
 from minifw.data import BatchOrder
-from minifw.experiment.build import build_loss, build_optimizer
+from minifw.experiment.build import build_loss, build_optimizer, build_stopping
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
 from minifw.runs import Arm, Mode
-from minifw.training import Checkpoint, History
+from minifw.training import SERIES, Checkpoint, History
 from minifw.training.fit import fit
 
 
@@ -72,6 +72,7 @@ def train_minifw(
         on_epoch=on_epoch,
         schedule=schedule,
         history=history,
+        stopping=build_stopping(config),
     )
     return Checkpoint.of(network, history, optimizer, order)
 
@@ -108,6 +109,7 @@ def train_pytorch(
         on_epoch=on_epoch,
         on_seed=partial(checkpointer.offer, True),
         done=checkpointer.load(),
+        stopping=build_stopping(config),
     )
 
 
@@ -123,10 +125,10 @@ def _how_it_goes(history: History) -> str:
     left = history.diverged < 0
     if not left.any():
         return "all seeds diverged"
-    loss, train, test, *validation = (
-        float(np.median(getattr(history, name)[-1][left])) for name in history.series
-    )
-    gone = int((~left).sum())
-    diverged = f" {gone} diverged" if gone else ""
-    kept = "".join(f" validation {error:.1f} %" for error in validation)
+    loss, train, test = (float(np.median(history.final(name)[left])) for name in SERIES[:3])
+    errors = history.validation_error and history.final("validation_error")[left]
+    gone, stopped = int((~left).sum()), int((history.stopped >= 0).sum())
+    diverged = f" {stopped} stopped" if stopped else ""
+    diverged += f" {gone} diverged" if gone else ""
+    kept = f" validation {float(np.median(errors)):.1f} %" if len(errors) else ""
     return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{kept}{diverged}"

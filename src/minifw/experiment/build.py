@@ -9,6 +9,7 @@ from minifw import nn
 from minifw.config.model import Config, Csv, Npz
 from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
+from minifw.config.wiring import wiring
 from minifw.data import (
     DTYPES,
     Dataset,
@@ -22,6 +23,7 @@ from minifw.data import (
     validation_size,
 )
 from minifw.data.files import Table
+from minifw.training import EarlyStopping
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -101,7 +103,7 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     raise AssertionError(f"no reader for {section}")
 
 
-def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
+def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:
     """Return the stack of networks, one for each seed, with its initial weights."""
     generators = [generator(seed, "init") for seed in seeds]
     given = {
@@ -110,13 +112,17 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
         "dtype": DTYPES[config.dtype],
         "device": config.device,
     }
+    wired = wiring(config)
+    shapes = wired.shapes(features)
     modules: list[nn.Module] = []
-    shape: tuple[int, ...] = (features,)
-    for layer in config.network:
+    for position, layer in enumerate(wired.layers):
+        if (again := wired.used[position]) != position:
+            modules.append(modules[again])
+            continue
         init = getattr(layer, "init", None) or config.init
-        modules.append(layer.module(shape, init=init.make(), **given))
-        shape = layer.sizes(shape).shape
-    network = nn.Sequential(*modules)
+        modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
+    chain = wired.is_chain
+    network = nn.Sequential(*modules) if chain else nn.Wired(modules, wired.inputs, wired.ends)
     network.reseed([generator(seed, "dropout") for seed in seeds])
     return network
 
@@ -131,3 +137,9 @@ def build_optimizer(config: Config, network: nn.Network) -> nn.Optimizer:
     """Return the optimiser of a network."""
     optimizer: nn.Optimizer = config.optimizer.make(network)
     return optimizer
+
+
+def build_stopping(config: Config) -> EarlyStopping | None:
+    """Return when a seed stops before the last epoch, None if none does."""
+    section = config.train.early_stopping
+    return None if section is None else EarlyStopping(**section.model_dump())

@@ -42,7 +42,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
     network = build_network(on_cpu, [plan.config.seed], 2)  # its weights are loaded below
     arrays: dict[str, Any] = {}
     for mode, arms in trained.items():
-        errors = arms["minifw"].history.test_error[-1]
+        errors = arms["minifw"].history.final("test_error")
         if np.isnan(errors).all():
             continue
         place = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))

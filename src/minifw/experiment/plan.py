@@ -11,11 +11,11 @@ import torch
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
-from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
+from minifw.config.wiring import note_network
 from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
 from minifw.errors import DataError, MinifwError
@@ -210,7 +210,7 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
-        note_chain(config, source, features, classes)
+        note_network(config, source, features, classes)
     try:
         config.loss.fits(classes)
     except MinifwError as fault:

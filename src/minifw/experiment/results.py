@@ -12,14 +12,15 @@ import torch
 
 from minifw import nn, reference
 from minifw.config.model import Config, word_of
-from minifw.config.sections import Generated, in_words
+from minifw.config.sections import Generated
+from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.runs import ARMS, Arm, Mode
-from minifw.runs.results import ArmResults, Data, Parity, Results, Summary
+from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
-from minifw.training import Checkpoint, find_gradients, placement
+from minifw.training import Checkpoint, History, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
@@ -70,11 +71,11 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         modes[mode] = {}
         for arm, result in arms.items():
             history = result.history
-            test_error = numbers(history.test_error[-1])
+            test_error = numbers(history.final("test_error"))
             modes[mode][arm] = ArmResults(
                 test_error=test_error,
-                train_error=numbers(history.train_error[-1]),
-                train_loss=numbers(history.train_loss[-1]),
+                train_error=numbers(history.final("train_error")),
+                train_loss=numbers(history.final("train_loss")),
                 diverged_epoch=[None if e < 0 else int(e) for e in history.diverged],
                 diverged_layer=[layer_name(config, k) for k in history.diverged_layer],
                 summary=Summary(**summarize(test_error).content()),
@@ -82,9 +83,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
-                validation_error=(
-                    numbers(history.validation_error[-1]) if history.validation_error else None
-                ),
+                **_others(history),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
@@ -111,6 +110,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         eta=config.train.eta,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
+        early_stopping=_rule(config),
         data=Data(
             features=list(plan.features),
             train=plan.sizes.train,
@@ -127,6 +127,23 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     )
 
 
+def _others(history: History) -> dict[str, Any]:
+    """Return the results that not every run has: of other losses, and of early stopping."""
+    others = ("test_loss", "validation_error", "validation_loss")
+    found: dict[str, Any] = {
+        name: numbers(history.final(name)) for name in others if getattr(history, name)
+    }
+    if history.stops_early:
+        found["stopped_epoch"] = [None if e < 0 else int(e) for e in history.stopped]
+        found["best_epoch"] = [int(epoch) for epoch in history.best_epoch]
+    return found
+
+
+def _rule(config: Config) -> StoppingRecord | None:
+    section = config.train.early_stopping
+    return None if section is None else StoppingRecord(**section.model_dump())
+
+
 def _percent(of_groups: Sequence[Floats]) -> Any:
     """Return the mean over the seeds, the first dimension, in percent."""
     return 100 * np.concatenate(of_groups).mean(0)
@@ -139,13 +156,13 @@ def layer_name(config: Config, position: int) -> str | None:
 
 def about(config: Config, features: int) -> str:
     """Return network, data and loss as text for a caption."""
-    shapes: list[tuple[int, ...]] = [(features,)]
-    words = []
-    for layer in config.network:
-        shape = layer.sizes(shapes[-1]).shape
+    wired = wiring(config)
+    all_shapes = wired.shapes(features)
+    shapes, words = all_shapes[:1], []
+    for layer, shape in zip(wired.layers, all_shapes[1:], strict=True):
         if "out_features" in layer.keys or shape != shapes[-1]:
             shapes.append(shape)
-        if layer.name != "linear":
+        if layer.called != "linear":
             words.append(layer.word)
     section = config.data
     samples = (
@@ -177,7 +194,8 @@ def _parity(
         for name in left.weights
         if both.any()
     ]
-    same = (left.history.test_error[-1] == right.history.test_error[-1])[both.numpy()]
+    mine, other = (side.history.final("test_error") for side in (left, right))
+    same = (mine == other)[both.numpy()]
     gradients = {
         dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
         for dtype in observed[0].gradients[mode]
@@ -190,12 +208,7 @@ def _parity(
         same_test_error=f"{int(same.sum())} of {len(same)}",
         different_seeds=[
             seed
-            for seed, ours, theirs in zip(
-                plan.seeds,
-                left.history.test_error[-1],
-                right.history.test_error[-1],
-                strict=True,
-            )
+            for seed, ours, theirs in zip(plan.seeds, mine, other, strict=True)
             if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
         ],
     )
@@ -234,13 +247,13 @@ def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
     }
 
 
-def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
+def _network(experiment: Experiment, dtype: str) -> nn.Network:
     """Return the networks with their initial weights in this dtype."""
     config = experiment.config.model_copy(update={"dtype": dtype})
     return build_network(config, experiment.seeds, len(experiment.data.features))
 
 
-def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequential) -> Floats:
+def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network) -> Floats:
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of

@@ -26,7 +26,8 @@ from minifw.library.studies import Study, Sweep
 from minifw.library.variance import Variance
 from minifw.nn import Loss, Network, Optimizer
 from minifw.system.environment import quiet_matplotlib
-from minifw.training import History, arguments
+from minifw.training import EarlyStopping, History, arguments
+from minifw.training.epochs import OnEpoch
 from minifw.training.fit import fit as fit_stack
 
 KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep, Variance)}
@@ -142,6 +143,9 @@ def fit(
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
+    stopping: EarlyStopping | None = None,
+    on_epoch: OnEpoch | None = None,
+    history: History | None = None,
     progress: bool | None = None,
 ) -> History:
     """Train a network, or a stack of networks, on a dataset, and return the history.
@@ -159,6 +163,11 @@ def fit(
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
+        stopping: ends each network by its own samples for validation, which `data` must have.
+        on_epoch: called after each epoch with its number, from 1 on, and the history so far;
+            `history.stop()` in it ends training after this epoch, with an evaluation.
+        history: that of an earlier call with the same arguments, which is continued up to `epochs`
+            in all: bit for bit as without a break.
         progress: whether to show progress; by default it is shown on a terminal and in a
             notebook.
 
@@ -179,10 +188,15 @@ def fit(
     if len(stack) == 1 and not data.train.stack:
         data = data.repeated(stack[0])
     next_order = None if batch_size is None else _orders(data.train.shape, seed)
+    if history is not None and next_order is not None:
+        for _ in range(history.epoch):  # those of the epochs that are done
+            next_order()
     with displays.for_program(progress)("fit", epochs) as show:
 
-        def on_epoch(epoch: int, history: History) -> None:
+        def follow(epoch: int, history: History) -> None:
             show(epoch, f"loss {float(history.train_loss[-1].mean()):.4f}")
+            if on_epoch is not None:
+                on_epoch(epoch, history)
 
         history = fit_stack(
             network,
@@ -194,7 +208,9 @@ def fit(
             batch_size=batch_size,
             next_order=next_order,
             eval_every=eval_every,
-            on_epoch=on_epoch,
+            on_epoch=follow,
+            history=history,
+            stopping=stopping,
         )
     _check_converged(history, network, eta)
     return history

@@ -42,12 +42,27 @@ class _Line(BaseModel):
     train_loss: list[Number | None]
     train_error: list[Number | None]
     test_error: list[Number | None]
+    test_loss: list[Number | None] | None = None
     validation_error: list[Number | None] | None = None
+    validation_loss: list[Number | None] | None = None
 
     @property
     def series(self) -> tuple[str, ...]:
         """The names of its measurements."""
-        return SERIES if self.validation_error is None else (*SERIES, VALIDATION)
+        known = (*SERIES, *VALIDATION)
+        return tuple(name for name in known if getattr(self, name) is not None)
+
+
+_OTHERS = ("validation_error", "test_loss", "validation_loss")
+"""Results that not every run has."""
+
+
+def _floats(values: list[float | None] | None) -> Any:
+    return None if values is None else np.array(values, np.float64)
+
+
+def _tuple(values: list[Any] | None) -> Any:
+    return None if values is None else tuple(values)
 
 
 @dataclass(frozen=True)
@@ -57,8 +72,11 @@ class Result:
     A seed that diverged has NaN. Errors are in percent of the samples, `train_loss` is in the scale
     of the loss. `diverged_epoch` is the epoch in which a seed diverged, None for the others.
     `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
-    `compiled`; None if they were, or were not meant to be. `validation_error` is None for a run
-    without samples for validation (`data.validation`).
+    `compiled`; None if they were, or were not meant to be. `validation_error` and `validation_loss`
+    are None for a run without samples for validation (`data.validation`). With early stopping
+    (`train.early_stopping`) all numbers are those of the weights that a seed kept, `stopped_epoch`
+    is the one after which a seed stopped, None for one that did not, and `best_epoch` that of its
+    best evaluation; both are None for a run without it.
     """
 
     test_error: Floats
@@ -69,6 +87,10 @@ class Result:
     compiled: bool
     not_compiled: str | None = None
     validation_error: Floats | None = None
+    test_loss: Floats | None = None
+    validation_loss: Floats | None = None
+    stopped_epoch: tuple[int | None, ...] | None = None
+    best_epoch: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -107,9 +129,10 @@ class Metrics:
     def arrays(self, mode: str | None = None, arm: str = "minifw") -> dict[str, NDArray[Any]]:
         """Return the measurements of one arm in one mode as NumPy arrays.
 
-        `epoch` is `(k,)`; `train_loss`, `train_error` and `test_error` are `(k, seeds)`, with NaN
-        after a seed has diverged; so is `validation_error`, where there is one. `mode` may be left
-        out if the run has only one.
+        `epoch` is `(k,)`; `train_loss`, `train_error`, `test_error` and `test_loss` are
+        `(k, seeds)`, with NaN after a seed has diverged; so are `validation_error` and
+        `validation_loss`, where there are any. After a seed has stopped early, they are those of
+        the weights that it kept. `mode` may be left out if the run has only one.
 
         Raises:
             UsageError: the run has several modes, or no such mode or arm.
@@ -187,9 +210,8 @@ class Run:
                 of_arm.seconds,
                 of_arm.compiled,
                 of_arm.not_compiled,
-                None
-                if of_arm.validation_error is None
-                else np.array(of_arm.validation_error, np.float64),
+                **{name: _floats(getattr(of_arm, name)) for name in _OTHERS},
+                **{name: _tuple(getattr(of_arm, name)) for name in ("stopped_epoch", "best_epoch")},
             )
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()
@@ -275,7 +297,7 @@ class Run:
             if any(len(getattr(line, name)) != len(self.seeds) for name in line.series):
                 raise ArtefactError(f"{place}: must hold {len(self.seeds)} numbers, one a seed")
             if lines and line.series != lines[0].series:
-                raise ArtefactError(f"{place}: must have a validation_error if other lines do")
+                raise ArtefactError(f"{place}: must have the same measurements as other lines")
             lines.append(line)
         return Metrics(tuple(self.seeds), tuple(lines))
 

@@ -24,6 +24,7 @@ from minifw.nn.operations import *
 from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
+from minifw.nn.wired import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
 from minifw.nn.buffers import *
@@ -45,6 +46,7 @@ from minifw.nn import (
     variables,
     networks,
     graphs,
+    wired,
     initializers,
     optimizers,
     buffers,
@@ -67,6 +69,7 @@ __all__ += operations.__all__
 __all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__
+__all__ += wired.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
 __all__ += buffers.__all__

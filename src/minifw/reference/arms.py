@@ -83,9 +83,11 @@ class Ensemble:
             criterion_like(loss, next(iter(self.values.values()), None))
         )
         self.optimizer = optimizer_like(optimizer, self.values.values(), eta)
-        self.weights = {
-            mine: self.values[name].detach() for mine, name in names(network, nets[0]).items()
-        }
+        self._names = names(network, nets[0])
+        self.weights = self._named()
+
+    def _named(self) -> State:
+        return {mine: self.values[name].detach() for mine, name in self._names.items()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""
@@ -100,6 +102,24 @@ class Ensemble:
             losses.sum().backward()  # each network's gradient comes from its own loss only
             self.optimizer.step()
         return losses.detach()
+
+    def keep(self, networks: list[int]) -> None:
+        """Train only these networks of the stack from now on, by their positions."""
+        old = dict(self.values)
+        self.values = {
+            name: value.detach()[networks].requires_grad_(value.requires_grad)
+            for name, value in old.items()
+        }
+        state = self.optimizer.state
+        for name, value in old.items():
+            if value in state:
+                state[self.values[name]] = {
+                    key: part[networks] if torch.is_tensor(part) and part.ndim else part
+                    for key, part in state.pop(value).items()
+                }
+        (group,) = self.optimizer.param_groups
+        group["params"] = [*self.values.values()]
+        self.weights = self._named()
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the outputs `(seeds, n, …)` for each seed's inputs."""

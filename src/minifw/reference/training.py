@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from minifw.data import BatchOrder, Dataset, Floats
 from minifw.reference.arms import Ensemble, Loop, State
 from minifw.training import (
     Checkpoint,
+    EarlyStopping,
     Evaluation,
     History,
     Trainer,
@@ -25,6 +27,7 @@ from minifw.training import (
     run_epochs,
     wait_for,
 )
+from minifw.training.history import STOPPING
 from minifw.training.placement import StepSizes
 
 # Evaluating single small networks is slow. So weights of several epochs are collected until their
@@ -33,6 +36,7 @@ AT_ONCE_BYTES = 20 * 2**20
 # How many epochs' losses are checked together, and how many seeds are joined at once.
 WAITING = 64
 
+T = TypeVar("T", bound=np.generic)
 OnSeed = Callable[[int, Callable[[], Checkpoint]], None]
 
 
@@ -51,6 +55,7 @@ def fit(
     on_epoch: Callable[[int, int], None] = lambda position, epoch: None,
     on_seed: OnSeed | None = None,
     done: Checkpoint | None = None,
+    stopping: EarlyStopping | None = None,
 ) -> Checkpoint:
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
@@ -68,15 +73,18 @@ def fit(
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         own = slice(None) if at_once else 0
+        twins = _Twins(arm, snapshots, some := data.of(which), batch_size or samples)
         history = run_epochs(
-            _Twins(arm, snapshots, some := data.of(which), batch_size or samples),
+            twins,
             epochs,
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
             on_epoch=lambda epoch, history: on_epoch(position, epoch),
             history=History.of(some.train.stack),
+            stopping=stopping,
         )
-        weights = {name: value.clone().cpu() for name, value in arm.weights.items()}
+        weights = {name: value.clone().cpu() for name, value in twins.tensors().items()}
+        history.best, history.last = {}, {}
         return Checkpoint(weights, history)
 
     if at_once:
@@ -105,9 +113,12 @@ class _Twins(Trainer):
         self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
         self.data, self.train = data, data.train
         self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
+        self.networks: NDArray[np.int64] | None = None  # those of a stack that are left; None: all
+        self.whole: State = arm.weights
 
     def train_epoch(self, order: Tensor | None) -> None:
         if order is not None:
+            order = order if self.networks is None else order[self.networks]
             order = order.to(self.train.inputs.device)
         self.unseen.append(self.arm.train(self.train, order, self.batch_size))
 
@@ -124,8 +135,8 @@ class _Twins(Trainer):
             return
         first = history.epoch - len(losses) + 1
         for epoch, of_epoch in enumerate(losses, first):
-            history.diverge(~finite([of_epoch], of_epoch.shape), epoch)
-            if history.all_diverged:
+            history.diverge(self._spread(~finite([of_epoch], of_epoch.shape), False), epoch)
+            if history.all_ended:
                 history.epoch = epoch
                 return
 
@@ -141,7 +152,36 @@ class _Twins(Trainer):
             self.snapshots.evaluate(self.data, history)
         if now:
             gone, values = _evaluate(self.arm, self.data)
-            _record(history, history.epoch, gone, *values)
+            spread = [self._spread(each, np.nan) for each in values]
+            _record(history, history.epoch, self._spread(gone, False), *spread)
+
+    def tensors(self) -> State:
+        """Return the weights of all networks, those of a stack that have ended among them."""
+        if self.networks is not None:
+            for name, value in self.arm.weights.items():
+                self.whole[name][self.networks] = value
+        return self.whole
+
+    def leave(self, history: History) -> None:
+        """Train the networks that are left as a smaller stack; a single network is no stack."""
+        assert isinstance(self.arm, Ensemble)
+        known = np.arange(history.stopped.size) if self.networks is None else self.networks
+        if self.networks is None:
+            self.whole = {name: value.clone() for name, value in self.arm.weights.items()}
+        self.tensors()
+        left = np.flatnonzero(~history.ended[known])
+        self.arm.keep(left.tolist())
+        self.data = self.data.of(left.tolist())
+        self.train, self.networks = self.data.train, known[left]
+
+    def _spread(self, values: NDArray[T], fill: object) -> NDArray[T]:
+        """Return what was found of the networks that are left for the whole stack."""
+        if self.networks is None:
+            return values
+        count = len(next(iter(self.whole.values())))
+        whole = np.full(count, fill, values.dtype)
+        whole[self.networks] = values
+        return whole
 
     def wait(self) -> None:
         wait_for(self.train)
@@ -184,13 +224,14 @@ class _Snapshots:
 @torch.no_grad()
 def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], Evaluation]:
     """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
-    output = arm.output(data.train.inputs)
-    losses: Tensor = arm.losses(output, data.train.targets)
-    errors = [errors_of(output, data.train)]
-    for samples in [*data.parts.values()][1:]:
-        errors.append(errors_of(arm.output(samples.inputs), samples))
-    gone = ~finite([*arm.weights.values()], losses.shape)
-    return gone, (losses.double().numpy(force=True), *errors)
+    found: list[Floats] = []
+    for samples in data.parts.values():
+        output = arm.output(samples.inputs)
+        losses: Tensor = arm.losses(output, samples.targets)
+        found += [errors_of(output, samples), losses.double().numpy(force=True)]
+    error, loss, *others = found
+    gone = ~finite([*arm.weights.values()], loss.shape)
+    return gone, (loss, error, *others)
 
 
 def _record(
@@ -208,6 +249,6 @@ def _as_stack(single: Checkpoint) -> Checkpoint:
     history = single.history
     for name in history.series:
         setattr(history, name, [value.reshape(1) for value in getattr(history, name)])
-    history.diverged = history.diverged.reshape(1)
-    history.diverged_layer = history.diverged_layer.reshape(1)
+    for name in ("diverged", "diverged_layer", *STOPPING):
+        setattr(history, name, getattr(history, name).reshape(1))
     return Checkpoint({name: value.unsqueeze(0) for name, value in single.weights.items()}, history)

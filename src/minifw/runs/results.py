@@ -68,10 +68,17 @@ class Listed(_Part):
         return self
 
 
+OPTIONAL = ("validation_error", "test_loss", "validation_loss", "stopped_epoch", "best_epoch")
+"""Results of an arm that not every run has."""
+
+
 class ArmResults(_Part):
     """Results of one arm in one mode; lists have a value for each seed, None if it diverged.
 
-    `validation_error` is None where there are no samples for validation.
+    `validation_error` and `validation_loss` are None where there are no samples for validation.
+    With early stopping, `stopped_epoch` is the one after which a seed ended, None for a seed that
+    did not, and `best_epoch` that of its best evaluation; both are None without it. An old run has
+    no `test_loss` and no `validation_loss`.
 
     `diverged_layer` is the layer with the first value that is not finite. `seconds` is the time
     spent in training steps. `not_compiled` is why steps could not be compiled, None otherwise.
@@ -88,6 +95,10 @@ class ArmResults(_Part):
     compiled: bool
     not_compiled: str | None = None
     validation_error: Annotated[list[Percent | None] | None, FailFast()] = None
+    test_loss: Annotated[list[Finite | None] | None, FailFast()] = None
+    validation_loss: Annotated[list[Finite | None] | None, FailFast()] = None
+    stopped_epoch: Annotated[list[Count | None] | None, FailFast()] = None
+    best_epoch: Annotated[list[Count] | None, FailFast()] = None
 
     def of_seeds(self) -> dict[str, Sized]:
         """Return the lists with a value for each seed, by name."""
@@ -152,12 +163,21 @@ class Data(_Part):
     validation: Count | None = None
 
 
+class StoppingRecord(_Part):
+    """When a seed stopped: the section `train.early_stopping` of the config."""
+
+    patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    monitor: Literal["loss", "error"]
+    restore: Literal["best", "last"]
+
+
 class Results(_Part):
     """Final errors, times and parity of a run, from which tables and figures are made.
 
     `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only
     arm. `pairs` puts minifw's errors beside the other arm's, seed by seed; it and `margin` are None
-    then too, and in runs of an earlier minifw.
+    then too, and in runs of an earlier minifw. `early_stopping` is None where no seed stops early.
     """
 
     name: str
@@ -168,6 +188,7 @@ class Results(_Part):
     eta: Finite
     epochs: Count
     batch_size: Count | None
+    early_stopping: StoppingRecord | None = None
     data: Data
     modes: Annotated[dict[Mode, dict[Arm, ArmResults]], Field(min_length=1)]
     parity: dict[Mode, Parity] | None = None
@@ -204,6 +225,10 @@ class Results(_Part):
                 if (result.validation_error is None) != (self.data.validation is None):
                     what = "must be there if data.validation is, and only then"
                     raise ValueError(f"modes.{mode}.{arm}.validation_error: {what}")
+                for key in ("stopped_epoch", "best_epoch"):
+                    if (getattr(result, key) is None) != (self.early_stopping is None):
+                        what = "must be there if early_stopping is, and only then"
+                        raise ValueError(f"modes.{mode}.{arm}.{key}: {what}")
                 for name, values in result.of_seeds().items():
                     if len(values) != len(self.seeds):
                         what = f"must have {len(self.seeds)} values, one a seed, got {len(values)}"
@@ -212,12 +237,13 @@ class Results(_Part):
 
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON."""
-        paired = ("parity", "speedup", "margin", "pairs")
-        alone = {key for key in paired if getattr(self, key) is None}
-        content = self.model_dump(exclude=alone)
+        rare = ("parity", "speedup", "margin", "pairs", "early_stopping")
+        content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
         if self.data.validation is None:
             del content["data"]["validation"]
-            for arms in content["modes"].values():
-                for result in arms.values():
-                    del result["validation_error"]
+        for arms in content["modes"].values():
+            for result in arms.values():
+                for key in OPTIONAL:
+                    if result[key] is None:
+                        del result[key]
         return content

@@ -87,7 +87,9 @@ class CellResults(_Record):
 
     `number` is its position in the study, which may be more than its position in a part of it.
     `epochs` is how far it was trained: less than its config says where a study stopped it.
-    `validation_error` is None where there are no validation samples.
+    `validation_error` is None where there are no validation samples. With early stopping
+    `stopped_epoch` is the one after which a seed ended, None for a seed that did not, and
+    `best_epoch` that of its best evaluation.
     """
 
     number: Count = 0
@@ -103,6 +105,8 @@ class CellResults(_Record):
     diverged_layer: Annotated[list[str | None], FailFast()]
     compiled: bool
     not_compiled: str | None = None
+    stopped_epoch: list[Count | None] | None = None
+    best_epoch: list[Count] | None = None
 
 
 class StudyResults(_Record):

@@ -111,6 +111,8 @@ def _cell(results: Results, mode: Mode, arm: Arm) -> CellResults:
         diverged_layer=mine.diverged_layer,
         compiled=mine.compiled,
         not_compiled=mine.not_compiled,
+        stopped_epoch=mine.stopped_epoch,
+        best_epoch=mine.best_epoch,
     )
 
 

@@ -165,7 +165,7 @@ class Proposals:
 def _error(found: Found, lanes: Sequence[Lane]) -> float:
     """Return the median validation error of a cell, in percent."""
     places = [found.of(lane) for lane in lanes]
-    errors = [result.history.validation_error[-1][position] for result, position in places]
+    errors = [result.history.final("validation_error")[position] for result, position in places]
     return float(np.median(np.nan_to_num(np.array(errors), nan=WORST)))
 
 

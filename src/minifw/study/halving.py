@@ -62,7 +62,7 @@ def best(found: Found, lanes: list[Lane], factor: int) -> set[int]:
     errors: dict[int, list[float]] = {}
     for lane in lanes:
         result, position = found.of(lane)
-        errors.setdefault(lane.cell, []).append(result.history.validation_error[-1][position])
+        errors.setdefault(lane.cell, []).append(result.history.final("validation_error")[position])
     ranks = rank([*errors.values()])
     keep = -(-len(errors) // factor)
     return {cell for _, cell in sorted(zip(ranks, errors, strict=True))[:keep]}

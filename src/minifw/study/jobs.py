@@ -21,7 +21,7 @@ from minifw.config.model import Config
 from minifw.config.tabled import Tabled
 from minifw.errors import ArtefactError
 from minifw.experiment import memory
-from minifw.experiment.build import names, read_table
+from minifw.experiment.build import build_stopping, names, read_table
 from minifw.experiment.checkpointer import CLOCKS
 from minifw.experiment.plan import samples_of
 from minifw.study.lanes import Lane, stack
@@ -222,6 +222,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         on_epoch=lambda epoch, history: watch.epoch(epoch, history, lambda: result(history)),
         schedule=sizes.schedule(len(lanes), Compiling(job.compiled, job.or_plain)),
         history=history,
+        stopping=build_stopping(config),
     )
     return result(history, job.keeps)
 

@@ -29,10 +29,12 @@ def results(plan: Plan, found: Found) -> StudyResults:
         places = [found.of(lane) for lane in lanes]
 
         def last(series: str, places: list[tuple[Result, int]] = places) -> list[float | None]:
-            return numbers([getattr(r.history, series)[-1][position] for r, position in places])
+            return numbers([r.history.final(series)[position] for r, position in places])
 
         first = places[0][0].history
         validation = last("validation_error") if first.validation_error else None
+        stopped = [int(r.history.stopped[position]) for r, position in places]
+        best = [int(r.history.best_epoch[position]) for r, position in places]
         gone = [int(r.history.diverged[position]) for r, position in places]
         layers = [int(r.history.diverged_layer[position]) for r, position in places]
         cells.append(
@@ -46,10 +48,12 @@ def results(plan: Plan, found: Found) -> StudyResults:
                 validation_error=validation,
                 train_error=last("train_error"),
                 train_loss=last("train_loss"),
-                diverged_epoch=[None if epoch < 0 else epoch for epoch in gone],
+                diverged_epoch=_epochs(gone),
                 diverged_layer=[layer_name(config, layer) for layer in layers],
                 compiled=first.compiled,
                 not_compiled=first.not_compiled,
+                stopped_epoch=_epochs(stopped) if first.stops_early else None,
+                best_epoch=best if first.stops_early else None,
             )
         )
     base, shape = plan.configs[0], plan.shapes[0]
@@ -63,7 +67,19 @@ def results(plan: Plan, found: Found) -> StudyResults:
     )
 
 
-METRICS = ("train_loss", "train_error", "validation_error", "test_error")
+def _epochs(known: list[int]) -> list[int | None]:
+    """Return epochs, with None for -1."""
+    return [None if epoch < 0 else epoch for epoch in known]
+
+
+METRICS = (
+    "train_loss",
+    "train_error",
+    "validation_error",
+    "test_error",
+    "test_loss",
+    "validation_loss",
+)
 
 
 def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
@@ -80,11 +96,14 @@ def metrics(run: Run, plan: Plan, found: Found) -> Iterator[str]:
             history, every = result.history, plan.configs[cell].train.eval_every
             measured = {epoch: place for place, epoch in enumerate(history.epochs)}
             seeds = f"{lane.data},{lane.init},{lane.order}" if crossed else f"{lane.data}"
+            stopped = history.stopped[position] >= 0
             for metric in METRICS:
                 values = getattr(history, metric)
-                # Where a job has ended since all its networks diverged, others would have gone on.
+                # Where a job has ended since all its networks diverged or stopped, others would
+                # have gone on.
+                after = history.final(metric)[position] if values and stopped else np.nan
                 for epoch in [*range(0, result.until, every), result.until] if values else []:
                     place = measured.get(epoch, len(values))
-                    value = values[place][position] if place < len(values) else np.nan
+                    value = values[place][position] if place < len(values) else after
                     shown = repr(float(value)) if np.isfinite(value) else ""
                     yield f"{run.path.name},{cell},{seeds},{epoch},{metric},{shown}\n"

@@ -6,12 +6,14 @@ from minifw.training.epochs import Trainer, run_epochs, wait_for
 from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite
 from minifw.training.history import SERIES, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
+from minifw.training.stopping import EarlyStopping
 
 __all__ = [
     "SERIES",
     "VALIDATION",
     "Checkpoint",
     "Division",
+    "EarlyStopping",
     "Evaluation",
     "History",
     "Learner",

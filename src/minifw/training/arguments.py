@@ -13,12 +13,13 @@ import torch
 from torch import Tensor
 
 from minifw.data import Dataset, Samples
-from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, short_word
+from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, UsageError, short_word
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import check_state
 from minifw.nn.registry import LossDeclaration, declaration_of
 from minifw.training.history import History
+from minifw.training.stopping import EarlyStopping
 
 
 def check(
@@ -185,6 +186,27 @@ def _check_task(loss: Loss, data: Dataset) -> None:
         raise ModuleError(
             f"fit: {loss} is for {' and '.join(tasks)}, the data are for {data.measure.task}; "
             "LossMSE, LossL1 and LossHuber take numbers"
+        )
+
+
+def check_stopping(stopping: EarlyStopping | None, data: Dataset) -> None:
+    """Raise unless there are samples by which networks can stop.
+
+    Raises:
+        DtypeError, UsageError: what must hold, and what was given.
+
+    """
+    if stopping is None:
+        return
+    if not isinstance(stopping, EarlyStopping):
+        raise DtypeError(
+            "fit: stopping must be a minifw EarlyStopping, as EarlyStopping(patience=20), got "
+            f"{type(stopping).__name__}"
+        )
+    if data.validation is None:
+        raise UsageError(
+            "fit: stopping needs samples for validation, and the data has none; "
+            "Dataset.from_arrays(…, x_validation=…, y_validation=…) gives some"
         )
 
 

@@ -6,8 +6,11 @@ The format is safetensors, which holds numbers and no code. The weights have the
     state/epoch             the last finished epoch
     state/generators        (seeds, 6), of the generators that draw the order of batches
     optimizer/<name>        the optimiser's state
-    history/<name>          of each evaluation, and of each seed that diverged;
-                            validation_error only where there are samples for validation
+    history/<name>          of each evaluation, and of each seed that diverged; validation_error
+                            and validation_loss only where there are samples for validation,
+                            stopped, best_epoch and kept only with early stopping
+    best/<weight>           of each seed's best evaluation, with early stopping
+    last/<weight>           the last ones of seeds that ended with their best ones
 
 Times are not included, so equal trainings give equal bytes. Safetensors has no checksum; the run's
 manifest holds one.
@@ -30,7 +33,7 @@ from torch import Tensor
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
-from minifw.training.history import SERIES, VALIDATION, History
+from minifw.training.history import SERIES, STOPPING, VALIDATION, History
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class Checkpoint:
         """Return a copy of the present state of training."""
         return cls(
             {name: value.cpu() for name, value in network.state_dict().items()},
-            _copy(history),
+            history.copy(),
             {name: value.clone().cpu() for name, value in optimizer.state.items()},
             None if order is None else order.state,
         )
@@ -60,9 +63,14 @@ class Checkpoint:
         if len(groups) == 1:
             return groups[0]
         states = [group.generators for group in groups]
+        history = History.joined([group.history for group in groups])
+        if all(group.history.best for group in groups):
+            history.best = _joined([group.history.best for group in groups])
+        if any(group.history.last for group in groups):
+            history.last = _joined([group.history.last or group.weights for group in groups])
         return cls(
             _joined([group.weights for group in groups]),
-            History.joined([group.history for group in groups]),
+            history,
             _joined([group.optimizer for group in groups]),
             None if any(state is None for state in states) else np.concatenate(states),  # type: ignore[arg-type]
         )
@@ -90,7 +98,11 @@ class Checkpoint:
             tensors[f"history/{name}"] = torch.from_numpy(np.array(getattr(history, name)))
         if self.generators is not None:
             tensors["state/generators"] = torch.from_numpy(self.generators.view(np.int64))
-        tensors |= {f"optimizer/{name}": value for name, value in self.optimizer.items()}
+        if history.stops_early:
+            for name in STOPPING:
+                tensors[f"history/{name}"] = torch.from_numpy(getattr(history, name))
+        for kind, values in (("optimizer", self.optimizer), *_kept(history)):
+            tensors |= {f"{kind}/{name}": value for name, value in values.items()}
         tensors |= self.weights
         # Sorted, since safetensors keeps the order of tensors of equal size.
         ordered = {name: tensors[name].contiguous() for name in sorted(tensors)}
@@ -135,17 +147,19 @@ class Checkpoint:
             diverged_layer=take("history/diverged_layer", torch.int64, seeds),
         )
         shape = (len(epochs), *seeds) if len(epochs) else (0,)
-        known = (*SERIES, VALIDATION) if f"history/{VALIDATION}" in tensors else SERIES
-        for name in known:
+        others = (*SERIES[3:], *VALIDATION)  # not there in older ones, or without validation
+        for name in (*SERIES[:3], *(name for name in others if f"history/{name}" in tensors)):
             setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
+        if "history/best_epoch" in tensors:
+            for name in STOPPING:
+                setattr(history, name, take(f"history/{name}", torch.int64, seeds))
         rows = None
         if "state/generators" in tensors:
             rows = take("state/generators", torch.int64, [None, 6]).view(np.uint64)
-        optimizer = {
-            name.removeprefix("optimizer/"): tensors.pop(name)
-            for name in list(tensors)
-            if name.startswith("optimizer/")
-        }
+        optimizer: dict[str, Tensor] = {}
+        for kind, values in (("optimizer", optimizer), *_kept(history)):
+            for name in [name for name in tensors if name.startswith(f"{kind}/")]:
+                values[name.removeprefix(f"{kind}/")] = tensors.pop(name)
         unknown = [name for name in tensors if "/" in name]
         if unknown:
             raise ArtefactError(f"{where}: this minifw does not know '{unknown[0]}' in it")
@@ -180,12 +194,13 @@ class Checkpoint:
         fits &= known[:1] == [0] and all(a < b for a, b in pairwise(known))
         fits &= bool(known) and known[-1] <= history.epoch <= epochs
         if fits and finished:
-            ended = history.epoch == epochs or history.all_diverged
+            ended = history.epoch == epochs or history.all_ended
             fits = ended and known[-1] == history.epoch
         layers = len([*network]) if isinstance(network, Iterable) else 1
         fits &= bool((history.diverged_layer < layers).all())
         if validation is not None:
             fits &= bool(history.validation_error) == validation
+        fits &= _fits_stopping(history, self.weights)
         if not fits:
             raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
 
@@ -217,7 +232,21 @@ class Checkpoint:
                 raise ArtefactError(
                     f"{where}: 'state/generators' is not a state of generators: {fault}"
                 ) from None
-        return _copy(self.history)
+        return self.history.copy()
+
+
+def _kept(history: History) -> tuple[tuple[str, dict[str, Tensor]], ...]:
+    """Return the weights that early stopping keeps, by the first part of their names."""
+    return ("best", history.best), ("last", history.last)
+
+
+def _fits_stopping(history: History, weights: dict[str, Tensor]) -> bool:
+    """Return whether what early stopping has noted fits the evaluations and the weights."""
+    epochs = [-1, *history.epochs]
+    fits = all(np.isin(getattr(history, name), epochs).all() for name in STOPPING)
+    fits &= bool((history.best_epoch[history.stopped >= 0] >= 0).all())
+    known = _shapes(weights)
+    return fits and all(_shapes(kept) == known for _, kept in _kept(history) if kept)
 
 
 def _joined(stacks: Sequence[dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -230,18 +259,3 @@ def _shape(sizes: Sequence[int | None]) -> str:
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
     return {name: (value.shape, value.dtype) for name, value in tensors.items()}
-
-
-def _copy(history: History) -> History:
-    """Return a copy of a history."""
-    return History(
-        epoch=history.epoch,
-        epochs=list(history.epochs),
-        **{name: list(getattr(history, name)) for name in history.series},
-        diverged=history.diverged.copy(),
-        diverged_layer=history.diverged_layer.copy(),
-        seconds=history.seconds,
-        evaluation_seconds=history.evaluation_seconds,
-        compiled=history.compiled,
-        not_compiled=history.not_compiled,
-    )

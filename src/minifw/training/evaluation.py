@@ -14,9 +14,9 @@ from minifw.nn import Buffers, Loss, Network
 from minifw.nn.module import in_mode
 
 Evaluation = tuple[Floats, ...]
-"""For each network its training loss, training error and test error, as `errors_of` gives them.
+"""For each network its training loss, training error, test error and test loss; see `errors_of`.
 
-The error on the samples for validation comes last, if there are any.
+Error and loss of the samples for validation come last, if there are any.
 """
 
 
@@ -44,12 +44,14 @@ def evaluate(
             output: Tensor = network.forward(samples.inputs)
         return output
 
-    of_train = output(train)  # overwritten by the test output if both have the same shape
-    losses = loss.function(of_train, train.targets).double().numpy(force=True)
-    train_error = errors_of(of_train, train)
+    def measured(samples: Samples) -> tuple[Floats, Floats]:
+        given = output(samples)  # overwritten by the next output if both have the same shape
+        losses = loss.function(given, samples.targets).double().numpy(force=True)
+        return errors_of(given, samples), losses
+
+    error, losses = measured(train)
     others = [test] if validation is None else [test, validation]
-    errors = [errors_of(output(samples), samples) for samples in others]
-    return losses, train_error, *errors
+    return losses, error, *(value for samples in others for value in measured(samples))
 
 
 def errors_of(output: Tensor, samples: Samples) -> Floats:

@@ -18,13 +18,16 @@ from minifw.nn import Loss, Network, Optimizer
 from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
+from minifw.training.compiled import Outputs, Steps
 from minifw.training.division import one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
 from minifw.training.learner import Learner
+from minifw.training.part import Part
 from minifw.training.placement import Schedule, for_data
 from minifw.training.shards import Batch, Rates, compile_steps, divide
 from minifw.training.steady import numbers
+from minifw.training.stopping import EarlyStopping
 from minifw.training.workers import Workers
 
 
@@ -42,6 +45,7 @@ def fit(
     on_epoch: OnEpoch | None = None,
     schedule: Schedule | None = None,
     history: History | None = None,
+    stopping: EarlyStopping | None = None,
 ) -> History:
     """Train a stack of networks, each on its own data, and return the history.
 
@@ -66,8 +70,11 @@ def fit(
         history: the history of an earlier training, which is continued after its `epoch`.
             Network, optimizer and `next_order` must be in the state of that time. The results are
             bit for bit those of one training without a break.
+        stopping: ends each network by its own samples for validation, which `data` must have; a
+            network that has stopped changes no more while others go on.
 
-    Training ends early when every seed has diverged.
+    Training ends early when every seed has diverged or stopped, and when `on_epoch` calls
+    `history.stop()`.
 
     Raises:
         ModuleError, ShapeError, DtypeError: an argument is wrong or does not fit the others;
@@ -81,6 +88,7 @@ def fit(
     epochs = arguments.whole("epochs", epochs, 0)
     eval_every = arguments.whole("eval_every", eval_every, 1)
     rate = arguments.learning_rate(eta, data.train)
+    arguments.check_stopping(stopping, data)
     if schedule is None:
         schedule = for_data(
             network, data, batch_size, epochs, "auto" if history is None else history.compiled
@@ -107,14 +115,16 @@ def fit(
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
         warnings.warn(what, NotCompiledWarning, stacklevel=2)
+    watch = stack.is_copied or stopping is not None
     with stack.workers, in_mode(network, training=True):
         return run_epochs(
             stack,
             epochs,
             next_order=None if next_order is None else lambda: _checked(next_order(), data.train),
             eval_every=eval_every,
-            on_epoch=_watched(on_epoch, learner) if stack.is_copied else on_epoch,
+            on_epoch=_watched(on_epoch, learner) if watch else on_epoch,
             history=history,
+            stopping=stopping,
         )
 
 
@@ -169,22 +179,39 @@ class _Stack(Trainer):
         eta: Rates,
         schedule: Schedule,
     ) -> None:
+        self.learner, self.data = learner, data
         self.samples, self.batch_size, self.eta = data.train, batch_size, eta
-        training, evaluation = schedule.training, schedule.evaluation or schedule.training
-        apart = not schedule.compiled and not takes_rates(learner.optimizer)
-        self.shards = divide(learner, data, training.seeds, eta if apart else None)
-        self.evaluated = self.shards
-        if evaluation.seeds != training.seeds:
-            self.evaluated = divide(learner, data, evaluation.seeds)
-        self.threads = training.threads or torch.get_num_threads()
-        self.evaluators = evaluation.threads or torch.get_num_threads()
+        self.training = schedule.training
+        self.evaluation = schedule.evaluation or schedule.training
+        self.threads = self.training.threads or torch.get_num_threads()
+        self.evaluators = self.evaluation.threads or torch.get_num_threads()
+        self.code: tuple[Steps, Outputs] | None = None
         if schedule.compiled:
-            compile_steps(learner, data, self.shards, self.evaluated, batch_size)
+            self.code = compile_steps(learner, data, batch_size)
+        self.part: Part | None = None
+        self._divide(learner, data, eta)
+        if schedule.compiled:
             # Small tensors: torch's own threads would only keep a processor busy.
             self.threads = min(self.threads, len(self.shards))
         self.workers = Workers(max(self.threads, self.evaluators))
         self.order: Tensor | None = None
         self.last: list[Batch] = []  # output and targets of each shard's latest step
+
+    def _divide(self, learner: Learner, data: Dataset, eta: Rates) -> None:
+        """Divide the networks that are trained into shards."""
+        training, evaluation = self.training.seeds, self.evaluation.seeds
+        apart = self.code is None and not takes_rates(learner.optimizer)
+        with in_mode(learner.network, training=True):  # so are the shards' networks
+            self.shards = divide(learner, data, training, eta if apart else None)
+            self.evaluated = self.shards
+            if evaluation != training:
+                self.evaluated = divide(learner, data, evaluation)
+        if self.code is not None:
+            steps, outputs = self.code
+            for shard in self.shards:
+                shard.compiled = steps.on(shard.learner, shard.train_samples)
+            for shard in self.evaluated:
+                shard.outputs = outputs
 
     @property
     def is_copied(self) -> bool:
@@ -192,9 +219,15 @@ class _Stack(Trainer):
         return len(self.shards) > 1 or self.shards[0].compiled is not None
 
     def train_epoch(self, order: Tensor | None) -> None:
+        eta = self.eta
+        if self.part is not None:
+            self.part.begin()
+            order, eta = self.part.order(order), self.part.rates(eta)
         self.order = order
-        work = [partial(shard.train, order, self.batch_size, self.eta) for shard in self.shards]
+        work = [partial(shard.train, order, self.batch_size, eta) for shard in self.shards]
         self.last = self.workers.call(work, self.threads)
+        if self.part is not None:
+            self.part.end()
 
     def find_diverged(self, history: History, now: bool) -> None:
         """Check the loss of the latest step and the weights, after each epoch.
@@ -202,16 +235,32 @@ class _Stack(Trainer):
         Torch's own threads would wait for each other at every small sum, on busy processors for
         milliseconds.
         """
+        part = self.part
+        eta = self.eta if part is None else part.rates(self.eta)
         for shard, last in zip(self.shards, self.last, strict=True):
             with one_thread():
                 gone = ~shard.finite(last)
-            if new := history.diverge(gone, history.epoch, shard.seeds):
-                layers = shard.first_failing(new, self.order, self.batch_size, self.eta)
-                np.atleast_1d(history.diverged_layer)[shard.seeds][new] = layers
+            seeds = shard.seeds if part is None else part.networks[shard.seeds]
+            if new := history.diverge(gone, history.epoch, seeds):
+                layers = shard.first_failing(new, self.order, self.batch_size, eta)
+                known = np.atleast_1d(history.diverged_layer)
+                known[np.arange(len(known))[seeds][new]] = layers
 
     def evaluate(self, history: History, last: bool) -> None:
-        values = self.workers.call([shard.evaluate for shard in self.evaluated], self.evaluators)
-        history.record(history.epoch, *map(_joined, zip(*values, strict=True)))
+        work = [shard.evaluate for shard in self.evaluated]
+        shards = self.workers.call(work, self.evaluators)
+        values = [_joined(each) for each in zip(*shards, strict=True)]
+        if self.part is not None:
+            values = [self.part.spread(each) for each in values]
+        history.record(history.epoch, *values)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.learner.network.tensors()
+
+    def leave(self, history: History) -> None:
+        self.part = Part(self.learner, np.flatnonzero(~history.ended))
+        eta = self.part.rates(self.eta)
+        self._divide(self.part.learner, self.data.of(self.part.networks.tolist()), eta)
 
     def wait(self) -> None:
         wait_for(self.samples)

@@ -190,14 +190,8 @@ def divide(
     return shards
 
 
-def compile_steps(
-    learner: Learner,
-    data: Dataset,
-    shards: Sequence[Shard],
-    evaluated: Sequence[Shard],
-    batch_size: int,
-) -> None:
-    """Compile steps and evaluation of a whole stack, for the shards that do these.
+def compile_steps(learner: Learner, data: Dataset, batch_size: int) -> tuple[Steps, Outputs]:
+    """Compile steps and evaluation of a whole stack, for all shards of it.
 
     Raises:
         CannotCompileError: they cannot be compiled.
@@ -208,11 +202,7 @@ def compile_steps(
         # The C compiler is a process of its own.
         with beside(lambda: Outputs(learner, *data.parts.values())) as evaluation:
             steps = Steps(learner, data.train, batch_size)
-    outputs = evaluation.result()
-    for shard in shards:
-        shard.compiled = steps.on(shard.learner, shard.train_samples)
-    for shard in evaluated:
-        shard.outputs = outputs
+    return steps, evaluation.result()
 
 
 def _by_steps(values: Tensor, batch_size: int, dim: int) -> Tensor:
