@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,7 +169,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         given = {"stack": stack, "dtype": torch.float64}
         of_stack = {name: value for name, value in given.items() if name in arguments}
         module: ours.Module = declaration.make(**declaration.case, **of_stack)
-        return module
+        return module.eval() if module.draws else module  # PyTorch draws other numbers
 
     def reference(*values: Tensor) -> Any:
         module = make(())
@@ -176,7 +177,8 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         parameters, inputs = values[:count], values[count:]
         names = [name for name, _, _ in module.parameters()]
         weights = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(layer_like(module, None), weights, inputs)
+        layer = layer_like(module, None).train(module.training)
+        return torch.func.functional_call(layer, weights, inputs)
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
@@ -262,7 +264,21 @@ OPERATIONS = [
 ]
 
 
+def dropout(stack: Shape) -> ours.Module:
+    module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
+    count = math.prod(stack)
+    module.reseed([np.random.default_rng(seed) for seed in range(count)])
+    return module
+
+
 MODULES = [
+    ModuleCase(
+        "Dropout while training",
+        dropout,
+        [(5, 4)],
+        lambda x: x * dropout(()).forward(torch.ones_like(x)),  # the mask is given
+        {ours.Dropout},
+    ),
     *map(declared, kinds(LayerDeclaration).values()),
     ModuleCase(
         "Linear",

@@ -19,6 +19,7 @@ from minifw.nn.leaky import *
 from minifw.nn.gates import *
 from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
+from minifw.nn.dropout import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -41,6 +42,7 @@ from minifw.nn import (
     gates,
     softmax,
     layernorm,
+    dropout,
     losses,
     operations,
     variables,
@@ -64,6 +66,7 @@ __all__ += leaky.__all__
 __all__ += gates.__all__
 __all__ += softmax.__all__
 __all__ += layernorm.__all__
+__all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__

@@ -14,7 +14,8 @@ why.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -248,10 +249,9 @@ class _Module:
                 )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
-        if any(value.dtype != dtype for _, value, _ in module.parameters()):
-            module = module.with_parameters(
-                [value.to(dtype) for _, value, _ in module.parameters()]
-            )
+        values = [value for _, value, _ in module.parameters()]
+        if any(value.dtype != dtype for value in (*values, *(v for _, v in module.states()))):
+            module = _copy(module, [value.to(dtype) for value in values], dtype)
         return module
 
     def inputs(self, stack: Stack = ()) -> list[Tensor]:
@@ -305,8 +305,8 @@ class _Module:
         values = [value for _, value, _ in module.parameters()]
         for place, (name, value, _) in enumerate(module.parameters()):
             if value.ndim > 1 and value.shape == value.mT.shape:
-                turned = module.with_parameters(
-                    [*values[:place], value.mT.clone(), *values[place + 1 :]]
+                turned = _copy(
+                    module, [*values[:place], value.mT.clone(), *values[place + 1 :]], value.dtype
                 )
                 _forward(turned, inputs)
                 why = f"backward seems to use '{name}' transposed"
@@ -445,7 +445,7 @@ class _Module:
         """A copy with other parameters computes with those and does not change the original."""
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
-        copied, other = module.with_parameters(values), self.module()
+        copied, other = _copy(module, values, torch.float64), self.module()
         if len(copied.parameters()) != len(values):
             raise CheckError(
                 f"{module}: has {len(values)} parameters, a copy of it {len(copied.parameters())}: "
@@ -510,7 +510,8 @@ class _Module:
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
-            with buffers.reuse("step"):  # no copies, so that a result that is overwritten shows
+            # No copies of results, so that one that is overwritten shows.
+            with buffers.reuse("step"), _states_again(reused):
                 ends = as_tuple(reused.forward(*inputs))
                 found = _results(reused, ends, as_tuple(reused.backward(*weights)))
                 why = "a result is written to a buffer that is still needed"
@@ -522,7 +523,7 @@ class _Module:
         """Each network of a stack gives the same results and takes the same step as alone."""
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
-        state = {name: value.clone() for name, value, _ in module.parameters()}
+        state = module.state_dict()
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
@@ -663,11 +664,31 @@ def _given(shape: Stack | Tensor, stack: Stack, seed: int) -> Tensor:
 
 
 # Inputs and outputs of modules are copied, so that a module that changes its input fails only the
-# claim about that.
+# claim about that. States are put back after each forward, so that the next one draws the same
+# random numbers.
+
+
+@contextmanager
+def _states_again(module: Module) -> Iterator[None]:
+    """After this block a module's states are as they were before."""
+    before = [(value, value.clone()) for _, value in module.states()]
+    try:
+        yield
+    finally:
+        for value, old in before:
+            value.copy_(old)
+
+
+def _copy(module: Module, values: Sequence[Tensor], dtype: torch.dtype) -> Module:
+    """Return a copy of a module with other parameters, and with copies of its states."""
+    return module.with_parameters(
+        values, [value.to(dtype, copy=True) for _, value in module.states()]
+    )
 
 
 def _forward(module: Module, inputs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    outputs = as_tuple(module.forward(*(x.clone() for x in inputs)))
+    with _states_again(module):
+        outputs = as_tuple(module.forward(*(x.clone() for x in inputs)))
     for output in outputs:
         if not isinstance(output, Tensor):
             raise CheckError(
