@@ -16,7 +16,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from minifw.nn.buffers import is_fused, room

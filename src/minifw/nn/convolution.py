@@ -11,7 +11,7 @@ as runs of a few pixels (docs/decisions.md). The shapes stay as described: a ten
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
-from minifw.nn.columns import Chunk, chunks
+from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
