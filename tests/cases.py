@@ -503,6 +503,15 @@ MODULES = [
         {ours.Graph, ours.Network},
         [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
     ),
+    ModuleCase(
+        "Wired",
+        lambda stack: ours.Wired(
+            [linear(4, 4, stack), ours.Tanh(), ours.Add()], [(0,), (1,), (0, 2)]
+        ),
+        [(5, 4)],
+        _residual,
+        {ours.Wired},
+    ),
     ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
     ModuleCase(
         "one Residual in two networks",

@@ -138,7 +138,7 @@ def _with_short_layers(layers: Schema) -> Schema:
                 "required": [kind],
             }
             if size and needed:  # `conv2d: 16` needs a `kernel_size` beside it
-                inside = {"properties": {kind: {"type": "object"}}}
+                inside = {"properties": {kind: {**about, "type": "object"}}}
                 short_form["anyOf"] = [inside, {"required": needed}]
             forms.append(short_form)
     return {"description": "a layer", "anyOf": [*forms, *choices]}

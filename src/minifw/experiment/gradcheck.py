@@ -114,7 +114,9 @@ class _Once:
         self.of_output = loss.grad(self.output, targets).clone()
         found = [torch.zeros_like(value) for value in self.values]
         widths = [self.values[number].shape[-1] for number in self.ends]
-        for number, gradient in zip(self.ends, self.of_output.split(widths, -1), strict=True):
+        for number, gradient in zip(
+            self.ends, torch.split(self.of_output, widths, -1), strict=True
+        ):
             found[number] += gradient
         self.back: dict[int, list[Tensor]] = {}
         for position in reversed(range(len(self.modules))):

@@ -220,6 +220,8 @@ def plan(
         left = " that data.validation leaves" if validation else ""
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
+    if source.faults:  # a network that does not fit has no sizes
+        raise source.error()
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
         mode: memory.fitted(
@@ -241,8 +243,7 @@ def plan(
     }
     compiling = {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes}
     sizes = {mode: replace(size, records=compiling[mode].compiled) for mode, size in sizes.items()}
-    if not source.faults:
-        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
+    memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
     group_size = min(size.group_size() for size in sizes.values())

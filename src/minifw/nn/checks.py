@@ -498,6 +498,8 @@ class _Module:
         pairs = zip(_forward(other, inputs), _forward(module, inputs), strict=True)
         for found, expected in pairs:
             _same(module, "the output after load_state_dict", found, expected, exact=True)
+        for (name, found), expected in zip(other.states(), _states(module), strict=True):
+            _same(module, f"'{name}' after load_state_dict", found, expected, exact=True)
         for value in module.tensors().values():
             value.add_(1)
         for name, value, _ in other.parameters():
@@ -526,9 +528,11 @@ class _Module:
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
             # No copies of results, so that one that is overwritten shows.
-            with buffers.reuse("step"), _states_again(reused):
-                ends = as_tuple(reused.forward(*inputs))
-                found = _results(reused, ends, as_tuple(reused.backward(*weights)))
+            with buffers.reuse("step"):
+                with _states_again(reused):
+                    ends = as_tuple(reused.forward(*inputs))
+                    returned = as_tuple(reused.backward(*weights))
+                found = _results(reused, ends, returned)
                 why = "a result is written to a buffer that is still needed"
                 for name, right in expected.items():
                     what = f"{name} in reused memory"
