@@ -249,9 +249,10 @@ def _pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
 def _state_pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
     """Return the name in the twin for each state, which is a buffer there.
 
-    A buffer of whole numbers, as a counter of batches, is PyTorch's own affair.
+    A buffer of whole numbers, as a counter of batches, is PyTorch's own affair; a stream of random
+    numbers is ours.
     """
-    mine = [name for name, _ in module.states()]
+    mine = [] if module.draws else [name for name, _ in module.states()]
     theirs = [name for name, value in layer.named_buffers() if value.is_floating_point()]
     return _paired("buffers", mine, [name for name in theirs if mine])
 
@@ -278,7 +279,7 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
     }
     given: dict[str, Any] = {}
     like = next(iter(tensors.values()), None)
-    if like is not None and isinstance(called.name, str):
+    if module.parameters() and like is not None and isinstance(called.name, str):
         given = {"dtype": like.dtype, "device": like.device}
     layer = _made(module, LayerDeclaration, nn, **given)
     with _in_words(module, called):
