@@ -21,7 +21,6 @@ sys.path.insert(0, str(HERE.parent / "tests"))
 
 from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal  # noqa: E402
 from joined import Joined  # noqa: E402
-
 from minifw import nn  # noqa: E402
 from minifw.compile import CannotCompileError, Program  # noqa: E402
 from minifw.nn import registry  # noqa: E402
@@ -36,10 +35,10 @@ INTRODUCTION = """\
 # All modules
 
 Written by `python docs/modules.py` from the code and the tests: the formula of each class as its
-docstring states it, the shapes of a case from the tests, how a config names it, the largest error of
+docstring states it, the shapes of a case of the tests, how a config names it, the largest error of
 its gradients relative to the largest gradient (all cases of the tests, float64, against PyTorch's
-autograd), and whether its step is compiled. `g` is dL/dy. Shapes are those of one network, samples first;
-a stack stands before them."""
+autograd), and whether its step is compiled. `g` is dL/dy. Shapes are those of one network, samples
+first; a stack stands before them."""
 
 
 def page() -> str:
@@ -104,11 +103,14 @@ def _losses() -> Iterator[tuple[type, Row]]:
     for kind in _exported(nn.Loss):
         rows = [case for case in LOSSES if kind in case.covers]
         error = max(_loss_error(case) for case in rows)
-        yield kind, {
-            "in a config": _yaml(declared[kind]) if kind in declared else "a list of losses",
-            "error": _power(error),
-            "compiled": _all([_loss_compiled(case) for case in rows]),
-        }
+        yield (
+            kind,
+            {
+                "in a config": _yaml(declared[kind]) if kind in declared else "a list of losses",
+                "error": _power(error),
+                "compiled": _all([_loss_compiled(case) for case in rows]),
+            },
+        )
 
 
 def _declared(family: type[Declaration]) -> Iterator[tuple[type, Row]]:
