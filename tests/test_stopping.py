@@ -156,7 +156,9 @@ def samples(seeds: Sequence[int] = range(SEEDS)) -> Dataset:
     for count in (24, 20, 20):
         draws = [generator(seed, "data") for seed in seeds]
         x = np.stack([draw.normal(size=(64, 3))[:count] for draw in draws])
-        y = (x[..., 0] + 1.5 * np.stack([draw.normal(size=count) for draw in draws]) > 0).astype(int)
+        y = (x[..., 0] + 1.5 * np.stack([draw.normal(size=count) for draw in draws]) > 0).astype(
+            int
+        )
         parts += [x + len(parts), y]
     x, y, x_test, y_test, x_validation, y_validation = parts
     return Dataset.from_arrays(
