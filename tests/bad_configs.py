@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from minifw.nn.registry import LayerDeclaration, kinds
+
+LAYERS = ", ".join([*kinds(LayerDeclaration), "use"])
+
 GOOD = """\
 name: good
 data: {kind: disk, train: 50, test: 60}
@@ -111,7 +115,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('- relu', '- relu: 3', [
         'a.yaml:5:5: network.1: this layer takes no value',
     ]),
-    ('- relu', '- {linear: 3, bias: true}', [
+    ('- relu', '- {out_features: 3, bias: true}', [
         "a.yaml:5:5: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'",
     ]),
     ('- relu', '- [relu]', [
@@ -124,7 +128,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:5:4: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind', got nothing",
     ]),
     ('- relu', '- {kind: }', [
-        'a.yaml:5:12: network.1.kind: must be one of linear, relu, tanh, sigmoid, got nothing',
+        f'a.yaml:5:12: network.1.kind: must be one of {LAYERS}, got nothing',
     ]),
     ('- relu', '- linear', [
         'a.yaml:5:5: network.1.out_features: this key is missing',
@@ -154,7 +158,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, got 3',
+        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
         'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
@@ -181,13 +185,13 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:7: data: must be a word or a mapping with 'kind', got 12",
     ]),
     ('loss: mse', 'loss: msee', [
-        "a.yaml:7:7: loss.kind: must be one of mse, cross-entropy, got 'msee' (text); did you mean 'mse'?; a class of your own goes by {python: file.Class}",
+        "a.yaml:7:7: loss: unknown kind 'msee'; did you mean 'mse'?; a class of your own goes by {python: file.Class}",
     ]),
     ('loss: mse\n', '', [
         'a.yaml:1:1: loss: this key is missing',
     ]),
     ('loss: mse', 'loss: {kind: }', [
-        'a.yaml:7:14: loss.kind: must be one of mse, cross-entropy, got nothing',
+        'a.yaml:7:14: loss.kind: must be one of mse, l1, cross-entropy, bce, huber, got nothing',
     ]),
     ('name: good', 'name: ../up', [
         "a.yaml:1:7: name: must be 1 to 64 letters, digits, - and _, a letter or digit first, got '../up'",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -168,7 +169,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         given = {"stack": stack, "dtype": torch.float64}
         of_stack = {name: value for name, value in given.items() if name in arguments}
         module: ours.Module = declaration.make(**declaration.case, **of_stack)
-        return module
+        return module.eval() if module.draws else module  # PyTorch draws other numbers
 
     def reference(*values: Tensor) -> Any:
         module = make(())
@@ -176,7 +177,8 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         parameters, inputs = values[:count], values[count:]
         names = [name for name, _, _ in module.parameters()]
         weights = dict(zip(names, parameters, strict=True))
-        return torch.func.functional_call(layer_like(module, None), weights, inputs)
+        layer = layer_like(module, None).train(module.training)
+        return torch.func.functional_call(layer, weights, inputs)
 
     name = f"{declaration.make.__name__} as declared"
     bad = [NOT_FLOAT, HALF, NOT_TENSOR]
@@ -262,7 +264,163 @@ OPERATIONS = [
 ]
 
 
+def dropout(stack: Shape) -> ours.Module:
+    module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
+    count = math.prod(stack)
+    module.reseed([np.random.default_rng(seed) for seed in range(count)])
+    return module
+
+
+def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+    return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
+
+
+def _used(kind: Any, count: int, **more: Any) -> Callable[[Shape], ours.Module]:
+    """Return what makes a batch norm in evaluation, with another mean and variance than at first."""
+
+    def make(stack: Shape) -> ours.Module:
+        module = _float64(kind, count, **more)(stack)
+        module.running_mean.copy_(normal(count, seed=1))
+        module.running_var.copy_(normal(count, seed=2).exp())
+        return module.eval()
+
+    return make
+
+
+def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, used: bool = False,
+                eps: float = 1e-5) -> Tensor:  # fmt: skip
+    count = x.shape[1]
+    mean, var = (normal(count, seed=1), normal(count, seed=2).exp()) if used else (None, None)
+    return nn.functional.batch_norm(x, mean, var, w, b, training=not used, eps=eps)
+
+
+NORMS = [
+    ModuleCase(
+        "BatchNorm1d of sequences",
+        _float64(ours.BatchNorm1d, 3, eps=0.1, momentum=0.5),
+        [(4, 3, 5)],
+        lambda w, b, x: _batch_norm(x, w, b, eps=0.1),
+        {ours.BatchNorm1d},
+        [
+            (
+                normal(4, 5, 3),
+                r"expects an input of shape \(samples, 3\) or \(samples, 3, length\)",
+            ),
+            (normal(4, 3, 2, 2), r"got \(4, 3, 2, 2\) of float64"),
+            (normal(1, 3, 1), "2 or more numbers of each channel in training.*batch_size"),
+            (normal(4, 3).float(), "expects a tensor of torch.float64, as its own are"),
+        ],
+    ),
+    ModuleCase(
+        "BatchNorm1d in use",
+        _used(ours.BatchNorm1d, 4),
+        [(5, 4)],
+        lambda w, b, x: _batch_norm(x, w, b, used=True),
+        {ours.BatchNorm1d},
+    ),
+    ModuleCase(
+        "BatchNorm2d in use, without weights",
+        _used(ours.BatchNorm2d, 3, affine=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x, used=True),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without running numbers, in use",
+        lambda stack: _float64(ours.BatchNorm2d, 3, track_running_stats=False)(stack).eval(),
+        [(2, 3, 2, 4)],
+        lambda w, b, x: _batch_norm(x, w, b),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without any tensor",
+        _float64(ours.BatchNorm2d, 3, affine=False, track_running_stats=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x),
+        {ours.BatchNorm2d},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "LayerNorm over two dimensions",
+        _float64(ours.LayerNorm, (3, 4), eps=0.1),
+        [(2, 5, 3, 4)],
+        lambda w, b, x: nn.functional.layer_norm(x, (3, 4), w, b, 0.1),
+        {ours.LayerNorm},
+        [
+            (normal(3, 4), r"expects an input of shape \(samples, …, 3, 4\), got \(3, 4\)"),
+            (normal(5, 4, 3), r"got \(5, 4, 3\)"),
+        ],
+    ),
+    ModuleCase(
+        "LayerNorm without bias",
+        _float64(ours.LayerNorm, 4, bias=False),
+        [(2, 3, 4)],
+        lambda w, x: nn.functional.layer_norm(x, (4,), w),
+        {ours.LayerNorm},
+    ),
+    ModuleCase(
+        "LayerNorm without weights",
+        _float64(ours.LayerNorm, 4, elementwise_affine=False),
+        [(5, 4)],
+        lambda x: nn.functional.layer_norm(x, (4,)),
+        {ours.LayerNorm},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "PReLU of channels",
+        _float64(ours.PReLU, 3, slope=-0.5),
+        [(5, 3, 2, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+        [
+            (normal(5, 4), r"expects an input of shape \(samples, 3\), got \(5, 4\)"),
+            (normal(5), r"got \(5,\)"),
+        ],
+    ),
+    ModuleCase(
+        "PReLU of all",
+        _float64(ours.PReLU),
+        [(5, 3, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+    ),
+    ModuleCase(
+        "Softmax of channels",
+        lambda stack: ours.Softmax(-3),
+        [(5, 3, 2, 2)],
+        lambda x: x.softmax(1),
+        {ours.Softmax},
+        [(normal(5, 4), r"expects samples with a dimension -3, got \(5, 4\)")],
+    ),
+    ModuleCase(
+        "GELU by tanh",
+        lambda stack: ours.GELU("tanh"),
+        [(5, 4)],
+        lambda x: nn.functional.gelu(x, approximate="tanh"),
+        {ours.GELU},
+    ),
+    ModuleCase(
+        "ELU as in its source", lambda stack: ours.ELU(), [(5, 4)], nn.functional.elu, {ours.ELU}
+    ),
+    ModuleCase(
+        "Softplus by default",
+        lambda stack: ours.Softplus(),
+        [(5, 4)],
+        nn.functional.softplus,
+        {ours.Softplus},
+    ),
+]
+
+
 MODULES = [
+    *NORMS,
+    ModuleCase(
+        "Dropout while training",
+        dropout,
+        [(5, 4)],
+        lambda x: x * dropout(()).forward(torch.ones_like(x)),  # the mask is given
+        {ours.Dropout},
+    ),
     *map(declared, kinds(LayerDeclaration).values()),
     ModuleCase(
         "Linear",
@@ -320,6 +478,15 @@ MODULES = [
         {ours.Graph, ours.Network},
         [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
     ),
+    ModuleCase(
+        "Wired",
+        lambda stack: ours.Wired(
+            [linear(4, 4, stack), ours.Tanh(), ours.Add()], [(0,), (1,), (0, 2)]
+        ),
+        [(5, 4)],
+        _residual,
+        {ours.Wired},
+    ),
     ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
     ModuleCase(
         "one Residual in two networks",
@@ -368,6 +535,9 @@ class LossCase:
     bad: list[tuple[Any, Any, str]] = field(default_factory=list)
     # All targets of one sample of two outputs that special outputs are tried with.
     special: list[Any] = field(default_factory=list)
+    of_two: Callable[[Any], ours.Loss] | None = None  # the loss for them, if it is another
+    # (reduction, output, target) -> the loss, where it is not the mean or sum of `reference`
+    total: Callable[[str, Tensor, Tensor], Tensor] | None = None
 
 
 def _classes(stack: Shape) -> Tensor:
@@ -375,6 +545,36 @@ def _classes(stack: Shape) -> Tensor:
 
 
 _OUT = normal(6, 3)
+_WEIGHTS = [0.5, 0.75, 3.0]  # of the largest numbers PyTorch adds w · log softmax
+
+
+def _weights(output: Tensor) -> Tensor:
+    return torch.tensor(_WEIGHTS[: output.shape[-1]]).to(output)
+
+
+def _weighted(reduction: Any, classes: int = 3, smoothing: float = 0.0) -> ours.LossCrossEntropy:
+    return ours.LossCrossEntropy(reduction, smoothing, _WEIGHTS[:classes])
+
+
+def _weighted_total(reduction: str, output: Tensor, target: Tensor) -> Tensor:
+    """PyTorch's own mean: for classes it divides by the sum of their weights."""
+    if reduction == "sample":
+        return _weighted_total("sum", output, target) / len(output)
+    return nn.functional.cross_entropy(
+        output, target, _weights(output), reduction=reduction, label_smoothing=0.25
+    )
+
+
+def _heads(reduction: Any) -> ours.LossSum:
+    return ours.LossSum((ours.LossCrossEntropy(reduction), 2, 0.5), (ours.LossMSE(reduction), 1, 3))
+
+
+def _heads_total(reduction: str, output: Tensor, target: Tensor) -> Tensor:
+    count = {"mean": len(output), "sample": len(output), "sum": 1}[reduction]
+    first = nn.functional.cross_entropy(output[:, :2], target[:, :2], reduction="sum")
+    second = nn.functional.mse_loss(output[:, 2:], target[:, 2:], reduction="sum")
+    return (0.5 * first + 3 * second) / count
+
 
 LOSSES = [
     LossCase(
@@ -430,5 +630,102 @@ LOSSES = [
         lambda output, target: nn.functional.cross_entropy(output, target, reduction="none"),
         {ours.LossCrossEntropy},
         special=[[0.0, 0.0], [2.0, 0.0], [3.0, 0.5], [math.inf, 1.0], [math.nan, 1.0]],
+    ),
+    LossCase(
+        "LossCrossEntropy, smoothed",
+        lambda reduction: ours.LossCrossEntropy(reduction, label_smoothing=0.1),
+        _classes,
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, reduction="none", label_smoothing=0.1
+        ),
+        {ours.LossCrossEntropy},
+        special=[[1.0, 0.0], [0.25, 0.75]],
+    ),
+    LossCase(
+        "LossCrossEntropy, weights and classes",
+        lambda reduction: _weighted(reduction, smoothing=0.25),
+        _classes,
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, _weights(output), reduction="none", label_smoothing=0.25
+        ),
+        {ours.LossCrossEntropy},
+        [
+            (
+                _OUT[:, :2],
+                torch.zeros(6, dtype=torch.int64),
+                r"has weights for 3 classes, the output \(6, 2\) is for 2",
+            )
+        ],
+        special=[0, 1],
+        of_two=lambda reduction: _weighted(reduction, 2, 0.25),
+        total=_weighted_total,
+    ),
+    LossCase(
+        "LossCrossEntropy, weights and soft targets",
+        _weighted,
+        lambda stack: normal(*stack, 6, 3, seed=7).softmax(-1),
+        lambda output, target: nn.functional.cross_entropy(
+            output, target, _weights(output), reduction="none"
+        ),
+        {ours.LossCrossEntropy},
+        special=[[1.0, 0.0], [0.25, 0.75]],
+        of_two=lambda reduction: _weighted(reduction, 2),
+    ),
+    LossCase(
+        "LossBCE",
+        ours.LossBCE,
+        lambda stack: normal(*stack, 6, 3, seed=8).sigmoid(),
+        lambda output, target: nn.functional.binary_cross_entropy_with_logits(
+            output, target, reduction="none"
+        ),
+        {ours.LossBCE},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)"), (_OUT, _classes(()), "got .*int64")],
+        special=[[0.0, 1.0], [0.25, 1.0]],
+    ),
+    LossCase(
+        "LossBCE, weighted",
+        lambda reduction: ours.LossBCE(reduction, pos_weight=3),
+        lambda stack: normal(*stack, 6, 3, seed=8).sigmoid(),
+        lambda output, target: nn.functional.binary_cross_entropy_with_logits(
+            output, target, reduction="none", pos_weight=torch.tensor(3).to(output)
+        ),
+        {ours.LossBCE},
+        special=[[0.0, 1.0], [0.25, 1.0]],
+    ),
+    LossCase(
+        "LossL1",
+        ours.LossL1,
+        lambda stack: normal(*stack, 6, 3, seed=5),
+        lambda output, target: nn.functional.l1_loss(output, target, reduction="none"),
+        {ours.LossL1},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+        [[a, b] for a in SPECIAL for b in (0.0, 1.0, math.inf, math.nan)],
+    ),
+    LossCase(
+        "LossHuber",
+        lambda reduction: ours.LossHuber(reduction, delta=0.7),
+        lambda stack: normal(*stack, 6, 3, seed=5),
+        lambda output, target: nn.functional.huber_loss(
+            output, target, reduction="none", delta=0.7
+        ),
+        {ours.LossHuber},
+        [(_OUT, normal(6, 2), r"got \(6, 2\)")],
+        [[a, b] for a in SPECIAL for b in (0.0, 1.0, math.inf, math.nan)],
+    ),
+    LossCase(
+        "LossSum",
+        _heads,
+        lambda stack: normal(*stack, 6, 3, seed=5).softmax(-1),
+        lambda output, target: nn.functional.mse_loss(output, target, reduction="none"),
+        {ours.LossSum},
+        [
+            (_OUT[:, :2], _OUT[:, :2], r"expects outputs of 2 \+ 1 = 3 columns, got \(6, 2\)"),
+            (_OUT, normal(6, 2), r"got \(6, 2\)"),
+        ],
+        special=[[0.5, 0.0], [-1.0, 2.0]],
+        of_two=lambda reduction: ours.LossSum(
+            (ours.LossMSE(reduction), 1, 1), (ours.LossMSE(reduction), 1, 1)
+        ),
+        total=_heads_total,
     ),
 ]

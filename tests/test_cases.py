@@ -154,6 +154,8 @@ def test_what_is_claimed_of_every_loss(check: checks.Check) -> None:
 
 
 def expected_loss(case: LossCase, reduction: str, output: Tensor, target: Tensor) -> Tensor:
+    if case.total is not None:
+        return case.total(reduction, output, target)
     terms = case.reference(output, target)
     if reduction == "mean":
         return terms.mean()
@@ -200,7 +202,7 @@ def test_losses_name_what_is_wrong(case: LossCase) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 def test_losses_equal_pytorch_at_special_numbers(case: LossCase, dtype: torch.dtype) -> None:
     outputs = torch.cartesian_prod(special(dtype), special(dtype))
-    loss = case.make("sum")
+    loss = (case.of_two or case.make)("sum")
     assert case.special
     for target in case.special:
         targets = torch.tensor([target], dtype=torch.int64 if target in (0, 1) else dtype)
@@ -237,6 +239,8 @@ def test_cross_entropy_does_not_overflow() -> None:
     assert torch.equal(loss.grad(output, target), torch.tensor([[0.5, -0.5], [0.0, 0.0]]))
 
 
+# PyTorch's Softplus overflows in dL/dy eˣ; its GELU of float32 is NaN at infinity.
+SOUNDER = (ours.Softplus, ours.GELU)
 ACTIVATIONS = [case for case in MODULES if isinstance(case.make(()), ours.ActivationFunction)]
 
 
@@ -262,24 +266,41 @@ def test_activations_equal_pytorch_at_special_numbers(
         with block:
             y = module.forward(x)
             found = module.backward(gradient)
-            torch.testing.assert_close(y, expected.detach(), equal_nan=True)
-            torch.testing.assert_close(found, theirs, equal_nan=True)
+            for our, their in ((y, expected.detach()), (found, theirs)):
+                left_out = x.isnan() & our.isnan()  # some let dL/dy pass where x is NaN
+                if isinstance(module, SOUNDER):
+                    left_out |= ~their.isfinite() & ~our.isnan()
+                torch.testing.assert_close(our[~left_out], their[~left_out], equal_nan=True)
     if isinstance(module, ours.ReLU):
         assert torch.equal(found.isnan(), theirs.isnan())
         assert torch.equal(found.nan_to_num(), theirs.nan_to_num())  # picked: bit for bit
 
 
+ENDS = [  # y at -1e4 and 1e4, and dL/dx there
+    (ours.Sigmoid(), (0, 1), (0, 0)),
+    (ours.Tanh(), (-1, 1), (0, 0)),
+    (ours.ReLU(), (0, 1e4), (0, 1)),
+    (ours.LeakyReLU(0.5), (-5e3, 1e4), (0.5, 1)),
+    (ours.ELU(0.5), (-0.5, 1e4), (0, 1)),
+    (ours.GELU(), (0, 1e4), (0, 1)),
+    (ours.GELU("tanh"), (0, 1e4), (0, 1)),
+    (ours.SiLU(), (0, 1e4), (0, 1)),
+    (ours.Softplus(), (0, 1e4), (0, 1)),
+    (ours.Softplus(0.5), (0, 1e4), (0, 1)),
+    (ours.Softmax(), (0, 1), (0, 0)),
+]
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("kind", [ours.Sigmoid, ours.Tanh, ours.ReLU])
+@pytest.mark.parametrize(("module", "ends", "slopes"), ENDS)
 def test_activations_at_large_numbers(
-    kind: type[ours.ActivationFunction], dtype: torch.dtype
+    module: ours.Module, ends: tuple[float, float], slopes: tuple[float, float], dtype: torch.dtype
 ) -> None:
     x = torch.tensor([[-1e4, -1.0, 0.0, 1.0, 1e4]], dtype=dtype)
-    module = kind()
     y = module.forward(x)
     gradient = module.backward(torch.ones_like(x))
     assert isinstance(gradient, Tensor)
     assert y.isfinite().all()
     assert gradient.isfinite().all()
-    ends = {ours.Sigmoid: (0, 1), ours.Tanh: (-1, 1), ours.ReLU: (0, 1e4)}[kind]
     assert (float(y[0, 0]), float(y[0, -1])) == ends
+    assert (float(gradient[0, 0]), float(gradient[0, -1])) == slopes

@@ -212,7 +212,7 @@ def test_overrides_that_do_not_go_together(tmp_path: Path) -> None:
     ]
     # Pydantic itself would stop at such a key, and leave the other fault out.
     assert faults(tmp_path, GOOD, "\udcff=1", "loss.kind=x") == [
-        "--set loss.kind=x: loss.kind: must be one of mse, cross-entropy, got 'x' (text); a class of your own goes by {python: file.Class}",
+        "--set loss.kind=x: loss.kind: unknown kind 'x'; known here: bce, cross-entropy, huber, l1, mse; a class of your own goes by {python: file.Class}",
         "--set \\udcff=1: \\udcff: unknown key; known here: data, device, dtype, init, loss, name, "
         "network, optimizer, seed, seeds, sweep, train",
     ]
@@ -297,9 +297,9 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
          "4:37: network.0.init: only a layer may be written so; write init: {kind: normal, std: 1}"),
         ("{kind: disk, train: 50, test: 60}", "{moons: {noise: 0.1}}", None,
          "2:7: data: only a layer may be written so; write data: {kind: moons, noise: 0.1}"),
-        ("loss: mse", "loss: mse\noptimizer: adam", None,
-         "8:12: optimizer.kind: must be one of sgd, got 'adam' (text); a class of your own goes by "
-         "{python: file.Class}"),
+        ("loss: mse", "loss: mse\noptimizer: adagrad", None,
+         "8:12: optimizer: unknown kind 'adagrad'; known here: adam, adamw, rmsprop, sgd; a class of "
+         "your own goes by {python: file.Class}"),
         ("", "", "epochs=5", "epochs: unknown key; did you mean 'train.epochs'?"),
         ("", "", "momentum=0.9", "momentum: unknown key; did you mean 'optimizer.momentum'?"),
         ("", "", "lr=1", "lr: unknown key; did you mean 'train.eta'?"),

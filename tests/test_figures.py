@@ -222,6 +222,32 @@ def test_one_evaluation_is_a_point() -> None:
     assert {str(line.get_marker()) for line in figure.axes[0].lines} == {"v", "^"}
 
 
+@pytest.mark.parametrize("epochs", [300, 3000, 100_000])
+@pytest.mark.parametrize(
+    ("trained", "tested", "logarithmic"),
+    [(0.01, 0.02, False), (0.01, 0.09, False), (0.01, 0.5, True), (0.5, 0.01, False)],
+)
+def test_epochs_are_logarithmic_where_the_test_error_falls_late(
+    epochs: int, trained: float, tested: float, logarithmic: bool
+) -> None:
+    """`trained` and `tested`: the parts of all epochs after which these errors are 0."""
+    content = results(modes=1, arms=1, seeds=3, epochs=epochs)
+    made = [
+        json.dumps({"mode": "full-batch", "arm": "minifw", "epoch": epoch,
+                    "train_error": [90 * (epoch < trained * epochs)] * 3,
+                    "test_error": [95 * (epoch < tested * epochs)] * 3})
+        for epoch in range(0, epochs + 1, epochs // 300)
+    ]  # fmt: skip
+    figure = curves.error_curves(typed(content), made)
+    check(figure)
+    (axis,) = figure.axes
+    assert ("log" in axis.get_xscale()) == logarithmic
+    assert axis.get_xlim() == (0, epochs)
+    first = epochs // 300
+    label = f"epoch (log scale, linear below {first})" if logarithmic else "epoch"
+    assert axis.get_xlabel() == label
+
+
 def test_seeds_that_diverged_are_in_no_curve() -> None:
     content = results(seeds=3, modes=1, arms=1)
     content["modes"]["full-batch"]["minifw"] = {"diverged_epoch": [None, 5, None]}

@@ -68,7 +68,8 @@ def doors() -> dict[str, tuple[set[str], set[str]]]:
         rooms = {n for n in door.__all__ if isinstance(getattr(door, n, sys), ModuleType)}
         found[package] = ({*door.__all__} - rooms, rooms)
     # What a user's `from minifw.nn import *` brings is no room; all rooms of the framework are open.
-    found["nn"] = (found["nn"][0], {path.stem for path in (ROOT / "src/minifw/nn").glob("*.py")})
+    rooms = {path.stem for path in (ROOT / "src/minifw/nn").iterdir()}
+    found["nn"] = (found["nn"][0], rooms)
     return found
 
 

@@ -29,6 +29,7 @@ from minifw.nn.registry import (
     OptimizerDeclaration,
     kinds,
 )
+from minifw.reference import layers
 
 
 @pytest.mark.parametrize("kind", kinds(LayerDeclaration))
@@ -42,7 +43,8 @@ def test_a_layer_that_a_config_can_name_has_a_case_and_a_twin(kind: str) -> None
     assert needed <= {*declared.case}, "its declaration needs a case for the tests"
     assert any(declared.make in row.covers and row.name.endswith("declared") for row in MODULES)
     assert declared.twin is not None
-    assert issubclass(getattr(torch.nn, str(declared.twin)), torch.nn.Module)
+    library = layers if str(declared.twin) in layers.__all__ else torch.nn
+    assert issubclass(getattr(library, str(declared.twin)), torch.nn.Module)
 
 
 def test_losses_and_optimisers_have_twins() -> None:
@@ -107,14 +109,14 @@ FORMULA = """
 """
 BESIDE = '''
 @activation(
-    "leaky-relu",
+    "leaky",
     about="max(x, slope x), of each number",
     section="A ReLU that lets a part of negative numbers through.",
     short="slope",
     twin=Twin("LeakyReLU", negative_slope="slope"),
     case={"slope": 0.1},
 )
-class LeakyReLU(ActivationFunction):
+class Leaky(ActivationFunction):
     """y = max(x, slope x); σ'(x) = 1 where x > 0, else slope. Shapes: any, kept."""
 
     def __init__(
@@ -123,13 +125,9 @@ class LeakyReLU(ActivationFunction):
         self.slope = slope
 '''
 CHANGED = {  # in activations.py
-    "from functools import partial\n": "from functools import partial\nfrom typing import Annotated\n",
-    "import Twin, layer": "import Key, Twin, layer",
-    '"ActivationFunction", ': '"ActivationFunction", "LeakyReLU", ',
+    '"ActivationFunction", ': '"ActivationFunction", "Leaky", ',
 }
-CONFIG = GOOD.replace("- relu", "- leaky-relu: 0.1").replace(
-    "eta: 1e-3", "eta: 0.05\n  batch_size: 20"
-)
+CONFIG = GOOD.replace("- relu", "- leaky: 0.1").replace("eta: 1e-3", "eta: 0.05\n  batch_size: 20")
 SCRIPT = """
 import contextlib, io, json, sys
 from pathlib import Path
@@ -157,8 +155,8 @@ answers["about"] = json.loads((run / "results.json").read_text())["about"]
 
 import cases, test_cases
 from minifw.nn import checks
-assert "LeakyReLU" in cases.ours.__all__
-(row,) = [row for row in cases.MODULES if row.name == "LeakyReLU as declared"]
+assert "Leaky" in cases.ours.__all__
+(row,) = [row for row in cases.MODULES if row.name == "Leaky as declared"]
 test_cases.test_forward_and_backward_equal_autograd(row)
 checks.check_module(row.make, row.inputs)
 print(json.dumps(answers))
@@ -190,17 +188,17 @@ def test_a_new_layer_is_its_formula_and_less_than_twenty_lines(tmp_path: Path) -
 
     show = answers["show"]
     assert show["network"][1] == {
-        "layer": "leaky-relu", "output": 4, "parameters": 0, "operations": 4,
+        "layer": "leaky", "output": 4, "parameters": 0, "operations": 4,
     }  # fmt: skip
-    assert show["config"]["network"][1] == {"kind": "leaky-relu", "slope": 0.1}
-    assert show["from"]["network.1.slope"] == "a.yaml:5:17"
+    assert show["config"]["network"][1] == {"kind": "leaky", "slope": 0.1}
+    assert show["from"]["network.1.slope"] == "a.yaml:5:12"
     assert show["memory"]["needed"] > 0
     layers = answers["schema"]["properties"]["network"]["items"]["anyOf"]
-    assert "leaky-relu" in layers[0]["enum"]
-    (short,) = [form for form in layers if form.get("required") == ["leaky-relu"]]
-    number = short["properties"]["leaky-relu"]["anyOf"][0]
+    assert "leaky" in layers[0]["enum"]
+    (short,) = [form for form in layers if form.get("required") == ["leaky"]]
+    number = short["properties"]["leaky"]["anyOf"][0]
     assert (number["minimum"], number["exclusiveMaximum"]) == (0, 1)
-    assert "layers 2-4-2, leaky-relu" in answers["about"]
+    assert "layers 2-4-2, leaky" in answers["about"]
     for parity in answers["compare"]["parity"].values():
         assert parity["max_gradient_difference"] < 1e-12
         assert parity["max_weight_difference"] < 1e-12

@@ -208,8 +208,8 @@ def test_options_are_given_one_for_each_network_to_a_step_that_knows_of_it() -> 
         """Changes nothing."""
 
     found = {made: per_network(made) for made in (SGD, Same, Nesterov, Usual, Own, RMSprop)}
-    both = ("momentum", "weight_decay")
-    assert [*found.values()] == [both, both, (), (), ("beta",), ()]
+    all_three = ("momentum", "weight_decay", "clip_norm")
+    assert [*found.values()] == [all_three, all_three, (), (), ("beta",), ()]
 
 
 def test_where_several_networks_of_a_user_fail_is_found_with_their_own_rates() -> None:

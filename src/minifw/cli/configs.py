@@ -237,22 +237,28 @@ def _as_written(value: Any) -> str:
 
 
 def _output(shape: int | list[int]) -> str:
-    from minifw.config.sections import in_words
+    from minifw.config.wiring import in_words
 
     return str(shape) if isinstance(shape, int) else in_words(tuple(shape))
 
 
 def _layers(plan: Plan) -> list[dict[str, Any]]:
-    shape: tuple[int, ...] = (plan.sizes.features,)
+    from minifw.config.wiring import INPUTS, wiring
+
+    wired = wiring(plan.config)
     layers = []
-    for layer in plan.config.network:
-        shape, parameters, operations = layer.sizes(shape)
-        layers.append(
-            {
-                "layer": layer.word,
-                "output": shape[0] if len(shape) == 1 else list(shape),
-                "parameters": parameters,
-                "operations": operations,
-            }
-        )
+    for position, size in enumerate(wired.sizes(plan.sizes.features)):
+        own = plan.config.network[position]
+        found: dict[str, Any] = {
+            "layer": own.word if wired.used[position] == position else f"use {own.layer}",
+            "output": size.shape[0] if len(size.shape) == 1 else list(size.shape),
+            "parameters": size.parameters,
+            "operations": size.operations,
+        }
+        if own.name is not None:
+            found["name"] = own.name
+        if not wired.is_chain:
+            taken = [number - 1 for number in wired.inputs[position]]
+            found["from"] = [INPUTS if before < 0 else before for before in taken]
+        layers.append(found)
     return layers

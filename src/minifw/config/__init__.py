@@ -14,6 +14,8 @@ __all__ = [
     "schema",
     "sections",
     "source",
+    "tabled",
     "values",
+    "wiring",
     "yaml12",
 ]

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Collection, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,16 +20,17 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import axes, own, yaml12
+from minifw.config import axes, own, sections, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config, FromFile
-from minifw.config.sections import Declared, Generated, LayerSection, in_words, is_one_key
+from minifw.config.sections import Declared, Generated
+from minifw.config.short import kind_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.config.wiring import note_network
 from minifw.data import validation_size
-from minifw.errors import ArtefactError, ConfigError, DataError, ModuleError, short
-from minifw.nn.registry import Shape
+from minifw.errors import ArtefactError, ConfigError, DataError, short
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
@@ -264,11 +266,13 @@ def _written_out(raw: dict[str, Any], key: str, source: Source) -> str:
     if not isinstance(position, int) or position >= len(network):
         return key
     layer = network[position]
-    if is_one_key(layer) and path[2] not in layer:
+    kind = kind_key(layer)
+    if isinstance(layer, dict) and kind is not None and path[2] != kind:
         _spell_out(raw, source)
-        ((kind, rest),) = layer.items()
+        rest = layer[kind]
         keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
-        network[position] = {"kind": kind, **keys}
+        more = {key: value for key, value in layer.items() if key != kind}
+        network[position] = {"kind": kind, **keys, **more}
     elif isinstance(layer, dict) and len(path) == 3 and path[2] == layer.get("kind"):
         return f"network.{position}.{own.short_key(layer['kind'])}"
     return key
@@ -287,15 +291,15 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
             # It is not an index of a layer after `--set network=relu --set network.0.linear=3`.
             if isinstance(position, int) and position < len(layers):
                 layer = layers[position]
-            if not is_one_key(layer) or path[2] not in layer:
+            kind = kind_key(layer)
+            if kind is None or path[2] != kind:
                 continue
-            kind = str(path[2])
             size = own.short_key(kind)
             if len(path) > 3:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
                 kept[(*path[:2], "kind")] = source.keys[path]
-                if not isinstance(layer[kind], dict):
+                if isinstance(layer, dict) and not isinstance(layer[kind], dict):
                     kept[(*path[:2], size)] = kept[path]
             if path in source.bad:
                 source.bad.add((*path[:2], *(path[3:] or (size,))))
@@ -347,9 +351,17 @@ def _validate(raw: dict[str, Any], source: Source) -> _Checked:
                 layer = raw["network"][position]
                 if not isinstance(layer, str) or own.short_key(layer) != "value":
                     unknown.add(position)
-                layers[position] = "relu"
+                layers[position] = {"kind": "relu", **_wires(raw["network"][position])}
     config = Config.model_validate({**_PLACEHOLDERS, **sound})
     return _Checked(config, frozenset(faulty), frozenset(unknown))
+
+
+def _wires(layer: Any) -> dict[str, Any]:
+    """Return the keys of a faulty layer that say how it is wired, if they are sound."""
+    if not isinstance(layer, dict):
+        return {}
+    name = layer.get("name")
+    return {"name": name} if isinstance(name, str) and re.match(sections.NAME, name) else {}
 
 
 # ---------------------------------------------------------------------------- checks across keys
@@ -398,7 +410,7 @@ def _check_chain(checked: _Checked, source: Source) -> None:
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
         features, classes = len(data.declaration.features), data.classes_declared
-    note_chain(checked.config, source, features, classes, checked.unknown)
+    note_network(checked.config, source, features, classes, checked.unknown)
 
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}
@@ -448,62 +460,3 @@ def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for part, inner in items:
             yield from _numbers(inner, (*path, part))
-
-
-def note_chain(
-    config: Config,
-    source: Source,
-    features: int | None,
-    classes: int | None,
-    unknown: Collection[int] = (),
-) -> None:
-    """Note each layer that does not fit in the chain from `features` inputs to `classes` outputs.
-
-    None is an unknown number. The layers in `unknown` may have any size.
-    """
-    size: Shape | None = None if features is None else (features,)
-    before, last, trained = f"the data{source.line(('data',))}", -1, bool(unknown)
-    for position, layer in enumerate(config.network):
-        path = ("network", position)
-        if position in unknown:
-            size, before = None, ""
-        wanted = getattr(layer, "in_features", None)
-        try:
-            given = size or (wanted or 1,)
-            if size is not None:
-                _note_inferred(layer, size, path, before, last < 0, source)
-            shape, parameters, _ = layer.sizes(given)
-        except ModuleError as fault:
-            # What is not known may have another shape than the one that is tried.
-            if size is not None or not layer.declared_sizes:
-                source.add(path, str(fault))
-            size, before, trained = None, "", True
-            continue
-        trained |= parameters > 0
-        if shape == given and not parameters:
-            continue
-        if size is None and "out_features" not in layer.keys:  # its size depends on its input
-            continue
-        size, last = shape, position
-        before = f"network.{position}{source.line(path)}"
-    if not trained:
-        source.add(("network",), "needs at least one linear layer")
-    elif classes is not None and size is not None and size != (classes,):
-        each = f"one output for each of the {classes} classes"
-        source.add(("network", last), f"the network must end with {each}, got {in_words(size)}")
-
-
-def _note_inferred(
-    layer: LayerSection, size: Shape, path: KeyPath, before: str, first: bool, source: Source
-) -> None:
-    """Note each key that follows from the inputs of a layer, but is given otherwise."""
-    for name, found in layer.inferred(size).items():
-        wanted = getattr(layer, name, None)
-        if wanted is None or wanted == found:
-            continue
-        gives = "has" if first else "gives"
-        if name == "in_features":
-            what = f"expects {wanted} inputs, but {before} {gives} {found}"
-        else:
-            what = f"expects {name} {wanted}, but {before} {gives} {found}"
-        source.add(path, what)

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from minifw.config import yaml12
 from minifw.config.model import Config
-from minifw.config.sections import Section, is_one_key
+from minifw.config.sections import Section
+from minifw.config.short import is_one_key, kind_key, two_kinds
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.errors import did_you_mean, short
 
@@ -51,7 +52,7 @@ def note_faults(
     `raw` is the value that pydantic refused as a `root`; it stands at path `at` of the config.
     """
     paths: list[KeyPath] = []
-    all_faults = error.errors(include_url=False)
+    all_faults = _without_choices(error.errors(include_url=False), root)
     short_lists = {f["loc"] for f in all_faults if f["type"] == "too_short"}
     inner = {f["loc"][:n] for f in all_faults for n in range(len(f["loc"]))} if short_lists else ()
     for number, fault in enumerate(all_faults):
@@ -72,7 +73,7 @@ def note_faults(
         what = _words(fault, models, path, raw)
         late = fault["type"] == "missing" and not isinstance(path[-1], int)
         of_key = fault["type"] == "extra_forbidden"
-        if of_key and path[-1] == "value" and is_one_key(_at(raw, path[len(at) : -1])):
+        if of_key and path[-1] == "value" and kind_key(_at(raw, path[len(at) : -1])):
             path, of_key, what = path[:-1], False, "this layer takes no value"
         if fault["type"] == "union_tag_invalid" and isinstance(_at(raw, path[len(at) :]), dict):
             place = source.place((*path, "kind"))
@@ -83,9 +84,67 @@ def note_faults(
     return paths
 
 
+def _without_choices(faults: list[Any], root: type[Section]) -> list[Any]:
+    """Join the faults of a value that may have one of several types: pydantic gives one for each.
+
+    A list is told what is wrong with the list; all else which types there are.
+    """
+    found: list[Any] = []
+    choices: dict[KeyPath, list[Any]] = {}
+    for fault in faults:
+        end = _choice(fault["loc"], root)
+        if end is None:
+            found.append(fault)
+            continue
+        group = choices.setdefault(fault["loc"][:end], [])
+        if not group:
+            found.append({"loc": fault["loc"][:end], "type": "choice", "ctx": {"faults": group}})
+        group.append(fault | {"rest": fault["loc"][end + 1 :]})
+    joined = []
+    for fault in found:
+        if fault["type"] != "choice":
+            joined.append(fault)
+            continue
+        group = fault["ctx"]["faults"]
+        inner = [each | {"loc": (*fault["loc"], *each["rest"])} for each in group if each["rest"]]
+        joined += inner or [fault | {"input": group[0]["input"]}]
+    return joined
+
+
+def _choice(location: KeyPath, root: type[Section]) -> int | None:
+    """Return where pydantic's location has the name of a type, the choice of one of several."""
+    models = [root]
+    for place, part in enumerate(location):
+        if isinstance(part, int):
+            continue
+        known = [m for m in models if part in m.model_fields]
+        tagged = [
+            m
+            for m in models
+            if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
+        ]
+        if known:
+            inner = _sections([m.model_fields[part].annotation for m in known])
+            if not inner and place + 1 < len(location):
+                after = next((p for p in range(place + 1, len(location))
+                              if isinstance(location[p], str)), None)  # fmt: skip
+                return after
+            models = inner
+        elif tagged:
+            models = tagged
+        else:
+            return None
+    return None
+
+
 def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any) -> str:
     """Return what must hold and what was given."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "choice":
+        types = [words for each in context["faults"] for words in _type_words(each)]
+        *first, last = dict.fromkeys(types)
+        ways = f"{', '.join(first)} or {last}" if first else last
+        return f"must be {ways}, got {_came(given)}"
     if kind == "extra_forbidden":
         return f"unknown key{_elsewhere(path) or did_you_mean(path[-1], _keys(models))}"
     if kind == "missing":
@@ -97,6 +156,8 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
             return said
         got = "" if isinstance(given, dict) else f", got {_came(given)}"
         if path[:1] == ("network",) and len(path) == 2:
+            if kinds := two_kinds(given):
+                return f"a layer has one kind, got {' and '.join(kinds)}; - begins another layer"
             return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
         return (
             f"must be a word or a mapping with 'kind'{got}" if got else "the key 'kind' is missing"
@@ -121,6 +182,12 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         return f"must be {words} {context[key]}, got {_came(given)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, got {_came(given, _would_fit(kind, given))}"
+    if kind == "twice":
+        return str(fault["msg"])
+    if kind == "string_pattern_mismatch":
+        return f"must be letters, digits, - and _, a letter first, got {_came(given)}"
+    if kind == "tuple_type" and path[-1] == "from":
+        return f"must be the name of a layer, or a list of names, got {_came(given)}"
     if kind == "name":
         return str(context["wrong"])
     if kind == "share_or_count":
@@ -133,6 +200,17 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         )
         return f"must have {words} {context[key]} item(s), got {context['actual_length']}"
     return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, got {_came(given)}"
+
+
+def _type_words(fault: Any) -> list[str]:
+    """Return what one of several types that a value may have would be."""
+    kind = fault["type"]
+    if kind == "literal_error":
+        return re.findall(r"'([\w-]+)'", fault["ctx"]["expected"])
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return [f"{words} {fault['ctx'][key]}"]
+    return [_TYPES.get(kind, "a list")]
 
 
 _OWN = "; a class of your own goes by {python: file.Class}"

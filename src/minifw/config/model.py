@@ -8,6 +8,7 @@ stands for a mapping with that kind alone: `init: kaiming-normal`. A layer may a
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -25,7 +26,6 @@ from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
-    VALIDATION,
     Count,
     Generated,
     InitSection,
@@ -33,12 +33,11 @@ from minifw.config.sections import (
     LossSection,
     OptimizerSection,
     Section,
-    ShareOrCount,
-    bare_layer,
-    bare_word,
     one_of,
     section,
 )
+from minifw.config.short import bare_layer, bare_word, sgd_by_default
+from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 
 
 def _check_name(name: str) -> str:
@@ -58,22 +57,16 @@ def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
     return value
 
 
-class FromFile(Section):
+class FromFile(Tabled):
     """Keys that all data files share."""
 
     path: Annotated[str, WrapValidator(_path)] = Field(
         min_length=1, description="the file, relative to the config's folder"
     )
-    train: ShareOrCount = Field(
-        0.8, description="training samples: their number, or a fraction below 1 of all"
-    )
-    test: ShareOrCount | None = Field(
-        None, description="test samples, likewise; by default all the rest"
-    )
-    validation: ShareOrCount | None = VALIDATION
-    normalize: bool = Field(
-        True, description="shift and scale each feature to mean 0 and standard deviation 1"
-    )
+
+    @property
+    def about(self) -> str:
+        return Path(self.path).name
 
 
 class Csv(FromFile):
@@ -94,23 +87,26 @@ class Npz(FromFile):
     target: str = Field("y", description="name of the array of classes, (samples,)")
 
 
+TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
+
 if TYPE_CHECKING:
-    Data = Generated | Csv | Npz
+    Data = Generated | Tabled
     Layer = LayerSection
     Loss = LossSection
     Optimizer = OptimizerSection
     Init = InitSection
 else:
     Init = sections.Init
-    Data = one_of((*sections.DATA, Csv, Npz), Generated, bare_word)
+    Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Loss = one_of(sections.LOSSES, LossSection, bare_word)
-    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, bare_word)
+    Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
 
 
-def word_of(data: Generated | Csv | Npz) -> str:
+def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
-    return data.word if isinstance(data, Generated) else data.kind
+    word: str = data.word if isinstance(data, Generated) else data.kind
+    return word
 
 
 def _no_number(value: Any) -> Any:

@@ -12,7 +12,6 @@ import inspect
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ import numpy as np
 from pydantic import Field, ValidationError
 
 from minifw import nn
-from minifw.config import sections, settings
+from minifw.config import settings, short
 from minifw.config.code import Code
 from minifw.config.messages import note_faults
 from minifw.config.sections import (
@@ -30,19 +29,17 @@ from minifw.config.sections import (
     LayerSection,
     LossSection,
     OptimizerSection,
-    bare_layer,
     blamed,
     fields_of,
-    is_one_key,
     model_of,
     own_points,
 )
+from minifw.config.short import bare_layer, installed, kind_key
 from minifw.config.source import KeyPath, Source, kind_of
 from minifw.errors import MinifwError, UsageError, short_word
 from minifw.nn import registry
 from minifw.nn.registry import DataDeclaration, Declaration, LayerDeclaration
 
-GROUP = "minifw.layers"
 PYTHON = "a class in a Python file beside the config, as in mymodules.LeakyReLU; needs --allow-code"
 
 _BASES: dict[str, type[Declared]] = {
@@ -183,13 +180,6 @@ def _validated(model: type[Declared], value: Any, path: KeyPath, source: Source)
 
 
 @cache
-def installed() -> dict[str, EntryPoint]:
-    """Return the layers of installed packages by their kinds; none is loaded."""
-    own = registry.kinds(LayerDeclaration)
-    return {point.name: point for point in entry_points(group=GROUP) if point.name not in own}
-
-
-@cache
 def installed_model(kind: str) -> type[Declared]:
     """Return the model of an installed layer.
 
@@ -214,19 +204,16 @@ def installed_model(kind: str) -> type[Declared]:
 def short_key(kind: str) -> str:
     """Return the key that `kind: value` sets, for a layer of minifw or of a package."""
     if kind in registry.kinds(LayerDeclaration) or kind not in installed():
-        return sections.short_key(kind)
+        return short.short_key(kind)
     try:
-        return sections.short_key(kind, installed_model(kind).declarations[kind])
+        return short.short_key(kind, installed_model(kind).declarations[kind])
     except UsageError:
         return "value"
 
 
 def _installed_kind(value: Any) -> str | None:
     """Return the kind of a layer if it is that of an installed layer."""
-    if isinstance(value, dict):
-        kind = next(iter(value)) if is_one_key(value) else value.get("kind")
-    else:
-        kind = value
+    kind = (kind_key(value) or value.get("kind")) if isinstance(value, dict) else value
     own = registry.kinds(LayerDeclaration)
     return kind if isinstance(kind, str) and kind not in own and kind in installed() else None
 

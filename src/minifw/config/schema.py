@@ -15,6 +15,7 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from minifw.config import own
 from minifw.config.model import Config
+from minifw.config.short import installed
 
 Schema = dict[str, Any]
 
@@ -30,7 +31,7 @@ def schema() -> Schema:
     for key in ("data", "init", "loss", "optimizer"):
         properties[key] = _with_own(_with_words(properties[key]))
     layers = properties["network"]["items"]
-    layers["oneOf"] += map(_installed, own.installed())
+    layers["oneOf"] += map(_installed, installed())
     for kind in layers["oneOf"]:
         if "init" in kind["properties"]:
             kind["properties"]["init"] = _with_own(_with_words(kind["properties"]["init"]))
@@ -113,26 +114,31 @@ def _kinds(choice: Schema, alone: bool = False) -> list[str]:
 
 
 def _with_short_layers(layers: Schema) -> Schema:
-    """Allow `relu`, `linear: 25` and `linear: {out_features: 25}` beside the long form."""
+    """Allow `relu`, `linear: 25`, `linear: {out_features: 25}` and `{linear: 25, name: first}`."""
     choices = layers["oneOf"]
     forms: list[Schema] = [_with_words(layers)["anyOf"][0]]
     for choice in choices:
-        inner = {
+        inner: Schema = {
             "type": "object",
             "additionalProperties": False,
             "properties": {k: v for k, v in choice["properties"].items() if k != "kind"},
             "required": [key for key in choice.get("required", []) if key != "kind"],
         }
         for kind in _kinds(choice):
-            size = choice["properties"].get(own.short_key(kind))
+            key = own.short_key(kind)
+            beside = {k: v for k, v in inner["properties"].items() if k != key}
+            needed = [name for name in inner["required"] if name != key]
+            size = choice["properties"].get(key)
             form = {"anyOf": [size, inner]} if size else inner
             about = {"description": choice["properties"]["kind"]["description"]}
-            forms.append(
-                {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {kind: {**about, **form}},
-                    "required": [kind],
-                }
-            )
+            short_form: Schema = {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {kind: {**about, **form}, **beside},
+                "required": [kind],
+            }
+            if size and needed:  # `conv2d: 16` needs a `kernel_size` beside it
+                inside = {"properties": {kind: {**about, "type": "object"}}}
+                short_form["anyOf"] = [inside, {"required": needed}]
+            forms.append(short_form)
     return {"description": "a layer", "anyOf": [*forms, *choices]}

@@ -21,7 +21,6 @@ from typing import (
     ClassVar,
     Literal,
     NamedTuple,
-    TypeGuard,
     TypeVar,
     cast,
     get_args,
@@ -39,16 +38,19 @@ from pydantic import (
     Field,
     PydanticSchemaGenerationError,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
     create_model,
+    model_serializer,
 )
 from pydantic_core import PydanticCustomError
 from torch import Tensor
 
 from minifw import nn
 from minifw.config.code import told
+from minifw.config.short import USE, bare_word
 from minifw.data import Points, arrays
 from minifw.errors import DataError, MinifwError, ModuleError, short
 from minifw.nn import Key, registry
@@ -143,7 +145,7 @@ class Declared(Section):
         def __getattr__(self, key: str) -> Any: ...
 
     @property
-    def name(self) -> str:
+    def called(self) -> str:
         """The kind, or the dotted name of a class or function in a user's file."""
         fields = type(self).model_fields
         name: str = getattr(self, "kind" if "kind" in fields else "python")
@@ -152,7 +154,7 @@ class Declared(Section):
     @property
     def declaration(self) -> Any:
         """Its declaration, which stands beside its formula."""
-        return self.declarations[self.name]
+        return self.declarations[self.called]
 
     @property
     def word(self) -> str:
@@ -175,6 +177,9 @@ class Declared(Section):
         return self.declaration.make(*first, **self.keys, **given)
 
 
+Fields = dict[str, tuple[Any, Any]]
+
+
 class LayerSizes(NamedTuple):
     """Shape of a sample of the outputs, trained numbers, and operations of a sample."""
 
@@ -188,11 +193,46 @@ class LayerSizes(NamedTuple):
         return math.prod(self.shape)
 
 
+def _names(value: object) -> object:
+    """One name is short for a list of one."""
+    return [value] if isinstance(value, str) else value
+
+
+NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
+"""The name of a layer, as a regular expression."""
+_Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+_Names = Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100, strict=False)]
+_ONE_NAME = {"type": "string", "pattern": NAME, "maxLength": 64}
+WIRES: Fields = {
+    "name": (_Name | None, Field(None, description="a name, for `from` of other layers")),
+    "from": (
+        Annotated[
+            Annotated[_Names, BeforeValidator(_names)] | None,
+            WithJsonSchema(
+                {"anyOf": [_ONE_NAME, {"type": "array", "items": _ONE_NAME, "minItems": 1}]}
+            ),
+        ],
+        Field(
+            None,
+            description="the layers whose outputs this one takes, by their names, or `inputs`, "
+            "those of the network; by default the layer before",
+        ),
+    ),
+}
+"""The keys that every layer has: how it is wired."""
+
+
 class LayerSection(Declared):
     """A layer of a network."""
 
     family = LayerDeclaration
     given = OF_A_STACK
+
+    @model_serializer(mode="wrap")
+    def _without_wires(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out how it is wired where that is not said: most networks are chains."""
+        kept: dict[str, Any] = plain(self)
+        return {k: v for k, v in kept.items() if k not in WIRES or v is not None}
 
     @property
     def keys(self) -> dict[str, Any]:
@@ -325,14 +365,17 @@ class LayerSection(Declared):
             )
 
 
+class Use(LayerSection):
+    """One of the layers again: its parameters are those of that layer."""
+
+    kind: Literal["use"] = Field(description="a layer again, with the same parameters")
+    layer: _Name = Field(description="the name of that layer")
+    declarations = {USE: LayerDeclaration(lambda: None, USE)}
+
+
 def _given_to(declared: LayerDeclaration, inputs: tuple[Shape, ...]) -> Any:
     """Return what the functions of a layer's declaration are given."""
     return inputs if declared.several else inputs[0]
-
-
-def in_words(shape: Shape) -> str:
-    """Return the shape of a sample as people write it, `6x28x28`."""
-    return "x".join(map(str, shape))
 
 
 class LossSection(Declared):
@@ -350,6 +393,13 @@ class LossSection(Declared):
             value, gradient = loss.function(output, target), loss.grad(output, target)
         _check_shape(self.word, "function", value, (2,))
         _check_shape(self.word, "grad", gradient, (2, 3, 2))
+
+    def fits(self, outputs: int) -> None:
+        """Raise a MinifwError unless the loss can be made, and takes so many outputs."""
+        output = torch.zeros(1, outputs, dtype=torch.float64)
+        target = torch.zeros(1, dtype=torch.int64)
+        with blamed(self.word):
+            self.make().function(output, output if self.declaration.one_hot else target)
 
 
 class OptimizerSection(Declared):
@@ -485,12 +535,13 @@ def _came(value: object) -> str:
 
 def _shared(model: type[Declared]) -> Iterable[str]:
     """Return the keys that a whole family shares, which no constructor has."""
+    if issubclass(model, LayerSection):
+        return WIRES
     return Generated.model_fields if issubclass(model, Generated) else ()
 
 
 # ------------------------------------------------------------------------- from arguments to keys
 
-Fields = dict[str, tuple[Any, Any]]
 S = TypeVar("S", bound=Declared)
 
 
@@ -551,7 +602,7 @@ def _field(kind: Any, default: Any) -> tuple[Any, Any]:
     kind = get_args(kind)[0] if said else kind
     key = next((each for each in said if isinstance(each, Key)), Key())
     if key.per_network:
-        kind = float  # a config describes one network
+        kind = float if default is not None else float | None  # a config describes one network
     about = key.about or next((each for each in said if isinstance(each, str)), None)
     bounds = {
         name: bound
@@ -571,7 +622,8 @@ def _inferred(name: str, kind: Any) -> tuple[Any, Any]:
     """Return the type and the description of a key that follows from a layer's inputs."""
     said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     about = next((each.about for each in said if isinstance(each, Key) and each.about), None)
-    about = about or ("number of inputs" if name == "in_features" else name.replace("_", " "))
+    words = {"in_features": "number of inputs", "in_channels": "number of input channels"}
+    about = about or words.get(name, name.replace("_", " "))
     number = Annotated[int, Field(ge=1, le=100_000)] | None
     return number, Field(None, description=f"{about}; inferred, and checked if given")
 
@@ -586,6 +638,13 @@ def model_of(
 
     """
     section = next(iter(names.values())).section
+    if base is LayerSection:
+        if taken := WIRES.keys() & more:
+            raise ModuleError(
+                f"{next(iter(names))}: argument '{min(taken)}' has the name of a key of every "
+                "layer; give it another"
+            )
+        more = more | WIRES
     try:
         model: type[S] = create_model(  # type: ignore[call-overload]
             f"{base.__name__} {' '.join(names)}",
@@ -633,39 +692,16 @@ def one_of(
     return Annotated[tagged, WrapValidator(spelled_out), SerializeAsAny()]  # type: ignore[type-arg]
 
 
-def bare_word(value: object) -> object:
-    """`mse` is short for `{kind: mse}`."""
-    return {"kind": value} if isinstance(value, str) else value
-
-
-def is_one_key(value: object) -> TypeGuard[dict[str, Any]]:
-    """Return whether a layer is written as one key, `linear: 25`."""
-    return isinstance(value, dict) and len(value) == 1 and not {"kind", "python"} & {*value}
-
-
-def bare_layer(value: object, declared: Declaration | None = None) -> object:
-    """`relu`, `{linear: 25}` and `{linear: {…}}` are short for mappings with a kind."""
-    if is_one_key(value):
-        ((kind, rest),) = value.items()
-        if isinstance(rest, dict):
-            return {"kind": kind, **rest}
-        return {"kind": kind, short_key(kind, declared): rest}
-    return bare_word(value)
-
-
-def short_key(kind: str, declared: Declaration | None = None) -> str:
-    """Return the key that `kind: value` sets; "value", an unknown key, if there is none."""
-    declared = declared or registry.kinds(LayerDeclaration).get(kind)
-    return declared.short if declared is not None and declared.short else "value"
-
-
 INITS = models_of(InitSection)
 Init = one_of(INITS, InitSection, bare_word)
 
 # An optional key of every layer whose constructor has this argument.
 _INIT = (Init | None, Field(None, description="initial weights of this layer"))
 
-LAYERS = models_of(LayerSection)
+LAYERS = (
+    *models_of(LayerSection),
+    create_model("Use again", __base__=Use, __doc__=Use.__doc__, **WIRES),  # type: ignore[call-overload]
+)
 LOSSES = models_of(LossSection)
 OPTIMIZERS = models_of(OptimizerSection, default="sgd")
 DATA = models_of(Generated)  # all that `minifw.data` declares

@@ -11,7 +11,14 @@ from minifw.data.dataset import (
 )
 from minifw.data.generated import Floats, Integers, Points, disk, half_plane, moons, spirals
 from minifw.data.samples import Samples
-from minifw.data.splitting import held_out, split, split_sizes, validation_size
+from minifw.data.splitting import (
+    check_strata,
+    held_out,
+    shares,
+    split,
+    split_sizes,
+    validation_size,
+)
 
 __all__ = [
     "DTYPES",
@@ -25,15 +32,18 @@ __all__ = [
     "arrays",
     "balance",
     "cells",
+    "check_strata",
     "disk",
     "files",
     "generator",
     "half_plane",
     "held_out",
     "moons",
+    "shares",
     "spirals",
     "split",
     "split_sizes",
     "stack_seeds",
+    "tables",
     "validation_size",
 ]

@@ -8,7 +8,7 @@ more data does not change the initial weights.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,7 @@ from minifw.data.samples import Samples
 from minifw.errors import DataError, DtypeError, short, short_word
 from minifw.nn import Module, Network
 from minifw.nn.module import in_mode
+from minifw.statistics.measure import ERROR, Measure, Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 """The kinds of numbers by their names in a config."""
@@ -43,6 +44,10 @@ class Dataset:
 
     `shift` and `scale`, `(seeds, features)`, undo it: `inputs * scale + shift`. `validation` has
     samples for choosing among settings, which are not trained on; None if there are none.
+
+    Of regression there are no classes; `measure` has the names and the unit of the targets, and
+    `target_shift` and `target_scale`, `(seeds, targets)`, undo their normalisation. `one_target`
+    says that they were given as `(n,)`, so that predictions are too.
     """
 
     train: Samples
@@ -52,6 +57,10 @@ class Dataset:
     shift: Floats
     scale: Floats
     validation: Samples | None = None
+    measure: Measure = ERROR
+    target_shift: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    target_scale: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    one_target: bool = False
 
     @classmethod
     def from_arrays(
@@ -63,7 +72,10 @@ class Dataset:
         *,
         x_validation: ArrayLike | None = None,
         y_validation: ArrayLike | None = None,
+        task: Task = "classification",
+        unit: str = "",
         normalize: bool = True,
+        normalize_target: bool = True,
         one_hot: bool = True,
         dtype: Literal["float32", "float64"] = "float32",
         device: str = "cpu",
@@ -75,15 +87,21 @@ class Dataset:
                 each network of a stack. NumPy, torch, pandas or lists; finite numbers.
             y: the class of each, `(n,)` or `(seeds, n)`: whole numbers, text, truth values. Classes
                 are numbered in the order of their values if all are numbers, else in that of text.
-                Numbers that are not whole are taken where they are few (there is no regression).
+                Numbers that are not whole are taken where they are few. For regression, numbers:
+                `(n,)`, or `(n, targets)`, with the seeds first where `x` has them.
             x_test: test inputs, with the same features.
-            y_test: the class of each.
+            y_test: the class or the numbers of each.
             x_validation: inputs for choosing among settings, if any; they are not trained on.
-            y_validation: the class of each.
+            y_validation: the class or the numbers of each.
+            task: "classification", or "regression", of which targets are numbers and errors the
+                root mean squared error in their own unit.
+            unit: the unit of the numbers, for messages and figures.
             normalize: shift and scale each feature to mean 0 and standard deviation 1 of the
                 training samples; the others are shifted and scaled by the same numbers.
-            one_hot: make targets one-hot rows, which every loss takes; otherwise they are class
-                numbers, which only cross-entropy takes.
+            normalize_target: of regression, do the same with each target; errors and predictions
+                are in its own unit all the same.
+            one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise
+                they are class numbers, which only cross-entropy takes.
             dtype: dtype of the network.
             device: device of the network.
 
@@ -101,17 +119,20 @@ class Dataset:
             what = str(fault).partition("\n")[0]
             where = f"{arrays.WHERE}: device {short(device)}"
             raise DataError(f"{where} cannot be used: {what}") from None
-        given = arrays.given((x, y), (x_test, y_test), (x_validation, y_validation))
+        given = arrays.given((x, y), (x_test, y_test), (x_validation, y_validation), task)
         made = stack_seeds(
             given.draws,
             seeds=range(len(given.draws)),
             features=given.features,
             classes=given.classes,
+            measure=Measure(tuple(given.targets), unit),
             normalize=normalize,
+            normalize_target=normalize_target,
             one_hot=one_hot,
             dtype=DTYPES[dtype],
             device=device,
         )
+        made = replace(made, one_target=given.one_target)
         return made if given.stacked else made.of(0)
 
     def inputs(self, x: ArrayLike) -> Tensor:
@@ -146,10 +167,26 @@ class Dataset:
 
         return arrays.classes_of(self, output)
 
-    def predict(self, network: Network, x: ArrayLike) -> NDArray[np.str_]:
-        """Return what a network trained on this dataset says of new samples: a class for each.
+    def values_of(self, output: Tensor) -> Floats:
+        """Return the outputs of a network for regression in the targets' own unit.
 
-        It is `classes_of(network.forward(inputs(x)))`; where all networks of a stack were trained
+        Args:
+            output: that of a network, `(…, n, targets)`; the result is of this shape, or `(…, n)`
+                where the targets were given like that.
+
+        Raises:
+            DataError: there is not one output for each target, or one is no finite number.
+
+        """
+        from minifw.data import arrays
+
+        return arrays.values_of(self, output)
+
+    def predict(self, network: Network, x: ArrayLike) -> NDArray[Any]:
+        """Return what a network trained on this dataset says of new samples.
+
+        It is `classes_of(network.forward(inputs(x)))`, a class for each, or `values_of(…)` of
+        regression, in the targets' own unit; where all networks of a stack were trained
         on the same samples, each is asked about all of `x`.
 
         Args:
@@ -158,7 +195,8 @@ class Dataset:
 
         Returns:
             The name of each sample's class, `(n,)`, or `(networks, n)` of a stack: text, as in
-            `classes`, "True" for a truth value and "1" for a number.
+            `classes`, "True" for a truth value and "1" for a number. Of regression, numbers:
+            `(n,)`, or `(n, targets)` where the targets were given so, likewise after the stack.
 
         Raises:
             DataError: `x` has another shape, or holds what is no finite number; or so does what
@@ -174,27 +212,37 @@ class Dataset:
         if network.stack and inputs.ndim == 2:
             inputs = inputs.repeat(*network.stack, 1, 1)
         with in_mode(network, training=False):
-            return self.classes_of(network.forward(inputs))
+            output = network.forward(inputs)
+        return self.values_of(output) if self.measure.targets else self.classes_of(output)
 
     def repeated(self, times: int) -> Dataset:
         """Return the samples of one network repeated for a stack of networks."""
 
         def stacked(samples: Samples) -> Samples:
-            part = samples.repeated(times)
-            return Samples(*(v.contiguous() for v in (part.inputs, part.targets, part.labels)))
+            return samples.repeated(times).map(Tensor.contiguous)
 
-        shift, scale = (np.tile(value, (times, 1)) for value in (self.shift, self.scale))
-        return replace(self._each(stacked), shift=shift, scale=scale)
+        return self._moved(stacked, lambda numbers: np.tile(numbers, (times, 1)))
 
     def of(self, seeds: int | slice | list[int]) -> Dataset:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
-        own = self._each(lambda samples: samples.of(seeds))
-        return replace(own, shift=self.shift[seeds], scale=self.scale[seeds])
+        return self._moved(lambda samples: samples.of(seeds), lambda numbers: numbers[seeds])
 
-    def _each(self, change: Callable[[Samples], Samples]) -> Dataset:
-        """Return this dataset with each of its parts changed."""
+    def _moved(
+        self, change: Callable[[Samples], Samples], of_seeds: Callable[[Floats], Floats]
+    ) -> Dataset:
+        """Return this dataset with each of its parts changed, and so what each seed has."""
         kept = None if self.validation is None else change(self.validation)
-        return replace(self, train=change(self.train), test=change(self.test), validation=kept)
+        parts = replace(self, train=change(self.train), test=change(self.test), validation=kept)
+        parts = replace(parts, shift=of_seeds(self.shift), scale=of_seeds(self.scale))
+        if not self.measure.targets:
+            return parts
+        shift, scale = of_seeds(self.target_shift), of_seeds(self.target_scale)
+        return replace(parts, target_shift=shift, target_scale=scale)
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network has: one for each class, or for each target."""
+        return len(self.measure.targets or self.classes)
 
     @property
     def parts(self) -> dict[str, Samples]:
@@ -203,17 +251,20 @@ class Dataset:
         return known if self.validation is None else known | {"validation": self.validation}
 
     def __repr__(self) -> str:
-        count = {name: part.labels.shape[-1] for name, part in self.parts.items()}
+        count = {name: part.count for name, part in self.parts.items()}
         sizes = [f"{count[name]} {word}" for name, word in
                  (("train", "training"), ("validation", "validation"), ("test", "test"))
                  if name in count]  # fmt: skip
-        names = ", ".join(map(short_word, self.classes[:5])) + ", …" * (len(self.classes) > 5)
+        known = self.measure.targets or self.classes
+        names = ", ".join(map(short_word, known[:5])) + ", …" * (len(known) > 5)
+        kind = "targets" if self.measure.targets else "classes"
+        outputs = f"{len(known)} {kind if len(known) > 1 else kind[:-1]}"
         features = f"{len(self.features)} feature{'' if len(self.features) == 1 else 's'}"
-        stack = self.train.labels.shape[:-1]
+        stack = self.train.stack
         each = f" for each of {stack[0]} networks" if stack else ""
         return (
             f"<Dataset: {', '.join(sizes[:-1])} and {sizes[-1]} samples{each}, {features}, "
-            f"{len(self.classes)} classes: {names}>"
+            f"{outputs}: {names}>"
         )
 
 
@@ -227,61 +278,90 @@ def stack_seeds(
     one_hot: bool,
     dtype: torch.dtype,
     device: str = "cpu",
+    measure: Measure = ERROR,
+    normalize_target: bool = True,
 ) -> Dataset:
     """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
     A third entry of each are points for validation. Normalising shifts and scales each feature to
     mean 0 and standard deviation 1 *of the training samples of that seed*; all others are shifted
     and scaled by the same numbers. A feature that is constant, up to rounding, is only shifted.
+    Of regression, whose `measure` has targets, these are numbers instead of classes,
+    `(n, targets)`, and are normalised likewise.
 
     Raises:
         DataError: a number is too large for the dtype.
 
     """
     shift, scale = np.zeros((len(seeds), len(features))), np.ones((len(seeds), len(features)))
+    count = len(measure.targets)
+    target_shift, target_scale = np.zeros((len(seeds), count)), np.ones((len(seeds), count))
     stacks: list[Samples] = []
     for place, draw in enumerate(draws):
         with np.errstate(all="ignore"):
             if normalize:
                 shift[place], scale[place] = _shift_and_scale(draw[0][0])
-            moved = [((points - shift[place]) / scale[place], labels) for points, labels in draw]
+            moved = [((points - shift[place]) / scale[place], wanted) for points, wanted in draw]
+            if count:
+                if normalize_target:
+                    target_shift[place], target_scale[place] = _shift_and_scale(draw[0][1])
+                moved = [
+                    (points, (wanted - target_shift[place]) / target_scale[place])
+                    for points, wanted in moved
+                ]
         if not stacks:
-            outputs = len(classes) if one_hot else None
+            outputs = len(classes) if one_hot and not count else None
             stacks = [_empty(len(seeds), part, outputs, dtype) for part in moved]
-        for stack, (inputs, labels) in zip(stacks, moved, strict=True):
+        for stack, (inputs, wanted) in zip(stacks, moved, strict=True):
             own = stack.of(place)
             own.inputs.copy_(torch.from_numpy(inputs))
-            own.labels.copy_(torch.from_numpy(labels))
-            if one_hot:
+            if own.labels is None:
+                own.targets.copy_(torch.from_numpy(wanted))
+                _check_range(
+                    own.targets, target_scale[place], "target", measure.targets, seeds[place]
+                )
+            elif one_hot:
+                own.labels.copy_(torch.from_numpy(wanted))
                 own.targets.zero_().scatter_(-1, own.labels.unsqueeze(-1), 1)
             else:
+                own.labels.copy_(torch.from_numpy(wanted))
                 own.targets.copy_(own.labels)
-            fine = own.inputs.isfinite().all(0).numpy() & np.isfinite(scale[place])
-            if not fine.all():
-                name = short_word(features[int(fine.argmin())])
-                beyond = str(dtype).removeprefix("torch.")
-                raise DataError(
-                    f"with seed {seeds[place]}, feature '{name}' has numbers beyond {beyond}; "
-                    "data.normalize, dtype, or leaving it out by data.features may help"
-                )
-    train, test, *validation = (
-        Samples(part.inputs.to(device), part.targets.to(device), part.labels.to(device))
-        for part in stacks
-    )
-    return Dataset(train, test, tuple(features), tuple(classes), shift, scale, *validation)
+            _check_range(own.inputs, scale[place], "feature", features, seeds[place])
+    if count:
+        stacks = [replace(part, scale=torch.from_numpy(target_scale)) for part in stacks]
+    train, test, *validation = (part.map(lambda values: values.to(device)) for part in stacks)
+    made = Dataset(train, test, tuple(features), tuple(classes), shift, scale, *validation)
+    return replace(made, measure=measure, target_shift=target_shift, target_scale=target_scale)
+
+
+def _check_range(values: Tensor, scale: Floats, what: str, names: Sequence[str], seed: int) -> None:
+    """Raise a DataError where a column of `(n, columns)` is not of finite numbers."""
+    fine = values.isfinite().all(0).numpy() & np.isfinite(scale)
+    if not fine.all():
+        name = short_word(names[int(fine.argmin())])
+        beyond = str(values.dtype).removeprefix("torch.")
+        mend = "data.normalize, dtype, or leaving it out by data.features"
+        if what == "target":
+            mend = "data.normalize_target, dtype, or another unit"
+        raise DataError(
+            f"with seed {seed}, {what} '{name}' has numbers beyond {beyond}; {mend} may help"
+        )
 
 
 def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) -> Samples:
     """Return memory for as many samples as these in each seed; `outputs` are those of one-hot rows.
 
-    Without `outputs` targets are labels.
+    Without `outputs` targets are labels, or numbers where the points have numbers.
     """
-    inputs, labels = points
-    wide = labels.shape if outputs is None else (*labels.shape, outputs)
+    inputs, wanted = points
+    made = torch.empty(seeds, *inputs.shape, dtype=dtype)
+    if wanted.dtype.kind == "f":
+        return Samples(made, torch.empty(seeds, *wanted.shape, dtype=dtype))
+    wide = wanted.shape if outputs is None else (*wanted.shape, outputs)
     return Samples(
-        torch.empty(seeds, *inputs.shape, dtype=dtype),
+        made,
         torch.empty(seeds, *wide, dtype=torch.int64 if outputs is None else dtype),
-        torch.empty(seeds, *labels.shape, dtype=torch.int64),
+        torch.empty(seeds, *wanted.shape, dtype=torch.int64),
     )
 
 
@@ -348,12 +428,21 @@ def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
 def balance(dataset: Dataset) -> tuple[Floats, Floats]:
     """Return for each seed the fraction of each class in its test samples, `(seeds, classes)`.
 
-    And the fraction, `(seeds,)`, that is not of the class most frequent in training.
+    And the fraction, `(seeds,)`, that is not of the class most frequent in training. Of regression
+    there are no classes, and the second is the error of guessing the mean of the training samples,
+    in the targets' own unit.
     """
-    labels = dataset.test.labels.numpy(force=True)
+    if dataset.measure.targets:
+        train, test = dataset.train, dataset.test
+        mean = train.targets.double().mean(-2, keepdim=True)
+        squares = test.in_own_unit(test.targets.double() - mean).square()
+        return np.zeros((len(squares), 0)), squares.mean((-2, -1)).sqrt().numpy(force=True)
+    trained, tested = (
+        part.labels.numpy(force=True)
+        for part in (dataset.train, dataset.test)
+        if part.labels is not None
+    )
     count = len(dataset.classes)
-    share = np.stack([np.bincount(row, minlength=count) for row in labels]) / labels.shape[1]
-    majority = [
-        np.bincount(row, minlength=count).argmax() for row in dataset.train.labels.numpy(force=True)
-    ]
+    share = np.stack([np.bincount(row, minlength=count) for row in tested]) / tested.shape[1]
+    majority = [np.bincount(row, minlength=count).argmax() for row in trained]
     return share, 1 - share[np.arange(len(share)), majority]

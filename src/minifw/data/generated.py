@@ -13,8 +13,11 @@ from minifw.nn.registry import data
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Points = tuple[Floats, Integers]
-"""Inputs `(samples, features)` and the class of each, `(samples,)`, counted from 0."""
+Points = tuple[Floats, Integers | Floats]
+"""Inputs `(samples, features)` and the class of each, `(samples,)` of int64, counted from 0.
+
+Of regression, in place of classes, numbers `(samples, targets)`.
+"""
 
 
 @data(

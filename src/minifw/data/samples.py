@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,43 @@ from minifw.errors import ShapeError
 
 @dataclass(frozen=True)
 class Samples:
-    """Samples of a stack of seeds: inputs `(seeds, n, features)` and labels `(seeds, n)`.
+    """Samples of a stack of seeds: inputs `(seeds, n, features)` and what they are to give.
 
-    `targets` are given to the loss: one-hot rows or the labels themselves.
+    `targets` are given to the loss: one-hot rows, or the `labels` themselves, the class of each
+    sample, `(seeds, n)`. Of regression they are numbers, `(seeds, n, targets)`, and there are no
+    labels; `scale`, `(seeds, targets)`, is what 1 in them is in the targets' own unit, by default
+    1.
     """
 
     inputs: Tensor
     targets: Tensor
-    labels: Tensor
+    labels: Tensor | None = None
+    scale: Tensor | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The stack and the number of samples, `(seeds, n)`."""
+        return tuple(self.targets.shape[:-1] if self.labels is None else self.labels.shape)
+
+    @property
+    def stack(self) -> tuple[int, ...]:
+        """The dimensions of the stack; none of a single network."""
+        return self.shape[:-1]
+
+    @property
+    def count(self) -> int:
+        """The number of samples of each seed."""
+        return self.shape[-1]
+
+    def in_own_unit(self, values: Tensor) -> Tensor:
+        """Return differences of targets, `(seeds, n, targets)`, in their own unit as float64."""
+        values = values.double()
+        return values if self.scale is None else values * self.scale.unsqueeze(-2)
+
+    def map(self, change: Callable[[Tensor], Tensor]) -> Samples:
+        """Return samples with each tensor changed."""
+        kept = {name: value for name, value in vars(self).items() if value is not None}
+        return Samples(**{name: change(value) for name, value in kept.items()})
 
     def in_order(
         self, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -34,7 +64,7 @@ class Samples:
             ShapeError: a position in the order is out of range.
 
         """
-        seeds, samples = self.labels.shape
+        seeds, samples = self.shape
         self.check_order(order)
         # One look-up of rows for all seeds together; row s n + i is sample i of seed s.
         first = samples * torch.arange(seeds, device=order.device).unsqueeze(-1)
@@ -47,7 +77,7 @@ class Samples:
 
     def check_order(self, order: Tensor) -> None:
         """Raise a ShapeError if a position in an order is out of range."""
-        samples = self.labels.shape[-1]
+        samples = self.count
         if order.is_cpu and order.numel():  # on a GPU the check would have to wait
             low, high = map(int, order.aminmax())
             if low < 0 or high >= samples:
@@ -56,17 +86,17 @@ class Samples:
 
     def of(self, seeds: int | slice | list[int]) -> Samples:
         """Return the samples of some seeds, or of one, without the stack's dimension then."""
-        return Samples(self.inputs[seeds], self.targets[seeds], self.labels[seeds])
+        return self.map(lambda values: values[seeds])
 
     def repeated(self, times: int) -> Samples:
         """Return the samples repeated along a new first dimension, without copying."""
-        values = self.inputs, self.targets, self.labels
-        return Samples(*(value.expand(times, *value.shape) for value in values))
+        return self.map(lambda values: values.expand(times, *values.shape))
 
     def __repr__(self) -> str:
         shapes = ", ".join(
             f"{name} {tuple(value.shape)}"
-            for name, value in vars(self).items()  # inputs, targets, labels
+            for name, value in vars(self).items()
+            if value is not None and name != "scale"
         )
         return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
 

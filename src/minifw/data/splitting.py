@@ -2,27 +2,93 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from minifw.data.generated import Integers, Points
-from minifw.errors import DataError
+from minifw.errors import DataError, short_word
 
 
 def split(
-    rng: np.random.Generator, samples: int, train: float, test: float | None
+    rng: np.random.Generator,
+    samples: int,
+    train: float,
+    test: float | None,
+    strata: Integers | None = None,
 ) -> list[Integers]:
     """Return the indices of training and test samples, drawn without replacement.
 
     `train` and `test` are numbers of samples if they are integers of at least 1, otherwise
-    fractions of all samples; without `test` all remaining samples are for testing.
+    fractions of all samples; without `test` all remaining samples are for testing. With `strata`,
+    the class of each sample, both have each class in its share of all samples, as nearly as whole
+    numbers can. Either way one order of all samples is drawn, of which the first ones (of each
+    class) are for training and the next ones for testing.
 
     Raises:
-        DataError: the file does not hold that many.
+        DataError: there are not that many.
 
     """
-    count = split_sizes(samples, train, test)
+    training, testing = split_sizes(samples, train, test)
     order = rng.permutation(samples)
-    return [order[: count[0]], order[count[0] : sum(count)]]
+    if strata is None:
+        return [order[:training], order[training : training + testing]]
+    first, second = _quotas(strata, training, testing)
+    own = strata[order]
+    place = _place_in_class(own)
+    trained = place < first[own]
+    return [order[trained], order[~trained & (place < (first + second)[own])]]
+
+
+def _quotas(labels: Integers, training: int, testing: int) -> tuple[Integers, Integers]:
+    """Return how many samples of each class are for training, and for testing."""
+    counts = np.bincount(labels)
+    first = shares(counts, training)
+    return first, shares(counts - first, testing)
+
+
+def shares(counts: Integers, size: int) -> Integers:
+    """Return how many of each class make `size` samples that have the classes' shares of `counts`.
+
+    By largest remainders: each class gets the whole part of its share, `size counts / sum`, and
+    those with the largest rests get one more each; of equal rests the class that stands first.
+    """
+    whole, rest = np.divmod(counts * size, max(1, counts.sum()))
+    largest = np.argsort(-rest, kind="stable")[: size - whole.sum()]
+    whole[largest] += 1
+    return np.asarray(whole, np.int64)
+
+
+def _place_in_class(labels: Integers) -> Integers:
+    """Return for each sample how many before it have its class."""
+    together = np.argsort(labels, kind="stable")
+    counts = np.bincount(labels)
+    place = np.empty(len(labels), np.int64)
+    place[together] = np.arange(len(labels)) - np.repeat(counts.cumsum() - counts, counts)
+    return place
+
+
+def check_strata(
+    labels: Integers, classes: Sequence[str], training: int, testing: int, validation: int = 0
+) -> None:
+    """Raise a DataError if a stratified split leaves a purpose without a sample of some class.
+
+    `validation` of the `training` samples are not trained on.
+    """
+    first, second = _quotas(labels, training, testing)
+    kept = shares(first, validation)
+    parts = {"training": first - kept, "test": second} | (
+        {"validation": kept} if validation else {}
+    )
+    for number in np.argsort(np.bincount(labels), kind="stable"):  # the rarest first
+        for purpose, quota in parts.items():
+            if not quota[number]:
+                raise DataError(
+                    f"stratified needs a sample of each class in every part, but class "
+                    f"'{short_word(classes[number])}', of {np.bincount(labels)[number]} in "
+                    f"{len(labels)} samples, has none of the {quota.sum()} {purpose} samples; "
+                    "other sizes, or split: random"
+                )
 
 
 def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, int]:
@@ -68,11 +134,17 @@ def validation_size(training: int, validation: float) -> int:
     return size
 
 
-def held_out(training: Points, validation: int) -> tuple[Points, Points]:
+def held_out(
+    training: Points, validation: int, *, stratified: bool = False
+) -> tuple[Points, Points]:
     """Divide training samples: the last ones, so many, are for validation, the others train.
 
-    So nothing else is drawn than without validation, and the test samples are the same.
+    So nothing else is drawn than without validation, and the test samples are the same. With
+    `stratified` they are the last ones of each class, as many as its share.
     """
     inputs, labels = training
-    first = len(labels) - validation
-    return (inputs[:first], labels[:first]), (inputs[first:], labels[first:])
+    kept = np.arange(len(labels)) >= len(labels) - validation
+    if stratified:
+        counts = np.bincount(labels)
+        kept = _place_in_class(labels) >= (counts - shares(counts, validation))[labels]
+    return (inputs[~kept], labels[~kept]), (inputs[kept], labels[kept])

@@ -38,7 +38,7 @@ def train_minifw(
     optimizer = build_optimizer(config, network)
     batch_size, order = experiment.plan.batch_size(mode), None
     if batch_size is not None:
-        order = BatchOrder(experiment.seeds, data.train.labels.shape[1])
+        order = BatchOrder(experiment.seeds, data.train.count)
     start, history = checkpointer.load(), None
     if start is not None:
         history = start.restore(network, optimizer, order, checkpointer.where)

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from minifw import nn
-from minifw.config.model import Config, Csv, FromFile, Npz
+from minifw.config.model import Config, Csv, Npz
 from minifw.config.sections import Generated
+from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
+from minifw.config.wiring import wiring
 from minifw.data import (
     DTYPES,
     Dataset,
@@ -17,6 +19,7 @@ from minifw.data import (
     held_out,
     split,
     stack_seeds,
+    tables,
     validation_size,
 )
 from minifw.data.files import Table
@@ -24,7 +27,7 @@ from minifw.training import EarlyStopping
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of features and classes, of a file or of generated points."""
+    """Return the names of features and classes, of a table or of generated points."""
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
@@ -34,10 +37,10 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
 def build_data(
     config: Config, seeds: Sequence[int], table: Table | None, *, extra_validation: bool = False
 ) -> Dataset:
-    """Return the samples of all seeds, stacked; `table` holds a data file.
+    """Return the samples of all seeds, stacked; `table` holds those of a table.
 
     Where the config has no `data.validation`, `extra_validation` draws as many samples for
-    validation as for testing, if they are generated; all others stay as they are. A file has no
+    validation as for testing, if they are generated; all others stay as they are. A table has no
     more samples, so it has none for validation then.
     """
     section = config.data
@@ -55,37 +58,52 @@ def build_data(
 
 
 def _draw(
-    section: Generated | FromFile, seed: int, table: Table | None, extra_validation: bool
+    section: Generated | Tabled, seed: int, table: Table | None, extra_validation: bool
 ) -> list[Points]:
     """Return one seed's training and test points, and those for validation if there are any."""
     rng = generator(seed, "data")
+    stratified = isinstance(section, Tabled) and section.stratified
     if table is not None:
-        parts = split(rng, len(table.labels), section.train, section.test)
+        parts = split(
+            rng,
+            len(table.labels),
+            section.train,
+            section.test,
+            table.labels if stratified else None,
+        )
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
     else:
         assert isinstance(section, Generated)
         train = section.draw(rng, section.train)
         test = section.draw(rng, section.test)
     if section.validation is not None:
-        train, validation = held_out(train, validation_size(len(train[1]), section.validation))
+        size = validation_size(len(train[1]), section.validation)
+        train, validation = held_out(train, size, stratified=stratified)
         return [train, test, validation]
     if extra_validation and isinstance(section, Generated):
         return [train, test, section.draw(generator(seed, "validation"), section.test)]
     return [train, test]
 
 
-def read_table(section: FromFile, expected: str | None) -> Table:
-    """Return the samples of a data file, whose checksum must be `expected` if that is given."""
-    path = Path(section.path)
+def read_table(section: Tabled, expected: str | None) -> Table:
+    """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
         case Csv():
-            return files.read_csv(path, section.features, section.target, expected=expected)
+            path, target = Path(section.path), section.target
+            return files.read_csv(path, section.features, target, expected=expected)
         case Npz():
-            return files.read_npz(path, section.features, section.target, expected=expected)
+            path, array = Path(section.path), section.target
+            return files.read_npz(path, section.features, array, expected=expected)
+        case Sklearn():
+            return tables.read_sklearn(section.name, expected=expected)
+        case ModularAddition():
+            return tables.modular_addition(section.modulus)
+        case Parity():
+            return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
 
 
-def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Sequential:
+def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:
     """Return the stack of networks, one for each seed, with its initial weights."""
     generators = [generator(seed, "init") for seed in seeds]
     given = {
@@ -94,13 +112,20 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Seq
         "dtype": DTYPES[config.dtype],
         "device": config.device,
     }
+    wired = wiring(config)
+    shapes = wired.shapes(features)
     modules: list[nn.Module] = []
-    shape: tuple[int, ...] = (features,)
-    for layer in config.network:
+    for position, layer in enumerate(wired.layers):
+        if (again := wired.used[position]) != position:
+            modules.append(modules[again])
+            continue
         init = getattr(layer, "init", None) or config.init
-        modules.append(layer.module(shape, init=init.make(), **given))
-        shape = layer.sizes(shape).shape
-    network = nn.Sequential(*modules)
+        modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
+    network: nn.Network
+    if wired.is_chain:
+        network = nn.Sequential(*modules)
+    else:
+        network = nn.Wired(modules, wired.inputs, wired.ends)
     network.reseed([generator(seed, "dropout") for seed in seeds])
     return network
 

@@ -5,12 +5,14 @@ The estimate counts numbers, from sizes alone; a test compares it with measureme
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minifw.config.model import Config
-from minifw.config.sections import Generated, LayerSection
+from minifw.config.sections import Generated
 from minifw.config.source import KeyPath, Source
+from minifw.config.wiring import Wiring, wiring
+from minifw.errors import ModuleError
 from minifw.system.machine import available, gigabytes
 from minifw.training import Division
 from minifw.training.placement import PLAINLY, Compiling, Schedule, StepSizes, scheduled
@@ -214,7 +216,7 @@ def sizes(
 ) -> Sizes:
     """Return the sizes of a run of this config on this many threads."""
     steps = config.train
-    layers, parameters = _network(config.network, features)
+    layers, parameters = _network(wiring(config), features)
     return Sizes(
         seeds=seeds,
         train=train,
@@ -238,16 +240,13 @@ def sizes(
     )
 
 
-def _network(
-    network: Sequence[LayerSection], features: int
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def _network(wired: Wiring, features: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return `layers` and `parameters` of a network for this many features."""
     layers, parameters = [], []
-    shape: tuple[int, ...] = (features,)
-    for layer in network:
-        inputs, size = shape, layer.sizes(shape)
-        shape = size.shape
-        layers.append(size.outputs if size.parameters or shape != inputs else 0)
+    shapes = wired.shapes(features)
+    for position, size in enumerate(wired.sizes(features)):
+        inputs = wired.taken(position, shapes)
+        layers.append(size.outputs if size.parameters or [size.shape] != inputs else 0)
         parameters.append(size.parameters)
     return tuple(layers), tuple(parameters)
 
@@ -291,7 +290,11 @@ def _greatest(config: Config, size: Sizes) -> tuple[KeyPath, str]:
         if hasattr(layer, "out_features"):
             narrow = layer.model_copy(update={"out_features": 1})
             network = [*config.network[:position], narrow, *config.network[position + 1 :]]
-            layers, parameters = _network(network, size.features)
+            narrower_config = config.model_copy(update={"network": tuple(network)})
+            try:
+                layers, parameters = _network(wiring(narrower_config), size.features)
+            except ModuleError:  # another layer needs its width, as a sum does
+                continue
             path = ("network", position, "out_features")
             narrower = replace(size, layers=layers, parameters=parameters)
             changes[path] = (narrower, "a narrower layer")

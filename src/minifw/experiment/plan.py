@@ -11,13 +11,14 @@ import torch
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
-from minifw.config.loading import note_chain
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
-from minifw.data import DTYPES, Dataset, split_sizes, validation_size
+from minifw.config.tabled import Tabled
+from minifw.config.wiring import note_network
+from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
-from minifw.errors import DataError
+from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory
 from minifw.experiment.build import (
     build_data,
@@ -44,20 +45,20 @@ class Experiment:
     plan: Plan
     seeds: list[int]
     data: Dataset
-    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+    _prepared: list[nn.Network] = field(default_factory=list, repr=False)
 
     @property
     def config(self) -> Config:
         """The plan's config."""
         return self.plan.config
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Network:
         """Return the networks with their initial weights, which the caller may train."""
         network = self.prepare()
         self._prepared.clear()
         return network
 
-    def prepare(self) -> nn.Sequential:
+    def prepare(self) -> nn.Network:
         """Return the networks that `network` will return; they must not be changed."""
         if not self._prepared:
             features = len(self.data.features)
@@ -209,12 +210,18 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = map(len, names(config, table))
     if table is not None:  # what generated data have is known to the config's own checks
-        note_chain(config, source, features, classes)
+        note_network(config, source, features, classes)
+    try:
+        config.loss.fits(classes)
+    except MinifwError as fault:
+        source.add(("loss",), fault.lines[0])
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
+    if source.faults:  # a network that does not fit has no sizes
+        raise source.error()
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
         mode: memory.fitted(
@@ -236,8 +243,7 @@ def plan(
     }
     compiling = {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes}
     sizes = {mode: replace(size, records=compiling[mode].compiled) for mode, size in sizes.items()}
-    if not source.faults:
-        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
+    memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
     group_size = min(size.group_size() for size in sizes.values())
@@ -260,7 +266,7 @@ def plan(
 def _samples(
     config: Config, source: Source, manifest: Manifest | None
 ) -> tuple[Table | None, int, int, int]:
-    """Return the data file's samples, if there is one.
+    """Return the samples of the table, if the data are one.
 
     And how many are for training, for testing and for validation.
     """
@@ -271,6 +277,9 @@ def _samples(
         train, test = _split_of(config, table)
         key = "validation"
         validation = _validation_of(config, train)
+        key = "split"
+        if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
+            check_strata(table.labels, table.classes, train, test, validation)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
@@ -280,7 +289,7 @@ def _samples(
 def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
     """Return how many samples are for training, for testing and for validation.
 
-    `table` holds a data file.
+    `table` holds those of a table.
 
     Raises:
         DataError: there are not that many.

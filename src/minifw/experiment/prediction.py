@@ -11,7 +11,7 @@ import torch
 
 from minifw import nn, runs
 from minifw.config.model import Config
-from minifw.config.sections import in_words
+from minifw.config.wiring import in_words, wiring
 from minifw.data import DTYPES, Floats, Integers
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -35,7 +35,7 @@ class Networks:
     about: Inputs
     seeds: list[int]
     left_out: list[int]
-    network: nn.Sequential
+    network: nn.Network
     dtype: torch.dtype
     shift: Floats
     scale: Floats
@@ -124,9 +124,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
     network = build_network(config, seeds, len(about.features))
-    shape: tuple[int, ...] = (len(about.features),)
-    for layer in config.network:
-        shape = layer.sizes(shape).shape
+    shape = wiring(config).output(len(about.features))
     if shape != (len(about.classes),):
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: classes: must be {in_words(shape)}, one for each output, "

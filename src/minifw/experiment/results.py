@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,8 @@ import torch
 
 from minifw import nn, reference
 from minifw.config.model import Config, Stopping, word_of
-from minifw.config.sections import Generated, in_words
+from minifw.config.sections import Generated
+from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
@@ -156,19 +156,19 @@ def layer_name(config: Config, position: int) -> str | None:
 
 def about(config: Config, features: int) -> str:
     """Return network, data and loss as text for a caption."""
-    shapes: list[tuple[int, ...]] = [(features,)]
-    words = []
-    for layer in config.network:
-        shape = layer.sizes(shapes[-1]).shape
+    wired = wiring(config)
+    all_shapes = wired.shapes(features)
+    shapes, words = all_shapes[:1], []
+    for layer, shape in zip(wired.layers, all_shapes[1:], strict=True):
         if "out_features" in layer.keys or shape != shapes[-1]:
             shapes.append(shape)
-        if layer.name != "linear":
+        if layer.called != "linear":
             words.append(layer.word)
     section = config.data
     samples = (
         f"{section.train}+{section.test} points"
         if isinstance(section, Generated)
-        else Path(section.path).name
+        else section.about
     )
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
@@ -259,13 +259,13 @@ def _gradients(experiment: Experiment) -> dict[Mode, dict[str, Floats]]:
     }
 
 
-def _network(experiment: Experiment, dtype: str) -> nn.Sequential:
+def _network(experiment: Experiment, dtype: str) -> nn.Network:
     """Return the networks with their initial weights in this dtype."""
     config = experiment.config.model_copy(update={"dtype": dtype})
     return build_network(config, experiment.seeds, len(experiment.data.features))
 
 
-def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequential) -> Floats:
+def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network) -> Floats:
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of
@@ -274,9 +274,10 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Sequent
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
     loss = build_loss(experiment.config)
+    network.without_chance()  # whose draws differ between the frameworks
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:
-        order = BatchOrder(seeds, data.train.labels.shape[1])().to(inputs.device)
+        order = BatchOrder(seeds, data.train.count)().to(inputs.device)
         inputs, targets = data.train.in_order(order[:, :batch_size])
     inputs = inputs.to(dtype)
     targets = targets.to(dtype) if targets.is_floating_point() else targets

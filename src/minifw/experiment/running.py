@@ -251,7 +251,7 @@ def _complete(
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())
-    if plan.sizes.features == 2:
+    if plan.sizes.features == 2 and all(layer.name != "embedding" for layer in plan.config.network):
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:

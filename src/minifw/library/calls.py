@@ -185,9 +185,9 @@ def fit(
         )
     seed = arguments.whole("seed", seed, 0)
     stack = _stack(network)
-    if len(stack) == 1 and data.train.labels.ndim == 1:
+    if len(stack) == 1 and not data.train.stack:
         data = data.repeated(stack[0])
-    next_order = None if batch_size is None else _orders(data.train.labels, seed)
+    next_order = None if batch_size is None else _orders(data.train.shape, seed)
     if history is not None and next_order is not None:
         for _ in range(history.epoch):  # those of the epochs that are done
             next_order()
@@ -240,9 +240,10 @@ def _stack(network: object) -> tuple[int, ...]:
     return (network.stack or ()) if isinstance(network, Network) else ()
 
 
-def _orders(labels: Tensor, seed: int) -> Callable[[], Tensor]:
-    """Return a function that draws each epoch's order of samples, of the labels' shape."""
-    if labels.ndim == 1:
-        one = BatchOrder([seed], len(labels))
+def _orders(shape: tuple[int, ...], seed: int) -> Callable[[], Tensor]:
+    """Return a function that draws each epoch's order of samples, `([seeds,] samples)`."""
+    *stack, samples = shape
+    if not stack:
+        one = BatchOrder([seed], samples)
         return lambda: one()[0]
-    return BatchOrder(range(seed, seed + len(labels)), labels.shape[-1])
+    return BatchOrder(range(seed, seed + stack[0]), samples)

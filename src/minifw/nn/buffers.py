@@ -16,7 +16,7 @@ for which `None` means a new tensor.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
@@ -95,6 +95,12 @@ def buffer(like: Tensor) -> Tensor | None:
     return tensors[position]
 
 
+def room(like: Tensor, shape: Sequence[int]) -> Tensor:
+    """Return a tensor of this shape to write to, which holds anything; in a block a reused one."""
+    out = buffer(like)
+    return like.new_empty(tuple(shape)) if out is None else out.resize_(tuple(shape))
+
+
 @contextmanager
 def unbuffered() -> Iterator[None]:
     """Within this block results are new tensors: what is computed differs from call to call."""
@@ -166,7 +172,12 @@ def fused() -> Iterator[None]:
         _active.fused = usual
 
 
-_BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
+def is_fused() -> bool:
+    """Return whether a step is being recorded for a compiler."""
+    return _active.fused
+
+
+BITS = {torch.float32: torch.int32, torch.float64: torch.int64}
 
 # For up to this many numbers torch.where is quicker than operations on bits. With more, the
 # processor's branch prediction fails on random masks (docs/decisions.md).
@@ -199,7 +210,7 @@ def picked(values: Tensor, where: Tensor) -> Tensor:
     if where.numel() <= _FEW:
         return torch.where(where.bool(), values, where, out=buffer(values))
     dtype = values.dtype
-    bits = where.view(_BITS[dtype])
+    bits = where.view(BITS[dtype])
     out = buffer(bits)
     mask = torch.ne(bits, _zero(bits), out=torch.empty_like(bits) if out is None else out)
     if dtype == torch.float32:  # integer product of the bits with 1 or 0: one operation less

@@ -2,12 +2,15 @@
 
 For n_in inputs and n_out outputs; biases are zero unless said otherwise:
 
-    pytorch           U(-a, a), a = 1/√n_in, biases too   what torch's nn.Linear does
+    pytorch           U(-a, a), a = 1/√n_in, biases too   what torch's Linear and Conv2d do
     kaiming-uniform   U(-a, a), a = √(6 / n_in)           He et al. 2015, for ReLU
     kaiming-normal    N(0, 2 / n_in)                      He et al. 2015, for ReLU
     xavier-uniform    U(-a, a), a = √(6 / (n_in + n_out)) Glorot and Bengio 2010
     xavier-normal     N(0, 2 / (n_in + n_out))            Glorot and Bengio 2010
+    orthogonal        gain Q, QᵀQ = 1 or QQᵀ = 1          Saxe, McClelland and Ganguli 2014
+    uniform           U(-bound, bound), biases too
     normal            N(0, std²), biases too
+    constant          value, biases apart
     zeros             0
 
 Draws are float64 for any dtype of the network, so that a float32 and a float64 network from the
@@ -17,24 +20,29 @@ same generator start from the same numbers, except for rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from minifw.errors import ModuleError, did_you_mean
+from minifw.errors import ModuleError, ShapeError, did_you_mean
+from minifw.nn.module import Module
 from minifw.nn.registry import Declaration, Key, initializer, kinds
 
 __all__ = [
     "INITIALIZERS",
+    "Constants",
     "Initializer",
     "KaimingNormal",
     "KaimingUniform",
     "Normal",
+    "Orthogonal",
     "PyTorchDefault",
+    "Uniform",
     "XavierNormal",
     "XavierUniform",
     "Zeros",
@@ -48,7 +56,8 @@ class Initializer:
     """Draws the parameters of one layer of one network.
 
     `fan_in` is the number of inputs of each output, `fan_out` the number of outputs that each input
-    enters. For a linear layer these are `in_features` and `out_features`.
+    enters. For a linear layer these are `in_features` and `out_features`, for a convolution
+    `in_channels / groups` and `out_channels`, each times the size of the kernel, as in PyTorch.
     """
 
     def draw_weight(
@@ -66,7 +75,7 @@ class Initializer:
 
 plain = partial(
     initializer,
-    about="initial weights; pytorch is the default of torch's Linear",
+    about="initial weights; pytorch is the default of torch's Linear and Conv2d",
     section="An initialiser without parameters of its own.",
 )
 """Declares an initialiser without arguments."""
@@ -75,7 +84,7 @@ plain = partial(
 @plain("pytorch")
 @dataclass(frozen=True)
 class PyTorchDefault(Initializer):
-    """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's nn.Linear."""
+    """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's Linear and Conv2d."""
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -151,6 +160,74 @@ class Normal(Initializer):
     draw_bias = draw_weight
 
 
+@initializer(
+    "uniform",
+    about="uniformly distributed weights and biases",
+    section="U(-bound, bound) for weights and biases.",
+)
+@dataclass(frozen=True)
+class Uniform(Initializer):
+    """U(-bound, bound) for weights and biases, for any size of the layer."""
+
+    bound: Annotated[float, Key("largest weight", ge=0)] = 1.0
+
+    def draw_weight(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        return generator.uniform(-self.bound, self.bound, shape)
+
+    draw_bias = draw_weight
+
+
+@initializer(
+    "orthogonal",
+    about="orthogonal weights, which keep the length of what they are applied to",
+    section="Orthogonal weights, times a gain.",
+)
+@dataclass(frozen=True)
+class Orthogonal(Initializer):
+    """gain Q with orthonormal rows, or columns if there are fewer, of `(outputs, all others)`.
+
+    Q is uniformly distributed over all such matrices: of the QR decomposition of a normal matrix,
+    with R's diagonal made positive. Source: Saxe, McClelland and Ganguli 2014; Mezzadri 2007.
+    """
+
+    gain: Annotated[float, Key("factor of the orthogonal matrix", ge=0)] = 1.0
+
+    def draw_weight(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        rows, columns = shape[0], math.prod(shape[1:])
+        tall = generator.normal(0, 1, (max(rows, columns), min(rows, columns)))
+        q, r = np.linalg.qr(tall)
+        q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
+        weight: Array = self.gain * (q if rows >= columns else q.T)
+        return weight.reshape(shape)
+
+
+@initializer(
+    "constant",
+    about="the same number everywhere",
+    section="One number for all weights, and one for all biases.",
+)
+@dataclass(frozen=True)
+class Constants(Initializer):
+    """One value for all weights, another for all biases. Units that are alike remain alike."""
+
+    value: Annotated[float, Key("each weight")] = 0.0
+    bias: Annotated[float, Key("each bias")] = 0.0
+
+    def draw_weight(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        return np.full(shape, self.value)
+
+    def draw_bias(
+        self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
+    ) -> Array:
+        return np.full(shape, self.bias)
+
+
 @plain("zeros")
 @dataclass(frozen=True)
 class Zeros(Initializer):
@@ -179,3 +256,40 @@ def find_initializer(init: Initializer | str) -> Initializer:
     if init not in INITIALIZERS:
         raise ModuleError(f"unknown initialiser {init!r}{did_you_mean(init, INITIALIZERS)}")
     return INITIALIZERS[init]()
+
+
+def own_generators(stack: Sequence[int]) -> list[np.random.Generator]:
+    """Return a generator for each network, which follow torch's global one, as PyTorch's draws."""
+    entropy = torch.randint(2**62, (math.prod(stack),)).tolist()
+    return [np.random.default_rng(number) for number in entropy]
+
+
+def draw_parameters(
+    module: Module,
+    init: Initializer | str,
+    generators: Sequence[np.random.Generator],
+    fan_in: int,
+    fan_out: int,
+) -> None:
+    """Draw `weight`, and then `bias` if there is one, of network k from `generators[k]`.
+
+    Raises:
+        ShapeError: there is not one generator for each network of the stack.
+        ModuleError: there is no initialiser of that name.
+
+    """
+    stack = module.stack or ()
+    if len(generators) != math.prod(stack):
+        raise ShapeError(
+            f"{module}.initialize: expects one generator for each of the {math.prod(stack)} "
+            f"network(s) of the stack, got {len(generators)}"
+        )
+    init = find_initializer(init)
+    values = {name: value for name, value, _ in module.parameters()}
+    drawn: dict[str, list[Array]] = {name: [] for name in values}
+    for generator in generators:
+        for name, draws in drawn.items():
+            draw = init.draw_weight if name == "weight" else init.draw_bias
+            draws.append(draw(generator, tuple(values[name].shape[len(stack) :]), fan_in, fan_out))
+    for name, draws in drawn.items():  # float64, rounded here
+        values[name].copy_(torch.from_numpy(np.stack(draws)).reshape(values[name].shape))

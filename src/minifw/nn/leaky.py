@@ -86,11 +86,11 @@ class ELU(ActivationFunction):
 @layer(
     "prelu",
     about="max(0, x) + a min(0, x) with a trained a",
-    section="A ReLU with a trained factor of negative numbers, one for all or one for each channel.",
+    section="A ReLU with a trained factor of negative numbers, for all or for each channel.",
     short="num_parameters",
     outputs=lambda inputs, keys: inputs,
     parameters=lambda inputs, keys: keys["num_parameters"],
-    operations=lambda inputs, keys: 2 * inputs,
+    operations=lambda inputs, keys: 2 * math.prod(inputs),
     twin=Twin("PReLU", num_parameters="num_parameters"),
     case={"num_parameters": 4},
 )
@@ -107,7 +107,7 @@ class PReLU(Module):
 
     Args:
         num_parameters: 1 for one a, or the number of channels (or features) for one each.
-        init: the value that each a begins with.
+        slope: the value that each a begins with; PyTorch calls it init.
         stack: the leading dimensions, `(20,)` for twenty networks; `()` is one network.
         dtype: torch.float32 or torch.float64.
         device: the device of the tensors.
@@ -122,7 +122,7 @@ class PReLU(Module):
         num_parameters: Annotated[
             int, Key("1, or the number of channels or features for one factor each", ge=1)
         ] = 1,
-        init: Annotated[float, Key("the value that factors begin with")] = 0.25,
+        slope: Annotated[float, Key("the value that factors begin with")] = 0.25,
         *,
         stack: Sequence[int] = (),
         dtype: torch.dtype = torch.float32,
@@ -132,15 +132,14 @@ class PReLU(Module):
             num_parameters < 1
         ):  # fmt: skip
             raise ShapeError(
-                f"PReLU: num_parameters must be a whole number of at least 1, got {num_parameters!r}"
+                "PReLU: num_parameters must be a whole number of at least 1, "
+                f"got {num_parameters!r}"
             )
-        if not math.isfinite(init):
-            raise ModuleError(f"PReLU: init must be a finite number, got {init!r}")
-        self.num_parameters, self.init = num_parameters, init
-        shape = (*stack, num_parameters)
-        self.register_parameter(
-            "weight", torch.full(shape, float(init), dtype=dtype, device=device)
-        )
+        if not math.isfinite(slope):
+            raise ModuleError(f"PReLU: slope must be a finite number, got {slope!r}")
+        self.num_parameters, self.slope = num_parameters, slope
+        weight = torch.full((*stack, num_parameters), float(slope), dtype=dtype, device=device)
+        self.register_parameter("weight", weight)
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -148,7 +147,7 @@ class PReLU(Module):
 
     def initialize(self, init: Any, generators: Sequence[np.random.Generator]) -> None:
         """Set the weight to the value that it begins with: nothing of it is drawn."""
-        self.weight.fill_(self.init)
+        self.weight.fill_(self.slope)
 
     def forward(self, x: Tensor) -> Tensor:
         a = self._factors(x)

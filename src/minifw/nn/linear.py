@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, product
-from minifw.nn.initializers import Initializer, find_initializer
+from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Twin, layer
 
@@ -95,10 +95,7 @@ class Linear(Module):
         self.register_parameter("weight", weight)
         if bias:
             self.register_parameter("bias", weight.new_zeros(*stack, out_features))
-        if generators is None:
-            entropy = torch.randint(2**62, (math.prod(stack),)).tolist()
-            generators = [np.random.default_rng(number) for number in entropy]
-        self.initialize(init, generators)
+        self.initialize(init, own_generators(stack) if generators is None else generators)
 
     @property
     def stack(self) -> tuple[int, ...]:
@@ -108,21 +105,7 @@ class Linear(Module):
         self, init: Initializer | str, generators: Sequence[np.random.Generator]
     ) -> None:
         """Draw a new weight and bias, those of network k of the stack from `generators[k]`."""
-        networks = math.prod(self.stack)
-        if len(generators) != networks:
-            raise ShapeError(
-                f"{self}.initialize: expects one generator for each of the {networks} "
-                f"network(s) of the stack, got {len(generators)}"
-            )
-        init, fans = find_initializer(init), (self.in_features, self.out_features)
-        weights, biases = [], []
-        for generator in generators:
-            shape = (self.out_features, self.in_features)
-            weights.append(init.draw_weight(generator, shape, *fans))
-            biases.append(init.draw_bias(generator, shape[:1], *fans))
-        self.weight.copy_(_stacked(weights, self.weight))
-        if self.bias is not None:
-            self.bias.copy_(_stacked(biases, self.bias))
+        draw_parameters(self, init, generators, self.in_features, self.out_features)
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
@@ -177,8 +160,3 @@ class Linear(Module):
     def __repr__(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
         return f"Linear({self.in_features}, {self.out_features}{bias})"
-
-
-def _stacked(draws: list[np.ndarray[Any, Any]], like: Tensor) -> Tensor:
-    """Stack one array for each network into a tensor like `like`; float64 draws are rounded."""
-    return torch.from_numpy(np.stack(draws)).reshape(like.shape)

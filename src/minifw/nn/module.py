@@ -87,6 +87,8 @@ class Module:
     """
 
     training: bool = True
+    draws: bool = False
+    """Whether `forward` draws random numbers while training, from a stream among its states."""
     call: Call | None = None
     _names: tuple[str, ...] = ()  # names of the parameters
     _states: tuple[str, ...] = ()  # names of the tensors that forward changes
@@ -310,6 +312,17 @@ class Module:
     def eval(self) -> Self:
         """Set the mode of this module and all modules in it to use; see `training`."""
         return self.train(False)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers while training."""
+        return type(self).reseed is not Module.reseed
+
+    def without_chance(self) -> None:
+        """Put all modules that are random in training in use: each call gives the same then."""
+        for module in self.modules():
+            if module.is_random:
+                module.eval()
 
     def reseed(self, generators: Sequence[np.random.Generator]) -> None:
         """Begin new streams of random numbers: network k of the stack takes `generators[k]`.

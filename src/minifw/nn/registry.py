@@ -125,10 +125,14 @@ class LayerDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class LossDeclaration(Declaration):
-    """The declaration of a loss: whether targets are `one_hot` rows, and what a `score` is."""
+    """The declaration of a loss: whether targets are `one_hot` rows, and what a `score` is.
+
+    `tasks` are those of the data that it can be used for.
+    """
 
     one_hot: bool = True
     score: Literal["probability", "output"] = "output"
+    tasks: tuple[str, ...] = ("classification", "regression")
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from minifw.training import (
     Evaluation,
     History,
     Trainer,
-    error_percent,
+    errors_of,
     evaluate,
     finite,
     run_epochs,
@@ -65,8 +65,8 @@ def fit(
     the number of finished seeds and a function that returns them; a later call with that as `done`
     continues with the next seed.
     """
-    samples = data.train.labels.shape[1]
-    rows = max(part.labels.shape[1] for part in data.parts.values())
+    samples = data.train.count
+    rows = max(part.count for part in data.parts.values())
     most = StepSizes.of(network, data.train).networks_in(AT_ONCE_BYTES, rows)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
 
@@ -80,7 +80,7 @@ def fit(
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
             on_epoch=lambda epoch, history: on_epoch(position, epoch),
-            history=History.of(tuple(some.train.labels.shape[:-1])),
+            history=History.of(some.train.stack),
             stopping=stopping,
         )
         weights = {name: value.clone().cpu() for name, value in twins.tensors().items()}
@@ -119,9 +119,8 @@ class _Twins(Trainer):
 
     def train_epoch(self, order: Tensor | None) -> None:
         if order is not None:
-            order = (order if self.networks is None else order[self.networks]).to(
-                self.train.labels.device
-            )
+            order = order if self.networks is None else order[self.networks]
+            order = order.to(self.train.inputs.device)
         self.ahead = True
         self.unseen.append(self.arm.train(self.train, order, self.batch_size))
 
@@ -232,7 +231,7 @@ def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], E
     for samples in data.parts.values():
         output = arm.output(samples.inputs)
         losses: Tensor = arm.losses(output, samples.targets)
-        found += [error_percent(output, samples.labels), losses.double().numpy(force=True)]
+        found += [errors_of(output, samples), losses.double().numpy(force=True)]
     error, loss, *others = found
     gone = ~finite([*arm.weights.values()], loss.shape)
     return gone, (loss, error, *others)

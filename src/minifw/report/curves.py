@@ -59,16 +59,20 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     axes = figure.subplots(1, len(modes), squeeze=False, sharey=True)[0]
     handles: dict[str, Any] = {}
     shown: list[Floats] = []
+    late = False
     for axis, mode in zip(axes, modes, strict=True):
         for arm, outcome in results.modes[mode].items():
             left = np.array([epoch is None for epoch in outcome.diverged_epoch])
             mine = [line for line in measured if line["mode"] == mode and line["arm"] == arm]
             if not left.any() or not mine:
                 continue
-            for kind in DASHES:
-                if kind == "validation_error" and results.data.validation is None:
-                    continue
-                epochs, bands = _curve(mine, kind, left)
+            curves = {
+                kind: _curve(mine, kind, left)
+                for kind in DASHES
+                if kind != "validation_error" or results.data.validation is not None
+            }
+            late = late or _falls_late(curves["train_error"], curves["test_error"])
+            for kind, (epochs, bands) in curves.items():
                 line = _draw(axis, epochs, bands, arm, kind)
                 handles[line.get_label()] = line
                 shown.append(bands)
@@ -78,6 +82,9 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
         if results.early_stopping is not None:  # else an empty part where all have stopped
             ends = [line["epoch"] for line in measured if line["mode"] == mode]
             axis.set_xlim(0, max(1, *ends))
+    if late:
+        for axis in axes:
+            _logarithmic(axis, results.epochs)
     axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results.data.test))
     if handles:
         legend_below(figure, [*handles.values()])
@@ -94,6 +101,39 @@ def _curve(lines: list[dict[str, Any]], kind: str, left: NDArray[np.bool_]) -> C
     if not known.any():
         return np.zeros(0), np.zeros((0, 3))
     return epochs[known], np.percentile(errors[known], [25, 50, 75], axis=1).T
+
+
+LATE = 10
+"""How many times as many epochs the test error takes for half of its fall, to be late."""
+
+
+def _falls_late(train: Curve, test: Curve) -> bool:
+    """Return whether the test error falls long after the training error, as in grokking.
+
+    Then one of them would be a vertical line at the edge of a linear axis of epochs.
+    """
+    halves = [_half_fallen(*curve) for curve in (train, test)]
+    return 0 < LATE * halves[0] <= halves[1]
+
+
+def _half_fallen(epochs: Floats, bands: Floats) -> float:
+    """Return the first epoch at which the median is halfway from the first value to the lowest."""
+    median = bands[:, 1]
+    if not len(median) or median[0] == median.min():
+        return 0.0
+    return float(epochs[(median <= (median[0] + median.min()) / 2).argmax()])
+
+
+def _logarithmic(axis: Axes, epochs: int) -> None:
+    """Make the axis of epochs logarithmic, and linear up to the first measurement after epoch 0."""
+    known = {float(epoch) for line in axis.lines for epoch in np.asarray(line.get_xdata())}
+    first = min(epoch for epoch in known if epoch > 0)
+    axis.set_xscale("symlog", linthresh=first, linscale=0.3)
+    axis.set_xlim(0, epochs)
+    powers = 10.0 ** np.arange(10)
+    axis.set_xticks([0, *powers[(powers >= first) & (powers <= epochs)]])
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.set_xlabel(f"epoch (log scale, linear below {first:g})")
 
 
 def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any:
@@ -160,7 +200,7 @@ def _name(axis: Axes, results: Results, mode: Mode) -> None:
     axis.set_title("\n".join([title, *notes]), fontsize=9)
     axis.set_xlabel("epoch")
     axis.set_xlim(0, max(1, results.epochs))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axis.grid(alpha=0.3, linewidth=0.5)
 
 

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from minifw.config import axes
 from minifw.config.axes import Axes, Point
 from minifw.config.loading import Parsed
-from minifw.config.model import Config, FromFile
+from minifw.config.model import Config
 from minifw.config.source import Source
+from minifw.config.tabled import Tabled
 from minifw.errors import ConfigError, UsageError
 from minifw.runs.studies import Cell
 from minifw.study import planning
@@ -122,7 +123,7 @@ def _about(same: list[str], count: int) -> list[str]:
 
 def _unranked(configs: Sequence[Config]) -> list[str]:
     """Return a note if there will be no best cell, since there is nothing to choose it by."""
-    lacking = [isinstance(c.data, FromFile) and c.data.validation is None for c in configs]
+    lacking = [isinstance(c.data, Tabled) and c.data.validation is None for c in configs]
     if not any(lacking):
         return []
     which = "there are" if all(lacking) else "some cells have"

@@ -20,8 +20,9 @@ from minifw.config import axes, loading
 from minifw.config.axes import Axes, Axis, Drawn, Point, Value
 from minifw.config.code import Code
 from minifw.config.loading import Parsed
-from minifw.config.model import Config, FromFile
+from minifw.config.model import Config
 from minifw.config.source import Place, Source
+from minifw.config.tabled import Tabled
 from minifw.errors import ArtefactError, ConfigError, UsageError
 from minifw.runs.studies import Cell, Study
 from minifw.study import planning
@@ -190,7 +191,7 @@ def begin(
         if base.sweep is None:
             raise UsageError(f"{source.name}: nothing varies: give --over KEY=VALUES")
         varied = axes.of_section(base.sweep, source)
-    if isinstance(base.data, FromFile) and base.data.validation is None:
+    if isinstance(base.data, Tabled) and base.data.validation is None:
         what = "needs samples for validation, by which it is guided"
         raise UsageError(f"--guided: {what}; --set data.validation=0.2 keeps some")
     section = axes.section(replace(varied, samples=trials))

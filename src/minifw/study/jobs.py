@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from minifw.config import loading
 from minifw.config.code import Code
-from minifw.config.model import Config, FromFile
+from minifw.config.model import Config
+from minifw.config.tabled import Tabled
 from minifw.errors import ArtefactError
 from minifw.experiment import memory
 from minifw.experiment.build import build_stopping, names, read_table
@@ -232,12 +233,12 @@ def _config(text: str, job: Job) -> Config:
 
 
 def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, Any]:
-    """Return the data file of each cell, read once for all cells that read it alike."""
+    """Return the table of each cell, read once for all cells that read it alike."""
     known: dict[str, Any] = {}
     tables: dict[int, Any] = {}
     for cell, config in configs.items():
         tables[cell] = None
-        if isinstance(config.data, FromFile):
+        if isinstance(config.data, Tabled):
             key = config.data.model_dump_json()
             if key not in known:
                 known[key] = read_table(config.data, checksum)

@@ -64,7 +64,7 @@ def structure(config: Config) -> str:
 class Stack:
     """A stack of lanes, ready to be trained by `fit`."""
 
-    network: nn.Sequential
+    network: nn.Network
     loss: nn.Loss
     optimizer: nn.Optimizer
     data: Dataset
@@ -117,7 +117,7 @@ def stack(
     optimizer = section.declaration.make(network, **(section.keys | numbers))
     order = None
     if config.train.mode == "sgd":
-        order = BatchOrder([lane.order for lane in lanes], data.train.labels.shape[1])
+        order = BatchOrder([lane.order for lane in lanes], data.train.count)
     return Stack(
         network,
         build_loss(config),
@@ -144,15 +144,15 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         parts = [getattr(data, name) for data in datasets]
         if parts[0] is None:
             return None
-        values = zip(*((p.inputs, p.targets, p.labels) for p in parts), strict=True)
-        return Samples(*map(torch.cat, values))
+        names = [n for n, value in vars(parts[0]).items() if value is not None]
+        return Samples(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
 
-    shift, scale = (np.concatenate([getattr(d, n) for d in datasets]) for n in ("shift", "scale"))
+    moved = ("shift", "scale", "target_shift", "target_scale")
+    numbers = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
     return replace(
         datasets[0],
         train=whole("train"),
         test=whole("test"),
         validation=whole("validation"),
-        shift=shift,
-        scale=scale,
+        **numbers,
     )

@@ -3,7 +3,7 @@
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
 from minifw.training.epochs import Trainer, run_epochs, wait_for
-from minifw.training.evaluation import Evaluation, error_percent, evaluate, finite
+from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite
 from minifw.training.history import SERIES, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
 from minifw.training.stopping import EarlyStopping
@@ -21,7 +21,7 @@ __all__ = [
     "arguments",
     "compiled",
     "cost",
-    "error_percent",
+    "errors_of",
     "evaluate",
     "find_gradients",
     "finite",

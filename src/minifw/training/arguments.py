@@ -17,6 +17,7 @@ from minifw.errors import DtypeError, MinifwError, ModuleError, ShapeError, Usag
 from minifw.nn import Loss, Module, Network, Optimizer
 from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import check_state
+from minifw.nn.registry import LossDeclaration, declaration_of
 from minifw.training.history import History
 from minifw.training.stopping import EarlyStopping
 
@@ -51,7 +52,8 @@ def check(
     network.wire()
     if not network.parameters():
         raise ModuleError(f"fit: the network must have parameters to train, got {network}")
-    stack = tuple(data.train.labels.shape[:-1])
+    _check_task(loss, data)
+    stack = data.train.stack
     if len(stack) > 1:
         raise ShapeError(
             f"fit: the networks must be one, or a stack in one dimension, got a stack {stack}"
@@ -72,7 +74,7 @@ def check(
         _check_samples(samples, name, stack)
         with _one_sample(network, name, samples.inputs), in_mode(network, training=False):
             output = network.forward(samples.inputs.narrow(len(stack), 0, 1))
-        _check_output(output, samples, name, data.classes)
+        _check_output(output, samples, name, data)
         if name == "training":
             with _one_sample(loss, name, samples.targets):
                 losses = loss.function(output, samples.targets.narrow(len(stack), 0, 1))
@@ -128,36 +130,44 @@ def places(network: Network, before: str = "") -> Iterator[tuple[str, Module]]:
 
 def _check_samples(samples: Samples, name: str, stack: tuple[int, ...]) -> None:
     """Raise unless inputs, targets and labels have the stack and the same number of samples."""
-    labels = samples.labels
-    if labels.dtype != torch.int64:
+    labels, what = samples.labels, "labels"
+    if labels is not None and labels.dtype != torch.int64:
         raise DtypeError(f"fit: the {name} labels must be int64, got {described(labels)}")
-    if tuple(labels.shape[:-1]) != stack or labels.ndim < 1 or labels.numel() == 0:
+    if labels is None:
+        what = "targets, in which the last dimension is that of targets,"
+    shape = samples.shape
+    if shape[:-1] != stack or not shape or math.prod(shape) == 0:
         raise ShapeError(
-            f"fit: the {name} labels must be ({', '.join([*map(str, stack), 'samples'])}) with at "
-            f"least one sample, got {tuple(labels.shape)}"
+            f"fit: the {name} {what} must be ({', '.join([*map(str, stack), 'samples'])}) with at "
+            f"least one sample, got {shape}"
         )
     for what, values in (("inputs", samples.inputs), ("targets", samples.targets)):
-        if values.shape[: labels.ndim] != labels.shape:
+        if values.shape[: len(shape)] != shape:
+            like = "labels" if labels is not None else "targets"
             raise ShapeError(
-                f"fit: the {name} {what} must begin with the shape of the labels, "
-                f"{tuple(labels.shape)}, got {tuple(values.shape)}"
+                f"fit: the {name} {what} must begin with the shape of the {like}, "
+                f"{shape}, got {tuple(values.shape)}"
             )
 
 
-def _check_output(output: Tensor, samples: Samples, name: str, known: tuple[str, ...]) -> None:
-    """Raise unless the output of one sample is one number for each class, in each network."""
-    stack = tuple(samples.labels.shape[:-1])
+def _check_output(output: Tensor, samples: Samples, name: str, data: Dataset) -> None:
+    """Raise unless the output of one sample is a number for each class or target, per network."""
+    stack = samples.stack
     if output.shape[:-1] != (*stack, 1):
         raise ShapeError(
             f"fit: the network must give {(*stack, 1)} outputs for one sample in each network, "
             f"got {tuple(output.shape)}"
         )
+    known = data.measure.targets or data.classes
     if output.shape[-1] != len(known):
         shown = ", ".join(map(short_word, known[:5])) + (", …" if len(known) > 5 else "")
+        each, all_of_them = ("target", "targets") if data.measure.targets else ("class", "classes")
         raise ShapeError(
-            f"fit: the network must end with one output for each class; it has "
-            f"{output.shape[-1]}, the data has {len(known)} classes: {shown}"
+            f"fit: the network must end with one output for each {each}; it has "
+            f"{output.shape[-1]}, the data has {len(known)} {all_of_them}: {shown}"
         )
+    if samples.labels is None:
+        return
     classes, (least, most) = output.shape[-1], samples.labels.aminmax()
     targets = samples.targets
     if not targets.dtype.is_floating_point:
@@ -166,6 +176,16 @@ def _check_output(output: Tensor, samples: Samples, name: str, known: tuple[str,
         raise ShapeError(
             f"fit: the {name} classes must be from 0 to {classes - 1}, as the network has "
             f"{classes} outputs, got {int(least)} to {int(most)}"
+        )
+
+
+def _check_task(loss: Loss, data: Dataset) -> None:
+    """Raise where a loss is for another task than that of the data."""
+    tasks = declaration_of(type(loss), LossDeclaration).tasks
+    if data.measure.task not in tasks:
+        raise ModuleError(
+            f"fit: {loss} is for {' and '.join(tasks)}, the data are for {data.measure.task}; "
+            "LossMSE, LossL1 and LossHuber take numbers"
         )
 
 
@@ -209,7 +229,7 @@ def batch_size(value: int | None, samples: Samples) -> int:
         ShapeError: it is not a whole number of at least 1.
 
     """
-    most = samples.labels.shape[-1]
+    most = samples.count
     return most if value is None else min(whole("batch_size", value, 1), most)
 
 
@@ -224,7 +244,7 @@ def learning_rate(eta: object, data: Samples) -> float | tuple[float, ...]:
     dtype = data.inputs.dtype
     if isinstance(eta, str) or not isinstance(eta, (Sequence, np.ndarray, Tensor)):
         return _rate(eta, dtype)
-    stack = tuple(data.labels.shape[:-1])
+    stack = data.stack
     values = eta.tolist() if isinstance(eta, (np.ndarray, Tensor)) else list(eta)
     if not isinstance(values, list) or stack != (len(values),):
         many = f"{len(values)} numbers" if isinstance(values, list) else "a tensor of one number"

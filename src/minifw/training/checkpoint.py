@@ -35,7 +35,6 @@ from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
 from minifw.training.history import SERIES, STOPPING, VALIDATION, History
 
-
 _NEWER = ("test_loss", "validation_loss")
 """What checkpoints of an earlier minifw have not measured."""
 

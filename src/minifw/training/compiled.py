@@ -50,7 +50,7 @@ class Steps:
         if not samples.inputs.is_cpu:
             raise CannotCompileError(f"the samples are on {samples.inputs.device.type}, not cpu")
         self._batch_size = batch_size
-        cut = samples.labels.shape[-1] % batch_size
+        cut = samples.count % batch_size
         make = partial(_program, learner, samples, build)
         if cut:
             with beside(lambda: make(cut)) as smaller:  # the C compiler is a process of its own
@@ -103,7 +103,7 @@ class Epochs:
             ShapeError: a position in the order is out of range.
 
         """
-        stack = self._samples.labels.shape[:-1]
+        stack = self._samples.stack
         if order is not None:
             self._samples.check_order(order)  # beyond the samples is memory of others
             order = order.reshape(self._lanes, -1)
@@ -133,7 +133,7 @@ class Outputs:
     """
 
     def __init__(self, learner: Learner, *parts: Samples) -> None:
-        sizes = {samples.labels.shape[-1]: samples for samples in parts}
+        sizes = {samples.count: samples for samples in parts}
         self._programs = {
             count: _program(learner, samples, True, count, train=False)
             for count, samples in sizes.items()
@@ -141,9 +141,9 @@ class Outputs:
 
     def of(self, learner: Learner, samples: Samples) -> Tensor:
         """Return the outputs of some or all networks of the stack, `(…, n, classes)`."""
-        stack = samples.labels.shape[:-1]
+        stack = samples.stack
         state, inputs, targets = lanes_of(learner, samples)
-        program = self._programs[samples.labels.shape[-1]]
+        program = self._programs[samples.count]
         output = program.run(state, inputs, targets, None, torch.zeros((), dtype=state[0].dtype))
         return output.unflatten(0, stack) if stack else output[0]
 
@@ -212,7 +212,7 @@ def lanes_of(learner: Learner, samples: Samples) -> tuple[list[Tensor], Tensor, 
 
     They are views if possible. A single network is a stack of one.
     """
-    stack = samples.labels.shape[:-1]
+    stack = samples.stack
     for value in learner.state:
         if value.shape[: len(stack)] != stack:
             what = f"a tensor {tuple(value.shape)}, which is not one for each of {tuple(stack)}"

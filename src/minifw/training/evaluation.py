@@ -14,7 +14,7 @@ from minifw.nn import Buffers, Loss, Network
 from minifw.nn.module import in_mode
 
 Evaluation = tuple[Floats, ...]
-"""For each network its training loss, training error and test error in percent, and test loss.
+"""For each network its training loss, training error, test error and test loss; see `errors_of`.
 
 Error and loss of the samples for validation come last, if there are any.
 """
@@ -47,18 +47,47 @@ def evaluate(
     def measured(samples: Samples) -> tuple[Floats, Floats]:
         given = output(samples)  # overwritten by the next output if both have the same shape
         losses = loss.function(given, samples.targets).double().numpy(force=True)
-        return error_percent(given, samples.labels), losses
+        return errors_of(given, samples), losses
 
     error, losses = measured(train)
     others = [test] if validation is None else [test, validation]
     return losses, error, *(value for samples in others for value in measured(samples))
 
 
-def error_percent(output: Tensor, labels: Tensor) -> Floats:
-    """Return the percentage of samples whose largest output is not their class, per network."""
+def errors_of(output: Tensor, samples: Samples) -> Floats:
+    """Return the error of each network, `(…)`, from its outputs `(…, samples, outputs)`.
+
+    That is the percentage of samples whose largest output is not their class; or, of regression,
+    the root of the mean squared difference over samples and targets, in the targets' own unit.
+    """
+    if samples.labels is None:
+        squares = _differences(output, samples).square()
+        return squares.mean((-2, -1)).sqrt().numpy(force=True)
     largest = output.max(-1).indices  # argmax gives the same but is slower
-    wrong = (largest != labels).sum(-1).double()
-    return (wrong * 100 / labels.shape[-1]).numpy(force=True)
+    wrong = (largest != samples.labels).sum(-1).double()
+    return (wrong * 100 / samples.count).numpy(force=True)
+
+
+def fits_of(output: Tensor, samples: Samples) -> dict[str, Floats]:
+    """Return how well each network's outputs fit numbers, `(…)` each.
+
+    Returns:
+        r2: the coefficient of determination, 1 - Σ (output - target)² / Σ (target - mean)² over
+            the samples, as scikit-learn's; of several targets their mean.
+        mae: the mean absolute difference over samples and targets, in the targets' own unit.
+
+    """
+    differences = _differences(output, samples)
+    targets = samples.in_own_unit(samples.targets)
+    spread = (targets - targets.mean(-2, keepdim=True)).square().sum(-2)
+    of_targets = 1 - differences.square().sum(-2) / spread
+    values = {"r2": of_targets.mean(-1), "mae": differences.abs().mean((-2, -1))}
+    return {name: value.numpy(force=True) for name, value in values.items()}
+
+
+def _differences(output: Tensor, samples: Samples) -> Tensor:
+    """Return outputs minus targets in the targets' own unit, in float64."""
+    return samples.in_own_unit(output.double() - samples.targets.double())
 
 
 def finite(values: Sequence[Tensor], stack: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -94,7 +94,7 @@ def fit(
             network, data, batch_size, epochs, "auto" if history is None else history.compiled
         )
     began = history is not None
-    history = history or History.of(tuple(data.train.labels.shape[:-1]))
+    history = history or History.of(data.train.stack)
     learner = Learner(network, loss, optimizer)
     failed = None
     try:
@@ -159,13 +159,13 @@ def _watched(on_epoch: OnEpoch | None, learner: Learner) -> OnEpoch | None:
 
 def _checked(order: object, samples: Samples) -> Tensor:
     """Return an epoch's order, checked, on the device of the samples."""
-    labels = samples.labels
-    if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != labels.shape:
+    shape = samples.shape
+    if not isinstance(order, Tensor) or order.dtype != torch.int64 or order.shape != shape:
         raise ShapeError(
-            f"fit: next_order must give an order of shape {tuple(labels.shape)}, one position of "
+            f"fit: next_order must give an order of shape {shape}, one position of "
             f"int64 for each training sample, got {described(order)}"
         )
-    return order.to(labels.device)
+    return order.to(samples.inputs.device)
 
 
 class _Stack(Trainer):

@@ -70,7 +70,7 @@ class StepSizes:
 
         Any modules are allowed; those with parameters count as layers.
         """
-        *stack, _ = samples.labels.shape
+        *stack, _ = samples.shape
         seeds = math.prod(stack)
         with in_mode(network, training=False):
             network.forward(samples.inputs.narrow(len(stack), 0, 1))
@@ -208,12 +208,12 @@ def for_data(
         UsageError: `compile` is True and there is no C compiler.
 
     """
-    *stack, samples = data.train.labels.shape
+    *stack, samples = data.train.shape
     batch_size = arguments.batch_size(batch_size, data.train)
     on_cpu = data.train.inputs.is_cpu
     sizes, seeds = StepSizes.of(network, data.train), math.prod(stack)
     threads = torch.get_num_threads() if on_cpu else 1
-    evaluated = max(part.labels.shape[-1] for part in data.parts.values())
+    evaluated = max(part.count for part in data.parts.values())
     features = data.train.inputs.shape[-1]
     to_do = work(
         sizes, seeds, batch_size, epochs, samples, threads, features=features, evaluated=evaluated

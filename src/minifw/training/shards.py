@@ -79,7 +79,7 @@ class Shard:
 
     def _last_targets(self, order: Tensor | None, batch_size: int) -> Tensor:
         """Return the targets of the last batch of an epoch."""
-        targets, dim = self.train_samples.targets, self.train_samples.labels.ndim - 1
+        targets, dim = self.train_samples.targets, len(self.train_samples.stack)
         first = targets.shape[dim] - batch_size
         if order is None:
             return targets.narrow(dim, first, batch_size)
@@ -130,7 +130,7 @@ class Shard:
 
     def _copied(self, value: Tensor, seeds: Sequence[int]) -> Tensor:
         """Return a copy of these seeds' entries of a tensor."""
-        return value[list(seeds)] if self.train_samples.labels.ndim > 1 else value.clone()
+        return value[list(seeds)] if self.train_samples.stack else value.clone()
 
     def evaluate(self) -> Evaluation:
         """Evaluate the shard's networks, in any thread."""
@@ -147,8 +147,8 @@ class Shard:
         If there is an order, batches are gathered once an epoch, into the same memory.
         """
         samples = self.train_samples
-        dim = samples.labels.ndim - 1
-        count = samples.labels.shape[dim]
+        dim = len(samples.stack)
+        count = samples.count
         whole = count - count % batch_size
         cut: list[Batch] = []
         if order is None:
@@ -175,11 +175,11 @@ def divide(
 
     If learning rates are given, each shard has a single one.
     """
-    seeds, buffers = len(data.train.labels), Buffers()
+    seeds, buffers = data.train.shape[0], Buffers()
     cuts = {*range(0, seeds, size or seeds), seeds}
     if isinstance(eta, Sequence):
         cuts |= {k for k in range(1, seeds) if eta[k] != eta[k - 1]}
-    if data.train.labels.ndim != 2 or len(cuts) == 2:
+    if len(data.train.stack) != 1 or len(cuts) == 2:
         return [Shard(learner, data, slice(None), buffers)]
     state = learner.state
     shards = []
@@ -215,7 +215,7 @@ def _in_order(
     samples: Samples, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
 ) -> Batch:
     """Return the samples in an order as `Samples.in_order` does, or those of a single network."""
-    if samples.labels.ndim > 1:
+    if samples.stack:
         return samples.in_order(order, out)
     inputs, targets = samples.repeated(1).in_order(order.unsqueeze(-2), out)
     return inputs.squeeze(order.ndim - 1), targets.squeeze(order.ndim - 1)

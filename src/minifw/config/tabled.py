@@ -1,0 +1,85 @@
+"""Data that are a table: all samples are known, and each seed divides them anew."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from minifw.config.sections import VALIDATION, Section, ShareOrCount
+
+
+class Tabled(Section):
+    """Keys that all tables share."""
+
+    train: ShareOrCount = Field(
+        0.8, description="training samples: their number, or a fraction below 1 of all"
+    )
+    test: ShareOrCount | None = Field(
+        None, description="test samples, likewise; by default all the rest"
+    )
+    split: Literal["random", "stratified"] = Field(
+        "random",
+        description="draw training and test samples from all, or in each class as many as its "
+        "share of all samples",
+    )
+    validation: ShareOrCount | None = VALIDATION
+    normalize: bool = Field(
+        True, description="shift and scale each feature to mean 0 and standard deviation 1"
+    )
+
+    @property
+    def stratified(self) -> bool:
+        """Whether each part has the classes' shares of all samples."""
+        return self.split == "stratified"
+
+    @property
+    def about(self) -> str:
+        """What is in the table, in a word or two for a caption."""
+        raise NotImplementedError
+
+
+class Sklearn(Tabled):
+    """A data set that comes with scikit-learn."""
+
+    kind: Literal["sklearn"] = Field(description="a data set that comes with scikit-learn")
+    name: Literal["digits", "iris", "wine", "breast-cancer"] = Field(
+        description="which: digits (8×8 images, 10 classes), iris, wine, breast-cancer"
+    )
+
+    @property
+    def about(self) -> str:
+        return self.name
+
+
+class ModularAddition(Tabled):
+    """All pairs of numbers below `modulus`; the class is their sum modulo `modulus`."""
+
+    kind: Literal["modular-addition"] = Field(
+        description="pairs of whole numbers, of which the class is (a + b) mod p"
+    )
+    modulus: int = Field(97, ge=2, le=500, description="p: there are p² samples and p classes")
+    train: ShareOrCount = Field(
+        0.5, description="training samples: their number, or a fraction below 1 of all"
+    )
+    normalize: bool = Field(
+        False,
+        description="shift and scale each feature; a layer `embedding` needs the whole numbers",
+    )
+
+    @property
+    def about(self) -> str:
+        return f"modulus {self.modulus}"
+
+
+class Parity(Tabled):
+    """All rows of so many bits; the class is 1 where the number of ones is odd."""
+
+    kind: Literal["parity"] = Field(
+        description="rows of bits, of which the class is whether the number of ones is odd"
+    )
+    bits: int = Field(8, ge=1, le=16, description="bits of a sample; there are 2 to their power")
+
+    @property
+    def about(self) -> str:
+        return f"{self.bits} bits"

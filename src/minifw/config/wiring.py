@@ -1,0 +1,287 @@
+"""Which layer takes whose outputs: the wiring of a config's network, and the shapes along it.
+
+Values have numbers: 0 is the input of the network, k + 1 the output of the layer at position k. A
+layer takes the value before it, unless its key `from` names others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from minifw.config.sections import LayerSection, LayerSizes, Use
+from minifw.config.source import KeyPath, Source
+from minifw.errors import ModuleError, did_you_mean
+from minifw.nn.registry import Shape
+
+if TYPE_CHECKING:
+    from minifw.config.model import Config
+
+INPUTS = "inputs"
+"""The name of the network's input."""
+
+Note = Callable[[KeyPath, str], None]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """The wiring of a network, position after position.
+
+    `layers` are the sections, for a layer that is `used` again the section of the first; `used`
+    is the position of the module that acts, `inputs` the numbers of the values that it takes.
+    `ends` are the numbers of the network's outputs.
+    """
+
+    layers: tuple[LayerSection, ...]
+    used: tuple[int, ...]
+    inputs: tuple[tuple[int, ...], ...]
+    ends: tuple[int, ...]
+
+    @property
+    def is_chain(self) -> bool:
+        """Whether each layer takes the output of the one before it."""
+        taken = tuple((position,) for position in range(len(self.layers)))
+        return self.inputs == taken and self.ends == (len(self.layers),)
+
+    def sizes(self, features: int) -> list[LayerSizes]:
+        """Return the sizes of each layer for this many features.
+
+        A layer that is used again has no parameters of its own.
+        """
+        shapes: list[Shape] = [(features,)]
+        found = []
+        for position, layer in enumerate(self.layers):
+            size = layer.sizes(*self.taken(position, shapes))
+            if self.used[position] != position:
+                size = size._replace(parameters=0)
+            found.append(size)
+            shapes.append(size.shape)
+        return found
+
+    def shapes(self, features: int) -> list[Shape]:
+        """Return the shape of a sample of each value, by its number."""
+        return [(features,), *(size.shape for size in self.sizes(features))]
+
+    def taken(self, position: int, shapes: Sequence[Shape]) -> list[Shape]:
+        """Return the shapes of the values that the layer at this position takes."""
+        return [shapes[number] for number in self.inputs[position]]
+
+    def output(self, features: int) -> Shape:
+        """Return the shape of a sample of the network's output."""
+        return self.shapes(features)[self.ends[0]]
+
+
+def wiring(config: Config) -> Wiring:
+    """Return the wiring of a checked config."""
+    return _Names(config.network, _ignore, None).wiring()
+
+
+def _ignore(path: KeyPath, what: str) -> None:
+    """A checked config has no faults."""
+
+
+class _Names:
+    """The names of layers, and what they stand for; faults are noted.
+
+    `unknown` are the positions of layers that are wrong otherwise: their names may be missing.
+    """
+
+    def __init__(
+        self,
+        network: Sequence[LayerSection],
+        note: Note,
+        source: Source | None,
+        unknown: Collection[int] = (),
+    ) -> None:
+        self.network, self.note, self.source, self.unknown = network, note, source, unknown
+        self.places: dict[str, int] = {}
+        self.taken: set[str] = set()
+        for position, layer in enumerate(network):
+            if layer.name is None:
+                continue
+            path = ("network", position, "name")
+            if layer.name == INPUTS:
+                note(path, "is the name of the network's input; use another")
+            elif layer.name in self.places:
+                note(path, f"is the name of {self._where(self.places[layer.name])} already")
+            else:
+                self.places[layer.name] = position
+
+    def wiring(self) -> Wiring:
+        """Return the wiring; a name that is wrong stands for the value before it."""
+        layers: list[LayerSection] = []
+        used: list[int] = []
+        inputs: list[tuple[int, ...]] = []
+        for position, layer in enumerate(self.network):
+            acting, module = layer, position
+            if isinstance(layer, Use):
+                path = ("network", position, "layer")
+                found = self._number(layer.layer, position, path)
+                module = position if found is None else found - 1
+                if module == -1:
+                    self.note(path, "must be the name of a layer before this one")
+                    module = position
+                module = used[module] if module < position else position
+                acting = layers[module] if module < position else layer
+            layers.append(acting)
+            used.append(module)
+            inputs.append(self._inputs(layer, position))
+        self._note_unused(inputs)
+        return Wiring(tuple(layers), tuple(used), tuple(inputs), (len(layers),))
+
+    def _inputs(self, layer: LayerSection, position: int) -> tuple[int, ...]:
+        """Return the numbers of the values that a layer takes."""
+        names = getattr(layer, "from")
+        if names is None:
+            return (position,)
+        numbers = []
+        for place, name in enumerate(names):
+            path: KeyPath = ("network", position, "from", *([place] if len(names) > 1 else []))
+            number = self._number(name, position, path)
+            numbers.append(position if number is None else number)
+        return tuple(numbers)
+
+    def _number(self, name: str, position: int, path: KeyPath) -> int | None:
+        """Return the number of the value that a name stands for, None after a fault."""
+        self.taken.add(name)
+        if name == INPUTS:
+            return 0
+        found = self.places.get(name)
+        if found is None:
+            if not self.unknown:
+                near = did_you_mean(name, [*self.places, INPUTS])
+                self.note(path, f"no layer has the name '{name}'{near}")
+            return None
+        if found == position:
+            self.note(path, f"'{name}' is this layer itself; a layer takes outputs of earlier ones")
+            return None
+        if found > position:
+            self.note(path, f"'{name}' is {self._where(found)}, which comes later")
+            return None
+        return found + 1
+
+    def _note_unused(self, inputs: Sequence[tuple[int, ...]]) -> None:
+        """Note names that nothing refers to, and outputs that lead nowhere."""
+        if self.unknown:
+            return
+        for name, position in self.places.items():
+            if name not in self.taken:
+                near = did_you_mean(name, self.taken - self.places.keys() - {INPUTS})
+                near = near if near.startswith("; did") else ""
+                path = ("network", position, "name")
+                self.note(path, f"nothing refers to '{name}': no `from` has it{near}")
+        used = {number for numbers in inputs for number in numbers}
+        for position in range(len(inputs) - 1):
+            if position + 1 not in used:
+                what = "its output leads nowhere: give it a `name`, and let another layer's `from`"
+                self.note(("network", position), f"{what} have it, or remove it")
+
+    def _where(self, position: int) -> str:
+        line = self.source.line(("network", position)) if self.source else ""
+        return f"network.{position}{line}"
+
+
+# ------------------------------------------------------------------------------------ checking it
+
+
+def note_network(
+    config: Config,
+    source: Source,
+    features: int | None,
+    classes: int | None,
+    unknown: Collection[int] = (),
+) -> None:
+    """Note each layer that does not fit between `features` inputs and `classes` outputs.
+
+    None is an unknown number. The layers in `unknown` may have any size.
+    """
+    noted = len(source.faults)
+    wired = _Names(config.network, source.add, source, unknown).wiring()
+    if len(source.faults) > noted:  # who takes what is not sure
+        return
+    _Shapes(config, wired, source, features, unknown).check(classes)
+
+
+class _Shapes:
+    """The shapes along a wiring, as far as they are known; what does not fit is noted."""
+
+    def __init__(
+        self,
+        config: Config,
+        wired: Wiring,
+        source: Source,
+        features: int | None,
+        unknown: Collection[int],
+    ) -> None:
+        self.wired, self.source, self.unknown = wired, source, unknown
+        self.shapes: list[Shape | None] = [None if features is None else (features,)]
+        # Where each value got its shape, for messages; -1 is the data.
+        self.origins = [-1]
+        self.trained = bool(unknown)
+
+    def check(self, classes: int | None) -> None:
+        """Go through all layers, and compare the end with the number of classes."""
+        for position, layer in enumerate(self.wired.layers):
+            shape = self._after(position, layer)
+            self.shapes.append(shape)
+        end = self.wired.ends[0]
+        size = self.shapes[end]
+        if not self.trained:
+            self.source.add(("network",), "needs at least one linear layer")
+        elif classes is not None and size is not None and size != (classes,):
+            each = f"one output for each of the {classes} classes"
+            path = ("network", max(self.origins[end], 0))
+            what = f"the network must end with {each}, got {in_words(size)}"
+            self.source.add(path, what + ("; flatten makes rows" if len(size) > 1 else ""))
+
+    def _after(self, position: int, layer: LayerSection) -> Shape | None:
+        """Return the shape of a layer's output, None if it is not known."""
+        path = ("network", position)
+        numbers = self.wired.inputs[position]
+        known = [self.shapes[number] for number in numbers]
+        self.origins.append(self.origins[numbers[0]])
+        if position in self.unknown:
+            return None
+        wanted = getattr(layer, "in_features", None)
+        given = [shape or (wanted or 1,) for shape in known]
+        sure = None not in known
+        try:
+            if len(numbers) == 1 and layer.declaration.several and not getattr(layer, "from"):
+                raise ModuleError(f"{layer.word}: needs `from`, a list of the layers that it takes")
+            if sure:
+                for what in self._not_as_given(layer, given, numbers):
+                    self.source.add(path, what)
+            size = layer.sizes(*given)
+        except ModuleError as fault:
+            # What is not known may have another shape than the one that is tried.
+            if sure or not layer.declared_sizes:
+                self.source.add(path, str(fault))
+            self.trained = True
+            return None
+        self.trained |= size.parameters > 0
+        same = len(numbers) == 1 and size.shape == given[0] and not size.parameters
+        if not sure and (same or "out_features" not in layer.keys):
+            return None  # its size depends on its input
+        if not same:
+            self.origins[-1] = position
+        return size.shape
+
+    def _not_as_given(
+        self, layer: LayerSection, shapes: Sequence[Shape], numbers: Sequence[int]
+    ) -> Iterator[str]:
+        """Yield what is wrong with the keys that follow from a layer's inputs, but are given."""
+        origin = self.origins[numbers[0]]
+        path: KeyPath = ("data",) if origin < 0 else ("network", origin)
+        who = "the data" if origin < 0 else f"network.{origin}"
+        before = f"{who}{self.source.line(path)} {'has' if origin < 0 else 'gives'}"
+        for name, found in layer.inferred(*shapes).items():
+            wanted = getattr(layer, name, None)
+            if wanted is not None and wanted != found:
+                what = f"{wanted} inputs" if name == "in_features" else f"{name} {wanted}"
+                yield f"expects {what}, but {before} {found}"
+
+
+def in_words(shape: Shape) -> str:
+    """Return the shape of a sample as people write it, `6x28x28`."""
+    return "x".join(map(str, shape))

@@ -1,0 +1,107 @@
+"""What an error is: how it is named, its unit, and how its figures are written.
+
+An error of classification is the percentage of samples of which the largest output is not their
+class. That of regression is the root mean squared error (RMSE) in the targets' own unit. Of all
+errors smaller is better. Reports ask a `Measure` instead of knowing either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+Task = Literal["classification", "regression"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """How errors are measured and written; without targets those of classification.
+
+    Attributes:
+        targets: the names of what is predicted by regression, in its order.
+        unit: their unit, as a user has named it; it may be empty.
+
+    """
+
+    targets: tuple[str, ...] = ()
+    unit: str = ""
+
+    @property
+    def task(self) -> Task:
+        return "regression" if self.targets else "classification"
+
+    @property
+    def name(self) -> str:
+        """What an error is called, as in `test error`."""
+        return "RMSE" if self.targets else "error"
+
+    @property
+    def errors(self) -> str:
+        """What several are called."""
+        return "RMSEs" if self.targets else "errors"
+
+    @property
+    def behind(self) -> str:
+        """What stands behind a figure: a space and the unit, or nothing."""
+        if not self.targets:
+            return " %"
+        return f" {self.unit}" if self.unit else ""
+
+    @property
+    def points(self) -> str:
+        """The unit of a difference of errors."""
+        return self.unit if self.targets else "points"
+
+    @property
+    def what(self) -> str:
+        """A clause that says what the figures are, for captions."""
+        if not self.targets:
+            return "in percent"
+        return f"in {self.unit}" if self.unit else f"in the unit of {self.of}"
+
+    @property
+    def of(self) -> str:
+        """The targets by their names."""
+        names = ", ".join(self.targets[:3]) + (", …" if len(self.targets) > 3 else "")
+        return names if len(self.targets) == 1 else f"all targets ({names})"
+
+    def axis(self, kind: str = "test ") -> str:
+        """Return the label of an axis with errors of this kind."""
+        if not self.targets:
+            return f"{kind}error, % of samples"
+        return f"{kind}RMSE of {self.of}" + (f", {self.unit}" if self.unit else "")
+
+    def number(self, error: float) -> str:
+        """Return a figure as people read it: two decimals of percent, or four digits."""
+        return f"{error:.2f}" if not self.targets else digits(error)
+
+    def figure(self, error: float) -> str:
+        """Return a figure with its unit, as `3.40 %`."""
+        return f"{self.number(error)}{self.behind}"
+
+    def size(self, difference: float) -> str:
+        """Return a size that a user named: `0.3 points`, `1 point`, `2 mg`."""
+        if self.targets:
+            return f"{digits(difference)}{self.behind}"
+        return f"{difference:g} point{'' if difference == 1 else 's'}"
+
+    def worst(self, errors: Iterable[float], guessing: float = 0.0) -> float:
+        """Return as what a network that diverged counts: it is as bad as can be.
+
+        By classification that is 100 %; by regression the largest error of all, or that of
+        `guessing` the mean if it is larger.
+        """
+        return max(guessing, *errors, 0.0) if self.targets else 100.0
+
+
+ERROR = Measure()
+"""The error of classification."""
+
+
+def digits(number: float) -> str:
+    """Return four significant digits, without a power of ten where that is readable."""
+    if number and not 1e-3 <= abs(number) < 1e6:
+        return f"{number:.3e}".replace("-", "−", 1) if number < 0 else f"{number:.3e}"
+    text = f"{number:#.4g}".rstrip(".")
+    return text.replace("-", "−")
