@@ -75,6 +75,7 @@ def train_minifw(
         history=history,
         stopping=build_stopping(config),
     )
+    history.best, history.last = {}, {}  # nothing continues from here
     return Checkpoint.of(network, history, optimizer, order)
 
 
