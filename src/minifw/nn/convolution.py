@@ -20,10 +20,10 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
+from minifw.nn.columns import Chunk, chunks
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
-from minifw.nn.columns import Chunk, chunks
 from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, samples_last, sizes
 
 __all__ = ["Conv1d", "Conv2d"]
