@@ -84,7 +84,8 @@ def start(
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
-        loss, optimizer = build_loss(plan.config), build_optimizer(plan.config, network)
+        loss = build_loss(plan.config, len(plan.features))
+        optimizer = build_optimizer(plan.config, network)
         for place, what in reference.check(network, loss, optimizer, len(plan.features)):
             plan.source.add(place, what)
         if plan.source.faults:
