@@ -271,7 +271,149 @@ def dropout(stack: Shape) -> ours.Module:
     return module
 
 
+def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+    return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
+
+
+def _used(kind: Any, count: int, **more: Any) -> Callable[[Shape], ours.Module]:
+    """Return what makes a batch norm in evaluation, with another mean and variance than at first."""
+
+    def make(stack: Shape) -> ours.Module:
+        module = _float64(kind, count, **more)(stack)
+        module.running_mean.copy_(normal(count, seed=1))
+        module.running_var.copy_(normal(count, seed=2).exp())
+        return module.eval()
+
+    return make
+
+
+def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, used: bool = False,
+                eps: float = 1e-5) -> Tensor:  # fmt: skip
+    count = x.shape[1]
+    mean, var = (normal(count, seed=1), normal(count, seed=2).exp()) if used else (None, None)
+    return nn.functional.batch_norm(x, mean, var, w, b, training=not used, eps=eps)
+
+
+NORMS = [
+    ModuleCase(
+        "BatchNorm1d of sequences",
+        _float64(ours.BatchNorm1d, 3, eps=0.1, momentum=0.5),
+        [(4, 3, 5)],
+        lambda w, b, x: _batch_norm(x, w, b, eps=0.1),
+        {ours.BatchNorm1d},
+        [
+            (
+                normal(4, 5, 3),
+                r"expects an input of shape \(samples, 3\) or \(samples, 3, length\)",
+            ),
+            (normal(4, 3, 2, 2), r"got \(4, 3, 2, 2\) of float64"),
+            (normal(1, 3, 1), "2 or more numbers of each channel in training.*batch_size"),
+            (normal(4, 3).float(), "expects a tensor of torch.float64, as its own are"),
+        ],
+    ),
+    ModuleCase(
+        "BatchNorm1d in use",
+        _used(ours.BatchNorm1d, 4),
+        [(5, 4)],
+        lambda w, b, x: _batch_norm(x, w, b, used=True),
+        {ours.BatchNorm1d},
+    ),
+    ModuleCase(
+        "BatchNorm2d in use, without weights",
+        _used(ours.BatchNorm2d, 3, affine=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x, used=True),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without running numbers, in use",
+        lambda stack: _float64(ours.BatchNorm2d, 3, track_running_stats=False)(stack).eval(),
+        [(2, 3, 2, 4)],
+        lambda w, b, x: _batch_norm(x, w, b),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without any tensor",
+        _float64(ours.BatchNorm2d, 3, affine=False, track_running_stats=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x),
+        {ours.BatchNorm2d},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "LayerNorm over two dimensions",
+        _float64(ours.LayerNorm, (3, 4), eps=0.1),
+        [(2, 5, 3, 4)],
+        lambda w, b, x: nn.functional.layer_norm(x, (3, 4), w, b, 0.1),
+        {ours.LayerNorm},
+        [
+            (normal(3, 4), r"expects an input of shape \(samples, …, 3, 4\), got \(3, 4\)"),
+            (normal(5, 4, 3), r"got \(5, 4, 3\)"),
+        ],
+    ),
+    ModuleCase(
+        "LayerNorm without bias",
+        _float64(ours.LayerNorm, 4, bias=False),
+        [(2, 3, 4)],
+        lambda w, x: nn.functional.layer_norm(x, (4,), w),
+        {ours.LayerNorm},
+    ),
+    ModuleCase(
+        "LayerNorm without weights",
+        _float64(ours.LayerNorm, 4, elementwise_affine=False),
+        [(5, 4)],
+        lambda x: nn.functional.layer_norm(x, (4,)),
+        {ours.LayerNorm},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "PReLU of channels",
+        _float64(ours.PReLU, 3, slope=-0.5),
+        [(5, 3, 2, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+        [
+            (normal(5, 4), r"expects an input of shape \(samples, 3\), got \(5, 4\)"),
+            (normal(5), r"got \(5,\)"),
+        ],
+    ),
+    ModuleCase(
+        "PReLU of all",
+        _float64(ours.PReLU),
+        [(5, 3, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+    ),
+    ModuleCase(
+        "Softmax of channels",
+        lambda stack: ours.Softmax(-3),
+        [(5, 3, 2, 2)],
+        lambda x: x.softmax(1),
+        {ours.Softmax},
+        [(normal(5, 4), r"expects samples with a dimension -3, got \(5, 4\)")],
+    ),
+    ModuleCase(
+        "GELU by tanh",
+        lambda stack: ours.GELU("tanh"),
+        [(5, 4)],
+        lambda x: nn.functional.gelu(x, approximate="tanh"),
+        {ours.GELU},
+    ),
+    ModuleCase(
+        "ELU as in its source", lambda stack: ours.ELU(), [(5, 4)], nn.functional.elu, {ours.ELU}
+    ),
+    ModuleCase(
+        "Softplus by default",
+        lambda stack: ours.Softplus(),
+        [(5, 4)],
+        nn.functional.softplus,
+        {ours.Softplus},
+    ),
+]
+
+
 MODULES = [
+    *NORMS,
     ModuleCase(
         "Dropout while training",
         dropout,
@@ -335,6 +477,15 @@ MODULES = [
         _residual,
         {ours.Graph, ours.Network},
         [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
+    ),
+    ModuleCase(
+        "Wired",
+        lambda stack: ours.Wired(
+            [linear(4, 4, stack), ours.Tanh(), ours.Add()], [(0,), (1,), (0, 2)]
+        ),
+        [(5, 4)],
+        _residual,
+        {ours.Wired},
     ),
     ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
     ModuleCase(

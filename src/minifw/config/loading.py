@@ -267,7 +267,7 @@ def _written_out(raw: dict[str, Any], key: str, source: Source) -> str:
         return key
     layer = network[position]
     kind = kind_key(layer)
-    if kind is not None and path[2] != kind:
+    if isinstance(layer, dict) and kind is not None and path[2] != kind:
         _spell_out(raw, source)
         rest = layer[kind]
         keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
@@ -299,7 +299,7 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
                 kept[(*path[:2], "kind")] = source.keys[path]
-                if not isinstance(layer[kind], dict):
+                if isinstance(layer, dict) and not isinstance(layer[kind], dict):
                     kept[(*path[:2], size)] = kept[path]
             if path in source.bad:
                 source.bad.add((*path[:2], *(path[3:] or (size,))))

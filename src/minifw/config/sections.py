@@ -622,7 +622,8 @@ def _inferred(name: str, kind: Any) -> tuple[Any, Any]:
     """Return the type and the description of a key that follows from a layer's inputs."""
     said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     about = next((each.about for each in said if isinstance(each, Key) and each.about), None)
-    about = about or ("number of inputs" if name == "in_features" else name.replace("_", " "))
+    words = {"in_features": "number of inputs", "in_channels": "number of input channels"}
+    about = about or words.get(name, name.replace("_", " "))
     number = Annotated[int, Field(ge=1, le=100_000)] | None
     return number, Field(None, description=f"{about}; inferred, and checked if given")
 

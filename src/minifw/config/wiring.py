@@ -110,7 +110,9 @@ class _Names:
 
     def wiring(self) -> Wiring:
         """Return the wiring; a name that is wrong stands for the value before it."""
-        layers, used, inputs = [], [], []
+        layers: list[LayerSection] = []
+        used: list[int] = []
+        inputs: list[tuple[int, ...]] = []
         for position, layer in enumerate(self.network):
             acting, module = layer, position
             if isinstance(layer, Use):
@@ -230,7 +232,8 @@ class _Shapes:
         elif classes is not None and size is not None and size != (classes,):
             each = f"one output for each of the {classes} classes"
             path = ("network", max(self.origins[end], 0))
-            self.source.add(path, f"the network must end with {each}, got {in_words(size)}")
+            what = f"the network must end with {each}, got {in_words(size)}"
+            self.source.add(path, what + ("; flatten makes rows" if len(size) > 1 else ""))
 
     def _after(self, position: int, layer: LayerSection) -> Shape | None:
         """Return the shape of a layer's output, None if it is not known."""

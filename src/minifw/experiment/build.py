@@ -121,8 +121,11 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Net
             continue
         init = getattr(layer, "init", None) or config.init
         modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
-    chain = wired.is_chain
-    network = nn.Sequential(*modules) if chain else nn.Wired(modules, wired.inputs, wired.ends)
+    network: nn.Network
+    if wired.is_chain:
+        network = nn.Sequential(*modules)
+    else:
+        network = nn.Wired(modules, wired.inputs, wired.ends)
     network.reseed([generator(seed, "dropout") for seed in seeds])
     return network
 

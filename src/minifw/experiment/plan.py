@@ -45,20 +45,20 @@ class Experiment:
     plan: Plan
     seeds: list[int]
     data: Dataset
-    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+    _prepared: list[nn.Network] = field(default_factory=list, repr=False)
 
     @property
     def config(self) -> Config:
         """The plan's config."""
         return self.plan.config
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Network:
         """Return the networks with their initial weights, which the caller may train."""
         network = self.prepare()
         self._prepared.clear()
         return network
 
-    def prepare(self) -> nn.Sequential:
+    def prepare(self) -> nn.Network:
         """Return the networks that `network` will return; they must not be changed."""
         if not self._prepared:
             features = len(self.data.features)
@@ -220,6 +220,8 @@ def plan(
         left = " that data.validation leaves" if validation else ""
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
+    if source.faults:  # a network that does not fit has no sizes
+        raise source.error()
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
         mode: memory.fitted(
@@ -241,8 +243,7 @@ def plan(
     }
     compiling = {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes}
     sizes = {mode: replace(size, records=compiling[mode].compiled) for mode, size in sizes.items()}
-    if not source.faults:
-        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
+    memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
     group_size = min(size.group_size() for size in sizes.values())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from minifw import nn, reference
-from minifw.config.model import Config, word_of
+from minifw.config.model import Config, Stopping, word_of
 from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
@@ -173,7 +173,19 @@ def about(config: Config, features: int) -> str:
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
-    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
+    stops = (
+        "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
+    )
+    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss}{stops})"
+
+
+def _stops(rule: Stopping) -> str:
+    """Return when a seed stops, and with which weights, as text for a caption."""
+    count = f"{rule.patience} evaluation{'' if rule.patience == 1 else 's'}"
+    lower = "a lower" if not rule.min_delta else f"by {rule.min_delta:g} lower"
+    what = f"{count} without {lower} validation {rule.monitor}"
+    weights = "those of its best evaluation" if rule.restore == "best" else "its last"
+    return f"each seed stops after {what}, its weights are {weights}"
 
 
 def numbers(values: Any) -> list[float | None]:
@@ -262,6 +274,7 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
     loss = build_loss(experiment.config)
+    network.without_chance()  # whose draws differ between the frameworks
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:
         order = BatchOrder(seeds, data.train.count)().to(inputs.device)

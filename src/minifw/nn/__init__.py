@@ -2,8 +2,8 @@
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
 `operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
-(Sequential too), `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds
-what a module holds, `registry` declares what a config can name.
+(Sequential too), `wired`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held`
+finds what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -20,6 +20,7 @@ from minifw.nn.gates import *
 from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
 from minifw.nn.dropout import *
+from minifw.nn.batchnorm import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
 from minifw.nn.variables import *
@@ -43,6 +44,7 @@ from minifw.nn import (
     softmax,
     layernorm,
     dropout,
+    batchnorm,
     losses,
     operations,
     variables,
@@ -67,6 +69,7 @@ __all__ += gates.__all__
 __all__ += softmax.__all__
 __all__ += layernorm.__all__
 __all__ += dropout.__all__
+__all__ += batchnorm.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
 __all__ += variables.__all__

@@ -277,7 +277,13 @@ class _Module:
                 sizes |= {"samples": tensors[0].shape[-2], word: tensors[0].shape[-1]}
         turned = self._with_transposed(module, weights)
         pairs = [(f"'{name}'", value, gradient) for name, value, gradient in module.parameters()]
-        pairs += zip(_names("input", len(inputs)), inputs, returned, strict=True)
+        pairs += [
+            (name, value, gradient)
+            for name, value, gradient in zip(
+                _names("input", len(inputs)), inputs, returned, strict=True
+            )
+            if value.is_floating_point()  # whole numbers have no gradient
+        ]
         found = [
             compare(
                 name,
@@ -446,6 +452,7 @@ class _Module:
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
         copied, other = _copy(module, values, torch.float64), self.module()
+        states = _states(copied)
         if len(copied.parameters()) != len(values):
             raise CheckError(
                 f"{module}: has {len(values)} parameters, a copy of it {len(copied.parameters())}: "
@@ -453,10 +460,12 @@ class _Module:
             )
         for (_, value, _), new in zip(other.parameters(), values, strict=True):
             value.copy_(new)
+        for (_, value), new in zip(other.states(), states, strict=True):
+            value.copy_(new)
         results = []
         for one in (copied, other):
             ends = _forward(one, inputs)
-            results.append([*ends, *_backward(one, weights), *_gradients(one)])
+            results.append([*ends, *_backward(one, weights), *_gradients(one), *_states(one)])
         for found, expected in zip(*results, strict=True):
             what = "what a copy with other parameters computes"
             _same(module, what, found, expected, "it must be what a new module with those does")
@@ -469,6 +478,8 @@ class _Module:
                 torch.zeros_like(gradient),
                 "a copy must have gradients of its own",
             )
+        for (name, value), old in zip(module.states(), states, strict=True):
+            _same(module, f"'{name}' after use of a copy", value, old, "it must not change")
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
             _same(module, "the output after use of a copy", found, old, "it must not change")
 
@@ -476,14 +487,16 @@ class _Module:
         """`state_dict` is a copy; a module that loads it computes the same."""
         module, other = self.module(self.stack), self.module(self.stack)
         inputs = self.inputs(self.stack)
-        for _, value, _ in other.parameters():
+        for value in other.tensors().values():
             value.add_(1)
         state = module.state_dict()
         other.load_state_dict(state)
         pairs = zip(_forward(other, inputs), _forward(module, inputs), strict=True)
         for found, expected in pairs:
             _same(module, "the output after load_state_dict", found, expected, exact=True)
-        for _, value, _ in module.parameters():
+        for (name, found), expected in zip(other.states(), _states(module), strict=True):
+            _same(module, f"'{name}' after load_state_dict", found, expected, exact=True)
+        for value in module.tensors().values():
             value.add_(1)
         for name, value, _ in other.parameters():
             why = "a state must be a copy that does not change with the module"
@@ -506,14 +519,16 @@ class _Module:
         plain, reused = self.module(self.stack), self.module(self.stack)
         buffers = Buffers()
         for step in range(3):  # the second and third pass overwrite the first
-            inputs = [x + step / 8 for x in self.inputs(self.stack)]
+            inputs = [x + step / 8 if x.is_floating_point() else x for x in self.inputs(self.stack)]
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
             # No copies of results, so that one that is overwritten shows.
-            with buffers.reuse("step"), _states_again(reused):
-                ends = as_tuple(reused.forward(*inputs))
-                found = _results(reused, ends, as_tuple(reused.backward(*weights)))
+            with buffers.reuse("step"):
+                with _states_again(reused):
+                    ends = as_tuple(reused.forward(*inputs))
+                    returned = as_tuple(reused.backward(*weights))
+                found = _results(reused, ends, returned)
                 why = "a result is written to a buffer that is still needed"
                 for name, right in expected.items():
                     what = f"{name} in reused memory"
@@ -521,9 +536,9 @@ class _Module:
 
     def stacked(self, stack: Stack) -> None:
         """Each network of a stack gives the same results and takes the same step as alone."""
+        state = self.module(stack).state_dict()
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
-        state = module.state_dict()
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
@@ -751,15 +766,20 @@ def _gradients(module: Module) -> list[Tensor]:
     return [gradient.clone() for _, _, gradient in module.parameters()]
 
 
+def _states(module: Module) -> list[Tensor]:
+    return [value.clone() for _, value in module.states()]
+
+
 def _results(
     module: Module, outputs: Sequence[Tensor], returned: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Return outputs and gradients of inputs and parameters, by their names in messages."""
+    """Return outputs, gradients and states, by their names in messages."""
     inputs = _names("input", len(returned))
     return {
         **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
         **{f"the gradient of {name}": x for name, x in zip(inputs, returned, strict=True)},
         **{f"the gradient of '{name}'": x.clone() for name, _, x in module.parameters()},
+        **{f"the state '{name}'": x.clone() for name, x in module.states()},
     }
 
 

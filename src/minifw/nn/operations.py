@@ -16,6 +16,7 @@ from torch import Tensor
 from minifw.errors import ModuleError, ShapeError
 from minifw.nn.buffers import buffer, product, zeros
 from minifw.nn.module import Module, described
+from minifw.nn.registry import Shape, Twin, layer
 
 __all__ = [
     "Add",
@@ -53,6 +54,31 @@ class Operation(Module):
                 )
 
 
+def _alike(word: str, inputs: Sequence[Shape]) -> Shape:
+    """Return the shape of a sample that all inputs have.
+
+    Raises:
+        ModuleError: they differ, or there is only one.
+
+    """
+    if len(inputs) < 2 or len({*inputs}) > 1:
+        came = " and ".join("x".join(map(str, shape)) for shape in inputs)
+        raise ModuleError(f"{word}: expects two or more inputs of one shape, got {came}")
+    return inputs[0]
+
+
+@layer(
+    "add",
+    about="a + b + …, number by number",
+    section="The sum of the layers in `from`.",
+    outputs=lambda inputs, keys: _alike("add", inputs),
+    parameters=lambda inputs, keys: 0,
+    operations=lambda inputs, keys: (len(inputs) - 1) * math.prod(inputs[0]),
+    several=True,
+    inferred={},
+    twin=Twin("Add"),
+    inputs=((5, 4), (5, 4)),
+)
 class Add(Operation):
     """y = a + b + …; dL/da = dL/db = … = dL/dy. Any shape, the same for all inputs and y."""
 

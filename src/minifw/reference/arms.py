@@ -37,13 +37,14 @@ class Loop:
         self.net = twin(network, seed)
         self.losses = criterion_like(loss, next(self.net.parameters(), None))
         self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
-        theirs = dict(self.net.named_parameters())
+        theirs = dict([*self.net.named_parameters(), *self.net.named_buffers()])
         self.weights = {
             mine: theirs[name].detach() for mine, name in names(network, self.net).items()
         }
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
+        self.net.train()
         inputs, targets = samples.inputs, samples.targets
         full_batch = [slice(None)]  # all samples, in the given order
         for batch in full_batch if order is None else order.split(batch_size):
@@ -55,6 +56,7 @@ class Loop:
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the output `(n, …)` for these inputs."""
+        self.net.eval()
         output: Tensor = self.net(inputs)
         return output
 
@@ -74,10 +76,13 @@ class Ensemble:
         optimizer: ours.Optimizer,
     ) -> None:
         nets = [twin(network, seed) for seed in range(seeds)]
-        self.values, _ = torch.func.stack_module_state(nets)
-        skeleton = copy.deepcopy(nets[0]).to("meta")
+        self.values, self.buffers = torch.func.stack_module_state(nets)
+        self.skeleton = skeleton = copy.deepcopy(nets[0]).to("meta")
         self._forward = torch.func.vmap(
-            lambda values, x: torch.func.functional_call(skeleton, values, (x,))
+            lambda values, buffers, x: torch.func.functional_call(
+                skeleton, (values, buffers), (x,)
+            ),
+            randomness="different",
         )
         self.losses: Criterion = torch.func.vmap(
             criterion_like(loss, next(iter(self.values.values()), None))
@@ -87,10 +92,12 @@ class Ensemble:
         self.weights = self._named()
 
     def _named(self) -> State:
-        return {mine: self.values[name].detach() for mine, name in self._names.items()}
+        tensors = self.values | self.buffers
+        return {mine: tensors[name].detach() for mine, name in self._names.items()}
 
     def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
         """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""
+        self.skeleton.train()
         inputs, targets = samples.inputs, samples.targets
         if order is not None:
             inputs, targets = samples.in_order(order)
@@ -98,7 +105,7 @@ class Ensemble:
             inputs.split(batch_size, 1), targets.split(batch_size, 1), strict=True
         ):
             self.optimizer.zero_grad()
-            losses = self.losses(self._forward(self.values, x), target)
+            losses = self.losses(self._forward(self.values, self.buffers, x), target)
             losses.sum().backward()  # each network's gradient comes from its own loss only
             self.optimizer.step()
         return losses.detach()
@@ -110,6 +117,7 @@ class Ensemble:
             name: value.detach()[networks].requires_grad_(value.requires_grad)
             for name, value in old.items()
         }
+        self.buffers = {name: value[networks] for name, value in self.buffers.items()}
         state = self.optimizer.state
         for name, value in old.items():
             if value in state:
@@ -123,5 +131,6 @@ class Ensemble:
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the outputs `(seeds, n, …)` for each seed's inputs."""
-        outputs: Tensor = self._forward(self.values, inputs)
+        self.skeleton.eval()
+        outputs: Tensor = self._forward(self.values, self.buffers, inputs)
         return outputs

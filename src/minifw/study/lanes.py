@@ -64,7 +64,7 @@ def structure(config: Config) -> str:
 class Stack:
     """A stack of lanes, ready to be trained by `fit`."""
 
-    network: nn.Sequential
+    network: nn.Network
     loss: nn.Loss
     optimizer: nn.Optimizer
     data: Dataset
