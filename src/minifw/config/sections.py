@@ -334,6 +334,9 @@ class LayerSection(Declared):
             torch.linspace(-1, 1, 6 * math.prod(shape), dtype=torch.float64).reshape(2, 3, *shape)
             for shape in inputs
         ]
+        if self.declaration.whole is not None:
+            most = self.declaration.whole(self.keys) - 1
+            given = [(most * (x + 1) / 2).round_() for x in given]
         with blamed(self.word), self._unchanged("forward", *given):
             output = module.forward(*given)
         if not isinstance(output, Tensor) or output.shape[:2] != (2, 3) or output.ndim < 3:
