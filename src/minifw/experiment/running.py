@@ -251,7 +251,8 @@ def _complete(
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())
-    if plan.sizes.features == 2 and all(layer.name != "embedding" for layer in plan.config.network):
+    tokens = any(layer.declaration.whole is not None for layer in plan.config.network)
+    if plan.sizes.features == 2 and not tokens:  # between whole numbers there is nothing to decide
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:
