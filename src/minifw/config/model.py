@@ -111,8 +111,7 @@ else:
 
 def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
-    word: str = data.word if isinstance(data, Generated) else data.kind
-    return word
+    return data.word
 
 
 def _no_number(value: Any) -> Any:
