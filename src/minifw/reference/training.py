@@ -196,10 +196,10 @@ class _Snapshots:
     def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
         self.network, self.loss, self.most = network, loss, most
         self.buffers = ours.Buffers()
-        self.weights: dict[int, list[Tensor]] = {}  # by epoch
+        self.weights: dict[int, State] = {}  # by epoch
 
     def add(self, epoch: int, weights: State) -> None:
-        self.weights[epoch] = [value.clone() for value in weights.values()]
+        self.weights[epoch] = {name: value.clone() for name, value in weights.items()}
 
     def evaluate(self, data: Dataset, history: History) -> None:
         """Record their loss and errors, and drop them."""
@@ -207,10 +207,19 @@ class _Snapshots:
             return
         count = len(self.weights)
         parts = {name: part.repeated(count) for name, part in data.parts.items()}
-        stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
-        trained = len(self.network.parameters())
+        one = next(iter(self.weights.values()))
+        stacked = {
+            name: torch.stack([weights[name] for weights in self.weights.values()]) for name in one
+        }
+        parameters = [stacked[name] for name, _, _ in self.network.parameters()]
+        # Evaluation draws nothing, so PyTorch has no such state: any number will do.
+        stack = parameters[0].shape[: -self.network.parameters()[0].value[0].ndim or None]
+        states = [
+            stacked[name] if name in stacked else value.new_zeros(*stack, *value.shape[1:])
+            for name, value in self.network.states()
+        ]
         values = evaluate(
-            self.network.with_parameters(stacked[:trained], stacked[trained:]),
+            self.network.with_parameters(parameters, states),
             self.loss,
             parts["train"],
             parts["test"],
@@ -218,7 +227,7 @@ class _Snapshots:
             None,
             parts.get("validation"),
         )
-        gone = ~finite(stacked, values[0].shape)
+        gone = ~finite([*stacked.values()], values[0].shape)
         for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
             _record(history, epoch, *of_epoch)
         self.weights.clear()
