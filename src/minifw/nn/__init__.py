@@ -2,8 +2,8 @@
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
 `operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
-(Sequential too), `initializers`, `optimizers`. `buffers` reuses memory for results, `held` finds
-what a module holds, `registry` declares what a config can name.
+(Sequential too), `initializers`, `optimizers`, `schedules`. `buffers` reuses memory for results,
+`held` finds what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -28,6 +28,7 @@ from minifw.nn.graphs import *
 from minifw.nn.wired import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
+from minifw.nn.schedules import *
 from minifw.nn.buffers import *
 from minifw.nn.registry import *
 
@@ -51,6 +52,7 @@ from minifw.nn import (
     wired,
     initializers,
     optimizers,
+    schedules,
     buffers,
     registry,
 )
@@ -75,5 +77,6 @@ __all__ += graphs.__all__
 __all__ += wired.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
+__all__ += schedules.__all__
 __all__ += buffers.__all__
 __all__ += registry.__all__

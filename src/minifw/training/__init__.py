@@ -28,6 +28,7 @@ __all__ = [
     "fit",
     "one_thread",
     "placement",
+    "rates",
     "run_epochs",
     "wait_for",
 ]
