@@ -30,7 +30,7 @@ class ModuleCase:
 
     name: str
     make: Callable[[Shape], ours.Module]
-    inputs: list[Shape]
+    inputs: list[Shape | Tensor]  # or, if they must be whole numbers, those of one network
     # The same function in PyTorch, of the parameters (in order) and the inputs of one network.
     reference: Callable[..., Any]
     covers: set[type] = field(default_factory=set)
@@ -42,6 +42,10 @@ class ModuleCase:
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def _whole(shape: Shape, below: int) -> Tensor:
+    return torch.randint(below, shape, generator=torch.Generator().manual_seed(0))
 
 
 def linear(n_in: int, n_out: int, stack: Shape, **more: Any) -> ours.Linear:
@@ -180,9 +184,15 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         layer = layer_like(module, None).train(module.training)
         return torch.func.functional_call(layer, weights, inputs)
 
+    inputs: list[Shape | Tensor] = [*declaration.input_shapes]
+    if declaration.whole is not None:
+        numbers = range(declaration.whole(declaration.case))
+        inputs = [_whole(shape, len(numbers)) for shape in declaration.input_shapes]
     name = f"{declaration.make.__name__} as declared"
-    bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [*declaration.input_shapes], reference, {type(make(()))}, bad)
+    bad = [] if declaration.several else [HALF, NOT_TENSOR]
+    if bad and declaration.whole is None:
+        bad.append(NOT_FLOAT)
+    return ModuleCase(name, make, inputs, reference, {type(make(()))}, bad)
 
 
 UNLIKE = (normal(5, 4), normal(5, 1)), "expects tensors of one shape and dtype, got .*4.* and .*1"
@@ -264,6 +274,162 @@ OPERATIONS = [
 ]
 
 
+def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+    return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
+
+
+def _used(kind: Any, count: int, **more: Any) -> Callable[[Shape], ours.Module]:
+    """Return what makes a batch norm in evaluation, with another mean and variance than at first."""
+
+    def make(stack: Shape) -> ours.Module:
+        module = _float64(kind, count, **more)(stack)
+        module.running_mean.copy_(normal(count, seed=1))
+        module.running_var.copy_(normal(count, seed=2).exp())
+        return module.eval()
+
+    return make
+
+
+def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, used: bool = False,
+                eps: float = 1e-5) -> Tensor:  # fmt: skip
+    count = x.shape[1]
+    mean, var = (normal(count, seed=1), normal(count, seed=2).exp()) if used else (None, None)
+    return nn.functional.batch_norm(x, mean, var, w, b, training=not used, eps=eps)
+
+
+NORMS = [
+    ModuleCase(
+        "BatchNorm1d of sequences",
+        _float64(ours.BatchNorm1d, 3, eps=0.1, momentum=0.5),
+        [(4, 3, 5)],
+        lambda w, b, x: _batch_norm(x, w, b, eps=0.1),
+        {ours.BatchNorm1d},
+        [
+            (
+                normal(4, 5, 3),
+                r"expects an input of shape \(samples, 3\) or \(samples, 3, length\)",
+            ),
+            (normal(4, 3, 2, 2), r"got \(4, 3, 2, 2\) of float64"),
+            (normal(1, 3, 1), "2 or more numbers of each channel in training.*batch_size"),
+            (normal(4, 3).float(), "expects a tensor of torch.float64, as its own are"),
+        ],
+    ),
+    ModuleCase(
+        "BatchNorm1d in use",
+        _used(ours.BatchNorm1d, 4),
+        [(5, 4)],
+        lambda w, b, x: _batch_norm(x, w, b, used=True),
+        {ours.BatchNorm1d},
+    ),
+    ModuleCase(
+        "BatchNorm2d in use, without weights",
+        _used(ours.BatchNorm2d, 3, affine=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x, used=True),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without running numbers, in use",
+        lambda stack: _float64(ours.BatchNorm2d, 3, track_running_stats=False)(stack).eval(),
+        [(2, 3, 2, 4)],
+        lambda w, b, x: _batch_norm(x, w, b),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without any tensor",
+        _float64(ours.BatchNorm2d, 3, affine=False, track_running_stats=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x),
+        {ours.BatchNorm2d},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "LayerNorm over two dimensions",
+        _float64(ours.LayerNorm, (3, 4), eps=0.1),
+        [(2, 5, 3, 4)],
+        lambda w, b, x: nn.functional.layer_norm(x, (3, 4), w, b, 0.1),
+        {ours.LayerNorm},
+        [
+            (normal(3, 4), r"expects an input of shape \(samples, …, 3, 4\), got \(3, 4\)"),
+            (normal(5, 4, 3), r"got \(5, 4, 3\)"),
+        ],
+    ),
+    ModuleCase(
+        "LayerNorm without bias",
+        _float64(ours.LayerNorm, 4, bias=False),
+        [(2, 3, 4)],
+        lambda w, x: nn.functional.layer_norm(x, (4,), w),
+        {ours.LayerNorm},
+    ),
+    ModuleCase(
+        "LayerNorm without weights",
+        _float64(ours.LayerNorm, 4, elementwise_affine=False),
+        [(5, 4)],
+        lambda x: nn.functional.layer_norm(x, (4,)),
+        {ours.LayerNorm},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "PReLU of channels",
+        _float64(ours.PReLU, 3, slope=-0.5),
+        [(5, 3, 2, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+        [
+            (normal(5, 4), r"expects an input of shape \(samples, 3\), got \(5, 4\)"),
+            (normal(5), r"got \(5,\)"),
+        ],
+    ),
+    ModuleCase(
+        "PReLU of all",
+        _float64(ours.PReLU),
+        [(5, 3, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+    ),
+    ModuleCase(
+        "Softmax of channels",
+        lambda stack: ours.Softmax(-3),
+        [(5, 3, 2, 2)],
+        lambda x: x.softmax(1),
+        {ours.Softmax},
+        [(normal(5, 4), r"expects samples with a dimension -3, got \(5, 4\)")],
+    ),
+    ModuleCase(
+        "Embedding of positions in two dimensions",
+        _float64(ours.Embedding, 7, 2),
+        [_whole((4, 3, 2), 7)],
+        lambda w, x: w[x],
+        {ours.Embedding},
+        [
+            (torch.tensor([[0, 7]]), "whole numbers from 0 to 6, got numbers from 0 to 7; num_emb"),
+            (torch.tensor([[-1.0, 3.0]]).double(), "got numbers from -1 to 3"),
+            (torch.tensor([[0.5, 3.0]]).double(), "got numbers from 0.5 to 3; .* normalised"),
+            (torch.tensor([[math.nan, 3.0]]).double(), "got numbers from nan to nan"),
+            (torch.tensor([[0.0, 3.0]]), "expects a tensor of torch.float64, as the weight is, or"),
+            (torch.tensor([0, 3]), r"expects an input of shape \(samples, positions\), got \(2,\)"),
+        ],
+    ),
+    ModuleCase(
+        "GELU by tanh",
+        lambda stack: ours.GELU("tanh"),
+        [(5, 4)],
+        lambda x: nn.functional.gelu(x, approximate="tanh"),
+        {ours.GELU},
+    ),
+    ModuleCase(
+        "ELU as in its source", lambda stack: ours.ELU(), [(5, 4)], nn.functional.elu, {ours.ELU}
+    ),
+    ModuleCase(
+        "Softplus by default",
+        lambda stack: ours.Softplus(),
+        [(5, 4)],
+        nn.functional.softplus,
+        {ours.Softplus},
+    ),
+]
+
+
 def dropout(stack: Shape) -> ours.Module:
     module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
     count = math.prod(stack)
@@ -272,6 +438,7 @@ def dropout(stack: Shape) -> ours.Module:
 
 
 MODULES = [
+    *NORMS,
     ModuleCase(
         "Dropout while training",
         dropout,
@@ -335,6 +502,15 @@ MODULES = [
         _residual,
         {ours.Graph, ours.Network},
         [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
+    ),
+    ModuleCase(
+        "Wired",
+        lambda stack: ours.Wired(
+            [linear(4, 4, stack), ours.Tanh(), ours.Add()], [(0,), (1,), (0, 2)]
+        ),
+        [(5, 4)],
+        _residual,
+        {ours.Wired},
     ),
     ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
     ModuleCase(

@@ -16,5 +16,6 @@ __all__ = [
     "source",
     "tabled",
     "values",
+    "wiring",
     "yaml12",
 ]

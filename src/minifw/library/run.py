@@ -303,7 +303,7 @@ class Run:
 
     # -------------------------------------------------------------------------- the networks
 
-    def network(self, seed: int | None = None, *, mode: str | None = None) -> nn.Sequential:
+    def network(self, seed: int | None = None, *, mode: str | None = None) -> nn.Network:
         """Return the trained network of one seed, on the CPU, as a single network without a stack.
 
         The network takes normalised inputs; `run.inputs(x, seed)` makes them.

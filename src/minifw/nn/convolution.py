@@ -11,7 +11,7 @@ as runs of a few pixels (docs/decisions.md). The shapes stay as described: a ten
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
+from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
@@ -28,10 +29,6 @@ from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, 
 __all__ = ["Conv1d", "Conv2d"]
 
 C = TypeVar("C", bound="Convolution")
-
-# Columns are made for so many numbers of one network at a time: they stay in the processor's second
-# cache until the product has read them, and take little memory (docs/decisions.md).
-AT_ONCE = 65_536
 
 
 class Convolution(Module):
@@ -112,19 +109,23 @@ class Convolution(Module):
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
         whole = self.windows.padded(samples_last(x, self.dimensions))
-        outputs = self.windows.outputs_of(whole)
-        y = room(x, (len(whole), self.out_channels, *outputs, whole.shape[-1]))
-        weight, bias = self._matrices(self.weight), self.bias
-        columns = None
-        for first, rows, columns in self._columns(whole):
-            out = self._rows(y, first, rows)
+        columns = Columns(self.windows, self.groups, whole)
+        space, weights = columns.room(), columns.weights(self.weight)
+        places = self.windows.outputs_of(whole)
+        y = room(x, (len(whole), self.out_channels, *places, whole.shape[-1]))
+        rows = self._matrices(y)
+        bias = None if self.bias is None else self.bias.reshape(*rows.shape[:2], 1)
+        met: list[Tensor] = []
+        for part, own in columns.parts():
+            met, out = columns.gathered(part, space), rows[own]
             if bias is None:
-                torch.bmm(weight, columns, out=out)  # y = W columns
+                torch.bmm(weights[0][own], met[0], out=out)  # y = W columns
             else:
-                of_rows = bias.reshape(*weight.shape[:2], 1)
-                torch.baddbmm(of_rows, weight, columns, out=out)  # y = W columns + b
+                torch.baddbmm(bias[own], weights[0][own], met[0], out=out)  # y = W columns + b
+            for weight, more in zip(weights[1:], met[1:], strict=True):
+                out.baddbmm_(weight[own], more)
         y = samples_first(y, self.stack)
-        self.remember((x,), (y,), (whole, columns if is_fused() else None))
+        self.remember((x,), (y,), (columns, weights, met if is_fused() else None))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -133,15 +134,20 @@ class Convolution(Module):
         places = samples_last(call.inputs[0], self.dimensions).shape
         if is_fused():
             return samples_first(self._transposed(gradient, places), self.stack)
-        weight, total = self._matrices(self.weight).mT, room(gradient, places).zero_()
-        whole = call.saved[0]
-        for first, rows, columns in self._chunks(whole):
-            torch.bmm(weight, self._rows(gradient, first, rows), out=columns)  # Wᵀ dL/dy
-            # A number of the input stands in several columns: dL/dx is the sum of theirs.
-            by_place = self._by_place(whole, rows, columns).flatten(2, self.dimensions + 1)
-            outputs = (rows, *gradient.shape[3:-1])
-            for place, of_y, of_x in self.windows.slices(outputs, places[2:-1], first):
-                total[of_x].add_(by_place[:, :, place][of_y])
+        columns: Columns = call.saved[0]
+        space, weights, rows = (
+            columns.room(),
+            columns.weights(self.weight),
+            self._matrices(gradient),
+        )
+        total = room(gradient, places).zero_()
+        for part, own in columns.parts():
+            of_part = space[: part.stop - part.start].zero_()
+            for weight, piece in zip(weights, columns.pieces(of_part), strict=True):
+                # One by one, since torch's product of stacks is slow where results have gaps.
+                for one, to, by in zip(piece, rows[own], weight[own], strict=True):
+                    one.addmm_(by.mT, to)  # dL/d(columns) = Wᵀ dL/dy
+            columns.add_to(total[part], of_part)
         return samples_first(total, self.stack)
 
     def _transposed(self, gradient: Tensor, places: Shape) -> Tensor:
@@ -151,7 +157,7 @@ class Convolution(Module):
         slices would be quicker in single operations.
         """
         whole = self.windows.spread(gradient, places[2:-1])
-        columns = self.windows.dense().columns(whole, 0, places[2])
+        columns = self.windows.dense().columns(whole)
         groups = places[0] * self.groups
         kernel = self.weight.shape[-self.dimensions :]
         weight = self.weight.reshape(groups, -1, self.in_channels // self.groups, *kernel)
@@ -159,58 +165,26 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (whole, columns), gradient = self.recall(gradient).saved, self._inside(gradient)
-        weight = self._matrices(self.weight)
-        total = room(weight, weight.shape).zero_()
-        kept = None if columns is None else [(0, gradient.shape[2], columns)]
-        for first, rows, columns in kept or self._columns(whole):
-            total.baddbmm_(self._rows(gradient, first, rows), columns.mT)  # Σ dL/dy columnsᵀ
-        self.weight_grad.add_(total.view(self.weight.shape))  # dL/dW += …
+        (columns, _, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
+        rows, space = self._matrices(gradient), columns.room()
+        total = room(rows, (columns.rows, len(rows), columns.terms, rows.shape[1]))
+        for part, own in columns.parts():
+            met = columns.gathered(part, space) if kept is None else kept
+            for product, piece in zip(total, met, strict=True):
+                torch.bmm(piece, rows[own].mT, out=product[own])  # columns (dL/dy)ᵀ
+        of_weight = columns.weight_of(total).reshape(self.weight.shape)
+        self.weight_grad.add_(of_weight)  # dL/dW += dL/dy columnsᵀ
         if self.bias_grad is not None:
             of_bias = torch.sum(gradient.flatten(2), -1, out=buffer(gradient))
             self.bias_grad.add_(of_bias.view(self.bias_grad.shape))  # dL/db += Σ dL/dy
 
-    def _matrices(self, weight: Tensor) -> Tensor:
-        """Return the weight as one matrix for each network and group, `(…, outputs, inputs)`."""
-        networks = math.prod(self.stack)
-        return weight.reshape(networks * self.groups, self.out_channels // self.groups, -1)
+    def _matrices(self, y: Tensor) -> Tensor:
+        """Return outputs as `(networks · groups, outputs, places · samples)`, a view."""
+        return y.view(len(y) * self.groups, self.out_channels // self.groups, -1)
 
     def _inside(self, gradient: Tensor) -> Tensor:
         """Return dL/dy as `(networks, channels, *places, samples)`, contiguous."""
         return contiguous(samples_last(gradient, self.dimensions))
-
-    def _chunks(self, whole: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the first row of output places, their number, and room for their columns.
-
-        All chunks share one room.
-        """
-        outputs, samples = self.windows.outputs_of(whole), whole.shape[-1]
-        terms = self.in_channels // self.groups * math.prod(self.windows.kernel)
-        a_row = math.prod(outputs[1:]) * samples
-        matrices = len(whole) * self.groups
-        most = outputs[0] if is_fused() else max(1, AT_ONCE // (self.groups * terms * a_row))
-        space = room(whole, (matrices * terms * a_row * min(most, outputs[0]),))
-        for first in range(0, outputs[0], most):
-            rows = min(most, outputs[0] - first)
-            columns = space[: matrices * terms * a_row * rows]
-            yield first, rows, columns.view(matrices, terms, a_row * rows)
-
-    def _columns(self, whole: Tensor) -> Iterator[tuple[int, int, Tensor]]:
-        """Yield the chunks with what the kernel meets in them."""
-        for first, rows, columns in self._chunks(whole):
-            met = self.windows.columns(whole, first, rows)
-            self._by_place(whole, rows, columns).copy_(met)
-            yield first, rows, columns
-
-    def _by_place(self, whole: Tensor, rows: int, columns: Tensor) -> Tensor:
-        """Return columns as `(networks, channels, *kernel, *places, samples)`, a view."""
-        outputs = self.windows.outputs_of(whole)[1:]
-        return columns.view(*whole.shape[:2], *self.windows.kernel, rows, *outputs, whole.shape[-1])
-
-    def _rows(self, y: Tensor, first: int, rows: int) -> Tensor:
-        """Return rows of output places as matrices, `(…, outputs, places · samples)`, a view."""
-        part = y if rows == y.shape[2] else y.narrow(2, first, rows)
-        return part.view(len(y) * self.groups, self.out_channels // self.groups, -1)
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:

@@ -8,6 +8,7 @@ from typing import Any
 from minifw.errors import ModuleError, ShapeError
 from minifw.nn.graphs import Graph
 from minifw.nn.module import Module
+from minifw.nn.networks import Network
 from minifw.nn.variables import Variable
 
 __all__ = ["Wired"]
@@ -17,7 +18,7 @@ class Wired(Graph):
     """A graph of one input whose modules take the values that a table says.
 
     Value 0 is the input, value k + 1 the output of the module at position k. `Wired([Linear(4, 4),
-    Tanh(), Add()], [(0,), (1,), (0, 2)])` is x + tanh(W x + b). Shapes are those of the modules.
+    Tanh(), Add()], [(0,), (1,), (0, 2)])` is y = x + tanh(W x + b). Shapes are its modules'.
 
     Args:
         modules: one for each call, in their order; a module that acts again stands here again.
@@ -54,3 +55,13 @@ class Wired(Graph):
         for module, numbers in zip(self, self.takes, strict=True):
             values.append(module(*[values[number] for number in numbers]))
         return tuple(values[number] for number in self.ends)
+
+
+def table(network: Network) -> tuple[Sequence[Sequence[int]], Sequence[int]]:
+    """Return which values each module of a network takes, and which are its outputs.
+
+    A network that is not `Wired` counts as a chain of its modules.
+    """
+    if isinstance(network, Wired):
+        return network.takes, network.ends
+    return [(position,) for position in range(len(network))], (len(network),)

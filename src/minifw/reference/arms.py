@@ -40,7 +40,7 @@ class Loop:
         self.losses = criterion_like(loss, next(self.net.parameters(), None))
         self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
         self.clip_norm = getattr(optimizer, "clip_norm", None)
-        theirs = dict(self.net.named_parameters())
+        theirs = dict([*self.net.named_parameters(), *self.net.named_buffers()])
         self.weights = {
             mine: theirs[name].detach() for mine, name in names(network, self.net).items()
         }
@@ -56,6 +56,7 @@ class Loop:
 
         `rates` has the learning rate of each step; without them it stays as it is.
         """
+        self.net.train()
         inputs, targets = samples.inputs, samples.targets
         full_batch = [slice(None)]  # all samples, in the given order
         batches = full_batch if order is None else order.split(batch_size)
@@ -72,6 +73,7 @@ class Loop:
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the output `(n, …)` for these inputs."""
+        self.net.eval()
         output: Tensor = self.net(inputs)
         return output
 
@@ -91,10 +93,13 @@ class Ensemble:
         optimizer: ours.Optimizer,
     ) -> None:
         nets = [twin(network, seed) for seed in range(seeds)]
-        self.values, _ = torch.func.stack_module_state(nets)
-        skeleton = copy.deepcopy(nets[0]).to("meta")
+        self.values, self.buffers = torch.func.stack_module_state(nets)
+        self.skeleton = skeleton = copy.deepcopy(nets[0]).to("meta")
         self._forward = torch.func.vmap(
-            lambda values, x: torch.func.functional_call(skeleton, values, (x,))
+            lambda values, buffers, x: torch.func.functional_call(
+                skeleton, (values, buffers), (x,)
+            ),
+            randomness="different",
         )
         self.losses: Criterion = torch.func.vmap(
             criterion_like(loss, next(iter(self.values.values()), None))
@@ -105,7 +110,8 @@ class Ensemble:
         self.weights = self._named()
 
     def _named(self) -> State:
-        return {mine: self.values[name].detach() for mine, name in self._names.items()}
+        tensors = self.values | self.buffers
+        return {mine: tensors[name].detach() for mine, name in self._names.items()}
 
     def train(
         self,
@@ -118,6 +124,7 @@ class Ensemble:
 
         `rates` has the learning rate of each step; without them it stays as it is.
         """
+        self.skeleton.train()
         inputs, targets = samples.inputs, samples.targets
         if order is not None:
             inputs, targets = samples.in_order(order)
@@ -126,7 +133,7 @@ class Ensemble:
             if rate is not None:
                 set_rate(self.optimizer, rate)
             self.optimizer.zero_grad()
-            losses = self.losses(self._forward(self.values, x), target)
+            losses = self.losses(self._forward(self.values, self.buffers, x), target)
             losses.sum().backward()  # each network's gradient comes from its own loss only
             if self.clip_norm is not None:
                 clip_each([*self.values.values()], self.clip_norm)
@@ -140,6 +147,7 @@ class Ensemble:
             name: value.detach()[networks].requires_grad_(value.requires_grad)
             for name, value in old.items()
         }
+        self.buffers = {name: value[networks] for name, value in self.buffers.items()}
         state = self.optimizer.state
         for name, value in old.items():
             if value in state:
@@ -153,7 +161,8 @@ class Ensemble:
 
     def output(self, inputs: Tensor) -> Tensor:
         """Return the outputs `(seeds, n, …)` for each seed's inputs."""
-        outputs: Tensor = self._forward(self.values, inputs)
+        self.skeleton.eval()
+        outputs: Tensor = self._forward(self.values, self.buffers, inputs)
         return outputs
 
 
