@@ -450,7 +450,7 @@ class ScheduleSection(Declared):
     @property
     def is_constant(self) -> bool:
         """Whether the learning rate is the same in all steps."""
-        return self.name == "constant"
+        return self.called == "constant"
 
 
 class InitSection(Declared):
