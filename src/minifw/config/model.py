@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
+from minifw.config.heads import Losses
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
@@ -30,7 +31,6 @@ from minifw.config.sections import (
     Generated,
     InitSection,
     LayerSection,
-    LossSection,
     OptimizerSection,
     ScheduleSection,
     Section,
@@ -101,7 +101,6 @@ TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
 if TYPE_CHECKING:
     Data = Generated | Tabled
     Layer = LayerSection
-    Loss = LossSection
     Optimizer = OptimizerSection
     Schedule = ScheduleSection
     Init = InitSection
@@ -109,15 +108,13 @@ else:
     Init = sections.Init
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
-    Loss = one_of(sections.LOSSES, LossSection, bare_word)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
     Schedule = one_of(sections.SCHEDULES, ScheduleSection, bare_word)
 
 
 def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
-    word: str = data.word if isinstance(data, Generated) else data.kind
-    return word
+    return data.word
 
 
 def _no_number(value: Any) -> Any:
@@ -226,7 +223,9 @@ class Config(Section):
         default_factory=lambda: section(InitSection, "pytorch"),
         description="initial weights, unless a layer has its own `init`",
     )
-    loss: Loss = Field(description="the loss that training minimises")
+    loss: Losses = Field(
+        description="the loss that training minimises, or a list of heads with a loss each"
+    )
     optimizer: Optimizer = Field(
         default_factory=lambda: section(OptimizerSection, "sgd"),
         description="the optimiser, which takes the steps",

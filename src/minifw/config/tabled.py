@@ -38,6 +38,12 @@ class Tabled(Targeted, Section):
         return self.split == "stratified"
 
     @property
+    def word(self) -> str:
+        """The kind, as tables and captions name it."""
+        kind: str = getattr(self, "kind")  # noqa: B009 - each kind has its own type
+        return kind
+
+    @property
     def about(self) -> str:
         """What is in the table, in a word or two for a caption."""
         raise NotImplementedError
