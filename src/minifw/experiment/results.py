@@ -144,6 +144,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         dtype=config.dtype,
         threads=torch.get_num_threads(),
         eta=config.train.eta,
+        schedule=None if config.train.schedule.is_constant else config.train.schedule.word,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         early_stopping=_rule(config),
@@ -213,6 +214,8 @@ def about(config: Config, features: int) -> str:
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = heads.in_words(config.loss)
+    if config.optimizer.called != "sgd":
+        loss += f"; {config.optimizer.word}"
     stops = (
         "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
     )

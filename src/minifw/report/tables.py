@@ -401,6 +401,8 @@ def label_of(name: str, what: str) -> str:
 def _steps(results: Results, mode: Mode) -> str:
     most = "" if results.early_stopping is None else "at most "
     epochs = f"{most}{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    if results.schedule is not None:
+        epochs += f" ({harmless(results.schedule)})"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 
