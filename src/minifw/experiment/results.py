@@ -250,7 +250,8 @@ def _parity(
         if both.any() and name in right.weights  # one may have streams of random numbers
     ]
     mine, other = (side.history.final("test_error") for side in (left, right))
-    same = (mine == other)[both.numpy()]
+    alike = plan.measure.same(mine, other)
+    same = alike[both.numpy()]
     gradients = {
         dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
         for dtype in observed[0].gradients[mode]
@@ -263,8 +264,8 @@ def _parity(
         same_test_error=f"{int(same.sum())} of {len(same)}",
         different_seeds=[
             seed
-            for seed, ours, theirs in zip(plan.seeds, mine, other, strict=True)
-            if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
+            for seed, equal, ours, theirs in zip(plan.seeds, alike, mine, other, strict=True)
+            if not equal and not (np.isnan(ours) and np.isnan(theirs))
         ],
     )
 
