@@ -182,7 +182,7 @@ class Case:
         self.order = BatchOrder(seeds, 24)
 
     def fit(self, epochs: int = 60, eta: Any = 0.1, **more: Any) -> History:
-        more = {"stopping": RULE, "schedule": Schedule()} | more
+        given: dict[str, Any] = {"stopping": RULE, "schedule": Schedule()} | more
         return fit(
             self.network,
             nn.LossCrossEntropy(),
@@ -192,7 +192,7 @@ class Case:
             eta=eta,
             batch_size=8,
             next_order=self.order,
-            **more,
+            **given,
         )
 
     @property
@@ -223,10 +223,10 @@ def test_a_network_of_a_stack_stops_as_it_does_alone(how: str) -> None:
         for name in ("stopped", "best_epoch", "kept", "diverged"):
             assert getattr(own, name)[0] == getattr(history, name)[seed]
         for name in own.series:
-            mine = np.array(getattr(own, name))[:, 0]
-            other = np.array(getattr(history, name))[:, seed]
-            np.testing.assert_array_equal(mine, other[: len(mine)])
-            np.testing.assert_array_equal(own.final(name)[0], other[len(mine) :])
+            values = np.array(getattr(own, name))[:, 0]
+            among = np.array(getattr(history, name))[:, seed]
+            np.testing.assert_array_equal(values, among[: len(values)])
+            np.testing.assert_array_equal(own.final(name)[0], among[len(values) :])
 
 
 RATES = [0.1, 0.05, 0.2, 1.7e308, 0.1, 0.02]
@@ -292,7 +292,7 @@ def test_steps_are_taken_only_with_networks_that_are_left(
     take = shards.Shard.train
 
     def counted(shard: shards.Shard, *given: Any) -> Any:
-        trained.append(len(shard.train_samples.labels))
+        trained.append(len(shard.train_samples.inputs))
         return take(shard, *given)
 
     monkeypatch.setattr(shards.Shard, "train", counted)
@@ -345,6 +345,7 @@ def test_what_on_epoch_writes_to_a_network_is_trained_on() -> None:
 def test_the_test_set_decides_nothing() -> None:
     case, other = Case(), Case()
     test = other.data.test
+    assert test.labels is not None
     flipped = replace(test, labels=1 - test.labels, targets=test.targets.flip(-1))
     other.data = replace(other.data, test=flipped)
     history, theirs = case.fit(), other.fit()
@@ -490,6 +491,6 @@ def test_a_damaged_checkpoint_is_refused() -> None:
         {"best_epoch": np.full(SEEDS, 15)},
         {"stopped": np.full(SEEDS, 3), "best_epoch": np.full(SEEDS, -1)},
     ):
-        bad = replace(good, history=replace(history, **change))  # type: ignore[arg-type]
+        bad = replace(good, history=replace(history, **change))
         with pytest.raises(ArtefactError, match="not the checkpoint of a training with this"):
             bad.check(case.network, 60, False, "x")
