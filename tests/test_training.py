@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cases import Residual, linear
@@ -23,7 +24,6 @@ from minifw.runs.arms import MODES, Arm, Mode
 from minifw.training import placement, shards
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division
-from minifw.training.evaluation import errors_of
 from minifw.training.fit import fit
 from minifw.training.history import History
 from minifw.training.learner import Learner

@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
+from minifw.config.heads import Losses
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
@@ -30,7 +31,6 @@ from minifw.config.sections import (
     Generated,
     InitSection,
     LayerSection,
-    LossSection,
     OptimizerSection,
     Section,
     one_of,
@@ -76,7 +76,11 @@ class Csv(FromFile):
     features: list[str] | None = Field(
         None, min_length=1, description="columns of numbers; by default all but the target"
     )
-    target: str | None = Field(None, description="column of classes; by default the last")
+    target: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="column of classes, or by regression of numbers, or a list of such columns; by "
+        "default the last column",
+    )
 
 
 class Npz(FromFile):
@@ -84,7 +88,11 @@ class Npz(FromFile):
 
     kind: Literal["npz"] = Field(description="a NumPy .npz file")
     features: str = Field("x", description="name of the array of inputs, (samples, features)")
-    target: str = Field("y", description="name of the array of classes, (samples,)")
+    target: str = Field(
+        "y",
+        description="name of the array of classes, (samples,), or by regression of numbers, "
+        "(samples,) or (samples, targets)",
+    )
 
 
 TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
@@ -92,14 +100,12 @@ TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
 if TYPE_CHECKING:
     Data = Generated | Tabled
     Layer = LayerSection
-    Loss = LossSection
     Optimizer = OptimizerSection
     Init = InitSection
 else:
     Init = sections.Init
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
-    Loss = one_of(sections.LOSSES, LossSection, bare_word)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
 
 
@@ -211,7 +217,9 @@ class Config(Section):
         default_factory=lambda: section(InitSection, "pytorch"),
         description="initial weights, unless a layer has its own `init`",
     )
-    loss: Loss = Field(description="the loss that training minimises")
+    loss: Losses = Field(
+        description="the loss that training minimises, or a list of heads with a loss each"
+    )
     optimizer: Optimizer = Field(
         default_factory=lambda: section(OptimizerSection, "sgd"),
         description="the optimiser, which takes the steps",
