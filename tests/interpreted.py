@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from minifw.compile.values import Operand, Recording, Value
+from minifw.nn import random
 
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "neg": torch.neg, "abs": torch.abs, "sign": torch.sign, "floor": torch.floor,
     "trunc": torch.trunc, "sqrt": torch.sqrt, "reciprocal": torch.reciprocal, "exp": torch.exp,
-    "log": torch.log, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "not": torch.logical_not,
+    "log": torch.log, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "erf": torch.erf, "not": torch.logical_not,
     "add": torch.add, "sub": torch.sub, "mul": torch.mul, "div": torch.div,
     "maximum": torch.maximum, "minimum": torch.minimum, "lt": torch.lt, "le": torch.le,
     "gt": torch.gt, "ge": torch.ge, "eq": torch.eq, "ne": torch.ne, "and": torch.logical_and,
@@ -72,6 +73,10 @@ def _value(value: Value, known: dict[Value, Tensor], dtype: torch.dtype) -> Tens
             assert len(set(to.flatten().tolist())) == to.numel()
             result[to.flatten()] = known[piece.value].flatten()[index.flatten()]
         return result.reshape(value.shape)
+    if value.op == "random":
+        ((stream, view),) = value.operands
+        assert view == "stream"
+        return random.uniform(known[stream], value.shape)[0]
     if value.op in ELEMENTWISE:
         seen = [_seen(operand, known, value.shape) for operand in value.operands]
         masks = [tensor.dtype == torch.bool for tensor in seen]

@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
+from joined import Flat, Split
 from minifw import data, nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import find_compiler
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.experiment.build import build_loss
-from minifw.nn.module import as_tuple
 from minifw.training import compiled, evaluation, shards
 from minifw.training.compiled import Steps
 from minifw.training.division import Division
@@ -100,42 +100,14 @@ def test_compiled_training_is_plain_training(tmp_path: Path, case: str) -> None:
 # ------------------------------------------------------------------ every module, loss and stack
 
 
-class Split(nn.Module):
-    """Features of these widths, each a tensor of its own."""
-
-    def __init__(self, widths: list[int]) -> None:
-        self.widths = widths
-
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        self.input = x
-        pieces: tuple[Tensor, ...] = x.split(self.widths, -1)
-        return pieces
-
-    def backward(self, *gradients: Tensor) -> Tensor:
-        return torch.cat(gradients, -1)
-
-
-class Join(nn.Module):
-    """Several tensors side by side."""
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        self.input = inputs
-        return torch.cat(inputs, -1)
-
-    def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
-        widths = [x.shape[-1] for x in as_tuple(self.input or ())]
-        pieces: tuple[Tensor, ...] = gradient.split(widths, -1)
-        return pieces
-
-
 class SideBySide(nn.Graph):
     """Every module of the table at once, each on its own features: one step for all of them."""
 
     def __init__(self, stack: tuple[int, ...]) -> None:
         self.counts = [len(case.inputs) for case in MODULES]
         self.members = [case.make(stack) for case in MODULES]
-        self.split = Split([shape[-1] for case in MODULES for shape in case.inputs])
-        self.join = Join()
+        self.split = Split([shape[1:] for case in MODULES for shape in case.inputs])
+        self.join = Flat(self.split)
         self.register_modules(self.split, *self.members, self.join)
 
     def connect(self, x: nn.Variable) -> nn.Variable:
@@ -156,7 +128,7 @@ def compiled_and_plain(
     network: nn.Network, loss: nn.Loss, x: Tensor, target: Tensor, batch_size: int
 ) -> tuple[list[Tensor], list[Tensor]]:
     """Take an epoch's steps over `(…, n, …)` in both ways; return weights, momenta, last outputs."""
-    learner = Learner(network, loss, nn.SGD(network, 0.9))
+    learner = Learner(network.train(), loss, nn.SGD(network, 0.9))
     other = learner.on([value.clone() for value in learner.state])
     samples = samples_of(x, target)
     last, sound = Steps(learner, samples, batch_size).on(learner, samples).run(None, 0.05)

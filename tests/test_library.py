@@ -305,6 +305,7 @@ def test_a_frame_has_a_row_for_each_measurement(
         "train_loss",
         "train_error",
         "test_error",
+        "test_loss",
     ]
     assert [len(column) for column in frame.values()] == [9] * 7
     last = (frame["epoch"] == 20) & (frame["seed"] == 1)

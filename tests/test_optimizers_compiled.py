@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from test_optimizers import ETAS, FLAGS, LANES, VECTORS, said, some
-from test_vectors import WAYS, as_bytes, data, network
 from torch import Tensor
 
 from minifw import nn
 from minifw.data import BatchOrder
 from minifw.training.fit import fit
+from test_optimizers import ETAS, FLAGS, LANES, VECTORS, said, some
+from test_vectors import WAYS, as_bytes, data, network
 
 
 def trained(

@@ -23,6 +23,7 @@ from minifw.runs.arms import MODES, Arm, Mode
 from minifw.training import placement, shards
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division
+from minifw.training.evaluation import errors_of
 from minifw.training.fit import fit
 from minifw.training.history import History
 from minifw.training.learner import Learner
@@ -94,10 +95,15 @@ def test_the_class_of_a_sample_is_the_first_of_its_largest_outputs(classes: int)
     outputs[3, rng.random((200, classes)) < 0.1] = np.nan
     labels = rng.integers(0, classes, (4, 200))
     expected = 100 * (outputs.argmax(-1) != labels).mean(-1)
-    found = error_percent(torch.from_numpy(outputs), torch.from_numpy(labels))
+
+    def given(outputs: Any, labels: Any) -> tuple[Tensor, data.Samples]:
+        y, classes = torch.from_numpy(outputs), torch.from_numpy(labels)
+        return y, data.Samples(y, y, classes)
+
+    found = errors_of(*given(outputs, labels))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     # A single network, without the stack's dimension.
-    one = error_percent(torch.from_numpy(outputs[0]), torch.from_numpy(labels[0]))
+    one = errors_of(*given(outputs[0], labels[0]))
     assert one == pytest.approx(expected[0])
 
 

@@ -8,7 +8,7 @@ from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.errors import harmless, short_word
 from minifw.experiment import Outcome, check_converged
-from minifw.runs.results import Data
+from minifw.runs.results import OPTIONAL, ArmResults, Data
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
@@ -30,7 +30,8 @@ def report(outcome: Outcome, as_json: bool) -> None:
             between = "" if kept is None else f"validation error {kept[0]:.2f} %, "
             print(
                 f"training error {mine.train_error[0]:.2f} %, {between}"
-                f"test error {mine.test_error[0]:.2f} %, in {mine.seconds:.1f} s of training\n"
+                f"test error {mine.test_error[0]:.2f} %, in {mine.seconds:.1f} s of training"
+                f"{_stop_of(mine)}\n"
             )
         else:
             for table in outcome.tables:
@@ -43,6 +44,15 @@ def report(outcome: Outcome, as_json: bool) -> None:
     check_converged(outcome)
 
 
+def _stop_of(arm: ArmResults) -> str:
+    """Return where the only seed of an arm stopped, and which weights it has."""
+    if arm.stopped_epoch is None or arm.best_epoch is None:
+        return ""
+    (stopped,), (best,) = arm.stopped_epoch, arm.best_epoch
+    ended = "did not stop early" if stopped is None else f"stopped after epoch {stopped}"
+    return f"\nit {ended}; its best evaluation was that after epoch {best}"
+
+
 def _train_json(outcome: Outcome) -> dict[str, Any]:
     results = outcome.results.content()
     ((mode, arms),) = results["modes"].items()
@@ -51,13 +61,15 @@ def _train_json(outcome: Outcome) -> dict[str, Any]:
         "mode": mode,
         "seeds": results["seeds"],
         **{key: arms["minifw"][key] for key in TRAIN_RESULTS},
-        **{key: arms["minifw"][key] for key in ("validation_error",) if key in arms["minifw"]},
+        **{key: arms["minifw"][key] for key in OPTIONAL if key in arms["minifw"]},
         "data": results["data"],
     }
 
 
 def _compare_json(outcome: Outcome) -> dict[str, Any]:
     results = outcome.results.content()
+
+    first = next(iter(results["modes"].values()))["minifw"]
 
     def of_arms(key: str) -> dict[str, Any]:
         return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
@@ -70,7 +82,7 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
         "seeds": results["seeds"],
         "tables": of_arms("summary"),
         "test_error": of_arms("test_error"),
-        **{key: of_arms(key) for key in ("validation_error",) if "validation" in results["data"]},
+        **{key: of_arms(key) for key in OPTIONAL if key in first},
         "seconds": of_arms("seconds"),
         "compiled": of_minifw("compiled"),
         "not_compiled": of_minifw("not_compiled"),

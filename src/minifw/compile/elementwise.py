@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SAME_NAME = {
     "neg": "neg", "abs": "abs", "sign": "sign", "sgn": "sign", "floor": "floor", "trunc": "trunc",
     "sqrt": "sqrt", "reciprocal": "reciprocal", "exp": "exp", "log": "log", "tanh": "tanh",
-    "sigmoid": "sigmoid", "logical_not": "not", "bitwise_not": "not",
+    "sigmoid": "sigmoid", "erf": "erf", "logical_not": "not", "bitwise_not": "not",
     "mul": "mul", "maximum": "maximum", "minimum": "minimum",
     "max.other": "maximum", "min.other": "minimum",
     "lt": "lt", "le": "le", "gt": "gt", "ge": "ge", "eq": "eq", "ne": "ne",

@@ -94,3 +94,24 @@ static inline V log_of(V x) {
   y = where(x < INFINITE, y, x); /* infinity and NaN stay */
   return where(x < SMALLEST, where(x < 0, splat(NOT_A_NUMBER), splat(-INFINITE)), y);
 }
+
+/* erf x, within 1.2 ulp: x + x P(x^2) for |x| below 0.9, else 1 - e^(-x^2) P(t) with the sign of x. */
+static inline V erf_of(V x) {
+  V a = minimum_of(abs_of(x), splat(ERF_IS_1)), z = a * a, t = (a - 2) / (a + 2);
+  V y = where(a < (T)0.9, a + a * P_ERF(z), 1 - exp_of(-z) * P_ERFC(t));
+  return signed_as(x, y);
+}
+
+/* A random number from 0 to 1 for each place, as `nn/random.py` defines them, with 32 bits of each
+   number of a VU. The last lines make a T of 24 bits, 12 at a time. */
+static inline V random_of(const T *stream, VU place) {
+  VU first = (U)FIRST_WORD(stream) - (VU){0}, second = (U)SECOND_WORD(stream) - (VU){0};
+  VU x = ROUND_0(place);
+  x = ROUND_1(x);
+  x = ((x ^ (x >> 16)) + first) & WORD;
+  x = (ROUND_0(x) + second) & WORD;
+  x = (ROUND_1(x) ^ 0x80000000u) >> 8;
+  VU whole = (VU)splat(WHOLE);
+  V high = (V)(whole | (x >> 12)) - WHOLE, low = (V)(whole | (x & 4095)) - WHOLE;
+  return (high * 4096 + low) * UNIT;
+}

@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
+from minifw.nn import random
+
 OPERATORS = {
     "add": "+", "sub": "-", "mul": "*", "div": "/",
     "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=", "and": "&", "or": "|",
@@ -76,8 +78,10 @@ def prelude(double: bool, vector_bytes: int, used: Iterable[str]) -> str:
 
     for name in (*ALWAYS, *(f"{op}_of" for op in used)):
         need(name)
+    places = ", ".join(map(str, range(vector_bytes // (8 if double else 4))))
     parts = [
         _types(double, vector_bytes),
+        *([f"#define IOTA ((VU){{{places}}})"] if "random_of" in needed else ()),
         *(f"#define {name}{text}" for name, text in constants.items() if name in needed),
         "",
         *(text for name, text in functions.items() if name in needed),
@@ -102,11 +106,23 @@ def _types(double: bool, vector_bytes: int) -> str:
 typedef {number} T;
 typedef T V {vector};
 typedef {integer} VI {vector};
-typedef unsigned {integer} VU {vector};
+typedef unsigned {integer} U;
+typedef U VU {vector};
 
 #define LD(p) (*(const V *)(p))
 #define ST(p) (*(V *)(p))
 """
+
+
+def _word(which: int) -> str:
+    """Return the C of a word of a call, of a stream (see `nn.random`)."""
+    terms = (f"(unsigned)(s)[{n}] * {row[which]}u" for n, row in enumerate(random.WORDS))
+    return f"(s) ({' + '.join(terms)})"
+
+
+def _round(which: int) -> str:
+    shift, factor = random.ROUNDS[which]
+    return f"(x) ((((x) ^ ((x) >> {shift})) * {factor:#x}u) & WORD)"
 
 
 @cache
@@ -152,6 +168,13 @@ def _constants(double: bool) -> dict[str, str]:
         "LN2_HIGH": number(0.693147180369123816490 if double else 0.693359375),
         "LN2_LOW": number(1.90821492927058770002e-10 if double else -2.12194440054690583e-4),
         "TANH_IS_1": number(20 if double else 10),
+        "ERF_IS_1": number(6 if double else 4),
+        "WORD": integer(0xFFFFFFFF),
+        "FIRST_WORD": _word(0),
+        "SECOND_WORD": _word(1),
+        "ROUND_0": _round(0),
+        "ROUND_1": _round(1),
+        "UNIT": number(2.0**-random.BITS),
     }
     if double:
         return constants | {
@@ -174,6 +197,22 @@ def _constants(double: bool) -> dict[str, str]:
                 0.22222197984273651986, 0.18183600439482471823, 0.15313003553866275852,
                 0.14807528041385726668,
             ),
+            # erf(x) / x - 1 for z = x², |x| <= 0.9
+            "P_ERF": polynomial(
+                "z", 0.12837916709551257, -0.37612638903183728045, 0.11283791670953705451,
+                -0.026866170644806851051, 0.005223977621604923758, -0.00085483267549970100848,
+                0.0001205532104433215891, -0.000014925299775969166339, 1.6455214306041838923e-6,
+                -1.6275478208951088074e-7, 1.4046051987067641502e-8, -8.4818480815329894422e-10,
+            ),
+            # e^(x²) (1 - erf x), as exact as 1 - erf needs, for t = (x - 2) / (x + 2),
+            # 0.9 <= x <= 6
+            "P_ERFC": polynomial(
+                "t", 0.25539567631050587864, -0.42718584741395595811, 0.24165819424233692653,
+                -0.078978581018080127115, 0.0037328924096463023664, 0.0069974620189556914869,
+                -0.00084714209921606937452, -0.00098198350920096060957, 0.000043497505545209403281,
+                0.00017428351079991454108, 0.000028043954277678020444, -0.000025488401115889861143,
+                -0.000011718592457911064506,
+            ),
         }  # fmt: skip
     return constants | {
         "P_EXP": polynomial(
@@ -185,5 +224,14 @@ def _constants(double: bool) -> dict[str, str]:
         ),
         "P_LOG": polynomial(
             "z", 0.6666677860374799362, 0.39977191653971370834, 0.29882663978473020236
+        ),
+        "P_ERF": polynomial(
+            "z", 0.12837916676485415, -0.37612634982706745679, 0.1128371505988876986,
+            -0.026860509361962847934, 0.0052038603666057384704, -0.00081756445955783730144,
+            0.000085130998133166220892,
+        ),
+        "P_ERFC": polynomial(
+            "t", 0.25539568273930740082, -0.42718585666523755005, 0.24165543298391725323,
+            -0.079005102126810511037, 0.003666569268938112468, 0.007138641181194644626,
         ),
     }  # fmt: skip

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from minifw.compile.chunks import chunk_of, divide, find_of_samples
 from minifw.compile.loops import Kernel
 from minifw.compile.ordering import in_order
-from minifw.compile.values import ELEMENTWISE, INPUTS, Operand, Recording, Value
+from minifw.compile.values import ELEMENTWISE, IN_LOOPS, INPUTS, Operand, Recording, Value
 
 
 class Kernels:
@@ -103,7 +103,7 @@ class Kernels:
             for value, users in uses.items()
             if value.op in INPUTS
             or value in self.results
-            or any(user.op not in ELEMENTWISE and user.op != "same" for user, _ in users)
+            or any(user.op not in IN_LOOPS for user, _ in users)
         }
         self.kernels = []
         self.kernel_of: dict[Value, Kernel] = {}
@@ -138,7 +138,7 @@ class Kernels:
         for value in values:
             if value.op in INPUTS:
                 continue
-            if value.op not in ELEMENTWISE and value.op != "same":
+            if value.op not in IN_LOOPS:
                 self.kernel_of[value] = new(value)
                 continue
             before = kernels_before(value)

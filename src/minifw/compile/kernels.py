@@ -127,6 +127,10 @@ class KernelText:
             if value not in own:
                 text = self.vector(operand, self.direction, row, column)
                 return number_to_mask(text) if is_mask(value) else text
+            if value.op == "random":
+                known[value] = f"t{len(lines)}"
+                lines.append(f"V {known[value]} = {self.random(value, row, column)};")
+                return known[value]
             arguments = [compute(one) for one in value.operands]
             text = arguments[0] if value.op == "same" else self.operation(value.op, *arguments)
             known[value] = f"t{len(lines)}"
@@ -140,6 +144,16 @@ class KernelText:
                 text = mask_to_number(known[value]) if is_mask(value) else known[value]
                 lines.append(f"ST({self.place(value, row, column)}) = {text};")
         return f"{{ {' '.join(lines)} }}"
+
+    def random(self, value: Value, row: str, column: str) -> str:
+        """Return the C of a vector of random numbers: their places follow from row and column."""
+        ((stream, _),) = value.operands
+        layouts = self.plan.need[stream]
+        pointer = self.pointer(stream, "across" if "across" in layouts else "flat")
+        place = plus(times(row, value.shape[1]), column)
+        step = "IOTA" if self.direction == "across" else f"IOTA * (U){value.shape[1]}"
+        self.shared.operations.add("random")
+        return f"random_of({pointer}, (U){place} + {step})"
 
     def operation(self, op: str, *arguments: str) -> str:
         """Return the C of an operation, whose definition the text will have."""

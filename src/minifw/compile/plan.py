@@ -217,7 +217,7 @@ class Plan(Kernels):
     @staticmethod
     def layout_of_read(value: Value, view: str, direction: Layout) -> Layout | None:
         """Return the layout in which vectors of a view are loaded; None: numbers are read."""
-        if value.shape == (1, 1) or view == "number":
+        if value.shape == (1, 1) or view in ("number", "stream"):
             return None
         if view in ("whole", "transposed"):
             return _turned(direction, view == "transposed")

@@ -32,6 +32,7 @@ from minifw.compile.values import (
 )
 from minifw.compile.views import Part, dense, is_dense, matrix, view_as, whole
 from minifw.compile.vocabulary import LIKE, Translate, translation
+from minifw.nn import random
 
 MAX_TABLE = 4096
 """Numbers of a constant tensor, which all become part of the text."""
@@ -351,6 +352,22 @@ class Recorder:
         """Refuse whatever reads this tensor."""
         self._unusable[_address(tensor)] = why
 
+    def uniform(self, streams: Tensor, shape: Sequence[int], origin: Origin) -> Tensor:
+        """Return a new tensor that stands for random numbers, as `nn.random.uniform` does."""
+        made = torch.zeros(*streams.shape[:-1], *shape, dtype=streams.dtype)
+        if not self.is_recorded(streams):
+            return made
+        self._call = Call("uniform", "default", (), made, (), False, False, origin)
+        self.lanes = True
+        part = self.read(streams)
+        if not part.lanes or part.sizes != (1, random.NUMBERS):
+            raise self.refuse(MIXES)
+        sizes = (1, *shape)
+        operand = Operand(self.everything(part), "stream")
+        value = self.value("random", matrix(sizes), [operand])
+        self._write(made, Part(value, sizes, dense(sizes), 0, True), is_new=True)
+        return made
+
     # ------------------------------------------------------------------------------------- values
 
     def value(
@@ -438,6 +455,8 @@ class _NoNumbers(TorchFunctionMode):
     def __torch_function__(
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
+        if function is random.uniform:
+            return self._recorder.uniform(*args, origin(sys._getframe(1), self._recorder.named))
         name = getattr(function, "__name__", "")
         if name in TAKES_NUMBERS:
             tensor = args[0] if args else None

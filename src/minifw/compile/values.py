@@ -28,7 +28,7 @@ all lanes share; `eta` is the learning rate, 1 × 1; `state` has a position."""
 
 UNARY = (
     "neg", "abs", "sign", "floor", "trunc", "sqrt", "reciprocal",
-    "exp", "log", "tanh", "sigmoid", "not",
+    "exp", "log", "tanh", "sigmoid", "erf", "not",
 )  # fmt: skip
 BINARY = (
     "add", "sub", "mul", "div", "maximum", "minimum",
@@ -41,6 +41,10 @@ MASKS = ("lt", "le", "gt", "ge", "eq", "ne", "and", "or", "not")
 """Operations whose result is a mask."""
 
 ELEMENTWISE = (*UNARY, *BINARY, *TERNARY)
+IN_LOOPS = (*ELEMENTWISE, "same", "random")
+"""What is computed number by number. `same` is a copy. `random` is `nn.random.uniform` of a stream,
+1 × 6, in which a number's place is that in the matrix, row after row."""
+
 REDUCTIONS = ("sum_rows", "sum_columns", "max_rows", "max_columns", "min_rows", "min_columns")
 """`sum_rows` adds all rows, (R, C) -> (1, C); `sum_columns` all columns, (R, C) -> (R, 1)."""
 
@@ -63,9 +67,9 @@ class Origin(NamedTuple):
     """What the module computes: the first sentence of its class's docstring, if a formula."""
 
 
-View = Literal["whole", "transposed", "row", "column", "number"]
+View = Literal["whole", "transposed", "row", "column", "number", "stream"]
 """How an operand is read: as it is; transposed; its only row for every row; its only column for
-every column; its only number everywhere."""
+every column; its only number everywhere; all numbers of a stream for each random number."""
 
 
 class Operand(NamedTuple):

@@ -59,6 +59,8 @@ class Sizes:
     """Samples for validation, which are not among those of `train`."""
     threads: int = 1
     """The number of threads; each has a shard of the stack and its own memory."""
+    stops: bool = False
+    """Whether seeds stop early."""
     records: bool = False
     """Whether a step is recorded, to be compiled."""
 
@@ -95,7 +97,7 @@ class Sizes:
         # Weights of finished parts, and of an arm's groups as one stack at the end.
         stacks = self.trained + (size < self.seeds)
         kept = (stacks * self.seeds - size) * self._weights()
-        series = 4 if self.validation else 3
+        series = 6 if self.validation else 4
         records = series * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
@@ -132,8 +134,12 @@ class Sizes:
         copies = 8 if self.momentum else 6
         if self.ensemble:
             copies += 3  # PyTorch's networks, and weights that wait for evaluation
+        if self.stops:
+            copies *= 2  # the best weights, and the part of the stack that is left
         order = self.train * (self.number * (self.features + self.classes) + 16)
-        return self._samples() + copies * self._weights() + (order if self.batch else 0)
+        # The samples of that part are copied too.
+        samples = 2 * self._samples() if self.stops else self._samples()
+        return samples + copies * self._weights() + (order if self.batch else 0)
 
     def _at_work(self, seeds: int) -> float:
         """Return the bytes of the steps and evaluations of a group that run at the same time."""
@@ -230,6 +236,7 @@ def sizes(
         targets=sum(classes if head.predicts else features for head in heads.heads(config.loss)),
         from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.remembers,
+        stops=steps.early_stopping is not None,
         ensemble=ensemble,
         trained=trained,
         group_bytes=GROUP_BYTES,

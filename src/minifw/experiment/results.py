@@ -12,7 +12,7 @@ import torch
 
 from minifw import nn, reference
 from minifw.config import heads
-from minifw.config.model import Config, word_of
+from minifw.config.model import Config, Stopping, word_of
 from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
@@ -174,7 +174,19 @@ def about(config: Config, features: int) -> str:
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = heads.in_words(config.loss)
-    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
+    stops = (
+        "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
+    )
+    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss}{stops})"
+
+
+def _stops(rule: Stopping) -> str:
+    """Return when a seed stops, and with which weights, as text for a caption."""
+    count = f"{rule.patience} evaluation{'' if rule.patience == 1 else 's'}"
+    lower = "a lower" if not rule.min_delta else f"by {rule.min_delta:g} lower"
+    what = f"{count} without {lower} validation {rule.monitor}"
+    weights = "those of its best evaluation" if rule.restore == "best" else "its last"
+    return f"each seed stops after {what}, its weights are {weights}"
 
 
 def numbers(values: Any) -> list[float | None]:

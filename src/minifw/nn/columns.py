@@ -1,94 +1,93 @@
 """Columns: for each place of a convolution's output the numbers that the kernel meets there.
 
-For one network these are (numbers of a kernel) times as many numbers as an input has. So they are
-made for a part of the networks, or of one network's rows, at a time: then they are still in the
-processor's second cache when the product reads them, and take little memory.
+A matrix of them, (numbers of the kernel) times (places · samples), makes one product of a whole
+convolution, y = W columns. It is kernel times as large as the input, though. Where the kernel goes
+from row to row in steps of 1, only what *one row* of it meets is gathered, for all rows of the
+input: what row i of the kernel meets are these columns from the input's row i on, a view, so that
+y = Σ over i of W_i columns_i.
+
+Columns are made for some networks at a time: so they take little memory, and are still in the
+processor's cache when a product reads them.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import replace
 
 from torch import Tensor
 
-from minifw.nn.buffers import room
+from minifw.nn.buffers import is_fused, room
 from minifw.nn.windows import Windows
 
 AT_ONCE = 262_144
-"""Numbers in the columns of a chunk; what a network's chunk is never depends on the others."""
+"""Numbers in the columns of several networks; those of one may be more."""
 
 
-@dataclass(frozen=True)
-class Chunk:
-    """A part of the networks, of whole images or of some rows of their output places.
+class Columns:
+    """The columns of padded inputs, `(networks, channels, *places, samples)`.
 
-    Matrices are those of one group of channels of one network each.
+    Matrices are those of one group of channels of one network each. `rows` is the number of
+    products that a convolution is the sum of: the rows of the kernel, or 1.
     """
 
-    windows: Windows
-    matrices: slice  # its part of the matrices of all networks and groups
-    networks: slice
-    first: int  # row of output places
-    rows: int
-    whole: Tensor  # the padded inputs of its networks
-    y: Tensor  # outputs, or their gradient, `(matrices, channels, places · samples)`
-    columns: Tensor  # room, `(matrices, terms, places · samples)`
+    def __init__(self, windows: Windows, groups: int, whole: Tensor) -> None:
+        networks, channels, *_, samples = whole.shape
+        kernel, places = windows.kernel, windows.outputs_of(whole)
+        self.whole, self.groups, self.rows = whole, groups, 1
+        # A compiler is given one product.
+        if windows.stride[0] == 1 and not is_fused():
+            self.rows, kernel = kernel[0], (1, *kernel[1:])
+        self.windows = replace(windows, kernel=kernel)
+        self.terms = channels // groups * math.prod(kernel)
+        self.step = windows.dilation[0] * math.prod(places[1:]) * samples
+        self.places = math.prod(places) * samples
+        self.shape = (channels, *kernel, *self.windows.outputs_of(whole), samples)
+        self.together = max(1, AT_ONCE // max(1, math.prod(self.shape)))
+        if is_fused():
+            self.together = networks
 
-    def of(self, values: Tensor) -> Tensor:
-        """Return the part of the matrices of all networks that belongs to this chunk, a view."""
-        return values[self.matrices]
+    def parts(self) -> Iterator[tuple[slice, slice]]:
+        """Yield the networks whose columns are made together, and their matrices."""
+        networks = len(self.whole)
+        for first in range(0, networks, self.together):
+            last = min(networks, first + self.together)
+            yield slice(first, last), slice(first * self.groups, last * self.groups)
 
-    def by_place(self) -> Tensor:
-        """Return the room as `(networks, channels, *kernel, *places, samples)`, a view."""
-        places = self.rows, *self.windows.outputs_of(self.whole)[1:]
-        before = self.whole.shape[:2]
-        return self.columns.view(*before, *self.windows.kernel, *places, self.whole.shape[-1])
+    def room(self) -> Tensor:
+        """Return room for the columns of a part."""
+        return room(self.whole, (min(self.together, len(self.whole)), *self.shape))
 
-    def gathered(self) -> Tensor:
-        """Return the columns, written to the room."""
-        self.by_place().copy_(self.windows.columns(self.whole, self.first, self.rows))
-        return self.columns
+    def gathered(self, part: slice, space: Tensor) -> list[Tensor]:
+        """Return the columns of these networks for each product: `pieces` of the room or the input."""
+        met = self.windows.columns(self.whole[part])
+        return self.pieces(met if met.is_contiguous() else space[: len(met)].copy_(met))
 
-    def add_to(self, total: Tensor) -> None:
-        """Add each number of the room to the place of the inputs that the kernel meets it at."""
-        total, kernel = total[self.networks], len(self.windows.kernel)
-        parts = self.by_place().flatten(2, kernel + 1)
-        places = tuple(parts.shape[3:-1])
-        for number, of_y, of_x in self.windows.slices(places, tuple(total.shape[2:-1]), self.first):
+    def pieces(self, columns: Tensor) -> list[Tensor]:
+        """Return views of columns `(matrices, terms, places · samples)`, one for each product."""
+        matrices = columns.view(len(columns) * self.groups, self.terms, -1)
+        starts = range(0, self.rows * self.step, self.step)
+        return [matrices[..., start : start + self.places] for start in starts]
+
+    def weights(self, weight: Tensor) -> list[Tensor]:
+        """Return weights `(…, outputs, inputs, *kernel)` as `(matrices, outputs, terms)`, copies."""
+        channels = self.whole.shape[1] // self.groups
+        by_row = weight.reshape(
+            len(self.whole) * self.groups, -1, channels, self.rows, self.terms // channels
+        )
+        return [*by_row.movedim(3, 0).flatten(3).unbind(0)]
+
+    def weight_of(self, products: Tensor) -> Tensor:
+        """Return `(rows, matrices, terms, outputs)` as a weight `(matrices, outputs, terms of all)`."""
+        channels = self.whole.shape[1] // self.groups
+        by_row = products.unflatten(2, (channels, self.terms // channels))
+        return by_row.permute(1, 4, 2, 0, 3).flatten(2)
+
+    def add_to(self, total: Tensor, columns: Tensor) -> None:
+        """Add each number of columns to the place of the inputs where the kernel meets it."""
+        kernel = len(self.windows.kernel)
+        parts = columns.flatten(2, kernel + 1)
+        places, inputs = tuple(parts.shape[3:-1]), tuple(total.shape[2:-1])
+        for number, of_y, of_x in self.windows.slices(places, inputs):
             total[of_x].add_(parts[:, :, number][of_y])
-
-
-def chunks(
-    windows: Windows, groups: int, whole: Tensor, y: Tensor, *, whole_at_once: bool
-) -> Iterator[Chunk]:
-    """Yield the chunks of padded inputs and outputs, `(networks, channels, *places, samples)`.
-
-    All chunks share one room for columns.
-    """
-    networks, channels, rows = *whole.shape[:2], y.shape[2]
-    terms = channels // groups * math.prod(windows.kernel)
-    a_row = y[0, 0, 0].numel()
-    each = groups * terms * a_row * rows  # of one network
-    together, some = networks, rows
-    if not whole_at_once:
-        together = min(networks, max(1, AT_ONCE // each))
-        some = rows if each <= AT_ONCE else max(1, AT_ONCE * rows // each)
-    space = room(whole, (together * groups * terms * a_row * some,))
-    for start in range(0, networks, together):
-        stop = min(networks, start + together)
-        for first in range(0, rows, some):
-            count = min(some, rows - first)
-            part = y[start:stop] if count == rows else y[start:stop, :, first : first + count]
-            matrices = (stop - start) * groups
-            yield Chunk(
-                windows,
-                slice(start * groups, stop * groups),
-                slice(start, stop),
-                first,
-                count,
-                whole[start:stop],
-                part.view(matrices, -1, a_row * count),
-                space[: matrices * terms * a_row * count].view(matrices, terms, a_row * count),
-            )

@@ -11,7 +11,7 @@ as runs of a few pixels (docs/decisions.md). The shapes stay as described: a ten
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
-from minifw.nn.columns import Chunk, chunks
+from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
@@ -109,30 +109,45 @@ class Convolution(Module):
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
         whole = self.windows.padded(samples_last(x, self.dimensions))
-        outputs = self.windows.outputs_of(whole)
-        y = room(x, (len(whole), self.out_channels, *outputs, whole.shape[-1]))
-        weight, bias, columns = self._matrices(self.weight), self.bias, None
-        biases = None if bias is None else bias.reshape(*weight.shape[:2], 1)
-        for chunk in self._chunks(whole, y):
-            columns = chunk.gathered()  # what the kernel meets
-            if biases is None:
-                torch.bmm(chunk.of(weight), columns, out=chunk.y)  # y = W columns
-            else:  # y = W columns + b
-                torch.baddbmm(chunk.of(biases), chunk.of(weight), columns, out=chunk.y)
+        columns = Columns(self.windows, self.groups, whole)
+        space, weights = columns.room(), columns.weights(self.weight)
+        places = self.windows.outputs_of(whole)
+        y = room(x, (len(whole), self.out_channels, *places, whole.shape[-1]))
+        rows = self._matrices(y)
+        bias = None if self.bias is None else self.bias.reshape(*rows.shape[:2], 1)
+        met: list[Tensor] = []
+        for part, own in columns.parts():
+            met, out = columns.gathered(part, space), rows[own]
+            if bias is None:
+                torch.bmm(weights[0][own], met[0], out=out)  # y = W columns
+            else:
+                torch.baddbmm(bias[own], weights[0][own], met[0], out=out)  # y = W columns + b
+            for weight, more in zip(weights[1:], met[1:], strict=True):
+                out.baddbmm_(weight[own], more)
         y = samples_first(y, self.stack)
-        self.remember((x,), (y,), (whole, columns if is_fused() else None))
+        self.remember((x,), (y,), (columns, met if is_fused() else None))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
         self.accumulate(gradient)
         call, gradient = self.recall(gradient), self._inside(gradient)
-        inside = samples_last(call.inputs[0], self.dimensions).shape
+        places = samples_last(call.inputs[0], self.dimensions).shape
         if is_fused():
-            return samples_first(self._transposed(gradient, inside), self.stack)
-        weight, total = self._matrices(self.weight).mT, room(gradient, inside).zero_()
-        for chunk in self._chunks(call.saved[0], gradient):
-            torch.bmm(chunk.of(weight), chunk.y, out=chunk.columns)  # Wᵀ dL/dy
-            chunk.add_to(total)  # a number of the input stands in several columns
+            return samples_first(self._transposed(gradient, places), self.stack)
+        columns: Columns = call.saved[0]
+        space, weights, rows = (
+            columns.room(),
+            columns.weights(self.weight),
+            self._matrices(gradient),
+        )
+        total = room(gradient, places).zero_()
+        for part, own in columns.parts():
+            of_part = space[: part.stop - part.start].zero_()
+            for weight, piece in zip(weights, columns.pieces(of_part), strict=True):
+                # One by one, since torch's product of stacks is slow where results have gaps.
+                for one, to, by in zip(piece, rows[own], weight[own], strict=True):
+                    one.addmm_(by.mT, to)  # dL/d(columns) = Wᵀ dL/dy
+            columns.add_to(total[part], of_part)
         return samples_first(total, self.stack)
 
     def _transposed(self, gradient: Tensor, places: Shape) -> Tensor:
@@ -142,7 +157,7 @@ class Convolution(Module):
         slices would be quicker in single operations.
         """
         whole = self.windows.spread(gradient, places[2:-1])
-        columns = self.windows.dense().columns(whole, 0, places[2])
+        columns = self.windows.dense().columns(whole)
         groups = places[0] * self.groups
         kernel = self.weight.shape[-self.dimensions :]
         weight = self.weight.reshape(groups, -1, self.in_channels // self.groups, *kernel)
@@ -150,29 +165,26 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (whole, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
-        weight = self._matrices(self.weight)
-        total = room(weight, weight.shape).zero_()
-        for chunk in self._chunks(whole, gradient):
-            columns = chunk.gathered() if kept is None else kept
-            chunk.of(total).baddbmm_(chunk.y, columns.mT)  # Σ dL/dy columnsᵀ
-        self.weight_grad.add_(total.view(self.weight.shape))  # dL/dW += …
+        (columns, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
+        rows, space = self._matrices(gradient), columns.room()
+        total = room(rows, (columns.rows, len(rows), columns.terms, rows.shape[1]))
+        for part, own in columns.parts():
+            met = columns.gathered(part, space) if kept is None else kept
+            for product, piece in zip(total, met, strict=True):
+                torch.bmm(piece, rows[own].mT, out=product[own])  # columns (dL/dy)ᵀ
+        of_weight = columns.weight_of(total).reshape(self.weight.shape)
+        self.weight_grad.add_(of_weight)  # dL/dW += dL/dy columnsᵀ
         if self.bias_grad is not None:
             of_bias = torch.sum(gradient.flatten(2), -1, out=buffer(gradient))
             self.bias_grad.add_(of_bias.view(self.bias_grad.shape))  # dL/db += Σ dL/dy
 
-    def _matrices(self, weight: Tensor) -> Tensor:
-        """Return the weight as one matrix for each network and group, `(…, outputs, inputs)`."""
-        networks = math.prod(self.stack)
-        return weight.reshape(networks * self.groups, self.out_channels // self.groups, -1)
+    def _matrices(self, y: Tensor) -> Tensor:
+        """Return outputs as `(networks · groups, outputs, places · samples)`, a view."""
+        return y.view(len(y) * self.groups, self.out_channels // self.groups, -1)
 
     def _inside(self, gradient: Tensor) -> Tensor:
         """Return dL/dy as `(networks, channels, *places, samples)`, contiguous."""
         return contiguous(samples_last(gradient, self.dimensions))
-
-    def _chunks(self, whole: Tensor, y: Tensor) -> Iterator[Chunk]:
-        """Yield parts of a padded input and of the output or its gradient, one after another."""
-        return chunks(self.windows, self.groups, whole, y, whole_at_once=is_fused())
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:

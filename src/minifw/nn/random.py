@@ -90,7 +90,8 @@ def mask(streams: Tensor, probability: float, shape: Sequence[int]) -> Tensor:
     limit = round(probability * (1 << BITS))
     factor = 1 / probability if limit else 0.0
     if is_fused():
-        return torch.where(uniform(streams, shape) < limit / (1 << BITS), factor, 0.0)
+        is_below = uniform(streams, shape) < limit / (1 << BITS)
+        return is_below.to(streams.dtype).mul_(factor)
     # A 32-bit number with a sign; `uniform` has its first 24 bits.
     bits = _bits(streams, math.prod(shape))
     last = max((limit << (32 - BITS)) - (1 << 31) - 1, -(1 << 31))

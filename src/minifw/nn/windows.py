@@ -192,19 +192,18 @@ class Windows:
     def _around(self, x: Tensor) -> Iterator[tuple[int, tuple[int, int]]]:
         return zip(x.shape[2:-1], self.padding, strict=True)
 
-    def columns(self, whole: Tensor, first: int, rows: int) -> Tensor:
+    def columns(self, whole: Tensor) -> Tensor:
         """Return what the kernel meets, `(networks, channels, *kernel, *places, samples)`.
 
-        It is a view of a padded tensor, for so many output places of the first dimension.
+        It is a view of a padded tensor.
         """
-        outputs = self.outputs_of(whole)
         networks, channel, *steps, sample = whole.stride()
         kernel = [step * dilation for step, dilation in zip(steps, self.dilation, strict=True)]
         strides = [step * stride for step, stride in zip(steps, self.stride, strict=True)]
         return whole.as_strided(
-            (*whole.shape[:2], *self.kernel, rows, *outputs[1:], whole.shape[-1]),
+            (*whole.shape[:2], *self.kernel, *self.outputs_of(whole), whole.shape[-1]),
             (networks, channel, *kernel, *strides, sample),
-            whole.storage_offset() + first * strides[0],
+            whole.storage_offset(),
         )
 
     def outputs_of(self, whole: Tensor) -> Shape:

@@ -19,7 +19,7 @@ class Wired(Graph):
     """A graph of one input whose modules take the values that a table says.
 
     Value 0 is the input, value k + 1 the output of the module at position k. `Wired([Linear(4, 4),
-    Tanh(), Add()], [(0,), (1,), (0, 2)])` is x + tanh(W x + b). Shapes are those of the modules.
+    Tanh(), Add()], [(0,), (1,), (0, 2)])` is y = x + tanh(W x + b). Shapes are its modules'.
 
     Args:
         modules: one for each call, in their order; a module that acts again stands here again.

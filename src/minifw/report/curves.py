@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from minifw.config.mode import Mode
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs import ARMS, MODES, Arm
-from minifw.runs.results import Results
+from minifw.runs.results import ArmResults, Results
 
 # Frameworks differ by gray value and by line or marker, train and test by dashes.
 _CIRCLES = {
@@ -50,7 +50,8 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """Training and test error against epochs: median over seeds, band between the quartiles.
 
     And the error on samples for validation, where there are any. `lines` is metrics.jsonl. Seeds
-    that diverged are left out, as in the tables; their number is written above the curves.
+    that diverged are left out, as in the tables; their number is written above the curves. After
+    it has stopped early, marked on the axis, a seed has the errors of the weights that it keeps.
     """
     measured = [json.loads(line) for line in lines]
     modes = list(results.modes)
@@ -75,7 +76,12 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
                 line = _draw(axis, epochs, bands, arm, kind)
                 handles[line.get_label()] = line
                 shown.append(bands)
+            if mark := _mark_stops(axis, outcome, arm):
+                handles[mark.get_label()] = mark
         _name(axis, results, mode)
+        if results.early_stopping is not None:  # else an empty part where all have stopped
+            ends = [line["epoch"] for line in measured if line["mode"] == mode]
+            axis.set_xlim(0, max(1, *ends))
     if late:
         for axis in axes:
             _logarithmic(axis, results.epochs)
@@ -149,6 +155,19 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
             style |= {"marker": ALONE[kind], "markersize": 5}
     (line,) = axis.plot(epochs, median, label=f"{ARMS[arm]}, {WORDS[kind]}", **style)
     return line
+
+
+def _mark_stops(axis: Axes, outcome: ArmResults, arm: Arm) -> Any:
+    """Mark on the axis where each seed stopped early; return the marks, None if none did."""
+    stops = [epoch for epoch in outcome.stopped_epoch or () if epoch is not None]
+    if not stops:
+        return None
+    place = 0.02 if arm == "minifw" else 0.06
+    (marks,) = axis.plot(
+        stops, [place] * len(stops), transform=axis.get_xaxis_transform(), linewidth=0, marker="|",
+        markersize=7, color=STYLES[arm]["color"], label=f"{ARMS[arm]}, a seed stops",
+    )  # fmt: skip
+    return marks
 
 
 def _name(axis: Axes, results: Results, mode: Mode) -> None:

@@ -7,9 +7,10 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from statistics import median_low
 from typing import NamedTuple
 
 from minifw.errors import harmless
@@ -242,6 +243,7 @@ def error_table(results: Results, mode: Mode) -> Table:
         rows.append(
             ("validation error, median", [_validation(outcome) for outcome in arms.values()])
         )
+        rows += _stopped(arms.values())
         kept = f" {held} of {held + results.data.train} training samples are kept for validation."
     return Table(
         caption=f"{MODES[mode]} – test error of {harmless(results.about)}, "
@@ -258,6 +260,20 @@ def error_table(results: Results, mode: Mode) -> Table:
 def _validation(outcome: ArmResults) -> float | None:
     """Return the median of the errors on the samples for validation; None if all diverged."""
     return summarize(outcome.validation_error or []).median
+
+
+def _stopped(arms: Iterable[ArmResults]) -> list[tuple[str, list[Cell]]]:
+    """Return rows that say what early stopping did: how many seeds stopped, and where."""
+    stopped: list[Cell] = []
+    best: list[Cell] = []
+    for outcome in arms:
+        if outcome.stopped_epoch is None or outcome.best_epoch is None:
+            return []
+        stopped.append(sum(epoch is not None for epoch in outcome.stopped_epoch))
+        whole = zip(outcome.best_epoch, outcome.diverged_epoch, strict=True)
+        left = [epoch for epoch, gone in whole if gone is None]
+        best.append(median_low(left) if left else None)
+    return [("stopped early", stopped), ("best epoch, median", best)]
 
 
 def work_table(results: Results) -> Table:
@@ -348,7 +364,8 @@ def label_of(name: str, what: str) -> str:
 
 
 def _steps(results: Results, mode: Mode) -> str:
-    epochs = f"{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    most = "" if results.early_stopping is None else "at most "
+    epochs = f"{most}{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -204,7 +204,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
     def result(history: History, whole: bool = True) -> Result:
         state = Checkpoint.of(made.network, history, made.optimizer, made.order)
         if not whole:
-            state = Checkpoint({}, state.history)
+            state = Checkpoint({}, replace(state.history, best={}, last={}))
         about = {"id": job.id, "asked": asked, "lanes": job.lanes, "until": job.epochs}
         return Result(state, about | {name: getattr(history, name) for name in CLOCKS})
 

@@ -19,7 +19,7 @@ from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
 from minifw.training.compiled import Outputs, Steps
-from minifw.training.division import one_thread
+from minifw.training.division import Division, one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
 from minifw.training.learner import Learner
@@ -258,12 +258,28 @@ class _Stack(Trainer):
         return self.learner.network.tensors()
 
     def leave(self, history: History) -> None:
-        self.part = Part(self.learner, np.flatnonzero(~history.ended))
-        eta = self.part.rates(self.eta)
-        self._divide(self.part.learner, self.data.of(self.part.networks.tolist()), eta)
+        several, evaluated = len(self.shards) > 1, len(self.evaluated) > 1
+        self.shards, self.evaluated, self.last = [], [], []  # frees memory for the others' samples
+        self.part = part = Part(self.learner, np.flatnonzero(~history.ended))
+        left = len(part.networks)
+        if several:  # all threads go on
+            self.training = _smaller(self.training, left, self.threads)
+        if evaluated:
+            self.evaluation = _smaller(self.evaluation, left, self.evaluators)
+        self._divide(part.learner, self.data.of(part.networks.tolist()), part.rates(self.eta))
+        # A single shard would get torch's own threads, whose results are other ones.
+        if several:
+            self.threads = min(self.threads, len(self.shards))
+        if evaluated:
+            self.evaluators = min(self.evaluators, len(self.evaluated))
 
     def wait(self) -> None:
         wait_for(self.samples)
+
+
+def _smaller(division: Division, networks: int, threads: int) -> Division:
+    """Return how fewer networks are divided, so that as many threads as before have work."""
+    return Division(min(division.seeds or networks, -(-networks // threads)), division.threads)
 
 
 def _joined(values: Sequence[Floats]) -> Floats:
