@@ -30,7 +30,7 @@ class ModuleCase:
 
     name: str
     make: Callable[[Shape], ours.Module]
-    inputs: list[Shape]
+    inputs: list[Shape | Tensor]  # or, if they must be whole numbers, those of one network
     # The same function in PyTorch, of the parameters (in order) and the inputs of one network.
     reference: Callable[..., Any]
     covers: set[type] = field(default_factory=set)
@@ -42,6 +42,20 @@ class ModuleCase:
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def _whole(shape: Shape, below: int) -> Tensor:
+    return torch.randint(below, shape, generator=torch.Generator().manual_seed(0))
+
+
+def inputs_of(case: ModuleCase, *stack: int) -> list[Tensor]:
+    """Return the inputs of a row, for a stack."""
+    return [
+        given.expand(*stack, *given.shape)
+        if isinstance(given, Tensor)
+        else normal(*stack, *given, seed=k)
+        for k, given in enumerate(case.inputs)
+    ]
 
 
 def linear(n_in: int, n_out: int, stack: Shape, **more: Any) -> ours.Linear:
@@ -180,9 +194,15 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         layer = layer_like(module, None).train(module.training)
         return torch.func.functional_call(layer, weights, inputs)
 
+    inputs: list[Shape | Tensor] = [*declaration.input_shapes]
+    if declaration.whole is not None:
+        numbers = range(declaration.whole(declaration.case))
+        inputs = [_whole(shape, len(numbers)) for shape in declaration.input_shapes]
     name = f"{declaration.make.__name__} as declared"
-    bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [*declaration.input_shapes], reference, {type(make(()))}, bad)
+    bad = [] if declaration.several else [HALF, NOT_TENSOR]
+    if bad and declaration.whole is None:
+        bad.append(NOT_FLOAT)
+    return ModuleCase(name, make, inputs, reference, {type(make(()))}, bad)
 
 
 UNLIKE = (normal(5, 4), normal(5, 1)), "expects tensors of one shape and dtype, got .*4.* and .*1"
@@ -262,13 +282,6 @@ OPERATIONS = [
     operation(ours.MatMul, torch.matmul, (2, 5, 3, 4), (2, 5, 4, 2)),
     operation(ours.Transpose, lambda x: x.mT, (5, 3, 4), bad=[((_X,), "expects .*n, m")]),
 ]
-
-
-def dropout(stack: Shape) -> ours.Module:
-    module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
-    count = math.prod(stack)
-    module.reseed([np.random.default_rng(seed) for seed in range(count)])
-    return module
 
 
 def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
@@ -393,6 +406,21 @@ NORMS = [
         [(normal(5, 4), r"expects samples with a dimension -3, got \(5, 4\)")],
     ),
     ModuleCase(
+        "Embedding of positions in two dimensions",
+        _float64(ours.Embedding, 7, 2),
+        [_whole((4, 3, 2), 7)],
+        lambda w, x: w[x],
+        {ours.Embedding},
+        [
+            (torch.tensor([[0, 7]]), "whole numbers from 0 to 6, got numbers from 0 to 7; num_emb"),
+            (torch.tensor([[-1.0, 3.0]]).double(), "got numbers from -1 to 3"),
+            (torch.tensor([[0.5, 3.0]]).double(), "got numbers from 0.5 to 3; .* normalised"),
+            (torch.tensor([[math.nan, 3.0]]).double(), "got numbers from nan to nan"),
+            (torch.tensor([[0.0, 3.0]]), "expects a tensor of torch.float64, as the weight is, or"),
+            (torch.tensor([0, 3]), r"expects an input of shape \(samples, positions\), got \(2,\)"),
+        ],
+    ),
+    ModuleCase(
         "GELU by tanh",
         lambda stack: ours.GELU("tanh"),
         [(5, 4)],
@@ -410,6 +438,13 @@ NORMS = [
         {ours.Softplus},
     ),
 ]
+
+
+def dropout(stack: Shape) -> ours.Module:
+    module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
+    count = math.prod(stack)
+    module.reseed([np.random.default_rng(seed) for seed in range(count)])
+    return module
 
 
 MODULES = [

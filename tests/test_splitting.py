@@ -207,9 +207,10 @@ def test_seed_k_of_a_stack_is_seed_k_alone_and_no_sample_is_in_two_parts(
     if config.data.split == "stratified":
         share = np.bincount(table.labels) / len(table.labels)
         for part in stack.parts.values():
+            assert part.labels is not None
             for labels in part.labels.numpy():
-                own = np.bincount(labels, minlength=len(share))
-                assert np.abs(own - share * len(labels)).max() < 1
+                counts = np.bincount(labels, minlength=len(share))
+                assert np.abs(counts - share * len(labels)).max() < 1
 
 
 def test_validation_leaves_the_test_samples_as_they_are(tmp_path: Path) -> None:

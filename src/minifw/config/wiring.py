@@ -241,7 +241,7 @@ class _Shapes:
         features: int | None,
         unknown: Collection[int],
     ) -> None:
-        self.wired, self.source, self.unknown = wired, source, unknown
+        self.config, self.wired, self.source, self.unknown = config, wired, source, unknown
         self.heads = heads(config.loss)
         self.shapes: list[Shape | None] = [None if features is None else (features,)]
         # Where each value got its shape, for messages; -1 is the data.
@@ -256,10 +256,11 @@ class _Shapes:
         if not self.trained:
             self.source.add(("network",), "needs at least one linear layer")
             return
+        words = ("target", "targets") if self.config.data.is_regression else ("class", "classes")
         for place, end in enumerate(self.wired.ends):
             head = self.heads[place] if self.heads else None
             wanted = classes
-            each = f"one output for each of the {classes} classes"
+            each = f"one output for each of the {classes} {words[classes != 1]}"
             if head is not None and not head.predicts:
                 wanted = None if self.shapes[0] is None else self.shapes[0][0]
                 each = f"one output for each of the {wanted} inputs"

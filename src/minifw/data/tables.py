@@ -78,5 +78,5 @@ def _table(
     """Return a table with the SHA-256 of its numbers and names."""
     found = hashlib.sha256(json.dumps([features, classes]).encode())
     for values in (inputs.astype("<f8"), labels.astype("<i8")):
-        found.update(np.ascontiguousarray(values))
+        found.update(values.tobytes())
     return Table(inputs, labels, tuple(features), tuple(classes), found.hexdigest(), target)

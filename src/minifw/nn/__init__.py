@@ -1,7 +1,8 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
-`operations` (sums and slices), `variables` (the one backward pass), `networks`, `graphs`
+`operations` (sums), `parts`
+(slices), `variables` (the one backward pass), `networks`, `graphs`
 (Sequential too), `wired`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held`
 finds what a module holds, `registry` declares what a config can name.
 """
@@ -19,10 +20,12 @@ from minifw.nn.leaky import *
 from minifw.nn.gates import *
 from minifw.nn.softmax import *
 from minifw.nn.layernorm import *
-from minifw.nn.dropout import *
 from minifw.nn.batchnorm import *
+from minifw.nn.embedding import *
+from minifw.nn.dropout import *
 from minifw.nn.losses import *
 from minifw.nn.operations import *
+from minifw.nn.parts import *
 from minifw.nn.variables import *
 from minifw.nn.networks import *
 from minifw.nn.graphs import *
@@ -43,10 +46,12 @@ from minifw.nn import (
     gates,
     softmax,
     layernorm,
-    dropout,
     batchnorm,
+    embedding,
+    dropout,
     losses,
     operations,
+    parts,
     variables,
     networks,
     graphs,
@@ -68,10 +73,12 @@ __all__ += leaky.__all__
 __all__ += gates.__all__
 __all__ += softmax.__all__
 __all__ += layernorm.__all__
-__all__ += dropout.__all__
 __all__ += batchnorm.__all__
+__all__ += embedding.__all__
+__all__ += dropout.__all__
 __all__ += losses.__all__
 __all__ += operations.__all__
+__all__ += parts.__all__
 __all__ += variables.__all__
 __all__ += networks.__all__
 __all__ += graphs.__all__

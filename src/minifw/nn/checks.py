@@ -249,6 +249,8 @@ class _Module:
                 )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
+        for place, (_, value) in enumerate(() if module.draws else module.states()):
+            value.add_(self.jitter * _normal(tuple(value.shape), 200 + place).abs().to(value.dtype))
         values = [value for _, value, _ in module.parameters()]
         if any(value.dtype != dtype for value in (*values, *(v for _, v in module.states()))):
             module = _copy(module, [value.to(dtype) for value in values], dtype)
@@ -388,7 +390,8 @@ class _Module:
     def used_twice(self) -> None:
         """A module used twice gets the gradients of both uses: each call keeps what it needs."""
         module, inputs = self.module(), self.inputs()
-        uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
+        other = [x.flip(0) * 0.75 if x.is_floating_point() else x.flip(0) for x in inputs]
+        uses = [inputs, other]
         weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
         alone = [self._use(module, xs, ws) for xs, ws in zip(uses, weights, strict=True)]
         calls = []
@@ -451,8 +454,8 @@ class _Module:
         """A copy with other parameters computes with those and does not change the original."""
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
+        states = _states(module)
         copied, other = _copy(module, values, torch.float64), self.module()
-        states = _states(copied)
         if len(copied.parameters()) != len(values):
             raise CheckError(
                 f"{module}: has {len(values)} parameters, a copy of it {len(copied.parameters())}: "
@@ -465,7 +468,7 @@ class _Module:
         results = []
         for one in (copied, other):
             ends = _forward(one, inputs)
-            results.append([*ends, *_backward(one, weights), *_gradients(one), *_states(one)])
+            results.append([*ends, *_backward(one, weights), *_gradients(one)])
         for found, expected in zip(*results, strict=True):
             what = "what a copy with other parameters computes"
             _same(module, what, found, expected, "it must be what a new module with those does")
@@ -478,6 +481,7 @@ class _Module:
                 torch.zeros_like(gradient),
                 "a copy must have gradients of its own",
             )
+        copied.forward(*inputs)
         for (name, value), old in zip(module.states(), states, strict=True):
             _same(module, f"'{name}' after use of a copy", value, old, "it must not change")
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
@@ -539,6 +543,7 @@ class _Module:
         state = self.module(stack).state_dict()
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
+        found |= _moved(module, inputs)
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
@@ -578,6 +583,7 @@ class _Module:
         module = self.module()
         module.load_state_dict(state)
         results = _results(module, _forward(module, inputs), _backward(module, weights))
+        results |= _moved(module, inputs)
         return results | {
             f"'{name}' after a step": value - 0.1 * gradient
             for name, value, gradient in module.parameters()
@@ -770,16 +776,21 @@ def _states(module: Module) -> list[Tensor]:
     return [value.clone() for _, value in module.states()]
 
 
+def _moved(module: Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the states after another `forward`, by their names in messages."""
+    module.forward(*inputs)
+    return {f"'{name}' after forward": value.clone() for name, value in module.states()}
+
+
 def _results(
     module: Module, outputs: Sequence[Tensor], returned: Sequence[Tensor]
 ) -> dict[str, Tensor]:
-    """Return outputs, gradients and states, by their names in messages."""
+    """Return outputs and gradients of inputs and parameters, by their names in messages."""
     inputs = _names("input", len(returned))
     return {
         **dict(zip(_names("output", len(outputs)), outputs, strict=True)),
         **{f"the gradient of {name}": x for name, x in zip(inputs, returned, strict=True)},
         **{f"the gradient of '{name}'": x.clone() for name, _, x in module.parameters()},
-        **{f"the state '{name}'": x.clone() for name, x in module.states()},
     }
 
 

@@ -104,7 +104,8 @@ class LayerDeclaration(Declaration):
     `operations` those of a sample. Each of them may raise a ModuleError where the shape does not
     fit. Without these functions a layer is made to measure its sizes.
 
-    `inferred` are arguments that follow from the inputs: a config may leave them out. `case` has
+    `inferred` are arguments that follow from the inputs: a config may leave them out. `whole` says
+    that inputs are whole numbers, and how many there are, from 0 on. `case` has
     the arguments with which the tests make a layer, `inputs` the shape that it is given in the
     tests, `(samples, *sample)`, or a tuple with the shape of each of several inputs.
     """
@@ -114,6 +115,7 @@ class LayerDeclaration(Declaration):
     operations: Callable[[Any, Keys], int] | None = None
     several: bool = False
     inferred: Mapping[str, Callable[[Any], int]] = field(default_factory=lambda: IN_FEATURES)
+    whole: Callable[[Keys], int] | None = None
     case: Keys = field(default_factory=dict)
     inputs: tuple[int, ...] | tuple[tuple[int, ...], ...] = (5, 4)
 
@@ -147,12 +149,14 @@ class DataDeclaration(Declaration):
     """The declaration of a function that draws samples with `features` and `classes`.
 
     `classes` may be the name of a key. `outline` is the true border between classes that a figure
-    draws, by its name in `report/regions.py`.
+    draws, by its name in `report/regions.py`. With `targets`, their names, the data are for
+    regression: in place of classes the function draws numbers, `(samples, targets)`.
     """
 
     features: tuple[str, ...] = ("x", "y")
     classes: int | str = 2
     outline: Callable[[Keys], dict[str, Any]] = lambda keys: {}
+    targets: tuple[str, ...] = ()
 
 
 D = TypeVar("D", bound=Declaration)

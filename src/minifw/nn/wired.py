@@ -9,7 +9,7 @@ from minifw.errors import ModuleError, ShapeError
 from minifw.nn.graphs import Graph
 from minifw.nn.module import Module
 from minifw.nn.networks import Network
-from minifw.nn.operations import Concat
+from minifw.nn.parts import Concat
 from minifw.nn.variables import Variable
 
 __all__ = ["Wired"]

@@ -8,7 +8,22 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Add", "Concat", "GlobalAvgPool", "Multiply", "Slice"]
+__all__ = [
+    "Add",
+    "Concat",
+    "Divide",
+    "Embedding",
+    "GlobalAvgPool",
+    "MatMul",
+    "Multiply",
+    "Negate",
+    "Reciprocal",
+    "Scale",
+    "Shift",
+    "Slice",
+    "Subtract",
+    "Transpose",
+]
 
 
 class GlobalAvgPool(nn.Module):
@@ -32,6 +47,70 @@ class Multiply(nn.Module):
         return reduce(torch.mul, inputs)
 
 
+class Subtract(nn.Module):
+    """a - b"""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a - b
+
+
+class Divide(nn.Module):
+    """a / b"""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a / b
+
+
+class Negate(nn.Module):
+    """-x"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return -x
+
+
+class Reciprocal(nn.Module):
+    """1 / x"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.reciprocal()
+
+
+class Scale(nn.Module):
+    """factor * x"""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.factor * x
+
+
+class Shift(nn.Module):
+    """x + by"""
+
+    def __init__(self, by: float) -> None:
+        super().__init__()
+        self.by = by
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
+class MatMul(nn.Module):
+    """a @ b, for each sample"""
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        return a @ b
+
+
+class Transpose(nn.Module):
+    """x.mT, for each sample"""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mT
+
+
 class Concat(nn.Module):
     """Side by side; `dim` counts from the end."""
 
@@ -53,3 +132,10 @@ class Slice(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         part: Tensor = x[self.index]
         return part
+
+
+class Embedding(nn.Embedding):
+    """PyTorch's, for whole numbers of any dtype."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.long())
