@@ -612,7 +612,8 @@ def _shared(model: type[Declared]) -> Iterable[str]:
     """Return the keys that a whole family shares, which no constructor has."""
     if issubclass(model, LayerSection):
         return WIRES
-    return next((base.model_fields for base in model.__mro__ if vars(base).get("shares")), ())
+    bases = (base for base in model.__mro__ if issubclass(base, Declared))
+    return next((base.model_fields for base in bases if vars(base).get("shares")), ())
 
 
 # ------------------------------------------------------------------------- from arguments to keys
