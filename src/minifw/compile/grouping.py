@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from minifw.compile.chunks import chunk_of, divide, find_of_samples
+from minifw.compile.copies import find_dense, same_numbers
 from minifw.compile.loops import Kernel
 from minifw.compile.ordering import in_order
 from minifw.compile.values import ELEMENTWISE, IN_LOOPS, INPUTS, Operand, Recording, Value
@@ -21,15 +22,19 @@ class Kernels:
     Args:
         recording: the step; its values are changed if the batch is taken in chunks.
         batch: samples in a step.
+        length: numbers in a vector.
 
     """
 
-    def __init__(self, recording: Recording, batch: int) -> None:
+    def __init__(self, recording: Recording, batch: int, length: int) -> None:
         self.recording = recording
         self.batch = batch
+        self.length = length
+        """Numbers in a vector."""
         self.kernels: list[Kernel] = []
         """In the order of their first value, and later in that in which they run."""
         self._separate_results()
+        self.dense = find_dense(recording, length)
         self.of_samples = find_of_samples(recording, batch)
         shapes = {value: value.shape for value in self.of_samples}
         if not self._arrange(chunk_of(batch)):
@@ -42,6 +47,7 @@ class Kernels:
         self.chunk = chunk
         self._late: set[Kernel] = set()
         self._group()
+        self._find_aliases()
         self.reads = {kernel: list(self._find_reads(kernel)) for kernel in self.kernels}
         if chunk < self.batch:
             late = divide(self, self.batch // chunk)
@@ -158,6 +164,23 @@ class Kernels:
             kernel.maps.append(value)
             self.kernel_of[value] = kernel
 
+    def _find_aliases(self) -> None:
+        """Find the copies that are the same numbers in other rows: they need no memory."""
+        self.alias: dict[Value, Value] = {}
+        for kernel in [*self.kernels]:
+            value = kernel.root
+            if value is None or value.op != "copy" or value in self.results:
+                continue
+            source = same_numbers(value)
+            if source in self.kernel_of and {value, source} <= self.dense - self.results:
+                self.alias[value] = self.alias.get(source, source)
+                self.kernel_of[value] = self.kernel_of[source]
+                self.kernels.remove(kernel)
+
+    def base(self, value: Value) -> Value:
+        """Return the value whose memory a value has: usually itself."""
+        return self.alias.get(value, value)
+
     def _fits(self, kernel: Kernel, value: Value) -> bool:
         """Whether an element-wise value can be computed in the loop of its latest operand."""
         root = kernel.root
@@ -207,7 +230,7 @@ class Kernels:
         self.stored = set(self.results)
         for kernel in self.kernels:
             own = set(kernel.values)
-            self.stored |= {o.value for o in self.reads[kernel] if o.value not in own}
+            self.stored |= {self.base(o.value) for o in self.reads[kernel] if o.value not in own}
         self.stored = {value for value in self.stored if value.op not in INPUTS}
 
     def inner(self, product: Value) -> int:
