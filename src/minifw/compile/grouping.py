@@ -8,9 +8,10 @@ that are cheap to compute again, such as σ'(y), are computed wherever they are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from minifw.compile.chunks import chunk_of, divide, find_of_samples
-from minifw.compile.copies import find_dense, same_numbers
+from minifw.compile.copies import Window, find_dense, same_numbers, window
 from minifw.compile.loops import Kernel
 from minifw.compile.ordering import in_order
 from minifw.compile.values import ELEMENTWISE, IN_LOOPS, INPUTS, Operand, Recording, Value
@@ -165,8 +166,16 @@ class Kernels:
             self.kernel_of[value] = kernel
 
     def _find_aliases(self) -> None:
-        """Find the copies that are the same numbers in other rows: they need no memory."""
+        """Find the copies that need no memory: their numbers are read where they stand.
+
+        These are the same numbers in other rows, and windows that only products read.
+        """
         self.alias: dict[Value, Value] = {}
+        self.windows: dict[Value, Window] = {}
+        users: dict[Value, list[Value]] = {}
+        for value in self.recording.values:
+            for source in value.sources:
+                users.setdefault(source, []).append(value)
         for kernel in [*self.kernels]:
             value = kernel.root
             if value is None or value.op != "copy" or value in self.results:
@@ -176,6 +185,14 @@ class Kernels:
                 self.alias[value] = self.alias.get(source, source)
                 self.kernel_of[value] = self.kernel_of[source]
                 self.kernels.remove(kernel)
+            elif (found := window(value, self.length)) is not None:
+                source = self.base(found.source)
+                apart = source in self.kernel_of and source in self.dense - self.results
+                if apart and all(_reads_windows(user, value) for user in users[value]):
+                    self.windows[value] = found
+                    self.alias[value] = source
+                    self.kernel_of[value] = self.kernel_of[source]
+                    self.kernels.remove(kernel)
 
     def base(self, value: Value) -> Value:
         """Return the value whose memory a value has: usually itself."""
@@ -237,3 +254,28 @@ class Kernels:
         """Return the number of terms in each sum of a product."""
         left = product.operands[0]
         return left.value.shape[0 if left.view == "transposed" else 1]
+
+
+def _reads_windows(user: Value, copy: Value) -> bool:
+    """Whether a value is a product of a copy that it can read where its numbers stand."""
+    if user.op != "product":
+        return False
+    left, right = user.operands
+    if right.value is copy:
+        return right.view == "whole" and left.value is not copy
+    return left.view == "whole" and right.view == "transposed" and is_long(user)
+
+
+def is_long(product: Value) -> bool:
+    """Whether a product has sums of so many terms that vectors should run along these."""
+    rows, columns = product.shape
+    left, right = product.operands
+    terms = prod(left.value.shape) // rows
+    return (
+        (left.view, right.view) == ("whole", "transposed")
+        and left.value.op not in INPUTS
+        and right.value.op not in INPUTS
+        and terms >= 512
+        and 8 * max(rows, columns) <= terms
+        and rows * (columns + 16) <= 8192
+    )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minifw.compile.grouping import Kernels
+from minifw.compile.grouping import Kernels, is_long
 from minifw.compile.loops import OVER_COLUMNS, Kernel, Layout
 from minifw.compile.values import Recording, Value
 
@@ -153,6 +153,8 @@ class Plan(Kernels):
             return ["down"]
         if root is None or root.op != "product" or kernel.values[0] in self.of_samples:
             return ["across"]
+        if is_long(root) or root.operands[1].value in self.windows:
+            return ["across"]
         if kernel.shape == (1, 1):  # one number is read from any of its layouts
             return ["across"]
         wanted: set[Layout] = set()
@@ -186,7 +188,7 @@ class Plan(Kernels):
             yield from ((piece.value, "flat") for piece in root.pieces)
         elif root.op == "product":
             left, right = root.operands
-            if kernel.dots:
+            if kernel.dots or kernel.long:
                 yield left.value, _turned("across", left.view == "transposed")
                 yield right.value, _turned("down", right.view == "transposed")
             elif kernel.panels:
@@ -206,9 +208,12 @@ class Plan(Kernels):
         along these. With one sample they take longer, but then the weight is kept, and updated, in
         one layout only.
         """
-        kernel.panels = kernel.dots = False
+        kernel.panels = kernel.dots = kernel.long = False
         root = kernel.root
         if root is None or root.op != "product" or kernel.directions != ["across"]:
+            return
+        if is_long(root):
+            kernel.long = all(operand.value.shape[1] % self.length == 0 for operand in root.operands)
             return
         weight, view = root.operands[1]
         if weight not in self._updated:
