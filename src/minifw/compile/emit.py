@@ -6,7 +6,7 @@ vector of them; sizes, strides and places in memory are constants.
 
 from __future__ import annotations
 
-from minifw.compile.dots import Dots
+from minifw.compile.dots import Dots, LongDots
 from minifw.compile.functions import literal, prelude
 from minifw.compile.kernels import (
     Copy,
@@ -275,7 +275,9 @@ def _in_rows(parameters: list[str]) -> list[str]:
 def _kind(kernel: Kernel) -> type[KernelText]:
     if kernel.root is None:
         return ElementWise
-    by_op: dict[str, type[KernelText]] = {"product": Dots if kernel.dots else Product, "copy": Copy}
+    of_terms = LongDots if kernel.long else Dots
+    product = of_terms if kernel.dots or kernel.long else Product
+    by_op: dict[str, type[KernelText]] = {"product": product, "copy": Copy}
     return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else OverColumns)
 
 
