@@ -28,6 +28,7 @@ from minifw.config.model import Config, FromFile
 from minifw.config.sections import Declared, Generated
 from minifw.config.short import kind_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.config.targets import OPTIONAL, note_task
 from minifw.config.wiring import note_network
 from minifw.data import validation_size
 from minifw.errors import ArtefactError, ConfigError, DataError, short
@@ -149,6 +150,7 @@ class Parsed:
         checked = _validate(raw, source)
         _check_train(checked, source)
         _check_chain(checked, source)
+        note_task(checked.config, source, checked.faulty)
         _check_numbers(checked, source)
         if checked.config.sweep is not None and "sweep" not in checked.faulty:
             axes.of_section(checked.config.sweep, source)
@@ -174,8 +176,9 @@ def dump(config: Config) -> str:
     configs have none of them.
     """
     values = config.model_dump(mode="json")
-    if values["data"]["validation"] is None:
-        del values["data"]["validation"]
+    for key in ("validation", *OPTIONAL):
+        if values["data"][key] is None:
+            del values["data"][key]
     if values["train"]["early_stopping"] is None:
         del values["train"]["early_stopping"]
     if values["sweep"] is None:
@@ -409,7 +412,7 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = len(data.declaration.features), data.classes_declared
+        features, classes = len(data.declaration.features), data.outputs
     note_network(checked.config, source, features, classes, checked.unknown)
 
 

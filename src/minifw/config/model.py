@@ -76,7 +76,11 @@ class Csv(FromFile):
     features: list[str] | None = Field(
         None, min_length=1, description="columns of numbers; by default all but the target"
     )
-    target: str | None = Field(None, description="column of classes; by default the last")
+    target: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="column of classes, or by regression of numbers, or a list of such columns; by "
+        "default the last column",
+    )
 
 
 class Npz(FromFile):
@@ -84,7 +88,11 @@ class Npz(FromFile):
 
     kind: Literal["npz"] = Field(description="a NumPy .npz file")
     features: str = Field("x", description="name of the array of inputs, (samples, features)")
-    target: str = Field("y", description="name of the array of classes, (samples,)")
+    target: str = Field(
+        "y",
+        description="name of the array of classes, (samples,), or by regression of numbers, "
+        "(samples,) or (samples, targets)",
+    )
 
 
 TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)

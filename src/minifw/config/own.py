@@ -113,7 +113,7 @@ def _of_file(
     folder = Path.cwd() if source.place(at).given else folder
     try:
         made = code.find(dotted, folder)
-        declaration = _declared(made, base, dotted)
+        declaration = _declared(made, base, dotted, value.get("task"))
         fields = _fields(made, base)
         about = Field(description=PYTHON)
         model = model_of(base, {dotted: declaration}, "python", about, fields)
@@ -123,7 +123,7 @@ def _of_file(
     return _validated(model, value, path, source)
 
 
-def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
+def _declared(made: Any, base: type[Declared], dotted: str, task: object = None) -> Declaration:
     """Return the declaration of a user's class, after checking that it fits the section."""
     needed = _CLASSES.get(base)
     if needed is not None and not (isinstance(made, type) and issubclass(made, needed)):
@@ -133,12 +133,12 @@ def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
     # A config names it by its file and class, even if it declares a kind.
     said = replace(registry.declaration_of(made, base.family), kind="")
     if isinstance(said, DataDeclaration) and "declaration" not in vars(made):
-        said = _seen(made, said)
+        said = _seen(made, said, task == "regression")
     return said
 
 
-def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
-    """Return the numbers of features and classes of a function without a declaration.
+def _seen(made: Any, said: DataDeclaration, regression: bool) -> DataDeclaration:
+    """Return the numbers of features and classes, or targets, of a function without declaration.
 
     `classes` is its argument of this name, or else counted in a thousand points.
     """
@@ -147,9 +147,14 @@ def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
         return said
     with blamed(made.__name__):
         drawn = made(np.random.default_rng(0), 1000)
-    inputs, labels = own_points(made, drawn, 1000)
+    inputs, labels = own_points(made, drawn, 1000, targets=None if regression else ())
     count = inputs.shape[1]
     features = ("x", "y") if count == 2 else tuple(f"x{n + 1}" for n in range(count))
+    if regression:
+        several = labels.shape[1] > 1
+        features = ("x",) if count == 1 else tuple(f"x{n + 1}" for n in range(count))
+        names = tuple(f"y{n + 1}" for n in range(labels.shape[1])) if several else ("y",)
+        return replace(said, features=features, targets=names)
     classes = "classes" if "classes" in arguments else max(2, int(labels.max()) + 1)
     return replace(said, features=features, classes=classes)
 

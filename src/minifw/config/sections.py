@@ -51,7 +51,8 @@ from torch import Tensor
 from minifw import nn
 from minifw.config.code import told
 from minifw.config.short import USE, bare_word
-from minifw.data import Points, arrays
+from minifw.config.targets import Targeted
+from minifw.data import Floats, Points, arrays
 from minifw.errors import DataError, MinifwError, ModuleError, short
 from minifw.nn import Key, registry
 from minifw.nn.module import described
@@ -65,6 +66,7 @@ from minifw.nn.registry import (
     Shape,
     declaration_of,
 )
+from minifw.statistics.measure import Task
 
 OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
 """Arguments that minifw gives to every layer that has them, or takes any (`**of_stack`)."""
@@ -443,7 +445,7 @@ class InitSection(Declared):
         _check_shape(self.word, "draw_bias", bias, (3,))
 
 
-class Generated(Declared):
+class Generated(Targeted, Declared):
     """Keys that all generated data share."""
 
     family = DataDeclaration
@@ -474,10 +476,20 @@ class Generated(Declared):
             samples,
             len(self.declaration.features),
             self.classes_declared,
+            self.declaration.targets,
         )
 
     def check(self) -> None:
         self.draw(np.random.default_rng(0), 100)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return ("regression",) if self.declaration.targets else ("classification",)
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a network: one for each class, or for each target."""
+        return len(self.declaration.targets) or self.classes_declared
 
     @property
     def classes_declared(self) -> int:
@@ -492,11 +504,14 @@ def own_points(
     samples: int,
     features: int | None = None,
     classes: int | None = None,
+    targets: Sequence[str] | None = (),
 ) -> Points:
     """Return what a user's own function has drawn as float64 and int64; None: any number will do.
 
+    With names of `targets` the second are numbers of float64, `(samples, targets)`.
+
     Raises:
-        DataError: it is not so many points and the class of each.
+        DataError: it is not so many points and the class, or the numbers, of each.
 
     """
     where, code = getattr(make, "__name__", "the function"), getattr(make, "__code__", None)
@@ -504,11 +519,16 @@ def own_points(
         where = f"{where} ({Path(code.co_filename).name}:{code.co_firstlineno})"
     points = f"({samples}, {features or 'features'})"
     must = f"{where}: must return two values, points {points} and their classes ({samples},)"
+    if targets is None or targets:
+        must = f"{where}: must return two values, points {points} and their targets ({samples},"
+        must += f"), or ({samples}, {len(targets or ()) or 'targets'}),"
     if not isinstance(drawn, tuple | list) or len(drawn) != 2:
         several = isinstance(drawn, tuple | list)
         came = f"{len(drawn)} values" if several else _came(drawn)  # type: ignore[arg-type]
         raise DataError(f"{must}, got {came}")
     inputs = arrays.numbers(where, "points", drawn[0])
+    if targets is None or targets:
+        return inputs, _own_numbers(where, must, inputs, drawn[1], samples, features, targets)
     labels = arrays.array(where, "classes", drawn[1])
     if inputs.ndim == 1 and labels.ndim == 2:
         raise DataError(f"{must}; they are swapped, got {inputs.shape} and {labels.shape}")
@@ -522,12 +542,33 @@ def own_points(
     if not whole or not np.isfinite(labels).all():
         is_text = labels.dtype.kind in "USO"
         came = f"text, as {short(str(labels[0]))}" if is_text else str(labels.dtype)
-        raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}")
+        numbers = "" if is_text else "; task: regression takes numbers"
+        raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}{numbers}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= (classes or high + 1):
         most = "on" if classes is None else f"to {classes - 1}"
         raise DataError(f"{where}: classes must be numbers from 0 {most}, got {low} to {high}")
     return inputs, labels.astype(np.int64)
+
+
+def _own_numbers(
+    where: str,
+    must: str,
+    inputs: Floats,
+    drawn: object,
+    samples: int,
+    features: int | None,
+    targets: Sequence[str] | None,
+) -> Floats:
+    """Return the targets of a user's own function for regression, `(samples, targets)`."""
+    wanted = arrays.numbers(where, "targets", drawn)
+    if wanted.ndim == 1:
+        wanted = wanted[:, None]
+    fits = inputs.ndim == 2 and inputs.shape[1] == (features or inputs.shape[1] or 1)
+    count = len(targets or ()) or wanted.shape[-1]
+    if not fits or len(inputs) != samples or wanted.shape != (samples, count) or not count:
+        raise DataError(f"{must} got {inputs.shape} and {np.shape(drawn)}")  # type: ignore[arg-type]
+    return wanted
 
 
 def _came(value: object) -> str:

@@ -7,9 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from minifw.config.sections import VALIDATION, Section, ShareOrCount
+from minifw.config.targets import Targeted
+from minifw.statistics.measure import Task
+
+CLASSES: tuple[Task, ...] = ("classification",)
 
 
-class Tabled(Section):
+class Tabled(Targeted, Section):
     """Keys that all tables share."""
 
     train: ShareOrCount = Field(
@@ -54,6 +58,10 @@ class Sklearn(Tabled):
     )
 
     @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
+
+    @property
     def about(self) -> str:
         return self.name
 
@@ -74,6 +82,10 @@ class ModularAddition(Tabled):
     )
 
     @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
+
+    @property
     def about(self) -> str:
         return f"modulus {self.modulus}"
 
@@ -85,6 +97,10 @@ class Parity(Tabled):
         description="rows of bits, of which the class is whether the number of ones is odd"
     )
     bits: int = Field(8, ge=1, le=16, description="bits of a sample; there are 2 to their power")
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
 
     @property
     def about(self) -> str:

@@ -214,7 +214,7 @@ class _Shapes:
         features: int | None,
         unknown: Collection[int],
     ) -> None:
-        self.wired, self.source, self.unknown = wired, source, unknown
+        self.config, self.wired, self.source, self.unknown = config, wired, source, unknown
         self.shapes: list[Shape | None] = [None if features is None else (features,)]
         # Where each value got its shape, for messages; -1 is the data.
         self.origins = [-1]
@@ -230,7 +230,10 @@ class _Shapes:
         if not self.trained:
             self.source.add(("network",), "needs at least one linear layer")
         elif classes is not None and size is not None and size != (classes,):
-            each = f"one output for each of the {classes} classes"
+            words = "target", "targets"
+            if not self.config.data.is_regression:
+                words = "class", "classes"
+            each = f"one output for each of the {classes} {words[classes > 1]}"
             path = ("network", max(self.origins[end], 0))
             what = f"the network must end with {each}, got {in_words(size)}"
             self.source.add(path, what + ("; flatten makes rows" if len(size) > 1 else ""))

@@ -23,15 +23,34 @@ from minifw.data import (
     validation_size,
 )
 from minifw.data.files import Table
+from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of features and classes, of a table or of generated points."""
+    """Return the names of features and classes, of a table or of generated points.
+
+    Of regression there are no classes.
+    """
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    return config.data.declaration.features, tuple(map(str, range(config.data.classes_declared)))
+    said, count = config.data.declaration, config.data.classes_declared
+    return said.features, () if said.targets else tuple(map(str, range(count)))
+
+
+def measure(config: Config, table: Table | None) -> Measure:
+    """Return how errors are measured."""
+    section = config.data
+    targets = table.targets if table is not None else ()
+    if isinstance(section, Generated):
+        targets = section.declaration.targets
+    return Measure(tuple(targets), section.unit or "")
+
+
+def outputs(config: Config, table: Table | None) -> int:
+    """Return how many outputs a network has: one for each class, or for each target."""
+    return len(measure(config, table).targets or names(config, table)[1])
 
 
 def build_data(
@@ -50,7 +69,9 @@ def build_data(
         seeds=seeds,
         features=features,
         classes=classes,
+        measure=measure(config, table),
         normalize=section.normalize,
+        normalize_target=section.normalize_target is not False,
         one_hot=config.loss.declaration.one_hot,
         dtype=DTYPES[config.dtype],
         device=config.device,
@@ -90,10 +111,16 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     match section:
         case Csv():
             path, target = Path(section.path), section.target
-            return files.read_csv(path, section.features, target, expected=expected)
+            numbers = section.is_regression
+            return files.read_csv(
+                path, section.features, target, expected=expected, regression=numbers
+            )
         case Npz():
             path, array = Path(section.path), section.target
-            return files.read_npz(path, section.features, array, expected=expected)
+            numbers = section.is_regression
+            return files.read_npz(
+                path, section.features, array, expected=expected, regression=numbers
+            )
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():

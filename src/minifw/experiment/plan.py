@@ -25,17 +25,17 @@ from minifw.experiment.build import (
     build_loss,
     build_network,
     build_optimizer,
+    measure,
     names,
+    outputs,
     read_table,
 )
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
+from minifw.statistics.measure import Measure
 from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
 from minifw.training.placement import Compiling, Schedule, decide, why_plain, work
-
-MARGIN = 0.5
-"""Percentage points of test error within which minifw and PyTorch count as the same."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Plan:
 
     The config fits its data and the machine. `arms` are trained in each of the `modes`, in groups
     of `group_size` seeds. `sizes` are those of each mode, and `compiling` says for each whether
-    minifw's steps are compiled. Within the `margin`, in percentage points of test error, two arms
-    count as the same.
+    minifw's steps are compiled. Within the `margin`, in the unit of errors, two arms count as the
+    same; None is the usual one.
     """
 
     config: Config
@@ -88,7 +88,7 @@ class Plan:
     sizes_of: dict[Mode, memory.Sizes]
     group_size: int
     compiling: dict[Mode, Compiling]
-    margin: float = MARGIN
+    margin: float | None = None
 
     @property
     def sizes(self) -> memory.Sizes:
@@ -109,6 +109,11 @@ class Plan:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in their order."""
         return names(self.config, self.table)[1]
+
+    @property
+    def measure(self) -> Measure:
+        """How errors are measured."""
+        return measure(self.config, self.table)
 
     @property
     def groups(self) -> list[list[int]]:
@@ -189,7 +194,7 @@ def plan(
 
     `source` has the lines of the config, for the places of faults. `begun` is a run to be resumed:
     its data file, groups of seeds and compiled steps must not change. `margin` is, by
-    default, MARGIN.
+    default, that of the measure.
 
     Raises:
         ConfigError, DataError: something does not fit.
@@ -208,7 +213,7 @@ def plan(
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
     table, train, test, validation = _samples(config, source, manifest)
-    features, classes = map(len, names(config, table))
+    features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
         note_network(config, source, features, classes)
     try:
@@ -256,7 +261,7 @@ def plan(
         sizes,
         group_size if manifest is None else manifest.together or seeds,
         compiling,
-        (margin if manifest is None else manifest.margin) or MARGIN,
+        margin if manifest is None else manifest.margin,
     )
     _check_draws(made)
     _check_covered(made)

@@ -17,13 +17,18 @@ from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
+from minifw.nn.module import in_mode
 from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
-from minifw.training import Checkpoint, History, find_gradients, placement
+from minifw.training import Checkpoint, History, find_gradients, fits_of, one_thread, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
+
+
+FITS = ("r2", "mae")
+"""What a regression has besides its error."""
 
 
 def metrics(trained: Trained) -> list[str]:
@@ -45,27 +50,47 @@ class Observed:
     """Results that need the samples of a group of seeds.
 
     `balance` and `wrong` are those of `data.balance`, `gradients` those of `gradient_differences`
-    for each mode and dtype, `shift` and `scale` those of the dataset.
+    for each mode and dtype, `shift` and `scale` those of the dataset, and likewise of the targets.
+    `fits` has R² and the mean absolute error of each network of a regression.
     """
 
     balance: Floats
     wrong: Floats
     shift: Floats
     scale: Floats
+    target_shift: Floats
+    target_scale: Floats
     gradients: dict[Mode, dict[str, Floats]]
+    fits: dict[Mode, dict[Arm, dict[str, Floats]]]
 
 
-def observe(experiment: Experiment) -> Observed:
+def observe(experiment: Experiment, trained: Trained) -> Observed:
     """Return these results for a group of seeds; gradients only if two arms are compared."""
     gradients = _gradients(experiment) if len(experiment.plan.arms) > 1 else {}
     data = experiment.data
-    return Observed(*balance(data), data.shift, data.scale, gradients)
+    moved = data.shift, data.scale, data.target_shift, data.target_scale
+    fits: dict[Mode, dict[Arm, dict[str, Floats]]] = {}
+    if data.measure.targets:
+        for mode, arms in trained.items():
+            fits[mode] = {arm: _fits(experiment, result) for arm, result in arms.items()}
+    return Observed(*balance(data), *moved, gradients, fits)
+
+
+def _fits(experiment: Experiment, trained: Checkpoint) -> dict[str, Floats]:
+    """Return how well the trained networks fit the test samples; see `fits_of`."""
+    network, test = _network(experiment, experiment.config.dtype), experiment.data.test
+    network.load_state_dict({n: v.to(test.inputs.device) for n, v in trained.weights.items()})
+    with in_mode(network, training=False), one_thread():
+        found = fits_of(network.forward(test.inputs), test)
+    gone = trained.history.diverged >= 0
+    return {name: np.where(gone, np.nan, values) for name, values in found.items()}
 
 
 def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Results:
     """Return the content of results.json, from which the tables are made."""
-    config = plan.config
+    config, measure = plan.config, plan.measure
     shares = _percent([group.balance for group in observed])
+    guessing = float(np.concatenate([group.wrong for group in observed]).mean())
     modes: dict[Mode, dict[Arm, ArmResults]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -84,9 +109,14 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
                 **_others(history),
+                **{
+                    name: numbers(np.concatenate([g.fits[mode][arm][name] for g in observed]))
+                    for name in (FITS if measure.targets else ())
+                },
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
+    margin = plan.margin or measure.margin(guessing)
     if other is not None:
         from minifw.report.pairs import pairs  # SciPy, which a training alone does not need
 
@@ -98,7 +128,12 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             mode: arms[other].seconds / arms["minifw"].seconds for mode, arms in modes.items()
         }
         sides = {
-            mode: pairs({ARMS[arm]: mine.test_error for arm, mine in arms.items()}, plan.margin)[0]
+            mode: pairs(
+                {ARMS[arm]: mine.test_error for arm, mine in arms.items()},
+                margin,
+                measure,
+                guessing,
+            )[0]
             for mode, arms in modes.items()
         }
     return Results(
@@ -117,13 +152,17 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             test=plan.sizes.test,
             validation=plan.sizes.validation or None,
             class_balance=dict(zip(plan.classes, shares.tolist(), strict=True)),
-            majority_error=float(_percent([group.wrong for group in observed])),
+            majority_error=None if measure.targets else 100 * guessing,
+            targets=list(measure.targets) or None,
+            mean_error=guessing if measure.targets else None,
         ),
         modes=modes,
         parity=parity,
         speedup=speedup,
-        margin=None if sides is None else plan.margin,
+        margin=None if sides is None else margin,
         pairs=sides,
+        measure="rmse" if measure.targets else "error",
+        unit=measure.unit or None,
     )
 
 

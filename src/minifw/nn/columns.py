@@ -79,10 +79,10 @@ class Columns:
         return [*by_row.movedim(3, 0).flatten(3).unbind(0)]
 
     def weight_of(self, products: Tensor) -> Tensor:
-        """Return `(rows, matrices, terms, outputs)` as a weight `(matrices, outputs, terms of all)`."""
+        """Return `(rows, matrices, terms, outputs)` as `(matrices, outputs, channels, rows, terms)`."""
         channels = self.whole.shape[1] // self.groups
         by_row = products.unflatten(2, (channels, self.terms // channels))
-        return by_row.permute(1, 4, 2, 0, 3).flatten(2)
+        return by_row.permute(1, 4, 2, 0, 3)
 
     def add_to(self, total: Tensor, columns: Tensor) -> None:
         """Add each number of columns to the place of the inputs where the kernel meets it."""

@@ -125,7 +125,7 @@ class Convolution(Module):
             for weight, more in zip(weights[1:], met[1:], strict=True):
                 out.baddbmm_(weight[own], more)
         y = samples_first(y, self.stack)
-        self.remember((x,), (y,), (columns, met if is_fused() else None))
+        self.remember((x,), (y,), (columns, weights, met if is_fused() else None))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (columns, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
+        (columns, _, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
         rows, space = self._matrices(gradient), columns.room()
         total = room(rows, (columns.rows, len(rows), columns.terms, rows.shape[1]))
         for part, own in columns.parts():

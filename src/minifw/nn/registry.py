@@ -149,12 +149,14 @@ class DataDeclaration(Declaration):
     """The declaration of a function that draws samples with `features` and `classes`.
 
     `classes` may be the name of a key. `outline` is the true border between classes that a figure
-    draws, by its name in `report/regions.py`.
+    draws, by its name in `report/regions.py`. With `targets`, their names, the data are for
+    regression: in place of classes the function draws numbers, `(samples, targets)`.
     """
 
     features: tuple[str, ...] = ("x", "y")
     classes: int | str = 2
     outline: Callable[[Keys], dict[str, Any]] = lambda keys: {}
+    targets: tuple[str, ...] = ()
 
 
 D = TypeVar("D", bound=Declaration)

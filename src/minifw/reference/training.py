@@ -115,11 +115,13 @@ class _Twins(Trainer):
         self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
         self.networks: NDArray[np.int64] | None = None  # those of a stack that are left; None: all
         self.whole: State = arm.weights
+        self.ahead = False  # whether steps have been taken that `whole` does not have
 
     def train_epoch(self, order: Tensor | None) -> None:
         if order is not None:
             order = order if self.networks is None else order[self.networks]
             order = order.to(self.train.inputs.device)
+        self.ahead = True
         self.unseen.append(self.arm.train(self.train, order, self.batch_size))
 
     def find_diverged(self, history: History, now: bool) -> None:
@@ -157,9 +159,10 @@ class _Twins(Trainer):
 
     def tensors(self) -> State:
         """Return the weights of all networks, those of a stack that have ended among them."""
-        if self.networks is not None:
+        if self.networks is not None and self.ahead:
             for name, value in self.arm.weights.items():
                 self.whole[name][self.networks] = value
+            self.ahead = False  # `whole` may get best weights now
         return self.whole
 
     def leave(self, history: History) -> None:

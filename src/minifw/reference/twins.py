@@ -253,6 +253,8 @@ def _state_pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
     """
     mine = [name for name, _ in module.states()]
     theirs = [name for name, value in layer.named_buffers() if value.is_floating_point()]
+    if not theirs:  # as of dropout, which draws from torch's own generator
+        return {}
     return _paired("buffers", mine, [name for name in theirs if mine])
 
 
@@ -278,7 +280,7 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
     }
     given: dict[str, Any] = {}
     like = next(iter(tensors.values()), None)
-    if like is not None and isinstance(called.name, str):
+    if like is not None and isinstance(called.name, str) and _takes_dtype(called):
         given = {"dtype": like.dtype, "device": like.device}
     layer = _made(module, LayerDeclaration, nn, **given)
     with _in_words(module, called):
@@ -297,6 +299,12 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
             with torch.no_grad():
                 its.copy_(mine)
     return layer.train(module.training)
+
+
+def _takes_dtype(called: Twin) -> bool:
+    """Return whether PyTorch's class has an argument for the dtype, as those with parameters."""
+    made = getattr(nn, str(called.name), None)
+    return made is not None and "dtype" in inspect.signature(made).parameters
 
 
 def criterion_like(loss: ours.Loss, like: Tensor | None = None) -> Criterion:

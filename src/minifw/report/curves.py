@@ -85,7 +85,9 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     if late:
         for axis in axes:
             _logarithmic(axis, results.epochs)
-    axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results.data.test))
+    measure = results.measured
+    one = None if measure.targets else 100 / results.data.test
+    axes[0].set_ylabel(measure.axis("") + _scale(axes, shown, one))
     if handles:
         legend_below(figure, [*handles.values()])
     else:
@@ -204,22 +206,22 @@ def _name(axis: Axes, results: Results, mode: Mode) -> None:
     axis.grid(alpha=0.3, linewidth=0.5)
 
 
-def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
+def _scale(axes: Sequence[Axes], bands: Sequence[Floats], one: float | None) -> str:
     """Choose the scale of the errors; return its description for the axis's label.
 
     If errors end at less than a fifth of the largest, they would be a flat line for most of
-    training, so the scale is logarithmic. To show zeros, it is linear below the error of a single
-    wrong sample.
+    training, so the scale is logarithmic. To show zeros, it is linear below `one`, the error of a
+    single wrong sample, where there is such an error.
     """
     values = np.concatenate([*(band.ravel() for band in bands), np.zeros(0)])
     ends = [band[-1, 1] for band in bands if len(band)]
     if not len(values) or min(ends) >= values.max() / 5:
         axes[0].set_ylim(0, 1.05 * values.max(initial=0) or 100)
         return ""
-    top, one = values.max(), 100 / samples
+    top = values.max()
     positive = values[values > 0].min()
     if values.min() == 0:
-        least = min(one, positive)
+        least = positive if one is None else min(one, positive)
         axes[0].set_yscale("symlog", linthresh=least, linscale=0.4)
         axes[0].set_ylim(0, 1.2 * top)
         words = f" (log scale, linear below {least:.2g})"
@@ -228,7 +230,7 @@ def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
         axes[0].set_yscale("log")
         axes[0].set_ylim(least / 1.2, 1.2 * top)
         words = " (log scale)"
-    powers = [10.0**power for power in range(-9, 4)]
+    powers = [10.0**power for power in range(-9, 4 if one is not None else 16)]
     steps = (1, 2, 5) if top < 200 * least else (1,)
     ticks = [step * power for power in powers for step in steps]
     axes[0].set_yticks([0.0] * (not values.min()) + [t for t in ticks if least <= t <= 1.2 * top])

@@ -21,7 +21,7 @@ from minifw.config.model import Config
 from minifw.config.tabled import Tabled
 from minifw.errors import ArtefactError
 from minifw.experiment import memory
-from minifw.experiment.build import build_stopping, names, read_table
+from minifw.experiment.build import build_stopping, names, outputs, read_table
 from minifw.experiment.checkpointer import CLOCKS
 from minifw.experiment.plan import samples_of
 from minifw.study.lanes import Lane, stack
@@ -248,7 +248,7 @@ def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, An
 
 def _sizes(config: Config, lanes: int, table: Any, extra: bool) -> memory.Sizes:
     """Return the sizes of a stack of this many lanes."""
-    features, classes = map(len, names(config, table))
+    features, classes = len(names(config, table)[0]), outputs(config, table)
     train, test, validation = samples_of(config, table)
     if extra and not validation and table is None:
         validation = test

@@ -54,7 +54,8 @@ def structure(config: Config) -> str:
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.classes_declared,
+            len(data.declaration.features), data.outputs, data.declaration.targets, data.unit,
+            data.normalize_target,
             data.train, data.test, content["data"].get("validation"),
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
