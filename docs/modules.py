@@ -19,8 +19,8 @@ from torch import Tensor
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal  # noqa: E402
-from joined import Joined  # noqa: E402
+from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, inputs_of, normal  # noqa: E402
+from joined import Joined, rows_of  # noqa: E402
 from minifw import nn  # noqa: E402
 from minifw.compile import CannotCompileError, Program  # noqa: E402
 from minifw.nn import registry  # noqa: E402
@@ -188,7 +188,7 @@ def _value(value: Any) -> str:
 
 
 def _shapes(case: ModuleCase) -> str:
-    inputs = [normal(*shape, seed=k) for k, shape in enumerate(case.inputs)]
+    inputs = inputs_of(case)
     outputs = as_tuple(case.make(()).forward(*inputs))
     before, after = (
         ", ".join(str(tuple(value.shape)) for value in values) for values in (inputs, outputs)
@@ -216,17 +216,19 @@ def _all(reasons: list[str]) -> str:
 def _error(case: ModuleCase) -> float:
     """Return the largest error of a module's gradients, relative to the largest of each tensor."""
     module = case.make(())
-    inputs = [normal(*shape, seed=k) for k, shape in enumerate(case.inputs)]
+    inputs = inputs_of(case)
     values = [value for _, value, _ in module.parameters()]
-    leaves = [value.clone().requires_grad_() for value in (*values, *inputs)]
+    leaves = [value.clone() for value in (*values, *inputs)]
+    followed = [leaf.requires_grad_() for leaf in leaves if leaf.is_floating_point()]
     theirs = as_tuple(case.reference(*leaves))
     weights = [normal(*output.shape, seed=3) for output in theirs]
     total: Any = sum((w * o).sum() for w, o in zip(weights, theirs, strict=True))
-    right = torch.autograd.grad(total, leaves, allow_unused=True)
+    right = torch.autograd.grad(total, followed, allow_unused=True)
     module.forward(*inputs)
     module.reset_gradient()
     returned = as_tuple(module.backward(*weights))
     found = [*(gradient for _, _, gradient in module.parameters()), *returned]
+    found = [x for x, leaf in zip(found, leaves, strict=True) if leaf.is_floating_point()]
     return max(_relative(a, b) for a, b in zip(found, right, strict=True))
 
 
@@ -258,8 +260,8 @@ def _relative(found: Tensor, right: Tensor | None) -> float:
 def _compiled(case: ModuleCase) -> str:
     """Return why the step of a module is not compiled, empty if it is."""
     module = case.make((LANES,))
-    network = Joined(module, case.inputs)
-    x = normal(LANES, case.inputs[0][0], sum(network.split.widths))
+    inputs = inputs_of(case, LANES)
+    network, x = Joined(module, inputs), rows_of(inputs)
     with in_mode(network, module.training):
         target = 0 * network.forward(x) + normal(1)
         return _why_plain(network, nn.LossMSE(), x, target)

@@ -48,6 +48,16 @@ def _whole(shape: Shape, below: int) -> Tensor:
     return torch.randint(below, shape, generator=torch.Generator().manual_seed(0))
 
 
+def inputs_of(case: ModuleCase, *stack: int) -> list[Tensor]:
+    """Return the inputs of a row, for a stack."""
+    return [
+        given.expand(*stack, *given.shape)
+        if isinstance(given, Tensor)
+        else normal(*stack, *given, seed=k)
+        for k, given in enumerate(case.inputs)
+    ]
+
+
 def linear(n_in: int, n_out: int, stack: Shape, **more: Any) -> ours.Linear:
     return ours.Linear(n_in, n_out, stack=stack, dtype=torch.float64, **more)
 

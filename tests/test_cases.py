@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal, special
+from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, inputs_of, normal, special
 from minifw import nn as ours
 from minifw.errors import MinifwError, OrderError, ShapeError, StateError
 from minifw.nn import checks
@@ -25,15 +25,6 @@ TABLE: list[ModuleCase | LossCase] = [*MODULES, *LOSSES]
 modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 reductions = pytest.mark.parametrize("reduction", ["mean", "sample", "sum"])
-
-
-def inputs_of(case: ModuleCase, *stack: int) -> list[Tensor]:
-    return [
-        given.expand(*stack, *given.shape)
-        if isinstance(given, Tensor)
-        else normal(*stack, *given, seed=k)
-        for k, given in enumerate(case.inputs)
-    ]
 
 
 def values_of(module: ours.Module) -> list[Tensor]:

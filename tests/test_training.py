@@ -24,6 +24,7 @@ from minifw.runs.arms import MODES, Arm, Mode
 from minifw.training import placement, shards
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division
+from minifw.training.evaluation import errors_of
 from minifw.training.fit import fit
 from minifw.training.history import History
 from minifw.training.learner import Learner

@@ -413,7 +413,8 @@ def _check_chain(checked: _Checked, source: Source) -> None:
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
         features, classes = len(data.declaration.features), data.outputs
-    note_network(checked.config, source, features, classes, checked.unknown)
+    sure = "loss" not in checked.faulty
+    note_network(checked.config, source, features, classes, checked.unknown, sure)
 
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}

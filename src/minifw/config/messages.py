@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from minifw.config import yaml12
+from minifw.config.heads import ONE, SEVERAL, HeadSection
 from minifw.config.model import Config
 from minifw.config.sections import Section
 from minifw.config.short import is_one_key, kind_key, two_kinds
@@ -116,6 +117,8 @@ def _choice(location: KeyPath, root: type[Section]) -> int | None:
     models = [root]
     for place, part in enumerate(location):
         if isinstance(part, int):
+            continue
+        if part in (ONE, SEVERAL):
             continue
         known = [m for m in models if part in m.model_fields]
         tagged = [
@@ -279,6 +282,9 @@ def _follow(location: KeyPath, root: type[Section]) -> tuple[list[type[Section]]
     path: list[str | int] = []
     for part in location:
         inner = _sections(current)
+        if part in (ONE, SEVERAL):  # the loss, or a head
+            current = [m for m in inner if issubclass(m, HeadSection) == (part == SEVERAL)]
+            continue
         tagged = (
             [m for m in inner if part in get_args(m.model_fields["kind"].annotation)]
             if all("kind" in m.model_fields for m in inner)

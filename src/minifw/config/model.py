@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
+from minifw.config.heads import Losses
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
@@ -30,7 +31,6 @@ from minifw.config.sections import (
     Generated,
     InitSection,
     LayerSection,
-    LossSection,
     OptimizerSection,
     Section,
     one_of,
@@ -100,14 +100,12 @@ TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
 if TYPE_CHECKING:
     Data = Generated | Tabled
     Layer = LayerSection
-    Loss = LossSection
     Optimizer = OptimizerSection
     Init = InitSection
 else:
     Init = sections.Init
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
-    Loss = one_of(sections.LOSSES, LossSection, bare_word)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
 
 
@@ -218,7 +216,9 @@ class Config(Section):
         default_factory=lambda: section(InitSection, "pytorch"),
         description="initial weights, unless a layer has its own `init`",
     )
-    loss: Loss = Field(description="the loss that training minimises")
+    loss: Losses = Field(
+        description="the loss that training minimises, or a list of heads with a loss each"
+    )
     optimizer: Optimizer = Field(
         default_factory=lambda: section(OptimizerSection, "sgd"),
         description="the optimiser, which takes the steps",

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from minifw import nn
 from minifw.config import settings, short
 from minifw.config.code import Code
+from minifw.config.heads import HeadSection
 from minifw.config.messages import note_faults
 from minifw.config.sections import (
     Declared,
@@ -51,6 +52,7 @@ _BASES: dict[str, type[Declared]] = {
 _CLASSES: dict[type[Declared], type] = {
     InitSection: nn.Initializer,
     LayerSection: nn.Module,
+    HeadSection: nn.Loss,
     LossSection: nn.Loss,
     OptimizerSection: nn.Optimizer,
 }
@@ -79,6 +81,9 @@ def _places(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, type[Declared], Any,
             if isinstance(body, dict) and isinstance(body.get("init"), dict):
                 yield ("network", position, "init"), InitSection, body, "init"
         yield ("network", position), LayerSection, network, position
+    losses = raw.get("loss")
+    for place in range(len(losses) if isinstance(losses, list) else 0):
+        yield ("loss", place), HeadSection, losses, place
     for key, base in _BASES.items():
         if key in raw:
             yield (key,), base, raw, key

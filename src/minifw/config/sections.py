@@ -141,6 +141,8 @@ class Declared(Section):
     """Arguments that are not keys of the config."""
     declarations: ClassVar[Mapping[str, Any]]
     """The declaration for each name that the model may have."""
+    shares: ClassVar[bool] = False
+    """Whether its own fields are keys of all sections of the family, not of the constructor."""
 
     if TYPE_CHECKING:  # the keys depend on the class
 
@@ -202,11 +204,11 @@ def _names(value: object) -> object:
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 """The name of a layer, as a regular expression."""
-_Name = Annotated[str, Field(pattern=NAME, max_length=64)]
-_Names = Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100, strict=False)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+_Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100, strict=False)]
 _ONE_NAME = {"type": "string", "pattern": NAME, "maxLength": 64}
 WIRES: Fields = {
-    "name": (_Name | None, Field(None, description="a name, for `from` of other layers")),
+    "name": (Name | None, Field(None, description="a name, for `from` of other layers")),
     "from": (
         Annotated[
             Annotated[_Names, BeforeValidator(_names)] | None,
@@ -374,7 +376,7 @@ class Use(LayerSection):
     """One of the layers again: its parameters are those of that layer."""
 
     kind: Literal["use"] = Field(description="a layer again, with the same parameters")
-    layer: _Name = Field(description="the name of that layer")
+    layer: Name = Field(description="the name of that layer")
     declarations = {USE: LayerDeclaration(lambda: None, USE)}
 
 
@@ -398,6 +400,11 @@ class LossSection(Declared):
             value, gradient = loss.function(output, target), loss.grad(output, target)
         _check_shape(self.word, "function", value, (2,))
         _check_shape(self.word, "grad", gradient, (2, 3, 2))
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the output predicts what the data are about, as it does unless it is a head."""
+        return True
 
     def fits(self, outputs: int) -> None:
         """Raise a MinifwError unless the loss can be made, and takes so many outputs."""
@@ -450,6 +457,7 @@ class Generated(Targeted, Declared):
 
     family = DataDeclaration
     given = ("rng", "samples")
+    shares = True
 
     train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
     test: Count = Field(1000, description="number of test samples, likewise")
@@ -581,7 +589,7 @@ def _shared(model: type[Declared]) -> Iterable[str]:
     """Return the keys that a whole family shares, which no constructor has."""
     if issubclass(model, LayerSection):
         return WIRES
-    return Generated.model_fields if issubclass(model, Generated) else ()
+    return next((base.model_fields for base in model.__mro__ if vars(base).get("shares")), ())
 
 
 # ------------------------------------------------------------------------- from arguments to keys

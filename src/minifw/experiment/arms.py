@@ -62,7 +62,7 @@ def train_minifw(
         progress(0, "compiling, unless it is cached")
     history = fit(
         network,
-        build_loss(config),
+        build_loss(config, len(experiment.data.features)),
         optimizer,
         data,
         epochs=config.train.epochs,
@@ -99,7 +99,7 @@ def train_pytorch(
     network = experiment.network()
     return reference.fit(
         network,
-        build_loss(config),
+        build_loss(config, len(experiment.data.features)),
         build_optimizer(config, network),
         data,
         seeds,

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from minifw import nn
+from minifw.config import heads
 from minifw.config.model import Config, Csv, Npz
 from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
@@ -65,7 +69,7 @@ def build_data(
     """
     section = config.data
     features, classes = names(config, table)
-    return stack_seeds(
+    made = stack_seeds(
         (_draw(section, seed, table, extra_validation) for seed in seeds),
         seeds=seeds,
         features=features,
@@ -73,10 +77,24 @@ def build_data(
         measure=measure(config, table),
         normalize=section.normalize,
         normalize_target=section.normalize_target is not False,
-        one_hot=config.loss.declaration.one_hot,
+        one_hot=heads.one_hot(config.loss),
         dtype=DTYPES[config.dtype],
         device=config.device,
     )
+    return _for_heads(config, made)
+
+
+def _for_heads(config: Config, data: Dataset) -> Dataset:
+    """Return the samples with the targets of all heads side by side."""
+    several = heads.heads(config.loss)
+    if not several:
+        return data
+    columns = heads.columns(config.loss, wiring(config).outputs(len(data.features)))
+    parts = {}
+    for name, part in data.parts.items():
+        targets = [part.targets if head.predicts else part.inputs for head in several]
+        parts[name] = replace(part, targets=torch.cat(targets, -1), columns=columns)
+    return replace(data, **parts)
 
 
 def data_of(run: Run, config: Config) -> Dataset:
@@ -168,15 +186,17 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Net
     if wired.is_chain:
         network = nn.Sequential(*modules)
     else:
-        network = nn.Wired(modules, wired.inputs, wired.ends)
+        network = nn.Wired(modules, wired.inputs, wired.ends, joined=len(wired.ends) > 1)
     network.reseed([generator(seed, "dropout") for seed in seeds])
     return network
 
 
-def build_loss(config: Config) -> nn.Loss:
-    """Return the loss of a config."""
-    loss: nn.Loss = config.loss.make()
-    return loss
+def build_loss(config: Config, features: int | None = None) -> nn.Loss:
+    """Return the loss of a config; that of several heads depends on the number of features."""
+    if not heads.heads(config.loss):
+        return heads.made(config.loss, ())
+    assert features is not None
+    return heads.made(config.loss, wiring(config).outputs(features))
 
 
 def build_optimizer(config: Config, network: nn.Network) -> nn.Optimizer:

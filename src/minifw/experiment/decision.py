@@ -63,7 +63,10 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         outputs, answers = (
             torch.cat(
-                [network.forward(some.unsqueeze(0))[0] for some in torch.split(rows, GRID_ROWS)]
+                [
+                    network.forward(some.unsqueeze(0))[0, :, data.test.columns or slice(None)]
+                    for some in torch.split(rows, GRID_ROWS)
+                ]
             )
             for rows in (normal, data.test.inputs[0].cpu())
         )

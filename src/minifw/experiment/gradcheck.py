@@ -69,7 +69,7 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
     data = plan.draw([seed]).data
     network = build_network(plan.config, [seed], len(data.features))
     inputs, targets = data.train.inputs[:, :samples], data.train.targets[:, :samples]
-    loss = build_loss(plan.config)
+    loss = build_loss(plan.config, len(data.features))
     return compare_layers(network, loss, inputs, targets, elements, seed)
 
 

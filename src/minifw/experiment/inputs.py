@@ -17,7 +17,7 @@ import numpy as np
 import safetensors.numpy
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from minifw.config import loading
+from minifw.config import heads, loading
 from minifw.config.code import Code
 from minifw.config.model import Config, word_of
 from minifw.data import Floats
@@ -94,7 +94,7 @@ def _inputs(plan: Plan) -> Inputs:
         target=None if plan.table is None else plan.table.target,
         classes=list(plan.classes),
         seeds=plan.seeds,
-        score=plan.config.loss.declaration.score,
+        score=heads.main(plan.config.loss).declaration.score,
         targets=list(plan.measure.targets),
         unit=plan.measure.unit,
     )

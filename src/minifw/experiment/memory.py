@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import KeyPath, Source
@@ -52,6 +53,8 @@ class Sizes:
     """Trained networks of each seed that are kept to the end: one for each arm and mode."""
     group_bytes: int
     """What a group of seeds may hold."""
+    targets: int = 0
+    """Numbers that the targets of a sample are, if there are several heads."""
     validation: int = 0
     """Samples for validation, which are not among those of `train`."""
     threads: int = 1
@@ -113,7 +116,7 @@ class Sizes:
         return self.samples * 8 * (self.features + 1) if self.from_file else 0
 
     def _samples(self) -> int:
-        target = self.number * self.classes if self.one_hot else 8
+        target = self.number * (self.targets or self.classes) if self.one_hot else 8
         return self.samples * (self.number * self.features + target + 8)
 
     def _weights(self) -> int:
@@ -229,7 +232,8 @@ def sizes(
         batch=steps.batch_size if mode == "sgd" else None,
         evaluations=steps.epochs // steps.eval_every + 2,
         number=8 if config.dtype == "float64" else 4,
-        one_hot=config.loss.declaration.one_hot,
+        one_hot=heads.one_hot(config.loss),
+        targets=sum(classes if head.predicts else features for head in heads.heads(config.loss)),
         from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.remembers,
         stops=steps.early_stopping is not None,

@@ -11,6 +11,7 @@ import torch
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
+from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
@@ -138,7 +139,11 @@ class Plan:
         """
         one = self.draw(self.seeds[:1])
         network = one.prepare()
-        learner = Learner(network, build_loss(self.config), build_optimizer(self.config, network))
+        learner = Learner(
+            network,
+            build_loss(self.config, len(self.features)),
+            build_optimizer(self.config, network),
+        )
         samples = one.data.train
         check_steps(learner, samples)
         return Steps(learner, samples, self.sizes_of[mode].batch_size, build=build)
@@ -217,9 +222,10 @@ def plan(
     if table is not None:  # what generated data have is known to the config's own checks
         note_network(config, source, features, classes)
     try:
-        config.loss.fits(classes)
+        for path, loss in heads.each(config.loss):  # noqa: B007
+            loss.fits(classes if loss.predicts else features)
     except MinifwError as fault:
-        source.add(("loss",), fault.lines[0])
+        source.add(path, fault.lines[0])
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from minifw import nn, reference
+from minifw.config import heads
 from minifw.config.model import Config, Stopping, word_of
 from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
@@ -211,7 +212,7 @@ def about(config: Config, features: int) -> str:
     )
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
-    loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
+    loss = heads.in_words(config.loss)
     stops = (
         "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
     )
@@ -312,7 +313,7 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     """
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
-    loss = build_loss(experiment.config)
+    loss = build_loss(experiment.config, len(data.features))
     network.without_chance()  # whose draws differ between the frameworks
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:

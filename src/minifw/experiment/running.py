@@ -84,7 +84,8 @@ def start(
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
-        loss, optimizer = build_loss(plan.config), build_optimizer(plan.config, network)
+        loss = build_loss(plan.config, len(plan.features))
+        optimizer = build_optimizer(plan.config, network)
         for place, what in reference.check(network, loss, optimizer, len(plan.features)):
             plan.source.add(place, what)
         if plan.source.faults:
@@ -256,11 +257,12 @@ def _complete(
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())
+    # Between whole numbers there is nothing to decide.
     tokens = any(layer.declaration.whole is not None for layer in plan.config.network)
     if plan.measure.targets:
         with one_thread():
             run.write("predicted.npz", predicted(last, trained))
-    elif plan.sizes.features == 2 and not tokens:  # between whole numbers nothing is decided
+    elif plan.sizes.features == 2 and not tokens:
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:

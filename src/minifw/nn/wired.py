@@ -9,6 +9,7 @@ from minifw.errors import ModuleError, ShapeError
 from minifw.nn.graphs import Graph
 from minifw.nn.module import Module
 from minifw.nn.networks import Network
+from minifw.nn.parts import Concat
 from minifw.nn.variables import Variable
 
 __all__ = ["Wired"]
@@ -24,6 +25,7 @@ class Wired(Graph):
         modules: one for each call, in their order; a module that acts again stands here again.
         takes: for each of them the numbers of the values that it takes.
         ends: the numbers of the outputs; by default the output of the last module.
+        joined: whether the network has one output, all of them side by side.
 
     """
 
@@ -32,6 +34,7 @@ class Wired(Graph):
         modules: Sequence[Module],
         takes: Sequence[Sequence[int]],
         ends: Sequence[int] | None = None,
+        joined: bool = False,
     ) -> None:
         if len(takes) != len(modules):
             raise ShapeError(
@@ -40,6 +43,7 @@ class Wired(Graph):
             )
         self.takes = tuple(map(tuple, takes))
         self.ends = (len(modules),) if ends is None else tuple(ends)
+        self.joined = joined
         for position, numbers in enumerate(self.takes):
             if not numbers or not all(0 <= number <= position for number in numbers):
                 raise ModuleError(
@@ -54,7 +58,8 @@ class Wired(Graph):
         values = [x]
         for module, numbers in zip(self, self.takes, strict=True):
             values.append(module(*[values[number] for number in numbers]))
-        return tuple(values[number] for number in self.ends)
+        ends = tuple(values[number] for number in self.ends)
+        return Concat(-1)(*ends) if self.joined and len(ends) > 1 else ends
 
 
 def table(network: Network) -> tuple[Sequence[Sequence[int]], Sequence[int]]:

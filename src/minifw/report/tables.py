@@ -16,7 +16,7 @@ from typing import NamedTuple
 from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.comparisons import ArmSummary
-from minifw.runs.results import Results
+from minifw.runs.results import ArmResults, Results
 from minifw.statistics.summary import Summary, summarize
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}

@@ -18,7 +18,7 @@ import torch
 from minifw import nn
 from minifw.config.model import Config
 from minifw.config.sections import Generated
-from minifw.data import BatchOrder, Dataset, Samples
+from minifw.data import BatchOrder, Dataset
 from minifw.data.files import Table
 from minifw.experiment.build import build_data, build_loss, build_network
 
@@ -121,7 +121,7 @@ def stack(
         order = BatchOrder([lane.order for lane in lanes], data.train.count)
     return Stack(
         network,
-        build_loss(config),
+        build_loss(config, len(data.features)),
         optimizer,
         data,
         order,
@@ -145,8 +145,8 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         parts = [getattr(data, name) for data in datasets]
         if parts[0] is None:
             return None
-        names = [n for n, value in vars(parts[0]).items() if value is not None]
-        return Samples(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
+        names = [n for n, value in vars(parts[0]).items() if isinstance(value, torch.Tensor)]
+        return replace(parts[0], **{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
 
     moved = ("shift", "scale", "target_shift", "target_scale")
     numbers = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
