@@ -213,7 +213,9 @@ class Plan(Kernels):
         if root is None or root.op != "product" or kernel.directions != ["across"]:
             return
         if is_long(root):
-            kernel.long = all(operand.value.shape[1] % self.length == 0 for operand in root.operands)
+            kernel.long = all(
+                operand.value.shape[1] % self.length == 0 for operand in root.operands
+            )
             return
         weight, view = root.operands[1]
         if weight not in self._updated:
