@@ -427,8 +427,12 @@ class Recorder:
             return Operand(self.value("mul", shape, operands))
         if views is None and (narrow := narrowed(part, shape)) is not None:
             small, small_shape = narrow
-            return Operand(self._copied(small, small_shape), "row" if small_shape[0] == 1 else "column")
-        if (turned := transposed(part, shape)) is not None and (views is None or "transposed" in views):
+            return Operand(
+                self._copied(small, small_shape), "row" if small_shape[0] == 1 else "column"
+            )
+        if (turned := transposed(part, shape)) is not None and (
+            views is None or "transposed" in views
+        ):
             return Operand(self.operand(turned, shape[::-1], ("whole",)).value, "transposed")
         return Operand(self._copied(part, shape))
 
