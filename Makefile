@@ -46,6 +46,7 @@ docs: .venv/installed  ## the documentation as a site, in site/; needs no networ
 
 pages: .venv/installed  ## what docs/ quotes of the code: the keys of a config, the commands' help
 	$(BIN)/python docs/pages.py
+	$(BIN)/python docs/modules.py
 
 campaign: .venv/installed  ## the long tests of tests/campaigns/: what docs quote, minutes
 	for script in tests/campaigns/[a-z]*.py; do (cd tests && ../$(BIN)/python -m campaigns.$$(basename $$script .py)) || exit 1; done

@@ -68,7 +68,23 @@ def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> 
             if name != "kind"
         ]
         parts.append(_table(rows) if rows else "No other keys.")
+        for name, inner in choice["properties"].items():
+            parts += _mapping(name, inner)
     return "\n\n".join(part for part in parts if part)
+
+
+def _mapping(key: str, value: dict[str, Any]) -> list[str]:
+    """Return the keys of a mapping in a section, unless it may be one of several."""
+    found = [*_all_objects(value)]
+    if len(found) != 1:
+        return []
+    (inside,) = found
+    required = inside.get("required", [])
+    rows = [
+        _row(name, _kind(inner), inner, name in required)
+        for name, inner in inside["properties"].items()
+    ]
+    return [f"### `{key}`", _sentence(value.get("description", "")), _table(rows)]
 
 
 def _objects(value: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -5,6 +5,10 @@
 
 from __future__ import annotations
 
+from minifw.nn.registry import LayerDeclaration, kinds
+
+LAYERS = ", ".join([*kinds(LayerDeclaration), "use"])
+
 GOOD = """\
 name: good
 data: {kind: disk, train: 50, test: 60}
@@ -111,7 +115,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('- relu', '- relu: 3', [
         'a.yaml:5:5: network.1: this layer takes no value',
     ]),
-    ('- relu', '- {linear: 3, bias: true}', [
+    ('- relu', '- {out_features: 3, bias: true}', [
         "a.yaml:5:5: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'",
     ]),
     ('- relu', '- [relu]', [
@@ -124,7 +128,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:5:4: network.1: a layer is a word (relu), one key (linear: 25), or a mapping with 'kind', got nothing",
     ]),
     ('- relu', '- {kind: }', [
-        'a.yaml:5:12: network.1.kind: must be one of linear, relu, tanh, sigmoid, got nothing',
+        f'a.yaml:5:12: network.1.kind: must be one of {LAYERS}, got nothing',
     ]),
     ('- relu', '- linear', [
         'a.yaml:5:5: network.1.out_features: this key is missing',
@@ -259,6 +263,15 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('epochs: 3', "epochs: 3\nx: " + "[" * 50, [
         'a.yaml:11:23: nested more than 20 deep',
     ]),
+    ('epochs: 3', 'epochs: 3\n  early_stopping: {patience: 5}', [
+        'a.yaml:11:3: train.early_stopping: needs samples for validation; data.validation=0.2 keeps '
+        'some of those for training',
+    ]),
+    ('epochs: 3', 'epochs: 3\n  early_stopping: {patience: 0, monitor: test, restore: no}', [
+        'a.yaml:11:30: train.early_stopping.patience: must be at least 1, got 0',
+        "a.yaml:11:42: train.early_stopping.monitor: must be one of loss, error, got 'test'",
+        'a.yaml:11:57: train.early_stopping.restore: must be one of best, last, got false',
+    ]),
     ('epochs: 3', 'epochs: 3\n  mode: sgd', [
         "a.yaml:9:3: train.batch_size: this key is missing; mode 'sgd' needs it",
     ]),
@@ -318,7 +331,7 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.eta=&a 1", "--set train.eta=&a 1: train.eta: anchors (&name) are not allowed"),
     ("train.eta=\ud800", "--set train.eta=\\ud800: character U+D800 is not allowed"),
     ("train.\x1b[31m=1", "--set train.\\x1b[31m=1: train.\\x1b[31m: unknown key; known here: "
-     "batch_size, checkpoint_every, compile, epochs, eta, eval_every, mode"),
+     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode"),
     ("train.epochs=!!int 3", "--set train.epochs=!!int 3: train.epochs: tags (tag:yaml.org,2002:int) are not allowed"),
     ("seeds=0", "--set seeds=0: seeds: must be at least 1, got 0"),
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),

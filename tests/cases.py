@@ -30,7 +30,7 @@ class ModuleCase:
 
     name: str
     make: Callable[[Shape], ours.Module]
-    inputs: list[Shape]
+    inputs: list[Shape | Tensor]  # or, if they must be whole numbers, those of one network
     # The same function in PyTorch, of the parameters (in order) and the inputs of one network.
     reference: Callable[..., Any]
     covers: set[type] = field(default_factory=set)
@@ -42,6 +42,20 @@ class ModuleCase:
 def normal(*shape: int, seed: int = 0, dtype: torch.dtype = torch.float64) -> Tensor:
     generator = torch.Generator().manual_seed(seed + sum(shape))
     return torch.randn(*shape, generator=generator, dtype=torch.float64).to(dtype)
+
+
+def _whole(shape: Shape, below: int) -> Tensor:
+    return torch.randint(below, shape, generator=torch.Generator().manual_seed(0))
+
+
+def inputs_of(case: ModuleCase, *stack: int) -> list[Tensor]:
+    """Return the inputs of a row, for a stack."""
+    return [
+        given.expand(*stack, *given.shape)
+        if isinstance(given, Tensor)
+        else normal(*stack, *given, seed=k)
+        for k, given in enumerate(case.inputs)
+    ]
 
 
 def linear(n_in: int, n_out: int, stack: Shape, **more: Any) -> ours.Linear:
@@ -180,9 +194,15 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         layer = layer_like(module, None).train(module.training)
         return torch.func.functional_call(layer, weights, inputs)
 
+    inputs: list[Shape | Tensor] = [*declaration.input_shapes]
+    if declaration.whole is not None:
+        numbers = range(declaration.whole(declaration.case))
+        inputs = [_whole(shape, len(numbers)) for shape in declaration.input_shapes]
     name = f"{declaration.make.__name__} as declared"
-    bad = [NOT_FLOAT, HALF, NOT_TENSOR]
-    return ModuleCase(name, make, [*declaration.input_shapes], reference, {type(make(()))}, bad)
+    bad = [] if declaration.several else [HALF, NOT_TENSOR]
+    if bad and declaration.whole is None:
+        bad.append(NOT_FLOAT)
+    return ModuleCase(name, make, inputs, reference, {type(make(()))}, bad)
 
 
 UNLIKE = (normal(5, 4), normal(5, 1)), "expects tensors of one shape and dtype, got .*4.* and .*1"
@@ -264,6 +284,276 @@ OPERATIONS = [
 ]
 
 
+def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+    return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
+
+
+def _used(kind: Any, count: int, **more: Any) -> Callable[[Shape], ours.Module]:
+    """Return what makes a batch norm in evaluation, with another mean and variance than at first."""
+
+    def make(stack: Shape) -> ours.Module:
+        module = _float64(kind, count, **more)(stack)
+        module.running_mean.copy_(normal(count, seed=1))
+        module.running_var.copy_(normal(count, seed=2).exp())
+        return module.eval()
+
+    return make
+
+
+def _batch_norm(x: Tensor, w: Tensor | None = None, b: Tensor | None = None, *, used: bool = False,
+                eps: float = 1e-5) -> Tensor:  # fmt: skip
+    count = x.shape[1]
+    mean, var = (normal(count, seed=1), normal(count, seed=2).exp()) if used else (None, None)
+    return nn.functional.batch_norm(x, mean, var, w, b, training=not used, eps=eps)
+
+
+NORMS = [
+    ModuleCase(
+        "BatchNorm1d of sequences",
+        _float64(ours.BatchNorm1d, 3, eps=0.1, momentum=0.5),
+        [(4, 3, 5)],
+        lambda w, b, x: _batch_norm(x, w, b, eps=0.1),
+        {ours.BatchNorm1d},
+        [
+            (
+                normal(4, 5, 3),
+                r"expects an input of shape \(samples, 3\) or \(samples, 3, length\)",
+            ),
+            (normal(4, 3, 2, 2), r"got \(4, 3, 2, 2\) of float64"),
+            (normal(1, 3, 1), "2 or more numbers of each channel in training.*batch_size"),
+            (normal(4, 3).float(), "expects a tensor of torch.float64, as its own are"),
+        ],
+    ),
+    ModuleCase(
+        "BatchNorm1d in use",
+        _used(ours.BatchNorm1d, 4),
+        [(5, 4)],
+        lambda w, b, x: _batch_norm(x, w, b, used=True),
+        {ours.BatchNorm1d},
+    ),
+    ModuleCase(
+        "BatchNorm2d in use, without weights",
+        _used(ours.BatchNorm2d, 3, affine=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x, used=True),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without running numbers, in use",
+        lambda stack: _float64(ours.BatchNorm2d, 3, track_running_stats=False)(stack).eval(),
+        [(2, 3, 2, 4)],
+        lambda w, b, x: _batch_norm(x, w, b),
+        {ours.BatchNorm2d},
+    ),
+    ModuleCase(
+        "BatchNorm2d without any tensor",
+        _float64(ours.BatchNorm2d, 3, affine=False, track_running_stats=False),
+        [(2, 3, 2, 4)],
+        lambda x: _batch_norm(x),
+        {ours.BatchNorm2d},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "LayerNorm over two dimensions",
+        _float64(ours.LayerNorm, (3, 4), eps=0.1),
+        [(2, 5, 3, 4)],
+        lambda w, b, x: nn.functional.layer_norm(x, (3, 4), w, b, 0.1),
+        {ours.LayerNorm},
+        [
+            (normal(3, 4), r"expects an input of shape \(samples, …, 3, 4\), got \(3, 4\)"),
+            (normal(5, 4, 3), r"got \(5, 4, 3\)"),
+        ],
+    ),
+    ModuleCase(
+        "LayerNorm without bias",
+        _float64(ours.LayerNorm, 4, bias=False),
+        [(2, 3, 4)],
+        lambda w, x: nn.functional.layer_norm(x, (4,), w),
+        {ours.LayerNorm},
+    ),
+    ModuleCase(
+        "LayerNorm without weights",
+        _float64(ours.LayerNorm, 4, elementwise_affine=False),
+        [(5, 4)],
+        lambda x: nn.functional.layer_norm(x, (4,)),
+        {ours.LayerNorm},
+        [NOT_FLOAT, HALF, NOT_TENSOR],
+    ),
+    ModuleCase(
+        "PReLU of channels",
+        _float64(ours.PReLU, 3, slope=-0.5),
+        [(5, 3, 2, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+        [
+            (normal(5, 4), r"expects an input of shape \(samples, 3\), got \(5, 4\)"),
+            (normal(5), r"got \(5,\)"),
+        ],
+    ),
+    ModuleCase(
+        "PReLU of all",
+        _float64(ours.PReLU),
+        [(5, 3, 2)],
+        lambda a, x: nn.functional.prelu(x, a),
+        {ours.PReLU},
+    ),
+    ModuleCase(
+        "Softmax of channels",
+        lambda stack: ours.Softmax(-3),
+        [(5, 3, 2, 2)],
+        lambda x: x.softmax(1),
+        {ours.Softmax},
+        [(normal(5, 4), r"expects samples with a dimension -3, got \(5, 4\)")],
+    ),
+    ModuleCase(
+        "Embedding of positions in two dimensions",
+        _float64(ours.Embedding, 7, 2),
+        [_whole((4, 3, 2), 7)],
+        lambda w, x: w[x],
+        {ours.Embedding},
+        [
+            (torch.tensor([[0, 7]]), "whole numbers from 0 to 6, got numbers from 0 to 7; num_emb"),
+            (torch.tensor([[-1.0, 3.0]]).double(), "got numbers from -1 to 3"),
+            (torch.tensor([[0.5, 3.0]]).double(), "got numbers from 0.5 to 3; .* normalised"),
+            (torch.tensor([[math.nan, 3.0]]).double(), "got numbers from nan to nan"),
+            (torch.tensor([[0.0, 3.0]]), "expects a tensor of torch.float64, as the weight is, or"),
+            (torch.tensor([0, 3]), r"expects an input of shape \(samples, positions\), got \(2,\)"),
+        ],
+    ),
+    ModuleCase(
+        "GELU by tanh",
+        lambda stack: ours.GELU("tanh"),
+        [(5, 4)],
+        lambda x: nn.functional.gelu(x, approximate="tanh"),
+        {ours.GELU},
+    ),
+    ModuleCase(
+        "ELU as in its source", lambda stack: ours.ELU(), [(5, 4)], nn.functional.elu, {ours.ELU}
+    ),
+    ModuleCase(
+        "Softplus by default",
+        lambda stack: ours.Softplus(),
+        [(5, 4)],
+        nn.functional.softplus,
+        {ours.Softplus},
+    ),
+]
+
+
+def convolution(
+    sizes: tuple[int, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
+) -> ModuleCase:
+    """A convolution of channels in, channels out and a kernel, with inputs of this shape."""
+    one = len(shape) == 3
+    kind: Any = ours.Conv1d if one else ours.Conv2d
+    theirs: Any = nn.functional.conv1d if one else nn.functional.conv2d
+    has_bias = options.get("bias", True)
+    rest = {key: value for key, value in options.items() if key != "bias"}
+
+    def make(stack: Shape) -> ours.Module:
+        module: ours.Module = kind(*sizes, stack=stack, dtype=torch.float64, **options)
+        return module
+
+    def reference(*values: Tensor) -> Any:
+        w, *bias, x = values
+        return theirs(x, w, bias[0] if has_bias else None, **rest)
+
+    return ModuleCase(f"{make(())!r} of {shape}", make, [shape], reference, {kind}, [*bad])
+
+
+def pooling(
+    name: str, shape: Shape, *sizes: Any, bad: Sequence[tuple[Any, str]] = (), **options: Any
+) -> ModuleCase:
+    """A kind of pooling, `max_pool2d` as torch.nn.functional calls it."""
+    words = name.split("_")
+    kind: Any = getattr(ours, words[0].capitalize() + words[1].capitalize())
+    return ModuleCase(
+        f"{kind(*sizes, **options)!r} of {shape}",
+        lambda stack: kind(*sizes, **options),
+        [shape],
+        lambda x: getattr(nn.functional, name)(x, *sizes, **options),
+        {kind},
+        [*bad],
+    )
+
+
+_IMAGE = normal(2, 3, 5, 6)
+IMAGES = [
+    convolution((2, 3, 2), (3, 2, 7)),
+    convolution((2, 4, 3), (1, 2, 8), stride=2, padding=1, bias=False),
+    convolution(
+        (4, 6, 3),
+        (3, 4, 9),
+        dilation=2,
+        groups=2,
+        padding="same",
+        bad=[
+            (normal(3, 2, 9), r"Conv1d\(4, 6, .*expects an input of shape \(samples, 4, length\)"),
+            (normal(2, 3, 4, 9), r"got \(2, 3, 4, 9\)"),
+        ],
+    ),
+    convolution((3, 5, 7), (2, 3, 7)),  # as large as the input
+    convolution(
+        (3, 4, (2, 3)),
+        (3, 3, 5, 6),
+        bad=[
+            NOT_FLOAT,
+            NOT_TENSOR,
+            (normal(5, 4), r"Conv2d\(3, 4, kernel_size=\(2, 3\)\).forward: expects an input"),
+            (normal(2, 4, 5, 6), r"shape \(samples, 3, height, width\), got \(2, 4, 5, 6\)"),
+            (normal(2, 3, 1, 6), "the kernel is 2 long and must fit into the input, got 1; a"),
+            (_IMAGE.float(), "expects a tensor of torch.float64"),
+        ],
+    ),
+    convolution((1, 2, 3), (1, 1, 6, 5), padding=2),
+    convolution((2, 4, 3), (2, 2, 7, 8), stride=(2, 3), padding=(1, 0), groups=2),
+    convolution((2, 3, (3, 2)), (2, 2, 8, 5), stride=(1, 2), dilation=(2, 1), padding=1),
+    convolution((3, 3, 3), (2, 3, 5, 4), groups=3, padding="same", bias=False),
+    convolution((4, 2, 1), (3, 4, 3, 3)),
+    convolution((2, 2, (4, 5)), (3, 2, 4, 5), padding="valid"),
+    pooling("max_pool1d", (3, 2, 8), 3, stride=2, padding=1),
+    pooling("max_pool1d", (3, 2, 9), 2, bad=[(normal(5, 4), r"\(…, samples, channels, length\)")]),
+    pooling(
+        "max_pool2d",
+        (2, 3, 6, 7),
+        2,
+        bad=[
+            (normal(5, 4, 3), r"MaxPool2d\(.*\(…, samples, channels, height, width\), got"),
+            (normal(1, 1, 1, 5), "the kernel is 2 long and must fit into the input, got 1;"),
+        ],
+    ),
+    pooling("max_pool2d", (2, 2, 7, 6), (3, 2), stride=(1, 2), padding=(1, 0), dilation=(2, 1)),
+    pooling("max_pool2d", (1, 1, 3, 4), (3, 4)),
+    pooling("avg_pool1d", (3, 2, 9), 3, stride=2, padding=1),
+    pooling("avg_pool2d", (2, 3, 6, 7), 2),
+    pooling("avg_pool2d", (2, 2, 7, 6), (3, 2), stride=(1, 3), padding=(1, 0)),
+    ModuleCase(
+        "GlobalAvgPool of signals",
+        lambda stack: ours.GlobalAvgPool(2),
+        [(3, 2, 5)],
+        lambda x: x.mean(-1),
+        {ours.GlobalAvgPool},
+        [(normal(5, 4), r"GlobalAvgPool\(2\).forward: .*\(…, samples, channels, length\), got")],
+    ),
+    ModuleCase(
+        "Flatten of signals",
+        lambda stack: ours.Flatten(2),
+        [(3, 2, 5)],
+        lambda x: x.flatten(1),
+        {ours.Flatten},
+        [(normal(5, 4), r"Flatten\(2\).forward: expects samples of 2 dimensions")],
+    ),
+    ModuleCase(
+        "Unflatten",
+        lambda stack: ours.Unflatten((2, 3)),
+        [(4, 6)],
+        lambda x: x.unflatten(1, (2, 3)),
+        {ours.Unflatten},
+        [(normal(5, 4), r"expects an input of shape \(…, samples, 6\), got \(5, 4\)")],
+    ),
+]
+
+
 def dropout(stack: Shape) -> ours.Module:
     module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
     count = math.prod(stack)
@@ -272,6 +562,8 @@ def dropout(stack: Shape) -> ours.Module:
 
 
 MODULES = [
+    *NORMS,
+    *IMAGES,
     ModuleCase(
         "Dropout while training",
         dropout,
@@ -335,6 +627,15 @@ MODULES = [
         _residual,
         {ours.Graph, ours.Network},
         [(normal(5, 3), r"Linear\(4, 4\).forward: expects")],
+    ),
+    ModuleCase(
+        "Wired",
+        lambda stack: ours.Wired(
+            [linear(4, 4, stack), ours.Tanh(), ours.Add()], [(0,), (1,), (0, 2)]
+        ),
+        [(5, 4)],
+        _residual,
+        {ours.Wired},
     ),
     ModuleCase("Branches", Branches, [(5, 4), (5, 4)], _branches, {ours.Graph}),
     ModuleCase(

@@ -62,11 +62,11 @@ class Flat(nn.Module):
 class Joined(nn.Graph):
     """A module as a network: its inputs stand side by side in rows, and its outputs do.
 
-    `shapes` are those of its inputs, `(samples, *sample)`.
+    `inputs` are examples of its inputs, `(…, samples, *sample)` behind a stack of `lanes`.
     """
 
-    def __init__(self, module: nn.Module, shapes: Sequence[Shape]) -> None:
-        self.split, self.module = Split([shape[1:] for shape in shapes]), module
+    def __init__(self, module: nn.Module, inputs: Sequence[Tensor], lanes: int = 1) -> None:
+        self.split, self.module = Split([tuple(x.shape[lanes + 1 :]) for x in inputs]), module
         self.join = Flat(self.split)
         self.register_modules(self.split, self.module, self.join)
 
@@ -75,3 +75,8 @@ class Joined(nn.Graph):
         y: Any = self.module(*(pieces if isinstance(pieces, tuple) else (pieces,)))
         joined: nn.Variable = self.join(*(y if isinstance(y, tuple) else (y,)))
         return joined
+
+
+def rows_of(inputs: Sequence[Tensor], lanes: int = 1) -> Tensor:
+    """Return the rows that a `Joined` takes apart into these inputs."""
+    return torch.cat([x.flatten(lanes + 1).double() for x in inputs], -1)

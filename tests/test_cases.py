@@ -15,7 +15,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, normal, special
+from cases import ABSTRACT, LOSSES, MODULES, LossCase, ModuleCase, inputs_of, normal, special
 from minifw import nn as ours
 from minifw.errors import MinifwError, OrderError, ShapeError, StateError
 from minifw.nn import checks
@@ -25,10 +25,6 @@ TABLE: list[ModuleCase | LossCase] = [*MODULES, *LOSSES]
 modules = pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 losses = pytest.mark.parametrize("case", LOSSES, ids=lambda case: case.name)
 reductions = pytest.mark.parametrize("reduction", ["mean", "sample", "sum"])
-
-
-def inputs_of(case: ModuleCase, *stack: int) -> list[Tensor]:
-    return [normal(*stack, *shape, seed=k) for k, shape in enumerate(case.inputs)]
 
 
 def values_of(module: ours.Module) -> list[Tensor]:
@@ -41,11 +37,18 @@ def gradients_of(module: ours.Module) -> list[Tensor]:
 
 def autograd(case: ModuleCase, values: list[Tensor], inputs: list[Tensor]) -> Any:
     """PyTorch's outputs, and its gradients of sum(weights * outputs) for fixed weights."""
-    leaves = [value.clone().requires_grad_() for value in (*values, *inputs)]
+    leaves = [
+        value.clone().requires_grad_(value.is_floating_point()) for value in (*values, *inputs)
+    ]
     outputs = as_tuple(case.reference(*leaves))
     weights = [normal(*output.shape, seed=3) for output in outputs]
     total = torch.stack([(w * o).sum() for w, o in zip(weights, outputs, strict=True)]).sum()
-    return [o.detach() for o in outputs], weights, list(torch.autograd.grad(total, leaves))
+    found = iter(torch.autograd.grad(total, [leaf for leaf in leaves if leaf.requires_grad]))
+    gradients = [
+        next(found) if leaf.requires_grad else torch.zeros(leaf.shape, dtype=total.dtype)
+        for leaf in leaves
+    ]
+    return [o.detach() for o in outputs], weights, gradients
 
 
 def test_the_table_is_complete() -> None:

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from cases import ABSTRACT
 from conftest import ROOT, Minifw
 from documents import DOCUMENTS, PAGES, README, anchors, blocks, commands, links, run_command
-from minifw import errors
+from minifw import errors, nn
 
 LINES = {line: page.name for page in PAGES for line in commands(page)}
 NEW = {line: page for line, page in LINES.items() if line not in commands(README)}
@@ -123,3 +124,17 @@ def test_pictures_of_the_site_are_those_of_the_benchmark() -> None:
     """A page of the site can show only what is in docs/."""
     name = "scaling.svg"
     assert (ROOT / "docs/images" / name).read_bytes() == (ROOT / "benchmarks" / name).read_bytes()
+
+
+def test_the_page_of_all_modules_is_that_of_the_code() -> None:
+    """`make pages` writes it anew. The power of ten of an error may be another on other machines."""
+    errors_of = re.compile(r"\| (0|< 1e-\d+) \|")
+    made = runpy.run_path(str(ROOT / "docs/modules.py"))["page"]()
+    written = (ROOT / "docs/modules.md").read_text(encoding="utf-8")
+    assert errors_of.sub("| |", written) == errors_of.sub("| |", made)
+    for found in (*errors_of.findall(written), *errors_of.findall(made)):
+        assert float(found.removeprefix("< ")) <= 1e-11
+    for name in nn.__all__:
+        value = getattr(nn, name)
+        if isinstance(value, type) and issubclass(value, nn.Module | nn.Loss | nn.Optimizer):
+            assert f"`{name}`" in made or value in ABSTRACT or value is nn.Optimizer, name

@@ -79,7 +79,7 @@ def test_what_a_user_gets_has_types(run: minifw.Run) -> None:
     assert_type(run.metrics.arrays(), dict[str, NDArray[Any]])
     assert_type(run["full-batch"].seconds, float)
     assert_type(run.predict([[0.5, 0.5]], seed=1).classes, NDArray[np.str_])
-    assert_type(minifw.load(run.path).network(seed=1), nn.Sequential)
+    assert_type(minifw.load(run.path).network(seed=1), nn.Network)
     assert_type(minifw.Dataset.from_arrays([[0.0], [1.0]], [0, 1], [[0.5]], [0]), minifw.Dataset)
     with pytest.raises(AttributeError):
         _ = run.test_eror  # type: ignore[attr-defined]
@@ -305,6 +305,7 @@ def test_a_frame_has_a_row_for_each_measurement(
         "train_loss",
         "train_error",
         "test_error",
+        "test_loss",
     ]
     assert [len(column) for column in frame.values()] == [9] * 7
     last = (frame["epoch"] == 20) & (frame["seed"] == 1)

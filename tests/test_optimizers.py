@@ -132,21 +132,21 @@ VECTORS: dict[type[nn.Optimizer], dict[str, list[Any]]] = {
     nn.SGD: {
         "momentum": [0.9, 0.1, 0.37, 0.9, 0.99],
         "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
-        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+        "clip_norm": [np.inf, 0.3, 2.0, 1e-3, 1e9],
     },
     nn.Adam: {
         "beta1": [0.9, 0.0, 0.37, 0.9, 0.99],
         "beta2": [0.999, 0.0, 0.37, 0.99, 0.9999],
-        "eps": [1e-8, 0.1, 0.0, 1e-3, 1e-12],
+        "eps": [1e-8, 0.1, 1e-5, 1e-3, 1e-12],
         "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
-        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+        "clip_norm": [np.inf, 0.3, 2.0, 1e-3, 1e9],
     },
     nn.RMSprop: {
         "alpha": [0.99, 0.1, 0.37, 0.9, 0.999],
         "eps": [1e-8, 0.1, 1e-3, 1e-3, 1e-12],
         "momentum": [0.9, 0.0, 0.37, 0.9, 0.99],
         "weight_decay": [0.0, 1e-3, 0.1, 0.0123, 0.0],
-        "clip_norm": [None, 0.3, 2.0, 1e-3, 1e9],
+        "clip_norm": [np.inf, 0.3, 2.0, 1e-3, 1e9],
     },
 }
 VECTORS[nn.AdamW] = VECTORS[nn.Adam]

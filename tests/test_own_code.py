@@ -19,7 +19,7 @@ from bad_configs import GOOD
 from conftest import Minifw
 from minifw import runs
 from minifw.compile.compilers import find_compiler
-from minifw.config import loading, own
+from minifw.config import loading, own, short
 
 MINE = '''
 """All that a config can name, of my own."""
@@ -604,10 +604,10 @@ def swish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "        s = torch.sigmoid(self.beta * x)\n        return s + self.beta * y * (1 - s)\n"
     )
     monkeypatch.syspath_prepend(str(site))
-    for cached in (own.installed, own.installed_model):
+    for cached in (short.installed, own.installed_model):
         cached.cache_clear()
     yield
-    for cached in (own.installed, own.installed_model):
+    for cached in (short.installed, own.installed_model):
         cached.cache_clear()
 
 

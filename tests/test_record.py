@@ -15,8 +15,18 @@ from torch import Tensor
 from torch.nn import functional
 
 import interpreted
-from cases import LOSSES, MODULES, LossCase, ModuleCase, SimpleNet, linear, normal, special
-from joined import Joined
+from cases import (
+    LOSSES,
+    MODULES,
+    LossCase,
+    ModuleCase,
+    SimpleNet,
+    inputs_of,
+    linear,
+    normal,
+    special,
+)
+from joined import Joined, rows_of
 from minifw import nn
 from minifw.compile.compilers import find_compiler
 from minifw.compile.program import Program
@@ -126,8 +136,8 @@ class EveryLoss(nn.Loss):
 
 @pytest.mark.parametrize("case", MODULES, ids=lambda case: case.name)
 def test_every_module_is_recorded(case: ModuleCase) -> None:
-    network = Joined(case.make((LANES,)), case.inputs)
-    x = normal(LANES, BATCH, sum(network.split.widths))
+    inputs = inputs_of(case, LANES)
+    network, x = Joined(case.make((LANES,)), inputs), rows_of(inputs)
     target = 0 * network.forward(x) + normal(1)
     check_network(network, nn.LossMSE("sample"), x, target)
 

@@ -114,6 +114,43 @@ def test_what_scikit_learn_has(name: str, load: Any) -> None:
     assert list(table.classes) == sorted(table.classes)  # as those of a file
 
 
+def test_diabetes_is_in_its_own_units() -> None:
+    """Scaling it by all samples, as scikit-learn does by default, would know those of the test."""
+    table = tables.read_sklearn("diabetes")
+    theirs = datasets.load_diabetes()
+    assert table.inputs[0].tolist() == [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87]
+    centred = table.inputs - table.inputs.mean(0)
+    scaled = centred / np.sqrt((centred**2).sum(0))
+    np.testing.assert_allclose(scaled, theirs.data, atol=1e-12)
+    assert np.array_equal(table.labels[:, 0], theirs.target)
+    assert (table.classes, table.targets) == ((), ("progression",))
+    assert list(table.features) == theirs.feature_names
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["data={kind: sklearn, name: diabetes, split: stratified}", "loss=mse"],
+            "data.split: stratified needs classes, and the targets are numbers; random divides them",
+        ),
+        (
+            ["data={kind: sklearn, name: diabetes, task: classification}", "loss=mse"],
+            "data.task: must be regression: the targets here are numbers",
+        ),
+        (
+            ["data.task=regression"],
+            "data.task: must be classification: the targets here are classes",
+        ),
+    ],
+)
+def test_numbers_have_no_shares(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_of(tmp_path, *overrides)
+    (line,) = caught.value.lines
+    assert line.endswith(message)
+
+
 def test_its_frame_as_a_file_is_the_same_table(tmp_path: Path) -> None:
     table = tables.read_sklearn("wine")
     frame = datasets.load_wine(as_frame=True).frame
@@ -197,10 +234,9 @@ def test_seed_k_of_a_stack_is_seed_k_alone_and_no_sample_is_in_two_parts(
     for place, seed in enumerate(seeds):
         alone = build_data(config, [seed], table)
         for name, part in stack.parts.items():
-            for own, other in zip(
-                vars(part.of(place)).values(), vars(alone.parts[name].of(0)).values(), strict=True
-            ):
-                assert own.equal(other)
+            own, other = part.of(place), alone.parts[name].of(0)
+            assert own.inputs.equal(other.inputs)
+            assert own.targets.equal(other.targets)
     every = sorted(map(tuple, table.inputs.astype(np.float32).tolist()))
     drawn = [inputs_of(part) for part in stack.parts.values()]
     for of_seed in zip(*drawn, strict=True):
@@ -208,9 +244,10 @@ def test_seed_k_of_a_stack_is_seed_k_alone_and_no_sample_is_in_two_parts(
     if config.data.split == "stratified":
         share = np.bincount(table.labels) / len(table.labels)
         for part in stack.parts.values():
+            assert part.labels is not None
             for labels in part.labels.numpy():
-                own = np.bincount(labels, minlength=len(share))
-                assert np.abs(own - share * len(labels)).max() < 1
+                counts = np.bincount(labels, minlength=len(share))
+                assert np.abs(counts - share * len(labels)).max() < 1
 
 
 def test_validation_leaves_the_test_samples_as_they_are(tmp_path: Path) -> None:

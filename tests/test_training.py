@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from cases import Residual, linear
@@ -58,7 +59,7 @@ def of_both(arm: Arm) -> list[Arm]:
     return ["minifw", arm]
 
 
-def network_of(exp: plan.Experiment) -> nn.Sequential:
+def network_of(exp: plan.Experiment) -> nn.Network:
     return build.build_network(exp.config, exp.seeds, 2)
 
 
@@ -95,10 +96,15 @@ def test_the_class_of_a_sample_is_the_first_of_its_largest_outputs(classes: int)
     outputs[3, rng.random((200, classes)) < 0.1] = np.nan
     labels = rng.integers(0, classes, (4, 200))
     expected = 100 * (outputs.argmax(-1) != labels).mean(-1)
-    found = error_percent(torch.from_numpy(outputs), torch.from_numpy(labels))
+
+    def given(outputs: Any, labels: Any) -> tuple[Tensor, data.Samples]:
+        y, classes = torch.from_numpy(outputs), torch.from_numpy(labels)
+        return y, data.Samples(y, y, classes)
+
+    found = errors_of(*given(outputs, labels))
     np.testing.assert_allclose(found, expected, rtol=1e-12)
     # A single network, without the stack's dimension.
-    one = error_percent(torch.from_numpy(outputs[0]), torch.from_numpy(labels[0]))
+    one = errors_of(*given(outputs[0], labels[0]))
     assert one == pytest.approx(expected[0])
 
 
@@ -199,7 +205,7 @@ def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.Mo
                 assert np.nanmax(found) < most
 
 
-def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Sequential]:
+def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Network]:
     """Three seeds; the network of the second starts so large that it diverges."""
     exp = experiment_of(tmp_path, "train.epochs=30")
     network = network_of(exp)
@@ -209,7 +215,7 @@ def diverging(tmp_path: Path) -> tuple[plan.Experiment, nn.Sequential]:
     return exp, network
 
 
-def train_on(exp: plan.Experiment, network: nn.Sequential, **more: Any) -> History:
+def train_on(exp: plan.Experiment, network: nn.Network, **more: Any) -> History:
     return fit(network, nn.LossMSE("sample"), nn.SGD(network), exp.data, epochs=30, eta=0.05,
                eval_every=10, **more)  # fmt: skip
 
@@ -670,7 +676,7 @@ def test_fit_divides_what_memory_does_not_hold(
 
 
 def alone(
-    exp: plan.Experiment, stacked: nn.Sequential, seed: int
+    exp: plan.Experiment, stacked: nn.Network, seed: int
 ) -> tuple[nn.Sequential, data.Dataset]:
     """One network of a stack, and its data, without the stack's dimension."""
     network = nn.Sequential(*(nn.Linear(m.in_features, m.out_features, dtype=torch.float64)

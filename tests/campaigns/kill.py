@@ -30,10 +30,15 @@ COMMANDS = {
         "train", "simplenet-sgd", "--seeds", 3, *SMALL, *EVERY, "--set", "train.epochs=60",
         "--set", "optimizer.momentum=0.9",
     ),
-    "sweep": (
-        "sweep", "simplenet-sgd", "--seeds", 3, *SMALL, "--set", "train.epochs=40",
+    "train, early stopping": (
+        "train", "simplenet-sgd", "--seeds", 6, *SMALL, *EVERY, "--set", "train.epochs=120",
+        "--set", "data.validation=0.3", "--set", "train.eval_every=1",
+        "--set", "train.early_stopping={patience: 10}", "--set", "train.eta=0.05",
+    ),
+    "sweep": (        "sweep", "simplenet-sgd", "--seeds", 3, *SMALL, "--set", "train.epochs=40",
         "--over", "train.eta=0.01,0.1", "--over", "optimizer.momentum=0,0.9",
         "--over", "network.0.linear=9,11", "--halving", 2,
+        "--set", "data.validation=0.3", "--set", "train.early_stopping={patience: 2}",
     ),
     "compare": ("compare", "--seeds", 3, *SMALL, *EVERY, "--set", "train.epochs=30"),
 }  # fmt: skip

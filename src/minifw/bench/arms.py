@@ -74,7 +74,7 @@ class Problem:
     def train(self) -> Samples:
         return self.experiment.data.train
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Network:
         """Return the stack with its initial weights."""
         return build.build_network(self.config, self.experiment.seeds, 2)
 

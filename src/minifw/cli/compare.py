@@ -73,8 +73,9 @@ def compare(
         typer.Option(
             "--margin",
             metavar="POINTS",
-            help="Percentage points of test error within which two arms count as the same. "
-            "Default: none; with PyTorch 0.5.",
+            help="Percentage points of test error within which two arms count as the same, or of "
+            "regression a difference of RMSEs in the unit of the target. "
+            "Default: none; with PyTorch 0.5, or 1 % of the RMSE of guessing the mean.",
             show_default=False,
         ),
     ] = None,

@@ -32,10 +32,12 @@ from minifw.errors import (
     did_you_mean,
     harmless,
 )
+from minifw.statistics.measure import digits
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
     from minifw.runs import Entry, Run
+    from minifw.runs.results import Listed
 
 app = typer.Typer(rich_markup_mode=None)
 
@@ -66,8 +68,8 @@ def ls(
 ) -> None:
     """List runs, oldest first, with status and test error.
 
-    The error is the median over seeds in percent, for full batch and for SGD; a study such as a
-    sweep has its kind there.
+    The error is the median over seeds in percent, for full batch and for SGD, or of regression the
+    RMSE; a study such as a sweep has its kind there.
 
     \b
     Examples:
@@ -96,7 +98,7 @@ def ls(
         (
             line["run"],
             line["status"],
-            " / ".join(_percent(error) for error in line["test_error"].values())
+            " / ".join(_error(error, line) for error in line["test_error"].values())
             or (line["kind"] if line["kind"] not in (None, "train") else "–"),
             _age(line["started"]),
         )
@@ -311,7 +313,15 @@ def _line(entry: Entry) -> dict[str, Any]:
         "seeds": None if manifest is None else len(manifest.seeds),
         "test_error": {mode: arms["minifw"].summary.median for mode, arms in modes.items()},
         "started": None if manifest is None else manifest.started,
+        **_measured(entry.results),
     }
+
+
+def _measured(listed: Listed | None) -> dict[str, Any]:
+    """Return how the errors of a run are measured, if it is a regression."""
+    if listed is None or listed.measure == "error":
+        return {}
+    return {"measure": listed.measure, "unit": listed.unit}
 
 
 def _json(run: Run, name: str) -> dict[str, Any] | None:
@@ -347,14 +357,18 @@ def _flat_results(run: Run) -> dict[str, Any]:
 
     flat: dict[str, Any] = {"status": run.status()}
     if CELLS in run.known:
-        for cell in results_of(run).cells:
+        found = results_of(run)
+        word = f"test {found.measured.name}{found.measured.head}"
+        for cell in found.cells:
             left = [error for error in cell.test_error if error is not None]
-            flat[f"{cell.name}: median test error, %"] = median(left) if left else None
-    for mode, arms in run.listed().modes.items():
+            flat[f"{cell.name}: median {word}"] = median(left) if left else None
+    listed = run.listed()
+    word = f"test {listed.measured.name}{listed.measured.head}"
+    for mode, arms in listed.modes.items():
         for arm, outcome in arms.items():
             for row in ("min", "median", "mean", "max"):  # an old run has no others
                 value = getattr(outcome.summary, row)
-                flat[f"{mode} {arm}: {row} test error, %"] = value
+                flat[f"{mode} {arm}: {row} {word}"] = value
             flat[f"{mode} {arm}: training, s"] = outcome.seconds
     return flat
 
@@ -386,8 +400,13 @@ def _shown(value: Any) -> str:
     return "–" if value is None else str(value)
 
 
-def _percent(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
+def _error(value: float | None, line: dict[str, Any]) -> str:
+    if value is None:
+        return "–"
+    if line.get("measure") is None:
+        return f"{value:.2f}"
+    unit = f" {harmless(line['unit'])}" if line["unit"] else ""
+    return f"{digits(value)}{unit}"
 
 
 def _age(started: str | None) -> str:

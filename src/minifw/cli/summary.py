@@ -8,12 +8,15 @@ from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.errors import harmless, short_word
 from minifw.experiment import Outcome, check_converged
-from minifw.runs.results import Data
+from minifw.runs.results import OPTIONAL, ArmResults, Data
 
 TRAIN_RESULTS = (
     "test_error", "train_error", "train_loss", "diverged_epoch", "diverged_layer", "summary",
     "seconds", "compiled", "not_compiled",
 )  # fmt: skip
+FITS = ("r2", "mae")
+MEASURED = ("measure", "unit")
+"""Of regression only."""
 
 
 def report(outcome: Outcome, as_json: bool) -> None:
@@ -26,12 +29,18 @@ def report(outcome: Outcome, as_json: bool) -> None:
         _print_summary(outcome)
         mine = next(iter(modes.values()))["minifw"]
         if single and len(mine.test_error) == 1 and mine.test_error[0] is not None:
-            kept = mine.validation_error
-            between = "" if kept is None else f"validation error {kept[0]:.2f} %, "
-            print(
-                f"training error {mine.train_error[0]:.2f} %, {between}"
-                f"test error {mine.test_error[0]:.2f} %, in {mine.seconds:.1f} s of training\n"
+            measure, kept = outcome.results.measured, mine.validation_error
+            shown = [("training", mine.train_error[0]), ("test", mine.test_error[0])]
+            if kept is not None:
+                shown.insert(1, ("validation", kept[0]))
+            errors = ", ".join(
+                f"{name} {measure.name} {'–' if error is None else measure.figure(error)}"
+                for name, error in shown
             )
+            fits = ""
+            if mine.r2 and mine.mae and mine.r2[0] is not None and mine.mae[0] is not None:
+                fits = f" (MAE {measure.figure(mine.mae[0])}, R² {mine.r2[0]:.3f})"
+            print(f"{errors}{fits}, in {mine.seconds:.1f} s of training{_stop_of(mine)}\n")
         else:
             for table in outcome.tables:
                 print_table(table)
@@ -43,6 +52,15 @@ def report(outcome: Outcome, as_json: bool) -> None:
     check_converged(outcome)
 
 
+def _stop_of(arm: ArmResults) -> str:
+    """Return where the only seed of an arm stopped, and which weights it has."""
+    if arm.stopped_epoch is None or arm.best_epoch is None:
+        return ""
+    (stopped,), (best,) = arm.stopped_epoch, arm.best_epoch
+    ended = "did not stop early" if stopped is None else f"stopped after epoch {stopped}"
+    return f"\nit {ended}; its best evaluation was that after epoch {best}"
+
+
 def _train_json(outcome: Outcome) -> dict[str, Any]:
     results = outcome.results.content()
     ((mode, arms),) = results["modes"].items()
@@ -51,13 +69,16 @@ def _train_json(outcome: Outcome) -> dict[str, Any]:
         "mode": mode,
         "seeds": results["seeds"],
         **{key: arms["minifw"][key] for key in TRAIN_RESULTS},
-        **{key: arms["minifw"][key] for key in ("validation_error",) if key in arms["minifw"]},
+        **{key: arms["minifw"][key] for key in (*OPTIONAL, *FITS) if key in arms["minifw"]},
+        **{key: results[key] for key in MEASURED if key in results},
         "data": results["data"],
     }
 
 
 def _compare_json(outcome: Outcome) -> dict[str, Any]:
     results = outcome.results.content()
+
+    first = next(iter(results["modes"].values()))["minifw"]
 
     def of_arms(key: str) -> dict[str, Any]:
         return {m: {a: arm[key] for a, arm in arms.items()} for m, arms in results["modes"].items()}
@@ -70,7 +91,8 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
         "seeds": results["seeds"],
         "tables": of_arms("summary"),
         "test_error": of_arms("test_error"),
-        **{key: of_arms(key) for key in ("validation_error",) if "validation" in results["data"]},
+        **{key: of_arms(key) for key in (*OPTIONAL, *FITS) if key in first},
+        **{key: results[key] for key in MEASURED if key in results},
         "seconds": of_arms("seconds"),
         "compiled": of_minifw("compiled"),
         "not_compiled": of_minifw("not_compiled"),
@@ -80,15 +102,22 @@ def _compare_json(outcome: Outcome) -> dict[str, Any]:
 
 
 def _print_summary(outcome: Outcome) -> None:
-    data = outcome.results.data
+    data, measure = outcome.results.data, outcome.results.measured
+    if data.mean_error is not None:
+        print_wrapped(
+            f"{harmless(outcome.results.about)}\n"
+            f"{_samples(data)} samples; guessing the mean of the training samples has a test "
+            f"{measure.name} of {measure.figure(data.mean_error)}\n"
+        )
+        return
     balance = ", ".join(
         f"class {short_word(name)} {share:.1f} %"
         for name, share in list(data.class_balance.items())[:8]
     )
     print_wrapped(
         f"{harmless(outcome.results.about)}\n"
-        f"{_samples(data)} samples. Of these: {balance}; "
-        f"guessing the class most frequent in training is wrong in {data.majority_error:.1f} %\n"
+        f"{_samples(data)} samples. Of these: {balance}; guessing the class most frequent in "
+        f"training is wrong in {data.majority_error or 0.0:.1f} %\n"
     )
 
 
@@ -128,6 +157,7 @@ def _print_differences(outcome: Outcome) -> None:
         if parity.different_seeds:
             dtype = outcome.results.dtype
             print_wrapped(
-                f"{mode}: {parity.same_test_error} seeds end with the same test error; rounding "
+                f"{mode}: {parity.same_test_error} seeds end with the same test "
+                f"{outcome.results.measured.name}; rounding "
                 f"in {dtype} sets the others apart (weights at the end: Table 3).\n"
             )

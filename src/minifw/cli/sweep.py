@@ -210,10 +210,13 @@ def content(outcome: Outcome) -> dict[str, Any]:
     results = outcome.results
     figures = results.outcome["cells"]
     names = ("name", "set", "seeds", "test_error", "validation_error", "train_error", "epochs")
+    stops = ("stopped_epoch", "best_epoch")
     return {
         "run_dir": str(outcome.run.path),
         "cells": [
-            {name: getattr(cell, name) for name in names} | mine
+            {name: getattr(cell, name) for name in names}
+            | {name: getattr(cell, name) for name in stops if getattr(cell, name) is not None}
+            | mine
             for cell, mine in zip(results.cells, figures, strict=True)
         ],
         "best": results.outcome["best"],

@@ -58,13 +58,14 @@ def variance(
         ),
     ] = 5,
     difference: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--difference",
             metavar="POINTS",
-            help="Difference of two mean test errors, for which the seeds are counted.",
+            help="Difference of two mean test errors, for which the seeds are counted: by default "
+            "0.5 points, or of regression 1 % of the error.",
         ),
-    ] = 0.5,
+    ] = None,
     overrides: Set = None,
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
@@ -101,9 +102,9 @@ def variance(
     from minifw.study import running
     from minifw.study import variance as study
 
-    study.check_difference("--difference", difference)
     parsed = loading.read(find_config(config), allow_code=allow_code)
     checked, source = parsed.config(overrides or [])
+    study.check_difference("--difference", difference, checked.data.is_regression)
     counts = {"data": data, "init": init, "order": order}
     plan = study.plan(
         checked, source, counts, torch.get_num_threads(), difference, parsed.code.files

@@ -231,14 +231,15 @@ def _all_steps(load: list[str], store: list[str], check: list[str], batch: int, 
 /* All steps of all lanes. A lane's weights stay in its memory through all steps. */
 EXPORT void run(Index lanes, Index steps, Index first, T *const *state, const T *x, Index x_lane,
                 const Target *target, Index target_lane, const Index *order, Index order_lane,
-                const T *eta, Index eta_lane, T *output, T *finite, T *restrict m) {{
+                const T *eta, Index eta_lane, Index eta_step, T *output, T *finite,
+                T *restrict m) {{
   const __typeof__(flush_denormals()) usual = flush_denormals();
   for (Index lane = 0; lane < lanes; lane++) {{
 {_block(load, 4)}
     for (Index n = 0; n < steps; n++)
       step(m, x + lane * x_lane, target + lane * target_lane,
-           order ? order + lane * order_lane : 0, first + n * {batch}, eta[lane * eta_lane],
-           n == steps - 1 ? output + lane * {output} : 0);
+           order ? order + lane * order_lane : 0, first + n * {batch},
+           eta[lane * eta_lane + n * eta_step], n == steps - 1 ? output + lane * {output} : 0);
 {_block(store, 4)}
     if (finite) {{
       T sum = 0;

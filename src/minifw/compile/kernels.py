@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from minifw.compile.functions import expression, literal, mask_to_number, number_to_mask
 from minifw.compile.copies import is_covered
+from minifw.compile.functions import expression, literal, mask_to_number, number_to_mask
 from minifw.compile.loops import Kernel, Layout
 from minifw.compile.plan import Plan
 from minifw.compile.values import Operand, Piece, Value, View

@@ -31,11 +31,11 @@ from minifw.compile.values import (
     Value,
 )
 from minifw.compile.views import (
-    merged,
     Part,
     dense,
     in_memory,
     matrix,
+    merged,
     narrowed,
     transposed,
     view_as,

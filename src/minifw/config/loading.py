@@ -28,6 +28,7 @@ from minifw.config.model import Config, FromFile
 from minifw.config.sections import Declared, Generated
 from minifw.config.short import kind_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.config.targets import OPTIONAL, note_task
 from minifw.config.wiring import note_network
 from minifw.data import validation_size
 from minifw.errors import ArtefactError, ConfigError, DataError, short
@@ -149,6 +150,7 @@ class Parsed:
         checked = _validate(raw, source)
         _check_train(checked, source)
         _check_chain(checked, source)
+        note_task(checked.config, source, checked.faulty)
         _check_numbers(checked, source)
         if checked.config.sweep is not None and "sweep" not in checked.faulty:
             axes.of_section(checked.config.sweep, source)
@@ -174,8 +176,9 @@ def dump(config: Config) -> str:
     configs have none of them.
     """
     values = config.model_dump(mode="json")
-    if values["data"]["validation"] is None:
-        del values["data"]["validation"]
+    for key in ("validation", *OPTIONAL):
+        if values["data"][key] is None:
+            del values["data"][key]
     if values["train"]["early_stopping"] is None:
         del values["train"]["early_stopping"]
     if values["sweep"] is None:
@@ -267,7 +270,7 @@ def _written_out(raw: dict[str, Any], key: str, source: Source) -> str:
         return key
     layer = network[position]
     kind = kind_key(layer)
-    if kind is not None and path[2] != kind:
+    if isinstance(layer, dict) and kind is not None and path[2] != kind:
         _spell_out(raw, source)
         rest = layer[kind]
         keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
@@ -299,7 +302,7 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
                 kept[(*path[:2], *path[3:])] = kept[path]
             else:
                 kept[(*path[:2], "kind")] = source.keys[path]
-                if not isinstance(layer[kind], dict):
+                if isinstance(layer, dict) and not isinstance(layer[kind], dict):
                     kept[(*path[:2], size)] = kept[path]
             if path in source.bad:
                 source.bad.add((*path[:2], *(path[3:] or (size,))))
@@ -409,8 +412,9 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = len(data.declaration.features), data.classes_declared
-    note_network(checked.config, source, features, classes, checked.unknown)
+        features, classes = len(data.declaration.features), data.outputs
+    sure = "loss" not in checked.faulty
+    note_network(checked.config, source, features, classes, checked.unknown, sure)
 
 
 _LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from minifw.config import yaml12
+from minifw.config.heads import ONE, SEVERAL, HeadSection
 from minifw.config.model import Config
 from minifw.config.sections import Section
 from minifw.config.short import is_one_key, kind_key, two_kinds
@@ -52,7 +53,7 @@ def note_faults(
     `raw` is the value that pydantic refused as a `root`; it stands at path `at` of the config.
     """
     paths: list[KeyPath] = []
-    all_faults = error.errors(include_url=False)
+    all_faults = _without_choices(error.errors(include_url=False), root)
     short_lists = {f["loc"] for f in all_faults if f["type"] == "too_short"}
     inner = {f["loc"][:n] for f in all_faults for n in range(len(f["loc"]))} if short_lists else ()
     for number, fault in enumerate(all_faults):
@@ -84,9 +85,69 @@ def note_faults(
     return paths
 
 
+def _without_choices(faults: list[Any], root: type[Section]) -> list[Any]:
+    """Join the faults of a value that may have one of several types: pydantic gives one for each.
+
+    A list is told what is wrong with the list; all else which types there are.
+    """
+    found: list[Any] = []
+    choices: dict[KeyPath, list[Any]] = {}
+    for fault in faults:
+        end = _choice(fault["loc"], root)
+        if end is None:
+            found.append(fault)
+            continue
+        group = choices.setdefault(fault["loc"][:end], [])
+        if not group:
+            found.append({"loc": fault["loc"][:end], "type": "choice", "ctx": {"faults": group}})
+        group.append(fault | {"rest": fault["loc"][end + 1 :]})
+    joined = []
+    for fault in found:
+        if fault["type"] != "choice":
+            joined.append(fault)
+            continue
+        group = fault["ctx"]["faults"]
+        inner = [each | {"loc": (*fault["loc"], *each["rest"])} for each in group if each["rest"]]
+        joined += inner or [fault | {"input": group[0]["input"]}]
+    return joined
+
+
+def _choice(location: KeyPath, root: type[Section]) -> int | None:
+    """Return where pydantic's location has the name of a type, the choice of one of several."""
+    models = [root]
+    for place, part in enumerate(location):
+        if isinstance(part, int):
+            continue
+        if part in (ONE, SEVERAL):
+            continue
+        known = [m for m in models if part in m.model_fields]
+        tagged = [
+            m
+            for m in models
+            if "kind" in m.model_fields and part in get_args(m.model_fields["kind"].annotation)
+        ]
+        if known:
+            inner = _sections([m.model_fields[part].annotation for m in known])
+            if not inner and place + 1 < len(location):
+                after = next((p for p in range(place + 1, len(location))
+                              if isinstance(location[p], str)), None)  # fmt: skip
+                return after
+            models = inner
+        elif tagged:
+            models = tagged
+        else:
+            return None
+    return None
+
+
 def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any) -> str:
     """Return what must hold and what was given."""
     kind, given, context = fault["type"], fault["input"], fault.get("ctx", {})
+    if kind == "choice":
+        types = [words for each in context["faults"] for words in _type_words(each)]
+        *first, last = dict.fromkeys(types)
+        ways = f"{', '.join(first)} or {last}" if first else last
+        return f"must be {ways}, got {_came(given)}"
     if kind == "extra_forbidden":
         return f"unknown key{_elsewhere(path) or did_you_mean(path[-1], _keys(models))}"
     if kind == "missing":
@@ -142,6 +203,17 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         )
         return f"must have {words} {context[key]} item(s), got {context['actual_length']}"
     return f"{fault['msg'][0].lower()}{fault['msg'][1:]}, got {_came(given)}"
+
+
+def _type_words(fault: Any) -> list[str]:
+    """Return what one of several types that a value may have would be."""
+    kind = fault["type"]
+    if kind == "literal_error":
+        return re.findall(r"'([\w-]+)'", fault["ctx"]["expected"])
+    if kind in _LIMITS:
+        words, key = _LIMITS[kind]
+        return [f"{words} {fault['ctx'][key]}"]
+    return [_TYPES.get(kind, "a list")]
 
 
 _OWN = "; a class of your own goes by {python: file.Class}"
@@ -210,6 +282,9 @@ def _follow(location: KeyPath, root: type[Section]) -> tuple[list[type[Section]]
     path: list[str | int] = []
     for part in location:
         inner = _sections(current)
+        if part in (ONE, SEVERAL):  # the loss, or a head
+            current = [m for m in inner if issubclass(m, HeadSection) == (part == SEVERAL)]
+            continue
         tagged = (
             [m for m in inner if part in get_args(m.model_fields["kind"].annotation)]
             if all("kind" in m.model_fields for m in inner)

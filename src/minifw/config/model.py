@@ -23,6 +23,7 @@ from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
+from minifw.config.heads import Losses
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
 from minifw.config.sections import (
@@ -30,8 +31,8 @@ from minifw.config.sections import (
     Generated,
     InitSection,
     LayerSection,
-    LossSection,
     OptimizerSection,
+    ScheduleSection,
     Section,
     one_of,
     section,
@@ -76,7 +77,11 @@ class Csv(FromFile):
     features: list[str] | None = Field(
         None, min_length=1, description="columns of numbers; by default all but the target"
     )
-    target: str | None = Field(None, description="column of classes; by default the last")
+    target: str | Annotated[list[str], Field(min_length=1)] | None = Field(
+        None,
+        description="column of classes, or by regression of numbers, or a list of such columns; by "
+        "default the last column",
+    )
 
 
 class Npz(FromFile):
@@ -84,7 +89,11 @@ class Npz(FromFile):
 
     kind: Literal["npz"] = Field(description="a NumPy .npz file")
     features: str = Field("x", description="name of the array of inputs, (samples, features)")
-    target: str = Field("y", description="name of the array of classes, (samples,)")
+    target: str = Field(
+        "y",
+        description="name of the array of classes, (samples,), or by regression of numbers, "
+        "(samples,) or (samples, targets)",
+    )
 
 
 TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
@@ -92,21 +101,20 @@ TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
 if TYPE_CHECKING:
     Data = Generated | Tabled
     Layer = LayerSection
-    Loss = LossSection
     Optimizer = OptimizerSection
+    Schedule = ScheduleSection
     Init = InitSection
 else:
     Init = sections.Init
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
-    Loss = one_of(sections.LOSSES, LossSection, bare_word)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
+    Schedule = one_of(sections.SCHEDULES, ScheduleSection, bare_word)
 
 
 def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
-    word: str = data.word if isinstance(data, Generated) else data.kind
-    return word
+    return data.word
 
 
 def _no_number(value: Any) -> Any:
@@ -138,7 +146,11 @@ class Train(Section):
         "full-batch", description="all samples in one step, or batches in a new order each epoch"
     )
     batch_size: Count | None = Field(None, description="samples a step in mode sgd")
-    eta: Positive = Field(description="learning rate, constant")
+    eta: Positive = Field(description="learning rate, which `schedule` multiplies in each step")
+    schedule: Schedule = Field(
+        default_factory=lambda: section(ScheduleSection, "constant"),
+        description="how the learning rate changes from step to step",
+    )
     epochs: Count = Field(description="passes over the training samples")
     eval_every: Count = Field(10, description="epochs between measurements of loss and errors")
     checkpoint_every: Count = Field(
@@ -211,7 +223,9 @@ class Config(Section):
         default_factory=lambda: section(InitSection, "pytorch"),
         description="initial weights, unless a layer has its own `init`",
     )
-    loss: Loss = Field(description="the loss that training minimises")
+    loss: Losses = Field(
+        description="the loss that training minimises, or a list of heads with a loss each"
+    )
     optimizer: Optimizer = Field(
         default_factory=lambda: section(OptimizerSection, "sgd"),
         description="the optimiser, which takes the steps",

@@ -21,6 +21,7 @@ from pydantic import Field, ValidationError
 from minifw import nn
 from minifw.config import settings, short
 from minifw.config.code import Code
+from minifw.config.heads import HeadSection
 from minifw.config.messages import note_faults
 from minifw.config.sections import (
     Declared,
@@ -29,6 +30,7 @@ from minifw.config.sections import (
     LayerSection,
     LossSection,
     OptimizerSection,
+    ScheduleSection,
     blamed,
     fields_of,
     model_of,
@@ -51,8 +53,10 @@ _BASES: dict[str, type[Declared]] = {
 _CLASSES: dict[type[Declared], type] = {
     InitSection: nn.Initializer,
     LayerSection: nn.Module,
+    HeadSection: nn.Loss,
     LossSection: nn.Loss,
     OptimizerSection: nn.Optimizer,
+    ScheduleSection: nn.Schedule,
 }
 
 
@@ -79,9 +83,18 @@ def _places(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, type[Declared], Any,
             if isinstance(body, dict) and isinstance(body.get("init"), dict):
                 yield ("network", position, "init"), InitSection, body, "init"
         yield ("network", position), LayerSection, network, position
+    losses = raw.get("loss")
+    for place in range(len(losses) if isinstance(losses, list) else 0):
+        yield ("loss", place), HeadSection, losses, place
     for key, base in _BASES.items():
         if key in raw:
             yield (key,), base, raw, key
+    train = raw.get("train")
+    schedule = train.get("schedule") if isinstance(train, dict) else None
+    if isinstance(schedule, dict) and "then" in schedule:
+        yield ("train", "schedule", "then"), ScheduleSection, schedule, "then"
+    if schedule is not None:
+        yield ("train", "schedule"), ScheduleSection, train, "schedule"
 
 
 def _of_file(
@@ -113,7 +126,7 @@ def _of_file(
     folder = Path.cwd() if source.place(at).given else folder
     try:
         made = code.find(dotted, folder)
-        declaration = _declared(made, base, dotted)
+        declaration = _declared(made, base, dotted, value.get("task"))
         fields = _fields(made, base)
         about = Field(description=PYTHON)
         model = model_of(base, {dotted: declaration}, "python", about, fields)
@@ -123,7 +136,7 @@ def _of_file(
     return _validated(model, value, path, source)
 
 
-def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
+def _declared(made: Any, base: type[Declared], dotted: str, task: object = None) -> Declaration:
     """Return the declaration of a user's class, after checking that it fits the section."""
     needed = _CLASSES.get(base)
     if needed is not None and not (isinstance(made, type) and issubclass(made, needed)):
@@ -133,12 +146,12 @@ def _declared(made: Any, base: type[Declared], dotted: str) -> Declaration:
     # A config names it by its file and class, even if it declares a kind.
     said = replace(registry.declaration_of(made, base.family), kind="")
     if isinstance(said, DataDeclaration) and "declaration" not in vars(made):
-        said = _seen(made, said)
+        said = _seen(made, said, task == "regression")
     return said
 
 
-def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
-    """Return the numbers of features and classes of a function without a declaration.
+def _seen(made: Any, said: DataDeclaration, regression: bool) -> DataDeclaration:
+    """Return the numbers of features and classes, or targets, of a function without declaration.
 
     `classes` is its argument of this name, or else counted in a thousand points.
     """
@@ -147,9 +160,14 @@ def _seen(made: Any, said: DataDeclaration) -> DataDeclaration:
         return said
     with blamed(made.__name__):
         drawn = made(np.random.default_rng(0), 1000)
-    inputs, labels = own_points(made, drawn, 1000)
+    inputs, labels = own_points(made, drawn, 1000, targets=None if regression else ())
     count = inputs.shape[1]
     features = ("x", "y") if count == 2 else tuple(f"x{n + 1}" for n in range(count))
+    if regression:
+        several = labels.shape[1] > 1
+        features = ("x",) if count == 1 else tuple(f"x{n + 1}" for n in range(count))
+        names = tuple(f"y{n + 1}" for n in range(labels.shape[1])) if several else ("y",)
+        return replace(said, features=features, targets=names)
     classes = "classes" if "classes" in arguments else max(2, int(labels.max()) + 1)
     return replace(said, features=features, classes=classes)
 

@@ -30,6 +30,8 @@ def schema() -> Schema:
     properties = plain["properties"]
     for key in ("data", "init", "loss", "optimizer"):
         properties[key] = _with_own(_with_words(properties[key]))
+    train = properties["train"]["properties"]
+    train["schedule"] = _with_own(_with_words(train["schedule"]))
     layers = properties["network"]["items"]
     layers["oneOf"] += map(_installed, installed())
     for kind in layers["oneOf"]:
@@ -118,7 +120,7 @@ def _with_short_layers(layers: Schema) -> Schema:
     choices = layers["oneOf"]
     forms: list[Schema] = [_with_words(layers)["anyOf"][0]]
     for choice in choices:
-        inner = {
+        inner: Schema = {
             "type": "object",
             "additionalProperties": False,
             "properties": {k: v for k, v in choice["properties"].items() if k != "kind"},
@@ -138,7 +140,7 @@ def _with_short_layers(layers: Schema) -> Schema:
                 "required": [kind],
             }
             if size and needed:  # `conv2d: 16` needs a `kernel_size` beside it
-                inside = {"properties": {kind: {"type": "object"}}}
+                inside = {"properties": {kind: {**about, "type": "object"}}}
                 short_form["anyOf"] = [inside, {"required": needed}]
             forms.append(short_form)
     return {"description": "a layer", "anyOf": [*forms, *choices]}

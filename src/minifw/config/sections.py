@@ -51,7 +51,8 @@ from torch import Tensor
 from minifw import nn
 from minifw.config.code import told
 from minifw.config.short import USE, bare_word
-from minifw.data import Points, arrays
+from minifw.config.targets import Targeted
+from minifw.data import Floats, Points, arrays
 from minifw.errors import DataError, MinifwError, ModuleError, short
 from minifw.nn import Key, registry
 from minifw.nn.module import described
@@ -62,9 +63,12 @@ from minifw.nn.registry import (
     LayerDeclaration,
     LossDeclaration,
     OptimizerDeclaration,
+    ScheduleDeclaration,
     Shape,
     declaration_of,
 )
+from minifw.nn.schedules import factors_of
+from minifw.statistics.measure import Task
 
 OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
 """Arguments that minifw gives to every layer that has them, or takes any (`**of_stack`)."""
@@ -139,6 +143,8 @@ class Declared(Section):
     """Arguments that are not keys of the config."""
     declarations: ClassVar[Mapping[str, Any]]
     """The declaration for each name that the model may have."""
+    shares: ClassVar[bool] = False
+    """Whether its own fields are keys of all sections of the family, not of the constructor."""
 
     if TYPE_CHECKING:  # the keys depend on the class
 
@@ -200,11 +206,11 @@ def _names(value: object) -> object:
 
 NAME = r"^[A-Za-z_][A-Za-z0-9_-]*$"
 """The name of a layer, as a regular expression."""
-_Name = Annotated[str, Field(pattern=NAME, max_length=64)]
-_Names = Annotated[tuple[_Name, ...], Field(min_length=1, max_length=100, strict=False)]
+Name = Annotated[str, Field(pattern=NAME, max_length=64)]
+_Names = Annotated[tuple[Name, ...], Field(min_length=1, max_length=100, strict=False)]
 _ONE_NAME = {"type": "string", "pattern": NAME, "maxLength": 64}
 WIRES: Fields = {
-    "name": (_Name | None, Field(None, description="a name, for `from` of other layers")),
+    "name": (Name | None, Field(None, description="a name, for `from` of other layers")),
     "from": (
         Annotated[
             Annotated[_Names, BeforeValidator(_names)] | None,
@@ -334,6 +340,9 @@ class LayerSection(Declared):
             torch.linspace(-1, 1, 6 * math.prod(shape), dtype=torch.float64).reshape(2, 3, *shape)
             for shape in inputs
         ]
+        if self.declaration.whole is not None:
+            most = self.declaration.whole(self.keys) - 1
+            given = [(most * (x + 1) / 2).round_() for x in given]
         with blamed(self.word), self._unchanged("forward", *given):
             output = module.forward(*given)
         if not isinstance(output, Tensor) or output.shape[:2] != (2, 3) or output.ndim < 3:
@@ -369,7 +378,7 @@ class Use(LayerSection):
     """One of the layers again: its parameters are those of that layer."""
 
     kind: Literal["use"] = Field(description="a layer again, with the same parameters")
-    layer: _Name = Field(description="the name of that layer")
+    layer: Name = Field(description="the name of that layer")
     declarations = {USE: LayerDeclaration(lambda: None, USE)}
 
 
@@ -393,6 +402,11 @@ class LossSection(Declared):
             value, gradient = loss.function(output, target), loss.grad(output, target)
         _check_shape(self.word, "function", value, (2,))
         _check_shape(self.word, "grad", gradient, (2, 3, 2))
+
+    @property
+    def predicts(self) -> bool:
+        """Whether the output predicts what the data are about, as it does unless it is a head."""
+        return True
 
     def fits(self, outputs: int) -> None:
         """Raise a MinifwError unless the loss can be made, and takes so many outputs."""
@@ -420,9 +434,30 @@ class OptimizerSection(Declared):
         return per_network(self.declaration.make)
 
     @property
-    def remembers(self) -> bool:
-        """Whether it keeps a tensor for each parameter between steps."""
-        return bool(self.declaration.remembers(self.keys))
+    def remembers(self) -> int:
+        """How many tensors it keeps for each parameter between steps."""
+        return int(self.declaration.remembers(self.keys))
+
+
+class ScheduleSection(Declared):
+    """A schedule of the learning rate."""
+
+    family = ScheduleDeclaration
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        inner = super().keys
+        is_made = {k: v.make() for k, v in inner.items() if isinstance(v, ScheduleSection)}
+        return inner | is_made
+
+    def check(self) -> None:
+        with blamed(self.word):
+            factors_of(self.make(), range(30), 30, 10)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the learning rate is the same in all steps."""
+        return self.called == "constant"
 
 
 class InitSection(Declared):
@@ -440,11 +475,12 @@ class InitSection(Declared):
         _check_shape(self.word, "draw_bias", bias, (3,))
 
 
-class Generated(Declared):
+class Generated(Targeted, Declared):
     """Keys that all generated data share."""
 
     family = DataDeclaration
     given = ("rng", "samples")
+    shares = True
 
     train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
     test: Count = Field(1000, description="number of test samples, likewise")
@@ -471,10 +507,20 @@ class Generated(Declared):
             samples,
             len(self.declaration.features),
             self.classes_declared,
+            self.declaration.targets,
         )
 
     def check(self) -> None:
         self.draw(np.random.default_rng(0), 100)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return ("regression",) if self.declaration.targets else ("classification",)
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a network: one for each class, or for each target."""
+        return len(self.declaration.targets) or self.classes_declared
 
     @property
     def classes_declared(self) -> int:
@@ -489,11 +535,14 @@ def own_points(
     samples: int,
     features: int | None = None,
     classes: int | None = None,
+    targets: Sequence[str] | None = (),
 ) -> Points:
     """Return what a user's own function has drawn as float64 and int64; None: any number will do.
 
+    With names of `targets` the second are numbers of float64, `(samples, targets)`.
+
     Raises:
-        DataError: it is not so many points and the class of each.
+        DataError: it is not so many points and the class, or the numbers, of each.
 
     """
     where, code = getattr(make, "__name__", "the function"), getattr(make, "__code__", None)
@@ -501,11 +550,16 @@ def own_points(
         where = f"{where} ({Path(code.co_filename).name}:{code.co_firstlineno})"
     points = f"({samples}, {features or 'features'})"
     must = f"{where}: must return two values, points {points} and their classes ({samples},)"
+    if targets is None or targets:
+        must = f"{where}: must return two values, points {points} and their targets ({samples},"
+        must += f"), or ({samples}, {len(targets or ()) or 'targets'}),"
     if not isinstance(drawn, tuple | list) or len(drawn) != 2:
         several = isinstance(drawn, tuple | list)
         came = f"{len(drawn)} values" if several else _came(drawn)  # type: ignore[arg-type]
         raise DataError(f"{must}, got {came}")
     inputs = arrays.numbers(where, "points", drawn[0])
+    if targets is None or targets:
+        return inputs, _own_numbers(where, must, inputs, drawn[1], samples, features, targets)
     labels = arrays.array(where, "classes", drawn[1])
     if inputs.ndim == 1 and labels.ndim == 2:
         raise DataError(f"{must}; they are swapped, got {inputs.shape} and {labels.shape}")
@@ -519,12 +573,33 @@ def own_points(
     if not whole or not np.isfinite(labels).all():
         is_text = labels.dtype.kind in "USO"
         came = f"text, as {short(str(labels[0]))}" if is_text else str(labels.dtype)
-        raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}")
+        numbers = "" if is_text else "; task: regression takes numbers"
+        raise DataError(f"{where}: classes must be whole numbers from 0 on, got {came}{numbers}")
     low, high = int(labels.min()), int(labels.max())
     if low < 0 or high >= (classes or high + 1):
         most = "on" if classes is None else f"to {classes - 1}"
         raise DataError(f"{where}: classes must be numbers from 0 {most}, got {low} to {high}")
     return inputs, labels.astype(np.int64)
+
+
+def _own_numbers(
+    where: str,
+    must: str,
+    inputs: Floats,
+    drawn: object,
+    samples: int,
+    features: int | None,
+    targets: Sequence[str] | None,
+) -> Floats:
+    """Return the targets of a user's own function for regression, `(samples, targets)`."""
+    wanted = arrays.numbers(where, "targets", drawn)
+    if wanted.ndim == 1:
+        wanted = wanted[:, None]
+    fits = inputs.ndim == 2 and inputs.shape[1] == (features or inputs.shape[1] or 1)
+    count = len(targets or ()) or wanted.shape[-1]
+    if not fits or len(inputs) != samples or wanted.shape != (samples, count) or not count:
+        raise DataError(f"{must} got {inputs.shape} and {np.shape(drawn)}")  # type: ignore[arg-type]
+    return wanted
 
 
 def _came(value: object) -> str:
@@ -537,7 +612,8 @@ def _shared(model: type[Declared]) -> Iterable[str]:
     """Return the keys that a whole family shares, which no constructor has."""
     if issubclass(model, LayerSection):
         return WIRES
-    return Generated.model_fields if issubclass(model, Generated) else ()
+    bases = (base for base in model.__mro__ if issubclass(base, Declared))
+    return next((base.model_fields for base in bases if vars(base).get("shares")), ())
 
 
 # ------------------------------------------------------------------------- from arguments to keys
@@ -564,6 +640,9 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
                 optional[name] = _INIT
             continue
         kind = hints.get(name, type(argument.default))
+        if base is ScheduleSection and kind == nn.Schedule | None:
+            optional[name] = _THEN
+            continue
         if base is LayerSection and name in declaration_of(make, LayerDeclaration).inferred:
             optional[name] = _inferred(name, kind)
             continue
@@ -622,7 +701,8 @@ def _inferred(name: str, kind: Any) -> tuple[Any, Any]:
     """Return the type and the description of a key that follows from a layer's inputs."""
     said = get_args(kind)[1:] if get_origin(kind) is Annotated else ()
     about = next((each.about for each in said if isinstance(each, Key) and each.about), None)
-    about = about or ("number of inputs" if name == "in_features" else name.replace("_", " "))
+    words = {"in_features": "number of inputs", "in_channels": "number of input channels"}
+    about = about or words.get(name, name.replace("_", " "))
     number = Annotated[int, Field(ge=1, le=100_000)] | None
     return number, Field(None, description=f"{about}; inferred, and checked if given")
 
@@ -703,6 +783,15 @@ LAYERS = (
 )
 LOSSES = models_of(LossSection)
 OPTIMIZERS = models_of(OptimizerSection, default="sgd")
+
+# An optional key of a schedule that another one follows, which is not followed by a third.
+_THEN: tuple[Any, Any] = (Any, None)
+_ALONE = tuple(m for m in models_of(ScheduleSection) if "then" not in m.model_fields)
+_THEN = (
+    one_of(_ALONE, ScheduleSection, bare_word) | None,
+    Field(None, description="the schedule that follows; by default constant"),
+)
+SCHEDULES = models_of(ScheduleSection)
 DATA = models_of(Generated)  # all that `minifw.data` declares
 
 
@@ -710,7 +799,7 @@ def section(base: type[S], kind: str, **keys: Any) -> S:
     """Return a section of this kind with these keys and the defaults for the others."""
     model = next(
         model
-        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, DATA)
+        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, DATA)
         for model in models
         if issubclass(model, base) and kind in model.declarations
     )

@@ -7,9 +7,13 @@ from typing import Literal
 from pydantic import Field
 
 from minifw.config.sections import VALIDATION, Section, ShareOrCount
+from minifw.config.targets import Targeted
+from minifw.statistics.measure import Task
+
+CLASSES: tuple[Task, ...] = ("classification",)
 
 
-class Tabled(Section):
+class Tabled(Targeted, Section):
     """Keys that all tables share."""
 
     train: ShareOrCount = Field(
@@ -34,6 +38,12 @@ class Tabled(Section):
         return self.split == "stratified"
 
     @property
+    def word(self) -> str:
+        """The kind, as tables and captions name it."""
+        kind: str = getattr(self, "kind")  # noqa: B009 - each kind has its own type
+        return kind
+
+    @property
     def about(self) -> str:
         """What is in the table, in a word or two for a caption."""
         raise NotImplementedError
@@ -43,9 +53,14 @@ class Sklearn(Tabled):
     """A data set that comes with scikit-learn."""
 
     kind: Literal["sklearn"] = Field(description="a data set that comes with scikit-learn")
-    name: Literal["digits", "iris", "wine", "breast-cancer"] = Field(
-        description="which: digits (8×8 images, 10 classes), iris, wine, breast-cancer"
+    name: Literal["digits", "iris", "wine", "breast-cancer", "diabetes"] = Field(
+        description="which: digits (8×8 images, 10 classes), iris, wine, breast-cancer, or "
+        "diabetes (a regression)"
     )
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return ("regression",) if self.name == "diabetes" else CLASSES
 
     @property
     def about(self) -> str:
@@ -68,6 +83,10 @@ class ModularAddition(Tabled):
     )
 
     @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
+
+    @property
     def about(self) -> str:
         return f"modulus {self.modulus}"
 
@@ -79,6 +98,10 @@ class Parity(Tabled):
         description="rows of bits, of which the class is whether the number of ones is odd"
     )
     bits: int = Field(8, ge=1, le=16, description="bits of a sample; there are 2 to their power")
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
 
     @property
     def about(self) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minifw.config.heads import heads
 from minifw.config.sections import LayerSection, LayerSizes, Use
 from minifw.config.source import KeyPath, Source
 from minifw.errors import ModuleError, did_you_mean
@@ -67,14 +68,15 @@ class Wiring:
         """Return the shapes of the values that the layer at this position takes."""
         return [shapes[number] for number in self.inputs[position]]
 
-    def output(self, features: int) -> Shape:
-        """Return the shape of a sample of the network's output."""
-        return self.shapes(features)[self.ends[0]]
+    def outputs(self, features: int) -> list[Shape]:
+        """Return the shape of a sample of each of the network's outputs."""
+        shapes = self.shapes(features)
+        return [shapes[end] for end in self.ends]
 
 
 def wiring(config: Config) -> Wiring:
     """Return the wiring of a checked config."""
-    return _Names(config.network, _ignore, None).wiring()
+    return _Names(config, _ignore, None).wiring()
 
 
 def _ignore(path: KeyPath, what: str) -> None:
@@ -85,19 +87,23 @@ class _Names:
     """The names of layers, and what they stand for; faults are noted.
 
     `unknown` are the positions of layers that are wrong otherwise: their names may be missing.
+    Without `sure` the heads are wrong otherwise.
     """
 
     def __init__(
         self,
-        network: Sequence[LayerSection],
+        config: Config,
         note: Note,
         source: Source | None,
         unknown: Collection[int] = (),
+        sure: bool = True,
     ) -> None:
-        self.network, self.note, self.source, self.unknown = network, note, source, unknown
+        self.network, self.heads = config.network, heads(config.loss)
+        self.note, self.source, self.unknown = note, source, unknown
+        self.sure = sure and not unknown
         self.places: dict[str, int] = {}
         self.taken: set[str] = set()
-        for position, layer in enumerate(network):
+        for position, layer in enumerate(self.network):
             if layer.name is None:
                 continue
             path = ("network", position, "name")
@@ -110,7 +116,9 @@ class _Names:
 
     def wiring(self) -> Wiring:
         """Return the wiring; a name that is wrong stands for the value before it."""
-        layers, used, inputs = [], [], []
+        layers: list[LayerSection] = []
+        used: list[int] = []
+        inputs: list[tuple[int, ...]] = []
         for position, layer in enumerate(self.network):
             acting, module = layer, position
             if isinstance(layer, Use):
@@ -125,8 +133,24 @@ class _Names:
             layers.append(acting)
             used.append(module)
             inputs.append(self._inputs(layer, position))
-        self._note_unused(inputs)
-        return Wiring(tuple(layers), tuple(used), tuple(inputs), (len(layers),))
+        ends = self._ends(len(layers))
+        self._note_unused(inputs, ends)
+        return Wiring(tuple(layers), tuple(used), tuple(inputs), ends)
+
+    def _ends(self, last: int) -> tuple[int, ...]:
+        """Return the numbers of the outputs: those of the heads, or of the last layer."""
+        if not self.heads:
+            return (last,)
+        numbers = []
+        for place, head in enumerate(self.heads):
+            path = ("loss", place, "of")
+            if head.of == INPUTS:
+                self.note(
+                    path, "must be the name of a layer; the input of the network is no output"
+                )
+            number = self._number(head.of, last, path)
+            numbers.append(last if number is None else number)
+        return tuple(numbers)
 
     def _inputs(self, layer: LayerSection, position: int) -> tuple[int, ...]:
         """Return the numbers of the values that a layer takes."""
@@ -159,21 +183,24 @@ class _Names:
             return None
         return found + 1
 
-    def _note_unused(self, inputs: Sequence[tuple[int, ...]]) -> None:
+    def _note_unused(self, inputs: Sequence[tuple[int, ...]], ends: Sequence[int]) -> None:
         """Note names that nothing refers to, and outputs that lead nowhere."""
-        if self.unknown:
+        if not self.sure:
             return
         for name, position in self.places.items():
             if name not in self.taken:
                 near = did_you_mean(name, self.taken - self.places.keys() - {INPUTS})
                 near = near if near.startswith("; did") else ""
                 path = ("network", position, "name")
-                self.note(path, f"nothing refers to '{name}': no `from` has it{near}")
-        used = {number for numbers in inputs for number in numbers}
-        for position in range(len(inputs) - 1):
+                self.note(
+                    path, f"nothing refers to '{name}': no `from`, `use` or `of` has it{near}"
+                )
+        used = {*ends, *(number for numbers in inputs for number in numbers)}
+        for position in range(len(inputs)):
             if position + 1 not in used:
-                what = "its output leads nowhere: give it a `name`, and let another layer's `from`"
-                self.note(("network", position), f"{what} have it, or remove it")
+                what = "its output leads nowhere: give it a `name`, and let the `from` of a layer"
+                also = " or the `of` of a head" if self.heads else ""
+                self.note(("network", position), f"{what}{also} have it, or remove it")
 
     def _where(self, position: int) -> str:
         line = self.source.line(("network", position)) if self.source else ""
@@ -189,13 +216,15 @@ def note_network(
     features: int | None,
     classes: int | None,
     unknown: Collection[int] = (),
+    sure: bool = True,
 ) -> None:
     """Note each layer that does not fit between `features` inputs and `classes` outputs.
 
-    None is an unknown number. The layers in `unknown` may have any size.
+    None is an unknown number. The layers in `unknown` may have any size. Without `sure` the loss
+    is not known.
     """
     noted = len(source.faults)
-    wired = _Names(config.network, source.add, source, unknown).wiring()
+    wired = _Names(config, source.add, source, unknown, sure).wiring()
     if len(source.faults) > noted:  # who takes what is not sure
         return
     _Shapes(config, wired, source, features, unknown).check(classes)
@@ -212,7 +241,8 @@ class _Shapes:
         features: int | None,
         unknown: Collection[int],
     ) -> None:
-        self.wired, self.source, self.unknown = wired, source, unknown
+        self.config, self.wired, self.source, self.unknown = config, wired, source, unknown
+        self.heads = heads(config.loss)
         self.shapes: list[Shape | None] = [None if features is None else (features,)]
         # Where each value got its shape, for messages; -1 is the data.
         self.origins = [-1]
@@ -223,14 +253,24 @@ class _Shapes:
         for position, layer in enumerate(self.wired.layers):
             shape = self._after(position, layer)
             self.shapes.append(shape)
-        end = self.wired.ends[0]
-        size = self.shapes[end]
         if not self.trained:
             self.source.add(("network",), "needs at least one linear layer")
-        elif classes is not None and size is not None and size != (classes,):
-            each = f"one output for each of the {classes} classes"
+            return
+        words = ("target", "targets") if self.config.data.is_regression else ("class", "classes")
+        for place, end in enumerate(self.wired.ends):
+            head = self.heads[place] if self.heads else None
+            wanted = classes
+            each = f"one output for each of the {classes} {words[classes != 1]}"
+            if head is not None and not head.predicts:
+                wanted = None if self.shapes[0] is None else self.shapes[0][0]
+                each = f"one output for each of the {wanted} inputs"
+            size = self.shapes[end]
+            if wanted is None or size is None or size == (wanted,):
+                continue
+            who = "the network" if head is None else f"'{head.of}', a head,"
             path = ("network", max(self.origins[end], 0))
-            self.source.add(path, f"the network must end with {each}, got {in_words(size)}")
+            what = f"{who} must end with {each}, got {in_words(size)}"
+            self.source.add(path, what + ("; flatten makes rows" if len(size) > 1 else ""))
 
     def _after(self, position: int, layer: LayerSection) -> Shape | None:
         """Return the shape of a layer's output, None if it is not known."""

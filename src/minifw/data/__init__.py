@@ -9,7 +9,16 @@ from minifw.data.dataset import (
     generator,
     stack_seeds,
 )
-from minifw.data.generated import Floats, Integers, Points, disk, half_plane, moons, spirals
+from minifw.data.generated import (
+    Floats,
+    Integers,
+    Points,
+    disk,
+    half_plane,
+    moons,
+    sine,
+    spirals,
+)
 from minifw.data.samples import Samples
 from minifw.data.splitting import (
     check_strata,
@@ -40,6 +49,7 @@ __all__ = [
     "held_out",
     "moons",
     "shares",
+    "sine",
     "spirals",
     "split",
     "split_sizes",

@@ -271,8 +271,9 @@ def _check_few(name: str, different: NDArray[np.floating[Any]], samples: int) ->
     if len(broken) > max(2, min(20, samples // 2)):
         raise DataError(
             f"{WHERE}: {name} holds {len(broken)} different numbers that are not whole, such as "
-            f'{broken[0]:g}, and each would be a class; task="regression" predicts numbers; '
-            f"np.digitize makes classes of ranges, and as text ({name}.astype(str)) each number is one"
+            f'{broken[0]:g}, and each would be a class; task="regression" predicts '
+            f"numbers; np.digitize makes classes of ranges, and as text ({name}.astype(str)) each "
+            "number is one"
         )
 
 

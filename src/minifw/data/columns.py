@@ -63,12 +63,14 @@ def columns_of(
     features: Sequence[str],
     target: str | None,
     gaps: Gaps,
+    targets: Sequence[str] = (),
     *,
     predict: bool = False,
 ) -> tuple[Floats, list[str], Integers]:
     """Return the features of all samples, the target's different cells, and each sample's index.
 
-    For prediction the class of a sample may be missing.
+    For prediction the class of a sample may be missing. `targets` are those of the features that
+    are to be predicted, numbers by regression; for prediction they may be missing too.
     """
     place_of = {name: place for place, name in enumerate(names)}
     columns = [(name, place_of[name]) for name in features]
@@ -86,8 +88,13 @@ def columns_of(
             value = cells.number(row[place])
             if value is None:
                 must = f"{path}:{line}: column '{short_word(name)}' must hold a finite number"
+                if predict and name in targets:
+                    inputs.append(math.nan)
+                    continue
                 if not cells.missing(row[place]):
                     hint = "" if predict else "; data.features can leave this column out"
+                    if name in targets:
+                        hint = "; data.task: classification takes classes"
                     raise DataError(f"{must}, got {short(row[place])}{hint}")
                 gaps.note(must, row[place])
                 value = math.nan

@@ -100,8 +100,8 @@ class Dataset:
                 training samples; the others are shifted and scaled by the same numbers.
             normalize_target: of regression, do the same with each target; errors and predictions
                 are in its own unit all the same.
-            one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise they are class
-                numbers, which only cross-entropy takes.
+            one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise
+                they are class numbers, which only cross-entropy takes.
             dtype: dtype of the network.
             device: device of the network.
 

@@ -24,25 +24,36 @@ MOST_CLASSES = 1000
 
 @dataclass(frozen=True)
 class Table:
-    """All samples of a user's file, in its order, with the names of features and classes."""
+    """All samples of a user's file, in its order, with the names of features and classes.
+
+    Of regression `labels` are numbers, `(samples, targets)`, there are no classes, and `targets`
+    are the names of the columns.
+    """
 
     inputs: Floats
-    labels: Integers
+    labels: Integers | Floats
     features: tuple[str, ...]
     classes: tuple[str, ...]
     checksum: str
     """SHA-256 of the bytes that were parsed."""
     target: str
-    """Column or array of the classes."""
+    """Column or array of the classes or the numbers; several columns are joined by commas."""
+    targets: tuple[str, ...] = ()
 
 
 def read_csv(
-    path: Path, features: Sequence[str] | None, target: str | None, *, expected: str | None = None
+    path: Path,
+    features: Sequence[str] | None,
+    target: str | Sequence[str] | None,
+    *,
+    expected: str | None = None,
+    regression: bool = False,
 ) -> Table:
     """Read a CSV file with one line of column names, then one sample a line.
 
     `features` names the columns of numbers (None: all but the target), `target` the column of
-    classes (None: the last column). `expected` is the checksum that the file must have.
+    classes, or by `regression` the column or columns of numbers (None: the last column).
+    `expected` is the checksum that the file must have.
 
     Raises:
         DataError: with file, line and column of the first fault.
@@ -52,27 +63,40 @@ def read_csv(
     content, found = read_bytes(path, expected)
     rows = rows_of(path, content)
     names = names_of(path, rows)
-    target = names[-1] if target is None else target
-    chosen = [name for name in names if name != target] if features is None else list(features)
+    targets = [target] if isinstance(target, str) else list(target or names[-1:])
+    chosen = [name for name in names if name not in targets] if features is None else list(features)
     known = set(names)
-    for name in [target, *chosen]:
+    for name in [*targets, *chosen]:
         if name not in known:
             raise DataError(
                 f"{path}:1: there is no column '{short_word(name)}'{suggestion(name, names)}"
             )
     if not chosen:
-        raise DataError(f"{path}:1: expects a column beside the target '{short_word(target)}'")
-    _check_once(path, chosen, target)
+        raise DataError(f"{path}:1: expects a column beside the target '{short_word(targets[0])}'")
+    _check_once(path, chosen, targets)
     gaps = Gaps(", or choose other columns by data.features and data.target")
-    inputs, words, codes = columns_of(path, names, rows, chosen, target, gaps)
+    if regression:
+        numbers, _, _ = columns_of(path, names, rows, [*chosen, *targets], None, gaps, targets)
+        gaps.check()
+        count = len(chosen)
+        return _numbers(numbers[:, :count], numbers[:, count:], chosen, found, targets)
+    inputs, words, codes = columns_of(path, names, rows, chosen, targets[0], gaps)
     gaps.check()
-    return _table(path, inputs, words, codes, chosen, found, target)
+    return _table(path, inputs, words, codes, chosen, found, targets[0])
 
 
-def read_npz(path: Path, features: str, target: str, *, expected: str | None = None) -> Table:
+def read_npz(
+    path: Path,
+    features: str,
+    target: str,
+    *,
+    expected: str | None = None,
+    regression: bool = False,
+) -> Table:
     """Read a NumPy .npz file: array `features` (samples, features), array `target` (samples,).
 
-    `expected` is the checksum that the file must have.
+    By `regression` the target may be (samples, targets) too, of numbers. `expected` is the
+    checksum that the file must have.
 
     Raises:
         DataError: an array is missing, misshapen, not finite, too large for the memory that is
@@ -86,13 +110,26 @@ def read_npz(path: Path, features: str, target: str, *, expected: str | None = N
     content, found = read_bytes(path, expected)
     arrays = arrays_of(path, content, [features, target])
     inputs, labels = arrays[features], arrays[target]
-    if inputs.ndim != 2 or labels.shape != inputs.shape[:1] or not inputs.size:
+    one = labels.ndim == 1
+    if (
+        inputs.ndim != 2
+        or labels.shape[:1] != inputs.shape[:1]
+        or not (one or (regression and labels.ndim == 2))
+        or not inputs.size * labels.size
+    ):
+        or_more = " or (samples, targets)" if regression else ""
         raise DataError(
             f"{path}: expects '{short_word(features)}' of shape (samples, features) and "
-            f"'{short_word(target)}' (samples,), got {inputs.shape} and {labels.shape}"
+            f"'{short_word(target)}' (samples,){or_more}, got {inputs.shape} and {labels.shape}"
         )
     gaps = Gaps(", or choose other arrays by data.features and data.target")
     numbers = numbers_of(path, features, inputs, gaps)
+    if regression:
+        wanted = numbers_of(path, target, labels.reshape(len(labels), -1), gaps)
+        gaps.check()
+        columns = feature_names(features, inputs.shape[1])
+        targets = [target] if one else feature_names(target, labels.shape[1])
+        return _numbers(numbers, wanted, columns, found, targets, target)
     words, codes = words_of(path, target, labels)
     missing = np.array([cells.missing(word) for word in words])[codes]
     if missing.any():
@@ -180,21 +217,36 @@ def _npz_inputs(
     return numbers, None if labels is None else words_of(path, target or "", labels)
 
 
-def _check_once(path: Path, features: Sequence[str], target: str) -> None:
+def _check_once(path: Path, features: Sequence[str], targets: Sequence[str]) -> None:
     """Check that no column is used twice."""
-    if target in features:
-        raise DataError(
-            f"{path}: column '{short_word(target)}' is the target (data.target, by default the "
-            "last column), so it must not be one of data.features"
-        )
-    if (double := twice(features)) is not None:
-        raise DataError(f"{path}: data.features names column '{short_word(double)}' twice")
+    for target in targets:
+        if target in features:
+            raise DataError(
+                f"{path}: column '{short_word(target)}' is the target (data.target, by default the "
+                "last column), so it must not be one of data.features"
+            )
+    for key, names in (("features", features), ("target", targets)):
+        if (double := twice(names)) is not None:
+            raise DataError(f"{path}: data.{key} names column '{short_word(double)}' twice")
 
 
 def _shown(names: Sequence[str]) -> str:
     """Return which columns there are, the first of them if there are many."""
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     return f"; known here: {', '.join(map(short_word, names[:20]))}{more}"
+
+
+def _numbers(
+    inputs: Floats,
+    wanted: Floats,
+    features: Sequence[str],
+    found: str,
+    targets: Sequence[str],
+    target: str = "",
+) -> Table:
+    """Return the table of a regression."""
+    column = target or ", ".join(targets)
+    return Table(inputs, wanted, tuple(features), (), found, column, tuple(targets))
 
 
 def _table(
@@ -214,7 +266,7 @@ def _table(
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{path}: expects at most {MOST_CLASSES} classes, got {len(classes)}; "
-            "is the target really a class?"
+            "is the target really a class? data.task: regression predicts numbers"
         )
     for name in classes:
         if not name.isprintable() or len(name) > cells.LONGEST:

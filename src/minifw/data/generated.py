@@ -1,4 +1,4 @@
-"""Generated points with two features and their classes, each with its declaration for configs."""
+"""Generated points and their classes or numbers, each with its declaration for configs."""
 
 from __future__ import annotations
 
@@ -91,3 +91,21 @@ def spirals(
     angle = 2 * math.pi * (turns * radius + labels / classes)
     inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
     return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+@data(
+    "sine",
+    about="points of a sine curve, whose height is to be predicted (regression)",
+    section="A sine curve over `periods` periods; `noise` is the standard deviation around it.",
+    features=("x",),
+    targets=("y",),
+)
+def sine(
+    rng: np.random.Generator,
+    samples: int,
+    noise: Annotated[float, Key("standard deviation around it", ge=0)] = 0.1,
+    periods: Annotated[float, Key("how many periods x goes through", gt=0)] = 1.0,
+) -> Points:
+    """Uniform x from 0 to 1, and y = sin(2 pi periods x) + N(0, noise²), `(samples, 1)`."""
+    inputs = rng.uniform(0, 1, (samples, 1))
+    return inputs, np.sin(2 * math.pi * periods * inputs) + rng.normal(0, noise, inputs.shape)

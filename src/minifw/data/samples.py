@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -19,13 +19,14 @@ class Samples:
     `targets` are given to the loss: one-hot rows, or the `labels` themselves, the class of each
     sample, `(seeds, n)`. Of regression they are numbers, `(seeds, n, targets)`, and there are no
     labels; `scale`, `(seeds, targets)`, is what 1 in them is in the targets' own unit, by default
-    1.
+    1. Of a network with several heads, errors are those of some `columns` of outputs and targets.
     """
 
     inputs: Tensor
     targets: Tensor
     labels: Tensor | None = None
     scale: Tensor | None = None
+    columns: slice | None = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -49,8 +50,10 @@ class Samples:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Samples:
         """Return samples with each tensor changed."""
-        kept = {name: value for name, value in vars(self).items() if value is not None}
-        return Samples(**{name: change(value) for name, value in kept.items()})
+        changed = {
+            name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **changed)
 
     def in_order(
         self, order: Tensor, out: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -96,7 +99,7 @@ class Samples:
         shapes = ", ".join(
             f"{name} {tuple(value.shape)}"
             for name, value in vars(self).items()
-            if value is not None and name != "scale"
+            if isinstance(value, Tensor) and name != "scale"
         )
         return f"<Samples: {shapes}, {str(self.inputs.dtype).removeprefix('torch.')}>"
 

@@ -145,6 +145,7 @@ def held_out(
     inputs, labels = training
     kept = np.arange(len(labels)) >= len(labels) - validation
     if stratified:
-        counts = np.bincount(labels)
-        kept = _place_in_class(labels) >= (counts - shares(counts, validation))[labels]
+        own = labels.astype(np.int64)  # it has classes, not numbers
+        counts = np.bincount(own)
+        kept = _place_in_class(own) >= (counts - shares(counts, validation))[own]
     return (inputs[~kept], labels[~kept]), (inputs[kept], labels[kept])

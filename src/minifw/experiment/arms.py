@@ -15,6 +15,7 @@ from minifw.experiment.build import build_loss, build_optimizer, build_stopping
 from minifw.experiment.checkpointer import NONE, NoCheckpoints
 from minifw.experiment.plan import Experiment
 from minifw.runs import Arm, Mode
+from minifw.statistics.measure import Measure
 from minifw.training import SERIES, Checkpoint, History
 from minifw.training.fit import fit
 
@@ -48,7 +49,7 @@ def train_minifw(
     def on_epoch(epoch: int, history: History) -> None:
         nonlocal latest
         if history.epochs[-1] == epoch:
-            latest = _how_it_goes(history)
+            latest = _how_it_goes(history, data.measure)
         progress(epoch, latest)
         checkpointer.offer(
             epoch % config.train.checkpoint_every == 0,
@@ -61,11 +62,12 @@ def train_minifw(
         progress(0, "compiling, unless it is cached")
     history = fit(
         network,
-        build_loss(config),
+        build_loss(config, len(experiment.data.features)),
         optimizer,
         data,
         epochs=config.train.epochs,
         eta=config.train.eta,
+        rates=config.train.schedule.make(),
         batch_size=batch_size,
         next_order=order,
         eval_every=config.train.eval_every,
@@ -74,6 +76,7 @@ def train_minifw(
         history=history,
         stopping=build_stopping(config),
     )
+    history.best, history.last = {}, {}  # nothing continues from here
     return Checkpoint.of(network, history, optimizer, order)
 
 
@@ -97,12 +100,13 @@ def train_pytorch(
     network = experiment.network()
     return reference.fit(
         network,
-        build_loss(config),
+        build_loss(config, len(experiment.data.features)),
         build_optimizer(config, network),
         data,
         seeds,
         epochs=epochs,
         eta=config.train.eta,
+        rates=config.train.schedule.make(),
         batch_size=experiment.plan.batch_size(mode),
         eval_every=config.train.eval_every,
         at_once=at_once,
@@ -120,7 +124,7 @@ TRAIN: dict[Arm, Callable[..., Checkpoint]] = {
 }
 
 
-def _how_it_goes(history: History) -> str:
+def _how_it_goes(history: History, measure: Measure) -> str:
     """Return the latest loss and errors, as the median over the seeds that have not diverged."""
     left = history.diverged < 0
     if not left.any():
@@ -130,5 +134,6 @@ def _how_it_goes(history: History) -> str:
     gone, stopped = int((~left).sum()), int((history.stopped >= 0).sum())
     diverged = f" {stopped} stopped" if stopped else ""
     diverged += f" {gone} diverged" if gone else ""
-    kept = f" validation {float(np.median(errors)):.1f} %" if len(errors) else ""
-    return f"loss {loss:.4f} train {train:.1f} % test {test:.1f} %{kept}{diverged}"
+    kept = f" validation {measure.brief(float(np.median(errors)))}" if len(errors) else ""
+    shown = f"train {measure.brief(train)} test {measure.brief(test)}"
+    return f"loss {loss:.4f} {shown}{kept}{diverged}"

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from minifw import nn
+from minifw.config import heads
 from minifw.config.model import Config, Csv, Npz
 from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
@@ -14,6 +18,7 @@ from minifw.data import (
     DTYPES,
     Dataset,
     Points,
+    Samples,
     files,
     generator,
     held_out,
@@ -23,15 +28,35 @@ from minifw.data import (
     validation_size,
 )
 from minifw.data.files import Table
+from minifw.runs import Run
+from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
 
 
 def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the names of features and classes, of a table or of generated points."""
+    """Return the names of features and classes, of a table or of generated points.
+
+    Of regression there are no classes.
+    """
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    return config.data.declaration.features, tuple(map(str, range(config.data.classes_declared)))
+    said, count = config.data.declaration, config.data.classes_declared
+    return said.features, () if said.targets else tuple(map(str, range(count)))
+
+
+def measure(config: Config, table: Table | None) -> Measure:
+    """Return how errors are measured."""
+    section = config.data
+    targets = table.targets if table is not None else ()
+    if isinstance(section, Generated):
+        targets = section.declaration.targets
+    return Measure(tuple(targets), section.unit or "")
+
+
+def outputs(config: Config, table: Table | None) -> int:
+    """Return how many outputs a network has: one for each class, or for each target."""
+    return len(measure(config, table).targets or names(config, table)[1])
 
 
 def build_data(
@@ -45,16 +70,50 @@ def build_data(
     """
     section = config.data
     features, classes = names(config, table)
-    return stack_seeds(
+    made = stack_seeds(
         (_draw(section, seed, table, extra_validation) for seed in seeds),
         seeds=seeds,
         features=features,
         classes=classes,
+        measure=measure(config, table),
         normalize=section.normalize,
-        one_hot=config.loss.declaration.one_hot,
+        normalize_target=section.normalize_target is not False,
+        one_hot=heads.one_hot(config.loss),
         dtype=DTYPES[config.dtype],
         device=config.device,
     )
+    return _for_heads(config, made)
+
+
+def _for_heads(config: Config, data: Dataset) -> Dataset:
+    """Return the samples with the targets of all heads side by side."""
+    several = heads.heads(config.loss)
+    if not several:
+        return data
+    columns = heads.columns(config.loss, wiring(config).outputs(len(data.features)))
+
+    def changed(part: Samples) -> Samples:
+        targets = [part.targets if head.predicts else part.inputs for head in several]
+        return replace(part, targets=torch.cat(targets, -1), columns=columns)
+
+    validation = None if data.validation is None else changed(data.validation)
+    train, test = changed(data.train), changed(data.test)
+    return replace(data, train=train, test=test, validation=validation)
+
+
+def data_of(run: Run, config: Config) -> Dataset:
+    """Return the samples of all seeds of a run, as it has drawn them, on the CPU.
+
+    Raises:
+        DataError: a data file cannot be read.
+        ArtefactError: it is not the one that the run was trained on.
+
+    """
+    on_cpu = config.model_copy(update={"device": "cpu"})
+    table = None
+    if isinstance(config.data, Tabled):
+        table = read_table(config.data, run.manifest.data_checksum)
+    return build_data(on_cpu, run.manifest.seeds, table)
 
 
 def _draw(
@@ -90,10 +149,16 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     match section:
         case Csv():
             path, target = Path(section.path), section.target
-            return files.read_csv(path, section.features, target, expected=expected)
+            numbers = section.is_regression
+            return files.read_csv(
+                path, section.features, target, expected=expected, regression=numbers
+            )
         case Npz():
             path, array = Path(section.path), section.target
-            return files.read_npz(path, section.features, array, expected=expected)
+            numbers = section.is_regression
+            return files.read_npz(
+                path, section.features, array, expected=expected, regression=numbers
+            )
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
@@ -121,16 +186,21 @@ def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Net
             continue
         init = getattr(layer, "init", None) or config.init
         modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
-    chain = wired.is_chain
-    network = nn.Sequential(*modules) if chain else nn.Wired(modules, wired.inputs, wired.ends)
+    network: nn.Network
+    if wired.is_chain:
+        network = nn.Sequential(*modules)
+    else:
+        network = nn.Wired(modules, wired.inputs, wired.ends, joined=len(wired.ends) > 1)
     network.reseed([generator(seed, "dropout") for seed in seeds])
     return network
 
 
-def build_loss(config: Config) -> nn.Loss:
-    """Return the loss of a config."""
-    loss: nn.Loss = config.loss.make()
-    return loss
+def build_loss(config: Config, features: int | None = None) -> nn.Loss:
+    """Return the loss of a config; that of several heads depends on the number of features."""
+    if not heads.heads(config.loss):
+        return heads.made(config.loss, ())
+    assert features is not None
+    return heads.made(config.loss, wiring(config).outputs(features))
 
 
 def build_optimizer(config: Config, network: nn.Network) -> nn.Optimizer:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from minifw.config.sections import Generated
-from minifw.data import Dataset
+from minifw.data import Dataset, Floats
 from minifw.experiment.build import build_network
 from minifw.experiment.plan import Experiment
 from minifw.experiment.results import Trained
@@ -43,11 +43,13 @@ def decision(last: Experiment, trained: Trained) -> bytes:
     arrays: dict[str, Any] = {}
     for mode, arms in trained.items():
         errors = arms["minifw"].history.final("test_error")
-        if np.isnan(errors).all():
+        place = median_seed(errors)
+        if place is None:
             continue
-        place = int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
         seed = plan.seeds[place]
-        data = _samples(last, seed)
+        data = samples_of_seed(last, seed)
+        labels = data.test.labels
+        assert labels is not None
         shift, scale = data.shift[0], data.scale[0]
         inputs = data.test.inputs[0].double().numpy(force=True) * scale + shift
         low, high = inputs.min(0), inputs.max(0)
@@ -61,7 +63,10 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         normal = torch.from_numpy((plane - shift) / scale).to(data.test.inputs.dtype)
         outputs, answers = (
             torch.cat(
-                [network.forward(some.unsqueeze(0))[0] for some in torch.split(rows, GRID_ROWS)]
+                [
+                    network.forward(some.unsqueeze(0))[0, :, data.test.columns or slice(None)]
+                    for some in torch.split(rows, GRID_ROWS)
+                ]
             )
             for rows in (normal, data.test.inputs[0].cpu())
         )
@@ -70,7 +75,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
             "y": axes[1],
             **decided_plane(outputs),
             "points": inputs,
-            "labels": data.test.labels[0].numpy(force=True).astype(np.int16),
+            "labels": labels[0].numpy(force=True).astype(np.int16),
             "answers": answers.argmax(-1).numpy().astype(np.int16),
             "seed": np.array(seed),
             "error": np.array(errors[place]),
@@ -85,7 +90,15 @@ def decision(last: Experiment, trained: Trained) -> bytes:
     return file.getvalue()
 
 
-def _samples(last: Experiment, seed: int) -> Dataset:
+def median_seed(errors: Floats) -> int | None:
+    """Return the place of the error that is nearest to the median; None if all diverged."""
+    if np.isnan(errors).all():
+        return None
+    return int(np.nanargmin(np.abs(errors - np.nanmedian(errors))))
+
+
+def samples_of_seed(last: Experiment, seed: int) -> Dataset:
+    """Return the samples of one seed, as a stack of one; they may have to be drawn again."""
     if seed not in last.seeds:
         return last.plan.draw([seed]).data
     place = last.seeds.index(seed)

@@ -17,8 +17,10 @@ from torch import Tensor
 from minifw.errors import UsageError
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Plan
-from minifw.nn import Loss, Module
+from minifw.nn import Loss, Network
 from minifw.nn.differences import Comparison, compare
+from minifw.nn.module import as_tuple
+from minifw.nn.wired import table
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Row:
     """One gradient: by a layer's parameter or input, or by the network's output.
 
     `layer` is the position in the network, None for the loss; `of` is a parameter's name, "input"
-    or "output".
+    (with several, "input 1") or "output".
     """
 
     layer: int | None
@@ -56,8 +58,6 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
         samples: the number of training samples.
         elements: how many numbers of each tensor are compared, at most.
 
-        RAISES_HERE
-
     Raises:
         UsageError: there are fewer training samples, or their results are not finite.
 
@@ -69,83 +69,110 @@ def check(plan: Plan, seed: int, samples: int, elements: int) -> list[Row]:
     data = plan.draw([seed]).data
     network = build_network(plan.config, [seed], len(data.features))
     inputs, targets = data.train.inputs[:, :samples], data.train.targets[:, :samples]
-    loss = build_loss(plan.config)
-    return compare_layers(list(network), loss, inputs, targets, elements, seed)
+    loss = build_loss(plan.config, len(data.features))
+    return compare_layers(network, loss, inputs, targets, elements, seed)
 
 
 def compare_layers(
-    modules: Sequence[Module],
-    loss: Loss,
-    inputs: Tensor,
-    targets: Tensor,
-    elements: int,
-    seed: int,
+    network: Network, loss: Loss, inputs: Tensor, targets: Tensor, elements: int, seed: int
 ) -> list[Row]:
-    """Return the comparisons for a chain of modules, a stack of one network; the loss last."""
-    chain = _Chain(modules, loss, inputs, targets, elements, seed)
-    return _with_causes([*chain.rows()], chain.alone)
+    """Return the comparisons for the layers of a network, a stack of one; the loss last."""
+    network.train().without_chance()  # differences need the same function each time
+    once = _Once(network, loss, inputs, targets, elements, seed)
+    return _with_causes([*once.rows()], once.alone)
 
 
-class _Chain:
-    """Modules and a loss that have been used once: module k took `values[k]`.
+class _Once:
+    """A network and a loss that have been used once.
 
-    `gradients[k]` is what the way back gave for `values[k]`; the last of both are of the output.
+    `values` are numbered as in `nn.Wired`. Layer k took `given[k]`, copies of its own, gave
+    `values[k + 1]`, got the gradient `came[k]` and gave back `back[k]`.
     """
 
     def __init__(
         self,
-        modules: Sequence[Module],
+        network: Network,
         loss: Loss,
         inputs: Tensor,
         targets: Tensor,
         elements: int,
         seed: int,
     ) -> None:
-        self.modules, self.loss, self.targets = modules, loss, targets
+        self.modules, self.loss, self.targets = list(network), loss, targets
+        self.takes, self.ends = table(network)
         self.elements, self.seed = elements, seed
         self.values, calls = [inputs.clone()], []
-        for position, module in enumerate(modules):
-            module.reset_gradient()
-            self.values.append(module.forward(self.values[-1]).clone())
+        self.given: list[list[Tensor]] = []
+        network.reset_gradient()
+        for position, module in enumerate(self.modules):
+            self.given.append([self.values[number].clone() for number in self.takes[position]])
+            self.values.append(module.forward(*self.given[-1]).clone())
             calls.append(module.call)
             _check_finite(f"layer {position}, {module!r}", self.values[-1])
-        _check_finite(repr(loss), loss.function(self.values[-1], targets))
-        gradients = [loss.grad(self.values[-1], targets).clone()]
-        for module, call in zip(reversed(modules), reversed(calls), strict=True):
-            gradients.append(module.at(call).backward(gradients[-1].clone()).clone())
-        self.gradients = gradients[::-1]
+        self.output = self.output_of(self.values).clone()
+        _check_finite(repr(loss), loss.function(self.output, targets))
+        self.of_output = loss.grad(self.output, targets).clone()
+        found = [torch.zeros_like(value) for value in self.values]
+        widths = [self.values[number].shape[-1] for number in self.ends]
+        for number, gradient in zip(
+            self.ends, torch.split(self.of_output, widths, -1), strict=True
+        ):
+            found[number] += gradient
+        self.back: dict[int, list[Tensor]] = {}
+        for position in reversed(range(len(self.modules))):
+            module = self.modules[position].at(calls[position])
+            returned = as_tuple(module.backward(found[position + 1].clone()))
+            self.back[position] = [gradient.clone() for gradient in returned]
+            for number, gradient in zip(self.takes[position], returned, strict=True):
+                found[number] += gradient
+        self.came = found[1:]
+
+    def output_of(self, values: Sequence[Tensor]) -> Tensor:
+        """Return the output of the network: its ends side by side."""
+        ends = [values[number] for number in self.ends]
+        return ends[0] if len(ends) == 1 else torch.cat(ends, -1)
 
     def loss_from(self, first: int) -> Tensor:
-        """Return the loss, `(1,)`, where the chain starts with module `first`."""
-        x = self.values[first]
-        for module in self.modules[first:]:
-            x = module.forward(x)
-        return self.loss.function(x, self.targets)
+        """Return the loss, `(1,)`, where the network starts with layer `first`."""
+        if first == len(self.modules):
+            return self.loss.function(self.output, self.targets)
+        values = self.values[: first + 1]
+        for position in range(first, len(self.modules)):
+            given = [values[number] for number in self.takes[position]]
+            given = self.given[first] if position == first else given
+            values.append(self.modules[position].forward(*given))
+        return self.loss.function(self.output_of(values), self.targets)
 
     def rows(self) -> Iterator[Row]:
         """Give the comparisons of the loss's gradients, from the first layer to the output."""
         for position, module in enumerate(self.modules):
-            tensors = [("input", self.values[position], self.gradients[position])]
+            tensors = [*zip(self._inputs(position), self.given[position], self.back[position],
+                            strict=True)]  # fmt: skip
             if module not in self.modules[:position]:  # parameters once, at its first position
                 own = module.parameters()
                 tensors += [(name, value, gradient.clone()) for name, value, gradient in own]
             for of, tensor, gradient in tensors:
                 yield Row(position, repr(module), of, self._of_loss(position, of, tensor, gradient))
-        end = len(self.modules)
-        found = self._of_loss(end, "output", self.values[end], self.gradients[end])
+        found = self._of_loss(len(self.modules), "output", self.output, self.of_output)
         yield Row(None, repr(self.loss), "output", found)
+
+    def _inputs(self, position: int) -> list[str]:
+        """Return the names of a layer's inputs: "input", or "input 1" and so on."""
+        count = len(self.takes[position])
+        return ["input"] if count == 1 else [f"input {place + 1}" for place in range(count)]
 
     def alone(self, row: Row) -> Comparison:
         """Compare a layer's gradients for the gradient that it got, which may be wrong."""
         assert row.layer is not None
-        module, x = self.modules[row.layer], self.values[row.layer]
-        gradient = self.gradients[row.layer + 1]
+        module, given = self.modules[row.layer], self.given[row.layer]
+        gradient = self.came[row.layer]
         module.reset_gradient()
-        module.forward(x)
-        back = module.backward(gradient.clone()).clone()
+        module.forward(*given)
+        back = [each.clone() for each in as_tuple(module.backward(gradient.clone()))]
         own = {name: (value, grad.clone()) for name, value, grad in module.parameters()}
-        tensor, found = (x, back) if row.of == "input" else own[row.of]
-        return self._compare(row.of, tensor, found, lambda: module.forward(x), gradient)
+        own |= dict(zip(self._inputs(row.layer), zip(given, back, strict=True), strict=True))
+        tensor, found = own[row.of]
+        return self._compare(row.of, tensor, found, lambda: module.forward(*given), gradient)
 
     def _of_loss(self, first: int, of: str, tensor: Tensor, gradient: Tensor) -> Comparison:
         """Compare a gradient of the loss with differences of the loss from module `first` on."""
@@ -155,9 +182,9 @@ class _Chain:
     def _compare(
         self, of: str, tensor: Tensor, gradient: Tensor, run: Callable[[], Tensor], weight: Tensor
     ) -> Comparison:
-        samples, outputs = self.values[-1].shape[-2:]
+        samples, outputs = self.output.shape[-2:]
         found = compare(
-            f"the {of}" if of in ("input", "output") else f"'{of}'",
+            f"the {of}" if of.startswith(("input", "output")) else f"'{of}'",
             tensor,
             gradient,
             lambda: [run()],

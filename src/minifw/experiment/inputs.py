@@ -1,21 +1,23 @@
 """The files of a run that its weights need: names, and the normalisation of inputs.
 
 A network of the run takes `(inputs - shift) / scale`, features in their order, and gives one score
-for each class.
+for each class; or, of regression, one number for each target: `output * target_scale +
+target_shift` is in the target's own unit.
 
     inputs.json                  names of features and classes in their order, kind of score
-    normalization.safetensors    shift and scale, float64 of (seeds, features)
+    normalization.safetensors    shift and scale, float64 of (seeds, features); of regression
+                                 target_shift and target_scale, (seeds, targets)
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import safetensors.numpy
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from minifw.config import loading
+from minifw.config import heads, loading
 from minifw.config.code import Code
 from minifw.config.model import Config, word_of
 from minifw.data import Floats
@@ -23,10 +25,13 @@ from minifw.data.cells import LONGEST
 from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
 from minifw.runs import Run, records
+from minifw.statistics.measure import Measure
 
 INPUTS = "inputs.json"
 NORMALIZATION = "normalization.safetensors"
 Score = Literal["probability", "output"]
+MOVED = ("shift", "scale", "target_shift", "target_scale")
+"""The numbers of a normalisation, in the order in which `read_normalization` returns them."""
 
 
 def _names(classes: list[str]) -> list[str]:
@@ -46,7 +51,8 @@ class Inputs(BaseModel):
     """The inputs of a run's networks, and the meaning of their outputs.
 
     `kind` is that of the data, `target` its column or array of classes (None for generated data). A
-    `score` is the softmax of the outputs, a probability, or the output itself.
+    `score` is the softmax of the outputs, a probability, or the output itself. Of regression there
+    are no classes, but `targets`, and their `unit` if it was named.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -54,14 +60,31 @@ class Inputs(BaseModel):
     kind: str
     features: Annotated[list[str], Field(min_length=1), AfterValidator(_different)]
     target: str | None
-    classes: Annotated[list[str], Field(min_length=2), AfterValidator(_names)]
+    classes: Annotated[list[str], AfterValidator(_names)]
     seeds: Annotated[list[int], Field(min_length=1)]
     score: Score
+    targets: Annotated[list[str], AfterValidator(_different)] = []
+    unit: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (len(self.classes) < 2 and not self.targets) or (self.classes and self.targets):
+            raise ValueError("classes: must be at least two, or none where there are targets")
+        return self
+
+    @property
+    def measure(self) -> Measure:
+        """How errors are measured."""
+        return Measure(tuple(self.targets), self.unit)
+
+    def content(self) -> dict[str, Any]:
+        """Return what is written as JSON; of classification without the keys of regression."""
+        return self.model_dump(exclude=set() if self.targets else {"targets", "unit"})
 
 
 def write(run: Run, plan: Plan) -> None:
     """Write inputs.json, when a run starts."""
-    run.write_json(INPUTS, _inputs(plan).model_dump())
+    run.write_json(INPUTS, _inputs(plan).content())
 
 
 def _inputs(plan: Plan) -> Inputs:
@@ -71,7 +94,9 @@ def _inputs(plan: Plan) -> Inputs:
         target=None if plan.table is None else plan.table.target,
         classes=list(plan.classes),
         seeds=plan.seeds,
-        score=plan.config.loss.declaration.score,
+        score=heads.main(plan.config.loss).declaration.score,
+        targets=list(plan.measure.targets),
+        unit=plan.measure.unit,
     )
 
 
@@ -105,9 +130,10 @@ def check(run: Run, plan: Plan) -> None:
             )
 
 
-def write_normalization(run: Run, shift: Floats, scale: Floats) -> None:
-    """Write the normalisation of each seed's inputs; both arrays are (seeds, features)."""
-    run.write(NORMALIZATION, safetensors.numpy.save({"scale": scale, "shift": shift}))
+def write_normalization(run: Run, moved: dict[str, Floats]) -> None:
+    """Write the normalisation of each seed's inputs and targets, by the names in MOVED."""
+    some = {name: moved[name] for name in sorted(MOVED) if moved[name].size}
+    run.write(NORMALIZATION, safetensors.numpy.save(some))
 
 
 def read(run: Run) -> Inputs:
@@ -120,26 +146,29 @@ def read(run: Run) -> Inputs:
     return records.checked(Inputs, run.read_json(INPUTS), str(run.path / INPUTS))
 
 
-def read_normalization(run: Run, about: Inputs) -> tuple[Floats, Floats]:
-    """Return shift and scale of each seed, `(seeds, features)`.
+def read_normalization(run: Run, about: Inputs) -> list[Floats]:
+    """Return shift and scale of each seed, `(seeds, features)`, and of targets, `(seeds, targets)`.
 
     Raises:
         ArtefactError: the file is missing, damaged, or does not fit the seeds and features.
 
     """
     where = run.path / NORMALIZATION
+    needed = MOVED if about.targets else MOVED[:2]
     try:
         arrays = safetensors.numpy.load(run.read(NORMALIZATION))
-        shift, scale = arrays["shift"], arrays["scale"]
+        found = [arrays[name] for name in needed]
     except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
-        raise ArtefactError(f"{where}: does not hold shift and scale: {fault}") from None
-    shape = (len(about.seeds), len(about.features))
-    for name, values in (("shift", shift), ("scale", scale)):
+        raise ArtefactError(f"{where}: does not hold {' and '.join(needed)}: {fault}") from None
+    for name, values in zip(needed, found, strict=True):
+        columns = about.targets if name.startswith("target") else about.features
+        shape = (len(about.seeds), len(columns))
         if values.shape != shape or values.dtype != np.float64 or not np.isfinite(values).all():
             raise ArtefactError(
                 f"{where}: '{name}' must be finite float64 of shape {shape}, "
                 f"got {values.dtype} of {values.shape}"
             )
-    if not (scale > 0).all():
-        raise ArtefactError(f"{where}: 'scale' must be above 0")
-    return shift, scale
+        if name.endswith("scale") and not (values > 0).all():
+            raise ArtefactError(f"{where}: '{name}' must be above 0")
+    empty = np.zeros((len(about.seeds), 0))
+    return found if about.targets else [*found, empty, empty]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import KeyPath, Source
@@ -52,10 +53,14 @@ class Sizes:
     """Trained networks of each seed that are kept to the end: one for each arm and mode."""
     group_bytes: int
     """What a group of seeds may hold."""
+    targets: int = 0
+    """Numbers that the targets of a sample are, if there are several heads."""
     validation: int = 0
     """Samples for validation, which are not among those of `train`."""
     threads: int = 1
     """The number of threads; each has a shard of the stack and its own memory."""
+    stops: bool = False
+    """Whether seeds stop early."""
     records: bool = False
     """Whether a step is recorded, to be compiled."""
 
@@ -92,7 +97,7 @@ class Sizes:
         # Weights of finished parts, and of an arm's groups as one stack at the end.
         stacks = self.trained + (size < self.seeds)
         kept = (stacks * self.seeds - size) * self._weights()
-        series = 4 if self.validation else 3
+        series = 6 if self.validation else 4
         records = series * self.evaluations * self.trained * self.seeds * RECORD_BYTES
         return int(self._table() + group + kept + records)
 
@@ -111,7 +116,7 @@ class Sizes:
         return self.samples * 8 * (self.features + 1) if self.from_file else 0
 
     def _samples(self) -> int:
-        target = self.number * self.classes if self.one_hot else 8
+        target = self.number * (self.targets or self.classes) if self.one_hot else 8
         return self.samples * (self.number * self.features + target + 8)
 
     def _weights(self) -> int:
@@ -129,8 +134,12 @@ class Sizes:
         copies = 8 if self.momentum else 6
         if self.ensemble:
             copies += 3  # PyTorch's networks, and weights that wait for evaluation
+        if self.stops:
+            copies *= 2  # the best weights, and the part of the stack that is left
         order = self.train * (self.number * (self.features + self.classes) + 16)
-        return self._samples() + copies * self._weights() + (order if self.batch else 0)
+        # The samples of that part are copied too.
+        samples = 2 * self._samples() if self.stops else self._samples()
+        return samples + copies * self._weights() + (order if self.batch else 0)
 
     def _at_work(self, seeds: int) -> float:
         """Return the bytes of the steps and evaluations of a group that run at the same time."""
@@ -223,9 +232,11 @@ def sizes(
         batch=steps.batch_size if mode == "sgd" else None,
         evaluations=steps.epochs // steps.eval_every + 2,
         number=8 if config.dtype == "float64" else 4,
-        one_hot=config.loss.declaration.one_hot,
+        one_hot=heads.one_hot(config.loss),
+        targets=sum(classes if head.predicts else features for head in heads.heads(config.loss)),
         from_file=not isinstance(config.data, Generated),
         momentum=config.optimizer.remembers,
+        stops=steps.early_stopping is not None,
         ensemble=ensemble,
         trained=trained,
         group_bytes=GROUP_BYTES,

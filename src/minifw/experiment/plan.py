@@ -11,6 +11,7 @@ import torch
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
+from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.source import Source
@@ -25,17 +26,17 @@ from minifw.experiment.build import (
     build_loss,
     build_network,
     build_optimizer,
+    measure,
     names,
+    outputs,
     read_table,
 )
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
+from minifw.statistics.measure import Measure
 from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
 from minifw.training.placement import Compiling, Schedule, decide, why_plain, work
-
-MARGIN = 0.5
-"""Percentage points of test error within which minifw and PyTorch count as the same."""
 
 
 @dataclass(frozen=True)
@@ -45,20 +46,20 @@ class Experiment:
     plan: Plan
     seeds: list[int]
     data: Dataset
-    _prepared: list[nn.Sequential] = field(default_factory=list, repr=False)
+    _prepared: list[nn.Network] = field(default_factory=list, repr=False)
 
     @property
     def config(self) -> Config:
         """The plan's config."""
         return self.plan.config
 
-    def network(self) -> nn.Sequential:
+    def network(self) -> nn.Network:
         """Return the networks with their initial weights, which the caller may train."""
         network = self.prepare()
         self._prepared.clear()
         return network
 
-    def prepare(self) -> nn.Sequential:
+    def prepare(self) -> nn.Network:
         """Return the networks that `network` will return; they must not be changed."""
         if not self._prepared:
             features = len(self.data.features)
@@ -76,8 +77,8 @@ class Plan:
 
     The config fits its data and the machine. `arms` are trained in each of the `modes`, in groups
     of `group_size` seeds. `sizes` are those of each mode, and `compiling` says for each whether
-    minifw's steps are compiled. Within the `margin`, in percentage points of test error, two arms
-    count as the same.
+    minifw's steps are compiled. Within the `margin`, in the unit of errors, two arms count as the
+    same; None is the usual one.
     """
 
     config: Config
@@ -88,7 +89,7 @@ class Plan:
     sizes_of: dict[Mode, memory.Sizes]
     group_size: int
     compiling: dict[Mode, Compiling]
-    margin: float = MARGIN
+    margin: float | None = None
 
     @property
     def sizes(self) -> memory.Sizes:
@@ -109,6 +110,11 @@ class Plan:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in their order."""
         return names(self.config, self.table)[1]
+
+    @property
+    def measure(self) -> Measure:
+        """How errors are measured."""
+        return measure(self.config, self.table)
 
     @property
     def groups(self) -> list[list[int]]:
@@ -133,7 +139,11 @@ class Plan:
         """
         one = self.draw(self.seeds[:1])
         network = one.prepare()
-        learner = Learner(network, build_loss(self.config), build_optimizer(self.config, network))
+        learner = Learner(
+            network,
+            build_loss(self.config, len(self.features)),
+            build_optimizer(self.config, network),
+        )
         samples = one.data.train
         check_steps(learner, samples)
         return Steps(learner, samples, self.sizes_of[mode].batch_size, build=build)
@@ -189,7 +199,7 @@ def plan(
 
     `source` has the lines of the config, for the places of faults. `begun` is a run to be resumed:
     its data file, groups of seeds and compiled steps must not change. `margin` is, by
-    default, MARGIN.
+    default, that of the measure.
 
     Raises:
         ConfigError, DataError: something does not fit.
@@ -208,18 +218,21 @@ def plan(
     seeds = config.seeds or default_seeds
     config = config.model_copy(update={"seeds": seeds})
     table, train, test, validation = _samples(config, source, manifest)
-    features, classes = map(len, names(config, table))
+    features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
         note_network(config, source, features, classes)
     try:
-        config.loss.fits(classes)
+        for path, loss in heads.each(config.loss):  # noqa: B007
+            loss.fits(classes if loss.predicts else features)
     except MinifwError as fault:
-        source.add(("loss",), fault.lines[0])
+        source.add(path, fault.lines[0])
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
+    if source.faults:  # a network that does not fit has no sizes
+        raise source.error()
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
         mode: memory.fitted(
@@ -241,8 +254,7 @@ def plan(
     }
     compiling = {mode: _compiling(config, mode, sizes[mode], manifest) for mode in modes}
     sizes = {mode: replace(size, records=compiling[mode].compiled) for mode, size in sizes.items()}
-    if not source.faults:
-        memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
+    memory.check(config, source, max(sizes.values(), key=lambda size: size.bytes()))
     if source.faults:
         raise source.error()
     group_size = min(size.group_size() for size in sizes.values())
@@ -255,7 +267,7 @@ def plan(
         sizes,
         group_size if manifest is None else manifest.together or seeds,
         compiling,
-        (margin if manifest is None else manifest.margin) or MARGIN,
+        margin if manifest is None else manifest.margin,
     )
     _check_draws(made)
     _check_covered(made)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from minifw import nn, runs
+from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.wiring import in_words, wiring
 from minifw.data import DTYPES, Floats, Integers
@@ -39,6 +40,8 @@ class Networks:
     dtype: torch.dtype
     shift: Floats
     scale: Floats
+    columns: slice | None = None
+    """The outputs that predict classes, if there are others."""
 
     @property
     def widest(self) -> int:
@@ -105,7 +108,8 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     # The data file may be gone; the run keeps everything that is needed of it.
     config = inputs.config_of(run, allow_code)
     config = config.model_copy(update={"device": "cpu"})
-    if about.seeds != run.manifest.seeds or about.score != config.loss.declaration.score:
+    score = heads.main(config.loss).declaration.score
+    if about.seeds != run.manifest.seeds or about.score != score:
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: seeds and score: must be those of the run and its loss"
         )
@@ -124,7 +128,9 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
     network = build_network(config, seeds, len(about.features))
-    shape = wiring(config).output(len(about.features))
+    shapes = wiring(config).outputs(len(about.features))
+    columns = heads.columns(config.loss, shapes)
+    shape = shapes[0] if columns is None else (columns.stop - columns.start,)
     if shape != (len(about.classes),):
         raise ArtefactError(
             f"{where}/{inputs.INPUTS}: classes: must be {in_words(shape)}, one for each output, "
@@ -133,7 +139,8 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
     network.eval()
     dtype = DTYPES[config.dtype]
-    return Networks(about, seeds, left_out, network, dtype, shift[places], scale[places])
+    scaling = shift[places], scale[places]
+    return Networks(about, seeds, left_out, network, dtype, *scaling, columns)
 
 
 def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
@@ -186,6 +193,7 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
     if not fine.all():
         row = first + int(fine.argmin()) + 1
         raise DataError(f"sample {row}: its numbers are too large for networks of {networks.dtype}")
+    output = output[..., networks.columns or slice(None)]
     if networks.about.score == "probability":
         output = torch.softmax(output, -1)
     each = output.max(-1).indices.numpy()

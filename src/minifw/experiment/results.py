@@ -11,19 +11,25 @@ import numpy as np
 import torch
 
 from minifw import nn, reference
-from minifw.config.model import Config, word_of
+from minifw.config import heads
+from minifw.config.model import Config, Stopping, word_of
 from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
+from minifw.nn.module import in_mode
 from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
-from minifw.training import Checkpoint, History, find_gradients, placement
+from minifw.training import Checkpoint, History, find_gradients, fits_of, one_thread, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
+
+
+FITS = ("r2", "mae")
+"""What a regression has besides its error."""
 
 
 def metrics(trained: Trained) -> list[str]:
@@ -45,27 +51,47 @@ class Observed:
     """Results that need the samples of a group of seeds.
 
     `balance` and `wrong` are those of `data.balance`, `gradients` those of `gradient_differences`
-    for each mode and dtype, `shift` and `scale` those of the dataset.
+    for each mode and dtype, `shift` and `scale` those of the dataset, and likewise of the targets.
+    `fits` has R² and the mean absolute error of each network of a regression.
     """
 
     balance: Floats
     wrong: Floats
     shift: Floats
     scale: Floats
+    target_shift: Floats
+    target_scale: Floats
     gradients: dict[Mode, dict[str, Floats]]
+    fits: dict[Mode, dict[Arm, dict[str, Floats]]]
 
 
-def observe(experiment: Experiment) -> Observed:
+def observe(experiment: Experiment, trained: Trained) -> Observed:
     """Return these results for a group of seeds; gradients only if two arms are compared."""
     gradients = _gradients(experiment) if len(experiment.plan.arms) > 1 else {}
     data = experiment.data
-    return Observed(*balance(data), data.shift, data.scale, gradients)
+    moved = data.shift, data.scale, data.target_shift, data.target_scale
+    fits: dict[Mode, dict[Arm, dict[str, Floats]]] = {}
+    if data.measure.targets:
+        for mode, arms in trained.items():
+            fits[mode] = {arm: _fits(experiment, result) for arm, result in arms.items()}
+    return Observed(*balance(data), *moved, gradients, fits)
+
+
+def _fits(experiment: Experiment, trained: Checkpoint) -> dict[str, Floats]:
+    """Return how well the trained networks fit the test samples; see `fits_of`."""
+    network, test = _network(experiment, experiment.config.dtype), experiment.data.test
+    network.load_state_dict({n: v.to(test.inputs.device) for n, v in trained.weights.items()})
+    with in_mode(network, training=False), one_thread():
+        found = fits_of(network.forward(test.inputs), test)
+    gone = trained.history.diverged >= 0
+    return {name: np.where(gone, np.nan, values) for name, values in found.items()}
 
 
 def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Results:
     """Return the content of results.json, from which the tables are made."""
-    config = plan.config
+    config, measure = plan.config, plan.measure
     shares = _percent([group.balance for group in observed])
+    guessing = float(np.concatenate([group.wrong for group in observed]).mean())
     modes: dict[Mode, dict[Arm, ArmResults]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -84,9 +110,14 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
                 **_others(history),
+                **{
+                    name: numbers(np.concatenate([g.fits[mode][arm][name] for g in observed]))
+                    for name in (FITS if measure.targets else ())
+                },
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
+    margin = plan.margin or measure.margin(guessing)
     if other is not None:
         from minifw.report.pairs import pairs  # SciPy, which a training alone does not need
 
@@ -98,7 +129,12 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             mode: arms[other].seconds / arms["minifw"].seconds for mode, arms in modes.items()
         }
         sides = {
-            mode: pairs({ARMS[arm]: mine.test_error for arm, mine in arms.items()}, plan.margin)[0]
+            mode: pairs(
+                {ARMS[arm]: mine.test_error for arm, mine in arms.items()},
+                margin,
+                measure,
+                guessing,
+            )[0]
             for mode, arms in modes.items()
         }
     return Results(
@@ -108,6 +144,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         dtype=config.dtype,
         threads=torch.get_num_threads(),
         eta=config.train.eta,
+        schedule=None if config.train.schedule.is_constant else config.train.schedule.word,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         early_stopping=_rule(config),
@@ -117,13 +154,17 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             test=plan.sizes.test,
             validation=plan.sizes.validation or None,
             class_balance=dict(zip(plan.classes, shares.tolist(), strict=True)),
-            majority_error=float(_percent([group.wrong for group in observed])),
+            majority_error=None if measure.targets else 100 * guessing,
+            targets=list(measure.targets) or None,
+            mean_error=guessing if measure.targets else None,
         ),
         modes=modes,
         parity=parity,
         speedup=speedup,
-        margin=None if sides is None else plan.margin,
+        margin=None if sides is None else margin,
         pairs=sides,
+        measure="rmse" if measure.targets else "error",
+        unit=measure.unit or None,
     )
 
 
@@ -172,8 +213,22 @@ def about(config: Config, features: int) -> str:
     )
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
-    loss = f"{config.loss.word} {getattr(config.loss, 'reduction', '')}".rstrip()
-    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss})"
+    loss = heads.in_words(config.loss)
+    if config.optimizer.called != "sgd":
+        loss += f"; {config.optimizer.word}"
+    stops = (
+        "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
+    )
+    return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss}{stops})"
+
+
+def _stops(rule: Stopping) -> str:
+    """Return when a seed stops, and with which weights, as text for a caption."""
+    count = f"{rule.patience} evaluation{'' if rule.patience == 1 else 's'}"
+    lower = "a lower" if not rule.min_delta else f"by {rule.min_delta:g} lower"
+    what = f"{count} without {lower} validation {rule.monitor}"
+    weights = "those of its best evaluation" if rule.restore == "best" else "its last"
+    return f"each seed stops after {what}, its weights are {weights}"
 
 
 def numbers(values: Any) -> list[float | None]:
@@ -192,10 +247,11 @@ def _parity(
     weights = [
         float((left.weights[name][both] - right.weights[name][both]).abs().max())
         for name in left.weights
-        if both.any()
+        if both.any() and name in right.weights  # one may have streams of random numbers
     ]
     mine, other = (side.history.final("test_error") for side in (left, right))
-    same = (mine == other)[both.numpy()]
+    alike = plan.measure.same(mine, other)
+    same = alike[both.numpy()]
     gradients = {
         dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
         for dtype in observed[0].gradients[mode]
@@ -208,8 +264,8 @@ def _parity(
         same_test_error=f"{int(same.sum())} of {len(same)}",
         different_seeds=[
             seed
-            for seed, ours, theirs in zip(plan.seeds, mine, other, strict=True)
-            if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
+            for seed, equal, ours, theirs in zip(plan.seeds, alike, mine, other, strict=True)
+            if not equal and not (np.isnan(ours) and np.isnan(theirs))
         ],
     )
 
@@ -257,11 +313,15 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of
-    either; NaN if a value is not finite. `network` has initial weights in the dtype to compare.
+    either; NaN if a value is not finite. A parameter whose gradients are below a thousandth of the
+    largest of its network is compared with that: a bias before batch normalization has the gradient
+    0, of which both have nothing but rounding. `network` has initial weights in the dtype to
+    compare.
     """
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
-    loss = build_loss(experiment.config)
+    loss = build_loss(experiment.config, len(data.features))
+    network.without_chance()  # whose draws differ between the frameworks
     inputs, targets = data.train.inputs, data.train.targets
     if (batch_size := experiment.plan.batch_size(mode)) is not None:
         order = BatchOrder(seeds, data.train.count)().to(inputs.device)
@@ -271,11 +331,12 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     find_gradients(network, loss, inputs, targets)
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
     largest = torch.zeros(len(seeds), dtype=torch.float64, device=inputs.device)
+    least = torch.stack([other.abs().flatten(1).amax(1) for other in theirs]).amax(0) / 1000
     for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):
         difference, left, right = (
             values.abs().flatten(1).amax(1) for values in (mine - other, mine, other)
         )
-        relative = difference / torch.maximum(left, right)
+        relative = difference / torch.maximum(torch.maximum(left, right), least)
         relative[(left == 0) & (right == 0)] = 0.0  # equal zeros do not differ
         largest = torch.maximum(largest, relative.double())  # keeps NaN
     return largest.numpy(force=True)

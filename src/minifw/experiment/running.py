@@ -35,8 +35,9 @@ from minifw.experiment.arms import TRAIN, ShowProgress
 from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import Checkpointer
 from minifw.experiment.decision import decision
-from minifw.experiment.plan import MARGIN, Experiment, Plan, lacks_batches
+from minifw.experiment.plan import Experiment, Plan, lacks_batches
 from minifw.experiment.plan import plan as make_plan
+from minifw.experiment.predicted import predicted
 from minifw.experiment.results import Trained
 from minifw.report import plots, tables
 from minifw.runs import ARMS, RESULTS, Arm, Mode, Run
@@ -83,7 +84,8 @@ def start(
     drawn = [plan.draw(plan.groups[0])]
     network = drawn[0].prepare()
     if len(plan.arms) > 1:
-        loss, optimizer = build_loss(plan.config), build_optimizer(plan.config, network)
+        loss = build_loss(plan.config, len(plan.features))
+        optimizer = build_optimizer(plan.config, network)
         for place, what in reference.check(network, loss, optimizer, len(plan.features)):
             plan.source.add(place, what)
         if plan.source.faults:
@@ -98,7 +100,7 @@ def start(
                 "name": plan.config.name,
                 "seeds": plan.seeds,
                 "together": plan.group_size,
-                "margin": None if plan.margin == MARGIN else plan.margin,
+                "margin": plan.margin,
                 "modes": list(plan.modes),
                 "arms": list(plan.arms),
                 "threads": surroundings["threads"],
@@ -181,7 +183,11 @@ def _train(
             if not drawn:
                 drawn.append(plan.draw(seeds))
             _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop)
-            observed.append(outcomes.observe(drawn[0]))
+            latest: Trained = {
+                mode: {arm: parts[-1] for arm, parts in arms.items()}
+                for mode, arms in trained.items()
+            }
+            observed.append(outcomes.observe(drawn[0], latest))
         return _complete(run, drawn[0], observed, trained, write_plots)
     except Interrupted as fault:
         run.commit(status="interrupted")
@@ -244,14 +250,19 @@ def _complete(
         for arm, groups in arms.items():
             trained[mode][arm] = Checkpoint.joined(groups)
             groups.clear()  # otherwise all would be in memory twice
-    shift, scale = (
-        np.concatenate([getattr(group, name) for group in observed]) for name in ("shift", "scale")
-    )
-    inputs.write_normalization(run, shift, scale)
+    moved = {
+        name: np.concatenate([getattr(group, name) for group in observed]) for name in inputs.MOVED
+    }
+    inputs.write_normalization(run, moved)
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())
-    if plan.sizes.features == 2 and all(layer.name != "embedding" for layer in plan.config.network):
+    # Between whole numbers there is nothing to decide.
+    tokens = any(layer.declaration.whole is not None for layer in plan.config.network)
+    if plan.measure.targets:
+        with one_thread():
+            run.write("predicted.npz", predicted(last, trained))
+    elif plan.sizes.features == 2 and not tokens:
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:

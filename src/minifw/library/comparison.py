@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 class Comparison(Study):
     """A finished comparison, read from its directory; `minifw.compare` returns one.
 
-    Errors are test errors in percent, differences are in percentage points.
+    Errors are test errors in percent, differences are in percentage points; of regression both are
+    in the unit of the targets.
     """
 
     kind = "compare"
@@ -72,7 +73,10 @@ class Comparison(Study):
 
     @property
     def margin(self) -> float | None:
-        """The percentage points within which two arms count as the same, None without."""
+        """Within which difference two arms count as the same, None without.
+
+        In percentage points, or of regression in the unit of the targets.
+        """
         return self._found.margin
 
     @property
@@ -139,7 +143,8 @@ def compare(
         *what: configs as for `minifw.train`, or runs: objects, directories, names, or parts of
             names. `"RUN:ARM"` is one arm of a run.
         seeds: how many seeds to train; by default the configs' number, else 20.
-        margin: percentage points of test error within which two arms count as the same.
+        margin: percentage points of test error, or of regression a difference in the unit of the
+            targets, within which two arms count as the same.
         overrides: values by their dotted keys, for all configs.
         runs_dir: the folder of the runs.
         threads: CPU threads during this call; by default torch's own number.

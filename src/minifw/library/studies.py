@@ -141,11 +141,14 @@ class SweepCell:
         test_error, validation_error, train_error: in percent; `validation_error` is None without
             validation samples.
         train_loss: in the scale of the loss.
-        epochs: how far it was trained; less than its config says if it was stopped early.
+        epochs: how far it was trained; less than its config says if the sweep stopped it.
         diverged: how many seeds diverged.
         median: median test error of the others, None if there are none.
         interval: 95 % bootstrap interval of this median, None where it is not defined.
         rank: by validation error, 1 for the best; None if the cell is not ranked.
+        stopped_epoch: with early stopping, the epoch after which each seed ended, None for a seed
+            that trained to the end; None without it.
+        best_epoch: that of each seed's best evaluation; None without early stopping.
 
     """
 
@@ -162,6 +165,8 @@ class SweepCell:
     median: float | None
     interval: tuple[float, float] | None
     rank: int | None
+    stopped_epoch: tuple[int | None, ...] | None = None
+    best_epoch: tuple[int, ...] | None = None
 
 
 class Sweep(Study):
@@ -196,6 +201,8 @@ class Sweep(Study):
                     mine.median,
                     None if interval is None else (interval[0], interval[1]),
                     mine.rank,
+                    None if cell.stopped_epoch is None else tuple(cell.stopped_epoch),
+                    None if cell.best_epoch is None else tuple(cell.best_epoch),
                 )
             )
         return tuple(found)

@@ -49,7 +49,8 @@ class Variance(Study):
     def shares(self) -> dict[str, float | None]:
         """The share of each part in the variance of the test error, which sum to 1.
 
-        A network that diverged counts as 100 % error. None if all errors are the same.
+        A network that diverged counts as 100 % error, of regression as the largest error. None if
+        all errors are the same.
         """
         return {str(part): share for part, share in self._report.outcome.shares.items()}
 
@@ -61,7 +62,7 @@ class Variance(Study):
 
     @property
     def total_sd(self) -> float:
-        """Standard deviation of a test error in points, all seeds new; NaN if all diverged."""
+        """Standard deviation of a test error in its unit, all seeds new; NaN if all diverged."""
         found = self._report.outcome.total_sd
         return math.nan if found is None else found
 
@@ -75,7 +76,7 @@ class Variance(Study):
 
     @property
     def errors(self) -> Floats:
-        """Test error of each network in percent, `(data, init, order)`; NaN if it diverged."""
+        """Test error of each network, `(data, init, order)`; NaN if it diverged."""
         return self._report.errors
 
     @property
@@ -85,19 +86,22 @@ class Variance(Study):
 
     @cached_property
     def _components(self) -> Components:
-        return components(self.errors)
+        errors = self.errors
+        known = errors[~np.isnan(errors)].tolist()
+        return components(errors, worst=self._report.outcome.measured.worst(known))
 
     def seeds_needed(self, difference: float, power: float = 0.8) -> int | None:
         """Return how many seeds each of two configs needs to show that their means differ.
 
         Args:
-            difference: of the mean test errors, in points.
+            difference: of the mean test errors, in points, or of regression in their unit.
             power: the probability with which it is found, by a two-sided paired t-test at 5 %.
 
         None if all networks diverged.
 
         """
-        studying.check_difference("difference", _number("difference", difference))
+        regression = bool(self._report.outcome.targets)
+        studying.check_difference("difference", _number("difference", difference), regression)
         if not 0 < _number("power", power) < 1:
             raise UsageError(f"power: must be between 0 and 1, got {power!r}")
         if np.isnan(self.errors).all():
@@ -121,7 +125,7 @@ def variance(
     data: int = studying.COUNTS["data"],
     init: int = studying.COUNTS["init"],
     order: int = studying.COUNTS["order"],
-    difference: float = studying.DIFFERENCE,
+    difference: float | None = None,
     overrides: Mapping[str, Any] | None = None,
     mode: Literal["full-batch", "sgd"] | None = None,
     runs_dir: str | os.PathLike[str] = "runs",
@@ -139,7 +143,8 @@ def variance(
         data: how many seeds of the samples there are.
         init: how many seeds of the initial weights, each combined with each of the others.
         order: how many seeds of the order of batches; in full batch there is one.
-        difference: of two mean test errors in points, for which the seeds are counted.
+        difference: of two mean test errors, for which the seeds are counted: by default half a
+            point, or of regression 1 % of the error.
         overrides: values by their dotted keys; as for `minifw.train`.
         mode: short for `overrides={"train.mode": mode}`.
         runs_dir: the folder in which the run's directory is made.
@@ -163,7 +168,8 @@ def variance(
         given["train.mode"] = mode
     counts = {"data": data, "init": init, "order": order}
     counts = {name: whole(name, count) for name, count in counts.items()}
-    studying.check_difference("difference", _number("difference", difference))
+    if difference is not None:
+        difference = float(_number("difference", difference))
     folder = path_of("runs_dir", runs_dir)
     try:
         read = parsed("variance", config, allow_code)
@@ -171,7 +177,8 @@ def variance(
     except ConfigError as error:
         raise values.explained(error, given) from None
     with on_threads(threads) as used, quiet_matplotlib():
-        plan = studying.plan(checked, source, counts, used, float(difference), read.code.files)
+        studying.check_difference("difference", difference, checked.data.is_regression)
+        plan = studying.plan(checked, source, counts, used, difference, read.code.files)
         for note in studying.notes(plan, counts):
             say(note)
         show = displays.for_program(progress)

@@ -249,6 +249,8 @@ class _Module:
                 )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
+        for place, (_, value) in enumerate(() if module.draws else module.states()):
+            value.add_(self.jitter * _normal(tuple(value.shape), 200 + place).abs().to(value.dtype))
         values = [value for _, value, _ in module.parameters()]
         if any(value.dtype != dtype for value in (*values, *(v for _, v in module.states()))):
             module = _copy(module, [value.to(dtype) for value in values], dtype)
@@ -277,7 +279,13 @@ class _Module:
                 sizes |= {"samples": tensors[0].shape[-2], word: tensors[0].shape[-1]}
         turned = self._with_transposed(module, weights)
         pairs = [(f"'{name}'", value, gradient) for name, value, gradient in module.parameters()]
-        pairs += zip(_names("input", len(inputs)), inputs, returned, strict=True)
+        pairs += [
+            (name, value, gradient)
+            for name, value, gradient in zip(
+                _names("input", len(inputs)), inputs, returned, strict=True
+            )
+            if value.is_floating_point()  # whole numbers have no gradient
+        ]
         found = [
             compare(
                 name,
@@ -382,7 +390,8 @@ class _Module:
     def used_twice(self) -> None:
         """A module used twice gets the gradients of both uses: each call keeps what it needs."""
         module, inputs = self.module(), self.inputs()
-        uses = [inputs, [x.flip(0) * 0.75 for x in inputs]]
+        other = [x.flip(0) * 0.75 if x.is_floating_point() else x.flip(0) for x in inputs]
+        uses = [inputs, other]
         weights = [_weights(_forward(module, xs), seed) for seed, xs in enumerate(uses)]
         alone = [self._use(module, xs, ws) for xs, ws in zip(uses, weights, strict=True)]
         calls = []
@@ -445,6 +454,7 @@ class _Module:
         """A copy with other parameters computes with those and does not change the original."""
         module, inputs, outputs, weights = self.started()
         values = [1.5 * value for _, value, _ in module.parameters()]
+        states = _states(module)
         copied, other = _copy(module, values, torch.float64), self.module()
         if len(copied.parameters()) != len(values):
             raise CheckError(
@@ -452,6 +462,8 @@ class _Module:
                 "modules shared in the original must be shared in the copy"
             )
         for (_, value, _), new in zip(other.parameters(), values, strict=True):
+            value.copy_(new)
+        for (_, value), new in zip(other.states(), states, strict=True):
             value.copy_(new)
         results = []
         for one in (copied, other):
@@ -469,6 +481,9 @@ class _Module:
                 torch.zeros_like(gradient),
                 "a copy must have gradients of its own",
             )
+        copied.forward(*inputs)
+        for (name, value), old in zip(module.states(), states, strict=True):
+            _same(module, f"'{name}' after use of a copy", value, old, "it must not change")
         for found, old in zip(_forward(module, inputs), outputs, strict=True):
             _same(module, "the output after use of a copy", found, old, "it must not change")
 
@@ -476,14 +491,16 @@ class _Module:
         """`state_dict` is a copy; a module that loads it computes the same."""
         module, other = self.module(self.stack), self.module(self.stack)
         inputs = self.inputs(self.stack)
-        for _, value, _ in other.parameters():
+        for value in other.tensors().values():
             value.add_(1)
         state = module.state_dict()
         other.load_state_dict(state)
         pairs = zip(_forward(other, inputs), _forward(module, inputs), strict=True)
         for found, expected in pairs:
             _same(module, "the output after load_state_dict", found, expected, exact=True)
-        for _, value, _ in module.parameters():
+        for (name, found), expected in zip(other.states(), _states(module), strict=True):
+            _same(module, f"'{name}' after load_state_dict", found, expected, exact=True)
+        for value in module.tensors().values():
             value.add_(1)
         for name, value, _ in other.parameters():
             why = "a state must be a copy that does not change with the module"
@@ -506,14 +523,16 @@ class _Module:
         plain, reused = self.module(self.stack), self.module(self.stack)
         buffers = Buffers()
         for step in range(3):  # the second and third pass overwrite the first
-            inputs = [x + step / 8 for x in self.inputs(self.stack)]
+            inputs = [x + step / 8 if x.is_floating_point() else x for x in self.inputs(self.stack)]
             outputs = _forward(plain, inputs)
             weights = _weights(outputs, step)
             expected = _results(plain, outputs, _backward(plain, weights))
             # No copies of results, so that one that is overwritten shows.
-            with buffers.reuse("step"), _states_again(reused):
-                ends = as_tuple(reused.forward(*inputs))
-                found = _results(reused, ends, as_tuple(reused.backward(*weights)))
+            with buffers.reuse("step"):
+                with _states_again(reused):
+                    ends = as_tuple(reused.forward(*inputs))
+                    returned = as_tuple(reused.backward(*weights))
+                found = _results(reused, ends, returned)
                 why = "a result is written to a buffer that is still needed"
                 for name, right in expected.items():
                     what = f"{name} in reused memory"
@@ -521,9 +540,10 @@ class _Module:
 
     def stacked(self, stack: Stack) -> None:
         """Each network of a stack gives the same results and takes the same step as alone."""
+        state = self.module(stack).state_dict()
         module, inputs, outputs, weights = self.started(stack)
         found = _results(module, outputs, _backward(module, weights))
-        state = module.state_dict()
+        found |= _moved(module, inputs)
         module.update_parameters(0.1)
         found |= {f"'{name}' after a step": value for name, value, _ in module.parameters()}
         lanes = list(np.ndindex(*stack))
@@ -563,6 +583,7 @@ class _Module:
         module = self.module()
         module.load_state_dict(state)
         results = _results(module, _forward(module, inputs), _backward(module, weights))
+        results |= _moved(module, inputs)
         return results | {
             f"'{name}' after a step": value - 0.1 * gradient
             for name, value, gradient in module.parameters()
@@ -749,6 +770,16 @@ def _clear(module: Module) -> None:
 
 def _gradients(module: Module) -> list[Tensor]:
     return [gradient.clone() for _, _, gradient in module.parameters()]
+
+
+def _states(module: Module) -> list[Tensor]:
+    return [value.clone() for _, value in module.states()]
+
+
+def _moved(module: Module, inputs: Sequence[Tensor]) -> dict[str, Tensor]:
+    """Return the states after another `forward`, by their names in messages."""
+    module.forward(*inputs)
+    return {f"'{name}' after forward": value.clone() for name, value in module.states()}
 
 
 def _results(

@@ -11,7 +11,7 @@ as runs of a few pixels (docs/decisions.md). The shapes stay as described: a ten
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -20,10 +20,10 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import buffer, is_fused, room
+from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
-from minifw.nn.columns import Columns
 from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, samples_last, sizes
 
 __all__ = ["Conv1d", "Conv2d"]
@@ -125,7 +125,7 @@ class Convolution(Module):
             for weight, more in zip(weights[1:], met[1:], strict=True):
                 out.baddbmm_(weight[own], more)
         y = samples_first(y, self.stack)
-        self.remember((x,), (y,), (columns, met if is_fused() else None))
+        self.remember((x,), (y,), (columns, weights, met if is_fused() else None))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
@@ -165,7 +165,7 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (columns, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
+        (columns, _, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
         rows, space = self._matrices(gradient), columns.room()
         total = room(rows, (columns.rows, len(rows), columns.terms, rows.shape[1]))
         for part, own in columns.parts():

@@ -23,7 +23,6 @@ __all__ = ["LayerNorm"]
     "layer-norm",
     about="(x - mean) / standard deviation over the features of a sample, times w, plus b",
     section="Normalises the last dimension of a sample; before it, flatten makes one of several.",
-    short="eps",
     outputs=lambda inputs, keys: inputs,
     parameters=lambda inputs, keys: keys["elementwise_affine"] * (1 + keys["bias"]) * inputs[-1],
     operations=lambda inputs, keys: (

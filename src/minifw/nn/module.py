@@ -313,6 +313,17 @@ class Module:
         """Set the mode of this module and all modules in it to use; see `training`."""
         return self.train(False)
 
+    @property
+    def is_random(self) -> bool:
+        """Whether it draws random numbers while training."""
+        return type(self).reseed is not Module.reseed
+
+    def without_chance(self) -> None:
+        """Put all modules that are random in training in use: each call gives the same then."""
+        for module in self.modules():
+            if module.is_random:
+                module.eval()
+
     def reseed(self, generators: Sequence[np.random.Generator]) -> None:
         """Begin new streams of random numbers: network k of the stack takes `generators[k]`.
 

@@ -170,6 +170,10 @@ class Network(Module):
                 found.setdefault(id(value), (f"{position}.{name}", value))
         return found.values()
 
+    @property
+    def is_random(self) -> bool:
+        return False  # the modules in it may be
+
     def reseed(self, generators: Sequence[np.random.Generator]) -> None:
         for module in {id(module): module for module in self._modules}.values():
             module.reseed(generators)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from minifw.errors import ModuleError
-from minifw.nn import operations
+from minifw.nn import operations, parts
 from minifw.nn.module import described
 from minifw.nn.variables import Variable
 
@@ -45,12 +45,12 @@ def divide(x: Variable, other: Any, turned: bool) -> Any:
 
 def matmul(x: Variable, other: Any, turned: bool) -> Any:
     """Return x @ other."""
-    return operations.MatMul()(x, needs_variable("@", other))
+    return parts.MatMul()(x, needs_variable("@", other))
 
 
 def part(x: Variable, index: Any, turned: bool) -> Any:
     """Return x[index]."""
-    return operations.Slice.at(index)(x)
+    return parts.Slice.at(index)(x)
 
 
 def is_number(value: Any) -> bool:

@@ -116,8 +116,11 @@ class MaxPooling(Pooling):
 
     def forward(self, x: Tensor) -> Tensor:
         inside, y = self.started(x)
-        y.fill_(-math.inf)
-        for _, of_y, of_x in self.places(inside, y):
+        (_, of_y, of_x), *others = self.places(inside, y)
+        if self.windows.is_padded:
+            y.fill_(-math.inf)
+        y[of_y].copy_(inside[of_x])
+        for _, of_y, of_x in others:
             part = y[of_y]
             torch.maximum(inside[of_x], part, out=part)
         return self.done(x, y, inside)

@@ -7,9 +7,9 @@
 
 The keys in a config are the arguments of the constructor; `Key` gives their bounds and
 descriptions. The declaration holds everything else that minifw needs about a layer, loss,
-optimiser, initialiser or kind of generated data: the config's models, the schema, sizes, the
-network, captions, the PyTorch twin and the tests are made from it. A class without a declaration
-has the defaults.
+optimiser, schedule, initialiser or kind of generated data: the config's models, the schema, sizes,
+the network, captions, the PyTorch twin and the tests are made from it. A class without a
+declaration has the defaults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 
 from minifw.errors import ModuleError
 
-__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
+__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer", "schedule"]
 
 Keys = Mapping[str, Any]
 """The keys of a section of a config with their values: the constructor's arguments."""
@@ -104,7 +104,8 @@ class LayerDeclaration(Declaration):
     `operations` those of a sample. Each of them may raise a ModuleError where the shape does not
     fit. Without these functions a layer is made to measure its sizes.
 
-    `inferred` are arguments that follow from the inputs: a config may leave them out. `case` has
+    `inferred` are arguments that follow from the inputs: a config may leave them out. `whole` says
+    that inputs are whole numbers, and how many there are, from 0 on. `case` has
     the arguments with which the tests make a layer, `inputs` the shape that it is given in the
     tests, `(samples, *sample)`, or a tuple with the shape of each of several inputs.
     """
@@ -114,6 +115,7 @@ class LayerDeclaration(Declaration):
     operations: Callable[[Any, Keys], int] | None = None
     several: bool = False
     inferred: Mapping[str, Callable[[Any], int]] = field(default_factory=lambda: IN_FEATURES)
+    whole: Callable[[Keys], int] | None = None
     case: Keys = field(default_factory=dict)
     inputs: tuple[int, ...] | tuple[tuple[int, ...], ...] = (5, 4)
 
@@ -137,9 +139,14 @@ class LossDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class OptimizerDeclaration(Declaration):
-    """The declaration of an optimiser: whether it `remembers` a tensor for each parameter."""
+    """The declaration of an optimiser: how many tensors it `remembers` for each parameter."""
 
-    remembers: Callable[[Keys], bool] = lambda keys: True
+    remembers: Callable[[Keys], int] = lambda keys: 1
+
+
+@dataclass(frozen=True)
+class ScheduleDeclaration(Declaration):
+    """The declaration of a schedule of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -147,12 +154,14 @@ class DataDeclaration(Declaration):
     """The declaration of a function that draws samples with `features` and `classes`.
 
     `classes` may be the name of a key. `outline` is the true border between classes that a figure
-    draws, by its name in `report/regions.py`.
+    draws, by its name in `report/regions.py`. With `targets`, their names, the data are for
+    regression: in place of classes the function draws numbers, `(samples, targets)`.
     """
 
     features: tuple[str, ...] = ("x", "y")
     classes: int | str = 2
     outline: Callable[[Keys], dict[str, Any]] = lambda keys: {}
+    targets: tuple[str, ...] = ()
 
 
 D = TypeVar("D", bound=Declaration)
@@ -162,6 +171,7 @@ REGISTRY: dict[type[Declaration], dict[str, Any]] = {
     LayerDeclaration: {},
     LossDeclaration: {},
     OptimizerDeclaration: {},
+    ScheduleDeclaration: {},
     Declaration: {},  # initialisers
     DataDeclaration: {},
 }
@@ -194,6 +204,7 @@ def declare(family: type[Declaration], kind: str = "", **said: Any) -> Callable[
 layer = partial(declare, LayerDeclaration)
 loss = partial(declare, LossDeclaration)
 optimizer = partial(declare, OptimizerDeclaration)
+schedule = partial(declare, ScheduleDeclaration)
 initializer = partial(declare, Declaration)
 data = partial(declare, DataDeclaration)
 

@@ -205,7 +205,7 @@ class Step(NamedTuple):
     inputs: tuple[int, ...]
     first: int  # number of the first output
     outputs: int  # how many there are
-    is_first: bool  # it takes nothing but inputs of the record
+    is_first: bool  # it takes nothing that depends on parameters
 
 
 class Record:
@@ -387,6 +387,7 @@ def record(ends: Sequence[Variable], inputs: list[Variable], *, fixed: bool = Fa
     steps: list[Step] = []
     calls: list[Call | None] = []
     given = len(inputs)
+    trained: set[int] = set()  # values that depend on parameters
 
     def number_of(variable: Variable) -> int:
         node = variable.node
@@ -398,7 +399,9 @@ def record(ends: Sequence[Variable], inputs: list[Variable], *, fixed: bool = Fa
         numbers |= {(key, place): first + place for place in range(len(node.outputs))}
         values += node.outputs
         sources = tuple(number_of(variable) for variable in node.inputs)
-        is_first = all(number < given for number in sources)
+        is_first = trained.isdisjoint(sources)
+        if not is_first or any(True for _ in node.module.list_parameters()):
+            trained.update(range(first, len(values)))
         steps.append(Step(node.module, sources, first, len(node.outputs), is_first))
         calls.append(node.call)
     return Pass(Record(given, steps, tuple(map(number_of, ends))), values, calls)

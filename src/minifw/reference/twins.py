@@ -28,6 +28,7 @@ from minifw.nn.registry import (
     OptimizerDeclaration,
     declaration_of,
 )
+from minifw.nn.wired import table
 from minifw.reference import layers
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
@@ -130,16 +131,20 @@ def check(
     faults: list[tuple[Place, str]] = []
     like = [value for _, value, _ in network.parameters()]
     x = like[0].new_zeros(1, 2, inputs) if like else torch.zeros(1, 2, inputs)
-    for position, module in enumerate(network):
+    values = [x]
+    takes, ends = table(network)
+    for position, (module, numbers) in enumerate(zip(network, takes, strict=True)):
         own = [value[:1].clone() for value in module.tensors().values()]
         trained = len(module.parameters())
         one = module.with_parameters(own[:trained], own[trained:])
-        output = one.forward(x)
+        given = [values[number] for number in numbers]
+        output = one.forward(*given)
         try:
-            _use(module, layer_like(one, 0), x[0], output[0])
+            _use(module, layer_like(one, 0), [value[0] for value in given], output[0])
         except UsageError as fault:
             faults.append((("network", position), fault.lines[0]))
-        x = output
+        values.append(output)
+    x = torch.cat([values[number] for number in ends], -1)
     target = x if declaration_of(type(loss), LossDeclaration).one_hot else x[..., 0].long() * 0
     try:
         criterion = criterion_like(loss, x)
@@ -162,16 +167,17 @@ def check(
     return faults
 
 
-def _use(module: ours.Module, layer: nn.Module, x: Tensor, output: Tensor) -> None:
+def _use(module: ours.Module, layer: nn.Module, given: list[Tensor], output: Tensor) -> None:
     """Let a layer's twin act, forward and backward, and compare the shape of what comes."""
     with _in_words(module, twin_of(module, LayerDeclaration)):
-        theirs = layer(x)
+        theirs = layer(*given)
         if not isinstance(theirs, Tensor) or (theirs.shape, theirs.dtype) != (
             output.shape,
             output.dtype,
         ):
+            shapes = " and ".join(str(tuple(x.shape)) for x in given)
             raise UsageError(
-                f"gives {_came(theirs)} for an input of {tuple(x.shape)}, "
+                f"gives {_came(theirs)} for an input of {shapes}, "
                 f"the class gives {described(output)}"
             )
         parameters = dict(layer.named_parameters())
@@ -186,29 +192,78 @@ def _came(value: Any) -> str:
     return described(value) if isinstance(value, Tensor) else type(value).__name__
 
 
-def twin(network: ours.Network, seed: int) -> nn.Sequential:
-    """Return network number `seed` of a stack as an nn.Sequential, weights copied."""
-    return nn.Sequential(*(layer_like(module, seed) for module in network))
+class Wired(nn.Module):
+    """Layers that take each other's outputs as those of minifw's `Wired` do; see there."""
+
+    def __init__(
+        self, layers: Sequence[nn.Module], takes: Sequence[Sequence[int]], ends: Sequence[int]
+    ) -> None:
+        super().__init__()
+        self.takes, self.ends = takes, ends
+        for position, layer in enumerate(layers):
+            self.add_module(str(position), layer)
+
+    def forward(self, x: Tensor) -> Tensor:
+        values = [x]
+        for position, numbers in enumerate(self.takes):
+            layer = self.get_submodule(str(position))
+            values.append(layer(*[values[number] for number in numbers]))
+        outputs = [values[number] for number in self.ends]
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
 
 
-def names(network: ours.Network, net: nn.Sequential) -> dict[str, str]:
-    """Return what each parameter of a network, in its order, is called in its twin."""
-    return {
-        f"{position}.{mine}": f"{position}.{theirs}"
-        for position, (module, layer) in enumerate(zip(network, net, strict=True))
-        for mine, theirs in _pairs(module, layer).items()
-    }
+def twin(network: ours.Network, seed: int) -> nn.Module:
+    """Return network number `seed` of a stack in PyTorch, weights copied.
+
+    It is an nn.Sequential if it is a chain. What acts several times is one layer there too.
+    """
+    made = {id(module): layer_like(module, seed) for module in network}
+    layers = [made[id(module)] for module in network]
+    return (
+        Wired(layers, *table(network))
+        if isinstance(network, ours.Wired)
+        else nn.Sequential(*layers)
+    )
+
+
+def names(network: ours.Network, net: nn.Module) -> dict[str, str]:
+    """Return what each parameter of a network, then each state, is called in its twin."""
+    found: list[tuple[str, str]] = []
+    for kind in (_pairs, _state_pairs):
+        seen: set[int] = set()
+        for position, module in enumerate(network):
+            if id(module) not in seen:
+                seen.add(id(module))
+                pairs = kind(module, net.get_submodule(str(position)))
+                found += [(f"{position}.{a}", f"{position}.{b}") for a, b in pairs.items()]
+    return dict(found)
 
 
 def _pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
     """Return the name in the twin for each parameter: the same, or that in the same place."""
     mine = [name for name, _, _ in module.parameters()]
     theirs = [name for name, _ in layer.named_parameters()]
+    return _paired("parameters", mine, theirs)
+
+
+def _state_pairs(module: ours.Module, layer: nn.Module) -> dict[str, str]:
+    """Return the name in the twin for each state, which is a buffer there.
+
+    A buffer of whole numbers, as a counter of batches, is PyTorch's own affair.
+    """
+    mine = [name for name, _ in module.states()]
+    theirs = [name for name, value in layer.named_buffers() if value.is_floating_point()]
+    if not theirs:  # as of dropout, which draws from torch's own generator
+        return {}
+    return _paired("buffers", mine, [name for name in theirs if mine])
+
+
+def _paired(what: str, mine: Sequence[str], theirs: Sequence[str]) -> dict[str, str]:
     if set(mine) == set(theirs):
         return {name: name for name in mine}
     if len(mine) != len(theirs):
         have, has = (", ".join(each) or "none" for each in (mine, theirs))
-        raise UsageError(f"must have the parameters of the class, {have}; it has {has}")
+        raise UsageError(f"must have the {what} of the class, {have}; it has {has}")
     return dict(zip(mine, theirs, strict=True))
 
 
@@ -220,12 +275,12 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
 
     """
     called = twin_of(module, LayerDeclaration)
-    parameters = {
-        name: value if seed is None else value[seed] for name, value, _ in module.parameters()
+    tensors = {
+        name: value if seed is None else value[seed] for name, value in module.tensors().items()
     }
     given: dict[str, Any] = {}
-    like = next(iter(parameters.values()), None)
-    if like is not None and isinstance(called.name, str):
+    like = next(iter(tensors.values()), None)
+    if like is not None and isinstance(called.name, str) and _takes_dtype(called):
         given = {"dtype": like.dtype, "device": like.device}
     layer = _made(module, LayerDeclaration, nn, **given)
     with _in_words(module, called):
@@ -233,9 +288,9 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
             raise UsageError(f"must be an nn.Module of PyTorch, got {type(layer).__name__}")
         if like is not None:
             layer.to(like.device, like.dtype)
-        theirs = dict(layer.named_parameters())
-        for name, other in _pairs(module, layer).items():
-            mine, its = parameters[name], theirs[other]
+        theirs = dict([*layer.named_parameters(), *layer.named_buffers()])
+        for name, other in (_pairs(module, layer) | _state_pairs(module, layer)).items():
+            mine, its = tensors[name], theirs[other]
             if mine.shape != its.shape:
                 raise UsageError(
                     f"its parameter '{other}' has shape {tuple(its.shape)}, "
@@ -243,7 +298,13 @@ def layer_like(module: ours.Module, seed: int | None) -> nn.Module:
                 )
             with torch.no_grad():
                 its.copy_(mine)
-    return layer
+    return layer.train(module.training)
+
+
+def _takes_dtype(called: Twin) -> bool:
+    """Return whether PyTorch's class has an argument for the dtype, as those with parameters."""
+    made = getattr(nn, str(called.name), None)
+    return made is not None and "dtype" in inspect.signature(made).parameters
 
 
 def criterion_like(loss: ours.Loss, like: Tensor | None = None) -> Criterion:
@@ -302,5 +363,6 @@ def gradients(
         net = twin(network, seed)
         criterion(net(inputs), target).backward()
         by_name = dict(net.named_parameters())
-        per_seed.append([by_name[name].grad for name in names(network, net).values()])
+        found = names(network, net).values()
+        per_seed.append([by_name[name].grad for name in found if name in by_name])
     return [torch.stack(same) for same in zip(*per_seed, strict=True)]

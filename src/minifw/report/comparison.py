@@ -5,10 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Mapping, Sequence
 
 from minifw.errors import short_word
-from minifw.report.tables import ROWS, Cell, Interval, P, Table, counted, label_of, yes_or_no
+from minifw.report.tables import (
+    ROWS,
+    Cell,
+    Interval,
+    P,
+    Shares,
+    Table,
+    Two,
+    counted,
+    label_of,
+    yes_or_no,
+)
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
-from minifw.statistics.paired import in_points
 
 ARMS = "arms"
 PAIRS = "pairs"
@@ -40,25 +50,37 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         title: [value(errors) for errors in found.arms.values()] for title, value in ROWS.items()
     }
     rows: Sequence[tuple[str, Sequence[Cell]]]
-    caption = f"test error in percent over {_seeds(found)}{_gone(found)}"
+    measure = found.measured
+    caption = f"test {measure.name} {measure.what} over {_seeds(found)}{_gone(found)}"
     if terminal and len(found.arms) <= TURNED:
-        head, rows = ["test error, %", *found.arms], [*columns.items()]
+        head, rows = [f"test {measure.name}{measure.head}", *found.arms], [*columns.items()]
     else:
         lacking = _LEFT_OUT if terminal else ()
         head, rows = _by_row("arm", [*found.arms], columns, lacking)
-    return Table(caption, head, rows, number=1, brief=caption, label=label_of(name, ARMS))
+    return Table(
+        caption,
+        head,
+        rows,
+        number=1,
+        brief=caption,
+        label=label_of(name, ARMS),
+        written=measure.written,
+    )
 
 
 def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     """Return the table of the pairs: a row for each, with difference, interval and p."""
-    same = "the same" if found.margin is None else f"the same within {in_points(found.margin)}"
+    measure = found.measured
+    same = "the same"
+    if found.margin is not None:
+        same = f"the same within {measure.size(found.margin)}"
     of_pairs: dict[str, Callable[[PairRecord], Cell]] = {
         "difference": lambda pair: pair.difference,
         "95 %": lambda pair: Interval.of(pair.interval),
         "p": lambda pair: P(pair.p),
         "p (Holm)": lambda pair: P(pair.p_holm),
-        BETTER: lambda pair: pair.probability_of_improvement,
-        f"{BETTER}, 95 %": lambda pair: Interval.of(pair.improvement_interval),
+        BETTER: lambda pair: Two(pair.probability_of_improvement),
+        f"{BETTER}, 95 %": lambda pair: Shares.of(pair.improvement_interval),
         same: lambda pair: yes_or_no(pair.equivalent),
     }
     lacking = {same} if found.margin is None else set()
@@ -67,11 +89,19 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
     columns = {title: [value(p) for p in found.pairs] for title, value in of_pairs.items()}
     head, rows = _by_row("pair", [f"{p.a} − {p.b}" for p in found.pairs], columns, lacking)
     caption = (
-        f"differences of test errors, seed by seed, over {_seeds(found)}: their mean in percentage "
-        f"points, p of {_test(found.pairs)}, and the probability that the first has the smaller "
-        f"error{_same(found)}{_gone(found)}"
+        f"differences of test {measure.errors}, seed by seed, over {_seeds(found)}: their mean "
+        f"{measure.in_points}, p of {_test(found.pairs)}, and the probability that the first has "
+        f"the smaller {measure.name}{_same(found)}{_gone(found)}"
     )
-    return Table(caption, head, rows, number=2, brief=caption, label=label_of(name, PAIRS))
+    return Table(
+        caption,
+        head,
+        rows,
+        number=2,
+        brief=caption,
+        label=label_of(name, PAIRS),
+        written=measure.written,
+    )
 
 
 def _by_row(
@@ -104,15 +134,22 @@ def _gone(found: Compared) -> str:
         return ""
     shown = ", ".join(gone[:10]) + (" …" if len(gone) > 10 else "")
     return (
-        f". Diverged: {shown}; they are left out of an arm's figures, and count as 100 % in "
-        "differences"
+        f". Diverged: {shown}; they are left out of an arm's figures, and count as "
+        f"{_worst(found)} in differences"
     )
+
+
+def _worst(found: Compared) -> str:
+    measure, worst = found.measured, {pair.worst for pair in found.pairs}
+    if measure.targets and worst:
+        return f"the largest {measure.name}, {measure.figure(max(worst))},"
+    return "100 %"
 
 
 def _same(found: Compared) -> str:
     if found.margin is None:
         return ""
-    return f". The same: the 90 % interval lies within ±{in_points(found.margin)}"
+    return f". The same: the 90 % interval lies within ±{found.measured.size(found.margin)}"
 
 
 def _test(pairs: Sequence[PairRecord]) -> str:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from minifw.config.mode import Mode
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs import ARMS, MODES, Arm
-from minifw.runs.results import Results
+from minifw.runs.results import ArmResults, Results
 
 # Frameworks differ by gray value and by line or marker, train and test by dashes.
 _CIRCLES = {
@@ -50,7 +50,8 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
     """Training and test error against epochs: median over seeds, band between the quartiles.
 
     And the error on samples for validation, where there are any. `lines` is metrics.jsonl. Seeds
-    that diverged are left out, as in the tables; their number is written above the curves.
+    that diverged are left out, as in the tables; their number is written above the curves. After
+    it has stopped early, marked on the axis, a seed has the errors of the weights that it keeps.
     """
     measured = [json.loads(line) for line in lines]
     modes = list(results.modes)
@@ -75,11 +76,18 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
                 line = _draw(axis, epochs, bands, arm, kind)
                 handles[line.get_label()] = line
                 shown.append(bands)
+            if mark := _mark_stops(axis, outcome, arm):
+                handles[mark.get_label()] = mark
         _name(axis, results, mode)
+        if results.early_stopping is not None:  # else an empty part where all have stopped
+            ends = [line["epoch"] for line in measured if line["mode"] == mode]
+            axis.set_xlim(0, max(1, *ends))
     if late:
         for axis in axes:
             _logarithmic(axis, results.epochs)
-    axes[0].set_ylabel("error, % of samples" + _scale(axes, shown, results.data.test))
+    measure = results.measured
+    one = None if measure.targets else 100 / results.data.test
+    axes[0].set_ylabel(measure.axis("") + _scale(axes, shown, one))
     if handles:
         legend_below(figure, [*handles.values()])
     else:
@@ -151,6 +159,19 @@ def _draw(axis: Axes, epochs: Floats, bands: Floats, arm: Arm, kind: str) -> Any
     return line
 
 
+def _mark_stops(axis: Axes, outcome: ArmResults, arm: Arm) -> Any:
+    """Mark on the axis where each seed stopped early; return the marks, None if none did."""
+    stops = [epoch for epoch in outcome.stopped_epoch or () if epoch is not None]
+    if not stops:
+        return None
+    place = 0.02 if arm == "minifw" else 0.06
+    (marks,) = axis.plot(
+        stops, [place] * len(stops), transform=axis.get_xaxis_transform(), linewidth=0, marker="|",
+        markersize=7, color=STYLES[arm]["color"], label=f"{ARMS[arm]}, a seed stops",
+    )  # fmt: skip
+    return marks
+
+
 def _name(axis: Axes, results: Results, mode: Mode) -> None:
     """Write above and below the curves what they are, and over which seeds."""
     seeds = len(results.seeds)
@@ -185,22 +206,22 @@ def _name(axis: Axes, results: Results, mode: Mode) -> None:
     axis.grid(alpha=0.3, linewidth=0.5)
 
 
-def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
+def _scale(axes: Sequence[Axes], bands: Sequence[Floats], one: float | None) -> str:
     """Choose the scale of the errors; return its description for the axis's label.
 
     If errors end at less than a fifth of the largest, they would be a flat line for most of
-    training, so the scale is logarithmic. To show zeros, it is linear below the error of a single
-    wrong sample.
+    training, so the scale is logarithmic. To show zeros, it is linear below `one`, the error of a
+    single wrong sample, where there is such an error.
     """
     values = np.concatenate([*(band.ravel() for band in bands), np.zeros(0)])
     ends = [band[-1, 1] for band in bands if len(band)]
     if not len(values) or min(ends) >= values.max() / 5:
         axes[0].set_ylim(0, 1.05 * values.max(initial=0) or 100)
         return ""
-    top, one = values.max(), 100 / samples
+    top = values.max()
     positive = values[values > 0].min()
     if values.min() == 0:
-        least = min(one, positive)
+        least = positive if one is None else min(one, positive)
         axes[0].set_yscale("symlog", linthresh=least, linscale=0.4)
         axes[0].set_ylim(0, 1.2 * top)
         words = f" (log scale, linear below {least:.2g})"
@@ -209,7 +230,7 @@ def _scale(axes: Sequence[Axes], bands: Sequence[Floats], samples: int) -> str:
         axes[0].set_yscale("log")
         axes[0].set_ylim(least / 1.2, 1.2 * top)
         words = " (log scale)"
-    powers = [10.0**power for power in range(-9, 4)]
+    powers = [10.0**power for power in range(-9, 4 if one is not None else 16)]
     steps = (1, 2, 5) if top < 200 * least else (1,)
     ticks = [step * power for power in powers for step in steps]
     axes[0].set_yticks([0.0] * (not values.min()) + [t for t in ticks if least <= t <= 1.2 * top])

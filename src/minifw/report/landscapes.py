@@ -36,7 +36,6 @@ _DOTS = 1000
 """Seeds that are drawn one by one, at most."""
 _SIDE = 20
 """Rows and columns of a heat map, at most."""
-_HEAT = "median, %,"
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,7 @@ class Errors:
     n: list[int]
     stopped: list[bool]
     best: int | None
+    is_regression: bool
 
     @classmethod
     def of(cls, report: Report) -> Errors:
@@ -111,6 +111,7 @@ class Errors:
             [each.n for each in figures],
             [ranked and each.rank is None and each.median is not None for each in figures],
             None if best is None else best.cell,
+            bool(report.results.targets),
         )
 
     def gone(self, cell: int) -> bool:
@@ -159,7 +160,7 @@ def _title(
     if none:
         notes.append(f"× all seeds diverged: {counted(none, 'cell')}")
     if any(errors.stopped):
-        look = "italic" if shown == _HEAT else "gray"
+        look = "italic" if shown == _middle_word(report) else "gray"
         notes.append(f"{look}: stopped early, {sum(errors.stopped)} cells")
     if errors.best is not None:
         notes.append("★ best by validation error")
@@ -169,7 +170,9 @@ def _title(
             lines.append(line)
             line = ""
         line = f"{line}; {note}" if line else note
-    title = fitted(figure, f"test error – {report.results.name}", inches, 9)
+    title = fitted(
+        figure, f"test {report.results.measured.name} – {report.results.name}", inches, 9
+    )
     return "\n".join([title, *lines, line])
 
 
@@ -209,7 +212,7 @@ def _line(report: Report, side: Side, errors: Errors) -> Figure:
     _scale_errors(axis, errors, [error for own in single for error in own])
     _scale_side(axis, side)
     axis.set_xlabel(side.name)
-    axis.set_ylabel("test error, % of samples")
+    axis.set_ylabel(report.results.measured.axis())
     dots = "dots: seeds" if single else None
     shown = "median and its 95 % interval"
     axis.set_title(_title(report, errors, figure, shown, dots), fontsize=9)
@@ -245,7 +248,7 @@ def _points(report: Report, side: Side, errors: Errors) -> Figure:
     axis.set_ylim(len(shown) - 0.5, -0.5)
     axis.set_xlim(left=0)
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
-    axis.set_xlabel("test error, % of samples")
+    axis.set_xlabel(report.results.measured.axis())
     axis.set_ylabel(side.name)
     title = _title(report, errors, figure, "median and its 95 % interval")
     if len(shown) < count:
@@ -334,7 +337,7 @@ def _heat(report: Report, down: Side, across: Side, errors: Errors) -> Figure:
     axis.set_ylabel(down.name)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
-    figure.suptitle(_title(report, errors, figure, _HEAT), fontsize=9)
+    figure.suptitle(_title(report, errors, figure, _middle_word(report)), fontsize=9)
     lay_out(figure)
     return figure
 
@@ -352,6 +355,8 @@ def _number(
         return
     dark = high > low and (median - low) / (high - low) > 0.8
     text = f"{median:.1f}" if median >= 10 else f"{median:.2f}"
+    if errors.is_regression:
+        text = f"{median:.3g}"
     if errors.diverged[cell]:
         text += f"\n{errors.diverged[cell]}/{errors.n[cell]} div."
     weight = "normal"
@@ -368,6 +373,10 @@ def _number(
 
 
 # -------------------------------------------------------------------------------- more keys
+
+
+def _middle_word(report: Report) -> str:
+    return f"median{report.results.measured.head},"
 
 
 def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
@@ -402,7 +411,7 @@ def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
                 axis.tick_params(axis="x", labelrotation=40)
         axis.set_xlabel(side.name)
     for line in grid:
-        line[0].set_ylabel("test error, %")
+        line[0].set_ylabel(f"test {report.results.measured.name}{report.results.measured.head}")
     shown = "cells (medians), and the line through their median,"
     figure.suptitle(_title(report, errors, figure, shown), fontsize=9)
     lay_out(figure)

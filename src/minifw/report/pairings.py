@@ -22,7 +22,6 @@ from minifw.report.tables import counted
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
 from minifw.runs.studies import StudyResults
-from minifw.statistics.paired import in_points
 
 SEEDS = 1000
 """Seeds that are drawn one by one, at most."""
@@ -40,7 +39,7 @@ Floats = NDArray[np.float64]
 def comparison(results: StudyResults, found: Compared) -> Figure:
     """Draw errors against arms, a line for each seed, and for each pair the differences.
 
-    A seed that diverged is a cross above all others; in differences it has an error of 100 %.
+    A seed that diverged is a cross above all others; in differences it has the worst error.
     """
     cells = results.cells
     pairs = sorted(found.pairs, key=lambda pair: pair.p)[:PAIRS]
@@ -57,6 +56,7 @@ def comparison(results: StudyResults, found: Compared) -> Figure:
     some = np.linspace(0, errors.shape[1] - 1, min(SEEDS, errors.shape[1])).round().astype(int)
     by_name = dict(zip((cell.name for cell in cells), errors, strict=True))
     _arms(left, [labels[cell.name] for cell in cells], errors, some, wide)
+    left.set_ylabel(found.measured.axis())
     _differences(right, pairs, by_name, rows, some, found)
     lay_out(figure)
     return figure
@@ -119,7 +119,6 @@ def _arms(
     names = [_fitted(figure, label, 1.4 if turned else slot - 0.1) for label in labels]
     axis.set_xticks(range(arms), names, rotation=40 if turned else 0,
                     ha="right" if turned else "center", rotation_mode="anchor")  # fmt: skip
-    axis.set_ylabel("test error, % of samples")
     axis.grid(axis="y", alpha=0.3, linewidth=0.5)
 
 
@@ -137,7 +136,7 @@ def _differences(
     axis.axvline(0, color="black", linewidth=0.8, dashes=(4, 2), zorder=1)
     random = np.random.default_rng(0)  # a place beside each other, of no meaning
     for row, pair in enumerate(pairs):
-        one, other = (np.nan_to_num(errors[arm], nan=100.0)[some] for arm in (pair.a, pair.b))
+        one, other = (np.nan_to_num(errors[arm], nan=pair.worst)[some] for arm in (pair.a, pair.b))
         spread = row + random.uniform(-0.22, 0.22, len(some))
         faint = min(0.7, max(0.2, 20 / len(some)))
         axis.plot(one - other, spread, "o", color=GRAY, markersize=3, alpha=faint,
@@ -150,15 +149,18 @@ def _differences(
         axis.plot([pair.difference], [row], "D", color="black", markersize=5, zorder=4)
     axis.set_ylim(len(pairs) - 0.5, -0.5)
     axis.set_yticks(range(len(pairs)), names)
-    axis.set_xlabel("difference of test errors, percentage points")
+    measure = found.measured
+    unit = "percentage points" if not measure.targets else measure.unit or f"unit of {measure.of}"
+    axis.set_xlabel(f"difference of test {measure.errors}, {unit}")
     notes = ["dots: seeds; diamonds: mean and 95 % interval"]
     if len(pairs) < len(found.pairs):
         notes.append(f"the {len(pairs)} of {len(found.pairs)} pairs with the smallest p")
     if found.margin is not None:
-        notes.append(f"gray band: ±{in_points(found.margin)}")
+        notes.append(f"gray band: ±{measure.size(found.margin)}")
         notes.append("the same if the thick line, 90 %, lies in it")
+    worst = measure.figure(found.pairs[0].worst) if measure.targets else "100 %"
     if any(sum(pair.diverged) for pair in found.pairs):
-        notes.append("a seed that diverged counts as an error of 100 %")
+        notes.append(f"a seed that diverged counts as an error of {worst}")
     axis.set_title("\n".join(notes), fontsize=9)
     axis.xaxis.set_major_locator(MaxNLocator(6))
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)

@@ -6,16 +6,28 @@ from collections.abc import Mapping, Sequence
 
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import PairRecord
+from minifw.statistics.measure import ERROR, Measure
 from minifw.statistics.paired import compare_all
 from minifw.statistics.summary import summarize
 
 Errors = Sequence[float | None]
-"""Test errors in percent, one for each seed; None for a seed that diverged."""
+"""Test errors, one for each seed; None for a seed that diverged."""
 
 
-def pairs(arms: Mapping[str, Errors], margin: float | None = None) -> list[PairRecord]:
-    """Return all pairs of arms; those within the `margin`, in points, count as the same."""
-    return [PairRecord.model_validate(pair.content()) for pair in compare_all(arms, margin)]
+def pairs(
+    arms: Mapping[str, Errors],
+    margin: float | None = None,
+    measure: Measure = ERROR,
+    guessing: float = 0.0,
+) -> list[PairRecord]:
+    """Return all pairs of arms; those within the `margin`, in the unit of errors, are the same.
+
+    A seed that diverged counts as the worst error, which may be that of `guessing`.
+    """
+    known = [error for errors in arms.values() for error in errors if error is not None]
+    worst = measure.worst(known, guessing)
+    found = compare_all(arms, margin, worst=worst, measure=measure)
+    return [PairRecord.model_validate(pair.content()) for pair in found]
 
 
 def summary(errors: Errors) -> ArmSummary:

@@ -56,7 +56,14 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return regions.decision_regions(run.results(), run.read("decision.npz"))
 
+    def predicted() -> Figure:
+        from minifw.report import predicted
+
+        return predicted.against_true(run.results(), run.read("predicted.npz"))
+
     figures = {"errors": errors}
+    if "predicted.npz" in run.known:
+        figures["predicted"] = predicted
     if "decision.npz" in run.known:
         figures["decision"] = decision
     return figures

@@ -57,7 +57,10 @@ def _draw_shares(axis: Axes, report: Report) -> None:
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
     axis.set_axisbelow(True)
     total = outcome.total_sd
-    spread = "" if total is None else f"\nstandard deviation {total:.2g} points"
+    spread = ""
+    if total is not None:
+        unit = outcome.measured.points
+        spread = f"\nstandard deviation {total:.2g} {unit}".rstrip()
     title = fitted(_of(axis), f"{MODES[outcome.mode]} – {report.results.name}", 3.0, 9)
     axis.set_title(f"{title}{spread}", fontsize=9)
 
@@ -89,12 +92,13 @@ def _draw_errors(axis: Axes, report: Report) -> None:
         )  # fmt: skip
     elif outcome.diverged:
         count = f"{outcome.diverged} of {outcome.networks}"
-        notes.append(f"{count} diverged: not drawn here, 100 % in the shares")
+        worst = "the largest error" if outcome.measured.targets else "100 %"
+        notes.append(f"{count} diverged: not drawn here, {worst} in the shares")
     axis.set_title("\n".join(notes), fontsize=9)
     axis.set_xlim(shown[0] - 0.6, shown[-1] + 0.6)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.set_xlabel(name)
-    axis.set_ylabel("test error, % of samples")
+    axis.set_ylabel(outcome.measured.axis())
     if axis.get_ylim()[0] < 0:
         axis.set_ylim(bottom=0)
     axis.grid(axis="y", alpha=0.3, linewidth=0.5)

@@ -69,6 +69,7 @@ def table(report: Report) -> Table:
         rows=rows,
         brief=_brief(report),
         label=label_of(report.results.name, "cells"),
+        written=report.results.measured.written,
     )
 
 
@@ -82,12 +83,15 @@ def summaries(report: Report) -> Table:
         intervals = [Interval.of(mine.interval), Interval.of(mine.mean_interval)]
         numbers = [getattr(mine, name) for name in STATISTICS]
         rows.append((str(cell.number), [*shown, *numbers, *intervals]))
+    measure = report.results.measured
     return Table(
-        caption=f"statistics of the test error of {harmless(what(report))} over seeds, in percent; "
-        "seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
+        caption=f"statistics of the test {measure.name} of {harmless(what(report))} over seeds, "
+        f"{measure.what}; seeds that diverged are counted, and left out of the rest. "
+        "Intervals: 95 %, bootstrap.",
         head=["cell", *keys, *STATISTICS, "median 95 %", "mean 95 %"],
         rows=rows,
         label=label_of(report.results.name, "summaries"),
+        written=measure.written,
     )
 
 
@@ -96,21 +100,27 @@ def verdict(report: Report) -> list[str]:
     best = report.outcome.best
     if best is None:
         return []
+    measure = report.results.measured
+    validation = "" if best.validation is None else f" {measure.figure(best.validation)}"
     lines = [
         f"Best of {counted(best.of, 'cell')}: cell {best.cell}, {harmless(best.name)} "
-        f"(median validation error {best.validation:.2f} %)."
+        f"(median validation {measure.name}{validation})."
     ]
     if best.median is not None:
         low_high = "" if best.interval is None else (
-            f", 95 % interval {best.interval[0]:.2f} to {best.interval[1]:.2f} %"
+            f", 95 % interval {measure.number(best.interval[0])} to "
+            f"{measure.figure(best.interval[1])}"
         )  # fmt: skip
         over = f"over {counted(best.n - best.diverged, 'seed')}"
-        lines.append(f"Its test error: median {best.median:.2f} %{low_high}, {over}.")
+        lines.append(
+            f"Its test {measure.name}: median {measure.figure(best.median)}{low_high}, {over}."
+        )
     if best.optimism is not None:
         lines.append(
-            "Having been chosen as the best makes its validation error look about "
-            f"{max(0.0, best.optimism.optimism):.2f} points better than it is; on halves of the "
-            f"seeds the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
+            f"Having been chosen as the best makes its validation {measure.name} look about "
+            f"{measure.difference(max(0.0, best.optimism.optimism))} better than it is; on halves "
+            "of the seeds the same cell is the best in "
+            f"{100 * best.optimism.same:.0f} % of the cases."
         )
     return lines
 
@@ -166,7 +176,8 @@ def what(report: Report) -> str:
 
 def _caption(report: Report) -> str:
     shown = _what_is_shown(report, "with its 95 % bootstrap interval, and mean")
-    return " ".join([f"test error of {harmless(what(report))}, {shown}", *verdict(report)])
+    name = report.results.measured.name
+    return " ".join([f"test {name} of {harmless(what(report))}, {shown}", *verdict(report)])
 
 
 def _brief(report: Report) -> str:
@@ -175,13 +186,14 @@ def _brief(report: Report) -> str:
 
 
 def _what_is_shown(report: Report, figures_of_test: str) -> str:
-    figures = report.outcome.cells
+    figures, measure = report.outcome.cells, report.results.measured
     fewest, most = min(each.n for each in figures), max(each.n for each in figures)
     over = counted(most, "seed") if fewest == most else f"{fewest} to {most} seeds"
     gone = sum(each.diverged > 0 for each in figures)
     lines = [
-        f"{counted(len(figures), 'cell')}, {'each ' * (len(figures) > 1)}over {over}. In percent: "
-        f"median of the validation error; of the test error median {figures_of_test}."
+        f"{counted(len(figures), 'cell')}, {'each ' * (len(figures) > 1)}over {over}. "
+        f"{measure.what[:1].upper()}{measure.what[1:]}: median of the validation {measure.name}; "
+        f"of the test {measure.name} median {figures_of_test}."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
@@ -192,7 +204,7 @@ def _what_is_shown(report: Report, figures_of_test: str) -> str:
         )
     if any(each.rank is not None for each in figures):
         loss = ", where a seed that diverged counts as the worst" if gone else ""
-        lines.append(f"The rank is by validation error{loss}.")
+        lines.append(f"The rank is by validation {measure.name}{loss}.")
     return " ".join(lines)
 
 

@@ -7,16 +7,17 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from statistics import median_low
 from typing import NamedTuple
 
 from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import ArmResults, Results
-from minifw.statistics.paired import in_points
+from minifw.statistics.measure import digits
 from minifw.statistics.summary import Summary, summarize
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
@@ -34,8 +35,24 @@ class Interval(NamedTuple):
         return None if ends is None else cls(*ends)
 
 
+class Small(Interval):
+    """An interval of what may be tiny, with four digits."""
+
+
+class Shares(Interval):
+    """An interval of a share, which has no unit."""
+
+
+class Two(float):
+    """A figure without the table's unit, such as a share, with two decimals."""
+
+
 class P(float):
     """A p value, which people read with four decimals."""
+
+
+class Bare(float):
+    """A figure without the table's unit, which people read with three decimals."""
 
 
 Cell = float | str | Interval | None
@@ -46,7 +63,8 @@ class Table:
     """A small table: `rows` has the exact figures, `unit` the form in which people read them.
 
     `number` is the table's number among several, `brief` a short caption for a terminal, `label`
-    the one for LaTeX's references.
+    the one for LaTeX's references. `written` writes a figure that has the unit; by default with two
+    decimals.
     """
 
     caption: str
@@ -56,6 +74,7 @@ class Table:
     number: int | None = None
     brief: str = ""
     label: str = ""
+    written: Callable[[float], str] | None = None
 
     @property
     def body(self) -> list[list[str]]:
@@ -148,11 +167,19 @@ class Table:
         if cell is None:
             return "–"
         if isinstance(cell, Interval):
-            return f"{_signed(cell.low)} to {_signed(cell.high)}{self.unit}"
+            plain = isinstance(cell, Shares)
+            write, unit = self.written or _signed, self.unit
+            if plain:
+                write, unit = _signed, ""
+            if isinstance(cell, Small):
+                write = digits
+            return f"{write(cell.low)} to {write(cell.high)}{unit}"
         if isinstance(cell, P):
             return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
-        if isinstance(cell, float) and self.unit:
-            return f"{_signed(cell)}{self.unit}"
+        if isinstance(cell, Bare):
+            return f"{round(cell, 3) + 0.0:.3f}".replace("-", "−")
+        if isinstance(cell, float) and (self.unit or self.written) and not isinstance(cell, Two):
+            return f"{(self.written or _signed)(cell)}{self.unit}"
         if isinstance(cell, float) and cell:
             # Differences may be as small as 1e-16.
             return _signed(cell) if abs(cell) >= 0.01 else f"{cell:.1e}"
@@ -221,7 +248,7 @@ def of_results(results: Results) -> dict[str, Table]:
 
 def error_table(results: Results, mode: Mode) -> Table:
     """Return the table of one mode: test error over seeds, a column for each arm."""
-    arms = results.modes[mode]
+    arms, measure = results.modes[mode], results.measured
     seeds = len(results.seeds)
     left_out = {
         ARMS[arm]: seeds - sum(error is not None for error in outcome.test_error)
@@ -240,24 +267,50 @@ def error_table(results: Results, mode: Mode) -> Table:
     kept = ""
     if (held := results.data.validation) is not None:
         rows.append(
-            ("validation error, median", [_validation(outcome) for outcome in arms.values()])
+            (
+                f"validation {measure.name}, median",
+                [_median(outcome.validation_error) for outcome in arms.values()],
+            )
         )
+        rows += _stopped(arms.values())
         kept = f" {held} of {held + results.data.train} training samples are kept for validation."
+    test = f"test {measure.name}"
+    if measure.targets:
+        test = f"test RMSE of {measure.of}"
+        rows.append(("MAE, median", [_median(outcome.mae) for outcome in arms.values()]))
+        fits = [_median(outcome.r2) for outcome in arms.values()]
+        rows.append(("R², median", [None if r2 is None else Bare(r2) for r2 in fits]))
+        kept += f" Guessing the mean: {measure.figure(results.data.mean_error or 0.0)}."
     return Table(
-        caption=f"{MODES[mode]} – test error of {harmless(results.about)}, "
-        f"{_steps(results, mode)}, {draws}.{kept}{gone}",
-        head=["test error", *(ARMS[arm] for arm in arms)],
+        caption=f"{MODES[mode]} – {test}{',' * bool(measure.targets)} of "
+        f"{harmless(results.about)}, {_steps(results, mode)}, {draws}.{kept}{gone}",
+        head=[f"test {measure.name}", *(ARMS[arm] for arm in arms)],
         rows=rows,
-        unit=" %",
+        unit=measure.behind,
         number=_number(results, NUMBERS[mode]),
-        brief=f"{MODES[mode]} – test error, {_steps(results, mode)}, {draws}.{kept}{gone}",
+        brief=f"{MODES[mode]} – {test}, {_steps(results, mode)}, {draws}.{kept}{gone}",
         label=label_of(results.name, mode),
+        written=measure.number if measure.targets else None,
     )
 
 
-def _validation(outcome: ArmResults) -> float | None:
-    """Return the median of the errors on the samples for validation; None if all diverged."""
-    return summarize(outcome.validation_error or []).median
+def _median(values: Sequence[float | None] | None) -> float | None:
+    """Return the median over the seeds; None if all diverged."""
+    return summarize(values or []).median
+
+
+def _stopped(arms: Iterable[ArmResults]) -> list[tuple[str, list[Cell]]]:
+    """Return rows that say what early stopping did: how many seeds stopped, and where."""
+    stopped: list[Cell] = []
+    best: list[Cell] = []
+    for outcome in arms:
+        if outcome.stopped_epoch is None or outcome.best_epoch is None:
+            return []
+        stopped.append(sum(epoch is not None for epoch in outcome.stopped_epoch))
+        whole = zip(outcome.best_epoch, outcome.diverged_epoch, strict=True)
+        left = [epoch for epoch, gone in whole if gone is None]
+        best.append(median_low(left) if left else None)
+    return [("stopped early", stopped), ("best epoch, median", best)]
 
 
 def work_table(results: Results) -> Table:
@@ -297,7 +350,8 @@ def work_table(results: Results) -> Table:
             rows.append((f"seeds without finite gradients, {results.dtype}", gone))
         rows.append(
             (
-                "seeds with the same test error",
+                f"seeds with the same test {results.measured.name}"
+                + ", to 4 digits" * bool(results.measured.targets),
                 [parity.same_test_error for parity in parities],
             )
         )
@@ -320,15 +374,21 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     if results.pairs is None or results.margin is None or results.other is None:
         return []  # a run of an earlier minifw
     pairs = list(results.pairs.values())
-    ends: list[Cell] = [Interval.of(pair.interval) for pair in pairs]
-    what = f"test error, minifw − {ARMS[results.other]}: mean, points"
+    measure = results.measured
+    kind = Small if measure.targets else Interval
+    ends: list[Cell] = [kind.of(pair.interval) for pair in pairs]
+    unit = f", {measure.points}" if measure.points else ""
+    what = f"test {measure.name}, minifw − {ARMS[results.other]}: mean{unit}"
     return [
         (what, [pair.difference for pair in pairs]),
         (
             "its 95 % interval",
             ends,
         ),
-        (f"the same within {in_points(results.margin)}", [yes_or_no(p.equivalent) for p in pairs]),
+        (
+            f"the same within {measure.size(results.margin)}",
+            [yes_or_no(p.equivalent) for p in pairs],
+        ),
     ]
 
 
@@ -348,7 +408,10 @@ def label_of(name: str, what: str) -> str:
 
 
 def _steps(results: Results, mode: Mode) -> str:
-    epochs = f"{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    most = "" if results.early_stopping is None else "at most "
+    epochs = f"{most}{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    if results.schedule is not None:
+        epochs += f" ({harmless(results.schedule)})"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 

@@ -10,11 +10,10 @@ import numpy as np
 
 from minifw.data import Floats
 from minifw.errors import harmless
-from minifw.report.tables import Cell, Table, label_of
+from minifw.report.tables import Cell, Table, Two, label_of
 from minifw.runs import MODES
 from minifw.runs.studies import StudyResults
 from minifw.runs.variance import Part, VarianceOutcome
-from minifw.statistics.paired import in_points
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -50,7 +49,7 @@ class Report:
 
     @property
     def errors(self) -> Floats:
-        """The test errors in percent, `(data, init, order)`; NaN for a diverged network."""
+        """The test errors, `(data, init, order)`; NaN for a diverged network."""
         flat = np.array(self.results.cells[0].test_error, np.float64)
         return flat.reshape([len(seeds) for seeds in self.outcome.seeds.values()])
 
@@ -73,14 +72,15 @@ def _shares(report: Report) -> Table:
         if share is None or outcome.total_sd is None or report.is_fixed(part):
             rows.append((name, [None] * 4))
         else:
-            bounds = [None if bound is None else 100 * bound for bound in interval]
-            rows.append((name, [100 * share, *bounds, share**0.5 * outcome.total_sd]))
-    whole = None if outcome.shares["data"] is None else 100.0
+            bounds = [None if bound is None else Two(100 * bound) for bound in interval]
+            rows.append((name, [Two(100 * share), *bounds, share**0.5 * outcome.total_sd]))
+    whole = None if outcome.shares["data"] is None else Two(100.0)
     rows.append(("all", [whole, None, None, outcome.total_sd]))
+    measure = outcome.measured
     brief = (
-        f"{MODES[outcome.mode]} – what makes the spread of the test error: shares of its "
-        f"variance in percent with 95 % intervals (low, high), and standard deviations in points, "
-        f"of {crossed(report)}"
+        f"{MODES[outcome.mode]} – what makes the spread of the test {measure.name}: shares of its "
+        f"variance in percent with 95 % intervals (low, high), and standard deviations "
+        f"{measure.what if measure.targets else 'in points'}, of {crossed(report)}"
     )
     about = harmless(report.results.about)
     return Table(
@@ -89,6 +89,7 @@ def _shares(report: Report) -> Table:
         rows=rows,
         brief=f"{brief}.",
         label=label_of(report.results.name, "shares"),
+        written=measure.written,
     )
 
 
@@ -96,13 +97,13 @@ def _seeds(report: Report) -> Table:
     """Return the table of how many seeds each difference needs."""
     outcome = report.outcome
     rows: list[tuple[str, list[Cell]]] = [
-        (f"{harmless(difference)} point{'' if difference == '1' else 's'}", [count])
+        (harmless(outcome.measured.size(float(difference))), [count])
         for difference, count in outcome.seeds_for.items()
     ]
     caption = (
         f"Seeds for a comparison of two configs: how many find a difference of their mean test "
-        f"errors with {100 * outcome.power:.0f} % power (paired test, two-sided at 5 %; both are "
-        "taken to spread like this one, and independently)."
+        f"{outcome.measured.errors} with {100 * outcome.power:.0f} % power (paired test, two-sided "
+        "at 5 %; both are taken to spread like this one, and independently)."
     )
     return Table(
         caption=caption,
@@ -129,11 +130,12 @@ def sentences(report: Report) -> list[str]:
         elif len(outcome.seeds[name]) == 1:
             said.append(f"There is one seed of {name}: its share is not measured.")
     if outcome.total_sd == 0:
-        said.append("All networks have the same test error: there is no spread.")
+        name = outcome.measured.name
+        said.append(f"All networks have the same test {name}: there is no spread.")
     elif outcome.seeds_needed is not None:
         said.append(
-            f"For a difference of {in_points(outcome.difference)} at {100 * outcome.power:.0f} % "
-            f"power you need {outcome.seeds_needed} seeds."
+            f"For a difference of {outcome.measured.size(outcome.difference)} at "
+            f"{100 * outcome.power:.0f} % power you need {outcome.seeds_needed} seeds."
         )
     said += _one_seed(report)
     if outcome.test_set is not None:
@@ -159,7 +161,7 @@ def _one_seed(report: Report) -> list[str]:
     return [
         f"One seed makes much of it: without seed {one.seed} of the {PARTS[one.part]} this share "
         f"would be {100 * one.share:.1f} %, which is outside of its interval, and the standard "
-        f"deviation {one.total_sd:.2f} points. More such seeds are needed."
+        f"deviation {report.outcome.measured.difference(one.total_sd)}. More such seeds are needed."
     ]
 
 
@@ -168,7 +170,8 @@ def _diverged(report: Report) -> list[str]:
     gone, networks = report.outcome.diverged, report.outcome.networks
     if gone == networks:
         return [f"All {networks} networks diverged."]
-    counted = f"{gone} of {networks} networks diverged; each counts as 100 % error."
+    worst = "the largest RMSE of all" if report.outcome.measured.targets else "100 % error"
+    counted = f"{gone} of {networks} networks diverged; each counts as {worst}."
     return [counted] if gone else []
 
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from minifw.runs.results import Count, Finite, Line, Margin, PairRecord, Percent, Points
+from minifw.runs.results import Count, Error, Finite, Line, Margin, Measured, PairRecord, Points
 
 
 class _Record(BaseModel):
@@ -23,18 +23,18 @@ class ArmSummary(_Record):
 
     n: Count
     diverged: Count
-    min: Percent | None
-    q1: Percent | None
-    median: Percent | None
-    q3: Percent | None
-    max: Percent | None
-    mean: Percent | None
+    min: Error | None
+    q1: Error | None
+    median: Error | None
+    q3: Error | None
+    max: Error | None
+    mean: Error | None
     sd: Finite | None
     median_interval: Points | None
     mean_interval: Points | None
 
 
-class Compared(_Record):
+class Compared(Measured, _Record):
     """The arms of a comparison, by name, and their pairs."""
 
     margin: Margin | None = None

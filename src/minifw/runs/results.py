@@ -11,15 +11,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from minifw.runs.arms import Arm, Mode
+from minifw.statistics.measure import ERROR, Measure
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
 Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
+Error = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""An error as the run's measure says: in percent, or in the unit of the targets."""
 Probability = Annotated[float, Field(ge=0, le=1)]
 Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
 Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Line = Annotated[str, Field(max_length=100_000)]
+MeasureName = Literal["error", "rmse"]
+Unit = Annotated[str, Field(min_length=1, max_length=40)]
 
 
 class _Part(BaseModel):
@@ -28,8 +33,27 @@ class _Part(BaseModel):
     model_config = ConfigDict(strict=True)
 
 
+class Measured(BaseModel):
+    """How errors are measured; results without these keys are those of classification."""
+
+    measure: MeasureName = "error"
+    unit: Unit | None = None
+    targets: list[str] = []
+
+    @property
+    def measured(self) -> Measure:
+        """The same as an object that reports ask."""
+        return Measure(tuple(self.targets), self.unit or "")
+
+
+def of_measure(measure: Measure) -> dict[str, Any]:
+    """Return the keys of `Measured`."""
+    name = "rmse" if measure.targets else "error"
+    return {"measure": name, "unit": measure.unit or None, "targets": list(measure.targets)}
+
+
 class Summary(_Part):
-    """Test errors over the seeds, in percent: what `minifw.statistics.summary.Summary` says.
+    """Test errors over the seeds: what `minifw.statistics.summary.Summary` says.
 
     Min, median, mean and max are None if all seeds diverged; an old run lacks the others.
     """
@@ -38,13 +62,13 @@ class Summary(_Part):
 
     n: Count | None = None
     diverged: Count | None = None
-    min: Percent | None
-    q1: Percent | None = None
-    median: Percent | None
-    q3: Percent | None = None
-    mean: Percent | None
-    sd: Percent | None = None
-    max: Percent | None
+    min: Error | None
+    q1: Error | None = None
+    median: Error | None
+    q3: Error | None = None
+    mean: Error | None
+    sd: Error | None = None
+    max: Error | None
     median_interval: Points | None = None
     mean_interval: Points | None = None
 
@@ -60,6 +84,13 @@ class Listed(_Part):
     """Keys of results.json that lists of runs show; old runs may lack the others."""
 
     modes: dict[Mode, dict[Arm, ListedArm]]
+    measure: MeasureName = "error"
+    unit: Unit | None = None
+
+    @property
+    def measured(self) -> Measure:
+        """How errors are measured; the names of the targets are not looked up."""
+        return Measure(("target",), self.unit or "") if self.measure == "rmse" else ERROR
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -68,7 +99,9 @@ class Listed(_Part):
         return self
 
 
-OPTIONAL = ("validation_error", "test_loss", "validation_loss", "stopped_epoch", "best_epoch")
+OPTIONAL = (
+    "validation_error", "test_loss", "validation_loss", "stopped_epoch", "best_epoch", "r2", "mae",
+)  # fmt: skip
 """Results of an arm that not every run has."""
 
 
@@ -78,14 +111,15 @@ class ArmResults(_Part):
     `validation_error` and `validation_loss` are None where there are no samples for validation.
     With early stopping, `stopped_epoch` is the one after which a seed ended, None for a seed that
     did not, and `best_epoch` that of its best evaluation; both are None without it. An old run has
-    no `test_loss` and no `validation_loss`.
+    no `test_loss` and no `validation_loss`. `r2`, the coefficient of determination, and `mae`, the
+    mean absolute error, are those of the test samples, and None of classification.
 
     `diverged_layer` is the layer with the first value that is not finite. `seconds` is the time
     spent in training steps. `not_compiled` is why steps could not be compiled, None otherwise.
     """
 
-    test_error: Annotated[list[Percent | None], FailFast()]
-    train_error: Annotated[list[Percent | None], FailFast()]
+    test_error: Annotated[list[Error | None], FailFast()]
+    train_error: Annotated[list[Error | None], FailFast()]
     train_loss: Annotated[list[Finite | None], FailFast()]
     diverged_epoch: Annotated[list[Count | None], FailFast()]
     diverged_layer: Annotated[list[str | None], FailFast()]
@@ -94,11 +128,13 @@ class ArmResults(_Part):
     evaluation_seconds: Seconds
     compiled: bool
     not_compiled: str | None = None
-    validation_error: Annotated[list[Percent | None] | None, FailFast()] = None
+    validation_error: Annotated[list[Error | None] | None, FailFast()] = None
     test_loss: Annotated[list[Finite | None] | None, FailFast()] = None
     validation_loss: Annotated[list[Finite | None] | None, FailFast()] = None
     stopped_epoch: Annotated[list[Count | None] | None, FailFast()] = None
     best_epoch: Annotated[list[Count] | None, FailFast()] = None
+    r2: Annotated[list[Finite | None] | None, FailFast()] = None
+    mae: Annotated[list[Error | None] | None, FailFast()] = None
 
     def of_seeds(self) -> dict[str, Sized]:
         """Return the lists with a value for each seed, by name."""
@@ -122,7 +158,7 @@ class Parity(_Part):
 class PairRecord(_Part):
     """Two arms over the same seeds: what `minifw.statistics.paired.Pair` says.
 
-    `difference` is the mean of a's test error minus b's, in percentage points. `diverged` counts
+    `difference` is the mean of a's test error minus b's, in the unit of errors. `diverged` counts
     seeds of a, of b, and of both.
     """
 
@@ -144,7 +180,7 @@ class PairRecord(_Part):
     smallest_p: Probability
     pairs: Count
     level: Probability
-    worst: Percent
+    worst: Error
     sentence: Line
     warning: Line | None
 
@@ -152,15 +188,30 @@ class PairRecord(_Part):
 class Data(_Part):
     """The samples of each seed; class frequencies and the error of guessing, in percent.
 
+    Of regression there are `targets` in place of classes, and `mean_error` is the error of guessing
+    the mean of the training samples, in the unit of the targets.
+
     `validation` is None where there are no samples for it; `train` are those that are trained on.
     """
 
     features: Annotated[list[str], Field(min_length=1)]
     train: Count
     test: Count
-    class_balance: Annotated[dict[str, Percent], Field(min_length=1)]
-    majority_error: Percent
+    class_balance: dict[str, Percent] = {}
+    majority_error: Percent | None = None
     validation: Count | None = None
+    targets: Annotated[list[str], Field(min_length=1)] | None = None
+    mean_error: Error | None = None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        classes = bool(self.class_balance) and self.majority_error is not None
+        numbers = self.targets is not None and self.mean_error is not None
+        if classes == numbers:
+            raise ValueError(
+                "data: must have class_balance and majority_error, or targets and mean_error"
+            )
+        return self
 
 
 class StoppingRecord(_Part):
@@ -177,7 +228,9 @@ class Results(_Part):
 
     `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only
     arm. `pairs` puts minifw's errors beside the other arm's, seed by seed; it and `margin` are None
-    then too, and in runs of an earlier minifw. `early_stopping` is None where no seed stops early.
+    then too, and in runs of an earlier minifw. `early_stopping` is None where no seed stops early,
+    `schedule` where eta is the same in all steps.
+    `measure` says what errors are: percent of the samples, or of regression the RMSE in `unit`.
     """
 
     name: str
@@ -186,6 +239,7 @@ class Results(_Part):
     dtype: Literal["float32", "float64"]
     threads: Annotated[int, Field(ge=1)]
     eta: Finite
+    schedule: str | None = None
     epochs: Count
     batch_size: Count | None
     early_stopping: StoppingRecord | None = None
@@ -195,6 +249,13 @@ class Results(_Part):
     speedup: dict[Mode, Finite] | None = None
     margin: Margin | None = None
     pairs: dict[Mode, PairRecord] | None = None
+    measure: MeasureName = "error"
+    unit: Unit | None = None
+
+    @property
+    def measured(self) -> Measure:
+        """How errors are measured."""
+        return Measure(tuple(self.data.targets or ()), self.unit or "")
 
     @property
     def arms(self) -> list[Arm]:
@@ -217,6 +278,8 @@ class Results(_Part):
                 raise ValueError(f"{key}: must be there if two arms are compared, and only then")
             if of_modes is not None and of_modes.keys() != self.modes.keys():
                 raise ValueError(f"{key}: must hold each mode")
+        if (self.measure == "rmse") != (self.data.targets is not None):
+            raise ValueError("measure: must be rmse if data.targets is there, and only then")
         known = self.modes.keys() if self.other is not None else set()
         if self.pairs is not None and self.pairs.keys() != known:
             raise ValueError("pairs: must hold each mode, if two arms are compared")
@@ -237,10 +300,16 @@ class Results(_Part):
 
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON."""
-        rare = ("parity", "speedup", "margin", "pairs", "early_stopping")
+        rare = ("parity", "speedup", "margin", "pairs", "early_stopping", "unit")
         content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
-        if self.data.validation is None:
-            del content["data"]["validation"]
+        data = content["data"]
+        for key in ("validation", "targets", "mean_error", "majority_error"):
+            if data[key] is None:
+                del data[key]
+        if not data["class_balance"]:
+            del data["class_balance"]
+        if self.measure == "error":
+            del content["measure"]
         for arms in content["modes"].values():
             for result in arms.values():
                 for key in OPTIONAL:

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from minifw.errors import ArtefactError, DivergedError
 from minifw.runs import records
 from minifw.runs.directory import Run
-from minifw.runs.results import Count, Finite, Percent, Seconds
+from minifw.runs.results import Count, Error, Finite, Measured, Seconds
 
 STUDY = "study.json"
 CELLS = "cells.json"
@@ -97,9 +97,9 @@ class CellResults(_Record):
     set: dict[str, Value]
     seeds: Annotated[list[Count], FailFast()]
     epochs: Count
-    test_error: Annotated[list[Percent | None], FailFast()]
-    validation_error: list[Percent | None] | None = None
-    train_error: Annotated[list[Percent | None], FailFast()]
+    test_error: Annotated[list[Error | None], FailFast()]
+    validation_error: list[Error | None] | None = None
+    train_error: Annotated[list[Error | None], FailFast()]
     train_loss: Annotated[list[Finite | None], FailFast()]
     diverged_epoch: Annotated[list[Count | None], FailFast()]
     diverged_layer: Annotated[list[str | None], FailFast()]
@@ -109,7 +109,7 @@ class CellResults(_Record):
     best_epoch: list[Count] | None = None
 
 
-class StudyResults(_Record):
+class StudyResults(Measured, _Record):
     """The results of a study, from which tables and figures are made.
 
     `seconds` is the time in training steps, of all jobs together. `outcome` is what its kind
@@ -156,11 +156,11 @@ def results_of(run: Run) -> StudyResults:
 # --------------------------------------------------------------------- outcomes of each kind
 
 
-Interval = Annotated[list[Percent], Field(min_length=2, max_length=2)]
+Interval = Annotated[list[Error], Field(min_length=2, max_length=2)]
 
 
 class CellFigures(_Record):
-    """What tables and figures show of a cell of a sweep; errors in percent.
+    """What tables and figures show of a cell of a sweep.
 
     `rank` is by validation error, 1 for the best; `validation` is the median of the validation
     errors. All others are of the test errors, without seeds that diverged: `sd` is with n - 1,
@@ -168,22 +168,22 @@ class CellFigures(_Record):
     """
 
     rank: Annotated[int, Field(ge=1)] | None
-    validation: Percent | None
+    validation: Error | None
     n: Annotated[int, Field(ge=1)]
     diverged: Count
-    min: Percent | None
-    q1: Percent | None
-    median: Percent | None
-    q3: Percent | None
-    max: Percent | None
-    mean: Percent | None
-    sd: Percent | None
+    min: Error | None
+    q1: Error | None
+    median: Error | None
+    q3: Error | None
+    max: Error | None
+    mean: Error | None
+    sd: Error | None
     interval: Interval | None
     mean_interval: Interval | None
 
 
 class Chosen(_Record):
-    """What having been chosen as the best does to an error, in percent of the samples.
+    """What having been chosen as the best does to an error, in its unit.
 
     `optimism` is by how much the error of a winner on the seeds that chose it is below that on
     others; `same` is how often the same cell wins on a half of the seeds, a fraction.

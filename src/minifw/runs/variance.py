@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minifw.errors import ArtefactError
 from minifw.runs import records
 from minifw.runs.arms import Mode
-from minifw.runs.results import Count, Percent
+from minifw.runs.results import Count, Error, Measured
 from minifw.runs.studies import Crossing, StudyResults
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -28,11 +28,12 @@ class Without(BaseModel):
     part: Part
     seed: Count
     share: Fraction | None
-    total_sd: Percent
+    total_sd: Error
 
 
-class VarianceOutcome(BaseModel):
-    """What makes the spread of the test errors. A network that diverged counts as 100 % error.
+class VarianceOutcome(Measured):
+    """What makes the spread of the test errors. A network that diverged counts as 100 %
+    error, and of regression as the largest error of all.
 
     Attributes:
         mode: how the networks were trained.
@@ -40,15 +41,17 @@ class VarianceOutcome(BaseModel):
         seed: the first seed of each.
         shares: fractions of the variance, which sum to 1; None without a spread.
         intervals: their 95 % intervals, None where there is none.
-        total_sd: standard deviation of a test error, in points; None if all networks diverged.
-        mean: mean test error in percent.
+        total_sd: standard deviation of a test error, in its unit; None if all networks diverged.
+        mean: mean test error.
         without: without the seed that is farthest from the others, of the purpose with the largest
             share; None if it has fewer than four seeds.
         diverged: how many networks diverged.
         test_samples: how many samples a network is tested on.
-        test_set: the fraction of the variance expected from their finite number alone.
+        test_set: the fraction of the variance expected from their finite number alone;
+            None of regression.
         difference, power, seeds_needed: how many seeds two configs need, so that this difference
-            of their means, in points, is found with this probability; None if all diverged.
+            of their means, in the unit of errors, is found with this probability; None if all
+            diverged.
         seeds_for: the same for other differences.
 
     """
@@ -60,13 +63,13 @@ class VarianceOutcome(BaseModel):
     seed: Count
     shares: dict[Part, Fraction | None]
     intervals: dict[Part, Interval | None]
-    total_sd: Percent | None
-    mean: Percent
+    total_sd: Error | None
+    mean: Error
     without: Without | None
     diverged: Count
     test_samples: Count
     test_set: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None
-    difference: Annotated[float, Field(gt=0, le=100)]
+    difference: Annotated[float, Field(gt=0, allow_inf_nan=False)]
     power: Fraction
     seeds_needed: Annotated[int, Field(ge=2)] | None
     seeds_for: dict[str, Annotated[int, Field(ge=2)] | None]

@@ -7,11 +7,20 @@ errors smaller is better. Reports ask a `Measure` instead of knowing either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Task = Literal["classification", "regression"]
+
+ALIKE = 1e-4
+"""RMSEs that differ by less are the same in four digits; they hardly ever are in all."""
+
+MARGIN = 0.5
+"""Percentage points of test error within which two ways of training count as the same."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +70,22 @@ class Measure:
         return f"in {self.unit}" if self.unit else f"in the unit of {self.of}"
 
     @property
+    def head(self) -> str:
+        """The unit as a column's head has it, after a comma."""
+        unit = self.unit if self.targets else "%"
+        return f", {unit}" if unit else ""
+
+    @property
+    def in_points(self) -> str:
+        """A clause that says what differences are."""
+        return self.what if self.targets else "in percentage points"
+
+    @property
+    def written(self) -> Callable[[float], str] | None:
+        """How a table writes its figures, None for its usual two decimals."""
+        return digits if self.targets else None
+
+    @property
     def of(self) -> str:
         """The targets by their names."""
         names = ", ".join(self.targets[:3]) + (", …" if len(self.targets) > 3 else "")
@@ -80,11 +105,31 @@ class Measure:
         """Return a figure with its unit, as `3.40 %`."""
         return f"{self.number(error)}{self.behind}"
 
+    def brief(self, error: float) -> str:
+        """Return a figure in few characters, for a line of progress."""
+        return f"{digits(error)}{self.behind}" if self.targets else f"{error:.1f} %"
+
     def size(self, difference: float) -> str:
         """Return a size that a user named: `0.3 points`, `1 point`, `2 mg`."""
         if self.targets:
-            return f"{digits(difference)}{self.behind}"
+            return f"{difference:.4g}{self.behind}"
         return f"{difference:g} point{'' if difference == 1 else 's'}"
+
+    def difference(self, size: float) -> str:
+        """Return the size of a difference with its unit, as `0.30 points`."""
+        return f"{self.number(size)} {self.points}".rstrip()
+
+    def same(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which errors are the same: equal ones, or of regression in their first digits."""
+        return np.isclose(a, b, rtol=ALIKE, atol=0) if self.targets else a == b
+
+    def margin(self, guessing: float) -> float | None:
+        """Return within which difference two errors count as the same if nobody says otherwise.
+
+        Half a point of percent; of regression 1 % of the error of `guessing` the mean, which half
+        a point is of guessing one of two classes. None if that is 0.
+        """
+        return (0.01 * guessing or None) if self.targets else MARGIN
 
     def worst(self, errors: Iterable[float], guessing: float = 0.0) -> float:
         """Return as what a network that diverged counts: it is as bad as can be.

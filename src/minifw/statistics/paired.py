@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifw.statistics.intervals import LEVEL, Interval, interval
+from minifw.statistics.measure import ERROR, Measure, digits
 
 Floats = NDArray[np.float64]
 Errors = Sequence[float | None]
@@ -72,10 +73,12 @@ class Pair:
     pairs: int = 1
     level: float = LEVEL
     worst: float = WORST
+    measure: Measure = ERROR
 
     def content(self) -> dict[str, Any]:
         """Return all figures and sentences as plain JSON values."""
-        figures = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
+        plain = {k: v for k, v in asdict(self).items() if k != "measure"}
+        figures = {k: list(v) if isinstance(v, tuple) else v for k, v in plain.items()}
         return figures | {"sentence": self.sentence(), "warning": self.warning()}
 
     def sentence(self) -> str:
@@ -104,35 +107,37 @@ class Pair:
     def _difference(self) -> str:
         if not self.differing:
             return (
-                f"{self.a} and {self.b} have the same test error "
+                f"{self.a} and {self.b} have the same test {self.measure.name} "
                 f"in {'each of ' if self.n > 1 else ''}{_counted(self.n, 'seed')}."
             )
         lower = self.difference <= 0
-        word, size = "lower" if lower else "higher", _points(abs(self.difference))
+        shown = _points if not self.measure.targets else digits
+        word, name = "lower" if lower else "higher", self.measure.name
+        size = f"{shown(abs(self.difference))} {self.measure.points}".rstrip()
         p = f"p = {_p(self.p_holm)}" if self.p_holm >= 1e-4 else "p < 0.0001"
         if self.pairs > 1:
             p += f" after Holm's correction for {self.pairs} pairs"
         figures = f"{_counted(self.n, 'seed')}, {p}"
         if self.interval is not None:
             low, high = sorted(-end if lower else end for end in self.interval)
-            ends = f" {_points(low)} to {_points(high)}"
-            if _points(low).startswith("−"):  # on both sides of 0: words, not signs
+            ends = f" {shown(low)} to {shown(high)}"
+            if shown(low).startswith("−"):  # on both sides of 0: words, not signs
                 other = "higher" if lower else "lower"
-                ends = f": {_points(-low)} {other} to {_points(high)} {word}"
+                ends = f": {shown(-low)} {other} to {shown(high)} {word}"
             figures = f"{100 * self.level:g} % interval{ends}, {figures}"
         if self.p_holm <= 1 - self.level:
-            return f"{self.a}'s test error is {size} points {word} than {self.b}'s ({figures})."
+            return f"{self.a}'s test {name} is {size} {word} than {self.b}'s ({figures})."
         return (
-            f"No difference between {self.a} and {self.b} is shown: {self.a}'s test error is "
-            f"{size} points {word} ({figures})."
+            f"No difference between {self.a} and {self.b} is shown: {self.a}'s test {name} is "
+            f"{size} {word} ({figures})."
         )
 
     def _sameness(self) -> list[str]:
         if self.equivalent is None or self.margin is None:
             return []
         if self.equivalent:
-            return [f"They are the same within {in_points(self.margin)}."]
-        return [f"That they are the same within {in_points(self.margin)} is not shown."]
+            return [f"They are the same within {self.measure.size(self.margin)}."]
+        return [f"That they are the same within {self.measure.size(self.margin)} is not shown."]
 
     def _diverged(self) -> list[str]:
         a, b, both = self.diverged
@@ -140,7 +145,11 @@ class Pair:
         if not gone:
             return []
         together = f" ({both} in both, a tie)" if both else ""
-        return [f"Diverged, and counted as {self.worst:g} %: {' and '.join(gone)}{together}."]
+        return [f"Diverged, and counted as {self._worst}: {' and '.join(gone)}{together}."]
+
+    @property
+    def _worst(self) -> str:
+        return self.measure.figure(self.worst) if self.measure.targets else f"{self.worst:g} %"
 
 
 def compare(
@@ -151,8 +160,9 @@ def compare(
     names: tuple[str, str] = ("a", "b"),
     worst: float = WORST,
     level: float = LEVEL,
+    measure: Measure = ERROR,
 ) -> Pair:
-    """Compare two arms over the same seeds: a[k] and b[k] are the errors of seed k, in percent.
+    """Compare two arms over the same seeds: a[k] and b[k] are the errors of seed k, by `measure`.
 
     A diverged seed (None, NaN) counts as `worst`. Nothing depends on the order of the seeds, and
     with a and b swapped all figures are mirrored.
@@ -192,6 +202,7 @@ def compare(
         smallest_p=min(1.0, 2.0 ** (1 - n)),
         level=level,
         worst=worst,
+        measure=measure,
     )
 
 
@@ -201,10 +212,13 @@ def compare_all(
     *,
     worst: float = WORST,
     level: float = LEVEL,
+    measure: Measure = ERROR,
 ) -> list[Pair]:
     """Compare each arm with each later one, with p corrected for the number of pairs."""
     pairs = [
-        compare(arms[a], arms[b], margin=margin, names=(a, b), worst=worst, level=level)
+        compare(
+            arms[a], arms[b], margin=margin, names=(a, b), worst=worst, level=level, measure=measure
+        )
         for a, b in combinations(arms, 2)
     ]
     corrected = holm([pair.p for pair in pairs])
@@ -292,11 +306,6 @@ def _interval(differences: Floats, level: float) -> Interval | None:
         return interval(differences, "mean", level)
     found = interval(mirrored, "mean", level)
     return found and (-found[1], -found[0])
-
-
-def in_points(size: float) -> str:
-    """Return a size that a user named, in percentage points: `0.3 points`, `1 point`."""
-    return f"{size:g} point{'' if size == 1 else 's'}"
 
 
 def _points(size: float) -> str:

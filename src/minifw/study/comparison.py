@@ -13,14 +13,15 @@ from pydantic import BaseModel, ConfigDict
 
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.errors import UsageError, short
+from minifw.errors import UsageError, short, short_word
 from minifw.report import comparison, plots
 from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
-from minifw.runs.results import Line, Margin
+from minifw.runs.results import Line, Margin, of_measure
 from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
+from minifw.statistics.measure import Measure
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -67,7 +68,7 @@ class Comparison(Kind):
         return super().rounds(plan, pieces)
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
-        return compared(results.cells, plan.study).model_dump()
+        return compared(results.cells, plan.study, plan.shapes[0].measure).model_dump()
 
     def write(self, run: Run, plan: Plan, results: StudyResults) -> None:
         write(run, results)
@@ -79,7 +80,7 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     Args:
         arms: at least two, with different names.
         seeds: how many; by default as many as all configs say, or 20 if none says any.
-        margin: percentage points within which two arms count as the same.
+        margin: within which two arms count as the same, in points or the unit of the targets.
 
     Raises:
         UsageError: the configs say different seeds, or have different Python files of one name.
@@ -115,6 +116,7 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     configs, sources = [arm.config for arm in arms], [arm.source for arm in arms]
     made = planning.plan(study, configs, sources, code)
     cells = made.study.cells
+    check_measures({arms[cell].name: s.measure for s in made.shapes for cell in s.cells})
     if len({data_of(v, cell.checksum) for v, cell in zip(contents, cells, strict=True)}) > 1:
         made.study.options[NOTES].append(OTHER_DATA)
     elif cells[0].checksum is not None:
@@ -139,7 +141,10 @@ def check_margin(option: str, margin: object) -> None:
     if margin is not None and not (
         isinstance(margin, int | float) and not isinstance(margin, bool) and 0 < margin < math.inf
     ):
-        raise UsageError(f"{option}: must be a number of percentage points above 0, got {margin}")
+        raise UsageError(
+            f"{option}: must be a number above 0, of percentage points or by regression in the "
+            f"unit of the targets, got {margin}"
+        )
 
 
 def options(
@@ -205,14 +210,24 @@ def _same(key: str, values: Mapping[str, int]) -> int | None:
     return next(iter(values.values()), None)
 
 
-def compared(cells: Sequence[CellResults], study: Study) -> Compared:
+def check_measures(measures: Mapping[str, Measure]) -> None:
+    """Raise a UsageError if the errors of some arms are in another unit than those of others."""
+    first, *others = measures.items()
+    for name, other in others:
+        if other != first[1]:
+            said = [f"{short_word(n)}'s are {m.axis()}" for n, m in (first, (name, other))]
+            raise UsageError(f"compare: arms must have errors of one kind: {'; '.join(said)}")
+
+
+def compared(cells: Sequence[CellResults], study: Study, measure: Measure) -> Compared:
     """Return what the cells show: each alone, and in pairs over the same seeds."""
     margin = study.options.get(MARGIN)
     errors = {cell.name: cell.test_error for cell in cells}
     return Compared(
         margin=margin,
         arms={name: summary(values) for name, values in errors.items()},
-        pairs=pairs(errors, margin),
+        pairs=pairs(errors, margin, measure),
+        **of_measure(measure),
         notes=study.options.get(NOTES, []),
     )
 

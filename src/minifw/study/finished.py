@@ -19,6 +19,7 @@ from minifw.errors import ArtefactError, UsageError, did_you_mean, short_word
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.results import Results
 from minifw.runs.studies import CELLS, STUDY, CellResults, results_of
+from minifw.statistics.measure import ERROR, Measure
 from minifw.study import comparison
 from minifw.study.running import read
 from minifw.study.words import Chosen
@@ -53,6 +54,8 @@ class Finished:
 
     checksum: str | None = None
     """That of its data file, None for generated data."""
+
+    measure: Measure = ERROR
 
     @property
     def data(self) -> str:
@@ -93,6 +96,7 @@ def _of_train(run: Run) -> Iterator[Finished]:
                 Place(mode, arm),
                 len(results.modes) == len(arms) == 1,
                 run.manifest.data_checksum,
+                results.measured,
             )
 
 
@@ -129,7 +133,9 @@ def _of_study(run: Run) -> Iterator[Finished]:
     for number, (cell, asked) in enumerate(zip(results.cells, study.cells, strict=True)):
         config = _config(asked.config, run, STUDY)
         place = Place(config["train"]["mode"], None, number)
-        yield Finished(run, cell.name, cell, config, place, checksum=asked.checksum)
+        yield Finished(
+            run, cell.name, cell, config, place, checksum=asked.checksum, measure=results.measured
+        )
 
 
 def _config(text: str, run: Run, file: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ proposals, and an interrupted search is resumed as any study is.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,9 +37,6 @@ Columns = tuple[list[Cell], list[Config], list[Source]]
 
 BATCH = 10
 """Cells that are proposed at once, and train as one stack."""
-
-WORST = 100.0
-"""The error of a network that diverged, in percent."""
 
 
 class Guided(BaseModel):
@@ -159,14 +157,15 @@ class Proposals:
         lanes: dict[int, list[Lane]] = {}
         for lane in plan.lanes:
             lanes.setdefault(lane.cell, []).append(lane)
-        self._search.tell([_error(found, lanes[cell]) for cell in self._batch])
+        worst = plan.shapes[0].measure.worst([math.inf])
+        self._search.tell([_error(found, lanes[cell], worst) for cell in self._batch])
 
 
-def _error(found: Found, lanes: Sequence[Lane]) -> float:
-    """Return the median validation error of a cell, in percent."""
+def _error(found: Found, lanes: Sequence[Lane], worst: float) -> float:
+    """Return the median validation error of a cell; a network that diverged counts as `worst`."""
     places = [found.of(lane) for lane in lanes]
     errors = [result.history.final("validation_error")[position] for result, position in places]
-    return float(np.median(np.nan_to_num(np.array(errors), nan=WORST)))
+    return float(np.median(np.nan_to_num(np.array(errors), nan=worst)))
 
 
 def begin(

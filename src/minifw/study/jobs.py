@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,7 +21,7 @@ from minifw.config.model import Config
 from minifw.config.tabled import Tabled
 from minifw.errors import ArtefactError
 from minifw.experiment import memory
-from minifw.experiment.build import build_stopping, names, read_table
+from minifw.experiment.build import build_stopping, names, outputs, read_table
 from minifw.experiment.checkpointer import CLOCKS
 from minifw.experiment.plan import samples_of
 from minifw.study.lanes import Lane, stack
@@ -29,6 +29,7 @@ from minifw.system.files import checksum
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
 from minifw.training.placement import Compiling
+from minifw.training.rates import over
 
 
 class Job(BaseModel):
@@ -204,7 +205,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
     def result(history: History, whole: bool = True) -> Result:
         state = Checkpoint.of(made.network, history, made.optimizer, made.order)
         if not whole:
-            state = Checkpoint({}, state.history)
+            state = Checkpoint({}, replace(state.history, best={}, last={}))
         about = {"id": job.id, "asked": asked, "lanes": job.lanes, "until": job.epochs}
         return Result(state, about | {name: getattr(history, name) for name in CLOCKS})
 
@@ -216,6 +217,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         made.data,
         epochs=job.epochs,
         eta=made.eta if len(set(made.eta)) > 1 else made.eta[0],
+        rates=over(config.train.schedule.make(), config.train.epochs),
         batch_size=config.train.batch_size if config.train.mode == "sgd" else None,
         next_order=made.order,
         eval_every=config.train.eval_every,
@@ -248,7 +250,7 @@ def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, An
 
 def _sizes(config: Config, lanes: int, table: Any, extra: bool) -> memory.Sizes:
     """Return the sizes of a stack of this many lanes."""
-    features, classes = map(len, names(config, table))
+    features, classes = len(names(config, table)[0]), outputs(config, table)
     train, test, validation = samples_of(config, table)
     if extra and not validation and table is None:
         validation = test

@@ -18,7 +18,7 @@ import torch
 from minifw import nn
 from minifw.config.model import Config
 from minifw.config.sections import Generated
-from minifw.data import BatchOrder, Dataset, Samples
+from minifw.data import BatchOrder, Dataset
 from minifw.data.files import Table
 from minifw.experiment.build import build_data, build_loss, build_network
 
@@ -50,11 +50,13 @@ def structure(config: Config) -> str:
     for key in ("eta", "checkpoint_every"):
         del content["train"][key]
     for key in config.optimizer.per_network:
-        del content["optimizer"][key]
+        if content["optimizer"][key] is not None:  # None is another formula, as no clipping
+            del content["optimizer"][key]
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.classes_declared,
+            len(data.declaration.features), data.outputs, data.declaration.targets, data.unit,
+            data.normalize_target,
             data.train, data.test, content["data"].get("validation"),
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
@@ -64,7 +66,7 @@ def structure(config: Config) -> str:
 class Stack:
     """A stack of lanes, ready to be trained by `fit`."""
 
-    network: nn.Sequential
+    network: nn.Network
     loss: nn.Loss
     optimizer: nn.Optimizer
     data: Dataset
@@ -111,7 +113,9 @@ def stack(
         network = network.with_parameters(joined_values[:trained], joined_values[trained:])
     config = configs[lanes[0].cell]
     numbers = {
-        key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes] for key in vectors
+        key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes]
+        for key in vectors
+        if getattr(config.optimizer, key) is not None
     }
     section = config.optimizer
     optimizer = section.declaration.make(network, **(section.keys | numbers))
@@ -120,7 +124,7 @@ def stack(
         order = BatchOrder([lane.order for lane in lanes], data.train.count)
     return Stack(
         network,
-        build_loss(config),
+        build_loss(config, len(data.features)),
         optimizer,
         data,
         order,
@@ -144,8 +148,8 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         parts = [getattr(data, name) for data in datasets]
         if parts[0] is None:
             return None
-        names = [n for n, value in vars(parts[0]).items() if value is not None]
-        return Samples(**{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
+        names = [n for n, value in vars(parts[0]).items() if isinstance(value, torch.Tensor)]
+        return replace(parts[0], **{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
 
     moved = ("shift", "scale", "target_shift", "target_scale")
     numbers = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}

@@ -15,6 +15,7 @@ from minifw.config import yaml12
 from minifw.errors import UsageError, short_word
 from minifw.runs import Run, records
 from minifw.runs.records import FORMAT, Manifest
+from minifw.runs.results import of_measure
 from minifw.runs.studies import CELLS, STUDY, Cell, CellResults, Study, StudyResults, results_of
 from minifw.study import comparison
 from minifw.study.finished import Finished, choose, named
@@ -48,6 +49,7 @@ def compare(chosen: Sequence[Chosen], margin: float | None = None) -> Paired:
         left = [seed for seed in arm.results.seeds if seed not in {*seeds}]
         if left:
             notes.append(f"of {name}, {_counted(left)} are left out: not all arms have them")
+    comparison.check_measures({n: a.measure for n, a in zip(names, arms, strict=True)})
     if len({arm.data for arm in arms}) > 1:
         notes.append(comparison.OTHER_DATA)
     elif arms[0].checksum is not None:
@@ -72,7 +74,8 @@ def compare(chosen: Sequence[Chosen], margin: float | None = None) -> Paired:
     )
     results = StudyResults(
         kind="compare", name=first.name, about=_about(arms[0].run), dtype=_dtype(arms[0]),
-        cells=cells, outcome=comparison.compared(cells, study).model_dump(),
+        cells=cells, outcome=comparison.compared(cells, study, arms[0].measure).model_dump(),
+        **of_measure(arms[0].measure),
     )  # fmt: skip
     return Paired(study, results, arms)
 

@@ -12,6 +12,7 @@ from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
 from minifw.runs.studies import Cell, Study
+from minifw.statistics.measure import Measure
 from minifw.study.jobs import Job, Place, grouped
 from minifw.study.lanes import Lane, structure
 from minifw.system import machine
@@ -24,8 +25,8 @@ BYTES = 1000
 class Shape:
     """Cells with the same structure, and how they are trained.
 
-    `most` is the number of lanes that fit in memory at once; `features`, `test` (how many samples)
-    and `checksum` are those of the data.
+    `most` is the number of lanes that fit in memory at once; `features`, `measure` (of errors),
+    `test` (how many samples) and `checksum` are those of the data.
     """
 
     cells: tuple[int, ...]
@@ -35,6 +36,7 @@ class Shape:
     why_plain: str | None
     most: int
     features: tuple[str, ...]
+    measure: Measure
     test: int
     checksum: str | None
 
@@ -172,6 +174,7 @@ def plan(
                 compiling.why if compiling.is_fault else None,
                 sizes.most_at_once,
                 made.features,
+                made.measure,
                 planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
             )

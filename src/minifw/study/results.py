@@ -9,6 +9,7 @@ import numpy as np
 
 from minifw.experiment.results import about, layer_name, numbers
 from minifw.runs import Run
+from minifw.runs.results import of_measure
 from minifw.runs.studies import CellResults, StudyResults
 from minifw.study.jobs import Result
 from minifw.study.lanes import Lane
@@ -64,6 +65,7 @@ def results(plan: Plan, found: Found) -> StudyResults:
         dtype=base.dtype,
         cells=cells,
         seconds=sum(result.history.seconds for result in found.results.values()),
+        **of_measure(shape.measure),
     )
 
 

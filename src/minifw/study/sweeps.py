@@ -29,6 +29,7 @@ from minifw.runs.studies import (
     SweepOutcome,
 )
 from minifw.statistics import selection
+from minifw.statistics.measure import Measure
 from minifw.statistics.summary import summarize
 from minifw.study import guided, halving, planning
 from minifw.study.cells import SEEDS, Cells
@@ -96,7 +97,8 @@ class Sweep(Kind):
         if 1 in ranks:
             place = ranks.index(1)
             cell, mine = results.cells[place], dict(figures[place])
-            optimism = _optimism([c for c, rank in zip(results.cells, ranks, strict=True) if rank])
+            ranked = [c for c, rank in zip(results.cells, ranks, strict=True) if rank]
+            optimism = _optimism(ranked, results.measured)
             best = Best(
                 cell=place,
                 name=cell.name,
@@ -157,16 +159,18 @@ def _configs(plan: Plan) -> list[Config]:
 
 
 def _figures(cell: CellResults) -> dict[str, Any]:
-    """Return what tables and figures show of a cell beside its rank; errors in percent."""
+    """Return what tables and figures show of a cell beside its rank."""
     figures = summarize(cell.test_error).content()
     figures["interval"] = figures.pop("median_interval")
     known = summarize(cell.validation_error or ())
     return {"validation": known.median, **figures}
 
 
-def _optimism(cells: Sequence[CellResults]) -> Chosen | None:
+def _optimism(cells: Sequence[CellResults], measure: Measure) -> Chosen | None:
     """Return what having been chosen does to the error of the best of these cells."""
-    found = selection.optimism([cell.validation_error or () for cell in cells])
+    errors = [cell.validation_error or () for cell in cells]
+    worst = measure.worst([e for own in errors for e in own if e is not None])
+    found = selection.optimism(errors, worst=worst)
     return None if found is None else Chosen(**found.content())
 
 

@@ -7,6 +7,7 @@ with each of the others, and all are lanes of one stack.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
@@ -18,9 +19,10 @@ from minifw.errors import ArtefactError, UsageError
 from minifw.report import plots, variance
 from minifw.report.tables import write_table
 from minifw.runs import Run
+from minifw.runs.results import of_measure
 from minifw.runs.studies import MOST_CROSSED, STUDY, Crossing, Study, StudyResults
 from minifw.runs.variance import VarianceOutcome
-from minifw.statistics.components import WORST, Components, components
+from minifw.statistics.components import Components, components
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -36,10 +38,16 @@ POWER = 0.8
 NO_ORDER = "full batch has no order of batches, so the order has one level"
 
 
-def check_difference(name: str, points: float) -> None:
+RELATIVE = 0.01
+"""The usual difference of a regression: this share of the mean error, to one digit."""
+
+
+def check_difference(name: str, points: float | None, regression: bool = False) -> None:
     """Raise a UsageError unless this is a difference of errors; `name` is that of the option."""
-    if not 0 < points <= 100:
-        raise UsageError(f"{name}: must be above 0 and at most 100 points, got {points:g}")
+    if points is None or (regression and 0 < points < math.inf) or 0 < points <= 100:
+        return
+    most = "" if regression else " and at most 100 points"
+    raise UsageError(f"{name}: must be above 0{most}, got {points:g}")
 
 
 def notes(plan: Plan, counts: Mapping[str, int]) -> list[str]:
@@ -75,7 +83,7 @@ def plan(
     source: Source,
     counts: Mapping[str, int],
     threads: int,
-    difference: float = DIFFERENCE,
+    difference: float | None = None,
     code: Mapping[str, bytes] | None = None,
 ) -> Plan:
     """Return the plan of a study of variance.
@@ -85,7 +93,8 @@ def plan(
         source: the places of its values.
         counts: how many seeds of `data`, `init` and `order` are crossed.
         threads: those of torch.
-        difference: in points, for which the seeds are counted.
+        difference: in the unit of errors, for which the seeds are counted; by default half a
+            point, or of regression 1 % of the mean error.
         code: the user's Python files that the config names.
 
     Raises:
@@ -101,7 +110,7 @@ def plan(
         seeds=list(range(config.seed, config.seed + most)),
         threads=threads,
         crossing=crossed,
-        options={"difference": float(difference)},
+        options={"difference": _option(config, difference)},
     )
     return planning.plan(study, [config], [source], code)
 
@@ -115,15 +124,23 @@ class Variance(Kind):
 
     def outcome(self, plan: Plan, results: StudyResults) -> dict[str, object]:
         """Return the shares with their intervals, and how many seeds differences need."""
-        crossed, difference = _asked(plan.study)
+        crossed, wanted = _asked(plan.study)
+        measure = plan.shapes[0].measure
         counts = crossed.model_dump()
         (cell,) = results.cells
         errors = np.array(cell.test_error, np.float64).reshape(*counts.values())
-        found = components(errors)
+        known = errors[~np.isnan(errors)]
+        worst = measure.worst(known.tolist())
+        found = components(errors, worst=worst)
         diverged = int(np.isnan(errors).sum())
         some = diverged < errors.size
-        counted = np.where(np.isnan(errors), WORST, errors)
-        asked = sorted({*DIFFERENCES, difference})
+        counted = np.where(np.isnan(errors), worst, errors)
+        difference = _difference(wanted, float(counted.mean()))
+        others = DIFFERENCES
+        if measure.targets:
+            usual = _difference(None, float(counted.mean()))
+            others = tuple(usual / DIFFERENCE * each for each in DIFFERENCES)
+        asked = sorted({*others, difference})
 
         def needed(points: float) -> int | None:
             return found.seeds_needed(points, POWER) if some else None
@@ -137,9 +154,14 @@ class Variance(Kind):
             "total_sd": found.total_sd if some else None,
             "mean": float(counted.mean()),
             "without": _without(counted, found, plan.study.seeds[0]),
+            **of_measure(measure),
             "diverged": diverged,
             "test_samples": plan.shapes[0].test,
-            "test_set": _of_test_set(counted, plan.shapes[0].test, found.total_sd),
+            "test_set": (
+                None
+                if measure.targets
+                else _of_test_set(counted, plan.shapes[0].test, found.total_sd)
+            ),
             "difference": difference,
             "power": POWER,
             "seeds_needed": needed(difference),
@@ -155,15 +177,30 @@ class Variance(Kind):
             plots.write_figure(run, f"{plots.FOLDER}/{name}", draw)
 
 
-def _asked(study: Study) -> tuple[Crossing, float]:
+def _option(config: Config, difference: float | None) -> float | None:
+    """Return the difference as an option; None of regression is relative to the error."""
+    if difference is None:
+        return None if config.data.is_regression else DIFFERENCE
+    return float(difference)
+
+
+def _difference(wanted: float | None, mean: float) -> float:
+    """Return the difference for which seeds are counted: the wanted one, or a relative one."""
+    if wanted is not None:
+        return wanted
+    return float(f"{RELATIVE * mean:.0e}") if mean > 0 else 1.0
+
+
+def _asked(study: Study) -> tuple[Crossing, float | None]:
     """Return what is crossed, and the difference for which seeds are counted.
 
     Raises:
         ArtefactError: a study.json that minifw never wrote.
 
     """
-    difference = study.options.get("difference")
-    if study.crossing is None or not isinstance(difference, float) or not 0 < difference <= 100:
+    difference = study.options.get("difference", 0.0)
+    fits = difference is None or (isinstance(difference, float) and 0 < difference < math.inf)
+    if study.crossing is None or not fits:
         raise ArtefactError(f"{STUDY}: a study of variance needs a crossing and a difference")
     return study.crossing, difference
 

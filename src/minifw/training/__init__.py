@@ -3,7 +3,7 @@
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
 from minifw.training.epochs import Trainer, run_epochs, wait_for
-from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite
+from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite, fits_of
 from minifw.training.history import SERIES, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
 from minifw.training.stopping import EarlyStopping
@@ -26,8 +26,10 @@ __all__ = [
     "find_gradients",
     "finite",
     "fit",
+    "fits_of",
     "one_thread",
     "placement",
+    "rates",
     "run_epochs",
     "wait_for",
 ]

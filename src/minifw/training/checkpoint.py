@@ -35,6 +35,9 @@ from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
 from minifw.training.history import SERIES, STOPPING, VALIDATION, History
 
+_NEWER = ("test_loss", "validation_loss")
+"""What checkpoints of an earlier minifw have not measured."""
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -147,9 +150,12 @@ class Checkpoint:
             diverged_layer=take("history/diverged_layer", torch.int64, seeds),
         )
         shape = (len(epochs), *seeds) if len(epochs) else (0,)
-        others = (*SERIES[3:], *VALIDATION)  # not there in older ones, or without validation
-        for name in (*SERIES[:3], *(name for name in others if f"history/{name}" in tensors)):
-            setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
+        known = (*SERIES, *VALIDATION) if f"history/{VALIDATION[0]}" in tensors else SERIES
+        for name in known:
+            if name in _NEWER and f"history/{name}" not in tensors:
+                setattr(history, name, list(np.full(shape, np.nan)))
+            else:
+                setattr(history, name, list(take(f"history/{name}", torch.float64, shape)))
         if "history/best_epoch" in tensors:
             for name in STOPPING:
                 setattr(history, name, take(f"history/{name}", torch.int64, seeds))

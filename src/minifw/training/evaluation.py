@@ -63,6 +63,8 @@ def errors_of(output: Tensor, samples: Samples) -> Floats:
     if samples.labels is None:
         squares = _differences(output, samples).square()
         return squares.mean((-2, -1)).sqrt().numpy(force=True)
+    if samples.columns is not None:
+        output = output[..., samples.columns]
     largest = output.max(-1).indices  # argmax gives the same but is slower
     wrong = (largest != samples.labels).sum(-1).double()
     return (wrong * 100 / samples.count).numpy(force=True)

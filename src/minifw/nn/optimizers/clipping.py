@@ -8,20 +8,28 @@ import torch
 from torch import Tensor
 
 from minifw.nn.module import Parameter, of_networks
-from minifw.nn.optimizers.arithmetic import Number, times
+from minifw.nn.optimizers.arithmetic import Number, like_each
 
 SMALL = 1e-6
 """Is added to the norm, as torch.nn.utils.clip_grad_norm_ does."""
+
+PIECE = 2**14
+"""So many numbers are added at once: torch divides a larger sum among its threads, but only if it
+is that of a single network, so a network alone would have other bits than in a stack."""
 
 
 def norms(gradients: Sequence[Tensor], stack: tuple[int, ...]) -> Tensor:
     """Return the norm of each network's gradient over all its parameters, `(stack)`."""
     rows = torch.cat([gradient.reshape(*stack, -1) for gradient in gradients], -1)
-    return rows.mul(rows).sum(-1).sqrt()
+    squares = rows.mul(rows)
+    total, *others = (piece.sum(-1) for piece in squares.split(PIECE, -1))
+    for more in others:
+        total.add_(more)
+    return total.sqrt()
 
 
 def clipped(gradients: Sequence[Tensor], most: Number, stack: tuple[int, ...]) -> list[Tensor]:
-    """Return gradients whose norm is at most `most`: g · min(1, most / (‖g‖ + 1e-6)).
+    """Return gradients whose norm is at most `most`: g / max(1, (‖g‖ + 1e-6) / most).
 
     The norm is that of a network over all its parameters. `most` is a number, or one for each
     network; where it is infinite, nothing is changed. Source: the formula of
@@ -29,8 +37,10 @@ def clipped(gradients: Sequence[Tensor], most: Number, stack: tuple[int, ...]) -
     """
     norm = norms(gradients, stack).add_(SMALL)
     bound = most if isinstance(most, Tensor) else torch.full_like(norm, most)
-    factor = torch.where(norm > bound, bound / norm, torch.ones_like(norm))
-    return times(gradients, factor)
+    # Divided, not multiplied: a compiler may round a product and a sum that follows once, so that
+    # where nothing is clipped a network would have other bits than without clipping.
+    divisor = torch.where(norm > bound, norm / bound, torch.ones_like(norm))
+    return list(torch._foreach_div(gradients, like_each(divisor, gradients)))
 
 
 def decayed(

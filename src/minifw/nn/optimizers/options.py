@@ -28,7 +28,7 @@ class Bound(NamedTuple):
 
 FRACTION = Bound("at least 0 and below 1", lambda x: 0 <= x < 1)
 AMOUNT = Bound("at least 0 and finite", lambda x: 0 <= x <= LARGEST)
-ABOVE_0 = Bound("above 0 and finite", lambda x: 0 < x <= LARGEST)
+ABOVE_0 = Bound("above 0", lambda x: x > 0)
 
 
 class Option:
@@ -45,7 +45,7 @@ class Option:
         bound: what must hold of each number.
         with_rest: whether `rest`, 1 - number, is kept too. It is computed in float64: 1 - 0.999 is
             0.001, while 1 less the float32 that is nearest to 0.999 is 1.3e-5 of it off.
-        optional: whether it may be None, for none. Among several that is infinity.
+        optional: whether it may be None, for none. Among several, infinity does the same.
         then: called with the optimizer after each change.
 
     """
@@ -131,12 +131,7 @@ class Option:
         several = isinstance(given, (Sequence, np.ndarray, Tensor)) and not isinstance(given, str)
         values: Any = given.tolist() if isinstance(given, (np.ndarray, Tensor)) else given
         table = np.array(values, dtype=object)  # of any shape; a wrong number stays as it is
-        if several and self.optional:  # no bound is an infinite one
-            table = np.vectorize(lambda x: math.inf if x is None else x, otypes=[object])(table)
-        unbounded = (several and self.optional, math.inf)
         for number in table.flat:
-            if (True, number) == unbounded:
-                continue
             if not isinstance(number, (int, float, np.number)) or not self.bound.fits(number):
                 raise ModuleError(f"{what} {self.bound.must}, got {number!r}")
         stack = tuple(optimizer.network.stack or ())
