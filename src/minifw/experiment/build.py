@@ -18,6 +18,7 @@ from minifw.data import (
     DTYPES,
     Dataset,
     Points,
+    Samples,
     files,
     generator,
     held_out,
@@ -90,11 +91,14 @@ def _for_heads(config: Config, data: Dataset) -> Dataset:
     if not several:
         return data
     columns = heads.columns(config.loss, wiring(config).outputs(len(data.features)))
-    parts = {}
-    for name, part in data.parts.items():
+
+    def changed(part: Samples) -> Samples:
         targets = [part.targets if head.predicts else part.inputs for head in several]
-        parts[name] = replace(part, targets=torch.cat(targets, -1), columns=columns)
-    return replace(data, **parts)
+        return replace(part, targets=torch.cat(targets, -1), columns=columns)
+
+    validation = None if data.validation is None else changed(data.validation)
+    train, test = changed(data.train), changed(data.test)
+    return replace(data, train=train, test=test, validation=validation)
 
 
 def data_of(run: Run, config: Config) -> Dataset:
