@@ -144,6 +144,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         dtype=config.dtype,
         threads=torch.get_num_threads(),
         eta=config.train.eta,
+        schedule=None if config.train.schedule.is_constant else config.train.schedule.word,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         early_stopping=_rule(config),
@@ -213,6 +214,8 @@ def about(config: Config, features: int) -> str:
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = heads.in_words(config.loss)
+    if config.optimizer.called != "sgd":
+        loss += f"; {config.optimizer.word}"
     stops = (
         "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
     )
@@ -247,7 +250,8 @@ def _parity(
         if both.any() and name in right.weights  # one may have streams of random numbers
     ]
     mine, other = (side.history.final("test_error") for side in (left, right))
-    same = (mine == other)[both.numpy()]
+    alike = plan.measure.same(mine, other)
+    same = alike[both.numpy()]
     gradients = {
         dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
         for dtype in observed[0].gradients[mode]
@@ -260,8 +264,8 @@ def _parity(
         same_test_error=f"{int(same.sum())} of {len(same)}",
         different_seeds=[
             seed
-            for seed, ours, theirs in zip(plan.seeds, mine, other, strict=True)
-            if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
+            for seed, equal, ours, theirs in zip(plan.seeds, alike, mine, other, strict=True)
+            if not equal and not (np.isnan(ours) and np.isnan(theirs))
         ],
     )
 

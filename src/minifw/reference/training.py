@@ -29,6 +29,7 @@ from minifw.training import (
 )
 from minifw.training.history import STOPPING
 from minifw.training.placement import StepSizes
+from minifw.training.rates import Factors, by_epoch
 
 # Evaluating single small networks is slow. So weights of several epochs are collected until their
 # evaluation takes this many bytes, and evaluated as a stack (docs/decisions.md).
@@ -49,6 +50,7 @@ def fit(
     *,
     epochs: int,
     eta: float,
+    rates: ours.Schedule | None = None,
     batch_size: int | None,
     eval_every: int,
     at_once: bool = False,
@@ -73,7 +75,9 @@ def fit(
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         own = slice(None) if at_once else 0
-        twins = _Twins(arm, snapshots, some := data.of(which), batch_size or samples)
+        batch = min(batch_size or samples, samples)
+        factors = by_epoch(rates, samples, batch, epochs)
+        twins = _Twins(arm, snapshots, some := data.of(which), batch, eta, factors)
         history = run_epochs(
             twins,
             epochs,
@@ -109,8 +113,11 @@ class _Twins(Trainer):
         snapshots: _Snapshots,
         data: Dataset,
         batch_size: int,
+        eta: float,
+        factors: Factors,
     ) -> None:
         self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
+        self.eta, self.factors, self.epoch = eta, factors, 0
         self.data, self.train = data, data.train
         self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
         self.networks: NDArray[np.int64] | None = None  # those of a stack that are left; None: all
@@ -122,7 +129,10 @@ class _Twins(Trainer):
             order = order if self.networks is None else order[self.networks]
             order = order.to(self.train.inputs.device)
         self.ahead = True
-        self.unseen.append(self.arm.train(self.train, order, self.batch_size))
+        self.epoch += 1
+        factors = self.factors(self.epoch)
+        rates = None if factors is None else (self.eta * factors).tolist()
+        self.unseen.append(self.arm.train(self.train, order, self.batch_size, rates))
 
     def find_diverged(self, history: History, now: bool) -> None:
         """Check the losses of several epochs together.
