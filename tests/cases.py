@@ -440,6 +440,120 @@ NORMS = [
 ]
 
 
+def convolution(
+    sizes: tuple[int, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
+) -> ModuleCase:
+    """A convolution of channels in, channels out and a kernel, with inputs of this shape."""
+    one = len(shape) == 3
+    kind: Any = ours.Conv1d if one else ours.Conv2d
+    theirs: Any = nn.functional.conv1d if one else nn.functional.conv2d
+    has_bias = options.get("bias", True)
+    rest = {key: value for key, value in options.items() if key != "bias"}
+
+    def make(stack: Shape) -> ours.Module:
+        module: ours.Module = kind(*sizes, stack=stack, dtype=torch.float64, **options)
+        return module
+
+    def reference(*values: Tensor) -> Any:
+        w, *bias, x = values
+        return theirs(x, w, bias[0] if has_bias else None, **rest)
+
+    return ModuleCase(f"{make(())!r} of {shape}", make, [shape], reference, {kind}, [*bad])
+
+
+def pooling(
+    name: str, shape: Shape, *sizes: Any, bad: Sequence[tuple[Any, str]] = (), **options: Any
+) -> ModuleCase:
+    """A kind of pooling, `max_pool2d` as torch.nn.functional calls it."""
+    words = name.split("_")
+    kind: Any = getattr(ours, words[0].capitalize() + words[1].capitalize())
+    return ModuleCase(
+        f"{kind(*sizes, **options)!r} of {shape}",
+        lambda stack: kind(*sizes, **options),
+        [shape],
+        lambda x: getattr(nn.functional, name)(x, *sizes, **options),
+        {kind},
+        [*bad],
+    )
+
+
+_IMAGE = normal(2, 3, 5, 6)
+IMAGES = [
+    convolution((2, 3, 2), (3, 2, 7)),
+    convolution((2, 4, 3), (1, 2, 8), stride=2, padding=1, bias=False),
+    convolution(
+        (4, 6, 3),
+        (3, 4, 9),
+        dilation=2,
+        groups=2,
+        padding="same",
+        bad=[
+            (normal(3, 2, 9), r"Conv1d\(4, 6, .*expects an input of shape \(samples, 4, length\)"),
+            (normal(2, 3, 4, 9), r"got \(2, 3, 4, 9\)"),
+        ],
+    ),
+    convolution((3, 5, 7), (2, 3, 7)),  # as large as the input
+    convolution(
+        (3, 4, (2, 3)),
+        (3, 3, 5, 6),
+        bad=[
+            NOT_FLOAT,
+            NOT_TENSOR,
+            (normal(5, 4), r"Conv2d\(3, 4, kernel_size=\(2, 3\)\).forward: expects an input"),
+            (normal(2, 4, 5, 6), r"shape \(samples, 3, height, width\), got \(2, 4, 5, 6\)"),
+            (normal(2, 3, 1, 6), "the kernel is 2 long and must fit into the input, got 1; a"),
+            (_IMAGE.float(), "expects a tensor of torch.float64"),
+        ],
+    ),
+    convolution((1, 2, 3), (1, 1, 6, 5), padding=2),
+    convolution((2, 4, 3), (2, 2, 7, 8), stride=(2, 3), padding=(1, 0), groups=2),
+    convolution((2, 3, (3, 2)), (2, 2, 8, 5), stride=(1, 2), dilation=(2, 1), padding=1),
+    convolution((3, 3, 3), (2, 3, 5, 4), groups=3, padding="same", bias=False),
+    convolution((4, 2, 1), (3, 4, 3, 3)),
+    convolution((2, 2, (4, 5)), (3, 2, 4, 5), padding="valid"),
+    pooling("max_pool1d", (3, 2, 8), 3, stride=2, padding=1),
+    pooling("max_pool1d", (3, 2, 9), 2, bad=[(normal(5, 4), r"\(…, samples, channels, length\)")]),
+    pooling(
+        "max_pool2d",
+        (2, 3, 6, 7),
+        2,
+        bad=[
+            (normal(5, 4, 3), r"MaxPool2d\(.*\(…, samples, channels, height, width\), got"),
+            (normal(1, 1, 1, 5), "the kernel is 2 long and must fit into the input, got 1;"),
+        ],
+    ),
+    pooling("max_pool2d", (2, 2, 7, 6), (3, 2), stride=(1, 2), padding=(1, 0), dilation=(2, 1)),
+    pooling("max_pool2d", (1, 1, 3, 4), (3, 4)),
+    pooling("avg_pool1d", (3, 2, 9), 3, stride=2, padding=1),
+    pooling("avg_pool2d", (2, 3, 6, 7), 2),
+    pooling("avg_pool2d", (2, 2, 7, 6), (3, 2), stride=(1, 3), padding=(1, 0)),
+    ModuleCase(
+        "GlobalAvgPool of signals",
+        lambda stack: ours.GlobalAvgPool(2),
+        [(3, 2, 5)],
+        lambda x: x.mean(-1),
+        {ours.GlobalAvgPool},
+        [(normal(5, 4), r"GlobalAvgPool\(2\).forward: .*\(…, samples, channels, length\), got")],
+    ),
+    ModuleCase(
+        "Flatten of signals",
+        lambda stack: ours.Flatten(2),
+        [(3, 2, 5)],
+        lambda x: x.flatten(1),
+        {ours.Flatten},
+        [(normal(5, 4), r"Flatten\(2\).forward: expects samples of 2 dimensions")],
+    ),
+    ModuleCase(
+        "Unflatten",
+        lambda stack: ours.Unflatten((2, 3)),
+        [(4, 6)],
+        lambda x: x.unflatten(1, (2, 3)),
+        {ours.Unflatten},
+        [(normal(5, 4), r"expects an input of shape \(…, samples, 6\), got \(5, 4\)")],
+    ),
+]
+
+
 def dropout(stack: Shape) -> ours.Module:
     module = ours.Dropout(0.3, stack=stack, dtype=torch.float64)
     count = math.prod(stack)
@@ -449,6 +563,7 @@ def dropout(stack: Shape) -> ours.Module:
 
 MODULES = [
     *NORMS,
+    *IMAGES,
     ModuleCase(
         "Dropout while training",
         dropout,

@@ -106,7 +106,8 @@ class SideBySide(nn.Graph):
     def __init__(self, stack: tuple[int, ...]) -> None:
         self.counts = [len(case.inputs) for case in MODULES]
         self.members = [case.make(stack) for case in MODULES]
-        self.split = Split([shape[1:] for case in MODULES for shape in case.inputs])
+        self.given = [given for case in MODULES for given in case.inputs]
+        self.split = Split([getattr(given, "shape", given)[1:] for given in self.given])
         self.join = Flat(self.split)
         self.register_modules(self.split, *self.members, self.join)
 
@@ -145,9 +146,13 @@ def compiled_and_plain(
 @pytest.mark.parametrize("stack", [(3,), (), (2, 3)], ids=str)
 def test_every_module_computes_the_same_compiled(stack: tuple[int, ...]) -> None:
     network = SideBySide(stack)
-    x = normal(*stack, 14, sum(network.split.widths))
+    pieces = [normal(*stack, 14, width, seed=k) for k, width in enumerate(network.split.widths)]
+    for piece, given in zip(pieces, network.given, strict=True):
+        if isinstance(given, Tensor):  # whole numbers
+            piece.mul_(1000).round_().remainder_(given.max() + 1)
+    x = torch.cat(pieces, -1)
     start = [value.clone() for _, value, _ in network.parameters()]
-    target = 0 * network.forward(x)
+    target = 0 * network.forward(x) + normal(1)
     ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target, 6)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
     for value, before in zip(ours, start, strict=False):

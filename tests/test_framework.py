@@ -499,7 +499,9 @@ def test_a_forward_that_remembers_nothing_is_named() -> None:
     networks = ours.Sequential(*modules), ours.Sequential(*modules[1:]), ours.Sequential(module)
     for network in (*networks, SimplestGraph(module)):
         network.forward(x)
-        for back in (network.backward, network.accumulate):
+        # Nobody asks for gradients of what depends on no parameter.
+        asked = network.parameters() or len(network) == 1
+        for back in (network.backward, network.accumulate) if asked else (network.backward,):
             message = r"^Forgetful\(\).backward: forward has remembered nothing" + keeps
             with pytest.raises(OrderError, match=message):
                 back(x)
@@ -521,7 +523,7 @@ def test_a_backward_that_returns_nothing_is_named() -> None:
         network.forward(x)
         with pytest.raises(DtypeError, match=message):
             network.backward(x)
-        if modules[0] is wrong:  # nobody asks for what it returns
+        if not network.parameters():  # nobody asks for what it returns
             network.accumulate(x)
         else:
             with pytest.raises(DtypeError, match=message):
@@ -530,6 +532,43 @@ def test_a_backward_that_returns_nothing_is_named() -> None:
     network.forward(x)
     with pytest.raises(DtypeError, match="expects a gradient like the output"):
         network.backward(None)  # type: ignore[arg-type]
+
+
+def test_no_gradient_is_computed_before_the_first_parameter() -> None:
+    """Of what depends on no parameter, in a chain, in a network in it and in a graph."""
+
+    class Counted(Double):
+        def backward(self, gradient: Tensor) -> Tensor:
+            self.count = getattr(self, "count", 0) + 1
+            return super().backward(gradient)
+
+    class Beside(ours.Graph):
+        def __init__(self) -> None:
+            self.before, self.after = Counted(), Counted()
+            self.linear = ours.Linear(2, 2)
+            self.register_modules(self.before, self.after, self.linear)
+
+        def connect(self, x: ours.Variable) -> ours.Variable:
+            return self.after(self.linear(self.before(x) + x))
+
+    first, second, last = Counted(), Counted(), Counted()
+    inner = ours.Sequential(first, second)
+    linear = ours.Linear(2, 2)
+    graph = Beside()
+    x = normal(3, 2).float()
+    for network, before, after, asked in (
+        (ours.Sequential(inner, linear, last), (first, second), last, linear),
+        (graph, (graph.before,), graph.after, graph.linear),
+    ):
+        network.forward(x)
+        network.accumulate(x)
+        assert not any(hasattr(module, "count") for module in before)
+        assert after.count == 1
+        found = asked.weight_grad.clone()
+        network.reset_gradient()
+        network.backward(x)
+        assert all(module.count > 0 for module in before)
+        assert torch.equal(asked.weight_grad, found)
 
 
 class Scale(ours.Module):
@@ -953,6 +992,7 @@ SCALES = {  # distribution and the scale that its definition gives for 200 input
     "xavier-uniform": ("uniform", math.sqrt(6 / 300)),
     "xavier-normal": ("norm", math.sqrt(2 / 300)),
     "normal": ("norm", 1.0),
+    "uniform": ("uniform", 1.0),
 }
 
 
@@ -969,7 +1009,7 @@ def test_initialisers_draw_from_their_distribution(name: str) -> None:
     test = stats.kstest(layer.weight.numpy().ravel(), claimed.cdf)
     assert test.pvalue > 1e-3
     assert layer.bias is not None
-    if name in ("pytorch", "normal"):
+    if name in ("pytorch", "normal", "uniform"):
         assert stats.kstest(layer.bias.numpy(), claimed.cdf).pvalue > 1e-3
     else:
         assert not layer.bias.any()
@@ -992,10 +1032,53 @@ def test_initialisers_are_distributed_as_pytorchs(name: str, theirs: object) -> 
 
 
 def test_every_initialiser_is_tested() -> None:
-    assert set(SCALES) | {"zeros"} == set(ours.INITIALIZERS)
+    assert set(SCALES) | {"zeros", "constant", "orthogonal"} == set(ours.INITIALIZERS)
+    constant = weights_of(ours.Constants(0.5, bias=-2.0))
+    assert (constant.weight == 0.5).all()
+    assert constant.bias is not None
+    assert (constant.bias == -2).all()
     layer = weights_of("zeros")
     assert not layer.weight.any()
     assert float(weights_of(ours.Normal(0.1)).weight.std()) == pytest.approx(0.1, rel=0.02)
+
+
+@pytest.mark.parametrize("shape", [(3, 20), (20, 3), (4, 2, 3, 3), (4, 6), (6, 6)])
+def test_orthogonal_weights_keep_lengths(shape: tuple[int, ...]) -> None:
+    """Rows are orthonormal, columns if there are fewer; kernels count as rows of the outputs."""
+    weight = ours.Orthogonal(1.5).draw_weight(np.random.default_rng(1), shape, 3, 3)
+    assert weight.shape == shape
+    rows = weight.reshape(shape[0], -1) / 1.5
+    product = rows @ rows.T if len(rows) <= rows.shape[1] else rows.T @ rows
+    np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-14)
+
+
+def test_orthogonal_weights_are_uniformly_distributed() -> None:
+    """Each entry of a uniform 8 x 8 matrix has a density that is known: of Beta, as x²."""
+    init, generator = ours.Orthogonal(), np.random.default_rng(0)
+    drawn = np.array([init.draw_weight(generator, (8, 8), 8, 8) for _ in range(2000)])
+    for entry in (drawn[:, 0, 0], drawn[:, 7, 7], drawn[:, 3, 5]):
+        assert stats.kstest(entry**2, stats.beta(0.5, 3.5).cdf).pvalue > 1e-3
+        assert abs((entry > 0).mean() - 0.5) < 0.05  # without R's signs, some are all negative
+
+
+@pytest.mark.parametrize("dimensions", [1, 2])
+@pytest.mark.parametrize("groups", [1, 3])
+def test_convolutions_have_the_fans_and_the_default_of_pytorch(
+    dimensions: int, groups: int
+) -> None:
+    kind: Any = (ours.Conv1d, ours.Conv2d)[dimensions - 1]
+    layer = kind(6, 300, 5, groups=groups, generators=[np.random.default_rng(0)])
+    fans = torch.nn.init._calculate_fan_in_and_fan_out(layer.weight)  # type: ignore[no-untyped-call]
+    assert layer.fans == fans
+    theirs = (torch.nn.Conv1d, torch.nn.Conv2d)[dimensions - 1](6, 300, 5, groups=groups)
+    for mine, its in ((layer.weight, theirs.weight), (layer.bias, theirs.bias)):
+        assert its is not None
+        found, expected = mine.numpy().ravel(), its.detach().numpy().ravel()
+        assert stats.ks_2samp(found, expected).pvalue > 1e-3
+        assert abs(found).max() <= 1 / math.sqrt(fans[0])
+    xavier = kind(6, 300, 5, groups=groups, init="xavier-uniform")
+    bound = math.sqrt(6 / sum(fans))
+    assert 0.98 * bound < float(xavier.weight.abs().max()) <= bound
 
 
 def test_network_k_of_a_stack_draws_from_generator_k() -> None:

@@ -28,6 +28,11 @@ from minifw.training.checkpoint import Checkpoint
 from minifw.training.history import History
 
 IN_GROUPS = object()
+STOPPING = (  # the seeds stop after different epochs, before the last
+    "simplenet-sgd", "--set", "data.validation=10", "--set", "train.eval_every=1",
+    "--set", "train.early_stopping={patience: 1}", "--set", "train.eta=0.2",
+    "--set", "train.compile=false",
+)  # fmt: skip
 QUICK = (*SMALL, "--quiet", "--set", "train.epochs=6", "--set", "train.checkpoint_every=2")
 
 
@@ -158,6 +163,8 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
         ("compare", "--seeds", 2, "--set", "data.validation=0.3"),
         pytest.param(("compare", "--seeds", 2, "--reference", "vmap"), marks=pytest.mark.slow),
         ("train", "simplenet-sgd", "--seeds", 3, IN_GROUPS),
+        ("train", *STOPPING, "--seeds", 4),
+        ("compare", *STOPPING, "--seeds", 2),
         ("train", "simplenet-sgd", "--seeds", 3, "--set", "data.validation=10", IN_GROUPS),
         pytest.param(
             ("compare", "--seeds", 3, "--reference", "vmap", IN_GROUPS), marks=pytest.mark.slow

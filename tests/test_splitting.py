@@ -114,6 +114,43 @@ def test_what_scikit_learn_has(name: str, load: Any) -> None:
     assert list(table.classes) == sorted(table.classes)  # as those of a file
 
 
+def test_diabetes_is_in_its_own_units() -> None:
+    """Scaling it by all samples, as scikit-learn does by default, would know those of the test."""
+    table = tables.read_sklearn("diabetes")
+    theirs = datasets.load_diabetes()
+    assert table.inputs[0].tolist() == [59, 2, 32.1, 101, 157, 93.2, 38, 4, 4.8598, 87]
+    centred = table.inputs - table.inputs.mean(0)
+    scaled = centred / np.sqrt((centred**2).sum(0))
+    np.testing.assert_allclose(scaled, theirs.data, atol=1e-12)
+    assert np.array_equal(table.labels[:, 0], theirs.target)
+    assert (table.classes, table.targets) == ((), ("progression",))
+    assert list(table.features) == theirs.feature_names
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["data={kind: sklearn, name: diabetes, split: stratified}", "loss=mse"],
+            "data.split: stratified needs classes, and the targets are numbers; random divides them",
+        ),
+        (
+            ["data={kind: sklearn, name: diabetes, task: classification}", "loss=mse"],
+            "data.task: must be regression: the targets here are numbers",
+        ),
+        (
+            ["data.task=regression"],
+            "data.task: must be classification: the targets here are classes",
+        ),
+    ],
+)
+def test_numbers_have_no_shares(tmp_path: Path, overrides: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_of(tmp_path, *overrides)
+    (line,) = caught.value.lines
+    assert line.endswith(message)
+
+
 def test_its_frame_as_a_file_is_the_same_table(tmp_path: Path) -> None:
     table = tables.read_sklearn("wine")
     frame = datasets.load_wine(as_frame=True).frame

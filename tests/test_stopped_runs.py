@@ -65,24 +65,26 @@ def by_hand(
     )  # fmt: skip
     net.load_state_dict({name: value[0] for name, value in stack.state_dict().items()})
     step = torch.optim.SGD(net.parameters(), lr=0.3, momentum=0.9)
-    loss, order = torch.nn.CrossEntropyLoss(), BatchOrder([seed], data.train.labels.shape[1])
-    kept = data.validation
+    loss, order = torch.nn.CrossEntropyLoss(), BatchOrder([seed], 40)
+    kept, train = data.validation, data.train
     assert kept is not None
+    assert kept.labels is not None
+    assert train.labels is not None
+    inputs, labels = kept.inputs[seed], kept.labels[seed]
 
     def watched() -> float:
         with torch.no_grad():
-            output = net(kept.inputs[seed])
+            output = net(inputs)
         if monitor == "error":
-            wrong = output.argmax(1) != kept.labels[seed]
-            return 100 * wrong.double().mean().item()
-        return loss(output, kept.labels[seed]).item()
+            return float(100 * (output.argmax(1) != labels).double().mean())
+        return float(loss(output, labels))
 
     best, waited, best_epoch, stopped = watched(), 0, 0, -1
     weights, curve = copy.deepcopy(net.state_dict()), [best]
     for epoch in range(1, 91):
-        for batch in order()[0].split(10):
+        for batch in torch.split(order()[0], 10):
             step.zero_grad()
-            loss(net(data.train.inputs[seed][batch]), data.train.labels[seed][batch]).backward()
+            loss(net(train.inputs[seed][batch]), train.labels[seed][batch]).backward()
             step.step()
         if epoch % 3:
             continue
@@ -153,6 +155,7 @@ def test_a_run_says_where_its_seeds_stopped_and_which_weights_they_have(minifw: 
     assert "train.early_stopping.patience" in shown
     # The networks that are kept have these errors.
     drawn = plan(run.config, SEEDS, ["sgd"]).draw([*range(SEEDS)]).data
+    assert drawn.test.labels is not None
     for seed in range(SEEDS):
         network = run.network(seed)
         output = network.forward(drawn.test.inputs[seed])
@@ -259,9 +262,9 @@ def test_each_cell_of_a_sweep_stops_as_its_own_run_does(
         # The last of each seed's measurements is that of the weights that it kept.
         last = {}
         for line in lines[1:]:
-            _, of, seed, _, metric, value = line.split(",")
+            _, of, lane, _, metric, value = line.split(",")
             if int(of) == number:
-                last[metric, int(seed)] = value
+                last[metric, int(lane)] = value
         for seed, error in enumerate(cell["test_error"]):
             stopped = cell["stopped_epoch"][seed]
             if stopped is not None and stopped < 90:

@@ -170,19 +170,25 @@ def samples(seeds: Sequence[int] = range(SEEDS)) -> Dataset:
 class Case:
     """Networks of some seeds, with all that training needs."""
 
-    def __init__(self, seeds: Sequence[int] = range(SEEDS), momentum: Any = 0.9) -> None:
+    def __init__(
+        self, seeds: Sequence[int] = range(SEEDS), momentum: Any = 0.9, states: bool = False
+    ) -> None:
         self.data, stack = samples(seeds), (len(seeds),)
         draws = [generator(seed, "init") for seed in seeds]
+        own: dict[str, Any] = {"stack": stack, "dtype": torch.float64}
+        more = [nn.BatchNorm1d(8, **own), nn.Dropout(0.2, **own)] if states else []
         self.network = nn.Sequential(
-            nn.Linear(3, 8, stack=stack, generators=draws, dtype=torch.float64),
+            nn.Linear(3, 8, generators=draws, **own),
             nn.Tanh(),
-            nn.Linear(8, 2, stack=stack, generators=draws, dtype=torch.float64),
+            *more,
+            nn.Linear(8, 2, generators=draws, **own),
         )
+        self.network.reseed([generator(seed, "dropout") for seed in seeds])
         self.optimizer = nn.SGD(self.network, momentum=momentum)
         self.order = BatchOrder(seeds, 24)
 
     def fit(self, epochs: int = 60, eta: Any = 0.1, **more: Any) -> History:
-        more = {"stopping": RULE, "schedule": Schedule()} | more
+        given: dict[str, Any] = {"stopping": RULE, "schedule": Schedule()} | more
         return fit(
             self.network,
             nn.LossCrossEntropy(),
@@ -192,7 +198,7 @@ class Case:
             eta=eta,
             batch_size=8,
             next_order=self.order,
-            **more,
+            **given,
         )
 
     @property
@@ -223,10 +229,31 @@ def test_a_network_of_a_stack_stops_as_it_does_alone(how: str) -> None:
         for name in ("stopped", "best_epoch", "kept", "diverged"):
             assert getattr(own, name)[0] == getattr(history, name)[seed]
         for name in own.series:
-            mine = np.array(getattr(own, name))[:, 0]
-            other = np.array(getattr(history, name))[:, seed]
-            np.testing.assert_array_equal(mine, other[: len(mine)])
-            np.testing.assert_array_equal(own.final(name)[0], other[len(mine) :])
+            values = np.array(getattr(own, name))[:, 0]
+            among = np.array(getattr(history, name))[:, seed]
+            np.testing.assert_array_equal(values, among[: len(values)])
+            np.testing.assert_array_equal(own.final(name)[0], among[len(values) :])
+
+
+@pytest.mark.parametrize("how", ["plain", "compiled, in shards"])
+def test_states_of_modules_stop_and_are_restored_as_weights_are(how: str) -> None:
+    """Running means of the best evaluation, and each network's own stream of random numbers."""
+    whole = Case(states=True)
+    history = whole.fit(schedule=SCHEDULES[how])
+    assert (history.stopped >= 0).sum() >= 3
+    for seed in range(SEEDS):
+        alone = Case([seed], states=True)
+        own = alone.fit(schedule=Schedule(compiled=SCHEDULES[how].compiled))
+        assert own.stopped[0] == history.stopped[seed]
+        assert len(alone.state) == len(whole.state)
+        for mine, other in zip(alone.state, whole.state, strict=True):
+            assert torch.equal(mine[0], other[seed])
+    again = evaluate(
+        whole.network, nn.LossCrossEntropy(), whole.data.train, whole.data.test, nn.Buffers(), None,
+        whole.data.validation,
+    )  # fmt: skip
+    for name, values in zip(history.series, again, strict=True):
+        np.testing.assert_allclose(history.final(name), values, rtol=1e-12, err_msg=name)
 
 
 RATES = [0.1, 0.05, 0.2, 1.7e308, 0.1, 0.02]
@@ -292,7 +319,7 @@ def test_steps_are_taken_only_with_networks_that_are_left(
     take = shards.Shard.train
 
     def counted(shard: shards.Shard, *given: Any) -> Any:
-        trained.append(len(shard.train_samples.labels))
+        trained.append(len(shard.train_samples.inputs))
         return take(shard, *given)
 
     monkeypatch.setattr(shards.Shard, "train", counted)
@@ -345,6 +372,7 @@ def test_what_on_epoch_writes_to_a_network_is_trained_on() -> None:
 def test_the_test_set_decides_nothing() -> None:
     case, other = Case(), Case()
     test = other.data.test
+    assert test.labels is not None
     flipped = replace(test, labels=1 - test.labels, targets=test.targets.flip(-1))
     other.data = replace(other.data, test=flipped)
     history, theirs = case.fit(), other.fit()
@@ -490,6 +518,6 @@ def test_a_damaged_checkpoint_is_refused() -> None:
         {"best_epoch": np.full(SEEDS, 15)},
         {"stopped": np.full(SEEDS, 3), "best_epoch": np.full(SEEDS, -1)},
     ):
-        bad = replace(good, history=replace(history, **change))  # type: ignore[arg-type]
+        bad = replace(good, history=replace(history, **change))
         with pytest.raises(ArtefactError, match="not the checkpoint of a training with this"):
             bad.check(case.network, 60, False, "x")

@@ -142,6 +142,22 @@ def test_a_cell_of_another_structure_has_a_stack_of_its_own() -> None:
     assert [shape.cells for shape in plan.shapes] == [(0, 4), (1,), (2,), (3,)]
 
 
+@pytest.mark.parametrize("kind", ["adam", "adamw", "rmsprop", "sgd"])
+def test_all_numbers_of_an_optimiser_are_of_a_lane(kind: str) -> None:
+    """No clipping is another formula, and so is another schedule."""
+    given = [f"optimizer={{kind: {kind}, clip_norm: 1}}"]
+    numbers = configs(given)[0].optimizer.per_network
+    assert {"weight_decay", "clip_norm"} < {*numbers}
+    cells = configs(
+        given, *([*given, f"optimizer.{name}=0.5"] for name in numbers), [f"optimizer={kind}"],
+        [*given, "train.schedule=cosine"], [*given, "train.eta=0.5"],
+    )  # fmt: skip
+    several = len(cells) - 1
+    first, *others = [shape.cells for shape in a_plan(cells).shapes]
+    assert first == (*range(several - 2), several)
+    assert others == [(several - 2,), (several - 1,)]
+
+
 def test_purposes_have_seeds_of_their_own() -> None:
     """Samples, initial weights and orders of a lane are those of three different seeds."""
     (config,) = configs([])

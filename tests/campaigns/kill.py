@@ -38,6 +38,7 @@ COMMANDS = {
     "sweep": (        "sweep", "simplenet-sgd", "--seeds", 3, *SMALL, "--set", "train.epochs=40",
         "--over", "train.eta=0.01,0.1", "--over", "optimizer.momentum=0,0.9",
         "--over", "network.0.linear=9,11", "--halving", 2,
+        "--set", "data.validation=0.3", "--set", "train.early_stopping={patience: 2}",
     ),
     "compare": ("compare", "--seeds", 3, *SMALL, *EVERY, "--set", "train.epochs=30"),
 }  # fmt: skip

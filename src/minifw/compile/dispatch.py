@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from minifw.compile.values import UNKNOWN, CannotCompileError, Named, Origin
+from minifw.compile.views import in_memory
 
 
 class Call(NamedTuple):
@@ -93,7 +94,7 @@ def _call(
 
 
 def _in_order(result: Any, args: Sequence[Any]) -> Any:
-    """Return new tensors with their numbers in the order of their dimensions.
+    """Return new tensors with the numbers of a network side by side, without gaps.
 
     torch keeps the order in memory of an operand, such as that of a transposed matrix. The numbers
     are the same.
@@ -101,6 +102,8 @@ def _in_order(result: Any, args: Sequence[Any]) -> Any:
     if isinstance(result, (list, tuple)):
         return type(result)(_in_order(one, args) for one in result)
     if not isinstance(result, Tensor) or result.is_contiguous():
+        return result
+    if in_memory(result.shape, result.stride()) is not None:
         return result
     address = result.untyped_storage().data_ptr()
     for given in args:

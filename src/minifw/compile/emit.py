@@ -6,9 +6,10 @@ vector of them; sizes, strides and places in memory are constants.
 
 from __future__ import annotations
 
-from minifw.compile.dots import Dots
+from minifw.compile.dots import Dots, LongDots
 from minifw.compile.functions import literal, prelude
 from minifw.compile.kernels import (
+    AlongRows,
     Copy,
     ElementWise,
     KernelText,
@@ -230,14 +231,15 @@ def _all_steps(load: list[str], store: list[str], check: list[str], batch: int, 
 /* All steps of all lanes. A lane's weights stay in its memory through all steps. */
 EXPORT void run(Index lanes, Index steps, Index first, T *const *state, const T *x, Index x_lane,
                 const Target *target, Index target_lane, const Index *order, Index order_lane,
-                const T *eta, Index eta_lane, T *output, T *finite, T *restrict m) {{
+                const T *eta, Index eta_lane, Index eta_step, T *output, T *finite,
+                T *restrict m) {{
   const __typeof__(flush_denormals()) usual = flush_denormals();
   for (Index lane = 0; lane < lanes; lane++) {{
 {_block(load, 4)}
     for (Index n = 0; n < steps; n++)
       step(m, x + lane * x_lane, target + lane * target_lane,
-           order ? order + lane * order_lane : 0, first + n * {batch}, eta[lane * eta_lane],
-           n == steps - 1 ? output + lane * {output} : 0);
+           order ? order + lane * order_lane : 0, first + n * {batch},
+           eta[lane * eta_lane + n * eta_step], n == steps - 1 ? output + lane * {output} : 0);
 {_block(store, 4)}
     if (finite) {{
       T sum = 0;
@@ -274,8 +276,11 @@ def _in_rows(parameters: list[str]) -> list[str]:
 def _kind(kernel: Kernel) -> type[KernelText]:
     if kernel.root is None:
         return ElementWise
-    by_op: dict[str, type[KernelText]] = {"product": Dots if kernel.dots else Product, "copy": Copy}
-    return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else OverColumns)
+    of_terms = LongDots if kernel.long else Dots
+    product = of_terms if kernel.dots or kernel.long else Product
+    by_op: dict[str, type[KernelText]] = {"product": product, "copy": Copy}
+    over_columns = AlongRows if kernel.long else OverColumns
+    return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else over_columns)
 
 
 def _indented(lines: list[str]) -> list[str]:

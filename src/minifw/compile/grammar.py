@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from minifw.compile.values import Piece
+from minifw.compile.values import Piece, Shape
 from minifw.compile.views import Part, dense, matrix, view_as
 
 if TYPE_CHECKING:
@@ -33,9 +33,23 @@ def apply(r: Recorder, op: str, *parts: Part) -> Part:
         fitting.append(fits._replace(lanes=lanes))
     if (same := _unchanged(op, fitting)) is not None:
         return same
-    shape = matrix(sizes)
+    # In the order in memory of the tensor that torch makes.
+    order = r.order if len(r.order) == len(sizes) else tuple(range(len(sizes)))
+    inside = [sizes[d] for d in order]
+    fitting = [part.permuted(order) for part in fitting]
+    shape = _rows_of(fitting, matrix(inside))
     value = r.value(op, shape, [r.operand(part, shape) for part in fitting])
-    return Part(value, sizes, dense(sizes), 0, lanes)
+    back = [order.index(d) for d in range(len(sizes))]
+    return Part(value, tuple(inside), dense(inside), 0, lanes).permuted(back)
+
+
+def _rows_of(parts: Sequence[Part], usual: Shape) -> Shape:
+    """Return the rows and columns that all parts can be read in, if there are such."""
+    whole = (part.value.shape for part in parts if part.is_everything)
+    for shape in (usual, *whole):
+        if all(view_as(part, shape) is not None for part in parts):
+            return shape
+    return usual
 
 
 def _broadcast(r: Recorder, parts: Sequence[Part]) -> tuple[int, ...]:

@@ -8,8 +8,10 @@ that are cheap to compute again, such as σ'(y), are computed wherever they are 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 from minifw.compile.chunks import chunk_of, divide, find_of_samples
+from minifw.compile.copies import Window, find_dense, same_numbers, window
 from minifw.compile.loops import Kernel
 from minifw.compile.ordering import in_order
 from minifw.compile.values import ELEMENTWISE, IN_LOOPS, INPUTS, Operand, Recording, Value
@@ -21,15 +23,19 @@ class Kernels:
     Args:
         recording: the step; its values are changed if the batch is taken in chunks.
         batch: samples in a step.
+        length: numbers in a vector.
 
     """
 
-    def __init__(self, recording: Recording, batch: int) -> None:
+    def __init__(self, recording: Recording, batch: int, length: int) -> None:
         self.recording = recording
         self.batch = batch
+        self.length = length
+        """Numbers in a vector."""
         self.kernels: list[Kernel] = []
         """In the order of their first value, and later in that in which they run."""
         self._separate_results()
+        self.dense = find_dense(recording, length)
         self.of_samples = find_of_samples(recording, batch)
         shapes = {value: value.shape for value in self.of_samples}
         if not self._arrange(chunk_of(batch)):
@@ -42,6 +48,7 @@ class Kernels:
         self.chunk = chunk
         self._late: set[Kernel] = set()
         self._group()
+        self._find_aliases()
         self.reads = {kernel: list(self._find_reads(kernel)) for kernel in self.kernels}
         if chunk < self.batch:
             late = divide(self, self.batch // chunk)
@@ -158,6 +165,39 @@ class Kernels:
             kernel.maps.append(value)
             self.kernel_of[value] = kernel
 
+    def _find_aliases(self) -> None:
+        """Find the copies that need no memory: their numbers are read where they stand.
+
+        These are the same numbers in other rows, and windows that only products read.
+        """
+        self.alias: dict[Value, Value] = {}
+        self.windows: dict[Value, Window] = {}
+        users: dict[Value, list[Value]] = {}
+        for value in self.recording.values:
+            for source in value.sources:
+                users.setdefault(source, []).append(value)
+        for kernel in [*self.kernels]:
+            value = kernel.root
+            if value is None or value.op != "copy" or value in self.results:
+                continue
+            source = same_numbers(value)
+            if source in self.kernel_of and {value, source} <= self.dense - self.results:
+                self.alias[value] = self.alias.get(source, source)
+                self.kernel_of[value] = self.kernel_of[source]
+                self.kernels.remove(kernel)
+            elif (found := window(value, self.length)) is not None:
+                source = self.base(found.source)
+                apart = source in self.kernel_of and source in self.dense - self.results
+                if apart and all(_reads_windows(user, value) for user in users[value]):
+                    self.windows[value] = found
+                    self.alias[value] = source
+                    self.kernel_of[value] = self.kernel_of[source]
+                    self.kernels.remove(kernel)
+
+    def base(self, value: Value) -> Value:
+        """Return the value whose memory a value has: usually itself."""
+        return self.alias.get(value, value)
+
     def _fits(self, kernel: Kernel, value: Value) -> bool:
         """Whether an element-wise value can be computed in the loop of its latest operand."""
         root = kernel.root
@@ -207,10 +247,35 @@ class Kernels:
         self.stored = set(self.results)
         for kernel in self.kernels:
             own = set(kernel.values)
-            self.stored |= {o.value for o in self.reads[kernel] if o.value not in own}
+            self.stored |= {self.base(o.value) for o in self.reads[kernel] if o.value not in own}
         self.stored = {value for value in self.stored if value.op not in INPUTS}
 
     def inner(self, product: Value) -> int:
         """Return the number of terms in each sum of a product."""
         left = product.operands[0]
         return left.value.shape[0 if left.view == "transposed" else 1]
+
+
+def _reads_windows(user: Value, copy: Value) -> bool:
+    """Whether a value is a product of a copy that it can read where its numbers stand."""
+    if user.op != "product":
+        return False
+    left, right = user.operands
+    if right.value is copy:
+        return right.view == "whole" and left.value is not copy
+    return left.view == "whole" and right.view == "transposed" and is_long(user)
+
+
+def is_long(product: Value) -> bool:
+    """Whether a product has sums of so many terms that vectors should run along these."""
+    rows, columns = product.shape
+    left, right = product.operands
+    terms = prod(left.value.shape) // rows
+    return (
+        (left.view, right.view) == ("whole", "transposed")
+        and left.value.op not in INPUTS
+        and right.value.op not in INPUTS
+        and terms >= 512
+        and 8 * max(rows, columns) <= terms
+        and rows * (columns + 16) <= 8192
+    )

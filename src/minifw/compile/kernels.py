@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from minifw.compile.copies import is_covered
 from minifw.compile.functions import expression, literal, mask_to_number, number_to_mask
 from minifw.compile.loops import Kernel, Layout
 from minifw.compile.plan import Plan
-from minifw.compile.values import Operand, Value, View
+from minifw.compile.values import Operand, Piece, Value, View
 
 WIDE = 4  # vectors side by side
 CHAINS = 8  # sums that must be under way at the same time, to hide the latency of an addition
@@ -61,6 +62,7 @@ class KernelText:
 
     def pointer(self, value: Value, layout: Layout) -> str:
         """Return the parameter that points at a value."""
+        layout = self.plan.layout(value, layout)
         at = address(self.plan, value, layout, self.shared)
         if at not in self.parameters:
             self.parameters[at] = f"p{len(self.parameters)}"
@@ -75,7 +77,9 @@ class KernelText:
         elif view != "whole":
             row = row if view == "column" else "0"
             column = column if view == "row" else "0"
-        layouts = self.plan.need[value]
+        layouts = {*self.plan.need[value]}
+        if value in self.plan.alias:
+            layouts.add("across")
         layout: Layout = (
             "across" if "across" in layouts else "flat" if "flat" in layouts else "down"
         )
@@ -262,23 +266,72 @@ class OverColumns(Reduction):
         ]
 
 
+class AlongRows(Reduction):
+    """A reduction over many columns: of vectors along each row, whose numbers are combined last."""
+
+    def body(self) -> list[str]:
+        (operand,) = self.root.operands
+        rows, columns = operand.value.shape
+        padded, vectors = self.plan.padded(rows), columns // self.length
+        chains = next(n for n in (4, 2, 1) if vectors % n == 0)
+        step = chains * self.length
+        text = [
+            f"T results[{padded}] ALIGNED;",
+            f"for (Index i = {rows}; i < {padded}; i++) results[i] = 0;",
+            f"for (Index i = 0; i < {rows}; i++) {{",
+        ]
+        for s in range(chains):
+            text.append(f"V c{s} = {self.vector(operand, 'across', 'i', str(s * self.length))};")
+        text.append(f"for (Index v = {step}; v < {columns}; v += {step}) {{")
+        for s in range(chains):
+            other = self.vector(operand, "across", "i", plus("v", str(s * self.length)))
+            text.append(f"c{s} = {self.combined(f'c{s}', other)};")
+        text.append("}")
+        text += [f"c0 = {self.combined('c0', f'c{s}')};" for s in range(1, chains)]
+        half = self.length // 2
+        while half:  # the other half of the numbers, then of these, and so on
+            turned = ", ".join(str((n + half) % self.length) for n in range(self.length))
+            text.append(f"c0 = {self.combined('c0', f'SHUFFLE(c0, c0, {turned})')};")
+            half //= 2
+        text += ["T all[LENGTH] ALIGNED;", "ST(all) = c0;", "results[i] = all[0];", "}"]
+        text.append(f"for (Index i = 0; i < {padded}; i += {self.length}) {{")
+        return [*text, self.result("i", "0", "LD(results + i)"), "}"]
+
+
 class Copy(KernelText):
-    """Pieces of other values in a new order, number by number."""
+    """Pieces of other values in a new order: whole runs of numbers where they stay side by side."""
 
     def body(self) -> list[str]:
         to = self.pointer(self.root, "flat")
-        count = self.root.shape[0] * self.root.shape[1]
-        text = [f"for (Index i = 0; i < {count}; i++) {to}[i] = 0;"]
+        text = []
+        if not is_covered(self.root):
+            count = self.root.shape[0] * self.root.shape[1]
+            text.append(f"for (Index i = 0; i < {count}; i++) {to}[i] = 0;")
         for piece in self.root.pieces:
-            indices = [f"i{n}" for n in range(len(piece.sizes))]
-            source = self.pointer(piece.value, "flat")
-            text += [
-                f"for (Index {index} = 0; {index} < {size}; {index}++)"
-                for index, size in zip(indices, piece.sizes, strict=True)
-            ]
-            written = _sum(piece.to_start, piece.to_strides, indices)
-            text.append(f"{to}[{written}] = {source}[{_sum(piece.start, piece.strides, indices)}];")
+            text += self._piece(piece, to, self.pointer(piece.value, "flat"))
         return text
+
+    def _piece(self, piece: Piece, to: str, source: str) -> list[str]:
+        """Return the C of one piece. The last loop writes numbers side by side, if any does."""
+        loops = [*zip(piece.sizes, piece.strides, piece.to_strides, strict=True)]
+        loops.sort(key=lambda loop: -loop[2])
+        run = 1
+        if loops and loops[-1][1:] == (1, 1):
+            run = loops.pop()[0]
+        indices = [f"i{n}" for n in range(len(loops))]
+        text = [
+            f"for (Index {index} = 0; {index} < {size}; {index}++)"
+            for index, (size, _, _) in zip(indices, loops, strict=True)
+        ]
+        written = f"{to} + {_sum(piece.to_start, [loop[2] for loop in loops], indices)}"
+        read = f"{source} + {_sum(piece.start, [loop[1] for loop in loops], indices)}"
+        ends = [run, piece.start, piece.to_start, *(n for _, a, b in loops for n in (a, b))]
+        if run == 1:
+            return [*text, f"*({written}) = *({read});"]
+        if all(number % self.length == 0 for number in ends):
+            step = f"for (Index v = 0; v < {run}; v += {self.length})"
+            return [*text, step, f"ST({written} + v) = LD({read} + v);"]
+        return [*text, f"__builtin_memcpy({written}, {read}, {run} * sizeof(T));"]
 
 
 def _sum(start: int, strides: Sequence[int], indices: Sequence[str]) -> str:
@@ -291,6 +344,8 @@ def address(plan: Plan, value: Value, layout: Layout, shared: Shared) -> str:
     if value.op == "table":
         name = shared.tables.setdefault((value, layout), f"table_{len(shared.tables)}")
         return f"(T *){name}"
+    if layout == "across":
+        value = plan.base(value)
     return f"m + {plan.places[value, layout]}"
 
 

@@ -30,6 +30,8 @@ class Kernel:
     """Whether a product transposes the operand whose vectors it needs, piece by piece."""
     dots: bool = False
     """Whether the vectors of a product run along the terms of its sums."""
+    long: bool = False
+    """Whether they do, in a loop over many."""
     conversions: list[tuple[Value, Layout, Layout]] = field(default_factory=list)
     """What is copied to another layout afterwards: (value, from, to)."""
 

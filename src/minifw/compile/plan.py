@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from minifw.compile.grouping import Kernels
+from minifw.compile.grouping import Kernels, is_long
 from minifw.compile.loops import OVER_COLUMNS, Kernel, Layout
 from minifw.compile.values import Recording, Value
 
@@ -26,6 +26,8 @@ PANEL = 2
 # has samples enough to be worth it (docs/compile.md).
 ONE_LAYOUT_BYTES = 64 * 1024
 SAMPLES_FOR_PANELS = 8
+LONG_ROWS = 128
+"""Numbers of a row that are added up along the row: fewer are added column by column."""
 
 
 class Machine(NamedTuple):
@@ -48,11 +50,9 @@ class Plan(Kernels):
     """
 
     def __init__(self, recording: Recording, batch: int, machine: Machine) -> None:
-        super().__init__(recording, batch)
         self.machine = machine
         self.number_bytes = 8 if recording.double else 4
-        self.length = machine.vector_bytes // self.number_bytes
-        """Numbers in a vector."""
+        super().__init__(recording, batch, machine.vector_bytes // self.number_bytes)
         self._choose_layouts()
         self._place()
 
@@ -66,6 +66,8 @@ class Plan(Kernels):
         """Return the numbers from one row (`down`: column) to the next."""
         rows, columns = value.shape
         if layout == "flat":
+            return columns
+        if layout == "across" and value in self.dense:
             return columns
         count = self.padded(rows if layout == "down" else columns)
         # Rows a multiple of 1024 bytes apart would share few places of the first cache.
@@ -94,6 +96,9 @@ class Plan(Kernels):
 
         def demand(value: Value, layout: Layout) -> None:
             nonlocal changed
+            layout = self.layout(value, layout)
+            if layout == "across":
+                value = self.base(value)
             for one in {value, twins.get(value, value)}:
                 if layout not in need.setdefault(one, set()):
                     need[one].add(layout)
@@ -128,18 +133,29 @@ class Plan(Kernels):
                 if value in self.stored
                 for layout in sorted(need[value] - set(kernel.directions))
             ]
+        for alias, value in self.alias.items():
+            need.setdefault(alias, set()).discard("across")
+            self.kernel_of[value].conversions += [
+                (alias, "across", layout) for layout in sorted(need[alias])
+            ]
+
+    def layout(self, value: Value, layout: Layout) -> Layout:
+        """Return a layout by its usual name: without gaps between rows `flat` is `across`."""
+        return "across" if layout == "flat" and value in self.dense else layout
 
     def _directions(
         self, kernel: Kernel, need: dict[Value, set[Layout]], twins: dict[Value, Value]
     ) -> list[Layout]:
         root = kernel.root
         if root is not None and root.op == "copy":
-            return ["flat"]
+            return [self.layout(root, "flat")]
         if root is not None and root.op in OVER_COLUMNS:
             return ["down"]
         if root is None and self._narrow(kernel):
             return ["down"]
         if root is None or root.op != "product" or kernel.values[0] in self.of_samples:
+            return ["across"]
+        if is_long(root) or root.operands[1].value in self.windows:
             return ["across"]
         if kernel.shape == (1, 1):  # one number is read from any of its layouts
             return ["across"]
@@ -174,7 +190,7 @@ class Plan(Kernels):
             yield from ((piece.value, "flat") for piece in root.pieces)
         elif root.op == "product":
             left, right = root.operands
-            if kernel.dots:
+            if kernel.dots or kernel.long:
                 yield left.value, _turned("across", left.view == "transposed")
                 yield right.value, _turned("down", right.view == "transposed")
             elif kernel.panels:
@@ -184,7 +200,7 @@ class Plan(Kernels):
                 yield side.value, _turned(direction, side.view == "transposed")
         else:
             (operand,) = root.operands
-            along: Layout = "down" if root.op in OVER_COLUMNS else "across"
+            along: Layout = "down" if root.op in OVER_COLUMNS and not kernel.long else "across"
             yield operand.value, _turned(along, operand.view == "transposed")
 
     def _choose_loops(self, kernel: Kernel) -> None:
@@ -194,9 +210,18 @@ class Plan(Kernels):
         along these. With one sample they take longer, but then the weight is kept, and updated, in
         one layout only.
         """
-        kernel.panels = kernel.dots = False
+        kernel.panels = kernel.dots = kernel.long = False
         root = kernel.root
+        if root is not None and root.op in OVER_COLUMNS:
+            ((value, view),) = root.operands
+            columns = value.shape[1]
+            kernel.long = view == "whole" and columns % self.length == 0 and columns >= LONG_ROWS
         if root is None or root.op != "product" or kernel.directions != ["across"]:
+            return
+        if is_long(root):
+            kernel.long = all(
+                operand.value.shape[1] % self.length == 0 for operand in root.operands
+            )
             return
         weight, view = root.operands[1]
         if weight not in self._updated:
@@ -249,7 +274,7 @@ class Plan(Kernels):
         last: dict[Value, int] = {}
         for position, kernel in enumerate(self.kernels):
             for operand in self.reads[kernel]:
-                last[operand.value] = position
+                last[operand.value] = last[self.base(operand.value)] = position
         end = len(self.kernels)
         for kernel in self.kernels:
             if self.chunk < self.batch and (kernel.totals or self.stage(kernel) != 1):
@@ -259,22 +284,28 @@ class Plan(Kernels):
             panel = max(self.inner(k.root) for k in self.kernels if k.panels and k.root)
             self.panel, self.memory = self.memory, self.memory + panel * PANEL * self.length
         free: list[tuple[int, int]] = []  # size, place
+        aliases: dict[Value, list[Value]] = {}
+        for alias, value in self.alias.items():
+            aliases.setdefault(value, []).append(alias)
+            last[value] = max(last[value], last.get(alias, 0))
         for position, kernel in enumerate(self.kernels):
             for value in kernel.values:
                 if value not in self.stored:
                     continue
-                for layout in sorted(self.need[value]):
-                    if (value, layout) in self.places:
+                made = [value, *aliases.get(value, ())]
+                for one, layout in [(v, layout) for v in made for layout in sorted(self.need[v])]:
+                    if (one, layout) in self.places:
                         continue
-                    size = self.size(value, layout)
+                    size = self.size(one, layout)
                     fitting = [pair for pair in free if pair[0] == size]
                     if fitting and not kernel.totals:
                         free.remove(fitting[-1])
-                        self.places[value, layout] = fitting[-1][1]
+                        self.places[one, layout] = fitting[-1][1]
                     else:
-                        self.places[value, layout] = fresh(value, layout)
-            for value in dict.fromkeys(o.value for o in self.reads[kernel]):
-                if value in self.stored and last[value] == position:
+                        self.places[one, layout] = fresh(one, layout)
+            read = (v for o in self.reads[kernel] for v in (o.value, self.base(o.value)))
+            for value in dict.fromkeys(read):
+                if last[value] == position and (value in self.stored or value in self.alias):
                     free += [
                         (self.size(value, layout), self.places[value, layout])
                         for layout in sorted(self.need[value])

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from minifw.compile.copies import Window
 from minifw.compile.functions import literal
 from minifw.compile.kernels import CHAINS, WIDE, KernelText, plus, times
 from minifw.compile.plan import PANEL
@@ -58,8 +59,11 @@ class Product(KernelText):
         self.sums = self.plan.machine.registers * 3 // 4
         most = WIDE if self.sums >= 24 else PANEL
         self.scaled, self.scale = self._scale()
+        self.window = self.plan.windows.get(self.root.operands[1].value)
+        if self.window is not None:
+            vectors = self.window.run // self.length
         wide = PANEL if self.kernel.panels else -(-vectors // -(-vectors // most))  # even blocks
-        text: list[str] = []
+        text: list[str] = self._windows(self.window) if self.window is not None else []
         blocks, step = vectors // wide, wide * self.length
         if blocks > 2:
             text.append(f"for (Index v = 0; v < {blocks * step}; v += {step}) {{")
@@ -70,6 +74,20 @@ class Product(KernelText):
                 text += self._block(wide, str(block * step))
         if rest := vectors - blocks * wide:
             text += self._block(rest, str(blocks * step))
+        return text + ["}"] * (0 if self.window is None else max(1, len(self.window.outer)))
+
+    def _windows(self, window: Window) -> list[str]:
+        """Return the C of the loops over the columns that do not stand side by side."""
+        text = [f"static const Index row_at[] = {{{', '.join(map(str, window.rows))}}};"]
+        indices = [f"o{n}" for n in range(len(window.outer))]
+        column, at = "0", "0"
+        for index, (size, stride) in zip(indices, window.outer, strict=True):
+            text.append(f"for (Index {index} = 0; {index} < {size}; {index}++) {{")
+            column = plus(times(f"{column}", size), index)
+            at = plus(at, times(index, stride))
+        if not indices:
+            text.append("{")
+        text.append(f"const Index column = {times(column, window.run)}, at = {at};")
         return text
 
     def _block(self, wide: int, first: str) -> list[str]:
@@ -164,6 +182,9 @@ class Product(KernelText):
         for w in range(tiles.wide):
             if self.kernel.panels:
                 vector = f"LD(panel + {times(k, PANEL * self.length)} + {w * self.length})"
+            elif self.window is not None:
+                source = self.pointer(self.window.source, "flat")
+                vector = f"LD({source} + at + row_at[{k}] + {tiles.place(w)})"
             elif self.across:
                 vector = self.vector(right, "across", k, tiles.place(w))
             else:
@@ -193,6 +214,8 @@ class Product(KernelText):
     def _where(self, tiles: Tiles, w: int, n: str) -> tuple[str, str]:
         """Return row and column of a vector of the result."""
         number, vector = tiles.at(n), tiles.place(w)
+        if self.window is not None:
+            vector = plus("column", vector)
         return (number, vector) if self.across else (vector, number)
 
     def _panel(self, first: str) -> list[str]:

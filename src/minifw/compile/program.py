@@ -119,7 +119,8 @@ class Program:
             targets: `(lanes, samples, …)`.
             order: `(lanes, samples)` of int64, the order in which samples are taken; None: as they
                 stand.
-            eta: learning rate, one number or one for each lane `(lanes,)`, of the state's dtype.
+            eta: learning rate, one number, one for each lane `(lanes,)`, or one for each step, for
+                all lanes `(steps, 1)` or each `(steps, lanes)`.
             first: the position, in the order, of the first sample of the first step.
             steps: by default as many as there are whole batches after `first`.
             finite: `(lanes,)` of the state's dtype, becomes 0 for each lane whose changed state is
@@ -189,7 +190,7 @@ class Bound:
             Index(self._lanes), Index(steps), Index(first), *self._tensors,
             None if order is None else Address(order.data_ptr()),
             Index(0 if order is None else order.stride(0)),
-            Address(eta.data_ptr()), Index(eta.stride(0) if eta.ndim else 0),
+            Address(eta.data_ptr()), *map(Index, _strides_of(eta)),
             Address(output.data_ptr()),
             None if finite is None else Address(finite.data_ptr()),
             Address(program.scratch()),
@@ -197,6 +198,12 @@ class Bound:
         for value, copy in self._copies:
             value.copy_(copy)
         return output
+
+
+def _strides_of(eta: Tensor) -> tuple[int, int]:
+    """Return how far apart learning rates are, of lanes and of steps; 0 if they are the same."""
+    lane = eta.stride(-1) if eta.ndim and eta.shape[-1] > 1 else 0
+    return lane, eta.stride(0) if eta.ndim == 2 else 0
 
 
 def _lanes_whole(values: Tensor) -> Tensor:

@@ -30,7 +30,17 @@ from minifw.compile.values import (
     Shape,
     Value,
 )
-from minifw.compile.views import Part, dense, is_dense, matrix, view_as, whole
+from minifw.compile.views import (
+    Part,
+    dense,
+    in_memory,
+    matrix,
+    merged,
+    narrowed,
+    transposed,
+    view_as,
+    whole,
+)
 from minifw.compile.vocabulary import LIKE, Translate, translation
 from minifw.nn import random
 
@@ -73,6 +83,8 @@ class Recorder:
         self.values: list[Value] = []
         self.lanes = False
         """Whether the result of the present operation has a dimension of lanes."""
+        self.order: tuple[int, ...] = ()
+        """The order in memory of its dimensions, if it is the only result."""
         self.named = named
         self._known: dict[object, Value] = {}
         self._memory: dict[int, Memory] = {}
@@ -180,7 +192,9 @@ class Recorder:
             raise self.refuse("an empty tensor")
         of_lanes = (*arguments, tensor) if call.changed else arguments
         self.lanes = self._has_lanes(of_lanes, tensor)
+        self.order = in_memory(tensor.shape, tensor.stride()) or ()
         self._write(tensor, translate(self, tensor, *arguments), is_new=not call.changed)
+        self.order = ()
 
     def _note_constants(self, call: Call, results: Sequence[Tensor]) -> None:
         """Note tensors whose numbers depend on nothing that a lane is given."""
@@ -315,9 +329,10 @@ class Recorder:
         if fitting is None or (part.lanes and len(part.sizes) != len(sizes)):
             raise self.refuse(MIXES)
         count = _count(tensor) // (self.stack if self.lanes else 1)
-        if start == 0 and prod(sizes) == count and is_dense(sizes, strides):
+        order = in_memory(sizes, strides)
+        if start == 0 and prod(sizes) == count and order is not None:
             is_constant = part.value.op == "constant"
-            memory.value = None if is_constant else self.everything(fitting)
+            memory.value = None if is_constant else self.everything(fitting.permuted(order))
             memory.lanes = self.lanes
             return
         pieces = [] if prod(sizes) == count else self._old(tensor, memory)
@@ -344,6 +359,8 @@ class Recorder:
                 return []
             part = self.with_memory(part)
             return [Piece(part.value, part.sizes, part.start, part.strides, 0, (1,))]
+        if value.op == "copy":
+            return [*value.pieces]
         value = self.as_numbers(Part(value, (prod(value.shape),), (1,))).value
         count = prod(value.shape)
         return [Piece(value, (count,), 0, (1,), 0, (1,))]
@@ -379,6 +396,7 @@ class Recorder:
         numbers: Sequence[float] = (),
     ) -> Value:
         """Return a value; for the same operation the same one."""
+        pieces = [merged(piece) for piece in pieces]
         key = (op, shape, *operands, *pieces, str(numbers))
         if key not in self._known:
             origin = UNKNOWN if self._call is None else self._call.origin
@@ -399,18 +417,29 @@ class Recorder:
         if view is not None and (views is None or view in views):
             return Operand(part.value, view)
         if part.value.is_mask:  # what is copied are numbers
-            numbers = self.operand(self.as_numbers(part), shape, views)
-            return Operand(self.as_mask(whole(numbers.value, shape)).value)
+            numbers, view = self.operand(self.as_numbers(part), shape, views)
+            return Operand(self.as_mask(whole(numbers, numbers.shape)).value, view)
         if part.strides and not any(part.strides) and view is None:  # one number of many
             one = Part(part.value, (1, 1), (1, 1), part.start)
             return self.operand(whole(self._copied(one, (1, 1)), (1, 1)), shape, views)
         if view is not None:
             operands = [Operand(part.value, view), Operand(self.number(1).value, "number")]
             return Operand(self.value("mul", shape, operands))
+        if views is None and (narrow := narrowed(part, shape)) is not None:
+            small, small_shape = narrow
+            return Operand(
+                self._copied(small, small_shape), "row" if small_shape[0] == 1 else "column"
+            )
+        if (turned := transposed(part, shape)) is not None and (
+            views is None or "transposed" in views
+        ):
+            return Operand(self.operand(turned, shape[::-1], ("whole",)).value, "transposed")
         return Operand(self._copied(part, shape))
 
     def _copied(self, part: Part, shape: Shape) -> Value:
         part = self.with_memory(self.as_numbers(part))
+        if part.value.op == "copy" and part.is_everything:  # in other rows
+            return self.value("copy", shape, pieces=part.value.pieces)
         piece = Piece(part.value, part.sizes, part.start, part.strides, 0, dense(part.sizes))
         return self.value("copy", shape, pieces=[piece])
 

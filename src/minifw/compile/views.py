@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
-from minifw.compile.values import Shape, Value, View
+from minifw.compile.values import Piece, Shape, Value, View
 
 
 def matrix(sizes: Sequence[int]) -> Shape:
@@ -27,6 +27,16 @@ def is_dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether numbers stand without gaps; where there is one index, its stride does not matter."""
     pairs = zip(sizes, strides, dense(sizes), strict=True)
     return all(a == b for n, a, b in pairs if n != 1)
+
+
+def in_memory(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the order in which the dimensions stand in memory, None if there are gaps.
+
+    Dimension 0, that of the lanes, must be the first.
+    """
+    order = sorted(range(len(sizes)), key=lambda d: (d > 0, -strides[d] * (sizes[d] > 1)))
+    fits = is_dense([sizes[d] for d in order], [strides[d] for d in order])
+    return tuple(order) if fits else None
 
 
 def whole(value: Value, sizes: Sequence[int], lanes: bool = False) -> Part:
@@ -128,3 +138,36 @@ def _grid(part: Part, shape: Shape) -> tuple[int | None, int | None] | None:
         return None
     strides = iter(s for _, s in merged)
     return (next(strides) if rows > 1 else None), (next(strides) if columns > 1 else None)
+
+
+def merged(piece: Piece) -> Piece:
+    """Return a piece with as few dimensions as can be."""
+    dimensions: list[tuple[int, int, int]] = []
+    for size, stride, to in zip(piece.sizes, piece.strides, piece.to_strides, strict=True):
+        if size == 1:
+            continue
+        if dimensions and dimensions[-1][1:] == (size * stride, size * to):
+            size *= dimensions.pop()[0]
+        dimensions.append((size, stride, to))
+    sizes, strides, to_strides = (tuple(d[n] for d in dimensions) for n in range(3))
+    return piece._replace(sizes=sizes, strides=strides, to_strides=to_strides)
+
+
+def narrowed(part: Part, shape: Shape) -> tuple[Part, Shape] | None:
+    """Return one row of a part whose rows are all the same, or one column, and its shape."""
+    sizes, strides = part.sizes, part.strides
+    for first in range(len(sizes) + 1):  # the first dimension of the columns
+        if prod(sizes[:first]) == shape[0] and prod(sizes[first:]) == shape[1]:
+            if shape[1] > 1 and not any(strides[first:]) and any(strides[:first]):
+                return Part(part.value, sizes[:first], strides[:first], part.start), (shape[0], 1)
+            if shape[0] > 1 and not any(strides[:first]) and any(strides[first:]):
+                return Part(part.value, sizes[first:], strides[first:], part.start), (1, shape[1])
+    return None
+
+
+def transposed(part: Part, shape: Shape) -> Part | None:
+    """Return a part of two dimensions transposed if that is all numbers in their order."""
+    if len(part.sizes) != 2 or part.sizes != shape or part.is_everything:
+        return None
+    turned = part.permuted((1, 0))
+    return turned if turned.is_everything else None

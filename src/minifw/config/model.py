@@ -32,6 +32,7 @@ from minifw.config.sections import (
     InitSection,
     LayerSection,
     OptimizerSection,
+    ScheduleSection,
     Section,
     one_of,
     section,
@@ -101,12 +102,14 @@ if TYPE_CHECKING:
     Data = Generated | Tabled
     Layer = LayerSection
     Optimizer = OptimizerSection
+    Schedule = ScheduleSection
     Init = InitSection
 else:
     Init = sections.Init
     Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
+    Schedule = one_of(sections.SCHEDULES, ScheduleSection, bare_word)
 
 
 def word_of(data: Data) -> str:
@@ -143,7 +146,11 @@ class Train(Section):
         "full-batch", description="all samples in one step, or batches in a new order each epoch"
     )
     batch_size: Count | None = Field(None, description="samples a step in mode sgd")
-    eta: Positive = Field(description="learning rate, constant")
+    eta: Positive = Field(description="learning rate, which `schedule` multiplies in each step")
+    schedule: Schedule = Field(
+        default_factory=lambda: section(ScheduleSection, "constant"),
+        description="how the learning rate changes from step to step",
+    )
     epochs: Count = Field(description="passes over the training samples")
     eval_every: Count = Field(10, description="epochs between measurements of loss and errors")
     checkpoint_every: Count = Field(

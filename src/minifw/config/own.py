@@ -30,6 +30,7 @@ from minifw.config.sections import (
     LayerSection,
     LossSection,
     OptimizerSection,
+    ScheduleSection,
     blamed,
     fields_of,
     model_of,
@@ -55,6 +56,7 @@ _CLASSES: dict[type[Declared], type] = {
     HeadSection: nn.Loss,
     LossSection: nn.Loss,
     OptimizerSection: nn.Optimizer,
+    ScheduleSection: nn.Schedule,
 }
 
 
@@ -87,6 +89,12 @@ def _places(raw: dict[str, Any]) -> Iterator[tuple[KeyPath, type[Declared], Any,
     for key, base in _BASES.items():
         if key in raw:
             yield (key,), base, raw, key
+    train = raw.get("train")
+    schedule = train.get("schedule") if isinstance(train, dict) else None
+    if isinstance(schedule, dict) and "then" in schedule:
+        yield ("train", "schedule", "then"), ScheduleSection, schedule, "then"
+    if schedule is not None:
+        yield ("train", "schedule"), ScheduleSection, train, "schedule"
 
 
 def _of_file(

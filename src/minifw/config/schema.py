@@ -30,6 +30,8 @@ def schema() -> Schema:
     properties = plain["properties"]
     for key in ("data", "init", "loss", "optimizer"):
         properties[key] = _with_own(_with_words(properties[key]))
+    train = properties["train"]["properties"]
+    train["schedule"] = _with_own(_with_words(train["schedule"]))
     layers = properties["network"]["items"]
     layers["oneOf"] += map(_installed, installed())
     for kind in layers["oneOf"]:

@@ -63,9 +63,11 @@ from minifw.nn.registry import (
     LayerDeclaration,
     LossDeclaration,
     OptimizerDeclaration,
+    ScheduleDeclaration,
     Shape,
     declaration_of,
 )
+from minifw.nn.schedules import factors_of
 from minifw.statistics.measure import Task
 
 OF_A_STACK = ("init", "stack", "generators", "dtype", "device")
@@ -432,9 +434,30 @@ class OptimizerSection(Declared):
         return per_network(self.declaration.make)
 
     @property
-    def remembers(self) -> bool:
-        """Whether it keeps a tensor for each parameter between steps."""
-        return bool(self.declaration.remembers(self.keys))
+    def remembers(self) -> int:
+        """How many tensors it keeps for each parameter between steps."""
+        return int(self.declaration.remembers(self.keys))
+
+
+class ScheduleSection(Declared):
+    """A schedule of the learning rate."""
+
+    family = ScheduleDeclaration
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        inner = super().keys
+        is_made = {k: v.make() for k, v in inner.items() if isinstance(v, ScheduleSection)}
+        return inner | is_made
+
+    def check(self) -> None:
+        with blamed(self.word):
+            factors_of(self.make(), range(30), 30, 10)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the learning rate is the same in all steps."""
+        return self.called == "constant"
 
 
 class InitSection(Declared):
@@ -617,6 +640,9 @@ def fields_of(make: Callable[..., Any], base: type[Declared]) -> Fields:
                 optional[name] = _INIT
             continue
         kind = hints.get(name, type(argument.default))
+        if base is ScheduleSection and kind == nn.Schedule | None:
+            optional[name] = _THEN
+            continue
         if base is LayerSection and name in declaration_of(make, LayerDeclaration).inferred:
             optional[name] = _inferred(name, kind)
             continue
@@ -757,6 +783,15 @@ LAYERS = (
 )
 LOSSES = models_of(LossSection)
 OPTIMIZERS = models_of(OptimizerSection, default="sgd")
+
+# An optional key of a schedule that another one follows, which is not followed by a third.
+_THEN: tuple[Any, Any] = (Any, None)
+_ALONE = tuple(m for m in models_of(ScheduleSection) if "then" not in m.model_fields)
+_THEN = (
+    one_of(_ALONE, ScheduleSection, bare_word) | None,
+    Field(None, description="the schedule that follows; by default constant"),
+)
+SCHEDULES = models_of(ScheduleSection)
 DATA = models_of(Generated)  # all that `minifw.data` declares
 
 
@@ -764,7 +799,7 @@ def section(base: type[S], kind: str, **keys: Any) -> S:
     """Return a section of this kind with these keys and the defaults for the others."""
     model = next(
         model
-        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, DATA)
+        for models in (INITS, LAYERS, LOSSES, OPTIMIZERS, SCHEDULES, DATA)
         for model in models
         if issubclass(model, base) and kind in model.declarations
     )

@@ -53,13 +53,14 @@ class Sklearn(Tabled):
     """A data set that comes with scikit-learn."""
 
     kind: Literal["sklearn"] = Field(description="a data set that comes with scikit-learn")
-    name: Literal["digits", "iris", "wine", "breast-cancer"] = Field(
-        description="which: digits (8×8 images, 10 classes), iris, wine, breast-cancer"
+    name: Literal["digits", "iris", "wine", "breast-cancer", "diabetes"] = Field(
+        description="which: digits (8×8 images, 10 classes), iris, wine, breast-cancer, or "
+        "diabetes (a regression)"
     )
 
     @property
     def tasks(self) -> tuple[Task, ...]:
-        return CLASSES
+        return ("regression",) if self.name == "diabetes" else CLASSES
 
     @property
     def about(self) -> str:

@@ -57,6 +57,9 @@ def note_task(config: Config, source: Source, faulty: Any = ()) -> None:
         what = "numbers" if data.tasks == ("regression",) else "classes"
         source.add(("data", "task"), f"must be {data.tasks[0]}: the targets here are {what}")
         return
+    if data.is_regression and getattr(data, "split", "random") == "stratified":
+        what = "stratified needs classes, and the targets are numbers; random divides them"
+        source.add(("data", "split"), what)
     task = "regression" if data.is_regression else "classification"
     if not data.is_regression:
         for key in ("normalize_target", "unit"):

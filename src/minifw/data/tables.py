@@ -18,15 +18,19 @@ LOADERS = {
     "iris": "load_iris",
     "wine": "load_wine",
     "breast-cancer": "load_breast_cancer",
+    "diabetes": "load_diabetes",
 }
 """The functions of `sklearn.datasets` that need no network, by the name of their data."""
 
+PROGRESSION = "progression"
+"""The target of `diabetes`, a measure of the disease's progression within a year."""
+
 
 def read_sklearn(name: str, *, expected: str | None = None) -> Table:
-    """Return a data set of scikit-learn, as its library has it: nothing is scaled.
+    """Return a data set that comes with scikit-learn, in its own units: nothing is scaled.
 
-    Classes are ordered as those of a file, by their names. `expected` is the checksum that the
-    samples and names must have.
+    All but `diabetes`, a regression, have classes, which are ordered by their names as those of a
+    file are. `expected` is the checksum that samples and names must have.
 
     Raises:
         DataError: scikit-learn is not installed.
@@ -40,12 +44,19 @@ def read_sklearn(name: str, *, expected: str | None = None) -> Table:
         raise DataError(
             f"data.kind: sklearn needs scikit-learn, which is not installed; {how}"
         ) from None
-    loaded = getattr(datasets, LOADERS[name])()
-    words = [str(word) for word in loaded.target_names]
-    classes, number = cells.numbered(words)
-    labels = np.array([number[word] for word in words], np.int64)[loaded.target]
+    # Its own scaling of `diabetes` would know the test samples.
+    options = {"scaled": False} if name == "diabetes" else {}
+    loaded = getattr(datasets, LOADERS[name])(**options)
+    inputs = np.asarray(loaded.data, np.float64)
     features = [str(feature) for feature in loaded.feature_names]
-    table = _table(np.asarray(loaded.data, np.float64), labels, features, classes, "target")
+    if name == "diabetes":
+        numbers = np.asarray(loaded.target, np.float64)[:, None]
+        table = _table(inputs, numbers, features, (), PROGRESSION, (PROGRESSION,))
+    else:
+        words = [str(word) for word in loaded.target_names]
+        classes, number = cells.numbered(words)
+        labels = np.array([number[word] for word in words], np.int64)[loaded.target]
+        table = _table(inputs, labels, features, classes, "target")
     if expected not in (None, table.checksum):
         raise ArtefactError(
             f"data.name: scikit-learn's '{name}' has changed since the run began, as "
@@ -73,10 +84,16 @@ def parity(bits: int) -> Table:
 
 
 def _table(
-    inputs: Floats, labels: Integers, features: Sequence[str], classes: Sequence[str], target: str
+    inputs: Floats,
+    labels: Integers | Floats,
+    features: Sequence[str],
+    classes: Sequence[str],
+    target: str,
+    targets: tuple[str, ...] = (),
 ) -> Table:
-    """Return a table with the SHA-256 of its numbers and names."""
+    """Return a table with the SHA-256 of its numbers and names; see `Table` for the arguments."""
     found = hashlib.sha256(json.dumps([features, classes]).encode())
-    for values in (inputs.astype("<f8"), labels.astype("<i8")):
+    for values in (inputs.astype("<f8"), labels.astype("<f8" if targets else "<i8")):
         found.update(values.tobytes())
-    return Table(inputs, labels, tuple(features), tuple(classes), found.hexdigest(), target)
+    names = tuple(features), tuple(classes)
+    return Table(inputs, labels, *names, found.hexdigest(), target, targets)

@@ -28,6 +28,7 @@ from minifw.data import (
     validation_size,
 )
 from minifw.data.files import Table
+from minifw.runs import Run
 from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
 
@@ -98,6 +99,21 @@ def _for_heads(config: Config, data: Dataset) -> Dataset:
     validation = None if data.validation is None else changed(data.validation)
     train, test = changed(data.train), changed(data.test)
     return replace(data, train=train, test=test, validation=validation)
+
+
+def data_of(run: Run, config: Config) -> Dataset:
+    """Return the samples of all seeds of a run, as it has drawn them, on the CPU.
+
+    Raises:
+        DataError: a data file cannot be read.
+        ArtefactError: it is not the one that the run was trained on.
+
+    """
+    on_cpu = config.model_copy(update={"device": "cpu"})
+    table = None
+    if isinstance(config.data, Tabled):
+        table = read_table(config.data, run.manifest.data_checksum)
+    return build_data(on_cpu, run.manifest.seeds, table)
 
 
 def _draw(

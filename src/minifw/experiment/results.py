@@ -144,6 +144,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         dtype=config.dtype,
         threads=torch.get_num_threads(),
         eta=config.train.eta,
+        schedule=None if config.train.schedule.is_constant else config.train.schedule.word,
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         early_stopping=_rule(config),
@@ -213,6 +214,8 @@ def about(config: Config, features: int) -> str:
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = heads.in_words(config.loss)
+    if config.optimizer.called != "sgd":
+        loss += f"; {config.optimizer.word}"
     stops = (
         "" if config.train.early_stopping is None else f"; {_stops(config.train.early_stopping)}"
     )
@@ -244,10 +247,11 @@ def _parity(
     weights = [
         float((left.weights[name][both] - right.weights[name][both]).abs().max())
         for name in left.weights
-        if both.any()
+        if both.any() and name in right.weights  # one may have streams of random numbers
     ]
     mine, other = (side.history.final("test_error") for side in (left, right))
-    same = (mine == other)[both.numpy()]
+    alike = plan.measure.same(mine, other)
+    same = alike[both.numpy()]
     gradients = {
         dtype: np.concatenate([group.gradients[mode][dtype] for group in observed])
         for dtype in observed[0].gradients[mode]
@@ -260,8 +264,8 @@ def _parity(
         same_test_error=f"{int(same.sum())} of {len(same)}",
         different_seeds=[
             seed
-            for seed, ours, theirs in zip(plan.seeds, mine, other, strict=True)
-            if ours != theirs and not (np.isnan(ours) and np.isnan(theirs))
+            for seed, equal, ours, theirs in zip(plan.seeds, alike, mine, other, strict=True)
+            if not equal and not (np.isnan(ours) and np.isnan(theirs))
         ],
     )
 
@@ -309,7 +313,10 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     """Return how far our gradients are from autograd's at step 1, one figure a seed.
 
     It is the largest |minifw's - autograd's| of all parameters, divided by the largest value of
-    either; NaN if a value is not finite. `network` has initial weights in the dtype to compare.
+    either; NaN if a value is not finite. A parameter whose gradients are below a thousandth of the
+    largest of its network is compared with that: a bias before batch normalization has the gradient
+    0, of which both have nothing but rounding. `network` has initial weights in the dtype to
+    compare.
     """
     seeds, data = experiment.seeds, experiment.data
     dtype = network.parameters()[0].value.dtype
@@ -324,11 +331,12 @@ def gradient_differences(experiment: Experiment, mode: Mode, network: nn.Network
     find_gradients(network, loss, inputs, targets)
     theirs = reference.gradients(network, loss, list(zip(inputs, targets, strict=True)))
     largest = torch.zeros(len(seeds), dtype=torch.float64, device=inputs.device)
+    least = torch.stack([other.abs().flatten(1).amax(1) for other in theirs]).amax(0) / 1000
     for (_, _, mine), other in zip(network.parameters(), theirs, strict=True):
         difference, left, right = (
             values.abs().flatten(1).amax(1) for values in (mine - other, mine, other)
         )
-        relative = difference / torch.maximum(left, right)
+        relative = difference / torch.maximum(torch.maximum(left, right), least)
         relative[(left == 0) & (right == 0)] = 0.0  # equal zeros do not differ
         largest = torch.maximum(largest, relative.double())  # keeps NaN
     return largest.numpy(force=True)

@@ -24,7 +24,7 @@ from minifw.library.comparison import Comparison
 from minifw.library.run import Run
 from minifw.library.studies import Study, Sweep
 from minifw.library.variance import Variance
-from minifw.nn import Loss, Network, Optimizer
+from minifw.nn import Loss, Network, Optimizer, Schedule
 from minifw.system.environment import quiet_matplotlib
 from minifw.training import EarlyStopping, History, arguments
 from minifw.training.epochs import OnEpoch
@@ -140,6 +140,7 @@ def fit(
     *,
     epochs: int,
     eta: float | Sequence[float] | Tensor,
+    rates: Schedule | None = None,
     batch_size: int | None = None,
     seed: int = 0,
     eval_every: int = 1,
@@ -160,6 +161,8 @@ def fit(
             which are used for all.
         epochs: passes over the training samples.
         eta: learning rate, above 0; or one for each network of a stack.
+        rates: how the learning rate changes from step to step, as `nn.Cosine()`; by default it
+            does not.
         batch_size: samples in a step, in a new order each epoch; None takes all in one step.
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
@@ -205,6 +208,7 @@ def fit(
             data,
             epochs=epochs,
             eta=eta,
+            rates=rates,
             batch_size=batch_size,
             next_order=next_order,
             eval_every=eval_every,

@@ -15,9 +15,10 @@ from torch import Tensor, from_numpy
 
 from minifw import nn, runs
 from minifw.config.model import Config
-from minifw.data import Floats, arrays
+from minifw.data import Dataset, Floats, arrays
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs, prediction
+from minifw.experiment.build import data_of
 from minifw.report import plots, tables
 from minifw.report.tables import Table
 from minifw.runs import Arm, Mode, records
@@ -300,6 +301,18 @@ class Run:
                 raise ArtefactError(f"{place}: must have the same measurements as other lines")
             lines.append(line)
         return Metrics(tuple(self.seeds), tuple(lines))
+
+    def data(self) -> Dataset:
+        """Return the samples of all seeds, stacked, as the run has drawn and normalised them.
+
+        So that other methods can be tried on the same ones. They are drawn again.
+
+        Raises:
+            DataError: a data file is gone.
+            ArtefactError: it is no longer the one that the run was trained on.
+
+        """
+        return data_of(self._run, self.config)
 
     # -------------------------------------------------------------------------- the networks
 

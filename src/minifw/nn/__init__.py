@@ -1,10 +1,9 @@
 """The framework: every forward and backward pass by hand, from tensor operations alone.
 
 Reading order: `module` (the interface), `linear`, `activations`, `leaky`, `gates`, `losses`,
-`operations` (sums), `parts`
-(slices), `variables` (the one backward pass), `networks`, `graphs`
-(Sequential too), `wired`, `initializers`, `optimizers`. `buffers` reuses memory for results, `held`
-finds what a module holds, `registry` declares what a config can name.
+`operations` (sums), `parts` (slices), `variables` (the one backward pass), `networks`, `graphs`
+(Sequential too), `wired`, `initializers`, `optimizers`, `schedules`. `buffers` reuses memory for
+results, `held` finds what a module holds, `registry` declares what a config can name.
 """
 
 # In reading order, which is also the order of kinds in messages and in the schema. The names in
@@ -32,6 +31,7 @@ from minifw.nn.graphs import *
 from minifw.nn.wired import *
 from minifw.nn.initializers import *
 from minifw.nn.optimizers import *
+from minifw.nn.schedules import *
 from minifw.nn.buffers import *
 from minifw.nn.registry import *
 
@@ -58,6 +58,7 @@ from minifw.nn import (
     wired,
     initializers,
     optimizers,
+    schedules,
     buffers,
     registry,
 )
@@ -85,5 +86,6 @@ __all__ += graphs.__all__
 __all__ += wired.__all__
 __all__ += initializers.__all__
 __all__ += optimizers.__all__
+__all__ += schedules.__all__
 __all__ += buffers.__all__
 __all__ += registry.__all__

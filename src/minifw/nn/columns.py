@@ -60,7 +60,7 @@ class Columns:
         return room(self.whole, (min(self.together, len(self.whole)), *self.shape))
 
     def gathered(self, part: slice, space: Tensor) -> list[Tensor]:
-        """Return the columns of these networks for each product: `pieces` of the room or the input."""
+        """Return `pieces` of the columns of these networks, in the room or in the input itself."""
         met = self.windows.columns(self.whole[part])
         return self.pieces(met if met.is_contiguous() else space[: len(met)].copy_(met))
 
@@ -71,7 +71,7 @@ class Columns:
         return [matrices[..., start : start + self.places] for start in starts]
 
     def weights(self, weight: Tensor) -> list[Tensor]:
-        """Return weights `(…, outputs, inputs, *kernel)` as `(matrices, outputs, terms)`, copies."""
+        """Return weights `(…, outputs, inputs, *kernel)` as matrices `(outputs, terms)`, copies."""
         channels = self.whole.shape[1] // self.groups
         by_row = weight.reshape(
             len(self.whole) * self.groups, -1, channels, self.rows, self.terms // channels
@@ -79,7 +79,7 @@ class Columns:
         return [*by_row.movedim(3, 0).flatten(3).unbind(0)]
 
     def weight_of(self, products: Tensor) -> Tensor:
-        """Return `(rows, matrices, terms, outputs)` as `(matrices, outputs, channels, rows, terms)`."""
+        """Return `(rows, matrices, terms, outputs)` in the order of a weight, in 5 dimensions."""
         channels = self.whole.shape[1] // self.groups
         by_row = products.unflatten(2, (channels, self.terms // channels))
         return by_row.permute(1, 4, 2, 0, 3)

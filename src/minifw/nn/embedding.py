@@ -12,14 +12,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, is_fused, product
-from minifw.nn.initializers import (
-    Initializer,
-    Normal,
-    PyTorchDefault,
-    draw_parameters,
-    find_initializer,
-    own_generators,
-)
+from minifw.nn.initializers import Initializer, find_initializer, own_generators
 from minifw.nn.module import Module, as_called, described
 from minifw.nn.registry import Key, Twin, layer
 
@@ -94,9 +87,14 @@ class Embedding(Module):
         self, init: Initializer | str, generators: Sequence[np.random.Generator]
     ) -> None:
         """Draw a new table, that of network k of the stack from `generators[k]`."""
-        init = find_initializer(init)
-        init = Normal(1.0) if isinstance(init, PyTorchDefault) else init
-        draw_parameters(self, init, generators, self.num_embeddings, self.embedding_dim)
+        if len(generators) != math.prod(self.stack):
+            raise ShapeError(
+                f"{self}.initialize: expects one generator for each of the "
+                f"{math.prod(self.stack)} network(s) of the stack, got {len(generators)}"
+            )
+        shape = (self.num_embeddings, self.embedding_dim)
+        tables = [find_initializer(init).draw_table(generator, shape) for generator in generators]
+        self.weight.copy_(torch.from_numpy(np.stack(tables)).reshape(self.weight.shape))
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)

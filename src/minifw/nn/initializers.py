@@ -2,7 +2,8 @@
 
 For n_in inputs and n_out outputs; biases are zero unless said otherwise:
 
-    pytorch           U(-a, a), a = 1/√n_in, biases too   what torch's Linear and Conv2d do
+    pytorch           U(-a, a), a = 1/√n_in, biases too   what torch's Linear and Conv2d do;
+                      N(0, 1) for an Embedding, as torch's
     kaiming-uniform   U(-a, a), a = √(6 / n_in)           He et al. 2015, for ReLU
     kaiming-normal    N(0, 2 / n_in)                      He et al. 2015, for ReLU
     xavier-uniform    U(-a, a), a = √(6 / (n_in + n_out)) Glorot and Bengio 2010
@@ -72,6 +73,10 @@ class Initializer:
         """Return a bias of this shape; it is drawn after the weight."""
         return np.zeros(shape)
 
+    def draw_table(self, generator: np.random.Generator, shape: tuple[int, int]) -> Array:
+        """Return a table with a row for each token: by default the weight for one-hot inputs."""
+        return self.draw_weight(generator, shape, *shape)
+
 
 plain = partial(
     initializer,
@@ -84,7 +89,7 @@ plain = partial(
 @plain("pytorch")
 @dataclass(frozen=True)
 class PyTorchDefault(Initializer):
-    """U(-1/√n_in, 1/√n_in) for weights and biases, the default of torch's Linear and Conv2d."""
+    """U(-1/√n_in, 1/√n_in) for weights and biases, N(0, 1) for embeddings: torch's defaults."""
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -93,6 +98,9 @@ class PyTorchDefault(Initializer):
         return generator.uniform(-bound, bound, shape)
 
     draw_bias = draw_weight
+
+    def draw_table(self, generator: np.random.Generator, shape: tuple[int, int]) -> Array:
+        return generator.normal(0, 1, shape)
 
 
 @plain("kaiming-uniform")

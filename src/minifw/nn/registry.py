@@ -7,9 +7,9 @@
 
 The keys in a config are the arguments of the constructor; `Key` gives their bounds and
 descriptions. The declaration holds everything else that minifw needs about a layer, loss,
-optimiser, initialiser or kind of generated data: the config's models, the schema, sizes, the
-network, captions, the PyTorch twin and the tests are made from it. A class without a declaration
-has the defaults.
+optimiser, schedule, initialiser or kind of generated data: the config's models, the schema, sizes,
+the network, captions, the PyTorch twin and the tests are made from it. A class without a
+declaration has the defaults.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 
 from minifw.errors import ModuleError
 
-__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer"]
+__all__ = ["Key", "Twin", "initializer", "layer", "loss", "optimizer", "schedule"]
 
 Keys = Mapping[str, Any]
 """The keys of a section of a config with their values: the constructor's arguments."""
@@ -139,9 +139,14 @@ class LossDeclaration(Declaration):
 
 @dataclass(frozen=True)
 class OptimizerDeclaration(Declaration):
-    """The declaration of an optimiser: whether it `remembers` a tensor for each parameter."""
+    """The declaration of an optimiser: how many tensors it `remembers` for each parameter."""
 
-    remembers: Callable[[Keys], bool] = lambda keys: True
+    remembers: Callable[[Keys], int] = lambda keys: 1
+
+
+@dataclass(frozen=True)
+class ScheduleDeclaration(Declaration):
+    """The declaration of a schedule of the learning rate."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ REGISTRY: dict[type[Declaration], dict[str, Any]] = {
     LayerDeclaration: {},
     LossDeclaration: {},
     OptimizerDeclaration: {},
+    ScheduleDeclaration: {},
     Declaration: {},  # initialisers
     DataDeclaration: {},
 }
@@ -198,6 +204,7 @@ def declare(family: type[Declaration], kind: str = "", **said: Any) -> Callable[
 layer = partial(declare, LayerDeclaration)
 loss = partial(declare, LossDeclaration)
 optimizer = partial(declare, OptimizerDeclaration)
+schedule = partial(declare, ScheduleDeclaration)
 initializer = partial(declare, Declaration)
 data = partial(declare, DataDeclaration)
 

@@ -8,9 +8,11 @@ exists to be compared with. `Loop` trains one network after another, as is usual
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from itertools import repeat
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minifw import nn as ours
 from minifw.data import Samples
@@ -37,20 +39,35 @@ class Loop:
         self.net = twin(network, seed)
         self.losses = criterion_like(loss, next(self.net.parameters(), None))
         self.optimizer = optimizer_like(optimizer, self.net.parameters(), eta)
+        self.clip_norm = getattr(optimizer, "clip_norm", None)
         theirs = dict([*self.net.named_parameters(), *self.net.named_buffers()])
         self.weights = {
             mine: theirs[name].detach() for mine, name in names(network, self.net).items()
         }
 
-    def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
-        """Take the steps of an epoch in the order `(n,)`, and return the last loss."""
+    def train(
+        self,
+        samples: Samples,
+        order: Tensor | None,
+        batch_size: int,
+        rates: Sequence[float] | None = None,
+    ) -> Tensor:
+        """Take the steps of an epoch in the order `(n,)`, and return the last loss.
+
+        `rates` has the learning rate of each step; without them it stays as it is.
+        """
         self.net.train()
         inputs, targets = samples.inputs, samples.targets
         full_batch = [slice(None)]  # all samples, in the given order
-        for batch in full_batch if order is None else order.split(batch_size):
+        batches = full_batch if order is None else order.split(batch_size)
+        for batch, rate in zip(batches, rates or repeat(None), strict=False):
+            if rate is not None:
+                set_rate(self.optimizer, rate)
             self.optimizer.zero_grad()
             loss = self.losses(self.net(inputs[batch]), targets[batch])
             loss.backward()
+            if self.clip_norm is not None:
+                nn.utils.clip_grad_norm_(self.net.parameters(), self.clip_norm)
             self.optimizer.step()
         return loss.detach()
 
@@ -88,6 +105,7 @@ class Ensemble:
             criterion_like(loss, next(iter(self.values.values()), None))
         )
         self.optimizer = optimizer_like(optimizer, self.values.values(), eta)
+        self.clip_norm = getattr(optimizer, "clip_norm", None)
         self._names = names(network, nets[0])
         self.weights = self._named()
 
@@ -95,18 +113,30 @@ class Ensemble:
         tensors = self.values | self.buffers
         return {mine: tensors[name].detach() for mine, name in self._names.items()}
 
-    def train(self, samples: Samples, order: Tensor | None, batch_size: int) -> Tensor:
-        """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses."""
+    def train(
+        self,
+        samples: Samples,
+        order: Tensor | None,
+        batch_size: int,
+        rates: Sequence[float] | None = None,
+    ) -> Tensor:
+        """Take the steps of an epoch in the order `(seeds, n)`, and return the last losses.
+
+        `rates` has the learning rate of each step; without them it stays as it is.
+        """
         self.skeleton.train()
         inputs, targets = samples.inputs, samples.targets
         if order is not None:
             inputs, targets = samples.in_order(order)
-        for x, target in zip(
-            inputs.split(batch_size, 1), targets.split(batch_size, 1), strict=True
-        ):
+        batches = zip(inputs.split(batch_size, 1), targets.split(batch_size, 1), strict=True)
+        for (x, target), rate in zip(batches, rates or repeat(None), strict=False):
+            if rate is not None:
+                set_rate(self.optimizer, rate)
             self.optimizer.zero_grad()
             losses = self.losses(self._forward(self.values, self.buffers, x), target)
             losses.sum().backward()  # each network's gradient comes from its own loss only
+            if self.clip_norm is not None:
+                clip_each([*self.values.values()], self.clip_norm)
             self.optimizer.step()
         return losses.detach()
 
@@ -134,3 +164,18 @@ class Ensemble:
         self.skeleton.eval()
         outputs: Tensor = self._forward(self.values, self.buffers, inputs)
         return outputs
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Set the learning rate, as a scheduler of PyTorch does."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+
+
+def clip_each(values: Sequence[Tensor], most: float) -> None:
+    """Do what `clip_grad_norm_` does for each network of a stack, over all its parameters."""
+    gradients = [value.grad for value in values if value.grad is not None]
+    norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+    factors = (most / (norms + 1e-6)).clamp(max=1.0)
+    for gradient in gradients:
+        gradient.mul_(factors.reshape(-1, *[1] * (gradient.ndim - 1)))

@@ -29,6 +29,7 @@ from minifw.training import (
 )
 from minifw.training.history import STOPPING
 from minifw.training.placement import StepSizes
+from minifw.training.rates import Factors, by_epoch
 
 # Evaluating single small networks is slow. So weights of several epochs are collected until their
 # evaluation takes this many bytes, and evaluated as a stack (docs/decisions.md).
@@ -49,6 +50,7 @@ def fit(
     *,
     epochs: int,
     eta: float,
+    rates: ours.Schedule | None = None,
     batch_size: int | None,
     eval_every: int,
     at_once: bool = False,
@@ -73,7 +75,9 @@ def fit(
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
         own = slice(None) if at_once else 0
-        twins = _Twins(arm, snapshots, some := data.of(which), batch_size or samples)
+        batch = min(batch_size or samples, samples)
+        factors = by_epoch(rates, samples, batch, epochs)
+        twins = _Twins(arm, snapshots, some := data.of(which), batch, eta, factors)
         history = run_epochs(
             twins,
             epochs,
@@ -109,8 +113,11 @@ class _Twins(Trainer):
         snapshots: _Snapshots,
         data: Dataset,
         batch_size: int,
+        eta: float,
+        factors: Factors,
     ) -> None:
         self.arm, self.snapshots, self.batch_size = arm, snapshots, batch_size
+        self.eta, self.factors, self.epoch = eta, factors, 0
         self.data, self.train = data, data.train
         self.unseen: list[Tensor] = []  # losses of the latest epochs, not checked yet
         self.networks: NDArray[np.int64] | None = None  # those of a stack that are left; None: all
@@ -122,7 +129,10 @@ class _Twins(Trainer):
             order = order if self.networks is None else order[self.networks]
             order = order.to(self.train.inputs.device)
         self.ahead = True
-        self.unseen.append(self.arm.train(self.train, order, self.batch_size))
+        self.epoch += 1
+        factors = self.factors(self.epoch)
+        rates = None if factors is None else (self.eta * factors).tolist()
+        self.unseen.append(self.arm.train(self.train, order, self.batch_size, rates))
 
     def find_diverged(self, history: History, now: bool) -> None:
         """Check the losses of several epochs together.
@@ -196,10 +206,10 @@ class _Snapshots:
     def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
         self.network, self.loss, self.most = network, loss, most
         self.buffers = ours.Buffers()
-        self.weights: dict[int, list[Tensor]] = {}  # by epoch
+        self.weights: dict[int, State] = {}  # by epoch
 
     def add(self, epoch: int, weights: State) -> None:
-        self.weights[epoch] = [value.clone() for value in weights.values()]
+        self.weights[epoch] = {name: value.clone() for name, value in weights.items()}
 
     def evaluate(self, data: Dataset, history: History) -> None:
         """Record their loss and errors, and drop them."""
@@ -207,10 +217,19 @@ class _Snapshots:
             return
         count = len(self.weights)
         parts = {name: part.repeated(count) for name, part in data.parts.items()}
-        stacked = [torch.stack(same) for same in zip(*self.weights.values(), strict=True)]
-        trained = len(self.network.parameters())
+        one = next(iter(self.weights.values()))
+        stacked = {
+            name: torch.stack([weights[name] for weights in self.weights.values()]) for name in one
+        }
+        parameters = [stacked[name] for name, _, _ in self.network.parameters()]
+        # Evaluation draws nothing, so PyTorch has no such state: any number will do.
+        stack = parameters[0].shape[: -self.network.parameters()[0].value[0].ndim or None]
+        states = [
+            stacked[name] if name in stacked else value.new_zeros(*stack, *value.shape[1:])
+            for name, value in self.network.states()
+        ]
         values = evaluate(
-            self.network.with_parameters(stacked[:trained], stacked[trained:]),
+            self.network.with_parameters(parameters, states),
             self.loss,
             parts["train"],
             parts["test"],
@@ -218,7 +237,7 @@ class _Snapshots:
             None,
             parts.get("validation"),
         )
-        gone = ~finite(stacked, values[0].shape)
+        gone = ~finite([*stacked.values()], values[0].shape)
         for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
             _record(history, epoch, *of_epoch)
         self.weights.clear()

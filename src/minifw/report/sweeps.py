@@ -86,7 +86,8 @@ def summaries(report: Report) -> Table:
     measure = report.results.measured
     return Table(
         caption=f"statistics of the test {measure.name} of {harmless(what(report))} over seeds, "
-        f"{measure.what}; seeds that diverged are counted, and left out of the rest. Intervals: 95 %, bootstrap.",
+        f"{measure.what}; seeds that diverged are counted, and left out of the rest. "
+        "Intervals: 95 %, bootstrap.",
         head=["cell", *keys, *STATISTICS, "median 95 %", "mean 95 %"],
         rows=rows,
         label=label_of(report.results.name, "summaries"),
@@ -118,7 +119,8 @@ def verdict(report: Report) -> list[str]:
         lines.append(
             f"Having been chosen as the best makes its validation {measure.name} look about "
             f"{measure.difference(max(0.0, best.optimism.optimism))} better than it is; on halves "
-            f"of the seeds the same cell is the best in {100 * best.optimism.same:.0f} % of the cases."
+            "of the seeds the same cell is the best in "
+            f"{100 * best.optimism.same:.0f} % of the cases."
         )
     return lines
 

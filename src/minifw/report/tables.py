@@ -17,6 +17,7 @@ from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.comparisons import ArmSummary
 from minifw.runs.results import ArmResults, Results
+from minifw.statistics.measure import digits
 from minifw.statistics.summary import Summary, summarize
 
 NUMBERS = {mode: number for number, mode in enumerate(MODES, 1)}
@@ -32,6 +33,10 @@ class Interval(NamedTuple):
     def of(cls, ends: Sequence[float] | None) -> Interval | None:
         """Return an interval from its ends, None if there is none."""
         return None if ends is None else cls(*ends)
+
+
+class Small(Interval):
+    """An interval of what may be tiny, with four digits."""
 
 
 class Shares(Interval):
@@ -166,6 +171,8 @@ class Table:
             write, unit = self.written or _signed, self.unit
             if plain:
                 write, unit = _signed, ""
+            if isinstance(cell, Small):
+                write = digits
             return f"{write(cell.low)} to {write(cell.high)}{unit}"
         if isinstance(cell, P):
             return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
@@ -343,7 +350,8 @@ def work_table(results: Results) -> Table:
             rows.append((f"seeds without finite gradients, {results.dtype}", gone))
         rows.append(
             (
-                f"seeds with the same test {results.measured.name}",
+                f"seeds with the same test {results.measured.name}"
+                + ", to 4 digits" * bool(results.measured.targets),
                 [parity.same_test_error for parity in parities],
             )
         )
@@ -366,8 +374,9 @@ def _paired(results: Results) -> list[tuple[str, list[Cell]]]:
     if results.pairs is None or results.margin is None or results.other is None:
         return []  # a run of an earlier minifw
     pairs = list(results.pairs.values())
-    ends: list[Cell] = [Interval.of(pair.interval) for pair in pairs]
     measure = results.measured
+    kind = Small if measure.targets else Interval
+    ends: list[Cell] = [kind.of(pair.interval) for pair in pairs]
     unit = f", {measure.points}" if measure.points else ""
     what = f"test {measure.name}, minifw − {ARMS[results.other]}: mean{unit}"
     return [
@@ -401,6 +410,8 @@ def label_of(name: str, what: str) -> str:
 def _steps(results: Results, mode: Mode) -> str:
     most = "" if results.early_stopping is None else "at most "
     epochs = f"{most}{counted(results.epochs, 'epoch')}, eta {results.eta:g}"
+    if results.schedule is not None:
+        epochs += f" ({harmless(results.schedule)})"
     return epochs + (f", batches of {results.batch_size}" if mode == "sgd" else "")
 
 

@@ -102,8 +102,8 @@ def _seeds(report: Report) -> Table:
     ]
     caption = (
         f"Seeds for a comparison of two configs: how many find a difference of their mean test "
-        f"{outcome.measured.errors} with {100 * outcome.power:.0f} % power (paired test, two-sided at 5 %; both are "
-        "taken to spread like this one, and independently)."
+        f"{outcome.measured.errors} with {100 * outcome.power:.0f} % power (paired test, two-sided "
+        "at 5 %; both are taken to spread like this one, and independently)."
     )
     return Table(
         caption=caption,
@@ -134,8 +134,8 @@ def sentences(report: Report) -> list[str]:
         said.append(f"All networks have the same test {name}: there is no spread.")
     elif outcome.seeds_needed is not None:
         said.append(
-            f"For a difference of {outcome.measured.size(outcome.difference)} at {100 * outcome.power:.0f} % "
-            f"power you need {outcome.seeds_needed} seeds."
+            f"For a difference of {outcome.measured.size(outcome.difference)} at "
+            f"{100 * outcome.power:.0f} % power you need {outcome.seeds_needed} seeds."
         )
     said += _one_seed(report)
     if outcome.test_set is not None:

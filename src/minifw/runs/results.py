@@ -228,7 +228,8 @@ class Results(_Part):
 
     `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only
     arm. `pairs` puts minifw's errors beside the other arm's, seed by seed; it and `margin` are None
-    then too, and in runs of an earlier minifw. `early_stopping` is None where no seed stops early.
+    then too, and in runs of an earlier minifw. `early_stopping` is None where no seed stops early,
+    `schedule` where eta is the same in all steps.
     `measure` says what errors are: percent of the samples, or of regression the RMSE in `unit`.
     """
 
@@ -238,6 +239,7 @@ class Results(_Part):
     dtype: Literal["float32", "float64"]
     threads: Annotated[int, Field(ge=1)]
     eta: Finite
+    schedule: str | None = None
     epochs: Count
     batch_size: Count | None
     early_stopping: StoppingRecord | None = None

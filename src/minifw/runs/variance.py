@@ -50,7 +50,8 @@ class VarianceOutcome(Measured):
         test_set: the fraction of the variance expected from their finite number alone;
             None of regression.
         difference, power, seeds_needed: how many seeds two configs need, so that this difference
-            of their means, in the unit of errors, is found with this probability; None if all diverged.
+            of their means, in the unit of errors, is found with this probability; None if all
+            diverged.
         seeds_for: the same for other differences.
 
     """

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 Task = Literal["classification", "regression"]
+
+ALIKE = 1e-4
+"""RMSEs that differ by less are the same in four digits; they hardly ever are in all."""
 
 MARGIN = 0.5
 """Percentage points of test error within which two ways of training count as the same."""
@@ -106,12 +112,16 @@ class Measure:
     def size(self, difference: float) -> str:
         """Return a size that a user named: `0.3 points`, `1 point`, `2 mg`."""
         if self.targets:
-            return f"{digits(difference)}{self.behind}"
+            return f"{difference:.4g}{self.behind}"
         return f"{difference:g} point{'' if difference == 1 else 's'}"
 
     def difference(self, size: float) -> str:
         """Return the size of a difference with its unit, as `0.30 points`."""
         return f"{self.number(size)} {self.points}".rstrip()
+
+    def same(self, a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which errors are the same: equal ones, or of regression in their first digits."""
+        return np.isclose(a, b, rtol=ALIKE, atol=0) if self.targets else a == b
 
     def margin(self, guessing: float) -> float | None:
         """Return within which difference two errors count as the same if nobody says otherwise.

@@ -142,7 +142,8 @@ def check_margin(option: str, margin: object) -> None:
         isinstance(margin, int | float) and not isinstance(margin, bool) and 0 < margin < math.inf
     ):
         raise UsageError(
-            f"{option}: must be a number above 0, of percentage points or in the unit of the targets, got {margin}"
+            f"{option}: must be a number above 0, of percentage points or by regression in the "
+            f"unit of the targets, got {margin}"
         )
 
 

@@ -29,6 +29,7 @@ from minifw.system.files import checksum
 from minifw.training import Checkpoint, History
 from minifw.training.fit import fit
 from minifw.training.placement import Compiling
+from minifw.training.rates import over
 
 
 class Job(BaseModel):
@@ -216,6 +217,7 @@ def run(job: Job, results: Mapping[str, Result], watch: Watch = NOBODY) -> Resul
         made.data,
         epochs=job.epochs,
         eta=made.eta if len(set(made.eta)) > 1 else made.eta[0],
+        rates=over(config.train.schedule.make(), config.train.epochs),
         batch_size=config.train.batch_size if config.train.mode == "sgd" else None,
         next_order=made.order,
         eval_every=config.train.eval_every,

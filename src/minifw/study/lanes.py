@@ -50,7 +50,8 @@ def structure(config: Config) -> str:
     for key in ("eta", "checkpoint_every"):
         del content["train"][key]
     for key in config.optimizer.per_network:
-        del content["optimizer"][key]
+        if content["optimizer"][key] is not None:  # None is another formula, as no clipping
+            del content["optimizer"][key]
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
@@ -112,7 +113,9 @@ def stack(
         network = network.with_parameters(joined_values[:trained], joined_values[trained:])
     config = configs[lanes[0].cell]
     numbers = {
-        key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes] for key in vectors
+        key: [getattr(configs[lane.cell].optimizer, key) for lane in lanes]
+        for key in vectors
+        if getattr(config.optimizer, key) is not None
     }
     section = config.optimizer
     optimizer = section.declaration.make(network, **(section.keys | numbers))

@@ -185,7 +185,7 @@ def _option(config: Config, difference: float | None) -> float | None:
 
 
 def _difference(wanted: float | None, mean: float) -> float:
-    """Return the difference for which seeds are counted: the one that is wanted, or a relative one."""
+    """Return the difference for which seeds are counted: the wanted one, or a relative one."""
     if wanted is not None:
         return wanted
     return float(f"{RELATIVE * mean:.0e}") if mean > 0 else 1.0

@@ -29,6 +29,7 @@ __all__ = [
     "fits_of",
     "one_thread",
     "placement",
+    "rates",
     "run_epochs",
     "wait_for",
 ]

@@ -77,7 +77,7 @@ class Epochs:
         self, programs: Sequence[Program], learner: Learner, samples: Samples, batch_size: int
     ) -> None:
         state, inputs, targets = lanes_of(learner, samples)
-        self._samples, self._lanes = samples, len(inputs)
+        self._samples, self._lanes, self._batch_size = samples, len(inputs), batch_size
         self._dtype = state[0].dtype
         # What could not be viewed as lanes is copied before and after.
         self._copies = [
@@ -97,7 +97,8 @@ class Epochs:
 
         Args:
             order: `(…, n)`, the order in which samples are taken; None: as they stand.
-            eta: learning rate, a number or one for each network.
+            eta: learning rate, a number, one for each network, or one for each step, for all
+                networks `(steps, 1)` or for each `(steps, networks)`.
 
         Raises:
             ShapeError: a position in the order is out of range.
@@ -112,7 +113,8 @@ class Epochs:
         for value, lanes in self._copies:
             lanes.copy_(value.reshape(lanes.shape))
         for bound, first in self._bound:
-            output = bound.run(order, rate, first, finite=finite)
+            own = rate[first // self._batch_size :] if rate.ndim == 2 else rate
+            output = bound.run(order, own, first, finite=finite)
         for value, lanes in self._copies:
             value.copy_(lanes.view(value.shape))
         return output.unflatten(0, stack) if stack else output[0], not finite.any()

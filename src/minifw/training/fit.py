@@ -15,6 +15,7 @@ from minifw.compile import CannotCompileError
 from minifw.data import Dataset, Floats, Samples
 from minifw.errors import NotCompiledWarning, ShapeError, UsageError
 from minifw.nn import Loss, Network, Optimizer
+from minifw.nn import Schedule as OfRates
 from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
@@ -25,6 +26,8 @@ from minifw.training.history import History
 from minifw.training.learner import Learner
 from minifw.training.part import Part
 from minifw.training.placement import Schedule, for_data
+from minifw.training.rates import Factors
+from minifw.training.rates import factors as factors_of
 from minifw.training.shards import Batch, Rates, compile_steps, divide
 from minifw.training.steady import numbers
 from minifw.training.stopping import EarlyStopping
@@ -44,6 +47,7 @@ def fit(
     eval_every: int = 1,
     on_epoch: OnEpoch | None = None,
     schedule: Schedule | None = None,
+    rates: OfRates | None = None,
     history: History | None = None,
     stopping: EarlyStopping | None = None,
 ) -> History:
@@ -67,6 +71,8 @@ def fit(
             optimizer (UsageError): for that, call `fit` again with `history`.
         schedule: how many seeds are trained at once, on how many threads, and whether compiled;
             by default that of `placement.for_data`, or for a continued training that of `history`.
+        rates: how the learning rate changes from step to step, of `epochs` in all; by default it
+            does not.
         history: the history of an earlier training, which is continued after its `epoch`.
             Network, optimizer and `next_order` must be in the state of that time. The results are
             bit for bit those of one training without a break.
@@ -88,6 +94,7 @@ def fit(
     epochs = arguments.whole("epochs", epochs, 0)
     eval_every = arguments.whole("eval_every", eval_every, 1)
     rate = arguments.learning_rate(eta, data.train)
+    factors = factors_of(rates, rate, data.train, batch_size, epochs)
     arguments.check_stopping(stopping, data)
     if schedule is None:
         schedule = for_data(
@@ -98,7 +105,7 @@ def fit(
     learner = Learner(network, loss, optimizer)
     failed = None
     try:
-        stack = _Stack(learner, data, batch_size, rate, schedule)
+        stack = _Stack(learner, data, batch_size, rate, schedule, factors, history.epoch)
     except CannotCompileError as fault:
         failed = str(fault)  # the fault itself holds all tensors of the recording
     if failed is not None:
@@ -110,7 +117,7 @@ def fit(
                 else f"train.compile: {what}; false trains plainly"
             )
         schedule = replace(schedule.otherwise, not_compiled=failed)
-        stack = _Stack(learner, data, batch_size, rate, schedule)
+        stack = _Stack(learner, data, batch_size, rate, schedule, factors, history.epoch)
     history.compiled, history.not_compiled = schedule.compiled, schedule.not_compiled
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
@@ -178,9 +185,13 @@ class _Stack(Trainer):
         batch_size: int,
         eta: Rates,
         schedule: Schedule,
+        factors: Factors,
+        epoch: int,
     ) -> None:
         self.learner, self.data = learner, data
         self.samples, self.batch_size, self.eta = data.train, batch_size, eta
+        self.epoch, self.factors_of = epoch, factors
+        self.factors: Floats | None = None  # of the learning rate in each step of this epoch
         self.training = schedule.training
         self.evaluation = schedule.evaluation or schedule.training
         self.threads = self.training.threads or torch.get_num_threads()
@@ -219,12 +230,15 @@ class _Stack(Trainer):
         return len(self.shards) > 1 or self.shards[0].compiled is not None
 
     def train_epoch(self, order: Tensor | None) -> None:
-        eta = self.eta
+        self.epoch += 1
+        eta, self.factors = self.eta, self.factors_of(self.epoch)
         if self.part is not None:
             self.part.begin()
             order, eta = self.part.order(order), self.part.rates(eta)
         self.order = order
-        work = [partial(shard.train, order, self.batch_size, eta) for shard in self.shards]
+        work = [
+            partial(shard.train, order, self.batch_size, eta, self.factors) for shard in self.shards
+        ]
         self.last = self.workers.call(work, self.threads)
         if self.part is not None:
             self.part.end()
@@ -242,7 +256,7 @@ class _Stack(Trainer):
                 gone = ~shard.finite(last)
             seeds = shard.seeds if part is None else part.networks[shard.seeds]
             if new := history.diverge(gone, history.epoch, seeds):
-                layers = shard.first_failing(new, self.order, self.batch_size, eta)
+                layers = shard.first_failing(new, self.order, self.batch_size, eta, self.factors)
                 known = np.atleast_1d(history.diverged_layer)
                 known[np.arange(len(known))[seeds][new]] = layers
 

@@ -139,11 +139,10 @@ class History:
             evaluation_seconds=sum(history.evaluation_seconds for history in histories),
             compiled=longest.compiled,
             not_compiled=longest.not_compiled,
-            **{
-                name: np.concatenate([getattr(history, name) for history in histories])
-                for name in STOPPING
-            },
         )
+        for name in STOPPING:
+            of_all = [getattr(history, name) for history in histories]
+            setattr(joined, name, np.concatenate(of_all))
         for name in longest.series:
             columns = []
             for history in histories:
@@ -177,12 +176,11 @@ class History:
             epochs=list(self.epochs),
             diverged=self.diverged.copy(),
             diverged_layer=self.diverged_layer.copy(),
-            **{name: getattr(self, name).copy() for name in STOPPING},
-            **{
-                name: {key: value.clone().cpu() for key, value in getattr(self, name).items()}
-                for name in ("best", "last")
-            },
+            best={name: value.clone().cpu() for name, value in self.best.items()},
+            last={name: value.clone().cpu() for name, value in self.last.items()},
         )
+        for name in STOPPING:
+            setattr(copied, name, getattr(self, name).copy())
         for name in (*SERIES, *VALIDATION):
             setattr(copied, name, list(getattr(self, name)))
         return copied

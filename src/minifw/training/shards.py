@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain, pairwise
+from itertools import chain, pairwise, repeat
+from typing import cast
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.compile.beside import beside
-from minifw.data import Dataset, Samples
+from minifw.data import Dataset, Floats, Samples
 from minifw.nn import Buffers
 from minifw.nn.buffers import buffer
 from minifw.nn.optimizers import takes_rates
@@ -45,17 +46,23 @@ class Shard:
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
 
-    def train(self, order: Tensor | None, batch_size: int, eta: Rates) -> Batch:
-        """Take all steps of an epoch, in any thread; return output and targets of the last."""
-        rate = self._rate(eta)
+    def train(
+        self, order: Tensor | None, batch_size: int, eta: Rates, factors: Floats | None = None
+    ) -> Batch:
+        """Take all steps of an epoch, in any thread; return output and targets of the last.
+
+        `factors` has one of the learning rate for each step; None: it is the same in all.
+        """
         self._keep_start()
         if self.compiled is not None:
             own = None if order is None else order[self.seeds]
+            rate = self._rate(eta) if factors is None else self._table(eta, factors)
             output, self.sound = self.compiled.run(own, rate)
             return output, self._last_targets(own, output.shape[-2])
         (whole, whole_targets), cut = self._batches(order, batch_size)
         step, shape = self.learner.step, None
-        for inputs, targets in chain(zip(whole, whole_targets, strict=True), cut):
+        batches = chain(zip(whole, whole_targets, strict=True), cut)
+        for (inputs, targets), rate in zip(batches, self._rates(eta, factors), strict=False):
             if inputs.shape != shape:  # the first batch, or a smaller last one
                 shape = inputs.shape
                 reused = self.buffers.reuse_in_thread(shape)
@@ -76,6 +83,26 @@ class Shard:
             return own[0]
         weight = self.learner.weights[0]
         return torch.tensor(own, dtype=torch.float64).to(weight.device, weight.dtype)
+
+    def _table(self, eta: Rates, factors: Floats, seeds: Sequence[int] | None = None) -> Tensor:
+        """Return the learning rates of each step, `(steps, 1 or networks)` of float64."""
+        own = [eta] if not isinstance(eta, Sequence) else eta[self.seeds]
+        own = own if seeds is None or len(own) == 1 else [own[seed] for seed in seeds]
+        if len(set(own)) == 1:
+            own = own[:1]
+        return torch.from_numpy(np.outer(factors, own))
+
+    def _rates(
+        self, eta: Rates, factors: Floats | None, seeds: Sequence[int] | None = None
+    ) -> Iterable[float | Tensor]:
+        """Return the learning rate of each step, as `_rate` does."""
+        if factors is None:
+            return repeat(self._rate(eta, seeds))
+        table = self._table(eta, factors, seeds)
+        if table.shape[1] == 1:
+            return cast(list[float], table.squeeze(1).tolist())
+        weight = self.learner.weights[0]
+        return table.to(weight.device, weight.dtype).unbind()
 
     def _last_targets(self, order: Tensor | None, batch_size: int) -> Tensor:
         """Return the targets of the last batch of an epoch."""
@@ -103,7 +130,12 @@ class Shard:
             torch._foreach_copy_(self.start, state)
 
     def first_failing(
-        self, seeds: Sequence[int], order: Tensor | None, batch_size: int, eta: Rates
+        self,
+        seeds: Sequence[int],
+        order: Tensor | None,
+        batch_size: int,
+        eta: Rates,
+        factors: Floats | None = None,
     ) -> list[int]:
         """Return for these seeds where the first value that is not finite appeared.
 
@@ -112,12 +144,14 @@ class Shard:
         """
         rate = self._rate(eta, seeds)
         if isinstance(rate, Tensor) and not takes_rates(self.learner.optimizer):
-            alone = [self.first_failing([seed], order, batch_size, eta) for seed in seeds]
+            alone = [self.first_failing([seed], order, batch_size, eta, factors) for seed in seeds]
             return [position for (position,) in alone]
         found = dict.fromkeys(seeds, -1)
         learner = self.learner.on([self._copied(value, seeds) for value in self.start])
         (inputs, targets), cut = self._batches(order, batch_size)
-        for batch, target in chain(zip(inputs, targets, strict=True), cut):
+        batches = chain(zip(inputs, targets, strict=True), cut)
+        rates = self._rates(eta, factors, seeds)
+        for (batch, target), rate in zip(batches, rates, strict=False):
             learner.step(self._copied(batch, seeds), self._copied(target, seeds), rate)
             for position, values in learner.results():
                 fine = values.isfinite().reshape(len(seeds), -1).all(1).tolist()

@@ -47,6 +47,7 @@ def _twin(name: str) -> Twin:
     about="Adam: each weight's step is scaled by its own gradients so far",
     section="Adam: the step of a weight is scaled by the size of its own gradients so far.",
     twin=_twin("Adam"),
+    remembers=lambda keys: 2,
 )
 class Adam(Descent):
     """Adam: m <- β₁ m + (1-β₁) g, v <- β₂ v + (1-β₂) g², w <- w - η (m/c₁) / (√(v/c₂) + ε).
@@ -126,6 +127,7 @@ class Adam(Descent):
     about="Adam, with weight decay that does not go through its averages",
     section="AdamW: as Adam, but weights shrink by η λ of themselves in each step.",
     twin=_twin("AdamW"),
+    remembers=lambda keys: 2,
 )
 class AdamW(Adam):
     """AdamW: w <- w - η λ w, then the step of Adam without weight decay.

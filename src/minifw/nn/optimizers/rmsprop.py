@@ -28,6 +28,7 @@ VELOCITY = ".velocity"
         "RMSprop", alpha="alpha", eps="eps", weight_decay="weight_decay", momentum="momentum",
         centered="centered",
     ),
+    remembers=lambda keys: 1 + int(keys["momentum"] > 0) + int(keys["centered"]),
 )  # fmt: skip
 class RMSprop(Descent):
     """RMSprop: s <- α s + (1-α) g², w <- w - η g / (√s + ε), or with momentum μ w <- w - η v.

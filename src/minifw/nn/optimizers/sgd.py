@@ -79,7 +79,7 @@ class Descent(Optimizer):
     about="gradient descent",
     section="Gradient descent, with momentum and weight decay or without.",
     twin=Twin("SGD", momentum="momentum", nesterov="nesterov", weight_decay="weight_decay"),
-    remembers=lambda keys: keys["momentum"] > 0,
+    remembers=lambda keys: int(keys["momentum"] > 0),
 )
 class SGD(Descent):
     """Gradient descent: g <- g + λ w, v <- μ v + g, then w <- w - η v; λ decay, μ momentum.
