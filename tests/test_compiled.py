@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
-from joined import Flat, Split
+from joined import Flat, Split, rows, shapes
 from minifw import data, nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import find_compiler
@@ -106,7 +106,7 @@ class SideBySide(nn.Graph):
     def __init__(self, stack: tuple[int, ...]) -> None:
         self.counts = [len(case.inputs) for case in MODULES]
         self.members = [case.make(stack) for case in MODULES]
-        self.split = Split([shape[1:] for case in MODULES for shape in case.inputs])
+        self.split = Split(shapes([one for case in MODULES for one in case.inputs]))
         self.join = Flat(self.split)
         self.register_modules(self.split, *self.members, self.join)
 
@@ -145,7 +145,7 @@ def compiled_and_plain(
 @pytest.mark.parametrize("stack", [(3,), (), (2, 3)], ids=str)
 def test_every_module_computes_the_same_compiled(stack: tuple[int, ...]) -> None:
     network = SideBySide(stack)
-    x = normal(*stack, 14, sum(network.split.widths))
+    x = rows([one for case in MODULES for one in case.inputs], stack, 14)
     start = [value.clone() for _, value, _ in network.parameters()]
     target = 0 * network.forward(x)
     ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target, 6)
@@ -205,7 +205,7 @@ def test_the_last_batch_has_its_own_targets(tmp_path: Path, ordered: bool, batch
         learner = Learner(network, nn.LossCrossEntropy(), nn.SGD(network))
         shards = divide(learner, exp.data, 2)
         if quick:
-            compile_steps(learner, exp.data, shards, shards, batch_size)
+            compile_steps(learner, exp.data, batch_size)
         ends.append([shard.train(order, batch_size, 0.1) for shard in shards])
     for (output, targets), (quick_output, quick_targets) in zip(*ends, strict=True):
         torch.testing.assert_close(quick_output, output, rtol=1e-11, atol=1e-13)
@@ -425,7 +425,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
             wave,
             r"there is no C for aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
         ),
-        (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
+        (counting, r"[^\n]+ in Counting\(momentum=0\.0\)\.step: float\(sum"),
         (fading, r"a step changes 5 Fading\.calls, which is not in the state"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],
