@@ -43,6 +43,7 @@ def predicted(last: Experiment, trained: Trained) -> bytes:
         with in_mode(network, training=False):
             output = network.forward(inputs)
         shift, scale = data.target_shift[0], data.target_scale[0]
+        targets, output = map(data.test.scored, (targets, output))
         found = {
             "true": targets[0].double().numpy() * scale + shift,
             "predicted": output[0].double().numpy() * scale + shift,
