@@ -26,7 +26,7 @@ from cases import (
     normal,
     special,
 )
-from joined import Joined, rows, rows_of
+from joined import Joined, rows_of
 from minifw import nn
 from minifw.compile.compilers import find_compiler
 from minifw.compile.program import Program
