@@ -43,8 +43,8 @@ class Samples:
         """The number of samples of each seed."""
         return self.shape[-1]
 
-    def scored(self, values: Tensor) -> Tensor:
-        """Return the part of outputs or targets, `(…, outputs)`, whose errors are measured."""
+    def measured(self, values: Tensor) -> Tensor:
+        """Return the columns of outputs or targets whose errors are measured."""
         return values if self.columns is None else values[..., self.columns]
 
     def in_own_unit(self, values: Tensor) -> Tensor:
