@@ -9,10 +9,29 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cases import normal
 from minifw import nn
 from minifw.nn.module import as_tuple
 
 Shape = tuple[int, ...]
+
+
+def rows(inputs: Sequence[Shape | Tensor], stack: Shape, samples: int) -> Tensor:
+    """Return inputs side by side, `(*stack, samples, features)`: normal numbers, or those given."""
+    pieces = []
+    for place, given in enumerate(inputs):
+        if isinstance(given, Tensor):  # whole numbers, others for each network and sample
+            count = math.prod(stack) * samples
+            numbers = given.repeat(count // len(given) + 1, *[1] * (given.ndim - 1))[:count]
+            pieces.append(numbers.reshape(*stack, samples, -1).double())
+        else:
+            pieces.append(normal(*stack, samples, math.prod(given[1:]), seed=place))
+    return torch.cat(pieces, -1)
+
+
+def shapes(inputs: Sequence[Shape | Tensor]) -> list[Shape]:
+    """Return the shape of a sample of each input."""
+    return [tuple(one.shape if isinstance(one, Tensor) else one)[1:] for one in inputs]
 
 
 class Split(nn.Module):

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from conftest import ROOT, Minifw
 from minifw import nn
-from minifw.bench import arms, jobs, measure
+from minifw.bench import arms, jobs, lenet, measure
 from minifw.bench.arms import Regime
 from minifw.config import loading
 from minifw.errors import CheckError, UsageError
@@ -281,3 +281,51 @@ def test_the_readme_quotes_the_figures() -> None:
     assert len(rows) == len(measure.REGIMES) + 2
     for row in rows:
         assert row in page
+
+
+# ----------------------------------------------------------------------------------------- LeNet
+
+
+def test_lenet_is_trained_alike(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are compared before arms are timed; those that are missing are said."""
+    no_compiler(monkeypatch)
+    monkeypatch.setattr(arms, "find_spec", lambda name: None)
+    monkeypatch.setattr(lenet, "REGIMES", [lenet.LeNet(2, 3)])
+    answer = minifw("bench", "--lenet", "--quick", "--rounds", 1)
+    assert answer.code == 0, answer.err
+    assert "bench: JAX is left out: it is not installed" in answer.err
+    results = json.loads(Path("benchmarks/lenet-quick.json").read_text())
+    assert results["arms"] == ["minifw, plain", "PyTorch"]
+    (regime,) = results["regimes"]
+    assert (regime["network"], regime["seeds"], regime["batch"]) == ("LeNet", 2, 3)
+    assert 0 < regime["weight_difference"] < measure.SAME
+    assert "| 2 × 3 |" in Path("benchmarks/lenet-quick.md").read_text()
+    both = minifw("bench", "--lenet", "--regime", "20x40")
+    assert (both.code, both.out) == (2, "")
+    assert both.err.startswith("--lenet: uses its own sizes")
+
+
+def test_lenet_whose_step_is_wrong_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    right = nn.MaxPool2d.backward
+    monkeypatch.setattr(nn.MaxPool2d, "backward", lambda self, g: right(self, g) * 1.01)
+    with pytest.raises(CheckError, match=r"bench LeNet 2 x 3: .* must end with the same weights"):
+        measure.run(
+            ROOT / "src/minifw/examples/simplenet.yaml", [lenet.LeNet(2, 3)],
+            ["minifw, plain", "PyTorch"], rounds=1, seconds=0.0, show_progress=no_progress,
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+def test_lenet_in_jax_is_the_same(minifw: Minifw) -> None:
+    pytest.importorskip("jax")
+    given = lenet.LeNet(2, 4).problem(ROOT / "src/minifw/examples/simplenet.yaml")
+    ours, theirs = (lenet.ARMS[name](given) for name in ("minifw, plain", "JAX"))
+    for arm in (ours, theirs):
+        arm.train(1)
+    torch.testing.assert_close(ours.weights(), theirs.weights(), rtol=1e-4, atol=1e-5)
+
+
+def test_lenets_flops_are_those_of_the_products() -> None:
+    # Forward, in multiplications: 117,600 and 240,000 at the places of the convolutions.
+    forward = 117_600 + 240_000 + 48_000 + 10_080 + 840
+    assert lenet.LeNet(1, 1).flops == 6 * forward - 2 * 117_600

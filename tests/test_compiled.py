@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cases import LOSSES, MODULES, LossCase, linear, normal
-from joined import Flat, Split
+from joined import Flat, Split, rows, shapes
 from minifw import data, nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import find_compiler
@@ -100,13 +100,22 @@ def test_compiled_training_is_plain_training(tmp_path: Path, case: str) -> None:
 # ------------------------------------------------------------------ every module, loss and stack
 
 
+NOT_COMPILED = {
+    "BatchNorm2d without any tensor": "without tensors of its own it takes the stack to "
+    "have the dimensions that it was made for, and a step is recorded with one",
+}
+"""What is not compiled in stacks of no or several dimensions, and why; all else of the table is."""
+
+
 class SideBySide(nn.Graph):
     """Every module of the table at once, each on its own features: one step for all of them."""
 
     def __init__(self, stack: tuple[int, ...]) -> None:
-        self.counts = [len(case.inputs) for case in MODULES]
-        self.members = [case.make(stack) for case in MODULES]
-        self.split = Split([shape[1:] for case in MODULES for shape in case.inputs])
+        cases = [case for case in MODULES if len(stack) == 1 or case.name not in NOT_COMPILED]
+        self.counts = [len(case.inputs) for case in cases]
+        self.members = [case.make(stack) for case in cases]
+        self.inputs = [one for case in cases for one in case.inputs]
+        self.split = Split(shapes(self.inputs))
         self.join = Flat(self.split)
         self.register_modules(self.split, *self.members, self.join)
 
@@ -145,13 +154,49 @@ def compiled_and_plain(
 @pytest.mark.parametrize("stack", [(3,), (), (2, 3)], ids=str)
 def test_every_module_computes_the_same_compiled(stack: tuple[int, ...]) -> None:
     network = SideBySide(stack)
-    x = normal(*stack, 14, sum(network.split.widths))
+    x = rows(network.inputs, stack, 14)
     start = [value.clone() for _, value, _ in network.parameters()]
-    target = 0 * network.forward(x)
+    target = 0 * network.forward(x) + normal(1)
     ours, theirs = compiled_and_plain(network, nn.LossMSE("sample"), x, target, 6)
     torch.testing.assert_close(ours, theirs, rtol=1e-11, atol=1e-13)
     for value, before in zip(ours, start, strict=False):
         assert not torch.allclose(value, before)  # every parameter has moved
+
+
+@needs_compiler
+@pytest.mark.parametrize("stack", [(3,), (), (2, 3)], ids=str)
+def test_every_module_is_evaluated_compiled(stack: tuple[int, ...]) -> None:
+    """In the mode of use: nothing is dropped, and no running mean moves."""
+    network = SideBySide(stack)
+    learner = Learner(network.train(), nn.LossMSE(), nn.SGD(network))
+    x = rows(network.inputs, stack, 7)
+    network.forward(x)  # so that running means are some numbers
+    state = [value.clone() for value in learner.state]
+    samples = samples_of(x, torch.zeros(*stack, 7, 1, dtype=x.dtype))
+    output = compiled.Outputs(learner, samples).of(learner, samples)
+    assert all(torch.equal(a, b) for a, b in zip(learner.state, state, strict=True))
+    torch.testing.assert_close(output, network.eval().forward(x), rtol=1e-11, atol=1e-13)
+
+
+@needs_compiler
+def test_each_network_computes_what_it_does_alone_compiled() -> None:
+    """Bit for bit, with all modules: in any stack, and with random numbers too."""
+    network = SideBySide((3,))
+    learner = Learner(network.train(), nn.LossMSE("sample"), nn.SGD(network, 0.9))
+    samples = samples_of(x := rows(network.inputs, (3,), 14), 0 * network.forward(x))
+    steps = Steps(learner, samples, 6)
+    alone = [
+        (
+            learner.on([value[k : k + 1].clone() for value in learner.state]),
+            samples.of(slice(k, k + 1)),
+        )
+        for k in range(3)
+    ]
+    steps.on(learner, samples).run(None, 0.05)
+    for k, (one, some) in enumerate(alone):
+        steps.on(one, some).run(None, 0.05)
+        for value, own in zip(learner.state, one.state, strict=True):
+            assert torch.equal(value[k], own[0])
 
 
 @needs_compiler
@@ -205,7 +250,9 @@ def test_the_last_batch_has_its_own_targets(tmp_path: Path, ordered: bool, batch
         learner = Learner(network, nn.LossCrossEntropy(), nn.SGD(network))
         shards = divide(learner, exp.data, 2)
         if quick:
-            compile_steps(learner, exp.data, shards, shards, batch_size)
+            steps, _ = compile_steps(learner, exp.data, batch_size)
+            for shard in shards:
+                shard.compiled = steps.on(shard.learner, shard.train_samples)
         ends.append([shard.train(order, batch_size, 0.1) for shard in shards])
     for (output, targets), (quick_output, quick_targets) in zip(*ends, strict=True):
         torch.testing.assert_close(quick_output, output, rtol=1e-11, atol=1e-13)
@@ -425,7 +472,7 @@ def unstacked(exp: Any) -> tuple[nn.Network, Callable[[nn.Network], nn.Optimizer
             wave,
             r"there is no C for aten\.special_bessel_j0 in 5 Wave\(\)\.forward: found: Tensor = torch\.special\.bessel_j0",
         ),
-        (counting, r"[^\n]+ in SGD\(momentum=0\.0\)\.step: float\(sum"),
+        (counting, r"[^\n]+ in Counting\(momentum=0\.0\)\.step: float\(sum"),
         (fading, r"a step changes 5 Fading\.calls, which is not in the state"),
         (unstacked, r"IndexError: two dimensions, please"),
     ],

@@ -58,7 +58,7 @@ CASES: list[tuple[nn.Schedule, Theirs]] = [
 
 
 @pytest.mark.filterwarnings("ignore:.*lr_scheduler.step|The epoch parameter")
-@pytest.mark.parametrize(("ours", "theirs"), CASES, ids=lambda case: repr(case)[:45])
+@pytest.mark.parametrize(("ours", "theirs"), CASES, ids=[repr(ours)[:45] for ours, _ in CASES])
 def test_factors_are_those_of_pytorch(ours: nn.Schedule, theirs: Theirs) -> None:
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.3)
     scheduler = theirs(optimizer)

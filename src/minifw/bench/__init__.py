@@ -3,5 +3,6 @@
 __all__ = [
     "arms",
     "jobs",
+    "lenet",
     "measure",
 ]

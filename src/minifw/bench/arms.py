@@ -47,6 +47,20 @@ class Regime:
         return max(10, min(1000, 250_000 // (self.batch * self.width)))
 
     @property
+    def network(self) -> str:
+        """The name of the network, in results and messages."""
+        return "SimpleNet"
+
+    def problem(self, base: Path) -> Problem:
+        """Return SimpleNet's problem in this size, of the config at `base`."""
+        return problem(base, self)
+
+    @property
+    def arms(self) -> dict[str, Callable[[Problem], Arm]]:
+        """The arms that can train it."""
+        return ARMS
+
+    @property
     def flops(self) -> int:
         """Additions and multiplications in the matrix products of a step, of all seeds.
 
@@ -76,7 +90,7 @@ class Problem:
 
     def network(self) -> nn.Network:
         """Return the stack with its initial weights."""
-        return build.build_network(self.config, self.experiment.seeds, 2)
+        return self.experiment.network()
 
 
 def simplenet(base: Path, *overrides: str) -> Config:
@@ -142,6 +156,7 @@ class Minifw:
 
     def __init__(self, given: Problem, *, compile: bool) -> None:  # noqa: A002
         self.given = given
+        self.why_plain: str | None = None  # why steps could not be compiled
         self.network = given.network()
         self.schedule = placement.for_data(
             self.network, given.experiment.data, given.regime.batch, 1, compile
@@ -161,6 +176,7 @@ class Minifw:
             eval_every=epochs,
             schedule=self.schedule,
         )
+        self.why_plain = history.not_compiled
         return history.seconds, epochs
 
     def weights(self) -> list[Tensor]:
@@ -221,22 +237,13 @@ class Jax(Peer):
         eta, batch = given.config.train.eta, given.regime.batch
         steps = given.regime.steps
 
-        def forward(layers: Any, x: Any) -> Any:
-            *hidden, (weight, bias) = layers
-            for w, b in hidden:
-                x = jax.nn.relu(x @ w.T + b)
-            return x @ weight.T + bias
-
-        def loss(layers: Any, x: Any, target: Any) -> Any:
-            return jnp.sum((forward(layers, x) - target) ** 2) / batch
-
         def step(layers: Any, samples: Any) -> Any:
-            gradients = jax.grad(loss)(layers, *samples)
+            gradients = jax.grad(self.loss)(layers, *samples)
             return jax.tree.map(lambda value, g: value - eta * g, layers, gradients), None
 
         def epoch(layers: Any, inputs: Any, targets: Any, order: Any) -> Any:
             batches = (
-                values[order].reshape(steps, batch, values.shape[-1])
+                values[order].reshape(steps, batch, *values.shape[1:])
                 for values in (inputs, targets)
             )
             return jax.lax.scan(step, layers, tuple(batches))[0]
@@ -249,6 +256,21 @@ class Jax(Peer):
         self.arguments = [
             jnp.array(values.numpy()) for values in (train.inputs, train.targets, order)
         ]
+
+    def forward(self, layers: Any, x: Any) -> Any:
+        """Return the outputs of one network for samples `(n, features)`."""
+        import jax
+
+        *hidden, (weight, bias) = layers
+        for w, b in hidden:
+            x = jax.nn.relu(x @ w.T + b)
+        return x @ weight.T + bias
+
+    def loss(self, layers: Any, x: Any, target: Any) -> Any:
+        """Return the loss of one network."""
+        import jax.numpy as jnp
+
+        return jnp.sum((self.forward(layers, x) - target) ** 2) / len(x)
 
     def train_epoch(self, order: Tensor | None) -> None:
         self.layers = self.epoch(self.layers, *self.arguments)  # the order is one of them

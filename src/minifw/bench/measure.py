@@ -118,8 +118,8 @@ def _measure(
     seconds: float,
     progress: Callable[[int, str], None],
 ) -> dict[str, Any]:
-    given = problem(base, regime)
-    arms = {name: ARMS[name](given) for name in names}
+    given = regime.problem(base)
+    arms = {name: regime.arms[name](given) for name in names}
     for arm in arms.values():
         done = 0.0
         while done < 1 - 1e-9:
@@ -138,6 +138,7 @@ def _measure(
     first = times[names[0]]
     speed = [regime.flops / spent for spent in first]
     return {
+        "network": regime.network,
         "seeds": regime.seeds,
         "batch": regime.batch,
         "width": regime.width,
@@ -300,19 +301,28 @@ def _whole_run(threads: int, base: Path, epochs: int, name: str) -> float:
 def table(results: dict[str, Any]) -> Table:
     """Return the results as a table: microseconds, and the ratios of the other arms' times."""
     ours, *others = results["arms"]
+    what = "" if (sized := results["regimes"][0]["network"] == "SimpleNet") else "LeNet in "
     rows: list[tuple[str, list[Cell]]] = []
     for regime in results["regimes"]:
-        name = f"{regime['seeds']} × {regime['batch']} × {regime['width']}"
+        name = f"{regime['seeds']} × {regime['batch']}"
+        if sized:
+            name += f" × {regime['width']}"
         cells: list[Cell] = [_digits(regime["microseconds"][ours]["median"])]
         cells += [f"{_digits(regime['ratio'][other]['median'])}×" for other in others]
         cells += [_digits(regime["gflops"]), f"{100 * regime['part_of_peak']:.0f} %"]
         rows.append((name, cells))
     threads = results["threads"]
     caption = (
-        f"A training step of {ours}, and how many times as long the others take: medians of "
+        f"A training step of {what}{ours}, and how many times as long the others take: medians of "
         f"{results['rounds']} interleaved rounds, {threads} thread{'s' if threads > 1 else ''}."
     )
-    head = ["seeds × batch × width", f"{ours}, µs", *others, "GFLOP/s", "of peak"]
+    head = [
+        "seeds × batch × width" if sized else "seeds × batch",
+        f"{ours}, µs",
+        *others,
+        "GFLOP/s",
+        "of peak",
+    ]
     return Table(caption, head, rows)
 
 

@@ -40,6 +40,10 @@ def bench(
             "--jobs", help="Time whole processes, `minifw train` beside a JAX script of the job."
         ),
     ] = False,
+    lenet: Annotated[
+        bool,
+        typer.Option("--lenet", help="Time a step of LeNet, a convolutional network, instead."),
+    ] = False,
     regimes: Annotated[
         list[str] | None,
         typer.Option(
@@ -69,6 +73,7 @@ def bench(
       minifw bench --quick
       minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
       minifw bench --jobs --rounds 5   20 seeds from start to end: four minutes
+      minifw bench --lenet             convolutions: one and ten seeds, batches of 64
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
     """
     check_count("--rounds", rounds)
@@ -82,12 +87,17 @@ def bench(
         raise UsageError("--scaling: measures memory in a way that only Linux has; run it on Linux")
     if jobs and (scaling or chosen):
         raise UsageError("--jobs: uses its own sizes; leave out --scaling and --regime")
+    if lenet and (jobs or scaling or chosen):
+        raise UsageError("--lenet: uses its own sizes; leave out --jobs, --scaling and --regime")
     rounds = min(rounds, 3) if quick else rounds
     show_progress = display(quiet or as_json)
     with benchmark.on_threads(threads or usual_threads()):
         if jobs:
             name = "jobs-quick" if quick else "jobs"
             results, made = _jobs(quick, rounds, show_progress)
+        elif lenet:
+            name = "lenet-quick" if quick else "lenet"
+            results, made = _lenet(quick, rounds, show_progress)
         else:
             name = "scaling" if scaling else "quick" if quick else "regimes" if chosen else "steps"
             chosen = chosen or (benchmark.QUICK if quick else benchmark.REGIMES)
@@ -119,6 +129,23 @@ def _steps(
     if regimes is None:
         return benchmark.run_scaling(base, arms, **plan), None
     results = benchmark.run(base, regimes, arms, **plan)
+    return results, benchmark.table(results)
+
+
+def _lenet(quick: bool, rounds: int, show_progress: ShowProgress) -> Measured:
+    """Time steps of LeNet; a quick benchmark has one seed."""
+    from minifw.bench import lenet
+    from minifw.bench import measure as benchmark
+
+    base = packaged_config("simplenet")
+    results = benchmark.run(
+        base,
+        lenet.REGIMES[:1] if quick else lenet.REGIMES,
+        _present(lenet.present(base)),
+        rounds=rounds,
+        seconds=0.05 if quick else 0.25,
+        show_progress=show_progress,
+    )
     return results, benchmark.table(results)
 
 

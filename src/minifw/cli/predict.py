@@ -6,7 +6,7 @@ import csv
 import dataclasses
 import io
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
@@ -17,6 +17,7 @@ from minifw.errors import UsageError, harmless
 from minifw.system.files import write_output
 
 if TYPE_CHECKING:
+    from minifw.experiment import estimates
     from minifw.experiment.prediction import Compared, Networks
 
 
@@ -35,7 +36,7 @@ def predict(
         typer.Option("--seed", metavar="K", help="Use only the network of this seed."),
     ] = None,
     all_seeds: Annotated[
-        bool, typer.Option("--all-seeds", help="Add a column with the class that each seed chose.")
+        bool, typer.Option("--all-seeds", help="Add a column with what each seed says.")
     ] = False,
     mode: Annotated[
         str | None,
@@ -51,13 +52,16 @@ def predict(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Predict the class of new samples with the networks of a run.
+    """Predict the class, or the number, of new samples with the networks of a run.
 
     All seeds vote. The table has for each sample: the class with the most votes (with equal votes,
     the one with the largest mean score); its number of votes; and for each class the mean score
     and its standard deviation over the seeds ("spread", with n - 1). A score is a probability
     (softmax) after training with cross-entropy, otherwise the network's output. Columns are found
     by name; other columns of the file are ignored. Generated data has columns x and y.
+
+    Of regression the table has for each target the mean over the seeds and its standard deviation,
+    in the target's own unit.
 
     \b
     Examples:
@@ -76,17 +80,12 @@ def predict(
         raise UsageError(
             f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
         )
-    from minifw.data import files
     from minifw.experiment import prediction
 
     networks = prediction.load(found, mode, seed, allow_code=allow_code)
     about = networks.about
-    samples, known, checksum = files.read_inputs(file, about.features, about.target)
-    answer = prediction.predict(networks, samples)
-    compared = None if known is None else prediction.compare(answer, networks, known)
-
-    def lines() -> Iterable[dict[str, Any]]:
-        return prediction.lines(answer, networks, all_seeds)
+    answer = _estimated if about.targets else _voted
+    lines, compared, checksum = answer(networks, file, all_seeds)
 
     if out is not None:
         table = io.StringIO()
@@ -101,6 +100,7 @@ def predict(
                 "features": about.features,
                 "classes": about.classes,
                 "score": about.score,
+                **({"targets": about.targets, "unit": about.unit} if about.targets else {}),
                 "compared": compared and dataclasses.asdict(compared),
                 "rows": list(lines()),
             }
@@ -109,10 +109,39 @@ def predict(
         _write(lines(), sys.stdout)
     else:
         print(harmless(out))
-    _tell(networks, compared)
+    _tell_left_out(networks)
+    (_tell_errors if about.targets else _tell)(networks, compared)
     if checksum == found.manifest.data_checksum:
         what = "this is the file that the run was trained on: most of these samples are not new"
         print(f"minifw: {what}", file=sys.stderr)
+
+
+Answer = tuple[Callable[[], Iterable[dict[str, Any]]], Any, str]
+"""A function that yields the table's lines; the comparison; and the checksum of the file."""
+
+
+def _voted(networks: Networks, file: Path, all_seeds: bool) -> Answer:
+    """Return the classes of the samples in a file."""
+    from minifw.data import files
+    from minifw.experiment import prediction
+
+    about = networks.about
+    samples, known, checksum = files.read_inputs(file, about.features, about.target)
+    found = prediction.predict(networks, samples)
+    compared = None if known is None else prediction.compare(found, networks, known)
+    return lambda: prediction.lines(found, networks, all_seeds), compared, checksum
+
+
+def _estimated(networks: Networks, file: Path, all_seeds: bool) -> Answer:
+    """Return the numbers of a regression for the samples in a file."""
+    from minifw.data import files
+    from minifw.experiment import estimates
+
+    about = networks.about
+    samples, known, checksum = files.read_numbers(file, about.features, about.targets, about.target)
+    found = estimates.predict(networks, samples)
+    compared = None if known is None else estimates.compare(found, known)
+    return lambda: estimates.lines(found, networks, all_seeds), compared, checksum
 
 
 def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
@@ -124,12 +153,28 @@ def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:
         writer.writerow(line.values())
 
 
-def _tell(networks: Networks, compared: Compared | None) -> None:
-    """Print on stderr what a reader of the table should know."""
+def _tell_left_out(networks: Networks) -> None:
+    """Print on stderr which seeds diverged."""
     if networks.left_out:
         some = ", ".join(map(str, networks.left_out[:10]))
         more = " …" if len(networks.left_out) > 10 else ""
         print(f"minifw: left out, since diverged: seed {some}{more}", file=sys.stderr)
+
+
+def _tell_errors(networks: Networks, compared: estimates.Compared | None) -> None:
+    """Print on stderr how far the predictions are from the numbers in the file."""
+    if compared is None or compared.rmse is None or compared.mae is None:
+        return
+    measure = networks.about.measure
+    print(
+        f"minifw: the file has {harmless(measure.of)} too: RMSE {measure.figure(compared.rmse)}, "
+        f"MAE {measure.figure(compared.mae)}, of {compared.samples} samples",
+        file=sys.stderr,
+    )
+
+
+def _tell(networks: Networks, compared: Compared | None) -> None:
+    """Print on stderr how many samples have another class in the file."""
     if compared is None or not compared.samples:
         return
     column = f"minifw: the file has column '{harmless(networks.about.target)}' too"

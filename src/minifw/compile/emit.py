@@ -9,6 +9,7 @@ from __future__ import annotations
 from minifw.compile.dots import Dots, LongDots
 from minifw.compile.functions import literal, prelude
 from minifw.compile.kernels import (
+    AlongRows,
     Copy,
     ElementWise,
     KernelText,
@@ -278,7 +279,8 @@ def _kind(kernel: Kernel) -> type[KernelText]:
     of_terms = LongDots if kernel.long else Dots
     product = of_terms if kernel.dots or kernel.long else Product
     by_op: dict[str, type[KernelText]] = {"product": product, "copy": Copy}
-    return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else OverColumns)
+    over_columns = AlongRows if kernel.long else OverColumns
+    return by_op.get(kernel.root.op, OverRows if kernel.root.op in OVER_ROWS else over_columns)
 
 
 def _indented(lines: list[str]) -> list[str]:

@@ -266,6 +266,38 @@ class OverColumns(Reduction):
         ]
 
 
+class AlongRows(Reduction):
+    """A reduction over many columns: of vectors along each row, whose numbers are combined last."""
+
+    def body(self) -> list[str]:
+        (operand,) = self.root.operands
+        rows, columns = operand.value.shape
+        padded, vectors = self.plan.padded(rows), columns // self.length
+        chains = next(n for n in (4, 2, 1) if vectors % n == 0)
+        step = chains * self.length
+        text = [
+            f"T results[{padded}] ALIGNED;",
+            f"for (Index i = {rows}; i < {padded}; i++) results[i] = 0;",
+            f"for (Index i = 0; i < {rows}; i++) {{",
+        ]
+        for s in range(chains):
+            text.append(f"V c{s} = {self.vector(operand, 'across', 'i', str(s * self.length))};")
+        text.append(f"for (Index v = {step}; v < {columns}; v += {step}) {{")
+        for s in range(chains):
+            other = self.vector(operand, "across", "i", plus("v", str(s * self.length)))
+            text.append(f"c{s} = {self.combined(f'c{s}', other)};")
+        text.append("}")
+        text += [f"c0 = {self.combined('c0', f'c{s}')};" for s in range(1, chains)]
+        half = self.length // 2
+        while half:  # the other half of the numbers, then of these, and so on
+            turned = ", ".join(str((n + half) % self.length) for n in range(self.length))
+            text.append(f"c0 = {self.combined('c0', f'SHUFFLE(c0, c0, {turned})')};")
+            half //= 2
+        text += ["T all[LENGTH] ALIGNED;", "ST(all) = c0;", "results[i] = all[0];", "}"]
+        text.append(f"for (Index i = 0; i < {padded}; i += {self.length}) {{")
+        return [*text, self.result("i", "0", "LD(results + i)"), "}"]
+
+
 class Copy(KernelText):
     """Pieces of other values in a new order: whole runs of numbers where they stay side by side."""
 

@@ -26,6 +26,8 @@ PANEL = 2
 # has samples enough to be worth it (docs/compile.md).
 ONE_LAYOUT_BYTES = 64 * 1024
 SAMPLES_FOR_PANELS = 8
+LONG_ROWS = 128
+"""Numbers of a row that are added up along the row: fewer are added column by column."""
 
 
 class Machine(NamedTuple):
@@ -198,7 +200,7 @@ class Plan(Kernels):
                 yield side.value, _turned(direction, side.view == "transposed")
         else:
             (operand,) = root.operands
-            along: Layout = "down" if root.op in OVER_COLUMNS else "across"
+            along: Layout = "down" if root.op in OVER_COLUMNS and not kernel.long else "across"
             yield operand.value, _turned(along, operand.view == "transposed")
 
     def _choose_loops(self, kernel: Kernel) -> None:
@@ -210,6 +212,10 @@ class Plan(Kernels):
         """
         kernel.panels = kernel.dots = kernel.long = False
         root = kernel.root
+        if root is not None and root.op in OVER_COLUMNS:
+            ((value, view),) = root.operands
+            columns = value.shape[1]
+            kernel.long = view == "whole" and columns % self.length == 0 and columns >= LONG_ROWS
         if root is None or root.op != "product" or kernel.directions != ["across"]:
             return
         if is_long(root):

@@ -191,7 +191,7 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
         return f"must be letters, digits, - and _, a letter first, got {_came(given)}"
     if kind == "tuple_type" and path[-1] == "from":
         return f"must be the name of a layer, or a list of names, got {_came(given)}"
-    if kind == "name":
+    if kind in ("name", "unfit"):
         return str(context["wrong"])
     if kind == "share_or_count":
         return f"must be a fraction below 1 or a whole number of samples, got {_came(given)}"

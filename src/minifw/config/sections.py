@@ -21,6 +21,7 @@ from typing import (
     ClassVar,
     Literal,
     NamedTuple,
+    Self,
     TypeVar,
     cast,
     get_args,
@@ -44,6 +45,7 @@ from pydantic import (
     WrapValidator,
     create_model,
     model_serializer,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 from torch import Tensor
@@ -427,6 +429,17 @@ class OptimizerSection(Declared):
             optimizer = self.make(nn.Sequential(nn.Linear(2, 2, stack=(2,))))
             check_state(optimizer, (2,))
             optimizer.step(0.1)
+
+    @model_validator(mode="after")
+    def _can_be_made(self) -> Self:
+        """Refuse numbers that do not fit each other."""
+        if self.declaration.kind:
+            rngs = [np.random.default_rng(0)]
+            try:
+                self.make(nn.Sequential(nn.Linear(1, 1, generators=rngs, dtype=torch.float64)))
+            except ModuleError as fault:
+                raise PydanticCustomError("unfit", "{wrong}", {"wrong": str(fault)}) from None
+        return self
 
     @property
     def per_network(self) -> tuple[str, ...]:

@@ -71,11 +71,15 @@ def note_task(config: Config, source: Source, faulty: Any = ()) -> None:
             source.add(("data", "target"), what)
     if "loss" in faulty:
         return
-    for path, loss in _losses(config):
-        if task not in loss.declaration.tasks:
+    from minifw.config import heads  # which are made of sections
+
+    losses = heads.each(config.loss)
+    wanted = "targets" if data.is_regression else "classes"
+    if not any(loss.predicts for _, loss in losses):
+        source.add(("loss",), f"one of the heads must predict the {wanted}, as without `target`")
+    for path, loss in losses:
+        if getattr(loss, "target", None) not in (None, "inputs", wanted):
+            source.add((*path, "target"), f"must be {wanted} or inputs, as data.task is {task}")
+        elif loss.predicts and task not in loss.declaration.tasks:
             what = f"{loss.word} is for {loss.declaration.tasks[0]}, and data.task is {task}"
             source.add(path, f"{what}; mse, l1 and huber take numbers")
-
-
-def _losses(config: Config) -> list[tuple[tuple[str | int, ...], Any]]:
-    return [(("loss",), config.loss)]

@@ -434,8 +434,8 @@ def balance(dataset: Dataset) -> tuple[Floats, Floats]:
     """
     if dataset.measure.targets:
         train, test = dataset.train, dataset.test
-        mean = train.targets.double().mean(-2, keepdim=True)
-        squares = test.in_own_unit(test.targets.double() - mean).square()
+        known, wanted = (part.measured(part.targets).double() for part in (train, test))
+        squares = test.in_own_unit(wanted - known.mean(-2, keepdim=True)).square()
         return np.zeros((len(squares), 0)), squares.mean((-2, -1)).sqrt().numpy(force=True)
     trained, tested = (
         part.labels.numpy(force=True)

@@ -173,11 +173,63 @@ def read_inputs(
     return inputs, [names[code] for code in codes], found
 
 
-def _csv_inputs(
-    path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: Gaps
-) -> tuple[Floats, tuple[list[str], Integers] | None]:
+def read_numbers(
+    path: Path, features: Sequence[str], targets: Sequence[str], array: str | None
+) -> tuple[Floats, Floats | None, str]:
+    """Read samples with known features, for a trained network of a regression.
+
+    Args:
+        path: a CSV or an NPZ file, as for `read_inputs`.
+        features: as for `read_inputs`.
+        targets: names of the columns of targets; the file need not have them.
+        array: the name of the array of targets in an NPZ file.
+
+    Returns:
+        The inputs `(n, features)`; the targets `(n, targets)` with NaN where one is missing, or
+        None if the file lacks one of the columns; and the file's checksum.
+
+    Raises:
+        DataError: as by `read_inputs`.
+
+    """
+    content, found = read_bytes(path, None)
+    gaps = Gaps()
+    count = len(features)
+    if content.startswith(b"PK"):
+        numbers, wanted = _npz_numbers(path, content, features, len(targets), array, gaps)
+        gaps.check()
+        return numbers, wanted, found
     rows = rows_of(path, content)
     names = names_of(path, rows)
+    _check_there(path, features, names)
+    known = list(targets) if {*targets} <= {*names} else []
+    numbers, _, _ = columns_of(
+        path, names, rows, [*features, *known], None, gaps, known, predict=True
+    )
+    gaps.check()
+    return numbers[:, :count], numbers[:, count:] if known else None, found
+
+
+def _npz_numbers(
+    path: Path, content: bytes, features: Sequence[str], targets: int, array: str | None, gaps: Gaps
+) -> tuple[Floats, Floats | None]:
+    numbers, _ = _npz_inputs(path, content, features, None, gaps)
+    if array is None:
+        return numbers, None
+    found = arrays_of(path, content, [], array).get(array)
+    if found is None or found.dtype.kind not in "fiu":
+        return numbers, None
+    if found.shape not in ((len(numbers),), (len(numbers), targets)):
+        raise DataError(
+            f"{path}: expects '{short_word(array)}' of shape ({len(numbers)}, {targets}), "
+            f"got {found.shape}"
+        )
+    wanted = found.reshape(len(numbers), -1).astype(np.float64)
+    return numbers, np.where(np.isfinite(wanted), wanted, np.nan)
+
+
+def _check_there(path: Path, features: Sequence[str], names: Sequence[str]) -> None:
+    """Raise a DataError that names the features that a CSV file has no column for."""
     known = set(names)
     if absent := [name for name in features if name not in known]:
         shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
@@ -187,7 +239,15 @@ def _csv_inputs(
         if len(absent) > 1:
             near = _shown(names)
         raise DataError(f"{path}:1: there is no column {shown}{more}{near}")
-    target = target if target in known else None
+
+
+def _csv_inputs(
+    path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: Gaps
+) -> tuple[Floats, tuple[list[str], Integers] | None]:
+    rows = rows_of(path, content)
+    names = names_of(path, rows)
+    _check_there(path, features, names)
+    target = target if target in names else None
     inputs, words, codes = columns_of(path, names, rows, features, target, gaps, predict=True)
     return inputs, None if target is None else (words, codes)
 

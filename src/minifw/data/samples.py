@@ -43,6 +43,10 @@ class Samples:
         """The number of samples of each seed."""
         return self.shape[-1]
 
+    def measured(self, values: Tensor) -> Tensor:
+        """Return the columns of outputs or targets whose errors are measured."""
+        return values if self.columns is None else values[..., self.columns]
+
     def in_own_unit(self, values: Tensor) -> Tensor:
         """Return differences of targets, `(seeds, n, targets)`, in their own unit as float64."""
         values = values.double()

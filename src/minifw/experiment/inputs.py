@@ -73,6 +73,11 @@ class Inputs(BaseModel):
         return self
 
     @property
+    def outputs(self) -> int:
+        """The number of classes, or of targets."""
+        return len(self.targets or self.classes)
+
+    @property
     def measure(self) -> Measure:
         """How errors are measured."""
         return Measure(tuple(self.targets), self.unit)

@@ -42,7 +42,9 @@ def predicted(last: Experiment, trained: Trained) -> bytes:
         inputs, targets = (part[:, :MOST].cpu() for part in (data.test.inputs, data.test.targets))
         with in_mode(network, training=False):
             output = network.forward(inputs)
+        output, targets = map(data.test.measured, (output, targets))
         shift, scale = data.target_shift[0], data.target_scale[0]
+        targets, output = map(data.test.scored, (targets, output))
         found = {
             "true": targets[0].double().numpy() * scale + shift,
             "predicted": output[0].double().numpy() * scale + shift,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from minifw import nn, runs
 from minifw.config import heads
@@ -30,7 +32,8 @@ CHUNK_NUMBERS = 2**22
 class Networks:
     """Trained networks of a run, with all that they need.
 
-    `left_out` are the requested seeds that diverged. `shift` and `scale` are (seeds, features).
+    `left_out` are the requested seeds that diverged. `shift` and `scale` are (seeds, features),
+    those of targets (seeds, targets).
     """
 
     about: Inputs
@@ -40,14 +43,16 @@ class Networks:
     dtype: torch.dtype
     shift: Floats
     scale: Floats
+    target_shift: Floats
+    target_scale: Floats
     columns: slice | None = None
-    """The outputs that predict classes, if there are others."""
+    """The outputs that predict classes or targets, if there are others."""
 
     @property
     def widest(self) -> int:
         """The largest number of inputs or outputs of a layer for one sample."""
         widths = (getattr(module, "out_features", 1) for module in self.network.modules())
-        return max(len(self.about.features), len(self.about.classes), *widths)
+        return max(len(self.about.features), self.about.outputs, *widths)
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         )
     checkpoint = _weights(run, mode or modes[0], config, about)
     diverged = checkpoint.history.diverged
-    shift, scale = inputs.read_normalization(run, about)
+    moved = inputs.read_normalization(run, about)
     if seed is not None and seed not in about.seeds:
         raise UsageError(
             f"--seed: must be {about.seeds[0]} to {about.seeds[-1]}, as in this run, got {seed}"
@@ -131,15 +136,16 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     shapes = wiring(config).outputs(len(about.features))
     columns = heads.columns(config.loss, shapes)
     shape = shapes[0] if columns is None else (columns.stop - columns.start,)
-    if shape != (len(about.classes),):
+    if shape != (about.outputs,):
+        key = "targets" if about.targets else "classes"
         raise ArtefactError(
-            f"{where}/{inputs.INPUTS}: classes: must be {in_words(shape)}, one for each output, "
-            f"got {len(about.classes)}"
+            f"{where}/{inputs.INPUTS}: {key}: must be {in_words(shape)}, one for each output, "
+            f"got {about.outputs}"
         )
     network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
     network.eval()
     dtype = DTYPES[config.dtype]
-    scaling = shift[places], scale[places]
+    scaling = [numbers[places] for numbers in moved]
     return Networks(about, seeds, left_out, network, dtype, *scaling, columns)
 
 
@@ -171,19 +177,25 @@ def predict(networks: Networks, samples: Floats) -> Prediction:
         DataError: a number is too large for the networks' dtype.
 
     """
+    return Prediction.joined([*map(partial(_voted, networks), outputs_of(networks, samples))])
+
+
+def outputs_of(networks: Networks, samples: Floats) -> Iterator[Tensor]:
+    """Yield the networks' outputs `(seeds, n, outputs)` for some samples after the other.
+
+    Raises:
+        DataError: a number is too large for the networks' dtype.
+
+    """
     # Samples that are computed together, so that no layer has more results than this.
     together = max(1, CHUNK_NUMBERS // (len(networks.seeds) * networks.widest))
     with one_thread():
-        return Prediction.joined(
-            [
-                _of_some(networks, samples[first : first + together], first)
-                for first in range(0, len(samples), together)
-            ]
-        )
+        for first in range(0, len(samples), together):
+            yield _of_some(networks, samples[first : first + together], first)
 
 
-def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
-    """Return the predictions for these samples, the first of which has the number `first`."""
+def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
+    """Return the outputs for these samples, the first of which has the number `first`."""
     with np.errstate(all="ignore"):
         normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
     output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
@@ -193,7 +205,11 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Prediction:
     if not fine.all():
         row = first + int(fine.argmin()) + 1
         raise DataError(f"sample {row}: its numbers are too large for networks of {networks.dtype}")
-    output = output[..., networks.columns or slice(None)]
+    return output[..., networks.columns or slice(None)]
+
+
+def _voted(networks: Networks, output: Tensor) -> Prediction:
+    """Return the predictions of classes from outputs."""
     if networks.about.score == "probability":
         output = torch.softmax(output, -1)
     each = output.max(-1).indices.numpy()

@@ -17,7 +17,7 @@ from minifw import nn, runs
 from minifw.config.model import Config
 from minifw.data import Dataset, Floats, arrays
 from minifw.errors import ArtefactError, DataError, UsageError
-from minifw.experiment import inputs, prediction
+from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
 from minifw.report import plots, tables
 from minifw.report.tables import Table
@@ -54,7 +54,7 @@ class _Line(BaseModel):
         return tuple(name for name in known if getattr(self, name) is not None)
 
 
-_OTHERS = ("validation_error", "test_loss", "validation_loss")
+_OTHERS = ("r2", "mae", "validation_error", "test_loss", "validation_loss")
 """Results that not every run has."""
 
 
@@ -70,9 +70,11 @@ def _tuple(values: list[Any] | None) -> Any:
 class Result:
     """The results of one arm in one mode; arrays hold one number for each seed.
 
-    A seed that diverged has NaN. Errors are in percent of the samples, `train_loss` is in the scale
-    of the loss. `diverged_epoch` is the epoch in which a seed diverged, None for the others.
-    `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
+    A seed that diverged has NaN. Errors are in percent of the samples; of regression they are root
+    mean squared errors in the targets' own unit, `mae` is the mean absolute error in it and `r2`
+    the coefficient of determination, both of the test samples (None of classification).
+    `train_loss` is in the scale of the loss. `diverged_epoch` is the epoch in which a seed
+    diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
     `compiled`; None if they were, or were not meant to be. `validation_error` and `validation_loss`
     are None for a run without samples for validation (`data.validation`). With early stopping
     (`train.early_stopping`) all numbers are those of the weights that a seed kept, `stopped_epoch`
@@ -92,6 +94,8 @@ class Result:
     validation_loss: Floats | None = None
     stopped_epoch: tuple[int | None, ...] | None = None
     best_epoch: tuple[int, ...] | None = None
+    r2: Floats | None = None
+    mae: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,26 @@ class Prediction:
     scores: Floats
     spread: Floats
     each: NDArray[np.str_]
+    names: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """The predictions of a run's networks by regression for n samples, in the targets' own unit.
+
+    Attributes:
+        values: the mean over the networks, `(n, targets)`.
+        spread: its standard deviation over the networks (n - 1), `(n, targets)`.
+        each: what each network says, `(seeds, n, targets)`.
+        names: the names of the targets.
+        seeds: the seeds whose networks were asked; those that diverged are left out.
+
+    """
+
+    values: Floats
+    spread: Floats
+    each: Floats
     names: tuple[str, ...]
     seeds: tuple[int, ...]
 
@@ -356,6 +380,8 @@ class Run:
 
         """
         networks = self._networks(mode, seed)
+        if networks.about.targets:
+            raise UsageError("predict: this run is a regression; estimate gives its numbers")
         answer = prediction.predict(networks, self._samples("predict", x, networks))
         names = np.array(networks.about.classes)
         return Prediction(
@@ -367,6 +393,29 @@ class Run:
             tuple(networks.about.classes),
             tuple(networks.seeds),
         )
+
+    def estimate(
+        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
+    ) -> Estimate:
+        """Predict the numbers of new samples by regression, as `minifw predict` does.
+
+        Args:
+            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            seed: use only the network of this seed; without it the mean of all is taken.
+            mode: the mode; it may be left out if the run has only one.
+
+        Raises:
+            DataError: `x` has the wrong shape, or holds a value that is not a finite number.
+            UsageError: there is no such seed or mode, all networks asked for diverged, or the run
+                has classes.
+
+        """
+        networks = self._networks(mode, seed)
+        if not networks.about.targets:
+            raise UsageError("estimate: this run has classes; predict names them")
+        found = estimates.predict(networks, self._samples("estimate", x, networks))
+        names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
+        return Estimate(found.values, found.spread, found.each, names, seeds)
 
     def _networks(self, mode: str | None, seed: int | None) -> prediction.Networks:
         mode = _one("mode", mode, self.modes)

@@ -190,6 +190,8 @@ class BatchNorm(Module):
             )
         stack = self.stack
         dims = x.ndim - 1 - (self._stack_dims if stack is None else len(stack))
+        if stack is None and len(self.behind) == 1:  # any stack: there is one form of samples
+            dims = min(x.ndim - 1, 1 + len(self.behind[0]))
         if (
             dims - 1 not in map(len, self.behind)
             or x.shape[-dims] != self.num_features

@@ -21,6 +21,7 @@ from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset
 from minifw.data.files import Table
 from minifw.experiment.build import build_data, build_loss, build_network
+from minifw.experiment.plan import samples_of
 
 
 class Lane(NamedTuple):
@@ -50,8 +51,11 @@ def structure(config: Config) -> str:
     for key in ("eta", "checkpoint_every"):
         del content["train"][key]
     for key in config.optimizer.per_network:
-        if content["optimizer"][key] is not None:  # None is another formula, as no clipping
-            del content["optimizer"][key]
+        number = content["optimizer"].pop(key)
+        # None is another formula, as no clipping. A compiled step of one sample without momentum
+        # or decay rounds in another order than one in which these are 0.
+        if number is None or (number == 0 and _has_steps_of_one(config)):
+            content["optimizer"][key] = number
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
@@ -60,6 +64,15 @@ def structure(config: Config) -> str:
             data.train, data.test, content["data"].get("validation"),
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
+
+
+def _has_steps_of_one(config: Config) -> bool:
+    """Return whether a step may be of a single sample, as the last of an epoch."""
+    batch = config.train.batch_size
+    if config.train.mode != "sgd" or batch is None:
+        return False
+    is_drawn = isinstance(config.data, Generated)
+    return batch == 1 or (is_drawn and samples_of(config, None)[0] % batch == 1)
 
 
 @dataclass(frozen=True)

@@ -159,8 +159,7 @@ def _check_output(output: Tensor, samples: Samples, name: str, data: Dataset) ->
             f"got {tuple(output.shape)}"
         )
     known = data.measure.targets or data.classes
-    if samples.columns is not None:  # the rest are other heads, as the loss checks
-        output = output[..., samples.columns]
+    output = samples.measured(output)  # the rest are other heads, which the loss checks
     if output.shape[-1] != len(known):
         shown = ", ".join(map(short_word, known[:5])) + (", …" if len(known) > 5 else "")
         each, all_of_them = ("target", "targets") if data.measure.targets else ("class", "classes")

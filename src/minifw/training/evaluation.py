@@ -63,9 +63,7 @@ def errors_of(output: Tensor, samples: Samples) -> Floats:
     if samples.labels is None:
         squares = _differences(output, samples).square()
         return squares.mean((-2, -1)).sqrt().numpy(force=True)
-    if samples.columns is not None:
-        output = output[..., samples.columns]
-    largest = output.max(-1).indices  # argmax gives the same but is slower
+    largest = samples.measured(output).max(-1).indices  # argmax gives the same but is slower
     wrong = (largest != samples.labels).sum(-1).double()
     return (wrong * 100 / samples.count).numpy(force=True)
 
@@ -80,7 +78,7 @@ def fits_of(output: Tensor, samples: Samples) -> dict[str, Floats]:
 
     """
     differences = _differences(output, samples)
-    targets = samples.in_own_unit(samples.targets)
+    targets = samples.in_own_unit(samples.measured(samples.targets))
     spread = (targets - targets.mean(-2, keepdim=True)).square().sum(-2)
     of_targets = 1 - differences.square().sum(-2) / spread
     values = {"r2": of_targets.mean(-1), "mae": differences.abs().mean((-2, -1))}
@@ -89,7 +87,8 @@ def fits_of(output: Tensor, samples: Samples) -> dict[str, Floats]:
 
 def _differences(output: Tensor, samples: Samples) -> Tensor:
     """Return outputs minus targets in the targets' own unit, in float64."""
-    return samples.in_own_unit(output.double() - samples.targets.double())
+    found, targets = (samples.measured(values).double() for values in (output, samples.targets))
+    return samples.in_own_unit(found - targets)
 
 
 def finite(values: Sequence[Tensor], stack: tuple[int, ...]) -> NDArray[np.bool_]:

@@ -104,7 +104,7 @@ class Adam(Descent):
         mean, square = (self.remembered(parameters, what) for what in (MEAN, SQUARE))
         ones = self.state[f"1{MEAN}"], self.state[f"1{SQUARE}"]  # c₁ and c₂
         for average, option in zip(ones, (Adam.beta1, Adam.beta2), strict=True):
-            average_([average], [torch.ones_like(average)], option.rest(self))
+            average.add_((1 - average).mul_(option.rest(self)))
         average_(mean, gradients, Adam.beta1.rest(self))  # m
         squares = torch._foreach_mul(gradients, gradients)
         times_(squares, Adam.beta2.rest(self))

@@ -55,9 +55,9 @@ class Descent(Optimizer):
         """Return the gradient of each parameter, clipped by the norm of all of a network."""
         gradients = [gradient for _, _, gradient in parameters]
         most = self.clip_norm
-        if most is None:
-            return gradients
-        return clipped(gradients, most, tuple(self.network.stack or ()))
+        if most is not None:
+            gradients = clipped(gradients, most, tuple(self.network.stack or ()))
+        return gradients
 
     def gradients(self, parameters: Sequence[Parameter]) -> list[Tensor]:
         """Return the gradient of each parameter, clipped and with weight decay."""
