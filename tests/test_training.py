@@ -406,7 +406,7 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
         (new, must),
         (
             Counts(network),
-            r"SGD.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
+            r"Counts.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
         ),
     ):
         with pytest.raises(ModuleError, match=f"^{message}") as raised:
