@@ -470,7 +470,7 @@ class ScheduleSection(Declared):
     @property
     def is_constant(self) -> bool:
         """Whether the learning rate is the same in all steps."""
-        return self.called == "constant"
+        return bool(self.declaration.make.is_constant)
 
 
 class InitSection(Declared):
