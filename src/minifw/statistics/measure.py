@@ -147,6 +147,6 @@ ERROR = Measure()
 def digits(number: float) -> str:
     """Return four significant digits, without a power of ten where that is readable."""
     if number and not 1e-3 <= abs(number) < 1e6:
-        return f"{number:.3e}".replace("-", "−", 1) if number < 0 else f"{number:.3e}"
-    text = f"{number:#.4g}".rstrip(".")
+        return f"−{-number:.3e}" if number < 0 else f"{number:.3e}"
+    text = f"{number:#.4g}".rstrip(".") if number else "0"
     return text.replace("-", "−")
