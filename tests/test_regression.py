@@ -94,6 +94,7 @@ def test_a_linear_network_with_weight_decay_is_ridge_regression() -> None:
     theirs = ridge.predict(scaler.transform(x[cut:])) * sd + mean
     found = data.predict(network, x[cut:])
     assert found.shape == theirs.shape == (92,)
+    assert f"RMSEs {history.train_error[-1]:.4g} training, " in repr(history)
     np.testing.assert_allclose(found, theirs, rtol=1e-9)
     assert history.test_error[-1] == pytest.approx(rmse(y[cut:], theirs), rel=1e-9)
 
@@ -113,10 +114,10 @@ def test_each_network_of_a_stack_is_as_alone(loss: nn.Loss) -> None:
     for k, one in enumerate(alone):
         some = (part[k : k + 1] for part in parts)
         own = Dataset.from_arrays(*some, task="regression", dtype="float64")
-        history = library.fit(
-            one, loss, nn.SGD(one), own, epochs=20, eta=0.1, batch_size=7, seed=k
-        )
-        assert [float(e[0]) for e in history.test_error] == [float(e[k]) for e in together.test_error]
+        history = library.fit(one, loss, nn.SGD(one), own, epochs=20, eta=0.1, batch_size=7, seed=k)
+        assert [float(e[0]) for e in history.test_error] == [
+            float(e[k]) for e in together.test_error
+        ]
         assert np.array_equal(data.of([k]).predict(one, x[k]), own.predict(one, x[k]))
 
 
@@ -125,9 +126,7 @@ def test_predictions_have_the_form_of_the_targets() -> None:
         data, x, _ = dataset(one=one)
         assert data.predict(linear(3, 1), x).shape == shape
         assert data.predict(linear(3, 1, (4,)), x).shape == (4, *shape)
-    assert repr(data) == (
-        "<Dataset: 40 training and 20 test samples, 3 features, 1 target: y[0]>"
-    )
+    assert repr(data) == ("<Dataset: 40 training and 20 test samples, 3 features, 1 target: y[0]>")
 
 
 def test_samples_without_a_scale_are_in_their_own_unit() -> None:
