@@ -611,7 +611,7 @@ def _own_numbers(
     fits = inputs.ndim == 2 and inputs.shape[1] == (features or inputs.shape[1] or 1)
     count = len(targets or ()) or wanted.shape[-1]
     if not fits or len(inputs) != samples or wanted.shape != (samples, count) or not count:
-        raise DataError(f"{must} got {inputs.shape} and {np.shape(drawn)}")  # type: ignore[arg-type]
+        raise DataError(f"{must} got {inputs.shape} and {wanted.shape}")
     return wanted
 
 

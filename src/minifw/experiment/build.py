@@ -128,7 +128,7 @@ def _draw(
             len(table.labels),
             section.train,
             section.test,
-            table.labels if stratified else None,
+            table.class_numbers if stratified else None,
         )
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
     else:

@@ -165,7 +165,7 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         return replace(parts[0], **{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
 
     moved = ("shift", "scale", "target_shift", "target_scale")
-    numbers = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
+    numbers: dict[str, Any] = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
     return replace(
         datasets[0],
         train=whole("train"),
