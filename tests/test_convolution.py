@@ -61,6 +61,7 @@ def test_convolutions_equal_pytorchs(
     """For all of these options; as recorded for a compiler with other operations."""
     if way == "in small parts":
         monkeypatch.setattr(columns, "AT_ONCE", 100)
+        monkeypatch.setattr(columns, "FEW", 0)
     kind: Any = (nn.Conv1d, nn.Conv2d)[dimensions - 1]
     theirs: Any = (functional.conv1d, functional.conv2d)[dimensions - 1]
     tried = 0
@@ -75,7 +76,7 @@ def test_convolutions_equal_pytorchs(
             with pytest.raises(ShapeError, match="must fit into the input"):
                 module.forward(x)
             continue
-        if (samples + groups + kernel) % 2:  # half of them, to save time
+        if (samples + groups + kernel + stride + dilation) % 3:  # a third of them, to save time
             continue
         more = stride, padding, dilation, groups
         parameters = [value for _, value, _ in module.parameters()]
@@ -85,7 +86,7 @@ def test_convolutions_equal_pytorchs(
         with buffers.fused() if way == "recorded" else nullcontext():
             assert_close(gradients(module, x, weights), expected)
         tried += 1
-    assert tried > 150
+    assert tried > 100
 
 
 @pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"])
@@ -151,11 +152,13 @@ def image_network(stack: tuple[int, ...], dtype: torch.dtype) -> nn.Sequential:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("samples", [1, 5, 64])
-@pytest.mark.parametrize("at_once", [1, 5_000, 262_144])
+@pytest.mark.parametrize("few", [0, 131_072])
+@pytest.mark.parametrize("at_once", [5_000, 262_144])
 def test_a_network_of_a_stack_is_as_alone_bit_for_bit(
-    monkeypatch: pytest.MonkeyPatch, samples: int, dtype: torch.dtype, at_once: int
+    monkeypatch: pytest.MonkeyPatch, samples: int, dtype: torch.dtype, at_once: int, few: int
 ) -> None:
     """However many networks' columns are made at once, which depends on the stack."""
+    monkeypatch.setattr(columns, "FEW", few)
     stack = (5,)
     whole = image_network(stack, dtype)
     x = normal(*stack, samples, 144, dtype=dtype)
