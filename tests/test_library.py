@@ -495,7 +495,7 @@ def test_classes_may_be_anything_with_a_name(y: Any, classes: tuple[str, ...]) -
         ({"y": [*Y[:59], "NA"]}, "y must hold a class for each sample, got 'NA'"),
         ({"y": [{}] * 60}, "y must hold classes (whole numbers, text or truth values), got object"),
         ({"y": X[:, 0], "y_test": X[:, 0]}, "y holds 60 different numbers that are not whole, such "
-         f"as {X[:, 0].min():g}, and each would be a class; there is no regression yet; np.digitize "
+         f"as {X[:, 0].min():g}, and each would be a class; task=\"regression\" predicts numbers; np.digitize "
          "makes classes of ranges, and as text (y.astype(str)) each number is one"),
         ({"y_test": X[:, 1]}, "y_test holds 60 different numbers that are not whole"),
         ({"x": torch.tensor(X).bfloat16()}, "x must be a tensor that NumPy can hold: "),

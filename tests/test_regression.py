@@ -386,8 +386,11 @@ def test_a_column_of_text_is_no_target(minifw: Minifw) -> None:
         "numbers.csv:4: column 'y0' must hold a finite number, got 'red'; "
         "data.task: classification takes classes\n"
     )
-    answer = minifw("validate", "simplenet", "--set", "data.task=regression")
+    classes = "{kind: modular-addition, task: regression}"
+    answer = minifw("validate", "simplenet", "--set", f"data={classes}")
     assert "data.task: must be classification: the targets here are classes" in answer.err
+    answer = minifw("validate", "simplenet", "--set", "data.task=regression")
+    assert "data.task: unknown key" in answer.err
 
 
 # ------------------------------------------------------------------------------------- the measure

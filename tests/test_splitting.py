@@ -122,7 +122,7 @@ def test_diabetes_is_in_its_own_units() -> None:
     centred = table.inputs - table.inputs.mean(0)
     scaled = centred / np.sqrt((centred**2).sum(0))
     np.testing.assert_allclose(scaled, theirs.data, atol=1e-12)
-    assert np.array_equal(table.class_numbers[:, 0], theirs.target)
+    assert np.array_equal(table.labels[:, 0], theirs.target)
     assert (table.classes, table.targets) == ((), ("progression",))
     assert list(table.features) == theirs.feature_names
 

@@ -60,8 +60,11 @@ def raw(dataset: Dataset, samples: Samples) -> Any:
 
 
 def same(left: Samples, right: Samples) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(vars(left).values(), vars(right).values(),
-                                                 strict=True))  # fmt: skip
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(vars(left).values(), vars(right).values(), strict=True)
+        if a is not None or b is not None
+    )
 
 
 # ------------------------------------------------------------------------------ which samples

@@ -59,8 +59,8 @@ def structure(config: Config) -> str:
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.outputs, data.declaration.targets, data.unit,
-            data.normalize_target,
+            len(data.declaration.features), data.outputs, data.declaration.targets,
+            content["data"].get("unit"), content["data"].get("normalize_target"),
             data.train, data.test, content["data"].get("validation"),
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
