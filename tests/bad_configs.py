@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from minifw.nn.registry import LayerDeclaration, kinds
+from minifw.config import sections
 
-LAYERS = ", ".join([*kinds(LayerDeclaration), "use"])
+LAYERS = ", ".join(kind for model in sections.LAYERS for kind in model.declarations)
 
 GOOD = """\
 name: good
@@ -158,10 +158,10 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, sklearn, modular-addition, parity, got 3',
+        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
-        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
+        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, normalize_target, radius, task, test, train, unit, validation',
     ]),
     ('kind: disk', 'kind: disk, center: [0.5]', [
         'a.yaml:2:28: data.center.1: this item is missing',
@@ -331,11 +331,11 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.eta=&a 1", "--set train.eta=&a 1: train.eta: anchors (&name) are not allowed"),
     ("train.eta=\ud800", "--set train.eta=\\ud800: character U+D800 is not allowed"),
     ("train.\x1b[31m=1", "--set train.\\x1b[31m=1: train.\\x1b[31m: unknown key; known here: "
-     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode"),
+     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode, schedule"),
     ("train.epochs=!!int 3", "--set train.epochs=!!int 3: train.epochs: tags (tag:yaml.org,2002:int) are not allowed"),
     ("seeds=0", "--set seeds=0: seeds: must be at least 1, got 0"),
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),
     ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?; a class of your own goes by {python: file.Class}"),
     ("data={kind: moons, radius: 1}", "--set data={kind: moons, radius: 1}: data.radius: unknown key; "
-     "known here: kind, noise, normalize, test, train, validation"),
+     "known here: kind, noise, normalize, normalize_target, task, test, train, unit, validation"),
 ]  # fmt: skip

@@ -188,16 +188,16 @@ def test_a_seed_without_finite_gradients_hides_no_other(
         found = results.gradient_differences(exp, mode, network_of(exp))
         assert np.isnan(found).tolist() == [False, True, False]
         assert min(found[0], found[2]) > 1e-11
-        observed = results.observe(exp)
+        observed = results.observe(exp, {})
         np.testing.assert_array_equal(observed.gradients[mode]["float64"], found)
 
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = compared(tmp_path, "dtype=float32", seeds=5)
     exp.data.train.inputs[3] = torch.nan
-    whole = results.observe(exp).gradients
+    whole = results.observe(exp, {}).gradients
     monkeypatch.setattr(results, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
-    parts = results.observe(exp).gradients
+    parts = results.observe(exp, {}).gradients
     for mode in MODES:
         for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
             for found in (whole[mode][dtype], parts[mode][dtype]):
@@ -397,7 +397,7 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
     start, plan = network.state_dict(), placement.Schedule(Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
-    must = r"SGD\(.*\): the state must be complete after __init__, .* and changed in place by step"
+    must = r"Late\(.*\): the state must be complete after __init__, .* and changed in place by step"
     for optimizer, message in (
         (
             late,
@@ -406,7 +406,7 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
         (new, must),
         (
             Counts(network),
-            r"SGD.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
+            r"Counts.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
         ),
     ):
         with pytest.raises(ModuleError, match=f"^{message}") as raised:
