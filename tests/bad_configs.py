@@ -270,7 +270,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
     ('epochs: 3', 'epochs: 3\n  early_stopping: {patience: 0, monitor: test, restore: no}', [
         'a.yaml:11:30: train.early_stopping.patience: must be at least 1, got 0',
         "a.yaml:11:42: train.early_stopping.monitor: must be one of loss, error, got 'test' (text)",
-        'a.yaml:11:57: train.early_stopping.restore: must be one of best, last, got \'no\' (text)',
+        "a.yaml:11:57: train.early_stopping.restore: must be one of best, last, got 'no' (text)",
     ]),
     ('epochs: 3', 'epochs: 3\n  mode: sgd', [
         "a.yaml:9:3: train.batch_size: this key is missing; mode 'sgd' needs it",

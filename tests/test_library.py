@@ -307,7 +307,7 @@ def test_a_frame_has_a_row_for_each_measurement(
         "test_error",
         "test_loss",
     ]
-    assert [len(column) for column in frame.values()] == [9] * 7
+    assert [len(column) for column in frame.values()] == [9] * 8
     last = (frame["epoch"] == 20) & (frame["seed"] == 1)
     assert frame["test_error"][last].tolist() == [run.test_error[1]]
     monkeypatch.setitem(sys.modules, "pandas", None)

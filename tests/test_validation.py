@@ -371,14 +371,15 @@ def test_histories_of_several_stacks_become_one() -> None:
     """A stack that ended early has NaN from there on."""
     long, short = History.of((1,)), History.of((2,))
     for epoch in (0, 1, 2):
-        long.record(epoch, *(np.full(1, float(n)) for n in range(4)))
+        long.record(epoch, *(np.full(1, float(n)) for n in range(6)))
         long.epoch = epoch
-    short.record(0, *(np.full(2, 9.0) for _ in range(4)))
+    short.record(0, *(np.full(2, 9.0) for _ in range(6)))
     joined = History.joined([long, short])
-    assert np.array(joined.validation_error)[:, 0].tolist() == [3, 3, 3]
+    assert np.array(joined.validation_error)[:, 0].tolist() == [4, 4, 4]
+    assert np.array(joined.validation_loss)[:, 0].tolist() == [5, 5, 5]
     assert np.isnan(np.array(joined.validation_error)[1:, 1:]).all()
     assert joined.validation_error[0][1:].tolist() == [9, 9]
-    assert repr(joined).endswith("errors 1 % training, 2 % test, 3 % validation>")
+    assert repr(joined).endswith("errors 1 % training, 2 % test, 4 % validation>")
 
 
 # ------------------------------------------------------------------------------ a run's files
@@ -443,7 +444,7 @@ def test_a_run_without_the_key_has_no_trace_of_it(minifw: Minifw) -> None:
     run = package.load(path)
     assert run.validation_error is None
     assert "validation_error" not in run.metrics.arrays()
-    assert [*run.metrics.frame()][-1] == "test_error"
+    assert [*run.metrics.frame()][-1] == "test_loss"
 
 
 def test_a_comparison_has_the_error_of_both_arms(minifw: Minifw) -> None:
