@@ -20,6 +20,7 @@ from minifw.experiment.plan import Plan
 from minifw.nn import Loss, Network
 from minifw.nn.differences import Comparison, compare
 from minifw.nn.module import as_tuple
+from minifw.nn.registry import LayerDeclaration, declaration_of
 from minifw.nn.wired import table
 
 
@@ -126,6 +127,18 @@ class _Once:
             for number, gradient in zip(self.takes[position], returned, strict=True):
                 found[number] += gradient
         self.came = found[1:]
+        self.whole = self._of_whole_numbers()
+
+    def _of_whole_numbers(self) -> set[int]:
+        """Return the layers whose inputs are whole numbers, which have no differences."""
+        positions: set[int] = set()
+        values: set[int] = set()
+        for position in reversed(range(len(self.modules))):
+            said = declaration_of(type(self.modules[position]), LayerDeclaration)
+            if said.whole is not None or position + 1 in values:
+                positions.add(position)
+                values |= {*self.takes[position]}
+        return positions
 
     def output_of(self, values: Sequence[Tensor]) -> Tensor:
         """Return the output of the network: its ends side by side."""
@@ -146,8 +159,10 @@ class _Once:
     def rows(self) -> Iterator[Row]:
         """Give the comparisons of the loss's gradients, from the first layer to the output."""
         for position, module in enumerate(self.modules):
-            tensors = [*zip(self._inputs(position), self.given[position], self.back[position],
-                            strict=True)]  # fmt: skip
+            tensors = []
+            if position not in self.whole:
+                given, back = self.given[position], self.back[position]
+                tensors = [*zip(self._inputs(position), given, back, strict=True)]
             if module not in self.modules[:position]:  # parameters once, at its first position
                 own = module.parameters()
                 tensors += [(name, value, gradient.clone()) for name, value, gradient in own]
