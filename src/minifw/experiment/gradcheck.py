@@ -220,6 +220,24 @@ def _check_finite(where: str, value: Tensor) -> None:
         )
 
 
+def _all_before_kinks(rows: list[Row]) -> bool:
+    """Return whether each wrong gradient passed a later layer that is on a kink.
+
+    What such a layer gives back is one of many right gradients: each of equal maxima may have it.
+    """
+    kinks = [row.layer for row in rows if row.comparison.kinks and row.layer is not None]
+    last = max(kinks, default=-1)
+    return all(row.comparison.ok or (row.layer is not None and row.layer < last) for row in rows)
+
+
+def _on_kinks(found: Comparison) -> Comparison:
+    """Return a comparison whose wrong numbers count as on a kink."""
+    if found.ok:
+        return found
+    worst = replace(found.worst, kind="kink")
+    return replace(found, wrong=0, kinks=found.kinks + found.wrong, worst=worst, suspicion="")
+
+
 def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:
     """Return the rows, with wrong gradients divided into mistakes and their consequences.
 
@@ -233,6 +251,8 @@ def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Ro
             found = alone(row)
             if not found.ok:
                 mistakes[id(row)] = found
+    if wrong and not mistakes and _all_before_kinks(rows):
+        return [replace(row, comparison=_on_kinks(row.comparison)) for row in rows]
     if wrong and not mistakes:
         why = "alone each layer is right: what backward needs must belong to its call"
         mistakes[id(wrong[-1])] = replace(wrong[-1].comparison, suspicion=why)
