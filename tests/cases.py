@@ -441,7 +441,7 @@ NORMS = [
 
 
 def convolution(
-    sizes: tuple[int, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
+    sizes: tuple[Any, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
 ) -> ModuleCase:
     """A convolution of channels in, channels out and a kernel, with inputs of this shape."""
     one = len(shape) == 3
