@@ -172,6 +172,14 @@ def test_a_network_alone_has_its_bits_with_several_threads_too() -> None:
 # ---------------------------------------------------------------------------------------- the rest
 
 
+def test_no_module_hides_what_networks_call() -> None:
+    kinds = [kind for name in ours.__all__ if isinstance(kind := getattr(ours, name), type)]
+    modules = [kind for kind in kinds if issubclass(kind, ours.Module)]
+    assert len(modules) > 30
+    for name in ("at", "remember", "recall", "check_floating", "__call__"):
+        assert {getattr(kind, name) for kind in modules} == {getattr(ours.Module, name)}, name
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -189,9 +197,10 @@ def test_a_network_alone_has_its_bits_with_several_threads_too() -> None:
         (lambda: ours.Embedding(3, True), "Embedding: embedding_dim must be a whole number"),
         (lambda: ours.Scale(math.nan), "Scale: expects a finite number, got nan"),
         (lambda: ours.Concat(1), "Concat: dim must be a dimension of a sample, below 1, got 1"),
-        (lambda: ours.Slice.at(0), r"begins with '...'.* got x\[0\]"),
-        (lambda: ours.Slice.at((..., slice(None, None, -1))), r"got x\[..., ::-1\]"),
-        (lambda: ours.Slice.at((..., None)), r"got x\[..., None\]"),
+        (lambda: ours.Slice.of(0), r"begins with '...'.* got x\[0\]"),
+        (lambda: ours.Slice.of((..., slice(None, None, -1))), r"got x\[..., ::-1\]"),
+        (lambda: ours.Slice.of((..., None)), r"got x\[..., None\]"),
+        (lambda: ours.Slice.of((..., normal(3))), r"got x\[..., \(3,\) of float64\]"),
     ],
 )
 def test_wrong_arguments_are_named(make: object, message: str) -> None:
