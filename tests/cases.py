@@ -267,7 +267,7 @@ OPERATIONS = [
     ),
     operation(lambda: ours.Slice(-2, dim=1, sample_dims=2), lambda x: x[:, :, -2:], (5, 3, 4)),
     operation(
-        lambda: ours.Slice.at((..., -1, slice(None, None, 2))),
+        lambda: ours.Slice.of((..., -1, slice(None, None, 2))),
         lambda x: x[:, -1, ::2],
         (5, 3, 4),
         bad=[((normal(5, 4),), "expects samples that have these numbers")],
