@@ -284,7 +284,7 @@ OPERATIONS = [
 ]
 
 
-def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+def _float64(kind: Any, *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
     return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
 
 
