@@ -96,7 +96,7 @@ class Concat(Operation):
 
     def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
         inputs = self.recall(gradient).inputs
-        return gradient.split([x.shape[self.place] for x in inputs], self.place)
+        return torch.split(gradient, [x.shape[self.place] for x in inputs], self.place)
 
     def __repr__(self) -> str:
         return f"Concat({self.dim})"
