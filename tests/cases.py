@@ -183,7 +183,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         given = {"stack": stack, "dtype": torch.float64}
         of_stack = {name: value for name, value in given.items() if name in arguments}
         module: ours.Module = declaration.make(**declaration.case, **of_stack)
-        return module.eval() if module.draws else module  # PyTorch draws other numbers
+        return module.eval() if module.is_random else module  # PyTorch draws other numbers
 
     def reference(*values: Tensor) -> Any:
         module = make(())
