@@ -46,7 +46,7 @@ CASES: list[tuple[type[nn.Optimizer], dict[str, Any]]] = [
 
 def network(lanes: list[int], dtype: torch.dtype = torch.float64) -> nn.Sequential:
     """Two layers for each of these lanes, whose weights do not depend on the others."""
-    stack = {"stack": (len(lanes),), "dtype": dtype}
+    stack: dict[str, Any] = {"stack": (len(lanes),), "dtype": dtype}
     rngs = [np.random.default_rng(lane) for lane in lanes]
     return nn.Sequential(
         nn.Linear(3, 4, generators=rngs, **stack),
