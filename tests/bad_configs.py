@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from minifw.nn.registry import LayerDeclaration, kinds
+from minifw.config import sections
 
-LAYERS = ", ".join([*kinds(LayerDeclaration), "use"])
+LAYERS = ", ".join(kind for model in sections.LAYERS for kind in model.declarations)
 
 GOOD = """\
 name: good
@@ -158,7 +158,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, csv, npz, sklearn, modular-addition, parity, got 3',
+        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
         'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
@@ -264,13 +264,13 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:11:23: nested more than 20 deep',
     ]),
     ('epochs: 3', 'epochs: 3\n  early_stopping: {patience: 5}', [
-        'a.yaml:11:3: train.early_stopping: needs samples for validation; data.validation=0.2 keeps '
+        'a.yaml:11:19: train.early_stopping: needs samples for validation; data.validation=0.2 keeps '
         'some of those for training',
     ]),
     ('epochs: 3', 'epochs: 3\n  early_stopping: {patience: 0, monitor: test, restore: no}', [
         'a.yaml:11:30: train.early_stopping.patience: must be at least 1, got 0',
-        "a.yaml:11:42: train.early_stopping.monitor: must be one of loss, error, got 'test'",
-        'a.yaml:11:57: train.early_stopping.restore: must be one of best, last, got false',
+        "a.yaml:11:42: train.early_stopping.monitor: must be one of loss, error, got 'test' (text)",
+        "a.yaml:11:57: train.early_stopping.restore: must be one of best, last, got 'no' (text)",
     ]),
     ('epochs: 3', 'epochs: 3\n  mode: sgd', [
         "a.yaml:9:3: train.batch_size: this key is missing; mode 'sgd' needs it",
@@ -331,7 +331,7 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.eta=&a 1", "--set train.eta=&a 1: train.eta: anchors (&name) are not allowed"),
     ("train.eta=\ud800", "--set train.eta=\\ud800: character U+D800 is not allowed"),
     ("train.\x1b[31m=1", "--set train.\\x1b[31m=1: train.\\x1b[31m: unknown key; known here: "
-     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode"),
+     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode, schedule"),
     ("train.epochs=!!int 3", "--set train.epochs=!!int 3: train.epochs: tags (tag:yaml.org,2002:int) are not allowed"),
     ("seeds=0", "--set seeds=0: seeds: must be at least 1, got 0"),
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),

@@ -61,6 +61,7 @@ def test_convolutions_equal_pytorchs(
     """For all of these options; as recorded for a compiler with other operations."""
     if way == "in small parts":
         monkeypatch.setattr(columns, "AT_ONCE", 100)
+        monkeypatch.setattr(columns, "FEW", 0)
     kind: Any = (nn.Conv1d, nn.Conv2d)[dimensions - 1]
     theirs: Any = (functional.conv1d, functional.conv2d)[dimensions - 1]
     tried = 0
@@ -75,7 +76,7 @@ def test_convolutions_equal_pytorchs(
             with pytest.raises(ShapeError, match="must fit into the input"):
                 module.forward(x)
             continue
-        if (samples + groups + kernel) % 2:  # half of them, to save time
+        if (samples + groups + kernel + stride + dilation) % 3:  # a third of them, to save time
             continue
         more = stride, padding, dilation, groups
         parameters = [value for _, value, _ in module.parameters()]
@@ -85,7 +86,7 @@ def test_convolutions_equal_pytorchs(
         with buffers.fused() if way == "recorded" else nullcontext():
             assert_close(gradients(module, x, weights), expected)
         tried += 1
-    assert tried > 150
+    assert tried > 100
 
 
 @pytest.mark.parametrize("name", ["max_pool1d", "max_pool2d", "avg_pool1d", "avg_pool2d"])
@@ -151,11 +152,13 @@ def image_network(stack: tuple[int, ...], dtype: torch.dtype) -> nn.Sequential:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 @pytest.mark.parametrize("samples", [1, 5, 64])
-@pytest.mark.parametrize("at_once", [1, 5_000, 262_144])
+@pytest.mark.parametrize("few", [0, 131_072])
+@pytest.mark.parametrize("at_once", [5_000, 262_144])
 def test_a_network_of_a_stack_is_as_alone_bit_for_bit(
-    monkeypatch: pytest.MonkeyPatch, samples: int, dtype: torch.dtype, at_once: int
+    monkeypatch: pytest.MonkeyPatch, samples: int, dtype: torch.dtype, at_once: int, few: int
 ) -> None:
     """However many networks' columns are made at once, which depends on the stack."""
+    monkeypatch.setattr(columns, "FEW", few)
     stack = (5,)
     whole = image_network(stack, dtype)
     x = normal(*stack, samples, 144, dtype=dtype)
@@ -189,32 +192,34 @@ def test_reused_memory_holds_one_network_s_columns_at_most() -> None:
 
 
 def test_options_that_do_not_fit_are_named() -> None:
-    for make, message in (
-        (lambda: nn.Conv2d(0, 2, 3), "Conv2d: in_channels must be a whole number of at least 1"),
-        (lambda: nn.Conv2d(2, True, 3), "Conv2d: out_channels must be a whole number"),
-        (lambda: nn.Conv2d(2, 2, 3, groups=0), "Conv2d: groups must be a whole number of at least"),
-        (lambda: nn.Conv2d(3, 2, 3, groups=2), "groups must divide in_channels and out_channels"),
-        (lambda: nn.Conv2d(2, 2, 0), "kernel_size must be a whole number of at least 1, or 2 of"),
-        (lambda: nn.Conv2d(2, 2, (3, 3, 3)), r"or 2 of them, got \(3, 3, 3\)"),
-        (lambda: nn.Conv1d(2, 2, (3, 3)), r"kernel_size must be a whole number of at least 1, got"),
-        (lambda: nn.Conv1d(2, 2, 3, stride=0), "stride must be a whole number of at least 1"),
-        (lambda: nn.Conv1d(2, 2, 3, padding=-1), "padding must be a whole number of at least 0"),
-        (lambda: nn.Conv2d(2, 2, 3, dilation=1.5), "dilation must be a whole number"),
-        (lambda: nn.Conv2d(2, 2, 3, padding="full"), "must be numbers, 'same' or 'valid', got"),
-        (lambda: nn.Conv2d(2, 2, 3, 2, padding="same"), "padding 'same' needs a stride of 1"),
-        (lambda: nn.Conv2d(2, 2, 3, stack=(0,)), "a stack must hold at least one network"),
-        (lambda: nn.Conv2d(2, 2, 3, dtype=torch.float16), "dtype must be torch.float32 or"),
-        (lambda: nn.Conv2d(2, 2, 3, init="zeroes"), "unknown initialiser 'zeroes'; did you mean"),
-        (lambda: nn.Conv2d(2, 2, 3, stack=(2,), generators=[]), "one generator for each of the 2"),
-        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number of at least 1"),
-        (lambda: nn.AvgPool1d(3, padding=2), "padding must be at most half of kernel_size, got 2"),
-        (lambda: nn.Flatten(0), "Flatten: sample_dims must be a whole number of at least 1, got 0"),
-        (lambda: nn.GlobalAvgPool(1), "sample_dims must be a whole number of at least 2, got 1"),
-        (lambda: nn.Unflatten(3), r"Unflatten: shape must be whole numbers, as \(1, 8, 8\), got 3"),
-        (lambda: nn.Unflatten((1, 0)), "shape must be a whole number of at least 1"),
-    ):  # fmt: skip
+    wrong: Any = nn  # which no type checker looks into
+    cases: list[tuple[Any, str]] = [
+        (lambda: wrong.Conv2d(0, 2, 3), "Conv2d: in_channels must be a whole number of at least 1"),
+        (lambda: wrong.Conv2d(2, True, 3), "Conv2d: out_channels must be a whole number"),
+        (lambda: wrong.Conv2d(2, 2, 3, groups=0), "Conv2d: groups must be a whole number of at least"),
+        (lambda: wrong.Conv2d(3, 2, 3, groups=2), "groups must divide in_channels and out_channels"),
+        (lambda: wrong.Conv2d(2, 2, 0), "kernel_size must be a whole number of at least 1, or 2 of"),
+        (lambda: wrong.Conv2d(2, 2, (3, 3, 3)), r"or 2 of them, got \(3, 3, 3\)"),
+        (lambda: wrong.Conv1d(2, 2, (3, 3)), r"kernel_size must be a whole number of at least 1, got"),
+        (lambda: wrong.Conv1d(2, 2, 3, stride=0), "stride must be a whole number of at least 1"),
+        (lambda: wrong.Conv1d(2, 2, 3, padding=-1), "padding must be a whole number of at least 0"),
+        (lambda: wrong.Conv2d(2, 2, 3, dilation=1.5), "dilation must be a whole number"),
+        (lambda: wrong.Conv2d(2, 2, 3, padding="full"), "must be numbers, 'same' or 'valid', got"),
+        (lambda: wrong.Conv2d(2, 2, 3, 2, padding="same"), "padding 'same' needs a stride of 1"),
+        (lambda: wrong.Conv2d(2, 2, 3, stack=(0,)), "a stack must hold at least one network"),
+        (lambda: wrong.Conv2d(2, 2, 3, dtype=torch.float16), "dtype must be torch.float32 or"),
+        (lambda: wrong.Conv2d(2, 2, 3, init="zeroes"), "unknown initialiser 'zeroes'; did you mean"),
+        (lambda: wrong.Conv2d(2, 2, 3, stack=(2,), generators=[]), "one generator for each of the 2"),
+        (lambda: wrong.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number of at least 1"),
+        (lambda: wrong.AvgPool1d(3, padding=2), "padding must be at most half of kernel_size, got 2"),
+        (lambda: wrong.Flatten(0), "Flatten: sample_dims must be a whole number of at least 1, got 0"),
+        (lambda: wrong.GlobalAvgPool(1), "sample_dims must be a whole number of at least 2, got 1"),
+        (lambda: wrong.Unflatten(3), r"Unflatten: shape must be whole numbers, as \(1, 8, 8\), got 3"),
+        (lambda: wrong.Unflatten((1, 0)), "shape must be a whole number of at least 1"),
+    ]  # fmt: skip
+    for make, message in cases:
         with pytest.raises(ModuleError, match=message) as raised:
-            make()  # type: ignore[no-untyped-call]
+            make()
         assert "\n" not in str(raised.value)
 
 

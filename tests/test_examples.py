@@ -49,7 +49,7 @@ def _ridge_rmse(data: minifw.Dataset, place: int) -> float:
         for values in (part.inputs, part.targets)
     )
     away = Ridge(alpha=10).fit(x, y).predict(x_test).reshape(y_test.shape) - y_test
-    return float(data.target_scale[place] * np.sqrt(np.mean(away**2)))
+    return float(data.target_scale[place, 0] * np.sqrt(np.mean(away**2)))
 
 
 @pytest.mark.slow

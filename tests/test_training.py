@@ -119,7 +119,7 @@ def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
     assert history.seconds > 0
     test = exp.data.test
     output = network.forward(test.inputs)
-    wrong = (output.argmax(-1) != test.labels).numpy()
+    wrong = (output.argmax(-1) != test.class_numbers).numpy()
     np.testing.assert_array_equal(history.test_error[-1], 100 * wrong.sum(1) / 30)
     train_output = network.forward(exp.data.train.inputs)
     expected = loss.function(train_output, exp.data.train.targets).numpy()
@@ -188,16 +188,16 @@ def test_a_seed_without_finite_gradients_hides_no_other(
         found = results.gradient_differences(exp, mode, network_of(exp))
         assert np.isnan(found).tolist() == [False, True, False]
         assert min(found[0], found[2]) > 1e-11
-        observed = results.observe(exp)
+        observed = results.observe(exp, {})
         np.testing.assert_array_equal(observed.gradients[mode]["float64"], found)
 
 
 def test_gradients_are_looked_at_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exp = compared(tmp_path, "dtype=float32", seeds=5)
     exp.data.train.inputs[3] = torch.nan
-    whole = results.observe(exp).gradients
+    whole = results.observe(exp, {}).gradients
     monkeypatch.setattr(results, "GRADIENT_BYTES", 2 * 40 * 2 * 8)  # two seeds
-    parts = results.observe(exp).gradients
+    parts = results.observe(exp, {}).gradients
     for mode in MODES:
         for dtype, most in (("float32", 1e-5), ("float64", 1e-13)):
             for found in (whole[mode][dtype], parts[mode][dtype]):
@@ -397,7 +397,7 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
     start, plan = network.state_dict(), placement.Schedule(Division(size))
     late, new = Late(network), Late(network)
     new.step(0.0)
-    must = r"SGD\(.*\): the state must be complete after __init__, .* and changed in place by step"
+    must = r"Late\(.*\): the state must be complete after __init__, .* and changed in place by step"
     for optimizer, message in (
         (
             late,
@@ -406,7 +406,7 @@ def test_a_state_that_parts_would_lose_is_named(tmp_path: Path, size: int | None
         (new, must),
         (
             Counts(network),
-            r"SGD.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
+            r"Counts.*: state\['steps'\] must begin with the stack \(3,\), got \(\)",
         ),
     ):
         with pytest.raises(ModuleError, match=f"^{message}") as raised:
@@ -597,15 +597,15 @@ def test_what_does_not_fit_the_network_is_named(tmp_path: Path) -> None:
         (right.of(slice(2)), mse, r"Linear\(2, 6\).forward: expects an input of shape \(3, "),
         (of("test", inputs=test.inputs.float()), mse, "Linear.*: expects a tensor of torch.float64"),
         (of("test", inputs=test.inputs[..., :1]), mse, "Linear.*: expects an input of shape"),
-        (of("test", labels=test.labels[:2]), mse, r"fit: the test labels must be \(3, samples\)"),
-        (of("test", labels=test.labels + 1), mse, "fit: the test classes must be from 0 to 1, .* 2$"),
-        (of("train", labels=train.labels - 1), mse, "fit: the training classes must be .* got -1 to"),
-        (of("train", labels=train.labels.double()), mse, "fit: the training labels must be int64"),
+        (of("test", labels=test.class_numbers[:2]), mse, r"fit: the test labels must be \(3, samples\)"),
+        (of("test", labels=test.class_numbers + 1), mse, "fit: the test classes must be from 0 to 1, .* 2$"),
+        (of("train", labels=train.class_numbers - 1), mse, "fit: the training classes must be .* got -1 to"),
+        (of("train", labels=train.class_numbers.double()), mse, "fit: the training labels must be int64"),
         (of("train", targets=train.targets[:, :7]), mse, "fit: the training targets must begin with"),
         (of("train", inputs=train.inputs[:, :7]), mse, "fit: the training inputs must begin with"),
-        (of("train", targets=train.labels), mse, "LossMSE.*: expects a target of the output's"),
+        (of("train", targets=train.class_numbers), mse, "LossMSE.*: expects a target of the output's"),
         (
-            of("train", targets=train.labels + 2 * (torch.arange(40) == 9)),
+            of("train", targets=train.class_numbers + 2 * (torch.arange(40) == 9)),
             nn.LossCrossEntropy(),
             "fit: the training classes must be from 0 to 1, as the network has 2 outputs",
         ),

@@ -20,7 +20,7 @@ from minifw.config.wiring import note_network
 from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
 from minifw.data.files import Table
 from minifw.errors import DataError, MinifwError
-from minifw.experiment import memory
+from minifw.experiment import memory, needs
 from minifw.experiment.build import (
     build_data,
     build_loss,
@@ -233,6 +233,11 @@ def plan(
         source.add(("train", "batch_size"), what)
     if source.faults:  # a network that does not fit has no sizes
         raise source.error()
+    needs.note_batches(config, source, features, train, modes)
+    if table is not None and not config.data.normalize:
+        needs.note_tokens(config, source, table.inputs)
+    if source.faults:
+        raise source.error()
     threads = torch.get_num_threads() if config.device == "cpu" else 1
     sizes = {
         mode: memory.fitted(
@@ -270,6 +275,7 @@ def plan(
         margin if manifest is None else manifest.margin,
     )
     _check_draws(made)
+    _check_tokens(made)
     _check_covered(made)
     return made
 
@@ -290,7 +296,7 @@ def _samples(
         validation = _validation_of(config, train)
         key = "split"
         if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
-            check_strata(table.labels, table.classes, train, test, validation)
+            check_strata(table.class_numbers, table.classes, train, test, validation)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
@@ -365,6 +371,15 @@ def _check_draws(plan: Plan) -> None:
     except DataError as fault:
         plan.source.add(("data",), str(fault))
         raise plan.source.error() from None
+
+
+def _check_tokens(plan: Plan) -> None:
+    """Raise a ConfigError if a layer takes whole numbers, and those that are drawn are not such."""
+    if any(needs.takes_tokens(plan.config)):
+        inputs = plan.draw(plan.seeds[:1]).data.train.inputs
+        needs.note_tokens(plan.config, plan.source, inputs.numpy(force=True))
+        if plan.source.faults:
+            raise plan.source.error()
 
 
 def _check_covered(plan: Plan) -> None:

@@ -230,6 +230,7 @@ batch_norm = partial(
     parameters=lambda inputs, keys: 2 * inputs[0] * keys["affine"],
     operations=lambda inputs, keys: math.prod(inputs) * (6 + 2 * keys["affine"]),
     inferred={"num_features": lambda inputs: inputs[0]},
+    least=lambda inputs, keys: 1 if math.prod(inputs[1:]) > 1 else 2,
 )
 
 

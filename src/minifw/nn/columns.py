@@ -1,10 +1,10 @@
 """Columns: for each place of a convolution's output the numbers that the kernel meets there.
 
 A matrix of them, (numbers of the kernel) times (places · samples), makes one product of a whole
-convolution, y = W columns. It is kernel times as large as the input, though. Where the kernel goes
-from row to row in steps of 1, only what *one row* of it meets is gathered, for all rows of the
-input: what row i of the kernel meets are these columns from the input's row i on, a view, so that
-y = Σ over i of W_i columns_i.
+convolution, y = W columns. It is kernel times as large as the input, though. Where that is much,
+and the kernel goes from row to row in steps of 1, only what *one row* of it meets is gathered, for
+all rows of the input: what row i of the kernel meets are these columns from the input's row i on,
+a view, so that y = Σ over i of W_i columns_i.
 
 Columns are made for some networks at a time: so they take little memory, and are still in the
 processor's cache when a product reads them.
@@ -24,6 +24,9 @@ from minifw.nn.windows import Windows
 AT_ONCE = 262_144
 """Numbers in the columns of several networks; those of one may be more."""
 
+FEW = 131_072
+"""So many numbers of all columns of one network are made, since one product has less overhead."""
+
 
 class Columns:
     """The columns of padded inputs, `(networks, channels, *places, samples)`.
@@ -36,8 +39,8 @@ class Columns:
         networks, channels, *_, samples = whole.shape
         kernel, places = windows.kernel, windows.outputs_of(whole)
         self.whole, self.groups, self.rows = whole, groups, 1
-        # A compiler is given one product.
-        if windows.stride[0] == 1 and not is_fused():
+        many = channels * math.prod(kernel) * math.prod(places) * samples > FEW
+        if many and windows.stride[0] == 1 and not is_fused():
             self.rows, kernel = kernel[0], (1, *kernel[1:])
         self.windows = replace(windows, kernel=kernel)
         self.terms = channels // groups * math.prod(kernel)
@@ -81,7 +84,8 @@ class Columns:
     def weight_of(self, products: Tensor) -> Tensor:
         """Return `(rows, matrices, terms, outputs)` in the order of a weight, in 5 dimensions."""
         channels = self.whole.shape[1] // self.groups
-        by_row = products.unflatten(2, (channels, self.terms // channels))
+        rows, matrices, terms, outputs = products.shape
+        by_row = products.view(rows, matrices, channels, terms // channels, outputs)
         return by_row.permute(1, 4, 2, 0, 3)
 
     def add_to(self, total: Tensor, columns: Tensor) -> None:

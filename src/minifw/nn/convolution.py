@@ -24,11 +24,22 @@ from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
-from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, samples_last, sizes
+from minifw.nn.windows import (
+    Shape,
+    Sizes,
+    Windows,
+    contiguous,
+    samples_first,
+    samples_last,
+    sizes,
+    spare_samples,
+)
 
 __all__ = ["Conv1d", "Conv2d"]
 
 C = TypeVar("C", bound="Convolution")
+Saved = tuple[Columns, list[Tensor], list[Tensor] | None]
+"""What backward needs: columns of the input, weights, and what was gathered if that is kept."""
 
 
 class Convolution(Module):
@@ -108,7 +119,8 @@ class Convolution(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        whole = self.windows.padded(samples_last(x, self.dimensions))
+        inside = samples_last(x, self.dimensions)
+        whole = self.windows.padded(inside, spare_samples(inside))
         columns = Columns(self.windows, self.groups, whole)
         space, weights = columns.room(), columns.weights(self.weight)
         places = self.windows.outputs_of(whole)
@@ -124,29 +136,33 @@ class Convolution(Module):
                 torch.baddbmm(bias[own], weights[0][own], met[0], out=out)  # y = W columns + b
             for weight, more in zip(weights[1:], met[1:], strict=True):
                 out.baddbmm_(weight[own], more)
+        if y.shape[-1] > inside.shape[-1]:
+            y = y[..., : inside.shape[-1]]
         y = samples_first(y, self.stack)
         self.remember((x,), (y,), (columns, weights, met if is_fused() else None))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
-        self.accumulate(gradient)
         call, gradient = self.recall(gradient), self._inside(gradient)
+        self._accumulate(call.saved, gradient)
         places = samples_last(call.inputs[0], self.dimensions).shape
         if is_fused():
-            return samples_first(self._transposed(gradient, places), self.stack)
-        columns: Columns = call.saved[0]
-        space, weights, rows = (
-            columns.room(),
-            columns.weights(self.weight),
-            self._matrices(gradient),
-        )
+            total = self._transposed(gradient, (*places[:-1], gradient.shape[-1]))
+            return samples_first(total[..., : places[-1]], self.stack)
+        columns, weights, _ = call.saved
+        space, rows = columns.room(), self._matrices(gradient)
         total = room(gradient, places).zero_()
         for part, own in columns.parts():
-            of_part = space[: part.stop - part.start].zero_()
-            for weight, piece in zip(weights, columns.pieces(of_part), strict=True):
-                # One by one, since torch's product of stacks is slow where results have gaps.
-                for one, to, by in zip(piece, rows[own], weight[own], strict=True):
-                    one.addmm_(by.mT, to)  # dL/d(columns) = Wᵀ dL/dy
+            of_part = space[: part.stop - part.start]
+            pieces = columns.pieces(of_part)
+            if columns.rows == 1:
+                torch.bmm(weights[0][own].mT, rows[own], out=pieces[0])  # Wᵀ dL/dy
+            else:  # the rows of the kernel meet the same columns: a sum
+                of_part.zero_()
+                for weight, piece in zip(weights, pieces, strict=True):
+                    # torch's product of stacks is slow where results have gaps.
+                    for one, to, by in zip(piece, rows[own], weight[own], strict=True):
+                        one.addmm_(by.mT, to)
             columns.add_to(total[part], of_part)
         return samples_first(total, self.stack)
 
@@ -165,7 +181,10 @@ class Convolution(Module):
         return torch.bmm(turned, columns.reshape(groups, turned.shape[2], -1)).view(places)
 
     def accumulate(self, gradient: Tensor) -> None:
-        (columns, _, kept), gradient = self.recall(gradient).saved, self._inside(gradient)
+        self._accumulate(self.recall(gradient).saved, self._inside(gradient))
+
+    def _accumulate(self, saved: Saved, gradient: Tensor) -> None:
+        columns, _, kept = saved
         rows, space = self._matrices(gradient), columns.room()
         total = room(rows, (columns.rows, len(rows), columns.terms, rows.shape[1]))
         for part, own in columns.parts():
@@ -184,7 +203,12 @@ class Convolution(Module):
 
     def _inside(self, gradient: Tensor) -> Tensor:
         """Return dL/dy as `(networks, channels, *places, samples)`, contiguous."""
-        return contiguous(samples_last(gradient, self.dimensions))
+        inside = samples_last(gradient, self.dimensions)
+        if spare := spare_samples(inside):
+            whole = inside.new_zeros(*inside.shape[:-1], inside.shape[-1] + spare)
+            whole[..., : inside.shape[-1]].copy_(inside)
+            return whole
+        return contiguous(inside)
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:
@@ -258,11 +282,11 @@ def convolution(name: str, dimensions: int, inputs: Shape) -> Callable[[type[C]]
 
     def parameters(shape: Shape, keys: Keys) -> int:
         (channels, *_), terms = _made(name, dimensions, shape, keys)
-        return channels * (terms + keys["bias"])
+        return channels * (terms + bool(keys["bias"]))
 
     def operations(shape: Shape, keys: Keys) -> int:
         outputs, terms = _made(name, dimensions, shape, keys)
-        return math.prod(outputs) * (2 * terms - 1 + keys["bias"])
+        return math.prod(outputs) * (2 * terms - 1 + bool(keys["bias"]))
 
     arguments = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
     return layer(

@@ -136,8 +136,8 @@ class Embedding(Module):
             came = "from {:g} to {:g}".format(*ends)
             raise ShapeError(
                 f"{self}.forward: expects whole numbers from 0 to {self.num_embeddings - 1}, got "
-                f"numbers {came}; num_embeddings says how many there are, and data of tokens "
-                "must not be normalised"
+                f"numbers {came}; num_embeddings says how many there are, and "
+                "tokens must not be normalised"
             )
         stack = self.stack
         if stack:

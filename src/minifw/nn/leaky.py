@@ -18,7 +18,7 @@ from minifw.errors import ModuleError, ShapeError
 from minifw.nn.activations import ActivationFunction, activation
 from minifw.nn.buffers import buffer, positive, rectified, sum_like
 from minifw.nn.module import Module, described
-from minifw.nn.registry import Key, Twin, layer
+from minifw.nn.registry import Key, Keys, Shape, Twin, layer
 
 __all__ = ["ELU", "LeakyReLU", "PReLU"]
 
@@ -83,12 +83,22 @@ class ELU(ActivationFunction):
         return f"ELU({self.alpha})"
 
 
+def _channels(inputs: Shape, keys: Keys) -> Shape:
+    """Return the shape of a sample, after checking that it has so many channels."""
+    if keys["num_parameters"] not in (1, inputs[0]):
+        raise ModuleError(
+            f"prelu: num_parameters must be 1, or {inputs[0]} for the channels of a sample, "
+            f"got {keys['num_parameters']}"
+        )
+    return inputs
+
+
 @layer(
     "prelu",
     about="max(0, x) + a min(0, x) with a trained a",
     section="A ReLU with a trained factor of negative numbers, for all or for each channel.",
     short="num_parameters",
-    outputs=lambda inputs, keys: inputs,
+    outputs=_channels,
     parameters=lambda inputs, keys: keys["num_parameters"],
     operations=lambda inputs, keys: 2 * math.prod(inputs),
     twin=Twin("PReLU", num_parameters="num_parameters"),

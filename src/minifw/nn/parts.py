@@ -96,7 +96,7 @@ class Concat(Operation):
 
     def backward(self, gradient: Tensor) -> tuple[Tensor, ...]:
         inputs = self.recall(gradient).inputs
-        return gradient.split([x.shape[self.place] for x in inputs], self.place)
+        return torch.split(gradient, [x.shape[self.place] for x in inputs], self.place)
 
     def __repr__(self) -> str:
         return f"Concat({self.dim})"
@@ -260,7 +260,9 @@ def _matrices(inputs: Sequence[Shape], keys: Keys) -> Shape:
     section="The matrix product of the outputs of two layers in `from`.",
     outputs=_matrices,
     parameters=lambda inputs, keys: 0,
-    operations=lambda inputs, keys: math.prod(inputs[0]) * 2 * inputs[1][-1],
+    operations=lambda inputs, keys: (
+        math.prod(inputs[0][:-1]) * (2 * inputs[0][-1] - 1) * inputs[1][-1]
+    ),
     several=True,
     inferred={},
     twin=Twin("MatMul"),

@@ -105,7 +105,8 @@ class LayerDeclaration(Declaration):
     fit. Without these functions a layer is made to measure its sizes.
 
     `inferred` are arguments that follow from the inputs: a config may leave them out. `whole` says
-    that inputs are whole numbers, and how many there are, from 0 on. `case` has
+    that inputs are whole numbers, and how many there are, from 0 on; `least` how many samples a
+    batch must have in training. `case` has
     the arguments with which the tests make a layer, `inputs` the shape that it is given in the
     tests, `(samples, *sample)`, or a tuple with the shape of each of several inputs.
     """
@@ -116,6 +117,7 @@ class LayerDeclaration(Declaration):
     several: bool = False
     inferred: Mapping[str, Callable[[Any], int]] = field(default_factory=lambda: IN_FEATURES)
     whole: Callable[[Keys], int] | None = None
+    least: Callable[[Any, Keys], int] | None = None
     case: Keys = field(default_factory=dict)
     inputs: tuple[int, ...] | tuple[tuple[int, ...], ...] = (5, 4)
 

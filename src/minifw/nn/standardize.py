@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,7 +21,7 @@ class Standardized(NamedTuple):
     variance: Tensor
 
 
-def standardized(x: Tensor, dims: Sequence[int], eps: float) -> Standardized:
+def standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> Standardized:
     """Return x̂ = (x - μ) / √(v + ε), with the mean μ and the variance v over these dimensions.
 
     The variance is the mean of squares, after μ is subtracted: torch.var_mean takes many times as
