@@ -177,7 +177,7 @@ def dump(config: Config) -> str:
     """
     values = config.model_dump(mode="json")
     for key in ("validation", *OPTIONAL):
-        if values["data"][key] is None:
+        if values["data"].get(key, ...) is None:
             del values["data"][key]
     if values["train"]["early_stopping"] is None:
         del values["train"]["early_stopping"]
