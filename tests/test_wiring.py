@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from conftest import Minifw
 from minifw import nn
@@ -94,7 +93,9 @@ def by_hand(weights: dict[str, Tensor], x: Tensor) -> Tensor:
     """The network of RESIDUAL as a formula."""
 
     def linear(position: int, x: Tensor) -> Tensor:
-        return F.linear(x, weights[f"{position}.weight"], weights[f"{position}.bias"])
+        return torch.nn.functional.linear(
+            x, weights[f"{position}.weight"], weights[f"{position}.bias"]
+        )
 
     start = linear(0, x)
     total = start + linear(2, start.tanh())
@@ -210,9 +211,9 @@ def test_the_loss_is_the_sum_of_the_heads_and_errors_are_those_of_the_classes() 
     copy, classes = output[..., :2], output[..., 2:]
     assert data.train.labels is not None
     for seed in range(2):
-        wanted = 0.5 * F.mse_loss(copy[seed], data.train.inputs[seed]) + F.cross_entropy(
-            classes[seed], data.train.labels[seed]
-        )
+        wanted = 0.5 * torch.nn.functional.mse_loss(
+            copy[seed], data.train.inputs[seed]
+        ) + torch.nn.functional.cross_entropy(classes[seed], data.train.labels[seed])
         value = loss.function(output, data.train.targets)[seed]
         assert value == pytest.approx(float(wanted), rel=1e-12)
         wrong = (classes[seed].argmax(-1) != data.train.labels[seed]).double().mean()
