@@ -267,7 +267,7 @@ OPERATIONS = [
     ),
     operation(lambda: ours.Slice(-2, dim=1, sample_dims=2), lambda x: x[:, :, -2:], (5, 3, 4)),
     operation(
-        lambda: ours.Slice.at((..., -1, slice(None, None, 2))),
+        lambda: ours.Slice.of((..., -1, slice(None, None, 2))),
         lambda x: x[:, -1, ::2],
         (5, 3, 4),
         bad=[((normal(5, 4),), "expects samples that have these numbers")],
@@ -284,7 +284,7 @@ OPERATIONS = [
 ]
 
 
-def _float64(kind: type[ours.Module], *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
+def _float64(kind: Any, *given: Any, **more: Any) -> Callable[[Shape], ours.Module]:
     return lambda stack: kind(*given, stack=stack, dtype=torch.float64, **more)
 
 
@@ -441,7 +441,7 @@ NORMS = [
 
 
 def convolution(
-    sizes: tuple[int, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
+    sizes: tuple[Any, ...], shape: Shape, *, bad: Sequence[tuple[Any, str]] = (), **options: Any
 ) -> ModuleCase:
     """A convolution of channels in, channels out and a kernel, with inputs of this shape."""
     one = len(shape) == 3

@@ -126,11 +126,12 @@ def test_maxima_of_special_numbers_are_pytorchs(dtype: torch.dtype) -> None:
             x = torch.from_numpy(rng.choice(some, (4, 3, 6, 7))).to(dtype)
             leaf = x.clone().requires_grad_()
             expected = functional.max_pool2d(leaf, kernel, stride, padding)
-            gradient = torch.from_numpy(rng.choice(some, tuple(expected.shape))).to(dtype)
-            (theirs,) = torch.autograd.grad(expected, leaf, gradient)
             module = nn.MaxPool2d(kernel, stride, padding)
             torch.testing.assert_close(module.forward(x), expected.detach(), equal_nan=True)
-            torch.testing.assert_close(module.backward(gradient), theirs, equal_nan=True)
+            for of_y in (rng.choice(some, tuple(expected.shape)), normal(*expected.shape).numpy()):
+                gradient = torch.from_numpy(of_y).to(dtype)
+                (theirs,) = torch.autograd.grad(expected, leaf, gradient, retain_graph=True)
+                torch.testing.assert_close(module.backward(gradient), theirs, equal_nan=True)
 
 
 def image_network(stack: tuple[int, ...], dtype: torch.dtype) -> nn.Sequential:
@@ -192,32 +193,34 @@ def test_reused_memory_holds_one_network_s_columns_at_most() -> None:
 
 
 def test_options_that_do_not_fit_are_named() -> None:
-    for make, message in (
-        (lambda: nn.Conv2d(0, 2, 3), "Conv2d: in_channels must be a whole number of at least 1"),
-        (lambda: nn.Conv2d(2, True, 3), "Conv2d: out_channels must be a whole number"),
-        (lambda: nn.Conv2d(2, 2, 3, groups=0), "Conv2d: groups must be a whole number of at least"),
-        (lambda: nn.Conv2d(3, 2, 3, groups=2), "groups must divide in_channels and out_channels"),
-        (lambda: nn.Conv2d(2, 2, 0), "kernel_size must be a whole number of at least 1, or 2 of"),
-        (lambda: nn.Conv2d(2, 2, (3, 3, 3)), r"or 2 of them, got \(3, 3, 3\)"),
-        (lambda: nn.Conv1d(2, 2, (3, 3)), r"kernel_size must be a whole number of at least 1, got"),
-        (lambda: nn.Conv1d(2, 2, 3, stride=0), "stride must be a whole number of at least 1"),
-        (lambda: nn.Conv1d(2, 2, 3, padding=-1), "padding must be a whole number of at least 0"),
-        (lambda: nn.Conv2d(2, 2, 3, dilation=1.5), "dilation must be a whole number"),
-        (lambda: nn.Conv2d(2, 2, 3, padding="full"), "must be numbers, 'same' or 'valid', got"),
-        (lambda: nn.Conv2d(2, 2, 3, 2, padding="same"), "padding 'same' needs a stride of 1"),
-        (lambda: nn.Conv2d(2, 2, 3, stack=(0,)), "a stack must hold at least one network"),
-        (lambda: nn.Conv2d(2, 2, 3, dtype=torch.float16), "dtype must be torch.float32 or"),
-        (lambda: nn.Conv2d(2, 2, 3, init="zeroes"), "unknown initialiser 'zeroes'; did you mean"),
-        (lambda: nn.Conv2d(2, 2, 3, stack=(2,), generators=[]), "one generator for each of the 2"),
-        (lambda: nn.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number of at least 1"),
-        (lambda: nn.AvgPool1d(3, padding=2), "padding must be at most half of kernel_size, got 2"),
-        (lambda: nn.Flatten(0), "Flatten: sample_dims must be a whole number of at least 1, got 0"),
-        (lambda: nn.GlobalAvgPool(1), "sample_dims must be a whole number of at least 2, got 1"),
-        (lambda: nn.Unflatten(3), r"Unflatten: shape must be whole numbers, as \(1, 8, 8\), got 3"),
-        (lambda: nn.Unflatten((1, 0)), "shape must be a whole number of at least 1"),
-    ):  # fmt: skip
+    wrong: Any = nn  # which no type checker looks into
+    cases: list[tuple[Any, str]] = [
+        (lambda: wrong.Conv2d(0, 2, 3), "Conv2d: in_channels must be a whole number of at least 1"),
+        (lambda: wrong.Conv2d(2, True, 3), "Conv2d: out_channels must be a whole number"),
+        (lambda: wrong.Conv2d(2, 2, 3, groups=0), "Conv2d: groups must be a whole number of at least"),
+        (lambda: wrong.Conv2d(3, 2, 3, groups=2), "groups must divide in_channels and out_channels"),
+        (lambda: wrong.Conv2d(2, 2, 0), "kernel_size must be a whole number of at least 1, or 2 of"),
+        (lambda: wrong.Conv2d(2, 2, (3, 3, 3)), r"or 2 of them, got \(3, 3, 3\)"),
+        (lambda: wrong.Conv1d(2, 2, (3, 3)), r"kernel_size must be a whole number of at least 1, got"),
+        (lambda: wrong.Conv1d(2, 2, 3, stride=0), "stride must be a whole number of at least 1"),
+        (lambda: wrong.Conv1d(2, 2, 3, padding=-1), "padding must be a whole number of at least 0"),
+        (lambda: wrong.Conv2d(2, 2, 3, dilation=1.5), "dilation must be a whole number"),
+        (lambda: wrong.Conv2d(2, 2, 3, padding="full"), "must be numbers, 'same' or 'valid', got"),
+        (lambda: wrong.Conv2d(2, 2, 3, 2, padding="same"), "padding 'same' needs a stride of 1"),
+        (lambda: wrong.Conv2d(2, 2, 3, stack=(0,)), "a stack must hold at least one network"),
+        (lambda: wrong.Conv2d(2, 2, 3, dtype=torch.float16), "dtype must be torch.float32 or"),
+        (lambda: wrong.Conv2d(2, 2, 3, init="zeroes"), "unknown initialiser 'zeroes'; did you mean"),
+        (lambda: wrong.Conv2d(2, 2, 3, stack=(2,), generators=[]), "one generator for each of the 2"),
+        (lambda: wrong.MaxPool2d(0), "MaxPool2d: kernel_size must be a whole number of at least 1"),
+        (lambda: wrong.AvgPool1d(3, padding=2), "padding must be at most half of kernel_size, got 2"),
+        (lambda: wrong.Flatten(0), "Flatten: sample_dims must be a whole number of at least 1, got 0"),
+        (lambda: wrong.GlobalAvgPool(1), "sample_dims must be a whole number of at least 2, got 1"),
+        (lambda: wrong.Unflatten(3), r"Unflatten: shape must be whole numbers, as \(1, 8, 8\), got 3"),
+        (lambda: wrong.Unflatten((1, 0)), "shape must be a whole number of at least 1"),
+    ]  # fmt: skip
+    for make, message in cases:
         with pytest.raises(ModuleError, match=message) as raised:
-            make()  # type: ignore[no-untyped-call]
+            make()
         assert "\n" not in str(raised.value)
 
 

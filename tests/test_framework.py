@@ -540,7 +540,8 @@ def test_no_gradient_is_computed_before_the_first_parameter() -> None:
     class Counted(Double):
         def backward(self, gradient: Tensor) -> Tensor:
             self.count = getattr(self, "count", 0) + 1
-            return super().backward(gradient)
+            returned: Tensor = super().backward(gradient)
+            return returned
 
     class Beside(ours.Graph):
         def __init__(self) -> None:
@@ -1068,7 +1069,7 @@ def test_convolutions_have_the_fans_and_the_default_of_pytorch(
 ) -> None:
     kind: Any = (ours.Conv1d, ours.Conv2d)[dimensions - 1]
     layer = kind(6, 300, 5, groups=groups, generators=[np.random.default_rng(0)])
-    fans = torch.nn.init._calculate_fan_in_and_fan_out(layer.weight)  # type: ignore[no-untyped-call]
+    fans = torch.nn.init._calculate_fan_in_and_fan_out(layer.weight)
     assert layer.fans == fans
     theirs = (torch.nn.Conv1d, torch.nn.Conv2d)[dimensions - 1](6, 300, 5, groups=groups)
     for mine, its in ((layer.weight, theirs.weight), (layer.bias, theirs.bias)):

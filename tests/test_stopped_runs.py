@@ -122,6 +122,24 @@ def test_each_arm_stops_where_a_loop_by_hand_does(arm: Arm, monitor: str) -> Non
             torch.testing.assert_close(result.weights[name][seed], value, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("arm", ["pytorch", "vmap"])
+def test_seeds_that_diverge_leave_the_others_alone_in_each_arm(arm: Arm) -> None:
+    config = config_of(
+        "dtype=float64", "network=[{linear: 12}, relu, {linear: 12}, relu, {linear: 2}]",
+        "loss=mse", "train.eta=10", "optimizer={momentum: 0.9}", "train.eval_every=4",
+    )  # fmt: skip
+    drawn = plan(config, 8, ["sgd"], arms=["minifw"]).draw([*range(8)])
+    mine, other = (TRAIN[each](drawn, "sgd", lambda done, text: None) for each in ("minifw", arm))
+    assert {*mine.history.diverged.tolist()} > {-1, 2}
+    assert (mine.history.stopped >= 0).sum() == 6
+    for name in ("diverged", "stopped", "best_epoch"):
+        assert getattr(other.history, name).tolist() == getattr(mine.history, name).tolist()
+    left = torch.from_numpy(mine.history.diverged < 0)
+    for name, value in other.weights.items():
+        torch.testing.assert_close(value[left], mine.weights[name][left])
+        assert not value[~left].isfinite().all()
+
+
 # ------------------------------------------------------------------------------------------ runs
 
 

@@ -338,11 +338,10 @@ def test_the_part_that_is_left_keeps_all_threads_busy(monkeypatch: pytest.Monkey
         return call(workers, work, threads)
 
     monkeypatch.setattr(Workers, "call", watched)
-    Case().fit(schedule=SCHEDULES["plain, in shards"])
-    shown = [pair for pair, _ in itertools.groupby(calls[1::2])]  # of training
-    assert shown[0] == (3, 2)
-    assert shown[-1][1] == min(2, shown[-1][0])
-    assert (2, 2) in shown
+    history = Case([0, 1, 2]).fit(schedule=SCHEDULES["plain, in shards"])
+    shown = [pair for pair, _ in itertools.groupby(calls[1::2])]  # shards and threads of training
+    assert (history.stopped < 0).tolist() == [False, False, True]
+    assert shown == [(2, 2), (1, 1)], "with three and two networks, then with one"
 
 
 def test_what_on_epoch_writes_to_a_network_is_trained_on() -> None:
@@ -427,8 +426,10 @@ def test_training_goes_on_after_it_has_ended_with_the_best_weights() -> None:
     whole = Case()
     history = whole.fit(epochs=60)
     parts = Case()
-    before = parts.fit(epochs=14)
+    before = parts.fit(epochs=28)
     assert before.last
+    assert before.kept[GOES_ON] == 27, "while in the end it keeps its last ones"
+    assert history.kept[GOES_ON] == -1
     best = [value.clone() for value in parts.state]
     after = parts.fit(epochs=60, history=before)
     assert after.kept.tolist() == history.kept.tolist()
@@ -446,7 +447,9 @@ def test_joined_stacks_go_on_as_each_would_alone() -> None:
     order = np.argsort(np.where(history.stopped < 0, 10**6, history.stopped))
     early = [int(order[0])]
     others = [seed for seed in range(SEEDS) if seed not in early]
-    until = int(history.stopped[early[0]]) + 2
+    until = 28
+    late = (history.best_epoch < until) & (history.stopped > until)
+    assert late.any(), "its best weights are from before"
     states = []
     for seeds in (early, others):
         case = Case(seeds)

@@ -60,8 +60,11 @@ def raw(dataset: Dataset, samples: Samples) -> Any:
 
 
 def same(left: Samples, right: Samples) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(vars(left).values(), vars(right).values(),
-                                                 strict=True))  # fmt: skip
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(vars(left).values(), vars(right).values(), strict=True)
+        if a is not None or b is not None
+    )
 
 
 # ------------------------------------------------------------------------------ which samples
@@ -76,7 +79,7 @@ def test_the_last_training_samples_are_kept(key: str) -> None:
     assert kept.validation is not None
     assert torch.equal(kept.train.inputs, plain.train.inputs[:, :30])
     assert torch.equal(kept.validation.inputs, plain.train.inputs[:, 30:])
-    assert torch.equal(kept.validation.labels, plain.train.labels[:, 30:])
+    assert torch.equal(kept.validation.class_numbers, plain.train.class_numbers[:, 30:])
     assert same(kept.test, plain.test)
     normal = build_data(config_of(f"data.validation={key}", "dtype=float64"), [3, 4], None)
     assert normal.validation is not None
@@ -155,7 +158,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
     assert isinstance(config.data, Generated)
     own, labels = config.data.draw(data.generator(6, "validation"), 30)
     assert np.allclose(raw(more, more.validation)[1], own, atol=1e-4)
-    assert more.validation.labels[1].tolist() == labels.tolist()
+    assert more.validation.class_numbers[1].tolist() == labels.tolist()
     # The key itself wins; and a file has no more samples.
     keyed = config_of("data={kind: moons, train: 40, test: 30, validation: 10}")
     left, right = (build_data(keyed, [5], None, extra_validation=e) for e in (False, True))
@@ -178,7 +181,7 @@ def test_arrays_may_have_samples_for_validation() -> None:
     assert same(made.test, plain.test)
     expected = (x[20:25] - x[:20].mean(0)) / x[:20].std(0)
     assert np.allclose(made.validation.inputs.numpy(), expected)
-    assert [made.classes[k] for k in made.validation.labels] == y[20:25].tolist()
+    assert [made.classes[k] for k in made.validation.class_numbers] == y[20:25].tolist()
     stack = made.repeated(3)
     assert stack.validation is not None
     assert stack.validation.inputs.shape == (3, 5, 2)
@@ -228,7 +231,7 @@ def wrong(network: nn.Network, samples: Samples) -> list[float]:
         hidden = hidden @ weight.transpose(0, 2, 1) + bias[:, None]
         hidden = np.maximum(hidden, 0) if place < len(layers) - 1 else hidden
     chosen = hidden.argmax(-1)
-    found: list[float] = (100 * (chosen != samples.labels.numpy()).mean(1)).tolist()
+    found: list[float] = (100 * (chosen != samples.class_numbers.numpy()).mean(1)).tolist()
     return found
 
 
@@ -319,7 +322,7 @@ def trained(epochs: list[int], dataset: Dataset) -> bytes:
     config, content = config_of(), b""
     for until in epochs:
         network = build_network(config, [0, 1], 2)
-        optimizer, order = nn.SGD(network, 0.9), BatchOrder([0, 1], dataset.train.labels.shape[1])
+        optimizer, order = nn.SGD(network, 0.9), BatchOrder([0, 1], dataset.train.count)
         history = None
         if content:
             known = Checkpoint.from_bytes(content, "x")
@@ -368,14 +371,15 @@ def test_histories_of_several_stacks_become_one() -> None:
     """A stack that ended early has NaN from there on."""
     long, short = History.of((1,)), History.of((2,))
     for epoch in (0, 1, 2):
-        long.record(epoch, *(np.full(1, float(n)) for n in range(4)))
+        long.record(epoch, *(np.full(1, float(n)) for n in range(6)))
         long.epoch = epoch
-    short.record(0, *(np.full(2, 9.0) for _ in range(4)))
+    short.record(0, *(np.full(2, 9.0) for _ in range(6)))
     joined = History.joined([long, short])
-    assert np.array(joined.validation_error)[:, 0].tolist() == [3, 3, 3]
+    assert np.array(joined.validation_error)[:, 0].tolist() == [4, 4, 4]
+    assert np.array(joined.validation_loss)[:, 0].tolist() == [5, 5, 5]
     assert np.isnan(np.array(joined.validation_error)[1:, 1:]).all()
     assert joined.validation_error[0][1:].tolist() == [9, 9]
-    assert repr(joined).endswith("errors 1 % training, 2 % test, 3 % validation>")
+    assert repr(joined).endswith("errors 1 % training, 2 % test, 4 % validation>")
 
 
 # ------------------------------------------------------------------------------ a run's files
@@ -440,7 +444,7 @@ def test_a_run_without_the_key_has_no_trace_of_it(minifw: Minifw) -> None:
     run = package.load(path)
     assert run.validation_error is None
     assert "validation_error" not in run.metrics.arrays()
-    assert [*run.metrics.frame()][-1] == "test_error"
+    assert [*run.metrics.frame()][-1] == "test_loss"
 
 
 def test_a_comparison_has_the_error_of_both_arms(minifw: Minifw) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifw.config.model import Config
 from minifw.config.sections import LayerSection
 from minifw.config.source import Source
 from minifw.config.wiring import wiring
-from minifw.data.arrays import Floats
 from minifw.runs import Mode
 
 __all__ = ["note_batches", "note_tokens", "takes_tokens"]
@@ -51,7 +51,7 @@ def takes_tokens(config: Config) -> Iterator[tuple[int, LayerSection]]:
             yield position, layer
 
 
-def note_tokens(config: Config, source: Source, inputs: Floats) -> None:
+def note_tokens(config: Config, source: Source, inputs: NDArray[np.float64]) -> None:
     """Note each layer that needs whole numbers below some other, and takes inputs that are not."""
     for position, layer in takes_tokens(config):
         most = layer.declaration.whole(layer.keys) - 1

@@ -26,8 +26,7 @@ from minifw.library.studies import Study, Sweep
 from minifw.library.variance import Variance
 from minifw.nn import Loss, Network, Optimizer, Schedule
 from minifw.system.environment import quiet_matplotlib
-from minifw.training import EarlyStopping, History, arguments
-from minifw.training.epochs import OnEpoch
+from minifw.training import EarlyStopping, History, OnEpoch, arguments
 from minifw.training.fit import fit as fit_stack
 
 KINDS: dict[str, type[Study]] = {kind.kind: kind for kind in (Comparison, Sweep, Variance)}

@@ -1,10 +1,10 @@
 """Columns: for each place of a convolution's output the numbers that the kernel meets there.
 
 A matrix of them, (numbers of the kernel) times (places · samples), makes one product of a whole
-convolution, y = W columns. It is kernel times as large as the input, though. Where it is large, and the kernel goes
-from row to row in steps of 1, only what *one row* of it meets is gathered, for all rows of the
-input: what row i of the kernel meets are these columns from the input's row i on, a view, so that
-y = Σ over i of W_i columns_i.
+convolution, y = W columns. It is kernel times as large as the input, though. Where that is much,
+and the kernel goes from row to row in steps of 1, only what *one row* of it meets is gathered, for
+all rows of the input: what row i of the kernel meets are these columns from the input's row i on,
+a view, so that y = Σ over i of W_i columns_i.
 
 Columns are made for some networks at a time: so they take little memory, and are still in the
 processor's cache when a product reads them.
@@ -84,7 +84,8 @@ class Columns:
     def weight_of(self, products: Tensor) -> Tensor:
         """Return `(rows, matrices, terms, outputs)` in the order of a weight, in 5 dimensions."""
         channels = self.whole.shape[1] // self.groups
-        by_row = products.unflatten(2, (channels, self.terms // channels))
+        rows, matrices, terms, outputs = products.shape
+        by_row = products.view(rows, matrices, channels, terms // channels, outputs)
         return by_row.permute(1, 4, 2, 0, 3)
 
     def add_to(self, total: Tensor, columns: Tensor) -> None:

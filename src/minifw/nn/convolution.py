@@ -282,11 +282,11 @@ def convolution(name: str, dimensions: int, inputs: Shape) -> Callable[[type[C]]
 
     def parameters(shape: Shape, keys: Keys) -> int:
         (channels, *_), terms = _made(name, dimensions, shape, keys)
-        return channels * (terms + keys["bias"])
+        return channels * (terms + bool(keys["bias"]))
 
     def operations(shape: Shape, keys: Keys) -> int:
         outputs, terms = _made(name, dimensions, shape, keys)
-        return math.prod(outputs) * (2 * terms - 1 + keys["bias"])
+        return math.prod(outputs) * (2 * terms - 1 + bool(keys["bias"]))
 
     arguments = ("in_channels", "out_channels", "kernel_size", "stride", "padding", "dilation")
     return layer(

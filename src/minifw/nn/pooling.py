@@ -176,11 +176,11 @@ class MaxPooling(Pooling):
                 left = rest
 
     def _with_nan(
-        self, inside: Tensor, y: Tensor, gradient: Tensor, total: Tensor, apart: bool
+        self, inside: Tensor, y: Tensor, left: Tensor, total: Tensor, apart: bool
     ) -> None:
         """Do the same for any numbers; that of a NaN goes to the last NaN, as in PyTorch."""
         total.zero_()
-        left = gradient.clone()
+        left = left.clone()
         places = self.places(inside, y)
         for order, is_nan in ((places, False), (places[::-1], True)):
             for _, some, met in order:

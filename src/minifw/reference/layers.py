@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,7 +126,7 @@ class Concat(nn.Module):
 class Slice(nn.Module):
     """x[index], which begins with `...`."""
 
-    def __init__(self, index: Sequence[object]) -> None:
+    def __init__(self, index: Sequence[Any]) -> None:
         super().__init__()
         self.index = tuple(index)
 

@@ -16,6 +16,7 @@ from minifw import nn as ours
 from minifw.data import BatchOrder, Dataset, Floats
 from minifw.reference.arms import Ensemble, Loop, State
 from minifw.training import (
+    STOPPING,
     Checkpoint,
     EarlyStopping,
     Evaluation,
@@ -27,7 +28,6 @@ from minifw.training import (
     run_epochs,
     wait_for,
 )
-from minifw.training.history import STOPPING
 from minifw.training.placement import StepSizes
 from minifw.training.rates import Factors, by_epoch
 

@@ -2,14 +2,15 @@
 
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
-from minifw.training.epochs import Trainer, run_epochs, wait_for
+from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite, fits_of
-from minifw.training.history import SERIES, VALIDATION, History
+from minifw.training.history import SERIES, STOPPING, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
 from minifw.training.stopping import EarlyStopping
 
 __all__ = [
     "SERIES",
+    "STOPPING",
     "VALIDATION",
     "Checkpoint",
     "Division",
@@ -17,6 +18,7 @@ __all__ = [
     "Evaluation",
     "History",
     "Learner",
+    "OnEpoch",
     "Trainer",
     "arguments",
     "compiled",
