@@ -71,7 +71,7 @@ def test_no_columns_are_made(batch: int) -> None:
     copied = [prod(k.root.shape) for k in plan.kernels if k.root and k.root.op == "copy"]
     columns = [prod(value.shape) for value in plan.windows]
     assert len(columns) >= 2
-    assert max(columns) > 4 * max(copied)
+    assert max(copied) <= 6 * 12 * 12 * plan.padded(batch) < max(columns) / 2
     assert any(kernel.long for kernel in plan.kernels)  # the gradient of a weight
 
 
