@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import minifw.nn
-from cases import LOSSES, MODULES, normal
+from cases import LOSSES, MODULES, inputs_of, normal
 from minifw import nn as ours
 from minifw.nn import checks
 from minifw.nn.module import as_tuple
@@ -105,7 +105,7 @@ def test_everything_runs_without_autograd_and_torch_nn() -> None:
     for case in MODULES:
         for stack in ((), (2,)):
             module = case.make(stack)
-            outputs = as_tuple(module.forward(*(normal(*stack, *shape) for shape in case.inputs)))
+            outputs = as_tuple(module.forward(*inputs_of(case, *stack)))
             module.backward(*outputs)
             module.accumulate(*outputs)
             ours.SGD(module, momentum=0.9).step(0.1)
