@@ -115,7 +115,7 @@ def test_the_network_is_the_formula_and_so_are_its_gradients() -> None:
         mine = x[seed].clone().requires_grad_()
         wanted = by_hand(weights, mine)
         assert torch.allclose(y[seed], wanted, rtol=1e-13, atol=1e-14)
-        wanted.backward(wanted.detach())
+        wanted.backward(wanted.detach())  # type: ignore[no-untyped-call]
         assert mine.grad is not None
         assert torch.allclose(back[seed], mine.grad, rtol=1e-12, atol=1e-13)
         for name, _, gradient in network.parameters():
@@ -197,6 +197,56 @@ def test_gradcheck_goes_through_a_graph(minifw: Minifw) -> None:
     assert [of for layer, of in found if layer == 3] == ["input 1", "input 2"]
     assert [of for layer, of in found if layer == 5] == ["input"]  # its parameters stand at 2
     assert not any(row["wrong"] for row in rows)
+
+
+OWN = """
+import torch
+from minifw import nn
+
+
+@nn.layer(several=True)
+class Gate(nn.Module):
+    def __init__(self, power: float = 1.0) -> None:
+        self.power = power
+
+    def forward(self, a, b):
+        y = self.power * a * b
+        self.remember((a, b), (y,))
+        return y
+
+    def backward(self, gradient):
+        a, b = self.recall(gradient).inputs
+        return self.power * gradient * b, self.power * gradient * a
+
+
+class Twice(nn.LossMSE):
+    def function(self, output, target):
+        return 2 * super().function(output, target)
+
+    def grad(self, output, target):
+        return 2 * super().grad(output, target)
+"""
+
+
+def test_classes_of_a_users_own_take_part(minifw: Minifw) -> None:
+    """A layer of two inputs, whose sizes are tried, and the loss of a head."""
+    Path("mine.py").write_text(OWN)
+    text = HEADS.replace(
+        "  - {linear: 2, name: copy}",
+        """  - {linear: 5, name: left}
+  - {python: mine.Gate, power: 2.0, from: [left, shared], name: gated}
+  - {linear: 2, name: copy}""",
+    ).replace("from: shared, name: classes", "from: gated, name: classes")
+    text = text.replace("kind: mse, target", "python: mine.Twice, target")
+    Path("a.yaml").write_text(text)
+    answer = minifw("gradcheck", "a.yaml", "--allow-code", "--json")
+    assert answer.code == 0, answer.err
+    assert not any(row["wrong"] for row in answer.json["gradients"])
+    Path("a.yaml").write_text(text.replace("[left, shared]", "left").replace(", name: shared", ""))
+    assert minifw("validate", "a.yaml", "--allow-code").err == (
+        "a.yaml:8:5: network.3: Gate: TypeError: Gate.forward() missing 1 required positional "
+        "argument: 'b'\n"
+    )
 
 
 # ------------------------------------------------------------------------------------------ heads
