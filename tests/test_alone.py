@@ -54,7 +54,7 @@ def test_alone_as_in_a_stack(name: str, broadcast: bool, dtype: torch.dtype) -> 
     together, numbers = made(STACK)
     gradient = normal(*made(STACK)[0].forward(x).shape, seed=1, dtype=dtype)
     if broadcast:
-        gradient = gradient[..., :1].expand(gradient.shape)
+        gradient = gradient[..., :1, :1].expand(gradient.shape)
     for key, value in numbers.items():
         value.copy_(normal(*value.shape, seed=len(key), dtype=dtype))
     expected = results(together, x, gradient)
@@ -63,7 +63,7 @@ def test_alone_as_in_a_stack(name: str, broadcast: bool, dtype: torch.dtype) -> 
         for key, value in own.items():
             value.copy_(numbers[key][network : network + 1])
         part = gradient[network : network + 1]
-        part = part[..., :1].clone().expand(part.shape) if broadcast else part.clone()
+        part = part[..., :1, :1].clone().expand(part.shape) if broadcast else part.clone()
         found = results(alone, x[network : network + 1].clone(), part)
         for one, all_ in zip(found, expected, strict=True):
             assert torch.equal(one[0], all_[network])

@@ -319,6 +319,8 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
      ["a.yaml:11:5: network.6: tanh: expects one input, got 2"]),
     (RESIDUAL, "{use: block, from: bent, name: again}", "{use: inputs, from: bent, name: again}",
      ["a.yaml:10:11: network.5.layer: must be the name of a layer before this one"]),
+    (RESIDUAL, "{kind: tanh, name: bent}", "{linear: 4, name: bent}",
+     ["a.yaml:10:5: network.5: expects 5 inputs, as in network.2, of which this is a use, but network.4 (line 9) gives 4"]),
     (RESIDUAL, "  - multiply: [sum, again]", "  - multiply: [sum, again]\n  - add",
      ["a.yaml:12:5: network.7: add: needs `from`, a list of the layers that it takes"]),
     (RESIDUAL, "name: sum", "name: the sum",

@@ -6,7 +6,7 @@ layer takes the value before it, unless its key `from` names others.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -252,6 +252,7 @@ class _Shapes:
         # Where each value got its shape, for messages; -1 is the data.
         self.origins = [-1]
         self.trained = bool(unknown)
+        self.made: dict[int, dict[str, int]] = {}  # what each layer is made with, where known
 
     def check(self, classes: int | None) -> None:
         """Go through all layers, and compare the end with the number of classes."""
@@ -292,7 +293,11 @@ class _Shapes:
             if len(numbers) == 1 and layer.declaration.several and not getattr(layer, "from"):
                 raise ModuleError(f"{layer.word}: needs `from`, a list of the layers that it takes")
             if sure:
-                for what in self._not_as_given(layer, given, numbers):
+                found = layer.inferred(*given)
+                module = self.wired.used[position]
+                made = found if module == position else self.made.get(module, found)
+                self.made[position] = found
+                for what in self._not_as_given(layer, found, made, module, numbers):
                     self.source.add(path, what)
             size = layer.sizes(*given)
         except ModuleError as fault:
@@ -310,18 +315,30 @@ class _Shapes:
         return size.shape
 
     def _not_as_given(
-        self, layer: LayerSection, shapes: Sequence[Shape], numbers: Sequence[int]
+        self,
+        layer: LayerSection,
+        here: Mapping[str, int],
+        made: Mapping[str, int],
+        module: int,
+        numbers: Sequence[int],
     ) -> Iterator[str]:
-        """Yield what is wrong with the keys that follow from a layer's inputs, but are given."""
+        """Yield what does not fit of the keys that follow from a layer's inputs.
+
+        `here` are those that follow; others may be given, and a layer that is used again is `made`
+        with those of its first use.
+        """
         origin = self.origins[numbers[0]]
         path: KeyPath = ("data",) if origin < 0 else ("network", origin)
         who = "the data" if origin < 0 else f"network.{origin}"
         before = f"{who}{self.source.line(path)} {'has' if origin < 0 else 'gives'}"
-        for name, found in layer.inferred(*shapes).items():
+        for name, found in here.items():
             wanted = getattr(layer, name, None)
+            again = ""
+            if wanted is None and made[name] != found:
+                wanted, again = made[name], f", as in network.{module}, of which this is a use"
             if wanted is not None and wanted != found:
                 what = f"{wanted} inputs" if name == "in_features" else f"{name} {wanted}"
-                yield f"expects {what}, but {before} {found}"
+                yield f"expects {what}{again}, but {before} {found}"
 
 
 def in_words(shape: Shape) -> str:
