@@ -145,6 +145,12 @@ BAD: dict[str, tuple[Any, str]] = {
     "too deep": ({"y": Y[..., None]}, r"y must be \(12,\), or \(12, targets\)"),
     "other targets": ({"y_test": np.ones((12, 2))}, r"as many targets for each sample as y"),
     "too large": ({"y": Y * 1e300, "normalize_target": False}, "target 'y.*beyond float32"),
+    "squares too large": ({"y": Y * 1e200}, "numbers up to .*, of which squared errors are beyond"),
+    "far apart": ({"y": np.where(Y > 0, 1.7e308, -1.7e308)}, "numbers beyond float32"),
+    "squares too small": (
+        {"y": Y * 1e-200, "y_test": Y * 1e-200},
+        "a spread of .*, of which squared errors are beyond float64; another unit helps",
+    ),
 }
 
 

@@ -25,6 +25,8 @@ from minifw.nn.module import in_mode
 from minifw.statistics.measure import ERROR, Measure, Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
+LARGEST, SMALLEST = 1e150, 1e-150
+"""Of targets: squares of such numbers are numbers of float64, and so are their sums."""
 """The kinds of numbers by their names in a config."""
 
 Purpose = Literal["data", "init", "shuffle", "validation", "dropout"]
@@ -329,6 +331,8 @@ def stack_seeds(
                 own.labels.copy_(torch.from_numpy(wanted))
                 own.targets.copy_(own.labels)
             _check_range(own.inputs, scale[place], "feature", features, seeds[place])
+        if count:
+            _check_squares(draw, measure.targets, seeds[place])
     if count:
         stacks = [replace(part, scale=torch.from_numpy(target_scale)) for part in stacks]
     train, test, *validation = (part.map(lambda values: values.to(device)) for part in stacks)
@@ -358,6 +362,23 @@ def _check_range(values: Tensor, scale: Floats, what: str, names: Sequence[str],
         raise DataError(
             f"with seed {seed}, {what} '{name}' has numbers beyond {beyond}; {mend} may help"
         )
+
+
+def _check_squares(draw: Sequence[Points], names: Sequence[str], seed: int) -> None:
+    """Raise a DataError where squares of a target, or of its spread, are not numbers of float64.
+
+    Errors are root mean squares in its own unit: they would be infinite, or 0.
+    """
+    wanted = np.concatenate([np.asarray(part[1], np.float64) for part in draw])
+    largest = np.abs(wanted).max(0)
+    spread = (wanted / 2).max(0) - (wanted / 2).min(0)
+    for name, most, each in zip(names, largest, spread, strict=True):
+        if most > LARGEST or 0 < each < SMALLEST:
+            got = f"numbers up to {most:g}" if most > LARGEST else f"a spread of {2 * each:g}"
+            raise DataError(
+                f"with seed {seed}, target '{short_word(name)}' has {got}, of which squared errors "
+                "are beyond float64; another unit helps"
+            )
 
 
 def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) -> Samples:
