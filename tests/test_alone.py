@@ -54,7 +54,7 @@ def test_alone_as_in_a_stack(name: str, broadcast: bool, dtype: torch.dtype) -> 
     together, numbers = made(STACK)
     gradient = normal(*made(STACK)[0].forward(x).shape, seed=1, dtype=dtype)
     if broadcast:
-        gradient = gradient[..., :1, :1].expand(gradient.shape)
+        gradient = gradient[..., :1, :1].clone().expand(gradient.shape)
     for key, value in numbers.items():
         value.copy_(normal(*value.shape, seed=len(key), dtype=dtype))
     expected = results(together, x, gradient)
