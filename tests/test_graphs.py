@@ -97,7 +97,7 @@ def _theirs(kind: type[Any], calls: Calls, *x: Tensor) -> Any:
     if kind is Parts:  # Concat is our module
         (one,) = x
         whole = torch.cat([one[..., 1:], one[..., :1]], -1)
-        return calls.a(whole) / 3 - 1 / (whole * whole + 2)
+        return calls.a(whole) / 3 - (whole * whole + 2).reciprocal()
     written = kind.forward.__wrapped__
     return written(calls, *(value.as_subclass(AsTensor) for value in x))
 
