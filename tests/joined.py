@@ -45,7 +45,8 @@ class Split(nn.Module):
         self.input = x
         pieces: tuple[Tensor, ...] = torch.split(x, self.widths, -1)
         return tuple(
-            piece.unflatten(-1, shape) for piece, shape in zip(pieces, self.shapes, strict=True)
+            piece.reshape(*piece.shape[:-1], *shape)
+            for piece, shape in zip(pieces, self.shapes, strict=True)
         )
 
     def backward(self, *gradients: Tensor) -> Tensor:
