@@ -54,7 +54,7 @@ def keys() -> str:
 def _of_kinds(
     choices: list[dict[str, Any]], known: dict[str, Any]
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield keys of a section that are sections of several kinds, unless the config has them too."""
+    """Yield keys of a section that are sections of several kinds, unless the config has them."""
     for choice in choices if len(choices) == 1 else ():
         for name, inner in choice["properties"].items():
             if name not in known and len(list(_objects(inner))) > 1:
