@@ -161,7 +161,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
-        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, normalize_target, radius, task, test, train, unit, validation',
+        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
     ]),
     ('kind: disk', 'kind: disk, center: [0.5]', [
         'a.yaml:2:28: data.center.1: this item is missing',
@@ -337,5 +337,5 @@ OVERRIDES: list[tuple[str, str]] = [
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),
     ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?; a class of your own goes by {python: file.Class}"),
     ("data={kind: moons, radius: 1}", "--set data={kind: moons, radius: 1}: data.radius: unknown key; "
-     "known here: kind, noise, normalize, normalize_target, task, test, train, unit, validation"),
+     "known here: kind, noise, normalize, test, train, validation"),
 ]  # fmt: skip

@@ -142,7 +142,7 @@ def compiled_and_plain(
     samples = samples_of(x, target)
     last, sound = Steps(learner, samples, batch_size).on(learner, samples).run(None, 0.05)
     assert sound
-    dim = samples.labels.ndim - 1
+    dim = len(samples.stack)
     for batch, of_batch in zip(
         x.split(batch_size, dim), target.split(batch_size, dim), strict=True
     ):

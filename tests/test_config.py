@@ -75,6 +75,7 @@ def test_simplenet_is_the_reports_case() -> None:
     layers = [getattr(layer, "out_features", layer.kind) for layer in config.network]
     assert layers == [25, "relu", 25, "relu", 25, "relu", 2]
     assert (config.train.eta, config.train.epochs, config.train.mode) == (0.01, 1000, "full-batch")
+    assert isinstance(config.loss, LossSection)
     assert (config.loss.kind, config.loss.reduction, config.data.normalize) == (
         "mse",
         "sample",
@@ -152,10 +153,10 @@ def test_a_new_kind_forgets_the_keys_of_the_old_one(tmp_path: Path) -> None:
     assert load(path, ["network.1.kind=tanh"]).network[1].kind == "tanh"
     # What --set itself gave, or nobody knows, is a mistake all the same.
     assert faults(tmp_path, text, "data.kind=moons", "data.radius=2") == [
-        "--set data.radius=2: data.radius: unknown key; known here: kind, noise, normalize, normalize_target, task, test, train, unit, validation"
+        "--set data.radius=2: data.radius: unknown key; known here: kind, noise, normalize, test, train, validation"
     ]
     assert faults(tmp_path, text.replace("radius", "raduis"), "data.kind=moons") == [
-        "a.yaml:2:36: data.raduis: unknown key; known here: kind, noise, normalize, normalize_target, task, test, train, unit, validation"
+        "a.yaml:2:36: data.raduis: unknown key; known here: kind, noise, normalize, test, train, validation"
     ]
 
 
@@ -185,6 +186,7 @@ def test_overrides(tmp_path: Path) -> None:
     assert config.init == section(InitSection, "normal", std=0.5)
     assert config.optimizer.keys["momentum"] == 0.9
     assert config.data == section(Generated, "moons", noise=0.2)
+    assert isinstance(config.loss, LossSection)
     assert config.loss.reduction == "sum"
 
 

@@ -450,8 +450,8 @@ def test_a_dataset_of_arrays_holds_them_normalised() -> None:
     assert data.train.inputs.shape == (40, 2)
     assert torch.allclose(data.train.inputs.mean(0), torch.zeros(2), atol=1e-6)
     assert np.allclose(data.test.inputs.numpy() * data.scale + data.shift, X[40:], atol=1e-6)
-    assert data.train.targets.argmax(-1).tolist() == data.train.labels.tolist()
-    assert data.train.labels.tolist() == (Y[:40] == "near").astype(int).tolist()
+    assert data.train.targets.argmax(-1).tolist() == data.train.class_numbers.tolist()
+    assert data.train.class_numbers.tolist() == (Y[:40] == "near").astype(int).tolist()
     stack = data.repeated(3)
     assert stack.train.inputs.shape == (3, 40, 2)
     assert stack.shift.shape == stack.scale.shape == (3, 2)
@@ -495,7 +495,7 @@ def test_classes_may_be_anything_with_a_name(y: Any, classes: tuple[str, ...]) -
         ({"y": [*Y[:59], "NA"]}, "y must hold a class for each sample, got 'NA'"),
         ({"y": [{}] * 60}, "y must hold classes (whole numbers, text or truth values), got object"),
         ({"y": X[:, 0], "y_test": X[:, 0]}, "y holds 60 different numbers that are not whole, such "
-         f"as {X[:, 0].min():g}, and each would be a class; there is no regression yet; np.digitize "
+         f"as {X[:, 0].min():g}, and each would be a class; task=\"regression\" predicts numbers; np.digitize "
          "makes classes of ranges, and as text (y.astype(str)) each number is one"),
         ({"y_test": X[:, 1]}, "y_test holds 60 different numbers that are not whole"),
         ({"x": torch.tensor(X).bfloat16()}, "x must be a tensor that NumPy can hold: "),

@@ -64,7 +64,7 @@ def test_a_stratified_split_by_hand() -> None:
 @pytest.mark.parametrize("name", ["digits", "iris", "wine", "breast-cancer"])
 @pytest.mark.parametrize(("train", "test"), [(0.8, None), (0.5, 0.25), (60, 31)])
 def test_shares_are_those_of_scikit_learn(name: str, train: float, test: float | None) -> None:
-    labels = tables.read_sklearn(name).labels
+    labels = tables.read_sklearn(name).class_numbers
     training, testing = splitting.split_sizes(len(labels), train, test)
     splitter = StratifiedShuffleSplit(1, train_size=training, test_size=testing, random_state=0)
     for seed in range(3):
@@ -109,7 +109,7 @@ def test_what_scikit_learn_has(name: str, load: Any) -> None:
     table, theirs = tables.read_sklearn(name), load()
     assert np.array_equal(table.inputs, theirs.data)
     assert list(table.features) == list(theirs.feature_names)
-    named = [table.classes[label] for label in table.labels]
+    named = [table.classes[label] for label in table.class_numbers]
     assert named == [str(theirs.target_names[label]) for label in theirs.target]
     assert list(table.classes) == sorted(table.classes)  # as those of a file
 
@@ -154,11 +154,11 @@ def test_numbers_have_no_shares(tmp_path: Path, overrides: list[str], message: s
 def test_its_frame_as_a_file_is_the_same_table(tmp_path: Path) -> None:
     table = tables.read_sklearn("wine")
     frame = datasets.load_wine(as_frame=True).frame
-    frame["target"] = [table.classes[label] for label in table.labels]
+    frame["target"] = [table.classes[label] for label in table.class_numbers]
     frame.to_csv(tmp_path / "wine.csv", index=False)
     read = files.read_csv(tmp_path / "wine.csv", None, None)
     assert np.array_equal(read.inputs, table.inputs)
-    assert np.array_equal(read.labels, table.labels)
+    assert np.array_equal(read.labels, table.class_numbers)
     assert (read.features, read.classes, read.target) == (
         table.features,
         table.classes,
@@ -174,14 +174,14 @@ def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_modular_addition() -> None:
     table = tables.modular_addition(5)
-    rows = {tuple(row): label for row, label in zip(table.inputs, table.labels, strict=True)}
+    rows = {tuple(row): label for row, label in zip(table.inputs, table.class_numbers, strict=True)}
     assert rows == {(a, b): (a + b) % 5 for a in range(5) for b in range(5)}
     assert table.classes == ("0", "1", "2", "3", "4")
 
 
 def test_parity() -> None:
     table = tables.parity(3)
-    rows = {tuple(row): label for row, label in zip(table.inputs, table.labels, strict=True)}
+    rows = {tuple(row): label for row, label in zip(table.inputs, table.class_numbers, strict=True)}
     assert len(rows) == 8
     assert all(label == sum(row) % 2 for row, label in rows.items())
 
@@ -242,7 +242,7 @@ def test_seed_k_of_a_stack_is_seed_k_alone_and_no_sample_is_in_two_parts(
     for of_seed in zip(*drawn, strict=True):
         assert sorted(chain(*of_seed)) == every
     if config.data.split == "stratified":
-        share = np.bincount(table.labels) / len(table.labels)
+        share = np.bincount(table.class_numbers) / len(table.class_numbers)
         for part in stack.parts.values():
             assert part.labels is not None
             for labels in part.labels.numpy():
@@ -328,7 +328,7 @@ def test_each_seed_has_its_test_error_again_by_predict(minifw: Minifw) -> None:
     Path("c.yaml").write_text(CONFIG)
     run = Path(minifw("train", "c.yaml", "--json", "-q").json["run_dir"])
     table = tables.read_sklearn("iris")
-    names = [table.classes[label] for label in table.labels]
+    names = [table.classes[label] for label in table.class_numbers]
     with Path("iris.csv").open("w") as file:
         writer = csv.writer(file)
         writer.writerow([*table.features, table.target])
@@ -336,7 +336,7 @@ def test_each_seed_has_its_test_error_again_by_predict(minifw: Minifw) -> None:
     for seed in range(3):
         answer = minifw("predict", run, "iris.csv", "--seed", seed)
         rows = list(csv.DictReader(io.StringIO(answer.out)))
-        parts = data.split(data.generator(seed, "data"), 150, 0.8, None, table.labels)
+        parts = data.split(data.generator(seed, "data"), 150, 0.8, None, table.class_numbers)
         wrong = [rows[sample]["class"] != names[sample] for sample in parts[1]]
         assert 100 * np.mean(wrong) == pytest.approx(errors_of(run)[seed])
 

@@ -119,7 +119,7 @@ def test_history_holds_loss_and_errors_of_the_epochs(tmp_path: Path) -> None:
     assert history.seconds > 0
     test = exp.data.test
     output = network.forward(test.inputs)
-    wrong = (output.argmax(-1) != test.labels).numpy()
+    wrong = (output.argmax(-1) != test.class_numbers).numpy()
     np.testing.assert_array_equal(history.test_error[-1], 100 * wrong.sum(1) / 30)
     train_output = network.forward(exp.data.train.inputs)
     expected = loss.function(train_output, exp.data.train.targets).numpy()
@@ -597,15 +597,15 @@ def test_what_does_not_fit_the_network_is_named(tmp_path: Path) -> None:
         (right.of(slice(2)), mse, r"Linear\(2, 6\).forward: expects an input of shape \(3, "),
         (of("test", inputs=test.inputs.float()), mse, "Linear.*: expects a tensor of torch.float64"),
         (of("test", inputs=test.inputs[..., :1]), mse, "Linear.*: expects an input of shape"),
-        (of("test", labels=test.labels[:2]), mse, r"fit: the test labels must be \(3, samples\)"),
-        (of("test", labels=test.labels + 1), mse, "fit: the test classes must be from 0 to 1, .* 2$"),
-        (of("train", labels=train.labels - 1), mse, "fit: the training classes must be .* got -1 to"),
-        (of("train", labels=train.labels.double()), mse, "fit: the training labels must be int64"),
+        (of("test", labels=test.class_numbers[:2]), mse, r"fit: the test labels must be \(3, samples\)"),
+        (of("test", labels=test.class_numbers + 1), mse, "fit: the test classes must be from 0 to 1, .* 2$"),
+        (of("train", labels=train.class_numbers - 1), mse, "fit: the training classes must be .* got -1 to"),
+        (of("train", labels=train.class_numbers.double()), mse, "fit: the training labels must be int64"),
         (of("train", targets=train.targets[:, :7]), mse, "fit: the training targets must begin with"),
         (of("train", inputs=train.inputs[:, :7]), mse, "fit: the training inputs must begin with"),
-        (of("train", targets=train.labels), mse, "LossMSE.*: expects a target of the output's"),
+        (of("train", targets=train.class_numbers), mse, "LossMSE.*: expects a target of the output's"),
         (
-            of("train", targets=train.labels + 2 * (torch.arange(40) == 9)),
+            of("train", targets=train.class_numbers + 2 * (torch.arange(40) == 9)),
             nn.LossCrossEntropy(),
             "fit: the training classes must be from 0 to 1, as the network has 2 outputs",
         ),

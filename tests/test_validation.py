@@ -60,8 +60,11 @@ def raw(dataset: Dataset, samples: Samples) -> Any:
 
 
 def same(left: Samples, right: Samples) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(vars(left).values(), vars(right).values(),
-                                                 strict=True))  # fmt: skip
+    return all(
+        torch.equal(a, b)
+        for a, b in zip(vars(left).values(), vars(right).values(), strict=True)
+        if a is not None or b is not None
+    )
 
 
 # ------------------------------------------------------------------------------ which samples
@@ -76,7 +79,7 @@ def test_the_last_training_samples_are_kept(key: str) -> None:
     assert kept.validation is not None
     assert torch.equal(kept.train.inputs, plain.train.inputs[:, :30])
     assert torch.equal(kept.validation.inputs, plain.train.inputs[:, 30:])
-    assert torch.equal(kept.validation.labels, plain.train.labels[:, 30:])
+    assert torch.equal(kept.validation.class_numbers, plain.train.class_numbers[:, 30:])
     assert same(kept.test, plain.test)
     normal = build_data(config_of(f"data.validation={key}", "dtype=float64"), [3, 4], None)
     assert normal.validation is not None
@@ -155,7 +158,7 @@ def test_extra_samples_leave_all_others_alone(tmp_path: Path) -> None:
     assert isinstance(config.data, Generated)
     own, labels = config.data.draw(data.generator(6, "validation"), 30)
     assert np.allclose(raw(more, more.validation)[1], own, atol=1e-4)
-    assert more.validation.labels[1].tolist() == labels.tolist()
+    assert more.validation.class_numbers[1].tolist() == labels.tolist()
     # The key itself wins; and a file has no more samples.
     keyed = config_of("data={kind: moons, train: 40, test: 30, validation: 10}")
     left, right = (build_data(keyed, [5], None, extra_validation=e) for e in (False, True))
@@ -178,7 +181,7 @@ def test_arrays_may_have_samples_for_validation() -> None:
     assert same(made.test, plain.test)
     expected = (x[20:25] - x[:20].mean(0)) / x[:20].std(0)
     assert np.allclose(made.validation.inputs.numpy(), expected)
-    assert [made.classes[k] for k in made.validation.labels] == y[20:25].tolist()
+    assert [made.classes[k] for k in made.validation.class_numbers] == y[20:25].tolist()
     stack = made.repeated(3)
     assert stack.validation is not None
     assert stack.validation.inputs.shape == (3, 5, 2)
@@ -228,7 +231,7 @@ def wrong(network: nn.Network, samples: Samples) -> list[float]:
         hidden = hidden @ weight.transpose(0, 2, 1) + bias[:, None]
         hidden = np.maximum(hidden, 0) if place < len(layers) - 1 else hidden
     chosen = hidden.argmax(-1)
-    found: list[float] = (100 * (chosen != samples.labels.numpy()).mean(1)).tolist()
+    found: list[float] = (100 * (chosen != samples.class_numbers.numpy()).mean(1)).tolist()
     return found
 
 
@@ -319,7 +322,7 @@ def trained(epochs: list[int], dataset: Dataset) -> bytes:
     config, content = config_of(), b""
     for until in epochs:
         network = build_network(config, [0, 1], 2)
-        optimizer, order = nn.SGD(network, 0.9), BatchOrder([0, 1], dataset.train.labels.shape[1])
+        optimizer, order = nn.SGD(network, 0.9), BatchOrder([0, 1], dataset.train.count)
         history = None
         if content:
             known = Checkpoint.from_bytes(content, "x")

@@ -97,7 +97,7 @@ def test_samples_are_drawn_once_for_each_seed_of_them(monkeypatch: pytest.Monkey
     for part, own in made.parts.items():
         assert torch.equal(own.inputs, alone.parts[part].inputs)
         assert torch.equal(own.targets, alone.parts[part].targets)
-        assert torch.equal(own.labels, alone.parts[part].labels)
+        assert torch.equal(own.class_numbers, alone.parts[part].class_numbers)
     assert np.array_equal(made.shift, alone.shift)
     assert np.array_equal(made.scale, alone.scale)
 

@@ -114,4 +114,5 @@ def content(run: Run | None, results: StudyResults, found: Compared) -> dict[str
         "pairs": [pair.model_dump() for pair in found.pairs],
         "notes": found.notes,
         "seconds": results.seconds,
+        **found.measured_content(),
     }

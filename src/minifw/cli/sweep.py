@@ -221,6 +221,7 @@ def content(outcome: Outcome) -> dict[str, Any]:
         ],
         "best": results.outcome["best"],
         "seconds": results.seconds,
+        **results.measured_content(),
     }
 
 

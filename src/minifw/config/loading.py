@@ -177,7 +177,7 @@ def dump(config: Config) -> str:
     """
     values = config.model_dump(mode="json")
     for key in ("validation", *OPTIONAL):
-        if values["data"][key] is None:
+        if values["data"].get(key, ...) is None:
             del values["data"][key]
     if values["train"]["early_stopping"] is None:
         del values["train"]["early_stopping"]
@@ -299,7 +299,8 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
                 continue
             size = own.short_key(kind)
             if len(path) > 3:
-                kept[(*path[:2], *path[3:])] = kept[path]
+                inner = path[3:] if isinstance(path[3], str) else (size, *path[3:])
+                kept[(*path[:2], *inner)] = kept[path]
             else:
                 kept[(*path[:2], "kind")] = source.keys[path]
                 if isinstance(layer, dict) and not isinstance(layer[kind], dict):

@@ -26,6 +26,7 @@ from minifw.config.messages import note_faults
 from minifw.config.sections import (
     Declared,
     Generated,
+    GeneratedNumbers,
     InitSection,
     LayerSection,
     LossSection,
@@ -129,6 +130,7 @@ def _of_file(
         declaration = _declared(made, base, dotted, value.get("task"))
         fields = _fields(made, base)
         about = Field(description=PYTHON)
+        base = GeneratedNumbers if base is Generated else base
         model = model_of(base, {dotted: declaration}, "python", about, fields)
     except MinifwError as fault:
         source.add(at, fault.lines[0])

@@ -170,6 +170,11 @@ class Declared(Section):
         word: str = self.declaration.word
         return word
 
+    @classmethod
+    def base_of(cls, names: Mapping[str, Any]) -> type[Self]:
+        """Return the class of which the model of some declarations is made."""
+        return cls
+
     def check(self) -> None:
         """Raise a MinifwError if a user's class cannot be made and used."""
 
@@ -470,7 +475,7 @@ class ScheduleSection(Declared):
     @property
     def is_constant(self) -> bool:
         """Whether the learning rate is the same in all steps."""
-        return self.called == "constant"
+        return bool(self.declaration.make.is_constant)
 
 
 class InitSection(Declared):
@@ -488,7 +493,7 @@ class InitSection(Declared):
         _check_shape(self.word, "draw_bias", bias, (3,))
 
 
-class Generated(Targeted, Declared):
+class Generated(Declared):
     """Keys that all generated data share."""
 
     family = DataDeclaration
@@ -501,6 +506,11 @@ class Generated(Targeted, Declared):
     normalize: bool = Field(
         True, description="shift and scale each feature to mean 0 and standard deviation 1"
     )
+
+    @classmethod
+    def base_of(cls, names: Mapping[str, Any]) -> type[Self]:
+        numbers = any(said.targets for said in names.values())
+        return cast(type[Self], GeneratedNumbers) if numbers else cls
 
     def draw(self, generator: np.random.Generator, samples: int) -> Points:
         """Return so many points and their classes.
@@ -528,7 +538,13 @@ class Generated(Targeted, Declared):
 
     @property
     def tasks(self) -> tuple[Task, ...]:
+        """What the data can be used for."""
         return ("regression",) if self.declaration.targets else ("classification",)
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether targets are numbers."""
+        return self.tasks == ("regression",)
 
     @property
     def outputs(self) -> int:
@@ -540,6 +556,20 @@ class Generated(Targeted, Declared):
         """The number of classes."""
         classes = self.declaration.classes
         return int(self.keys[classes] if isinstance(classes, str) else classes)
+
+
+class GeneratedNumbers(Targeted, Generated):
+    """Keys of generated data whose targets are numbers, or may be, as of a user's own function."""
+
+    shares = True
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return Generated.tasks.fget(self)  # type: ignore[attr-defined]
+
+    @property
+    def is_regression(self) -> bool:
+        return self.tasks == ("regression",)
 
 
 def own_points(
@@ -611,7 +641,7 @@ def _own_numbers(
     fits = inputs.ndim == 2 and inputs.shape[1] == (features or inputs.shape[1] or 1)
     count = len(targets or ()) or wanted.shape[-1]
     if not fits or len(inputs) != samples or wanted.shape != (samples, count) or not count:
-        raise DataError(f"{must} got {inputs.shape} and {np.shape(drawn)}")  # type: ignore[arg-type]
+        raise DataError(f"{must} got {inputs.shape} and {wanted.shape}")
     return wanted
 
 
@@ -764,7 +794,8 @@ def models_of(base: type[S], default: str = "") -> tuple[type[S], ...]:
         about = Field(start, description=declaration.about)
         groups.setdefault(key, (about, fields, {}))[2][kind] = declaration
     return tuple(
-        model_of(base, names, "kind", about, fields) for about, fields, names in groups.values()
+        model_of(base.base_of(names), names, "kind", about, fields)
+        for about, fields, names in groups.values()
     )
 
 

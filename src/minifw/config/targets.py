@@ -53,7 +53,8 @@ def note_task(config: Config, source: Source, faulty: Any = ()) -> None:
     if "data" in faulty:
         return
     data = config.data
-    if data.task is not None and data.task not in data.tasks:
+    asked = getattr(data, "task", None)
+    if asked is not None and asked not in data.tasks:
         what = "numbers" if data.tasks == ("regression",) else "classes"
         source.add(("data", "task"), f"must be {data.tasks[0]}: the targets here are {what}")
         return
@@ -63,7 +64,7 @@ def note_task(config: Config, source: Source, faulty: Any = ()) -> None:
     task = "regression" if data.is_regression else "classification"
     if not data.is_regression:
         for key in ("normalize_target", "unit"):
-            if getattr(data, key) is not None:
+            if getattr(data, key, None) is not None:
                 what = "is for regression only; data.task: regression predicts numbers"
                 source.add(("data", key), what, of_key=True)
         if isinstance(getattr(data, "target", None), list):

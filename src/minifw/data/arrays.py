@@ -110,8 +110,8 @@ def _of_numbers(pairs: dict[str, Pair], inputs: dict[str, Floats]) -> Given:
     names = ["y"]
     if not one:
         names = _names("y", pairs["x"][1], targets["x"].shape[-1])
-    elif isinstance(name := getattr(pairs["x"][1], "name", None), str):
-        names = [name]  # of a pandas Series
+    elif isinstance(called := getattr(pairs["x"][1], "name", None), str):
+        names = [called]  # of a pandas Series
     draws = list(zip(*parts, strict=True))
     return Given(draws, _names("x", pairs["x"][0], x.shape[-1]), [], stacked, names, one)
 

@@ -304,7 +304,9 @@ def stack_seeds(
             moved = [((points - shift[place]) / scale[place], wanted) for points, wanted in draw]
             if count:
                 if normalize_target:
-                    target_shift[place], target_scale[place] = _shift_and_scale(draw[0][1])
+                    target_shift[place], target_scale[place] = _shift_and_scale(
+                        np.asarray(draw[0][1], np.float64)
+                    )
                 moved = [
                     (points, (wanted - target_shift[place]) / target_scale[place])
                     for points, wanted in moved
@@ -330,8 +332,18 @@ def stack_seeds(
     if count:
         stacks = [replace(part, scale=torch.from_numpy(target_scale)) for part in stacks]
     train, test, *validation = (part.map(lambda values: values.to(device)) for part in stacks)
-    made = Dataset(train, test, tuple(features), tuple(classes), shift, scale, *validation)
-    return replace(made, measure=measure, target_shift=target_shift, target_scale=target_scale)
+    return Dataset(
+        train,
+        test,
+        tuple(features),
+        tuple(classes),
+        shift,
+        scale,
+        validation[0] if validation else None,
+        measure,
+        target_shift,
+        target_scale,
+    )
 
 
 def _check_range(values: Tensor, scale: Floats, what: str, names: Sequence[str], seed: int) -> None:
@@ -438,9 +450,7 @@ def balance(dataset: Dataset) -> tuple[Floats, Floats]:
         squares = test.in_own_unit(wanted - known.mean(-2, keepdim=True)).square()
         return np.zeros((len(squares), 0)), squares.mean((-2, -1)).sqrt().numpy(force=True)
     trained, tested = (
-        part.labels.numpy(force=True)
-        for part in (dataset.train, dataset.test)
-        if part.labels is not None
+        part.class_numbers.numpy(force=True) for part in (dataset.train, dataset.test)
     )
     count = len(dataset.classes)
     share = np.stack([np.bincount(row, minlength=count) for row in tested]) / tested.shape[1]

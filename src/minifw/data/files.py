@@ -40,6 +40,12 @@ class Table:
     """Column or array of the classes or the numbers; several columns are joined by commas."""
     targets: tuple[str, ...] = ()
 
+    @property
+    def class_numbers(self) -> Integers:
+        """The labels, of classification."""
+        assert not self.targets
+        return self.labels.astype(np.int64, copy=False)
+
 
 def read_csv(
     path: Path,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,6 +35,13 @@ class Samples:
         return tuple(self.targets.shape[:-1] if self.labels is None else self.labels.shape)
 
     @property
+    def class_numbers(self) -> Tensor:
+        """The labels, of classification."""
+        if self.labels is None:
+            raise ShapeError("Samples: there are no classes by regression")
+        return self.labels
+
+    @property
     def stack(self) -> tuple[int, ...]:
         """The dimensions of the stack; none of a single network."""
         return self.shape[:-1]
@@ -54,7 +62,7 @@ class Samples:
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Samples:
         """Return samples with each tensor changed."""
-        changed = {
+        changed: dict[str, Any] = {
             name: change(value) for name, value in vars(self).items() if isinstance(value, Tensor)
         }
         return replace(self, **changed)

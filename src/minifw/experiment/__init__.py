@@ -14,6 +14,7 @@ __all__ = [
     "build",
     "check_converged",
     "checkpointer",
+    "estimates",
     "gradcheck",
     "inputs",
     "memory",

@@ -51,7 +51,7 @@ def measure(config: Config, table: Table | None) -> Measure:
     targets = table.targets if table is not None else ()
     if isinstance(section, Generated):
         targets = section.declaration.targets
-    return Measure(tuple(targets), section.unit or "")
+    return Measure(tuple(targets), getattr(section, "unit", None) or "")
 
 
 def outputs(config: Config, table: Table | None) -> int:
@@ -77,7 +77,7 @@ def build_data(
         classes=classes,
         measure=measure(config, table),
         normalize=section.normalize,
-        normalize_target=section.normalize_target is not False,
+        normalize_target=getattr(section, "normalize_target", None) is not False,
         one_hot=heads.one_hot(config.loss),
         dtype=DTYPES[config.dtype],
         device=config.device,
@@ -128,7 +128,7 @@ def _draw(
             len(table.labels),
             section.train,
             section.test,
-            table.labels if stratified else None,
+            table.class_numbers if stratified else None,
         )
         train, test = ((table.inputs[part], table.labels[part]) for part in parts)
     else:

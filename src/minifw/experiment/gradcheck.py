@@ -20,6 +20,7 @@ from minifw.experiment.plan import Plan
 from minifw.nn import Loss, Network
 from minifw.nn.differences import Comparison, compare
 from minifw.nn.module import as_tuple
+from minifw.nn.registry import LayerDeclaration, declaration_of
 from minifw.nn.wired import table
 
 
@@ -126,6 +127,18 @@ class _Once:
             for number, gradient in zip(self.takes[position], returned, strict=True):
                 found[number] += gradient
         self.came = found[1:]
+        self.whole = self._of_whole_numbers()
+
+    def _of_whole_numbers(self) -> set[int]:
+        """Return the layers whose inputs are whole numbers, which have no differences."""
+        positions: set[int] = set()
+        values: set[int] = set()
+        for position in reversed(range(len(self.modules))):
+            said = declaration_of(type(self.modules[position]), LayerDeclaration)
+            if said.whole is not None or position + 1 in values:
+                positions.add(position)
+                values |= {*self.takes[position]}
+        return positions
 
     def output_of(self, values: Sequence[Tensor]) -> Tensor:
         """Return the output of the network: its ends side by side."""
@@ -146,8 +159,10 @@ class _Once:
     def rows(self) -> Iterator[Row]:
         """Give the comparisons of the loss's gradients, from the first layer to the output."""
         for position, module in enumerate(self.modules):
-            tensors = [*zip(self._inputs(position), self.given[position], self.back[position],
-                            strict=True)]  # fmt: skip
+            tensors = []
+            if position not in self.whole:
+                given, back = self.given[position], self.back[position]
+                tensors = [*zip(self._inputs(position), given, back, strict=True)]
             if module not in self.modules[:position]:  # parameters once, at its first position
                 own = module.parameters()
                 tensors += [(name, value, gradient.clone()) for name, value, gradient in own]
@@ -205,6 +220,24 @@ def _check_finite(where: str, value: Tensor) -> None:
         )
 
 
+def _all_before_kinks(rows: list[Row]) -> bool:
+    """Return whether each wrong gradient passed a later layer that is on a kink.
+
+    What such a layer gives back is one of many right gradients: each of equal maxima may have it.
+    """
+    kinks = [row.layer for row in rows if row.comparison.kinks and row.layer is not None]
+    last = max(kinks, default=-1)
+    return all(row.comparison.ok or (row.layer is not None and row.layer < last) for row in rows)
+
+
+def _on_kinks(found: Comparison) -> Comparison:
+    """Return a comparison whose wrong numbers count as on a kink."""
+    if found.ok:
+        return found
+    worst = replace(found.worst, kind="kink")
+    return replace(found, wrong=0, kinks=found.kinks + found.wrong, worst=worst, suspicion="")
+
+
 def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Row]:
     """Return the rows, with wrong gradients divided into mistakes and their consequences.
 
@@ -218,6 +251,8 @@ def _with_causes(rows: list[Row], alone: Callable[[Row], Comparison]) -> list[Ro
             found = alone(row)
             if not found.ok:
                 mistakes[id(row)] = found
+    if wrong and not mistakes and _all_before_kinks(rows):
+        return [replace(row, comparison=_on_kinks(row.comparison)) for row in rows]
     if wrong and not mistakes:
         why = "alone each layer is right: what backward needs must belong to its call"
         mistakes[id(wrong[-1])] = replace(wrong[-1].comparison, suspicion=why)

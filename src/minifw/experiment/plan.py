@@ -296,7 +296,7 @@ def _samples(
         validation = _validation_of(config, train)
         key = "split"
         if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
-            check_strata(table.labels, table.classes, train, test, validation)
+            check_strata(table.class_numbers, table.classes, train, test, validation)
         return table, train - validation, test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))

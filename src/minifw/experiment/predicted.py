@@ -44,7 +44,6 @@ def predicted(last: Experiment, trained: Trained) -> bytes:
             output = network.forward(inputs)
         output, targets = map(data.test.measured, (output, targets))
         shift, scale = data.target_shift[0], data.target_scale[0]
-        targets, output = map(data.test.scored, (targets, output))
         found = {
             "true": targets[0].double().numpy() * scale + shift,
             "predicted": output[0].double().numpy() * scale + shift,

@@ -145,8 +145,19 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
     network.eval()
     dtype = DTYPES[config.dtype]
-    scaling = [numbers[places] for numbers in moved]
-    return Networks(about, seeds, left_out, network, dtype, *scaling, columns)
+    shift, scale, *of_targets = (numbers[places] for numbers in moved)
+    return Networks(
+        about,
+        seeds,
+        left_out,
+        network,
+        dtype,
+        shift,
+        scale,
+        target_shift=of_targets[0],
+        target_scale=of_targets[1],
+        columns=columns,
+    )
 
 
 def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
@@ -205,7 +216,8 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
     if not fine.all():
         row = first + int(fine.argmin()) + 1
         raise DataError(f"sample {row}: its numbers are too large for networks of {networks.dtype}")
-    return output[..., networks.columns or slice(None)]
+    scored: Tensor = output[..., networks.columns or slice(None)]
+    return scored
 
 
 def _voted(networks: Networks, output: Tensor) -> Prediction:

@@ -65,14 +65,14 @@ class Observed:
     fits: dict[Mode, dict[Arm, dict[str, Floats]]]
 
 
-def observe(experiment: Experiment, trained: Trained) -> Observed:
+def observe(experiment: Experiment, trained: Trained | None = None) -> Observed:
     """Return these results for a group of seeds; gradients only if two arms are compared."""
     gradients = _gradients(experiment) if len(experiment.plan.arms) > 1 else {}
     data = experiment.data
     moved = data.shift, data.scale, data.target_shift, data.target_scale
     fits: dict[Mode, dict[Arm, dict[str, Floats]]] = {}
     if data.measure.targets:
-        for mode, arms in trained.items():
+        for mode, arms in (trained or {}).items():
             fits[mode] = {arm: _fits(experiment, result) for arm, result in arms.items()}
     return Observed(*balance(data), *moved, gradients, fits)
 
@@ -110,10 +110,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
                 **_others(history),
-                **{
-                    name: numbers(np.concatenate([g.fits[mode][arm][name] for g in observed]))
-                    for name in (FITS if measure.targets else ())
-                },
+                **_joined_fits([group.fits[mode][arm] for group in observed if group.fits]),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
@@ -166,6 +163,14 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         measure="rmse" if measure.targets else "error",
         unit=measure.unit or None,
     )
+
+
+def _joined_fits(groups: Sequence[dict[str, Floats]]) -> dict[str, Any]:
+    """Return the fits of all groups of seeds; nothing of classification."""
+    return {
+        name: numbers(np.concatenate([group[name] for group in groups]))
+        for name in (FITS if groups else ())
+    }
 
 
 def _others(history: History) -> dict[str, Any]:

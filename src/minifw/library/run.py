@@ -74,12 +74,12 @@ class Result:
     mean squared errors in the targets' own unit, `mae` is the mean absolute error in it and `r2`
     the coefficient of determination, both of the test samples (None of classification).
     `train_loss` is in the scale of the loss. `diverged_epoch` is the epoch in which a seed
-    diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is why steps could not be
-    `compiled`; None if they were, or were not meant to be. `validation_error` and `validation_loss`
-    are None for a run without samples for validation (`data.validation`). With early stopping
-    (`train.early_stopping`) all numbers are those of the weights that a seed kept, `stopped_epoch`
-    is the one after which a seed stopped, None for one that did not, and `best_epoch` that of its
-    best evaluation; both are None for a run without it.
+    diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is
+    why steps could not be `compiled`; None if they were, or were not meant to be.
+    `validation_error` and `validation_loss` are None for a run without samples for validation
+    (`data.validation`). With early stopping (`train.early_stopping`) all numbers are those of the
+    weights that a seed kept, `stopped_epoch` is the one after which a seed stopped, None for one
+    that did not, and `best_epoch` that of its best evaluation; both are None for a run without it.
     """
 
     test_error: Floats

@@ -24,7 +24,16 @@ from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
-from minifw.nn.windows import Shape, Sizes, Windows, contiguous, samples_first, samples_last, sizes
+from minifw.nn.windows import (
+    Shape,
+    Sizes,
+    Windows,
+    contiguous,
+    samples_first,
+    samples_last,
+    sizes,
+    spare_samples,
+)
 
 __all__ = ["Conv1d", "Conv2d"]
 
@@ -110,7 +119,8 @@ class Convolution(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_input(x)
-        whole = self.windows.padded(samples_last(x, self.dimensions))
+        inside = samples_last(x, self.dimensions)
+        whole = self.windows.padded(inside, spare_samples(inside))
         columns = Columns(self.windows, self.groups, whole)
         space, weights = columns.room(), columns.weights(self.weight)
         places = self.windows.outputs_of(whole)
@@ -126,6 +136,8 @@ class Convolution(Module):
                 torch.baddbmm(bias[own], weights[0][own], met[0], out=out)  # y = W columns + b
             for weight, more in zip(weights[1:], met[1:], strict=True):
                 out.baddbmm_(weight[own], more)
+        if y.shape[-1] > inside.shape[-1]:
+            y = y[..., : inside.shape[-1]]
         y = samples_first(y, self.stack)
         self.remember((x,), (y,), (columns, weights, met if is_fused() else None))
         return y
@@ -135,7 +147,8 @@ class Convolution(Module):
         self._accumulate(call.saved, gradient)
         places = samples_last(call.inputs[0], self.dimensions).shape
         if is_fused():
-            return samples_first(self._transposed(gradient, places), self.stack)
+            total = self._transposed(gradient, (*places[:-1], gradient.shape[-1]))
+            return samples_first(total[..., : places[-1]], self.stack)
         columns, weights, _ = call.saved
         space, rows = columns.room(), self._matrices(gradient)
         total = room(gradient, places).zero_()
@@ -190,7 +203,12 @@ class Convolution(Module):
 
     def _inside(self, gradient: Tensor) -> Tensor:
         """Return dL/dy as `(networks, channels, *places, samples)`, contiguous."""
-        return contiguous(samples_last(gradient, self.dimensions))
+        inside = samples_last(gradient, self.dimensions)
+        if spare := spare_samples(inside):
+            whole = inside.new_zeros(*inside.shape[:-1], inside.shape[-1] + spare)
+            whole[..., : inside.shape[-1]].copy_(inside)
+            return whole
+        return contiguous(inside)
 
     def _check_input(self, x: Tensor) -> None:
         if not isinstance(x, Tensor) or x.dtype != self.weight.dtype:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,9 @@ class Schedule:
                 return 1 / np.sqrt(1 + steps / epoch)
 
     """
+
+    is_constant: ClassVar[bool] = False
+    """Whether all factors are 1, so that they need not be asked for."""
 
     def factors(self, steps: Numbers, total: int, epoch: int) -> Numbers:
         """Return the factor of each of these steps, `(n,)`: finite, and at least 0.
@@ -57,6 +60,8 @@ def _is_real(value: object) -> bool:
 @schedule("constant", about="the same learning rate in all steps")
 class Constant(Schedule):
     """Constant: 1, in each step."""
+
+    is_constant = True
 
     def factors(self, steps: Numbers, total: int, epoch: int) -> Numbers:
         return np.ones_like(steps)

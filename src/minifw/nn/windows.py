@@ -18,7 +18,7 @@ from typing import Any
 from torch import Tensor
 
 from minifw.errors import ModuleError, ShapeError
-from minifw.nn.buffers import room
+from minifw.nn.buffers import is_fused, room
 
 Shape = tuple[int, ...]
 Slices = tuple[int, tuple[slice, ...], tuple[slice, ...]]
@@ -146,13 +146,16 @@ class Windows:
             raise ModuleError(f"{self.name}: expects samples ({word}), got {inputs}")
         return self.outputs(inputs[1:])
 
-    def padded(self, x: Tensor, value: float = 0.0) -> Tensor:
-        """Return x, `(networks, channels, *places, samples)`, with this around it, contiguous."""
-        if not self.is_padded:
+    def padded(self, x: Tensor, spare: int = 0) -> Tensor:
+        """Return x, `(networks, channels, *places, samples)`, with zeros around it, contiguous.
+
+        So many `spare` samples follow, of zeros.
+        """
+        if not self.is_padded and not spare:
             return contiguous(x)
         shape = [before + size + after for size, (before, after) in self._around(x)]
-        whole = room(x, (*x.shape[:2], *shape, x.shape[-1])).fill_(value)
-        self.middle(whole).copy_(x)
+        whole = room(x, (*x.shape[:2], *shape, x.shape[-1] + spare)).zero_()
+        self.middle(whole)[..., : x.shape[-1]].copy_(x)
         return whole
 
     def spread(self, gradient: Tensor, places: Shape) -> Tensor:
@@ -253,6 +256,11 @@ def samples_first(y: Tensor, stack: Sequence[int]) -> Tensor:
     """Return `(networks, channels, *places, samples)` as `(stack…, samples, channels, *places)`."""
     y = y.movedim(-1, 1)
     return y.view(*stack, *y.shape[1:])
+
+
+def spare_samples(x: Tensor) -> int:
+    """Return by how many samples a compiler would have rows of whole vectors, of up to 64 bytes."""
+    return -x.shape[-1] % (64 // x.element_size()) if is_fused() else 0
 
 
 def contiguous(x: Tensor) -> Tensor:

@@ -163,7 +163,7 @@ def _title(
         look = "italic" if shown == _middle_word(report) else "gray"
         notes.append(f"{look}: stopped early, {sum(errors.stopped)} cells")
     if errors.best is not None:
-        notes.append("★ best by validation error")
+        notes.append(f"★ best by validation {report.results.measured.name}")
     lines, line = [], ""
     for note in notes:
         if line and len(line) + len(note) > inches * 15:
@@ -356,7 +356,7 @@ def _number(
     dark = high > low and (median - low) / (high - low) > 0.8
     text = f"{median:.1f}" if median >= 10 else f"{median:.2f}"
     if errors.is_regression:
-        text = f"{median:.3g}"
+        text = f"{median:#.3g}".rstrip(".")
     if errors.diverged[cell]:
         text += f"\n{errors.diverged[cell]}/{errors.n[cell]} div."
     weight = "normal"

@@ -7,7 +7,6 @@ import io
 import numpy as np
 from matplotlib.figure import Figure
 
-from minifw.errors import short
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs import MODES
 from minifw.runs.results import Results
@@ -42,10 +41,11 @@ def against_true(results: Results, file: bytes) -> Figure:
         ends = low - margin, high + margin
         axis.plot(ends, ends, color="#999999", linewidth=0.8, label="predicted = true")
         for column, name in enumerate(measure.targets):
+            label = fitted(figure, name, 2.0, 9) if several else "a sample"
             axis.plot(
                 true[:, column], found[:, column], linestyle="", markersize=3.5, alpha=0.7,
                 marker=MARKERS[column % len(MARKERS)], markerfacecolor="none",
-                color=GRAYS[column % len(GRAYS)], label=short(name, 30) if several else "a sample",
+                color=GRAYS[column % len(GRAYS)], label=label,
             )  # fmt: skip
         seed, error = int(content[f"{mode}/seed"]), float(content[f"{mode}/error"])
         title = f"{MODES[mode]} – seed {seed}, test {measure.name} {measure.figure(error)}"

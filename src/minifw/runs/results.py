@@ -45,6 +45,10 @@ class Measured(BaseModel):
         """The same as an object that reports ask."""
         return Measure(tuple(self.targets), self.unit or "")
 
+    def measured_content(self) -> dict[str, Any]:
+        """Return these keys for other programs, none of classification."""
+        return of_measure(self.measured) if self.targets else {}
+
 
 def of_measure(measure: Measure) -> dict[str, Any]:
     """Return the keys of `Measured`."""

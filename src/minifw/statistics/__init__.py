@@ -7,6 +7,7 @@ diverged. All figures are deterministic: random draws come from fixed generators
 __all__ = [
     "components",
     "intervals",
+    "measure",
     "paired",
     "selection",
     "summary",

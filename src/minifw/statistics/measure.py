@@ -7,6 +7,7 @@ errors smaller is better. Reports ask a `Measure` instead of knowing either.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -146,7 +147,11 @@ ERROR = Measure()
 
 def digits(number: float) -> str:
     """Return four significant digits, without a power of ten where that is readable."""
-    if number and not 1e-3 <= abs(number) < 1e6:
-        return f"{number:.3e}".replace("-", "−", 1) if number < 0 else f"{number:.3e}"
-    text = f"{number:#.4g}".rstrip(".")
-    return text.replace("-", "−")
+    size = abs(number)
+    sign = "−" if number < 0 else ""
+    if size == 0:
+        return "0"
+    if not 1e-3 <= size < 1e6:
+        return f"{sign}{size:.3e}"
+    places = max(0, 3 - math.floor(math.log10(size)))
+    return f"{sign}{size:.{places}f}"

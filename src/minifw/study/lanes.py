@@ -59,8 +59,8 @@ def structure(config: Config) -> str:
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.outputs, data.declaration.targets, data.unit,
-            data.normalize_target,
+            len(data.declaration.features), data.outputs, data.declaration.targets,
+            content["data"].get("unit"), content["data"].get("normalize_target"),
             data.train, data.test, content["data"].get("validation"),
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
@@ -165,7 +165,7 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         return replace(parts[0], **{n: torch.cat([getattr(p, n) for p in parts]) for n in names})
 
     moved = ("shift", "scale", "target_shift", "target_scale")
-    numbers = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
+    numbers: dict[str, Any] = {n: np.concatenate([getattr(d, n) for d in datasets]) for n in moved}
     return replace(
         datasets[0],
         train=whole("train"),

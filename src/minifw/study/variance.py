@@ -136,7 +136,7 @@ class Variance(Kind):
         some = diverged < errors.size
         counted = np.where(np.isnan(errors), worst, errors)
         difference = _difference(wanted, float(counted.mean()))
-        others = DIFFERENCES
+        others: tuple[float, ...] = DIFFERENCES
         if measure.targets:
             usual = _difference(None, float(counted.mean()))
             others = tuple(usual / DIFFERENCE * each for each in DIFFERENCES)

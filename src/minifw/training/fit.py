@@ -102,6 +102,7 @@ def fit(
         )
     began = history is not None
     history = history or History.of(data.train.stack)
+    history.measure = data.measure
     learner = Learner(network, loss, optimizer)
     failed = None
     try:

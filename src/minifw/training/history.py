@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.data import Floats
+from minifw.statistics.measure import ERROR, Measure
 
 SERIES = ("train_loss", "train_error", "test_error", "test_loss")
 """The measurements of an evaluation, by their names in a History."""
@@ -32,10 +33,11 @@ class History:
         epochs: those after which loss and errors were measured; 0 is before the first.
         train_loss: for each of `epochs` an array with one number a network, in the loss's own
             scale; NaN from where it diverged. Of a single network the array has no dimension.
-        train_error: percent of training samples whose largest output is not their class.
-        test_error: percent of test samples.
+        train_error: percent of training samples whose largest output is not their class; of
+            regression the root mean squared error, in the targets' own unit.
+        test_error: the same of test samples.
         test_loss: the loss of the test samples.
-        validation_error: percent of samples for validation; empty where there are none.
+        validation_error: the same of samples for validation; empty where there are none.
         validation_loss: their loss.
         diverged: the epoch in which a network diverged; -1 for all others.
         diverged_layer: the position of the module where the first value that is not finite
@@ -75,6 +77,8 @@ class History:
     last: dict[str, Tensor] = field(default_factory=dict, repr=False)
     stops_now: bool = False
     """Whether `stop` was called in this epoch."""
+    measure: Measure = ERROR
+    """How errors are measured."""
 
     def __post_init__(self) -> None:
         for name in STOPPING:
@@ -247,9 +251,10 @@ class History:
         if self.epochs and gone < networks:
             loss, train, test = (np.nanmedian(self.final(name)) for name in SERIES[:3])
             validation = [np.nanmedian(self.final(n)) for n in VALIDATION[:1] if getattr(self, n)]
-            median = "median " if self.diverged.ndim else ""
+            median, unit = "median " if self.diverged.ndim else "", self.measure.behind
             parts.append(
-                f"{median}loss {loss:.4g}, errors {train:.4g} % training, {test:.4g} % test"
-                + "".join(f", {error:.4g} % validation" for error in validation)
+                f"{median}loss {loss:.4g}, {self.measure.errors} {train:.4g}{unit} training, "
+                f"{test:.4g}{unit} test"
+                + "".join(f", {error:.4g}{unit} validation" for error in validation)
             )
         return f"<History: {'; '.join(parts)}>"

@@ -8,7 +8,7 @@ import numpy as np
 
 from minifw.data import Floats, Samples
 from minifw.errors import DtypeError, ModuleError
-from minifw.nn import Constant, Schedule
+from minifw.nn import Schedule
 from minifw.nn.schedules import factors_of
 
 TRIED = 64
@@ -30,7 +30,7 @@ class _Over(Schedule):
 
 def over(schedule: Schedule, epochs: int) -> Schedule:
     """Return a schedule over so many epochs, of which only the first may be trained now."""
-    return schedule if isinstance(schedule, Constant) else _Over(schedule, epochs)
+    return schedule if schedule.is_constant else _Over(schedule, epochs)
 
 
 def steps_of_epoch(samples: int, batch_size: int) -> int:
@@ -40,7 +40,7 @@ def steps_of_epoch(samples: int, batch_size: int) -> int:
 
 def by_epoch(schedule: Schedule | None, samples: int, batch_size: int, epochs: int) -> Factors:
     """Return the factors of each epoch of a training of so many epochs."""
-    if schedule is None or isinstance(schedule, Constant):
+    if schedule is None or schedule.is_constant:
         return lambda epoch: None
     steps = steps_of_epoch(samples, batch_size)
 
