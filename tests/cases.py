@@ -183,7 +183,7 @@ def declared(declaration: LayerDeclaration) -> ModuleCase:
         given = {"stack": stack, "dtype": torch.float64}
         of_stack = {name: value for name, value in given.items() if name in arguments}
         module: ours.Module = declaration.make(**declaration.case, **of_stack)
-        return module.eval() if module.draws else module  # PyTorch draws other numbers
+        return module.eval() if module.is_random else module  # PyTorch draws other numbers
 
     def reference(*values: Tensor) -> Any:
         module = make(())
@@ -267,7 +267,7 @@ OPERATIONS = [
     ),
     operation(lambda: ours.Slice(-2, dim=1, sample_dims=2), lambda x: x[:, :, -2:], (5, 3, 4)),
     operation(
-        lambda: ours.Slice.at((..., -1, slice(None, None, 2))),
+        lambda: ours.Slice.of((..., -1, slice(None, None, 2))),
         lambda x: x[:, -1, ::2],
         (5, 3, 4),
         bad=[((normal(5, 4),), "expects samples that have these numbers")],

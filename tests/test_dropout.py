@@ -10,9 +10,19 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from cases import normal
 from minifw import nn
+from minifw.compile.compilers import find_compiler
+from minifw.data import Dataset, Samples
 from minifw.errors import ModuleError, ShapeError
 from minifw.nn import Buffers, Dropout, random
+from minifw.training.compiled import Steps
+from minifw.training.division import Division
+from minifw.training.fit import fit
+from minifw.training.learner import Learner
+from minifw.training.placement import Schedule
+
+needs_compiler = pytest.mark.skipif(find_compiler() is None, reason="no C compiler")
 
 UNLIKELY = 1e-6
 
@@ -210,3 +220,64 @@ def test_wrong_inputs_are_refused() -> None:
     for x in (torch.ones(3, 4).double(), torch.ones(2, 3, 4)):
         with pytest.raises(ShapeError, match=r"Dropout\(0.5\).forward: expects an input of shape"):
             module.forward(x)
+
+
+def network_of(stack: tuple[int, ...], dtype: torch.dtype) -> nn.Network:
+    given: dict[str, Any] = {"stack": stack, "dtype": dtype}
+    draws = [np.random.default_rng(seed) for seed in range(int(np.prod(stack)))]
+    network = nn.Sequential(
+        Dropout(0.1, **given), nn.Linear(3, 21, generators=draws, **given), nn.Tanh(),
+        Dropout(0.5, **given), nn.Linear(21, 2, generators=draws, **given),
+    )  # fmt: skip
+    network.reseed(draws)
+    return network
+
+
+def samples_of(stack: tuple[int, ...], count: int, dtype: torch.dtype) -> Samples:
+    x, target = (normal(*stack, count, n, seed=n).to(dtype) for n in (3, 2))
+    return Samples(x, target, torch.zeros(*stack, count, dtype=torch.int64))
+
+
+@needs_compiler
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("count", "batch"), [(5, 1), (20, 7), (150, 150)])
+def test_compiled_steps_drop_the_same_numbers(dtype: torch.dtype, count: int, batch: int) -> None:
+    network, samples = network_of((3,), dtype), samples_of((3,), count, dtype)
+    learner = Learner(network, nn.LossMSE(), nn.SGD(network, 0.9))
+    other = learner.on([value.clone() for value in learner.state])
+    steps = Steps(learner, samples, batch).on(learner, samples)
+    for _ in range(2):
+        last, _ = steps.run(None, 0.1)
+        for x, target in zip(
+            samples.inputs.split(batch, 1), samples.targets.split(batch, 1), strict=True
+        ):
+            output = other.step(x, target, 0.1)
+    close = 1e-4 if dtype == torch.float32 else 1e-12  # one number more or less is a tenth
+    torch.testing.assert_close(
+        [last, *learner.state], [output, *other.state], rtol=close, atol=close
+    )
+    for (name, ours), (_, theirs) in zip(network.states(), other.network.states(), strict=True):
+        assert torch.equal(ours, theirs), name
+        assert ours[0, 4] == 2 * -(-count // batch)
+
+
+def test_shards_and_breaks_change_nothing() -> None:
+    """Five seeds at once, in parts on threads, and interrupted: the same weights."""
+    dtype, stack = torch.float64, (5,)
+    given = samples_of(stack, 30, dtype)
+    none = np.zeros((5, 3))
+    data = Dataset(given, given, ("a", "b", "c"), ("d", "e"), shift=none, scale=none)
+    ends = []
+    for schedule in (Schedule(), Schedule(Division(2, 2)), None):
+        network = network_of(stack, dtype)
+        sgd, loss = nn.SGD(network, 0.9), nn.LossMSE()
+        epochs = (4,) if schedule is not None else (1, 3, 4)
+        history = None
+        for until in epochs:
+            history = fit(
+                network, loss, sgd, data, epochs=until, eta=0.1, batch_size=7,
+                schedule=schedule or Schedule(), history=history,
+            )  # fmt: skip
+        ends.append([value.clone() for value in network.tensors().values()])
+    for other in ends[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(ends[0], other, strict=True))

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cases import normal
+from cases import normal, special
 from minifw import nn as ours
 from minifw.errors import MinifwError
 from minifw.nn.buffers import fused
@@ -115,7 +115,69 @@ def test_tables_begin_as_those_of_pytorch() -> None:
     )
 
 
+# --------------------------------------------------------------------------------------- numerics
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_softmax_equals_pytorch_at_special_numbers(dtype: torch.dtype) -> None:
+    """Each pair of special numbers is a sample, each special number a gradient of its first."""
+    x = torch.cartesian_prod(special(dtype), special(dtype))
+    module = ours.Softmax()
+    for number in special(dtype):
+        gradient = torch.stack([number.expand(len(x)), torch.ones(len(x), dtype=dtype)], -1)
+        leaf = x.clone().requires_grad_()
+        y = leaf.softmax(-1)
+        (theirs,) = torch.autograd.grad(y, leaf, gradient)
+        torch.testing.assert_close(module.forward(x), y.detach(), equal_nan=True)
+        torch.testing.assert_close(module.backward(gradient), theirs, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("module", "least"),
+    [(ours.Softplus(), 0.0), (ours.SiLU(), -0.279), (ours.GELU(), -0.171), (ours.ELU(), -1.0)],
+)
+def test_smooth_rectifiers_on_the_way_to_their_ends(module: ours.Module, least: float) -> None:
+    """From -1000 to 1000: finite, never below their least number, and x in the end."""
+    x = torch.linspace(-1000, 1000, 20001, dtype=torch.float64)[None]
+    y = module.forward(x)
+    slope = module.backward(torch.ones_like(x))
+    assert y.isfinite().all()
+    assert slope.isfinite().all()
+    assert float(y.min()) >= least - 1e-3
+    assert torch.equal(y[x > 40], x[x > 40])
+    assert torch.equal(slope[x > 40], torch.ones_like(x[x > 40]))
+    assert float(slope[x < -750].abs().max()) == 0
+
+
+def test_a_network_alone_has_its_bits_with_several_threads_too() -> None:
+    """Torch's threads share the sum to a single number, as of one slope or channel."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for make, shape in (
+            (lambda stack: ours.PReLU(stack=stack), (1000, 40)),
+            (lambda stack: ours.BatchNorm2d(1, stack=stack), (64, 1, 28, 28)),
+        ):
+            x, gradient = normal(3, *shape).float(), normal(3, *shape, seed=1).float()
+            stacked, alone = make((3,)), make(())
+            results = [stacked.forward(x)[1], stacked.backward(gradient)[1]]
+            expected = [alone.forward(x[1].clone()), alone.backward(gradient[1].clone())]
+            results += [gradient[1] for _, _, gradient in stacked.parameters()]
+            expected += [gradient for _, _, gradient in alone.parameters()]
+            assert all(map(torch.equal, results, expected)), type(alone)
+    finally:
+        torch.set_num_threads(before)
+
+
 # ---------------------------------------------------------------------------------------- the rest
+
+
+def test_no_module_hides_what_networks_call() -> None:
+    kinds = [kind for name in ours.__all__ if isinstance(kind := getattr(ours, name), type)]
+    modules = [kind for kind in kinds if issubclass(kind, ours.Module)]
+    assert len(modules) > 30
+    for name in ("at", "remember", "recall", "check_floating", "__call__"):
+        assert {getattr(kind, name) for kind in modules} == {getattr(ours.Module, name)}, name
 
 
 @pytest.mark.parametrize(
@@ -135,9 +197,10 @@ def test_tables_begin_as_those_of_pytorch() -> None:
         (lambda: ours.Embedding(3, True), "Embedding: embedding_dim must be a whole number"),
         (lambda: ours.Scale(math.nan), "Scale: expects a finite number, got nan"),
         (lambda: ours.Concat(1), "Concat: dim must be a dimension of a sample, below 1, got 1"),
-        (lambda: ours.Slice.at(0), r"begins with '...'.* got x\[0\]"),
-        (lambda: ours.Slice.at((..., slice(None, None, -1))), r"got x\[..., ::-1\]"),
-        (lambda: ours.Slice.at((..., None)), r"got x\[..., None\]"),
+        (lambda: ours.Slice.of(0), r"begins with '...'.* got x\[0\]"),
+        (lambda: ours.Slice.of((..., slice(None, None, -1))), r"got x\[..., ::-1\]"),
+        (lambda: ours.Slice.of((..., None)), r"got x\[..., None\]"),
+        (lambda: ours.Slice.of((..., normal(3))), r"got x\[..., \(3,\) of float64\]"),
     ],
 )
 def test_wrong_arguments_are_named(make: object, message: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import minifw.nn
-from cases import LOSSES, MODULES, normal
+from cases import LOSSES, MODULES, inputs_of, normal
 from minifw import nn as ours
 from minifw.nn import checks
 from minifw.nn.module import as_tuple
@@ -54,7 +54,8 @@ def faults_in(text: str, also: tuple[str, ...] = ()) -> list[str]:
 def test_source_uses_tensor_operations_only() -> None:
     files = list(SOURCE.rglob("*.py"))
     assert len(files) >= 7
-    also = {"checks.py": ("pytest", "inspect")}  # for a parametrization, and to read a signature
+    # For a parametrization, and to read signatures.
+    also = {"checks.py": ("pytest", "inspect"), "base.py": ("inspect",)}
     faults = {file.name: faults_in(file.read_text(), also.get(file.name, ())) for file in files}
     refused = faults["module.py"].pop()  # it asks for that in order to refuse such a tensor
     assert refused.endswith(": requires_grad")
@@ -105,7 +106,7 @@ def test_everything_runs_without_autograd_and_torch_nn() -> None:
     for case in MODULES:
         for stack in ((), (2,)):
             module = case.make(stack)
-            outputs = as_tuple(module.forward(*(normal(*stack, *shape) for shape in case.inputs)))
+            outputs = as_tuple(module.forward(*inputs_of(case, *stack)))
             module.backward(*outputs)
             module.accumulate(*outputs)
             ours.SGD(module, momentum=0.9).step(0.1)

@@ -73,7 +73,7 @@ def bench(
       minifw bench --quick
       minifw bench --scaling           seeds 1 to 1000, width 25 to 512, …
       minifw bench --jobs --rounds 5   20 seeds from start to end: four minutes
-      minifw bench --lenet             convolutions: one and ten seeds, batches of 64
+      minifw bench --lenet             convolutions, one and ten seeds
       minifw bench --regime 50x20 --regime 50x20x100 --threads 1
     """
     check_count("--rounds", rounds)

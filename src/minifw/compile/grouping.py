@@ -176,23 +176,24 @@ class Kernels:
         for value in self.recording.values:
             for source in value.sources:
                 users.setdefault(source, []).append(value)
+        apart = self.dense - self.results
         for kernel in [*self.kernels]:
-            value = kernel.root
-            if value is None or value.op != "copy" or value in self.results:
+            copy = kernel.root
+            if copy is None or copy.op != "copy" or copy in self.results:
                 continue
-            source = same_numbers(value)
-            if source in self.kernel_of and {value, source} <= self.dense - self.results:
-                self.alias[value] = self.alias.get(source, source)
-                self.kernel_of[value] = self.kernel_of[source]
-                self.kernels.remove(kernel)
-            elif (found := window(value, self.length)) is not None:
-                source = self.base(found.source)
-                apart = source in self.kernel_of and source in self.dense - self.results
-                if apart and all(_reads_windows(user, value) for user in users[value]):
-                    self.windows[value] = found
-                    self.alias[value] = source
-                    self.kernel_of[value] = self.kernel_of[source]
-                    self.kernels.remove(kernel)
+            source, found = same_numbers(copy), None
+            if source is None or copy not in apart:
+                found = window(copy, self.length)
+                source = None if found is None else found.source
+            if source is None or not (source in self.kernel_of and source in apart):
+                continue
+            if found is not None:
+                if not all(_reads_windows(user, copy) for user in users[copy]):
+                    continue
+                self.windows[copy] = found
+            self.alias[copy] = self.base(source)
+            self.kernel_of[copy] = self.kernel_of[source]
+            self.kernels.remove(kernel)
 
     def base(self, value: Value) -> Value:
         """Return the value whose memory a value has: usually itself."""

@@ -485,7 +485,9 @@ class _NoNumbers(TorchFunctionMode):
         self, function: Any, types: Any, args: Any = (), kwargs: Any = None
     ) -> Any:
         if function is random.uniform:
-            return self._recorder.uniform(*args, origin(sys._getframe(1), self._recorder.named))
+            streams, shape = args
+            where = origin(sys._getframe(1), self._recorder.named)
+            return self._recorder.uniform(streams, shape, where)
         name = getattr(function, "__name__", "")
         if name in TAKES_NUMBERS:
             tensor = args[0] if args else None

@@ -299,7 +299,8 @@ def _spell_out(raw: dict[str, Any], source: Source) -> None:
                 continue
             size = own.short_key(kind)
             if len(path) > 3:
-                kept[(*path[:2], *path[3:])] = kept[path]
+                inner = path[3:] if isinstance(path[3], str) else (size, *path[3:])
+                kept[(*path[:2], *inner)] = kept[path]
             else:
                 kept[(*path[:2], "kind")] = source.keys[path]
                 if isinstance(layer, dict) and not isinstance(layer[kind], dict):

@@ -183,14 +183,14 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
     if kind in _LIMITS:
         words, key = _LIMITS[kind]
         return f"must be {words} {context[key]}, got {_came(given)}"
+    if kind == "tuple_type" and path[-1] == "from":
+        return f"must be the name of a layer, or a list of names, got {_came(given)}"
     if kind in _TYPES:
         return f"must be {_TYPES[kind]}, got {_came(given, _would_fit(kind, given))}"
     if kind == "twice":
         return str(fault["msg"])
     if kind == "string_pattern_mismatch":
         return f"must be letters, digits, - and _, a letter first, got {_came(given)}"
-    if kind == "tuple_type" and path[-1] == "from":
-        return f"must be the name of a layer, or a list of names, got {_came(given)}"
     if kind in ("name", "unfit"):
         return str(context["wrong"])
     if kind == "share_or_count":

@@ -99,20 +99,24 @@ class _Names:
         sure: bool = True,
     ) -> None:
         self.network, self.heads = config.network, heads(config.loss)
-        self.note, self.source, self.unknown = note, source, unknown
+        self.tell, self.source, self.unknown = note, source, unknown
         self.sure = sure and not unknown
         self.places: dict[str, int] = {}
-        self.taken: set[str] = set()
         for position, layer in enumerate(self.network):
             if layer.name is None:
                 continue
             path = ("network", position, "name")
             if layer.name == INPUTS:
-                note(path, "is the name of the network's input; use another")
+                self.note(path, "is the name of the network's input; use another")
             elif layer.name in self.places:
-                note(path, f"is the name of {self._where(self.places[layer.name])} already")
+                self.note(path, f"is the name of {self._where(self.places[layer.name])} already")
             else:
                 self.places[layer.name] = position
+
+    def note(self, path: KeyPath, what: str) -> None:
+        """Note a fault; what follows from it is not noted as well."""
+        self.sure = False
+        self.tell(path, what)
 
     def wiring(self) -> Wiring:
         """Return the wiring; a name that is wrong stands for the value before it."""
@@ -166,7 +170,6 @@ class _Names:
 
     def _number(self, name: str, position: int, path: KeyPath) -> int | None:
         """Return the number of the value that a name stands for, None after a fault."""
-        self.taken.add(name)
         if name == INPUTS:
             return 0
         found = self.places.get(name)
@@ -184,23 +187,15 @@ class _Names:
         return found + 1
 
     def _note_unused(self, inputs: Sequence[tuple[int, ...]], ends: Sequence[int]) -> None:
-        """Note names that nothing refers to, and outputs that lead nowhere."""
-        if not self.sure:
+        """Note outputs that lead nowhere. A name may stand there for the reader alone."""
+        if not self.sure:  # or something is wrong with the names that are used
             return
-        for name, position in self.places.items():
-            if name not in self.taken:
-                near = did_you_mean(name, self.taken - self.places.keys() - {INPUTS})
-                near = near if near.startswith("; did") else ""
-                path = ("network", position, "name")
-                self.note(
-                    path, f"nothing refers to '{name}': no `from`, `use` or `of` has it{near}"
-                )
         used = {*ends, *(number for numbers in inputs for number in numbers)}
         for position in range(len(inputs)):
             if position + 1 not in used:
                 what = "its output leads nowhere: give it a `name`, and let the `from` of a layer"
                 also = " or the `of` of a head" if self.heads else ""
-                self.note(("network", position), f"{what}{also} have it, or remove it")
+                self.tell(("network", position), f"{what}{also} have it, or remove it")
 
     def _where(self, position: int) -> str:
         line = self.source.line(("network", position)) if self.source else ""

@@ -141,13 +141,24 @@ def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     return result if plus is None else result.add_(plus.unsqueeze(-2))
 
 
+def sums(terms: Tensor, dims: tuple[int, ...]) -> Tensor:
+    """Return sums over these dimensions, in rising order, which remain with size 1.
+
+    The first dimension, that of samples, is summed last: torch's threads would share the sum to a
+    single number, so that a network alone had other bits than in a stack.
+    """
+    if len(dims) > 1:
+        terms = torch.sum(terms, dims[1:], keepdim=True, out=buffer(terms))
+    return torch.sum(terms, dims[:1], keepdim=True, out=buffer(terms))
+
+
 def sum_like(terms: Tensor, like: Tensor) -> Tensor:
     """Return `terms` summed over all dimensions in which `like`, of as many, has the size 1.
 
     So dL/db is summed where b was broadcast to the terms.
     """
-    over = [d for d, size in enumerate(like.shape) if size == 1 and terms.shape[d] != 1]
-    return torch.sum(terms, over, keepdim=True, out=buffer(terms)) if over else terms
+    over = tuple(d for d, size in enumerate(like.shape) if size == 1 and terms.shape[d] != 1)
+    return sums(terms, over) if over else terms
 
 
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

@@ -249,7 +249,7 @@ class _Module:
                 )
         for place, (_, value, _) in enumerate(module.parameters()):
             value.add_(self.jitter * _normal(tuple(value.shape), 100 + place).to(value.dtype))
-        for place, (_, value) in enumerate(() if module.draws else module.states()):
+        for place, (_, value) in enumerate(() if module.is_random else module.states()):
             value.add_(self.jitter * _normal(tuple(value.shape), 200 + place).abs().to(value.dtype))
         values = [value for _, value, _ in module.parameters()]
         if any(value.dtype != dtype for value in (*values, *(v for _, v in module.states()))):

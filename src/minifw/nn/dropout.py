@@ -40,8 +40,6 @@ class Dropout(Module):
 
     """
 
-    draws = True
-
     def __init__(
         self,
         p: Annotated[float, Key("probability that a number is 0 while training", ge=0, le=1)] = 0.5,

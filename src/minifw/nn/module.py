@@ -87,8 +87,6 @@ class Module:
     """
 
     training: bool = True
-    draws: bool = False
-    """Whether `forward` draws random numbers while training, from a stream among its states."""
     call: Call | None = None
     _names: tuple[str, ...] = ()  # names of the parameters
     _states: tuple[str, ...] = ()  # names of the tensors that forward changes

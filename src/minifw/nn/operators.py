@@ -50,7 +50,7 @@ def matmul(x: Variable, other: Any, turned: bool) -> Any:
 
 def part(x: Variable, index: Any, turned: bool) -> Any:
     """Return x[index]."""
-    return parts.Slice.at(index)(x)
+    return parts.Slice.of(index)(x)
 
 
 def is_number(value: Any) -> bool:

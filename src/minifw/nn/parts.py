@@ -183,7 +183,7 @@ class Slice(Operation):
         self.index = (..., slice(start, stop), *[slice(None)] * (-1 - place))
 
     @classmethod
-    def at(cls, index: Any) -> Slice:
+    def of(cls, index: Any) -> Slice:
         """Return the slice of `x[index]`, which begins with `...`: the dimensions before are kept.
 
         Raises:
@@ -242,7 +242,8 @@ def _written(index: Sequence[Any]) -> str:
             ends = ":".join("" if end is None else str(end) for end in (one.start, one.stop))
             words.append(ends if one.step is None else f"{ends}:{one.step}")
         else:
-            words.append("..." if one is ... else str(one))
+            plain = one is None or isinstance(one, int)
+            words.append("..." if one is ... else str(one) if plain else described(one))
     return ", ".join(words)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from minifw.nn.buffers import buffer
+from minifw.nn.buffers import buffer, sums
 
 __all__: list[str] = []
 
@@ -27,10 +28,11 @@ def standardized(x: Tensor, dims: tuple[int, ...], eps: float) -> Standardized:
     The variance is the mean of squares, after μ is subtracted: torch.var_mean takes many times as
     long.
     """
-    mean = torch.mean(x, dims, keepdim=True, out=buffer(x))
+    count = math.prod(x.shape[d] for d in dims)
+    mean = sums(x, dims).div_(count)
     centred = torch.sub(x, mean, out=buffer(x))
     squares = torch.mul(centred, centred, out=buffer(x))
-    variance = torch.mean(squares, dims, keepdim=True, out=buffer(x))
+    variance = sums(squares, dims).div_(count)
     scale = torch.add(variance, eps, out=buffer(x)).rsqrt_()
     return Standardized(centred.mul_(scale), scale, mean, variance)
 

@@ -20,6 +20,8 @@ from minifw.training.arguments import places
 from minifw.training.learner import Learner
 from minifw.training.steady import check_steady
 
+IMAGES = 64
+"""Samples that a network with convolutions evaluates at a time."""
 FEW = 8
 """Samples of the steps that are tried before one is recorded."""
 
@@ -129,14 +131,19 @@ class Outputs:
         learner: only its formulas and shapes are used.
         parts: only their sizes and dtypes are used; parts of a size share the code.
 
+    Attributes:
+        programs: by the number of samples that each takes at a time.
+
     Raises:
         CannotCompileError: why they cannot be compiled, in one line.
 
     """
 
     def __init__(self, learner: Learner, *parts: Samples) -> None:
-        sizes = {samples.count: samples for samples in parts}
-        self._programs = {
+        divided = _may_be_divided(learner, parts[0])
+        self._most = IMAGES if divided else max(samples.count for samples in parts)
+        sizes = {min(samples.count, self._most): samples for samples in parts}
+        self.programs = {
             count: _program(learner, samples, True, count, train=False)
             for count, samples in sizes.items()
         }
@@ -145,9 +152,35 @@ class Outputs:
         """Return the outputs of some or all networks of the stack, `(…, n, classes)`."""
         stack = samples.stack
         state, inputs, targets = lanes_of(learner, samples)
-        program = self._programs[samples.count]
-        output = program.run(state, inputs, targets, None, torch.zeros((), dtype=state[0].dtype))
-        return output.unflatten(0, stack) if stack else output[0]
+        count = min(samples.count, self._most)
+        bound = self.programs[count].on(state, inputs, targets)
+        eta = torch.zeros((), dtype=state[0].dtype)
+        last = samples.count - count  # the last ones may overlap those before
+        outputs = [bound.run(None, eta, first, 1) for first in range(0, last, count)]
+        end = bound.run(None, eta, last, 1)
+        if outputs:
+            end = torch.cat([*outputs, end[:, count * len(outputs) - last :]], 1)
+        return end.unflatten(0, stack) if stack else end[0]
+
+
+def _may_be_divided(learner: Learner, samples: Samples) -> bool:
+    """Whether evaluation takes some samples at a time: of convolutions, and the outputs are those.
+
+    What a network makes of images takes much memory, which would be slow to go through.
+    """
+    dimensions = len(samples.stack)
+    if all(value.ndim - dimensions < 3 for _, value, _ in learner.network.parameters()):
+        return False
+    state, inputs, _ = lanes_of(learner, samples)
+    try:
+        alone = learner.on([value[:1].clone() for value in state]).network
+        x = inputs[:1, :4]
+        with in_mode(alone, training=False):
+            together = alone.forward(x).clone()
+            apart = [alone.forward(some).clone() for some in x.split(2, 1)]
+        return torch.allclose(together, torch.cat(apart, 1), rtol=1e-3, atol=1e-5)
+    except Exception:  # a user's module may not take few samples, say
+        return False
 
 
 def check_steps(learner: Learner, samples: Samples) -> None:
