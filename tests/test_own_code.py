@@ -325,7 +325,7 @@ TWINS = [
      "PReLU: TypeError: PReLU.__init__() got an unexpected keyword argument 'slope'"),
     ('layer(twin=nn.Twin("PReLU"))',
      "PReLU: its parameter 'weight' has shape (1,), 'scale' of the class has (4,)"),
-    ('layer(twin=nn.Twin("ReLU"))', "ReLU: TypeError: ReLU.__init__() got an unexpected keyword argument 'dtype'"),
+    ('layer(twin=nn.Twin("ReLU"))', "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(torch.nn.ReLU))',
      "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(dict))', "dict: must be an nn.Module of PyTorch, got dict"),
