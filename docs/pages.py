@@ -46,7 +46,19 @@ def keys() -> str:
         lines.append(_row(key, inside, value, key in required))
         if choices:
             sections.append(_section(key, value, choices))
+        for name, inner in _of_kinds(choices, made["properties"]):
+            sections.append(_section(f"{key}.{name}", inner, list(_objects(inner))))
     return "\n\n".join([_table(lines), *sections])
+
+
+def _of_kinds(
+    choices: list[dict[str, Any]], known: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield keys of a section that are sections of several kinds, unless the config has them."""
+    for choice in choices if len(choices) == 1 else ():
+        for name, inner in choice["properties"].items():
+            if name not in known and len(list(_objects(inner))) > 1:
+                yield name, inner
 
 
 def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> str:
@@ -62,8 +74,14 @@ def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> 
             parts += [f"### {title}"]
             if about := choice["properties"]["kind"].get("description"):
                 parts.append(_sentence(about))
+        below = {name for name, _ in _of_kinds(choices, {})}
         rows = [
-            _row(name, _kind(inner), inner, name in choice.get("required", []))
+            _row(
+                name,
+                f"[below](#{key}{name})" if name in below else _kind(inner),
+                inner,
+                name in choice.get("required", []),
+            )
             for name, inner in choice["properties"].items()
             if name != "kind"
         ]

@@ -75,6 +75,7 @@ def test_simplenet_is_the_reports_case() -> None:
     layers = [getattr(layer, "out_features", layer.kind) for layer in config.network]
     assert layers == [25, "relu", 25, "relu", 25, "relu", 2]
     assert (config.train.eta, config.train.epochs, config.train.mode) == (0.01, 1000, "full-batch")
+    assert isinstance(config.loss, LossSection)
     assert (config.loss.kind, config.loss.reduction, config.data.normalize) == (
         "mse",
         "sample",
@@ -185,6 +186,7 @@ def test_overrides(tmp_path: Path) -> None:
     assert config.init == section(InitSection, "normal", std=0.5)
     assert config.optimizer.keys["momentum"] == 0.9
     assert config.data == section(Generated, "moons", noise=0.2)
+    assert isinstance(config.loss, LossSection)
     assert config.loss.reduction == "sum"
 
 

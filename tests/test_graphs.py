@@ -19,7 +19,7 @@ from minifw.nn.module import as_tuple
 from minifw.training.fit import fit
 from minifw.training.placement import for_data
 
-Weights = Callable[[nn.Linear], tuple[Tensor, Tensor]]
+Formula = Callable[[Tensor], Tensor]
 
 
 class Mine(nn.Network):
@@ -79,8 +79,8 @@ class Calls:
             for value in (layer.weight, layer.bias)
         ]
         w, b, v, c = self.leaves
-        self.a = lambda x: x @ w.mT + b.unsqueeze(-2)
-        self.b = lambda x: x @ v.mT + c.unsqueeze(-2)
+        self.a: Formula = lambda x: x @ w.mT + b.unsqueeze(-2)
+        self.b: Formula = lambda x: x @ v.mT + c.unsqueeze(-2)
         self.tanh = torch.tanh
 
 
@@ -97,7 +97,7 @@ def _theirs(kind: type[Any], calls: Calls, *x: Tensor) -> Any:
     if kind is Parts:  # Concat is our module
         (one,) = x
         whole = torch.cat([one[..., 1:], one[..., :1]], -1)
-        return calls.a(whole) / 3 - 1 / (whole * whole + 2)
+        return calls.a(whole) / 3 - (whole * whole + 2).reciprocal()
     written = kind.forward.__wrapped__
     return written(calls, *(value.as_subclass(AsTensor) for value in x))
 

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor
 
 from minifw import nn
+from minifw.errors import ModuleError
+from minifw.nn.optimizers import check_state
+from minifw.nn.optimizers.clipping import norms
 from minifw.reference.twins import optimizer_like
 
 STEPS = 120
@@ -46,7 +49,7 @@ CASES: list[tuple[type[nn.Optimizer], dict[str, Any]]] = [
 
 def network(lanes: list[int], dtype: torch.dtype = torch.float64) -> nn.Sequential:
     """Two layers for each of these lanes, whose weights do not depend on the others."""
-    stack = {"stack": (len(lanes),), "dtype": dtype}
+    stack: dict[str, Any] = {"stack": (len(lanes),), "dtype": dtype}
     rngs = [np.random.default_rng(lane) for lane in lanes]
     return nn.Sequential(
         nn.Linear(3, 4, generators=rngs, **stack),
@@ -190,3 +193,99 @@ def test_a_lane_has_the_bits_of_its_own_steps(
         for step, (a, b) in enumerate(zip(together, alone, strict=True)):
             for several, one in zip(a, b, strict=True):
                 assert torch.equal(several[lane], one[0]), f"lane {lane}, step {step + 1}"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_norm_has_the_same_bits_alone_and_in_a_stack_on_several_threads(
+    dtype: torch.dtype,
+) -> None:
+    """Torch would divide a sum of many numbers among its threads if it is that of one network."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        for count in (1, 3, 17, 16385, 70001):
+            values = torch.from_numpy(np.random.default_rng(count).normal(size=(3, count))).to(
+                dtype
+            )
+            together = norms([values], (3,))
+            torch.testing.assert_close(together, values.norm(dim=1))
+            for k in range(3):
+                assert norms([values[k : k + 1].clone()], (1,))[0] == together[k]
+                assert norms([values[k].clone()], ()) == together[k]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_the_norm_is_that_of_all_parameters_of_a_network() -> None:
+    net = network([0, 1])
+    for number, (_, _, gradient) in enumerate(net.parameters()):
+        gradient[0].fill_(number + 1.0)
+        gradient[1].fill_(0.001)
+    before = net.state_dict()
+    sgd = nn.SGD(net, clip_norm=0.5)
+    sgd.step(1.0)
+    norm = np.sqrt(12 * 1 + 4 * 4 + 8 * 9 + 2 * 16)
+    for number, (name, value) in enumerate(net.state_dict().items()):
+        step = before[name] - value
+        torch.testing.assert_close(
+            step[0], torch.full_like(step[0], (number + 1) * 0.5 / (norm + 1e-6))
+        )
+        torch.testing.assert_close(step[1], torch.full_like(step[1], 0.001))
+    assert net.parameters()[0].gradient[0, 0, 0] == 1.0, "the gradient itself is not changed"
+
+
+@pytest.mark.parametrize(("kind", "flags"), FLAGS, ids=said)
+def test_all_that_a_step_changes_is_in_the_state(
+    kind: type[nn.Optimizer], flags: dict[str, Any]
+) -> None:
+    base = {"momentum": 0.5} if flags.get("nesterov") else {}
+    for given in (flags | base, flags | some(kind, tuple(VECTORS[kind]), LANES)):
+        net = network(LANES)
+        optimizer = kind(net, **given)
+        check_state(optimizer, (len(LANES),))
+        begun = {name: value.clone() for name, value in optimizer.state.items()}
+        for _, _, gradient in net.parameters():
+            gradient.fill_(0.1)
+        optimizer.step(0.1)
+        changed = {n for n, v in optimizer.state.items() if not torch.equal(v, begun[n])}
+        assert changed == {*begun} - {n for n in begun if n.removeprefix("1 - ") in VECTORS[kind]}
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda net: nn.Adam(net, beta1=1.0), "Adam: beta1 must be at least 0 and below 1, got 1.0"),
+        (lambda net: nn.AdamW(net, beta2=[0.9] * 4 + [-1]), "AdamW: beta2 must be at least 0 and"),
+        (lambda net: nn.Adam(net, eps=-1e-8), "Adam: eps must be at least 0 and finite, got -1e-08"),
+        (lambda net: nn.RMSprop(net, alpha=[0.9, 0.9]), r"RMSprop: alpha must be .* got \(2,\)"),
+        (lambda net: nn.RMSprop(net, momentum="x"), "RMSprop: momentum must be at least 0 and"),  # type: ignore[arg-type]
+        (lambda net: nn.Adam(net, clip_norm=0), "Adam: clip_norm must be above 0, got 0"),
+        (lambda net: nn.SGD(net, clip_norm=[None] * 5), "SGD: clip_norm must be above 0, got None"),  # type: ignore[list-item]
+        (lambda net: nn.SGD(net, nesterov=True), "SGD: nesterov needs a momentum above 0, got 0.0"),
+        (lambda net: nn.SGD(net, [0.9] * 4 + [0.0], nesterov=True), "SGD: nesterov needs a momentum"),
+    ],
+)  # fmt: skip
+def test_wrong_options_are_named(make: Any, says: str) -> None:
+    with pytest.raises(ModuleError, match=f"^{says}"):
+        make(network(LANES))
+
+
+def test_an_option_may_be_set_later() -> None:
+    net = network(LANES)
+    adam = nn.Adam(net)
+    adam.beta1 = [0.5, 0.6, 0.7, 0.8, 0.9]
+    kept = adam.state["beta1"], adam.state["1 - beta1"]
+    adam.beta1 = [0.1] * 5
+    now = adam.state["beta1"], adam.state["1 - beta1"]
+    assert all(a is b for a, b in zip(now, kept, strict=True)), "in place, for views of it"
+    assert kept[1].tolist() == [0.9] * 5
+    adam.beta1 = 0.3
+    assert adam.beta1 == 0.3
+    assert not {"beta1", "1 - beta1"} & adam.state.keys()
+    assert repr(adam) == "Adam(beta1=0.3)"
+
+
+def test_a_number_near_1_leaves_its_rest_exact_in_float32() -> None:
+    """1 less the float32 next to 0.999 is 1.3e-5 of it away from 0.001."""
+    adam = nn.Adam(network(LANES, torch.float32), beta2=[0.999] * 5)
+    assert adam.state["1 - beta2"].tolist() == pytest.approx([0.001] * 5, rel=1e-7)

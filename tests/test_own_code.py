@@ -100,6 +100,14 @@ class SignSGD(nn.Optimizer):
             value.sub_(eta * self.factor * gradient.sign())
 
 
+class Falling(nn.Schedule):
+    def __init__(self, power: float = 1.0) -> None:
+        self.power = power
+
+    def factors(self, steps, total: int, epoch: int):
+        return (1 - steps / total) ** self.power
+
+
 class Small(nn.Initializer):
     def __init__(self, size: Annotated[float, "half the width"] = 0.1) -> None:
         self.size = size
@@ -128,7 +136,7 @@ network:
   - linear: {out_features: 2, init: {python: mine.Small, size: 0.3}}
 loss: {python: mine.Smooth, reduction: sample}
 optimizer: {python: mine.SignSGD, factor: 0.5}
-train: {eta: 0.01, epochs: 4, mode: sgd, batch_size: 20}
+train: {eta: 0.01, epochs: 4, mode: sgd, batch_size: 20, schedule: {python: mine.Falling, power: 2}}
 """
 LEAKY = GOOD.replace("- relu", "- {python: mine.LeakyReLU, slope: 0.1}")
 QUICK = ("--allow-code", "--seeds", 2, "--quiet", "--json")
@@ -160,6 +168,7 @@ def test_a_config_runs_no_code_by_itself(minifw: Minifw, command: str) -> None:
             ("8:46: network.4.init", "Small"),
             ("9:16: loss", "Smooth"),
             ("10:21: optimizer", "SignSGD"),
+            ("11:77: train.schedule", "Falling"),
         )
     ]
     assert not Path("it-ran").exists()
@@ -204,14 +213,17 @@ def test_all_of_it_trains_is_shown_and_predicts(minifw: Minifw) -> None:
     assert trained.code == 0, trained.err
     run = Path(trained.json["run_dir"])
     about = json.loads((run / "results.json").read_text())["about"]
-    assert "(ring, 60+40 points; layers 2-6-2, LeakyReLU/Residual/PReLU; Smooth sample)" in about
+    assert (
+        "(ring, 60+40 points; layers 2-6-2, LeakyReLU/Residual/PReLU; Smooth sample; SignSGD)"
+        in about
+    )
     assert (run / "mine.py").read_text() == MINE
     assert minifw("runs", "verify", run).code == 0
 
     Path("mine.py").unlink()  # the run has its own
     Path("new.csv").write_text("x,y\n0.1,0.2\n0.9,0.9\n")
     refused = minifw("predict", run, "new.csv")
-    assert (refused.code, refused.err.count("--allow-code allows it\n")) == (2, 7)
+    assert (refused.code, refused.err.count("--allow-code allows it\n")) == (2, 8)
     predicted = minifw("predict", run, "new.csv", "--allow-code")
     assert predicted.code == 0, predicted.err
     again = minifw("train", run / "config.yaml", *QUICK)
@@ -313,7 +325,7 @@ TWINS = [
      "PReLU: TypeError: PReLU.__init__() got an unexpected keyword argument 'slope'"),
     ('layer(twin=nn.Twin("PReLU"))',
      "PReLU: its parameter 'weight' has shape (1,), 'scale' of the class has (4,)"),
-    ('layer(twin=nn.Twin("ReLU"))', "ReLU: TypeError: ReLU.__init__() got an unexpected keyword argument 'dtype'"),
+    ('layer(twin=nn.Twin("ReLU"))', "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(torch.nn.ReLU))',
      "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(dict))', "dict: must be an nn.Module of PyTorch, got dict"),
@@ -484,6 +496,9 @@ def test_a_mistake_is_one_line(
          "optimizer: X: has no network; __init__ must begin with super().__init__(network)"),
         ("optimizer", NN + "import torch\nclass X(nn.SGD):\n  def step(self, eta):\n    self.v = torch.zeros(2)",
          "the tensor in 'v' would be lost in a checkpoint and in parts of a stack, got (2,) of float32; keep"),
+        ("train.schedule", NN + "class X(nn.Schedule): pass", "X: NotImplementedError: X does not define"),
+        ("train.schedule", NN + "class X(nn.Schedule):\n  def factors(self, steps, total, epoch): return 1",
+         "X().factors: must return an array of (30,), one number for each step, got int"),
         ("init", NN + "class X(nn.Initializer):\n  def draw_weight(self, *of): return 3",
          "X.draw_weight: must give a value of shape (3, 2), got int"),
     ],

@@ -20,7 +20,7 @@ from sklearn.preprocessing import StandardScaler
 import minifw as library
 from conftest import Answer, Minifw
 from minifw import nn
-from minifw.data import Dataset, Samples
+from minifw.data import Dataset, Samples, balance
 from minifw.errors import MinifwError
 from minifw.runs.directory import load
 from minifw.statistics.measure import Measure, digits
@@ -127,6 +127,15 @@ def test_predictions_have_the_form_of_the_targets() -> None:
         assert data.predict(linear(3, 1), x).shape == shape
         assert data.predict(linear(3, 1, (4,)), x).shape == (4, *shape)
     assert repr(data) == ("<Dataset: 40 training and 20 test samples, 3 features, 1 target: y[0]>")
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_guessing_is_the_mean_of_the_training_samples(normalize: bool) -> None:
+    made, _, y = dataset(2, normalize_target=normalize)
+    _, known = numbers(60, 2)
+    shares, error = balance(made.repeated(2))
+    assert shares.shape == (2, 0)
+    np.testing.assert_allclose(error, [rmse(y, known[:40].mean(0) + 0 * y)] * 2, rtol=1e-12)
 
 
 def test_samples_without_a_scale_are_in_their_own_unit() -> None:

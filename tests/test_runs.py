@@ -153,6 +153,18 @@ def test_a_killed_run_reads_as_crashed_and_a_live_one_is_held(
     [
         ("train", "simplenet", "--seeds", 3),
         ("train", "simplenet-sgd", "--seeds", 3, "--set", "optimizer.momentum=0.9"),
+        (
+            "train",
+            "simplenet-sgd",
+            "--seeds",
+            3,
+            "--set",
+            "optimizer=adam",
+            "--set",
+            "train.eta=0.01",
+            "--set",
+            "train.schedule=one-cycle",
+        ),
         pytest.param(
             ("train", *COMPILED),
             marks=[

@@ -382,8 +382,8 @@ def test_the_time_of_a_job_is_without_that_of_those_before_it() -> None:
 def test_halving_stops_the_worse_cells_and_leaves_the_others_their_bits(
     tmp_path: Path, compiled: str
 ) -> None:
-    sets = [[f"train.compile={compiled}", "train.epochs=8", "init.kind=normal", f"init.std={std}"]
-            for std in (0.2, 0.3, 1e9, 0.4, 0.5)]  # fmt: skip
+    both = [f"train.compile={compiled}", "train.epochs=8", "train.schedule=cosine"]  # of all epochs
+    sets = [[*both, "init.kind=normal", f"init.std={std}"] for std in (0.2, 0.3, 1e9, 0.4, 0.5)]
     plan = a_plan(configs(*sets))
     whole = do(plan, tmp_path)
     halved = do(plan, tmp_path, Halving())

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from conftest import Minifw
 from minifw import nn
@@ -94,7 +93,9 @@ def by_hand(weights: dict[str, Tensor], x: Tensor) -> Tensor:
     """The network of RESIDUAL as a formula."""
 
     def linear(position: int, x: Tensor) -> Tensor:
-        return F.linear(x, weights[f"{position}.weight"], weights[f"{position}.bias"])
+        return torch.nn.functional.linear(
+            x, weights[f"{position}.weight"], weights[f"{position}.bias"]
+        )
 
     start = linear(0, x)
     total = start + linear(2, start.tanh())
@@ -114,7 +115,7 @@ def test_the_network_is_the_formula_and_so_are_its_gradients() -> None:
         mine = x[seed].clone().requires_grad_()
         wanted = by_hand(weights, mine)
         assert torch.allclose(y[seed], wanted, rtol=1e-13, atol=1e-14)
-        wanted.backward(wanted.detach())
+        wanted.backward(wanted.detach())  # type: ignore[no-untyped-call]
         assert mine.grad is not None
         assert torch.allclose(back[seed], mine.grad, rtol=1e-12, atol=1e-13)
         for name, _, gradient in network.parameters():
@@ -198,6 +199,56 @@ def test_gradcheck_goes_through_a_graph(minifw: Minifw) -> None:
     assert not any(row["wrong"] for row in rows)
 
 
+OWN = """
+import torch
+from minifw import nn
+
+
+@nn.layer(several=True)
+class Gate(nn.Module):
+    def __init__(self, power: float = 1.0) -> None:
+        self.power = power
+
+    def forward(self, a, b):
+        y = self.power * a * b
+        self.remember((a, b), (y,))
+        return y
+
+    def backward(self, gradient):
+        a, b = self.recall(gradient).inputs
+        return self.power * gradient * b, self.power * gradient * a
+
+
+class Twice(nn.LossMSE):
+    def function(self, output, target):
+        return 2 * super().function(output, target)
+
+    def grad(self, output, target):
+        return 2 * super().grad(output, target)
+"""
+
+
+def test_classes_of_a_users_own_take_part(minifw: Minifw) -> None:
+    """A layer of two inputs, whose sizes are tried, and the loss of a head."""
+    Path("mine.py").write_text(OWN)
+    text = HEADS.replace(
+        "  - {linear: 2, name: copy}",
+        """  - {linear: 5, name: left}
+  - {python: mine.Gate, power: 2.0, from: [left, shared], name: gated}
+  - {linear: 2, name: copy}""",
+    ).replace("from: shared, name: classes", "from: gated, name: classes")
+    text = text.replace("kind: mse, target", "python: mine.Twice, target")
+    Path("a.yaml").write_text(text)
+    answer = minifw("gradcheck", "a.yaml", "--allow-code", "--json")
+    assert answer.code == 0, answer.err
+    assert not any(row["wrong"] for row in answer.json["gradients"])
+    Path("a.yaml").write_text(text.replace("[left, shared]", "left").replace(", name: shared", ""))
+    assert minifw("validate", "a.yaml", "--allow-code").err == (
+        "a.yaml:8:5: network.3: Gate: TypeError: Gate.forward() missing 1 required positional "
+        "argument: 'b'\n"
+    )
+
+
 # ------------------------------------------------------------------------------------------ heads
 
 
@@ -210,9 +261,9 @@ def test_the_loss_is_the_sum_of_the_heads_and_errors_are_those_of_the_classes() 
     copy, classes = output[..., :2], output[..., 2:]
     assert data.train.labels is not None
     for seed in range(2):
-        wanted = 0.5 * F.mse_loss(copy[seed], data.train.inputs[seed]) + F.cross_entropy(
-            classes[seed], data.train.labels[seed]
-        )
+        wanted = 0.5 * torch.nn.functional.mse_loss(
+            copy[seed], data.train.inputs[seed]
+        ) + torch.nn.functional.cross_entropy(classes[seed], data.train.labels[seed])
         value = loss.function(output, data.train.targets)[seed]
         assert value == pytest.approx(float(wanted), rel=1e-12)
         wrong = (classes[seed].argmax(-1) != data.train.labels[seed]).double().mean()
@@ -258,8 +309,6 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
      ["a.yaml:7:23: network.2.name: is the name of the network's input; use another",
       "a.yaml:8:19: network.3.from.1: no layer has the name 'block'; known here: again, bent, inputs, start, sum",
       "a.yaml:10:11: network.5.layer: no layer has the name 'block'; known here: again, bent, inputs, start, sum"]),
-    (RESIDUAL, "  - tanh\n", "  - {kind: tanh, name: unused}\n",
-     ["a.yaml:6:24: network.1.name: nothing refers to 'unused': no `from`, `use` or `of` has it"]),
     (RESIDUAL, "  - {linear: 5, name: block}", "  - {linear: 5, from: start, name: block}",
      ["a.yaml:6:5: network.1: its output leads nowhere: give it a `name`, and let the `from` of a layer have it, or remove it"]),
     (RESIDUAL, "  - {linear: 5, name: block}", "  - {linear: 4, name: block}",
@@ -323,3 +372,9 @@ def test_each_fault_has_its_place(text: str, old: str, new: str, expected: list[
 def test_a_table_that_does_not_fit(arguments: Any, fault: type[Exception], words: str) -> None:
     with pytest.raises(fault, match=words):
         nn.Wired(*arguments)
+
+
+def test_a_name_that_nothing_refers_to_is_for_the_reader() -> None:
+    named = RESIDUAL.replace("  - tanh\n", "  - {kind: tanh, name: bend}\n")
+    assert named != RESIDUAL
+    config_of(named)

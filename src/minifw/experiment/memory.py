@@ -46,7 +46,8 @@ class Sizes:
     """Bytes of a number."""
     one_hot: bool
     from_file: bool
-    momentum: bool
+    remembered: int
+    """Tensors that the optimiser keeps for each parameter."""
     ensemble: bool
     """Whether PyTorch trains all seeds at once too, without reused memory."""
     trained: int
@@ -131,7 +132,8 @@ class Sizes:
         """Return the bytes that training takes for each seed of a group, besides its steps."""
         # Weights, gradients, the weights before the epoch; a checkpoint's copy and its bytes
         # twice. Momentum adds up to five; 7.5 copies in all were the most that was measured.
-        copies = 8 if self.momentum else 6
+        # Each further tensor that an optimiser remembers is counted as momentum is.
+        copies = 6 + 2 * self.remembered
         if self.ensemble:
             copies += 3  # PyTorch's networks, and weights that wait for evaluation
         if self.stops:
@@ -235,7 +237,7 @@ def sizes(
         one_hot=heads.one_hot(config.loss),
         targets=sum(classes if head.predicts else features for head in heads.heads(config.loss)),
         from_file=not isinstance(config.data, Generated),
-        momentum=config.optimizer.remembers,
+        remembered=config.optimizer.remembers,
         stops=steps.early_stopping is not None,
         ensemble=ensemble,
         trained=trained,

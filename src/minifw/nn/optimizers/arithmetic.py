@@ -6,8 +6,6 @@ all or its own, alone and in any stack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -16,36 +14,38 @@ from minifw.nn.module import of_networks
 Number = float | Tensor
 """A number, or one for each network, `(stack)`."""
 
+Tensors = list[Tensor] | tuple[Tensor, ...]
 
-def like_each(number: Tensor, tensors: Sequence[Tensor]) -> list[Tensor]:
+
+def like_each(number: Tensor, tensors: Tensors) -> list[Tensor]:
     """Return one number for each network in a shape that is broadcast to each of the tensors."""
     by_ndim = {tensor.ndim: tensor for tensor in tensors}
     shaped = {ndim: of_networks(number, tensor) for ndim, tensor in by_ndim.items()}
     return [shaped[tensor.ndim] for tensor in tensors]
 
 
-def times(tensors: Sequence[Tensor], number: Number) -> list[Tensor]:
+def times(tensors: Tensors, number: Number) -> list[Tensor]:
     """Return each tensor times the number."""
     if isinstance(number, Tensor):
         return list(torch._foreach_mul(tensors, like_each(number, tensors)))
     return list(torch._foreach_mul(tensors, number))
 
 
-def times_(tensors: Sequence[Tensor], number: Number) -> None:
+def times_(tensors: Tensors, number: Number) -> None:
     """Multiply each tensor by the number, in place."""
     torch._foreach_mul_(
         tensors, like_each(number, tensors) if isinstance(number, Tensor) else number
     )
 
 
-def plus_(tensors: Sequence[Tensor], number: Number) -> None:
+def plus_(tensors: Tensors, number: Number) -> None:
     """Add the number to each tensor, in place."""
     torch._foreach_add_(
         tensors, like_each(number, tensors) if isinstance(number, Tensor) else number
     )
 
 
-def average_(averages: Sequence[Tensor], values: Sequence[Tensor], rest: Number) -> None:
+def average_(averages: Tensors, values: Tensors, rest: Number) -> None:
     """Take a step of moving averages, in place: m <- m + (1 - β)(x - m), where `rest` is 1 - β."""
     change = torch._foreach_sub(values, averages)
     times_(change, rest)

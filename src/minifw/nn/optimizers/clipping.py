@@ -18,17 +18,18 @@ PIECE = 2**14
 is that of a single network, so a network alone would have other bits than in a stack."""
 
 
-def norms(gradients: Sequence[Tensor], stack: tuple[int, ...]) -> Tensor:
+def norms(gradients: list[Tensor], stack: tuple[int, ...]) -> Tensor:
     """Return the norm of each network's gradient over all its parameters, `(stack)`."""
     rows = torch.cat([gradient.reshape(*stack, -1) for gradient in gradients], -1)
     squares = rows.mul(rows)
-    total, *others = (piece.sum(-1) for piece in squares.split(PIECE, -1))
-    for more in others:
-        total.add_(more)
+    count = squares.shape[-1]
+    total = squares.narrow(-1, 0, min(PIECE, count)).sum(-1)
+    for first in range(PIECE, count, PIECE):
+        total.add_(squares.narrow(-1, first, min(PIECE, count - first)).sum(-1))
     return total.sqrt()
 
 
-def clipped(gradients: Sequence[Tensor], most: Number, stack: tuple[int, ...]) -> list[Tensor]:
+def clipped(gradients: list[Tensor], most: Number, stack: tuple[int, ...]) -> list[Tensor]:
     """Return gradients whose norm is at most `most`: g / max(1, (‖g‖ + 1e-6) / most).
 
     The norm is that of a network over all its parameters. `most` is a number, or one for each

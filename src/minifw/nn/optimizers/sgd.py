@@ -148,5 +148,5 @@ class SGD(Descent):
         return velocity
 
     def __repr__(self) -> str:
-        usual = {"weight_decay": 0.0, "nesterov": False, "clip_norm": None}
-        return with_options(self, {"momentum": ...} | usual)
+        usual = {"momentum": ..., "weight_decay": 0.0, "nesterov": False, "clip_norm": None}
+        return with_options(self, usual)
