@@ -38,7 +38,7 @@ Written by `python docs/modules.py` from the code and the tests: the formula of 
 docstring states it, the shapes of a case of the tests, how a config names it, the largest error of
 its gradients relative to the largest gradient (all cases of the tests, float64, against PyTorch's
 autograd), and whether its step is compiled. `g` is dL/dy. Shapes are those of one network, samples
-first; a stack stands before them."""
+first; a stack stands before them. What has no source is its own definition."""
 
 
 def page() -> str:

@@ -270,6 +270,22 @@ def test_packaged_configs_train_two_epochs(minifw: Minifw, path: Path) -> None:
     assert by_name.json["test_error"] == answer.json["test_error"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_configs_are_the_same_in_pytorch(minifw: Minifw, path: Path) -> None:
+    """The gradients of the first step in float64, and the errors after two epochs of few steps."""
+    few = ["train.epochs=2", "train.batch_size=32"]
+    if "modular-addition" not in path.read_text(encoding="utf-8"):
+        few.append("data.train=200")
+    words = [word for key in few for word in ("--set", key)]
+    answer = minifw("compare", path, "--seeds", 2, *words, "--json")
+    assert answer.code == 0, answer.err
+    for mode, parity in answer.json["parity"].items():
+        assert parity["max_gradient_difference_float64"] <= 1e-11, mode
+        assert parity["gradients_not_finite"] == 0
+        assert parity["max_weight_difference"] <= 1e-3
+
+
 # --------------------------------------------------------------------------------- a user's data
 
 

@@ -145,11 +145,13 @@ def sums(terms: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Return sums over these dimensions, in rising order, which remain with size 1.
 
     The first dimension, that of samples, is summed last: torch's threads would share the sum to a
-    single number, so that a network alone had other bits than in a stack.
+    single number, so that a network alone had other bits than in a stack. A compiler is given one
+    sum, which follows the order in memory.
     """
-    if len(dims) > 1:
+    if len(dims) > 1 and not _active.fused:
         terms = torch.sum(terms, dims[1:], keepdim=True, out=buffer(terms))
-    return torch.sum(terms, dims[:1], keepdim=True, out=buffer(terms))
+        dims = dims[:1]
+    return torch.sum(terms, dims, keepdim=True, out=buffer(terms))
 
 
 def sum_like(terms: Tensor, like: Tensor) -> Tensor:
