@@ -259,7 +259,7 @@ def test_tables_and_figures_speak_of_the_rmse(minifw: Minifw) -> None:
     assert json.loads(run.read("tables/table1.json"))["unit"] == "mg"
     assert {"plots/predicted.svg", "predicted.npz"} <= {*run.known}
     assert "decision.npz" not in run.known
-    figure = run.figure("predicted")
+    figure = library.load(run.path).figure("predicted")
     (axis,) = figure.axes
     axis.set_xlim(108_000, 284_000)
     axis.set_ylim(108_000, 284_000)
