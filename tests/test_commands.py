@@ -121,6 +121,36 @@ def test_quiet_and_pipes(minifw: Minifw) -> None:
     assert "\x1b" not in loud.out + loud.err
 
 
+def test_what_is_random_is_not_said_to_be_rounding(minifw: Minifw, tmp_path: Path) -> None:
+    """PyTorch's dropout draws other numbers. Adam names its tables; the variance too."""
+    text = (CONFIGS / "simplenet.yaml").read_text()
+    changes = ["--set", "network.1={kind: dropout, p: 0.5}", "--set", "optimizer=adam"]
+    Path("a.yaml").write_text(text)
+    answer = minifw("compare", "a.yaml", "--seeds", 3, *QUICK, *changes)
+    words = " ".join(answer.out.split())
+    assert "random layers, such as dropout, draw other numbers in the two frameworks" in words
+    assert "rounding in" not in words
+    assert "Full gradient, Adam – test error" in words
+    assert "Table 2: Adam – test error" in words
+    assert "SGD" not in words
+    (path,) = run_dirs()
+    content = json.loads((path / "results.json").read_text())
+    assert content["optimizer"] == "Adam"
+    assert content["parity"]["sgd"]["draws_differ"] is True
+    plain = minifw("compare", "a.yaml", "--seeds", 2, *QUICK, "--json").json
+    assert "optimizer" not in plain
+    assert "draws_differ" not in plain["parity"]["sgd"]
+
+
+def test_the_classes_that_are_not_listed_are_counted(minifw: Minifw) -> None:
+    answer = minifw(
+        "train", CONFIGS / "simplenet.yaml", "--set", "train.epochs=1",
+        "--set", "data={kind: modular-addition, modulus: 11}", "--set", "network.6.out_features=11",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert ", and 3 other classes; guessing" in " ".join(answer.out.split())
+
+
 def test_compare_without_a_reference_runs_both_modes_alone(minifw: Minifw) -> None:
     answer = minifw("compare", *QUICK, "--seeds", "3", "--reference", "none", "--json")
     assert answer.code == 0, answer.err

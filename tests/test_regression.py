@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
@@ -257,6 +259,13 @@ def test_tables_and_figures_speak_of_the_rmse(minifw: Minifw) -> None:
     assert json.loads(run.read("tables/table1.json"))["unit"] == "mg"
     assert {"plots/predicted.svg", "predicted.npz"} <= {*run.known}
     assert "decision.npz" not in run.known
+    figure = library.load(run.path).figure("predicted")
+    (axis,) = figure.axes
+    axis.set_xlim(108_000, 284_000)
+    axis.set_ylim(108_000, 284_000)
+    FigureCanvasAgg(figure).draw()
+    shown = [label.get_window_extent() for label in axis.get_xticklabels()]
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(shown)), "numbers touch"
     with np.load(io.BytesIO(run.read("predicted.npz"))) as arrays:
         error = rmse(arrays["full-batch/true"], arrays["full-batch/predicted"])
         assert error == pytest.approx(float(arrays["full-batch/error"]), rel=1e-5)
