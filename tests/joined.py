@@ -43,9 +43,10 @@ class Split(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         self.input = x
-        pieces = x.split(self.widths, -1)
+        pieces: tuple[Tensor, ...] = torch.split(x, self.widths, -1)
         return tuple(
-            piece.unflatten(-1, shape) for piece, shape in zip(pieces, self.shapes, strict=True)
+            piece.reshape(*piece.shape[:-1], *shape)
+            for piece, shape in zip(pieces, self.shapes, strict=True)
         )
 
     def backward(self, *gradients: Tensor) -> Tensor:
@@ -74,7 +75,7 @@ class Flat(nn.Module):
         assert self.input is not None
         inputs = as_tuple(self.input)
         widths = [math.prod(x.shape[self.leading :]) for x in inputs]
-        pieces = zip(gradient.split(widths, -1), inputs, strict=True)
+        pieces = zip(torch.split(gradient, widths, -1), inputs, strict=True)
         return tuple(piece.reshape(x.shape) for piece, x in pieces)
 
 

@@ -408,9 +408,7 @@ def test_another_data_file_of_the_same_name_is_noticed(minifw: Minifw) -> None:
         found.append(answer.json["run_dir"])
     same = minifw("compare", *found[:2], "--json").json["notes"]
     other = minifw("compare", *found[1:], "--json").json["notes"]
-    one_file = (
-        "all seeds divide the samples of one data file: intervals and p are about this file only"
-    )
+    one_file = "all seeds divide the same samples: intervals and p are about these samples only"
     assert same[1:] == [one_file]
     assert other[1] == "their data differ, so a seed has other samples in one arm than in another"
 
@@ -426,7 +424,7 @@ def test_a_data_file_of_any_arm_must_not_change(minifw: Minifw) -> None:
              "train.compile=false", "--json", "-q")  # fmt: skip
     same = minifw("compare", "x.yaml", "y.yaml", *quick).json
     assert len(same["notes"]) == 2, "both files have the same content"
-    assert "are about this file only" in same["notes"][1]
+    assert "are about these samples only" in same["notes"][1]
     Path("y.csv").write_text("\n".join(["p,q,c", *rows[::-1]]) + "\n")
     other = minifw("compare", "x.yaml", "y.yaml", *quick).json
     assert "their data differ" in other["notes"][1]

@@ -294,6 +294,14 @@ def test_a_copy_shares_nothing_that_is_trained() -> None:
     assert not any(torch.equal(value, 2 * before[name]) for name, value, _ in twin.parameters())
 
 
+def test_a_copy_needs_a_tensor_for_each_parameter_and_state() -> None:
+    network = ours.Sequential(ours.Linear(2, 3), ours.BatchNorm1d(3))
+    values = [value for _, value, _ in network.parameters()]
+    message = r"^Sequential.with_parameters: expects 4 parameters and 2 states, got 4 and 0$"
+    with pytest.raises(ModuleError, match=message):
+        network.with_parameters(values)
+
+
 class Delegate(Skip):
     """Names the parameters of another module as its own."""
 
@@ -653,6 +661,37 @@ def test_a_residual_used_twice_has_the_gradients_of_two_uses() -> None:
     expected = torch.autograd.grad((weights * twice).sum(), (w, b, leaf))
     found = (*(gradient for _, _, gradient in block.parameters()), returned)
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_gradient_of_another_shape_is_named_where_gradients_are_summed() -> None:
+    """A sum would broadcast it: the first of two that come to a value was not looked at."""
+
+    class Averaged(ours.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            self.remember((x,), (2 * x,))
+            return 2 * x
+
+        def backward(self, gradient: Tensor) -> Tensor:
+            return 2 * gradient.mean(-1, keepdim=True)
+
+    class Diamond(ours.Graph):
+        def __init__(self, wrong_first: bool) -> None:
+            self.linear, self.tanh, self.wrong = ours.Linear(3, 4), ours.Tanh(), Averaged()
+            self.wrong_first = wrong_first
+            self.register_modules(self.linear, self.tanh, self.wrong)
+
+        def connect(self, x: ours.Variable) -> ours.Variable:
+            h = self.linear(x)
+            if self.wrong_first:
+                return self.wrong(h) + self.tanh(h)
+            return self.tanh(h) + self.wrong(h)
+
+    for wrong_first in (True, False):
+        network = Diamond(wrong_first)
+        gradient = torch.ones_like(network.forward(normal(5, 3).float()))
+        message = r"^Averaged\(\).backward: must return a gradient .* \(5, 4\), got \(5, 1\)"
+        with pytest.raises(ShapeError, match=message):
+            network.accumulate(gradient)
 
 
 def test_a_graph_spares_the_gradients_of_its_inputs() -> None:

@@ -19,7 +19,7 @@ from minifw.nn.module import as_tuple
 from minifw.training.fit import fit
 from minifw.training.placement import for_data
 
-Weights = Callable[[nn.Linear], tuple[Tensor, Tensor]]
+Formula = Callable[[Tensor], Tensor]
 
 
 class Mine(nn.Network):
@@ -79,8 +79,8 @@ class Calls:
             for value in (layer.weight, layer.bias)
         ]
         w, b, v, c = self.leaves
-        self.a = lambda x: x @ w.mT + b.unsqueeze(-2)
-        self.b = lambda x: x @ v.mT + c.unsqueeze(-2)
+        self.a: Formula = lambda x: x @ w.mT + b.unsqueeze(-2)
+        self.b: Formula = lambda x: x @ v.mT + c.unsqueeze(-2)
         self.tanh = torch.tanh
 
 
@@ -97,7 +97,7 @@ def _theirs(kind: type[Any], calls: Calls, *x: Tensor) -> Any:
     if kind is Parts:  # Concat is our module
         (one,) = x
         whole = torch.cat([one[..., 1:], one[..., :1]], -1)
-        return calls.a(whole) / 3 - 1 / (whole * whole + 2)
+        return calls.a(whole) / 3 - (whole * whole + 2).reciprocal()
     written = kind.forward.__wrapped__
     return written(calls, *(value.as_subclass(AsTensor) for value in x))
 
@@ -211,6 +211,39 @@ def test_networks_recorded_in_each_call_are_trained() -> None:
         ends.append([value for _, value, _ in network.parameters()])
     for chain, live in zip(*ends, strict=True):
         assert torch.equal(chain, live)
+
+
+@pytest.mark.filterwarnings("error")  # torch warns of a result of another shape in reused memory
+def test_steps_may_go_other_ways_than_those_before() -> None:
+    class Ways(nn.Network):
+        """Two ways, through layers of different sizes."""
+
+        def __init__(self) -> None:
+            self.long = nn.Sequential(linear(2, 7, ()), nn.Tanh(), linear(7, 2, ()))
+            self.short = linear(2, 2, ())
+            self.register_modules(self.long, self.short)
+
+        def forward(self, x: Any) -> Any:
+            way = self.long if x.value.sum() > 0 else self.short
+            return way(x) + way(x)
+
+    class ByMode(nn.Graph):
+        def __init__(self) -> None:
+            self.long = nn.Sequential(linear(2, 7, ()), nn.Tanh(), linear(7, 2, ()))
+            self.short = linear(2, 2, ())
+            self.register_modules(self.long, self.short)
+
+        def connect(self, x: Any) -> Any:
+            return self.long(x) if self.training else self.short(x)
+
+    x, labels = normal(60, 2), (normal(60, 1)[:, 0] > 0).long()
+    data = Dataset.from_arrays(x, labels, x, labels, dtype="float64")
+    for network, batch_size in ((Ways(), 6), (ByMode(), None)):
+        schedule = for_data(network, data, batch_size, 3, False)
+        fit(
+            network, nn.LossMSE(), nn.SGD(network), data, epochs=3, eta=0.1,
+            batch_size=batch_size, schedule=schedule,
+        )  # fmt: skip
 
 
 def test_decisions_by_values_are_never_compiled() -> None:

@@ -258,9 +258,9 @@ def test_all_that_a_step_changes_is_in_the_state(
         (lambda net: nn.AdamW(net, beta2=[0.9] * 4 + [-1]), "AdamW: beta2 must be at least 0 and"),
         (lambda net: nn.Adam(net, eps=-1e-8), "Adam: eps must be at least 0 and finite, got -1e-08"),
         (lambda net: nn.RMSprop(net, alpha=[0.9, 0.9]), r"RMSprop: alpha must be .* got \(2,\)"),
-        (lambda net: nn.RMSprop(net, momentum="x"), "RMSprop: momentum must be at least 0 and"),
+        (lambda net: nn.RMSprop(net, momentum="x"), "RMSprop: momentum must be at least 0 and"),  # type: ignore[arg-type]
         (lambda net: nn.Adam(net, clip_norm=0), "Adam: clip_norm must be above 0, got 0"),
-        (lambda net: nn.SGD(net, clip_norm=[None] * 5), "SGD: clip_norm must be above 0, got None"),
+        (lambda net: nn.SGD(net, clip_norm=[None] * 5), "SGD: clip_norm must be above 0, got None"),  # type: ignore[list-item]
         (lambda net: nn.SGD(net, nesterov=True), "SGD: nesterov needs a momentum above 0, got 0.0"),
         (lambda net: nn.SGD(net, [0.9] * 4 + [0.0], nesterov=True), "SGD: nesterov needs a momentum"),
     ],

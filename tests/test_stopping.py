@@ -367,6 +367,35 @@ def test_what_on_epoch_writes_to_a_network_is_trained_on() -> None:
         assert torch.equal(mine[0], other[GOES_ON])
 
 
+@pytest.mark.parametrize("how", ["plain", "plain, in shards", "compiled"])
+def test_what_on_epoch_measures_changes_nothing(how: str) -> None:
+    """It gets the network in use: nothing is drawn, no running mean moves, and training goes on."""
+    case, other = Case(states=True), Case(states=True)
+
+    def measure(epoch: int, history: History) -> None:
+        assert not any(module.training for module in case.network.modules())
+        case.network.forward(case.data.test.inputs)
+        case.network.train(epoch % 2 == 0)  # as one writes for PyTorch, or forgets
+
+    case.fit(epochs=6, on_epoch=measure, schedule=SCHEDULES[how])
+    other.fit(epochs=6, schedule=SCHEDULES[how])
+    assert case.network.training
+    assert all(map(torch.equal, case.state, other.state))
+
+
+def test_a_number_that_on_epoch_changes_is_named_after_others_have_stopped() -> None:
+    """Also where training goes on without the rule: its steps are taken with copies."""
+    case = Case()
+    history = case.fit(epochs=20)
+    assert history.stopped.max() > 0
+
+    def change(epoch: int, history: History) -> None:
+        case.optimizer.momentum = 0.5
+
+    with pytest.raises(UsageError, match="fit: on_epoch changed SGD.momentum, but training keeps"):
+        case.fit(epochs=22, history=history, stopping=None, on_epoch=change)
+
+
 def test_the_test_set_decides_nothing() -> None:
     case, other = Case(), Case()
     test = other.data.test

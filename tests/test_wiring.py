@@ -309,8 +309,6 @@ FAULTS: list[tuple[str, str, str, list[str]]] = [
      ["a.yaml:7:23: network.2.name: is the name of the network's input; use another",
       "a.yaml:8:19: network.3.from.1: no layer has the name 'block'; known here: again, bent, inputs, start, sum",
       "a.yaml:10:11: network.5.layer: no layer has the name 'block'; known here: again, bent, inputs, start, sum"]),
-    (RESIDUAL, "  - tanh\n", "  - {kind: tanh, name: unused}\n",
-     ["a.yaml:6:24: network.1.name: nothing refers to 'unused': no `from`, `use` or `of` has it"]),
     (RESIDUAL, "  - {linear: 5, name: block}", "  - {linear: 5, from: start, name: block}",
      ["a.yaml:6:5: network.1: its output leads nowhere: give it a `name`, and let the `from` of a layer have it, or remove it"]),
     (RESIDUAL, "  - {linear: 5, name: block}", "  - {linear: 4, name: block}",
@@ -376,3 +374,9 @@ def test_each_fault_has_its_place(text: str, old: str, new: str, expected: list[
 def test_a_table_that_does_not_fit(arguments: Any, fault: type[Exception], words: str) -> None:
     with pytest.raises(fault, match=words):
         nn.Wired(*arguments)
+
+
+def test_a_name_that_nothing_refers_to_is_for_the_reader() -> None:
+    named = RESIDUAL.replace("  - tanh\n", "  - {kind: tanh, name: bend}\n")
+    assert named != RESIDUAL
+    config_of(named)

@@ -52,7 +52,7 @@ def predict(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Predict the class, or the number, of new samples with the networks of a run.
+    """Predict classes, or numbers, of new samples with a run.
 
     All seeds vote. The table has for each sample: the class with the most votes (with equal votes,
     the one with the largest mean score); its number of votes; and for each class the mean score

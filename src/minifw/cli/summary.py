@@ -110,10 +110,14 @@ def _print_summary(outcome: Outcome) -> None:
             f"{measure.name} of {measure.figure(data.mean_error)}\n"
         )
         return
+    several = len(data.class_balance)
+    shown = several if several <= 10 else 8
     balance = ", ".join(
         f"class {short_word(name)} {share:.1f} %"
-        for name, share in list(data.class_balance.items())[:8]
+        for name, share in list(data.class_balance.items())[:shown]
     )
+    if several > shown:
+        balance += f", and {several - shown} other classes"
     print_wrapped(
         f"{harmless(outcome.results.about)}\n"
         f"{_samples(data)} samples. Of these: {balance}; guessing the class most frequent in "
@@ -156,8 +160,10 @@ def _print_differences(outcome: Outcome) -> None:
     for mode, parity in (outcome.results.parity or {}).items():
         if parity.different_seeds:
             dtype = outcome.results.dtype
+            why = f"rounding in {dtype} sets the others apart"
+            if parity.draws_differ:
+                why = "random layers, such as dropout, draw other numbers in the two frameworks"
             print_wrapped(
                 f"{mode}: {parity.same_test_error} seeds end with the same test "
-                f"{outcome.results.measured.name}; rounding "
-                f"in {dtype} sets the others apart (weights at the end: Table 3).\n"
+                f"{outcome.results.measured.name}; {why} (weights at the end: Table 3).\n"
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import reduce
@@ -55,7 +56,7 @@ from minifw.config.code import told
 from minifw.config.short import USE, bare_word
 from minifw.config.targets import Targeted
 from minifw.data import Floats, Points, arrays
-from minifw.errors import DataError, MinifwError, ModuleError, short
+from minifw.errors import DataError, MinifwError, ModuleError, ShapeError, short
 from minifw.nn import Key, registry
 from minifw.nn.module import described
 from minifw.nn.optimizers import check_state
@@ -109,15 +110,46 @@ VALIDATION: Any = Field(
 
 
 @contextmanager
-def blamed(word: str) -> Iterator[None]:
-    """Turn what a user's class raises into one line: where, and what."""
+def blamed(word: str, stacked: bool = False) -> Iterator[None]:
+    """Turn what a user's class raises into one line: where, and what.
+
+    With `stacked` inputs are those of a stack, which a module in the class may not have heard of.
+    """
     try:
         yield
     except (Exception, SystemExit) as fault:  # no file of a user's own ends the program
         where = told(fault)
         if where is None and isinstance(fault, MinifwError):
             raise
-        raise ModuleError(f"{word}: {where or f'{type(fault).__name__}: {fault}'}") from None
+        what = where or f"{type(fault).__name__}: {fault}"
+        hint = _what_it_takes(fault)
+        if stacked and isinstance(fault, ShapeError):
+            hint = (
+                "; it is tried as two networks (2, …) of float64: hand the `stack` and `dtype` "
+                "that the constructor is given on to each module that has them"
+            )
+        raise ModuleError(f"{word}: {what}{hint}") from None
+
+
+def _what_it_takes(fault: BaseException) -> str:
+    """Return what a module of minifw's takes that was handed another argument of layers."""
+    handed = re.search(
+        r"(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'", str(fault)
+    )
+    if not isinstance(fault, TypeError) or handed is None or handed[2] not in OF_A_STACK:
+        return ""
+    made = getattr(nn, handed[1], None)
+    if not isinstance(made, type) or not issubclass(made, nn.Module):
+        return ""
+    arguments = inspect.signature(made).parameters
+    takes = [key for key in OF_A_STACK if key in arguments]
+    if not takes:
+        return f"; {handed[1]} takes none of {', '.join(OF_A_STACK)}"
+    given = ", ".join(f"{key}={key}" for key in takes[:2])
+    return (
+        f"; of {', '.join(OF_A_STACK)} {handed[1]} takes only {', '.join(takes)}: name these in "
+        f"the constructor and hand them on, {handed[1]}(…, {given})"
+    )
 
 
 def _check_shape(word: str, method: str, value: Any, shape: tuple[int, ...]) -> None:
@@ -350,7 +382,7 @@ class LayerSection(Declared):
         if self.declaration.whole is not None:
             most = self.declaration.whole(self.keys) - 1
             given = [(most * (x + 1) / 2).round_() for x in given]
-        with blamed(self.word), self._unchanged("forward", *given):
+        with blamed(self.word, stacked=True), self._unchanged("forward", *given):
             output = module.forward(*given)
         if not isinstance(output, Tensor) or output.shape[:2] != (2, 3) or output.ndim < 3:
             came = " and ".join(str(tuple(each.shape)) for each in given)
@@ -558,18 +590,10 @@ class Generated(Declared):
         return int(self.keys[classes] if isinstance(classes, str) else classes)
 
 
-class GeneratedNumbers(Targeted, Generated):
+class GeneratedNumbers(Generated, Targeted):
     """Keys of generated data whose targets are numbers, or may be, as of a user's own function."""
 
     shares = True
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        return Generated.tasks.fget(self)  # type: ignore[attr-defined]
-
-    @property
-    def is_regression(self) -> bool:
-        return self.tasks == ("regression",)
 
 
 def own_points(

@@ -102,7 +102,6 @@ class _Names:
         self.tell, self.source, self.unknown = note, source, unknown
         self.sure = sure and not unknown
         self.places: dict[str, int] = {}
-        self.taken: set[str] = set()
         for position, layer in enumerate(self.network):
             if layer.name is None:
                 continue
@@ -171,7 +170,6 @@ class _Names:
 
     def _number(self, name: str, position: int, path: KeyPath) -> int | None:
         """Return the number of the value that a name stands for, None after a fault."""
-        self.taken.add(name)
         if name == INPUTS:
             return 0
         found = self.places.get(name)
@@ -189,17 +187,9 @@ class _Names:
         return found + 1
 
     def _note_unused(self, inputs: Sequence[tuple[int, ...]], ends: Sequence[int]) -> None:
-        """Note names that nothing refers to, and outputs that lead nowhere."""
+        """Note outputs that lead nowhere. A name may stand there for the reader alone."""
         if not self.sure:  # or something is wrong with the names that are used
             return
-        for name, position in self.places.items():
-            if name not in self.taken:
-                near = did_you_mean(name, self.taken - self.places.keys() - {INPUTS})
-                near = near if near.startswith("; did") else ""
-                path = ("network", position, "name")
-                self.tell(
-                    path, f"nothing refers to '{name}': no `from`, `use` or `of` has it{near}"
-                )
         used = {*ends, *(number for numbers in inputs for number in numbers)}
         for position in range(len(inputs)):
             if position + 1 not in used:

@@ -61,6 +61,8 @@ class ReLU(ActivationFunction):
 
     dL/dy is selected, not multiplied by σ'(x): where x <= 0, an infinity or NaN of dL/dy becomes 0
     too. A NaN of x remains NaN and lets dL/dy pass, as in PyTorch.
+
+    Source: Nair and Hinton, Rectified linear units, ICML 2010.
     """
 
     def function(self, x: Tensor) -> Tensor:
@@ -73,7 +75,10 @@ class ReLU(ActivationFunction):
 
 @activation("tanh", twin=Twin("Tanh"))
 class Tanh(ActivationFunction):
-    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Any shape, kept."""
+    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Any shape, kept.
+
+    Source: LeCun, Bottou, Orr and Müller, Efficient BackProp (1998), section 4.4.
+    """
 
     def function(self, x: Tensor) -> Tensor:
         return torch.tanh(x, out=buffer(x))
@@ -84,7 +89,10 @@ class Tanh(ActivationFunction):
 
 @activation("sigmoid", twin=Twin("Sigmoid"))
 class Sigmoid(ActivationFunction):
-    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Any shape, kept."""
+    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Any shape, kept.
+
+    Source: LeCun, Bottou, Orr and Müller, Efficient BackProp (1998), section 4.4.
+    """
 
     def function(self, x: Tensor) -> Tensor:
         return sigmoid(x, buffer(x))

@@ -167,8 +167,10 @@ def is_alone(left: Tensor, right: Tensor) -> bool:
 
     torch takes another routine for it. Where one of the sizes is 1, that one adds in another order.
     """
-    (networks, rows, terms), columns = left.shape, right.shape[2]
-    return networks == 1 and (rows == 1 or terms == 1 or columns == 1)
+    if len(left) > 1:  # quickly, since each product asks
+        return False
+    (_, rows, terms), columns = left.shape, right.shape[2]
+    return rows == 1 or terms == 1 or columns == 1
 
 
 def twice(value: Tensor) -> Tensor:
@@ -181,13 +183,17 @@ def sums(terms: Tensor, dims: tuple[int, ...]) -> Tensor:
 
     The first dimension, that of samples, is summed last: torch's threads would share the sum to a
     single number, so that a network alone had other bits than in a stack. So it had of numbers that
-    stand once in memory for several places, which torch sums in an order of its own.
+    stand once in memory for several places, which torch sums in an order of its own. A compiler is
+    given one sum, which follows the order in memory.
     """
-    if 0 in terms.stride() and not _active.fused:
+    if _active.fused:
+        return torch.sum(terms, dims, keepdim=True)
+    if 0 in terms.stride():
         terms = terms.contiguous()
     if len(dims) > 1:
         terms = torch.sum(terms, dims[1:], keepdim=True, out=buffer(terms))
-    return torch.sum(terms, dims[:1], keepdim=True, out=buffer(terms))
+        dims = dims[:1]
+    return torch.sum(terms, dims, keepdim=True, out=buffer(terms))
 
 
 def sum_like(terms: Tensor, like: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ class Columns:
         return [matrices[..., start : start + self.places] for start in starts]
 
     def weights(self, weight: Tensor) -> list[Tensor]:
-        """Return weights `(…, outputs, inputs, *kernel)` as matrices `(outputs, terms)`, copies."""
+        """Return weights `(…, outputs, inputs, *kernel)` as matrices `(outputs, terms)`, by row."""
         channels = self.whole.shape[1] // self.groups
         by_row = weight.reshape(
             len(self.whole) * self.groups, -1, channels, self.rows, self.terms // channels

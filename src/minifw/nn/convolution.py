@@ -318,6 +318,8 @@ class Conv1d(Convolution):
         bias    b  (…, out_channels)
 
     Arguments, shapes and numbers of places are those of torch.nn.Conv1d; see `Conv2d`.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
     """
 
     dimensions = 1
@@ -338,6 +340,8 @@ class Conv2d(Convolution):
         returned   dL/dx, the sum of what Wᵀ dL/dy gives to each number of x
 
     A place p of the output meets p stride + i dilation - padding of the input, which is 0 outside.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
 
     Args:
         in_channels: number of channels of a sample, at least 1.

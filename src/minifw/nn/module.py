@@ -403,9 +403,17 @@ class Module:
         shared.
 
         Raises:
-            ModuleError: the copy would still hold old parameters, for instance in a closure.
+            ModuleError: there is not one tensor for each parameter and state, or the copy would
+                still hold old parameters, for instance in a closure.
 
         """
+        values, states = list(values), list(states)
+        counts = len(self.parameters()), len(self.states())
+        if (len(values), len(states)) != counts:
+            raise ModuleError(
+                f"{type(self).__name__}.with_parameters: expects {counts[0]} parameters and "
+                f"{counts[1]} states, got {len(values)} and {len(states)}"
+            )
         new: dict[int, Any] = {}  # objects of the copy, by the id of the original
         gradients = set()
         for (_, old, gradient), value in zip(self.parameters(), values, strict=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -44,6 +44,7 @@ class Network(Module):
     """
 
     _modules: tuple[Module, ...] = ()
+    _is_recorded_anew: ClassVar[bool] = False  # in each call, by a user's `forward`
 
     def __init__(self, *modules: Module) -> None:
         if modules:
@@ -59,6 +60,7 @@ class Network(Module):
             if name == "forward" and not fixed:
                 if not hasattr(owner.forward, "recorded"):
                     cls.forward = _recorded(owner.forward)  # type: ignore[method-assign]
+                cls._is_recorded_anew = True
                 continue
             # A backward pass by hand would be wrong for a module that is used twice.
             raise ModuleError(
@@ -236,8 +238,7 @@ class Network(Module):
         )
 
     def backward(self, *gradients: Tensor) -> Any:
-        record, values, calls = self.recall(*gradients).saved
-        found = record.back(values, calls, gradients, to_inputs=True)
+        values, found = self._back(gradients, to_inputs=True)
         return only(
             tuple(
                 torch.zeros_like(value) if gradient is None else gradient
@@ -246,8 +247,17 @@ class Network(Module):
         )
 
     def accumulate(self, *gradients: Tensor) -> None:
+        self._back(gradients, to_inputs=False)
+
+    def _back(
+        self, gradients: tuple[Tensor, ...], to_inputs: bool
+    ) -> tuple[Sequence[Tensor], list[Tensor | None]]:
+        """Go back through the latest call; return its values, and the gradients of its inputs."""
         record, values, calls = self.recall(*gradients).saved
-        record.back(values, calls, gradients, to_inputs=False)
+        if not self._is_recorded_anew:
+            return values, record.back(values, calls, gradients, to_inputs)
+        with unbuffered():  # what is computed may differ from call to call
+            return values, record.back(values, calls, gradients, to_inputs)
 
     def results(self) -> Iterator[tuple[int, Tensor]]:
         """Yield what each module computed in the latest `forward`: (its position, a tensor).

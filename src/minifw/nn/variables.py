@@ -288,6 +288,9 @@ class Record:
                 returned = as_tuple(returned)
                 self._check(module, sources, values, returned)
                 for number, gradient in zip(sources, returned, strict=True):
+                    before = found[number]
+                    if before is not None and before.shape != values[number].shape:
+                        self._check_returned(number, values, before)
                     _add(found, number, gradient)
         except Exception:
             # Whoever cannot use a gradient is not to blame for it: the one that gave it is.
@@ -308,8 +311,12 @@ class Record:
                 self._check_returned(number, values, gradient)
 
     def _check_returned(self, number: int, values: Sequence[Tensor], gradient: Tensor) -> None:
-        """Raise a ShapeError that names the module that returned this gradient of a value."""
-        for step in self.steps:
+        """Raise a ShapeError that names the module that returned this gradient of a value.
+
+        Of the modules that take this value alone, the last is the first to return one; what others
+        return is checked before it is added.
+        """
+        for step in reversed(self.steps):
             if step.inputs == (number,):
                 self._check(step.module, step.inputs, values, (gradient,))
 

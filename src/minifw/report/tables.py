@@ -282,13 +282,13 @@ def error_table(results: Results, mode: Mode) -> Table:
         rows.append(("R², median", [None if r2 is None else Bare(r2) for r2 in fits]))
         kept += f" Guessing the mean: {measure.figure(results.data.mean_error or 0.0)}."
     return Table(
-        caption=f"{MODES[mode]} – {test}{',' * bool(measure.targets)} of "
+        caption=f"{results.title(mode)} – {test}{',' * bool(measure.targets)} of "
         f"{harmless(results.about)}, {_steps(results, mode)}, {draws}.{kept}{gone}",
         head=[f"test {measure.name}", *(ARMS[arm] for arm in arms)],
         rows=rows,
         unit=measure.behind,
         number=_number(results, NUMBERS[mode]),
-        brief=f"{MODES[mode]} – {test}, {_steps(results, mode)}, {draws}.{kept}{gone}",
+        brief=f"{results.title(mode)} – {test}, {_steps(results, mode)}, {draws}.{kept}{gone}",
         label=label_of(results.name, mode),
         written=measure.number if measure.targets else None,
     )
@@ -361,7 +361,7 @@ def work_table(results: Results) -> Table:
         caption += f". Steps could not be compiled: {harmless(reason)}"
     return Table(
         caption=f"{caption}.",
-        head=["", *(MODES[mode] for mode in modes)],
+        head=["", *(results.title(mode) for mode in modes)],
         rows=rows,
         number=_number(results, 3),
         brief=f"{caption}.",

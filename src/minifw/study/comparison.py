@@ -125,7 +125,7 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
 
 
 OTHER_DATA = "their data differ, so a seed has other samples in one arm than in another"
-ONE_FILE = "all seeds divide the samples of one data file: intervals and p are about this file only"
+ONE_FILE = "all seeds divide the same samples: intervals and p are about these samples only"
 
 
 def data_of(values: Values, checksum: str | None) -> str:

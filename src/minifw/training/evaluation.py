@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from minifw.data import Floats, Samples
-from minifw.nn import Buffers, Loss, Network
+from minifw.nn import Buffers, Graph, Loss, Network
 from minifw.nn.module import in_mode
 
 Evaluation = tuple[Floats, ...]
@@ -33,13 +33,14 @@ def evaluate(
 
     `compiled`, if given, computes the networks' outputs.
     """
+    differs = _differs_in_use(network)
 
     def output(samples: Samples) -> Tensor:
         if compiled is not None:
             return compiled(samples)
-        # A step of such a network, with samples of this shape, computes other results.
+        # A step with samples of this shape may compute other results.
         shape = samples.inputs.shape
-        key = ("evaluation", shape) if network.states() else shape
+        key = ("evaluation", shape) if differs else shape
         with in_mode(network, training=False), buffers.reuse_in_thread(key):
             output: Tensor = network.forward(samples.inputs)
         return output
@@ -52,6 +53,18 @@ def evaluate(
     error, losses = measured(train)
     others = [test] if validation is None else [test, validation]
     return losses, error, *(value for samples in others for value in measured(samples))
+
+
+def _differs_in_use(network: Network) -> bool:
+    """Return whether a network's modules may compute other results in use than in training.
+
+    Those that do have states, such as running means, or are graphs whose `connect` asks for the
+    mode, which is not known of a user's.
+    """
+    graphs = (module for module in network.modules() if isinstance(module, Graph))
+    return bool(network.states()) or any(
+        not type(graph).connect.__module__.startswith("minifw.nn.") for graph in graphs
+    )
 
 
 def errors_of(output: Tensor, samples: Samples) -> Floats:
