@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.buffers import buffer, picked, rectified
+from minifw.nn.buffers import buffer, picked, rectified, sigmoid
 from minifw.nn.module import Module
 from minifw.nn.registry import Key, Twin, layer
 
@@ -95,7 +95,7 @@ class Sigmoid(ActivationFunction):
     """
 
     def function(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(x, out=buffer(x))
+        return sigmoid(x, buffer(x))
 
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.neg(y, out=buffer(y)).add_(1).mul_(y)
@@ -131,7 +131,7 @@ class Softplus(ActivationFunction):
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
         scaled = torch.mul(x, self.beta, out=buffer(x))
         is_large = scaled > self.threshold
-        return scaled.sigmoid_().masked_fill_(is_large, 1)
+        return sigmoid(scaled, scaled).masked_fill_(is_large, 1)
 
     def __repr__(self) -> str:
         return f"Softplus(beta={self.beta}, threshold={self.threshold})"

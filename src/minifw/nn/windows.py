@@ -219,12 +219,12 @@ class Windows:
         )
 
     @lru_cache(maxsize=256)  # noqa: B019  of a few kinds of windows, at a tenth of a small step
-    def slices(self, outputs: Shape, inputs: Shape, first: int = 0) -> list[Slices]:
+    def slices(self, outputs: Shape, inputs: Shape) -> list[Slices]:
         """Return for each kernel place the outputs that meet the input there, and what they meet.
 
         Both index tensors `(networks, channels, *places, samples)`, with these numbers of places:
-        outputs from row `first` on, and the input without padding. A place of the kernel has its
-        number in the order of memory; one that meets padding alone is left out.
+        outputs, and the input without padding. A place of the kernel has its number in the order of
+        memory; one that meets padding alone is left out.
         """
         found = []
         for number, place in enumerate(product(*map(range, self.kernel))):
@@ -233,7 +233,6 @@ class Windows:
                 stride, rows = self.stride[dimension], outputs[dimension]
                 # Output p meets the input at p stride + offset.
                 offset = at * self.dilation[dimension] - self.padding[dimension][0]
-                offset += first * stride if dimension == 0 else 0
                 low = max(0, -(offset // stride))
                 high = min(rows, (inputs[dimension] - 1 - offset) // stride + 1)
                 if low >= high:

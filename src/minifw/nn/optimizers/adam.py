@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import torch
 from torch import Tensor
@@ -83,14 +83,6 @@ class Adam(Descent):
             for what in (MEAN, SQUARE):
                 self.state[f"1{what}"] = value.new_zeros(network.stack or ())
 
-    usual: ClassVar[dict[str, object]] = {
-        "beta1": 0.9,
-        "beta2": 0.999,
-        "eps": 1e-8,
-        "weight_decay": 0.0,
-        "clip_norm": None,
-    }
-
     @of_each_network
     def step(self, eta: float | Tensor) -> None:
         parameters = self.network.parameters()
@@ -119,7 +111,7 @@ class Adam(Descent):
         torch._foreach_sub_([value for _, value, _ in parameters], directions)
 
     def __repr__(self) -> str:
-        return with_options(self, self.usual)
+        return with_options(self)
 
 
 @optimizer(
@@ -152,8 +144,6 @@ class AdamW(Adam):
         clip_norm: Clip = None,
     ) -> None:
         super().__init__(network, beta1, beta2, eps, weight_decay, clip_norm)
-
-    usual = Adam.usual | {"weight_decay": 0.01}
 
     @of_each_network
     def step(self, eta: float | Tensor) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Self, overload
 
 import numpy as np
@@ -148,16 +149,24 @@ class Option:
         return table.astype(np.float64)
 
 
-def with_options(optimizer: Optimizer, usual: Mapping[str, object]) -> str:
-    """Return name and options of an optimizer, without those that have their usual value."""
+def with_options(optimizer: Optimizer, *always: str) -> str:
+    """Return name and options of an optimizer, without those that have their default value.
+
+    The options are the arguments of its class; those in `always` are shown in any case.
+    """
 
     def shown(value: object) -> str:
         return "one for each network" if isinstance(value, Tensor) else str(value)
 
-    values = {name: getattr(optimizer, name) for name in usual}
+    arguments = inspect.signature(type(optimizer)).parameters.values()
+    values = [
+        (each, getattr(optimizer, each.name))
+        for each in arguments
+        if each.name != "network" and hasattr(optimizer, each.name)
+    ]
     options = [
-        f"{name}={shown(value)}"
-        for name, value in values.items()
-        if isinstance(value, Tensor) or value != usual[name]
+        f"{each.name}={shown(value)}"
+        for each, value in values
+        if each.name in always or isinstance(value, Tensor) or value != each.default
     ]
     return f"{type(optimizer).__name__}({', '.join(options)})"

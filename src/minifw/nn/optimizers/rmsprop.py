@@ -100,5 +100,4 @@ class RMSprop(Descent):
         descend(parameters, directions, eta)
 
     def __repr__(self) -> str:
-        usual = {"alpha": 0.99, "eps": 1e-8, "momentum": 0.0, "weight_decay": 0.0}
-        return with_options(self, usual | {"centered": False, "clip_norm": None})
+        return with_options(self)

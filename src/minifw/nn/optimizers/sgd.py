@@ -120,10 +120,10 @@ class SGD(Descent):
 
     @of_each_network
     def step(self, eta: float | Tensor) -> None:
-        parameters, own = self.network.parameters(), self.__dict__
-        has_momentum = own.get("momentum") != 0
+        parameters = self.network.parameters()
+        has_momentum = SGD.momentum.is_used(self)
         if not parameters or not (
-            has_momentum or own.get("weight_decay") != 0 or own.get("clip_norm", 0) is not None
+            has_momentum or SGD.weight_decay.is_used(self) or SGD.clip_norm.is_used(self)
         ):
             self.network.update_parameters(eta)
             return
@@ -148,5 +148,4 @@ class SGD(Descent):
         return velocity
 
     def __repr__(self) -> str:
-        usual = {"momentum": ..., "weight_decay": 0.0, "nesterov": False, "clip_norm": None}
-        return with_options(self, usual)
+        return with_options(self, "momentum")
