@@ -306,6 +306,11 @@ def test_a_config_dumps_to_itself(eta: float, sizes: list[int], init: str, seed:
         ("", "", "momentum=0.9", "momentum: unknown key; did you mean 'optimizer.momentum'?"),
         ("", "", "lr=1", "lr: unknown key; did you mean 'train.eta'?"),
         ("", "", "train.lr=1", "train.lr: unknown key; did you mean 'eta'?"),
+        ("", "", "optimizer.lr=1", "optimizer.lr: unknown key; did you mean 'train.eta'?"),
+        ("", "", "optimizer.batch_size=1",
+         "optimizer.batch_size: unknown key; did you mean 'train.batch_size'?"),
+        ("", "", "train.early_stopping=true",
+         "train.early_stopping: must be a mapping such as {patience: 20}, or null, got true"),
     ],
 )  # fmt: skip
 def test_what_others_write_is_answered_with_what_to_write(

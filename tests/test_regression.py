@@ -269,9 +269,9 @@ def test_tables_and_figures_speak_of_the_rmse(minifw: Minifw) -> None:
     (axis,) = figure.axes
     axis.set_xlim(108_000, 284_000)
     axis.set_ylim(108_000, 284_000)
-    FigureCanvasAgg(figure).draw()
-    shown = [label.get_window_extent() for label in axis.get_xticklabels()]
-    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(shown)), "numbers touch"
+    FigureCanvasAgg(figure).draw()  # type: ignore[no-untyped-call]
+    boxes = [label.get_window_extent() for label in axis.get_xticklabels()]
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(boxes)), "numbers touch"
     with np.load(io.BytesIO(run.read("predicted.npz"))) as arrays:
         error = rmse(arrays["full-batch/true"], arrays["full-batch/predicted"])
         assert error == pytest.approx(float(arrays["full-batch/error"]), rel=1e-5)

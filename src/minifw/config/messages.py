@@ -162,6 +162,8 @@ def _words(fault: Any, models: Sequence[type[Section]], path: KeyPath, raw: Any)
             if kinds := two_kinds(given):
                 return f"a layer has one kind, got {' and '.join(kinds)}; - begins another layer"
             return f"a layer is a word (relu), one key (linear: 25), or a mapping with 'kind'{got}"
+        if path == ("train", "early_stopping"):
+            return f"must be a mapping such as {{patience: 20}}, or null{got}"
         return (
             f"must be a word or a mapping with 'kind'{got}" if got else "the key 'kind' is missing"
         )
@@ -232,6 +234,10 @@ def _elsewhere(path: KeyPath) -> str:
             if section != "network" and word in _keys(_sections([field.annotation]))
         }
         return f"; did you mean '{found.pop()}.{word}'?" if len(found) == 1 else ""
+    if path[0] == "optimizer" and word in _keys(
+        _sections([Config.model_fields["train"].annotation])
+    ):
+        return f"; did you mean 'train.{word}'?"
     return f"; did you mean '{word}'?" if path[0] == "train" and word != path[-1] else ""
 
 
