@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ Written by `python docs/modules.py` from the code and the tests: the formula of 
 docstring states it, the shapes of a case of the tests, how a config names it, the largest error of
 its gradients relative to the largest gradient (all cases of the tests, float64, against PyTorch's
 autograd), and whether its step is compiled. `g` is dL/dy. Shapes are those of one network, samples
-first; a stack stands before them."""
+first; a stack stands before them. What has no source is its own definition."""
 
 
 def page() -> str:
@@ -46,7 +46,8 @@ def page() -> str:
     parts = [INTRODUCTION]
     parts += [_table("Layers", _layers(), ("shapes", "in a config", "error", "compiled"))]
     parts += [_table("Networks", _networks(), ("shapes", "error", "compiled"))]
-    parts += [_table("Operations on variables", _operations(), ("shapes", "error", "compiled"))]
+    if others := list(_operations()):
+        parts += [_table("Operations on variables", others, ("shapes", "error", "compiled"))]
     parts += [_table("Losses", _losses(), ("in a config", "error", "compiled"))]
     for title, family in OTHERS:
         parts.append(_table(title, _declared(family), ("in a config",)))
@@ -65,7 +66,7 @@ if hasattr(registry, "ScheduleDeclaration"):
     OTHERS.insert(1, ("Schedules of the learning rate", registry.ScheduleDeclaration))
 
 
-def _table(title: str, rows: Iterator[tuple[type, Row]], columns: Sequence[str]) -> str:
+def _table(title: str, rows: Iterable[tuple[type, Row]], columns: Sequence[str]) -> str:
     """Return a family as a table, and below it the sources."""
     lines = [f"| class | formula | {' | '.join(columns)} |", "|---" * (len(columns) + 2) + "|"]
     sources = []
@@ -156,7 +157,10 @@ def source_of(kind: type) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*").replace("<-", "←")
+    text = text.replace("|", "\\|").replace("<-", "←")
+    parts = text.split("`")  # every second one is code, in which a star is a star
+    parts[::2] = [part.replace("*", "\\*") for part in parts[::2]]
+    return "`".join(parts)
 
 
 def _yaml(declaration: Declaration) -> str:

@@ -45,9 +45,9 @@ def keys() -> str:
         inside = f"[below](#{key})" if choices else _kind(value)
         lines.append(_row(key, inside, value, key in required))
         if choices:
-            sections.append(_section(key, value, choices))
+            sections.append(_section(key, value, choices, made["properties"]))
         for name, inner in _of_kinds(choices, made["properties"]):
-            sections.append(_section(f"{key}.{name}", inner, list(_objects(inner))))
+            sections.append(_section(f"{key}.{name}", inner, list(_objects(inner)), {}))
     return "\n\n".join([_table(lines), *sections])
 
 
@@ -61,10 +61,22 @@ def _of_kinds(
                 yield name, inner
 
 
-def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> str:
+def _section(
+    key: str, value: dict[str, Any], choices: list[dict[str, Any]], known: dict[str, Any]
+) -> str:
+    """Return the keys of a section; those that all kinds have stand before the kinds.
+
+    `known` are the sections of a config: a key of the same name has the same values.
+    """
     parts = [f"## {key}", _sentence(value.get("description", ""))]
     shown = set()
-    for choice in choices:
+    of_choices = [_rows(key, choice, choices, known) for choice in choices]
+    of_all: list[str] = []
+    if len(choices) > 2:
+        of_all = [row for row in of_choices[0] if all(row in rows for rows in of_choices)]
+    if of_all:
+        parts += ["All kinds have these keys:", _table(of_all)]
+    for choice, rows in zip(choices, of_choices, strict=True):
         kinds = _words(choice["properties"].get("kind", {}))
         title = ", ".join(f"`{kind}`" for kind in kinds)
         if title in shown or (not kinds and shown):  # a short form of what is there already
@@ -74,21 +86,29 @@ def _section(key: str, value: dict[str, Any], choices: list[dict[str, Any]]) -> 
             parts += [f"### {title}"]
             if about := choice["properties"]["kind"].get("description"):
                 parts.append(_sentence(about))
-        below = {name for name, _ in _of_kinds(choices, {})}
-        rows = [
-            _row(
-                name,
-                f"[below](#{key}{name})" if name in below else _kind(inner),
-                inner,
-                name in choice.get("required", []),
-            )
-            for name, inner in choice["properties"].items()
-            if name != "kind"
-        ]
+        rows = [row for row in rows if row not in of_all]
         parts.append(_table(rows) if rows else "No other keys.")
         for name, inner in choice["properties"].items():
             parts += _mapping(name, inner)
     return "\n\n".join(part for part in parts if part)
+
+
+def _rows(
+    key: str, choice: dict[str, Any], choices: list[dict[str, Any]], known: dict[str, Any]
+) -> list[str]:
+    """Return a row for each key of one kind of a section."""
+    below = {name: f"{key}{name}" for name, _ in _of_kinds(choices, {})}
+    below |= {name: name for name in known if list(_objects(known[name])) and name != key}
+    return [
+        _row(
+            name,
+            f"[below](#{below[name]})" if name in below and list(_objects(inner)) else _kind(inner),
+            inner,
+            name in choice.get("required", []),
+        )
+        for name, inner in choice["properties"].items()
+        if name != "kind"
+    ]
 
 
 def _mapping(key: str, value: dict[str, Any]) -> list[str]:

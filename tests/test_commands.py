@@ -121,6 +121,36 @@ def test_quiet_and_pipes(minifw: Minifw) -> None:
     assert "\x1b" not in loud.out + loud.err
 
 
+def test_what_is_random_is_not_said_to_be_rounding(minifw: Minifw, tmp_path: Path) -> None:
+    """PyTorch's dropout draws other numbers. Adam names its tables; the variance too."""
+    text = (CONFIGS / "simplenet.yaml").read_text()
+    changes = ["--set", "network.1={kind: dropout, p: 0.5}", "--set", "optimizer=adam"]
+    Path("a.yaml").write_text(text)
+    answer = minifw("compare", "a.yaml", "--seeds", 3, *QUICK, *changes)
+    words = " ".join(answer.out.split())
+    assert "random layers, such as dropout, draw other numbers in the two frameworks" in words
+    assert "rounding in" not in words
+    assert "Full gradient, Adam – test error" in words
+    assert "Table 2: Adam – test error" in words
+    assert "SGD" not in words
+    (path,) = run_dirs()
+    content = json.loads((path / "results.json").read_text())
+    assert content["optimizer"] == "Adam"
+    assert content["parity"]["sgd"]["draws_differ"] is True
+    plain = minifw("compare", "a.yaml", "--seeds", 2, *QUICK, "--json").json
+    assert "optimizer" not in plain
+    assert "draws_differ" not in plain["parity"]["sgd"]
+
+
+def test_the_classes_that_are_not_listed_are_counted(minifw: Minifw) -> None:
+    answer = minifw(
+        "train", CONFIGS / "simplenet.yaml", "--set", "train.epochs=1",
+        "--set", "data={kind: modular-addition, modulus: 11}", "--set", "network.6.out_features=11",
+    )  # fmt: skip
+    assert answer.code == 0, answer.err
+    assert ", and 3 other classes; guessing" in " ".join(answer.out.split())
+
+
 def test_compare_without_a_reference_runs_both_modes_alone(minifw: Minifw) -> None:
     answer = minifw("compare", *QUICK, "--seeds", "3", "--reference", "none", "--json")
     assert answer.code == 0, answer.err
@@ -238,6 +268,22 @@ def test_packaged_configs_train_two_epochs(minifw: Minifw, path: Path) -> None:
     assert answer.code == 0, answer.err
     by_name = minifw("train", path.stem, "--seeds", 2, "--set", "train.epochs=2", "--json")
     assert by_name.json["test_error"] == answer.json["test_error"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
+def test_packaged_configs_are_the_same_in_pytorch(minifw: Minifw, path: Path) -> None:
+    """The gradients of the first step in float64, and the errors after two epochs of few steps."""
+    few = ["train.epochs=2", "train.batch_size=32"]
+    if "modular-addition" not in path.read_text(encoding="utf-8"):
+        few.append("data.train=200")
+    words = [word for key in few for word in ("--set", key)]
+    answer = minifw("compare", path, "--seeds", 2, *words, "--json")
+    assert answer.code == 0, answer.err
+    for mode, parity in answer.json["parity"].items():
+        assert parity["max_gradient_difference_float64"] <= 1e-11, mode
+        assert parity["gradients_not_finite"] == 0
+        assert parity["max_weight_difference"] <= 1e-3
 
 
 # --------------------------------------------------------------------------------- a user's data

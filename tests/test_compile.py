@@ -21,6 +21,7 @@ from minifw.compile.plan import Machine, Plan
 from minifw.compile.program import Program
 from minifw.compile.record import record
 from minifw.compile.values import Value
+from minifw.compile.views import in_memory
 from minifw.training.learner import Learner
 
 needs_compiler = pytest.mark.skipif(
@@ -458,3 +459,11 @@ def test_chunks_divide_the_batch() -> None:
     assert chunk_of(960) == CHUNK
     assert chunk_of(1000) == 50
     assert chunk_of(1009) == 1009  # a prime
+
+
+def test_a_dimension_of_size_1_keeps_its_place_in_memory() -> None:
+    """Else a batch of one sample was a column, and each product was followed by another kernel."""
+    assert in_memory((20, 1, 25), (25, 25, 1)) == (0, 1, 2)
+    assert in_memory((20, 1, 25), (25, 1, 1)) == (0, 1, 2)  # as a transposed tensor has it
+    assert in_memory((20, 8, 3, 1, 5), (120, 1, 40, 7, 8)) == (0, 2, 4, 3, 1)
+    assert in_memory((20, 2, 3), (12, 6, 2)) is None  # gaps

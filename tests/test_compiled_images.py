@@ -52,7 +52,7 @@ def test_images_are_trained_as_plainly(vector_bytes: int, batch: int) -> None:
     program = Program(step_of(learner), ours, x, target, batch, machine=machine)
     output = program.run(ours, x, target, None, eta)
     other = learner.on(theirs)
-    for some, wanted in zip(x.split(batch, 1), target.split(batch, 1), strict=True):
+    for some, wanted in zip(torch.split(x, batch, 1), torch.split(target, batch, 1), strict=True):
         last = other.step(some, wanted, 0.05)
     torch.testing.assert_close([*ours, output], [*theirs, last], rtol=1e-11, atol=1e-12)
 

@@ -158,7 +158,7 @@ def test_kinks_are_named_and_no_mistakes(minifw: Minifw) -> None:
     Path("a.yaml").write_text(text)
     answer = minifw("gradcheck", "a.yaml")
     assert answer.code == 0
-    assert re.fullmatch(r"\d+ on a kink", rows(answer.out)["1 ReLU", "input"])
+    assert re.fullmatch(r"\d+ kinks?", rows(answer.out)["1 ReLU", "input"])
     assert "minifw: layer 1, ReLU(): the gradient of the input at [" in answer.err
     assert "sits on a kink: the derivative is " in answer.err
     assert "move the point" in answer.err

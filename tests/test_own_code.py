@@ -325,7 +325,7 @@ TWINS = [
      "PReLU: TypeError: PReLU.__init__() got an unexpected keyword argument 'slope'"),
     ('layer(twin=nn.Twin("PReLU"))',
      "PReLU: its parameter 'weight' has shape (1,), 'scale' of the class has (4,)"),
-    ('layer(twin=nn.Twin("ReLU"))', "ReLU: TypeError: ReLU.__init__() got an unexpected keyword argument 'dtype'"),
+    ('layer(twin=nn.Twin("ReLU"))', "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(torch.nn.ReLU))',
      "ReLU: must have the parameters of the class, scale; it has none"),
     ('layer(twin=nn.Twin(dict))', "dict: must be an nn.Module of PyTorch, got dict"),
@@ -468,6 +468,20 @@ MISTAKES = [
     (NN + "class X(nn.Linear):\n  def __init__(self):\n    super().__init__(4, 4)", "{python: bad.X}",
      "5:5: network.1: X: parameter 'weight' must begin with the `stack` and be of the `dtype` that the "
      "constructor is given, for two networks (2, …) of float64, got (4, 4) of float32"),
+    (NN + "class X(nn.Graph):\n  def __init__(self, in_features, **of_stack):\n"
+          "    self.one = nn.Dropout(0.5, **of_stack)", "{python: bad.X}",
+     "5:5: network.1: X: bad.py:4: TypeError: Dropout.__init__() got an unexpected keyword argument "
+     "'init'; of init, stack, generators, dtype, device Dropout takes only stack, dtype, device: name "
+     "these in the constructor and hand them on, Dropout(…, stack=stack, dtype=dtype)"),
+    (NN + "class X(nn.Graph):\n  def __init__(self, **of_stack):\n    self.one = nn.Tanh(**of_stack)",
+     "{python: bad.X}",
+     "5:5: network.1: X: bad.py:4: TypeError: Tanh() takes no arguments"),
+    (NN + "class X(nn.Graph):\n  def __init__(self):\n    self.one = nn.Dropout(0.5)\n"
+          "    self.register_modules(self.one)\n  def connect(self, x):\n    return self.one(x)",
+     "{python: bad.X}",
+     "5:5: network.1: X: bad.py:7: Dropout(0.5).forward: expects an input of shape (…) of float32, got "
+     "(2, 3, 4) of float64; it is tried as two networks (2, …) of float64: hand the `stack` and `dtype` "
+     "that the constructor is given on to each module that has them"),
     (NN + "class X(nn.Linear): pass", "{python: bad.X, out_features: 7, in_features: 9}",
      "5:5: network.1: expects 9 inputs, but network.0 (line 4) gives 4"),
 ]  # fmt: skip

@@ -5,12 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
@@ -20,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 import minifw as library
 from conftest import Answer, Minifw
 from minifw import nn
-from minifw.data import Dataset, Samples
+from minifw.data import Dataset, Samples, balance
 from minifw.errors import MinifwError
 from minifw.runs.directory import load
 from minifw.statistics.measure import Measure, digits
@@ -127,6 +129,15 @@ def test_predictions_have_the_form_of_the_targets() -> None:
         assert data.predict(linear(3, 1), x).shape == shape
         assert data.predict(linear(3, 1, (4,)), x).shape == (4, *shape)
     assert repr(data) == ("<Dataset: 40 training and 20 test samples, 3 features, 1 target: y[0]>")
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_guessing_is_the_mean_of_the_training_samples(normalize: bool) -> None:
+    made, _, y = dataset(2, normalize_target=normalize)
+    _, known = numbers(60, 2)
+    shares, error = balance(made.repeated(2))
+    assert shares.shape == (2, 0)
+    np.testing.assert_allclose(error, [rmse(y, known[:40].mean(0) + 0 * y)] * 2, rtol=1e-12)
 
 
 def test_samples_without_a_scale_are_in_their_own_unit() -> None:
@@ -248,6 +259,13 @@ def test_tables_and_figures_speak_of_the_rmse(minifw: Minifw) -> None:
     assert json.loads(run.read("tables/table1.json"))["unit"] == "mg"
     assert {"plots/predicted.svg", "predicted.npz"} <= {*run.known}
     assert "decision.npz" not in run.known
+    figure = library.load(run.path).figure("predicted")
+    (axis,) = figure.axes
+    axis.set_xlim(108_000, 284_000)
+    axis.set_ylim(108_000, 284_000)
+    FigureCanvasAgg(figure).draw()
+    shown = [label.get_window_extent() for label in axis.get_xticklabels()]
+    assert all(left.x1 + 4 < right.x0 for left, right in pairwise(shown)), "numbers touch"
     with np.load(io.BytesIO(run.read("predicted.npz"))) as arrays:
         error = rmse(arrays["full-batch/true"], arrays["full-batch/predicted"])
         assert error == pytest.approx(float(arrays["full-batch/error"]), rel=1e-5)

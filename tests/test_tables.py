@@ -46,6 +46,17 @@ def results(modes: int = 2, about: str = "'simplenet' (disk)") -> Results:
     })  # fmt: skip
 
 
+def test_a_mode_is_named_by_its_optimizer() -> None:
+    """Batches with Adam are no SGD; results without a name are of gradient descent."""
+    adam = results().model_copy(update={"optimizer": "Adam"})
+    tables = of_results(adam)
+    assert tables["table1"].markdown().startswith("Table 1: Full gradient, Adam – test error of")
+    assert tables["table2"].markdown().startswith("Table 2: Adam – test error of")
+    assert tables["table3"].head == ["", "Full gradient, Adam", "Adam"]
+    assert of_results(results())["table3"].head == ["", "Full gradient", "SGD"]
+    assert "optimizer" not in results().content()
+
+
 def test_tables_that_stand_together_are_numbered_and_a_single_one_is_not() -> None:
     both, alone = of_results(results()), of_results(results(modes=1))
     assert [table.markdown()[:9] for table in both.values()] == [

@@ -302,7 +302,7 @@ def test_training_goes_on_from_a_checkpoint(way: str) -> None:
 
 @pytest.mark.parametrize("name", ["momentum", "weight_decay"])
 def test_wrong_numbers_of_networks_are_named_and_change_nothing(name: str) -> None:
-    sgd = SGD(network([0, 1, 2], "float32"), **{name: [0.1, 0.2, 0.3]})
+    sgd = SGD(network([0, 1, 2], "float32"), **{name: [0.1, 0.2, 0.3]})  # type: ignore[arg-type]
     for wrong, says in (
         (
             [0.1, 0.2],
@@ -322,7 +322,7 @@ def test_wrong_numbers_of_networks_are_named_and_change_nothing(name: str) -> No
             sgd.weight_decay = large
     alone = nn.Sequential(nn.Linear(2, 2))
     with pytest.raises(ModuleError, match=rf"{name} must be a number, or one for each network"):
-        SGD(alone, **{name: [0.1]})
+        SGD(alone, **{name: [0.1]})  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

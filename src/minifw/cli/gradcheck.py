@@ -127,7 +127,13 @@ def _verdict(row: Row) -> str:
     if not row.comparison.ok:
         return "follows" if row.follows else "wrong"
     count = row.comparison.kinks
-    return f"{count} on a kink" if count else "ok, all 0" if row.comparison.zero else "ok"
+    return (
+        f"{count} kink{'s' * (count > 1)}"
+        if count
+        else "ok, all 0"
+        if row.comparison.zero
+        else "ok"
+    )
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -137,9 +143,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         row.of,
         f"{found.checked}/{found.size}",
         f"{worst.error:.0e}",
-        f"[{', '.join(map(str, worst.index))}]",
-        f"{worst.analytic:.4g}",
-        f"{worst.numeric:.4g}",
+        ",".join(map(str, worst.index)),
+        f"{worst.analytic:.3g}",
+        f"{worst.numeric:.3g}",
         _verdict(row),
     )
 

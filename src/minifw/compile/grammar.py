@@ -90,9 +90,15 @@ def reduce(r: Recorder, kind: str, part: Part, dimensions: Sequence[int], keep: 
     lanes = part.lanes
     real = [d for d in over if part.sizes[d] != 1]
     rest = [d for d in range(count) if d not in real]
+    inside = sorted(real, key=lambda d: -part.strides[d])
+    behind = part.permuted([*rest, *inside])._replace(lanes=False)
     part = part.permuted([*real, *rest])._replace(lanes=False)
     real_sizes, others = part.sizes[: len(real)], part.sizes[len(real) :]
-    if real:
+    if inside != real and behind.is_everything:  # another order in memory than of dimensions
+        shape = prod(others), prod(real_sizes)
+        part = _of_matrix(r, f"{kind}_columns", behind, shape, others)
+        part = Part(part.value, sizes, dense(sizes), 0, lanes)
+    elif real:
         part = _reduced(r, kind, part, real_sizes, others, [*real, *rest])
         part = Part(part.value, sizes, dense(sizes), 0, lanes)
     else:

@@ -174,8 +174,8 @@ class Kernels:
         self.windows: dict[Value, Window] = {}
         users: dict[Value, list[Value]] = {}
         for value in self.recording.values:
-            for source in value.sources:
-                users.setdefault(source, []).append(value)
+            for used in value.sources:
+                users.setdefault(used, []).append(value)
         apart = self.dense - self.results
         for kernel in [*self.kernels]:
             copy = kernel.root

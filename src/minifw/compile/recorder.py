@@ -486,8 +486,8 @@ class _NoNumbers(TorchFunctionMode):
     ) -> Any:
         if function is random.uniform:
             streams, shape = args
-            where = origin(sys._getframe(1), self._recorder.named)
-            return self._recorder.uniform(streams, shape, where)
+            line = origin(sys._getframe(1), self._recorder.named)
+            return self._recorder.uniform(streams, shape, line)
         name = getattr(function, "__name__", "")
         if name in TAKES_NUMBERS:
             tensor = args[0] if args else None

@@ -32,9 +32,13 @@ def is_dense(sizes: Sequence[int], strides: Sequence[int]) -> bool:
 def in_memory(sizes: Sequence[int], strides: Sequence[int]) -> tuple[int, ...] | None:
     """Return the order in which the dimensions stand in memory, None if there are gaps.
 
-    Dimension 0, that of the lanes, must be the first.
+    Dimension 0, that of the lanes, must be the first. A dimension of size 1 stands anywhere, so it
+    keeps its place: otherwise a batch of one sample would be a column, and products would not
+    write what the next operation reads.
     """
-    order = sorted(range(len(sizes)), key=lambda d: (d > 0, -strides[d] * (sizes[d] > 1)))
+    large = [d for d in range(1, len(sizes)) if sizes[d] > 1]
+    by_stride = iter(sorted(large, key=lambda d: -strides[d]))
+    order = [d if d == 0 or sizes[d] == 1 else next(by_stride) for d in range(len(sizes))]
     fits = is_dense([sizes[d] for d in order], [strides[d] for d in order])
     return tuple(order) if fits else None
 

@@ -590,18 +590,10 @@ class Generated(Declared):
         return int(self.keys[classes] if isinstance(classes, str) else classes)
 
 
-class GeneratedNumbers(Targeted, Generated):
+class GeneratedNumbers(Generated, Targeted):
     """Keys of generated data whose targets are numbers, or may be, as of a user's own function."""
 
     shares = True
-
-    @property
-    def tasks(self) -> tuple[Task, ...]:
-        return Generated.tasks.fget(self)  # type: ignore[attr-defined]
-
-    @property
-    def is_regression(self) -> bool:
-        return self.tasks == ("regression",)
 
 
 def own_points(

@@ -142,6 +142,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
         threads=torch.get_num_threads(),
         eta=config.train.eta,
         schedule=None if config.train.schedule.is_constant else config.train.schedule.word,
+        optimizer=optimizer_name(config),
         epochs=config.train.epochs,
         batch_size=config.train.batch_size,
         early_stopping=_rule(config),
@@ -227,6 +228,14 @@ def about(config: Config, features: int) -> str:
     return f"'{config.name}' ({word_of(section)}, {samples}; {network}; {loss}{stops})"
 
 
+def optimizer_name(config: Config) -> str | None:
+    """Return the name of the optimiser's class for a caption; None for gradient descent."""
+    if config.optimizer.called == "sgd":
+        return None
+    name: str = config.optimizer.declaration.make.__name__
+    return name
+
+
 def _stops(rule: Stopping) -> str:
     """Return when a seed stops, and with which weights, as text for a caption."""
     count = f"{rule.patience} evaluation{'' if rule.patience == 1 else 's'}"
@@ -272,7 +281,14 @@ def _parity(
             for seed, equal, ours, theirs in zip(plan.seeds, alike, mine, other, strict=True)
             if not equal and not (np.isnan(ours) and np.isnan(theirs))
         ],
+        draws_differ=_draws(plan) or None,
     )
+
+
+def _draws(plan: Plan) -> bool:
+    """Return whether the network draws random numbers while training, as dropout does."""
+    network = build_network(plan.config, plan.seeds[:1], len(plan.features))
+    return any(module.is_random for module in network.modules())
 
 
 def _largest(values: Floats) -> float | None:

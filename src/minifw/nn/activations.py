@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import ModuleError
-from minifw.nn.buffers import buffer, picked, rectified
+from minifw.nn.buffers import buffer, picked, rectified, sigmoid
 from minifw.nn.module import Module
 from minifw.nn.registry import Key, Twin, layer
 
@@ -61,6 +61,8 @@ class ReLU(ActivationFunction):
 
     dL/dy is selected, not multiplied by σ'(x): where x <= 0, an infinity or NaN of dL/dy becomes 0
     too. A NaN of x remains NaN and lets dL/dy pass, as in PyTorch.
+
+    Source: Nair and Hinton, Rectified linear units, ICML 2010.
     """
 
     def function(self, x: Tensor) -> Tensor:
@@ -73,7 +75,10 @@ class ReLU(ActivationFunction):
 
 @activation("tanh", twin=Twin("Tanh"))
 class Tanh(ActivationFunction):
-    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Any shape, kept."""
+    """y = tanh x = (eˣ - e⁻ˣ) / (eˣ + e⁻ˣ); σ'(x) = 1 - y². Any shape, kept.
+
+    Source: LeCun, Bottou, Orr and Müller, Efficient BackProp (1998), section 4.4.
+    """
 
     def function(self, x: Tensor) -> Tensor:
         return torch.tanh(x, out=buffer(x))
@@ -84,10 +89,13 @@ class Tanh(ActivationFunction):
 
 @activation("sigmoid", twin=Twin("Sigmoid"))
 class Sigmoid(ActivationFunction):
-    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Any shape, kept."""
+    """y = 1 / (1 + e⁻ˣ), without overflow for any x; σ'(x) = y (1 - y). Any shape, kept.
+
+    Source: LeCun, Bottou, Orr and Müller, Efficient BackProp (1998), section 4.4.
+    """
 
     def function(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(x, out=buffer(x))
+        return sigmoid(x, buffer(x))
 
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.neg(y, out=buffer(y)).add_(1).mul_(y)
@@ -123,7 +131,7 @@ class Softplus(ActivationFunction):
     def derivative(self, x: Tensor, y: Tensor) -> Tensor:
         scaled = torch.mul(x, self.beta, out=buffer(x))
         is_large = scaled > self.threshold
-        return scaled.sigmoid_().masked_fill_(is_large, 1)
+        return sigmoid(scaled, scaled).masked_fill_(is_large, 1)
 
     def __repr__(self) -> str:
         return f"Softplus(beta={self.beta}, threshold={self.threshold})"

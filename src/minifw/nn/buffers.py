@@ -128,28 +128,70 @@ def zeros(like: Tensor) -> Tensor:
 def product(left: Tensor, right: Tensor, plus: Tensor | None = None) -> Tensor:
     """Matrix product over the last two dimensions, `(…, n, k) @ (…, k, m) -> (…, n, m)`.
 
-    `plus`, `(…, m)`, is added to each of its rows.
+    `plus`, `(…, m)`, is added to each of its rows. A stack of one network has the bits of a stack.
     """
     out = buffer(left)
     if left.ndim == right.ndim == 3:
         # What matmul would call for one leading dimension, without its overhead; and the result is
         # written only once, with `plus` in it (docs/decisions.md).
+        if alone := is_alone(left, right):
+            left, right = twice(left), twice(right)
         if plus is None:
-            return torch.bmm(left, right, out=out)
-        return torch.baddbmm(plus.unsqueeze(-2), left, right, out=out)
+            result = torch.bmm(left, right, out=out)
+        else:
+            result = torch.baddbmm(plus.unsqueeze(-2), left, right, out=out)
+        return result[:1] if alone else result
     result = torch.matmul(left, right, out=out)
     return result if plus is None else result.add_(plus.unsqueeze(-2))
+
+
+def product_to(out: Tensor, left: Tensor, right: Tensor, plus: Tensor | None = None) -> None:
+    """Write the matrix product of two stacks of three dimensions to `out`, a view perhaps.
+
+    `plus` is added to it, and broadcast.
+    """
+    alone = is_alone(left, right)
+    to = None if alone else out
+    if alone:
+        left, right = twice(left), twice(right)
+    if plus is None:
+        result = torch.bmm(left, right, out=to)
+    else:
+        result = torch.baddbmm(plus, left, right, out=to)
+    if alone:
+        out.copy_(result[:1])
+
+
+def is_alone(left: Tensor, right: Tensor) -> bool:
+    """Whether the product of a single network has other bits than the same in a stack.
+
+    torch takes another routine for it. Where one of the sizes is 1, that one adds in another order.
+    """
+    (networks, rows, terms), columns = left.shape, right.shape[2]
+    return networks == 1 and (rows == 1 or terms == 1 or columns == 1)
+
+
+def twice(value: Tensor) -> Tensor:
+    """Return a single network's numbers as those of a stack of two, a view."""
+    return value.expand(2, *value.shape[1:])
 
 
 def sums(terms: Tensor, dims: tuple[int, ...]) -> Tensor:
     """Return sums over these dimensions, in rising order, which remain with size 1.
 
     The first dimension, that of samples, is summed last: torch's threads would share the sum to a
-    single number, so that a network alone had other bits than in a stack.
+    single number, so that a network alone had other bits than in a stack. So it had of numbers that
+    stand once in memory for several places, which torch sums in an order of its own. A compiler is
+    given one sum, which follows the order in memory.
     """
+    if _active.fused:
+        return torch.sum(terms, dims, keepdim=True)
+    if 0 in terms.stride():
+        terms = terms.contiguous()
     if len(dims) > 1:
         terms = torch.sum(terms, dims[1:], keepdim=True, out=buffer(terms))
-    return torch.sum(terms, dims[:1], keepdim=True, out=buffer(terms))
+        dims = dims[:1]
+    return torch.sum(terms, dims, keepdim=True, out=buffer(terms))
 
 
 def sum_like(terms: Tensor, like: Tensor) -> Tensor:
@@ -164,7 +206,10 @@ def sum_like(terms: Tensor, like: Tensor) -> Tensor:
 def add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
     """Add the matrix product of `left` and `right` to `total`, in place."""
     if left.ndim == right.ndim == 3:
-        total.baddbmm_(left, right)
+        if is_alone(left, right):
+            total.copy_(torch.baddbmm(twice(total), twice(left), twice(right))[:1])
+        else:
+            total.baddbmm_(left, right)
     else:
         total.add_(torch.matmul(left, right))
 
@@ -202,6 +247,17 @@ def rectified(x: Tensor) -> Tensor:
     ):  # one instruction; a threshold, with its comparison, made steps a third longer
         return torch.clamp(x, min=0)
     return torch.threshold(x, 0, 0, out=buffer(x))
+
+
+def sigmoid(x: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return 1 / (1 + e⁻ˣ), in `out` if it is given, which may be x.
+
+    torch.sigmoid takes another formula for what is left over behind its vectors, so that a network
+    alone would have other bits than in a stack.
+    """
+    if _active.fused:
+        return torch.sigmoid(x, out=out)
+    return torch.neg(x, out=out).exp_().add_(1).reciprocal_()
 
 
 def positive(x: Tensor) -> Tensor:

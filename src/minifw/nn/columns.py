@@ -70,7 +70,7 @@ class Columns:
     def pieces(self, columns: Tensor) -> list[Tensor]:
         """Return views of columns `(matrices, terms, places · samples)`, one for each product."""
         matrices = columns.view(len(columns) * self.groups, self.terms, -1)
-        starts = range(0, self.rows * self.step, self.step)
+        starts = [row * self.step for row in range(self.rows)]  # steps are 0 without samples
         return [matrices[..., start : start + self.places] for start in starts]
 
     def weights(self, weight: Tensor) -> list[Tensor]:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import DtypeError, ModuleError, ShapeError
-from minifw.nn.buffers import buffer, is_fused, room
+from minifw.nn.buffers import add_product, buffer, is_fused, product_to, room
 from minifw.nn.columns import Columns
 from minifw.nn.initializers import Initializer, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
@@ -130,12 +130,10 @@ class Convolution(Module):
         met: list[Tensor] = []
         for part, own in columns.parts():
             met, out = columns.gathered(part, space), rows[own]
-            if bias is None:
-                torch.bmm(weights[0][own], met[0], out=out)  # y = W columns
-            else:
-                torch.baddbmm(bias[own], weights[0][own], met[0], out=out)  # y = W columns + b
+            plus = None if bias is None else bias[own]
+            product_to(out, weights[0][own], met[0], plus)  # y = W columns + b
             for weight, more in zip(weights[1:], met[1:], strict=True):
-                out.baddbmm_(weight[own], more)
+                add_product(out, weight[own], more)
         if y.shape[-1] > inside.shape[-1]:
             y = y[..., : inside.shape[-1]]
         y = samples_first(y, self.stack)
@@ -156,7 +154,7 @@ class Convolution(Module):
             of_part = space[: part.stop - part.start]
             pieces = columns.pieces(of_part)
             if columns.rows == 1:
-                torch.bmm(weights[0][own].mT, rows[own], out=pieces[0])  # Wᵀ dL/dy
+                product_to(pieces[0], weights[0][own].mT, rows[own])  # Wᵀ dL/dy
             else:  # the rows of the kernel meet the same columns: a sum
                 of_part.zero_()
                 for weight, piece in zip(weights, pieces, strict=True):
@@ -190,7 +188,7 @@ class Convolution(Module):
         for part, own in columns.parts():
             met = columns.gathered(part, space) if kept is None else kept
             for product, piece in zip(total, met, strict=True):
-                torch.bmm(piece, rows[own].mT, out=product[own])  # columns (dL/dy)ᵀ
+                product_to(product[own], piece, rows[own].mT)  # columns (dL/dy)ᵀ
         of_weight = columns.weight_of(total).reshape(self.weight.shape)
         self.weight_grad.add_(of_weight)  # dL/dW += dL/dy columnsᵀ
         if self.bias_grad is not None:
@@ -320,6 +318,8 @@ class Conv1d(Convolution):
         bias    b  (…, out_channels)
 
     Arguments, shapes and numbers of places are those of torch.nn.Conv1d; see `Conv2d`.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
     """
 
     dimensions = 1
@@ -340,6 +340,8 @@ class Conv2d(Convolution):
         returned   dL/dx, the sum of what Wᵀ dL/dy gives to each number of x
 
     A place p of the output meets p stride + i dilation - padding of the input, which is 0 outside.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
 
     Args:
         in_channels: number of channels of a sample, at least 1.

@@ -19,7 +19,14 @@ from minifw.nn.registry import Key, Twin
 __all__ = ["Dropout"]
 
 
-@activation("dropout", short="p", twin=Twin("Dropout", p="p"), case={"p": 0.3})
+@activation(
+    "dropout",
+    about="while training some numbers, drawn anew in each step, are 0",
+    section="Dropout.",
+    short="p",
+    twin=Twin("Dropout", p="p"),
+    case={"p": 0.3},
+)
 class Dropout(Module):
     """y = x m / (1 - p), where each m is 0 with probability p, else 1; dL/dx = dL/dy m / (1 - p).
 
@@ -68,7 +75,7 @@ class Dropout(Module):
             expected = ", ".join([*map(str, stack), "…"])
             raise ShapeError(
                 f"{self}.forward: expects an input of shape ({expected}) of "
-                f"{self.stream.dtype}, got {described(x)}"
+                f"{str(self.stream.dtype).removeprefix('torch.')}, got {described(x)}"
             )
         if not self.training or self.p == 0:
             self.remember((x,), (x,))

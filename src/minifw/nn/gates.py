@@ -10,7 +10,7 @@ from torch import Tensor
 
 from minifw.errors import ModuleError
 from minifw.nn.activations import ActivationFunction, activation
-from minifw.nn.buffers import buffer
+from minifw.nn.buffers import buffer, sigmoid
 from minifw.nn.registry import Key, Twin
 
 __all__ = ["GELU", "SiLU"]
@@ -51,7 +51,7 @@ class SiLU(Gate):
     """
 
     def gate(self, x: Tensor) -> Tensor:
-        return torch.sigmoid(x, out=buffer(x))
+        return sigmoid(x, buffer(x))
 
     def rise(self, x: Tensor, gate: Tensor) -> Tensor:
         return torch.neg(gate, out=buffer(gate)).add_(1).mul_(gate).mul_(x)

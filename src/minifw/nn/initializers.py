@@ -106,7 +106,10 @@ class PyTorchDefault(Initializer):
 @plain("kaiming-uniform")
 @dataclass(frozen=True)
 class KaimingUniform(Initializer):
-    """U(-a, a) with a = √(6 / n_in): variance 2 / n_in, which keeps ReLU activations in scale."""
+    """U(-a, a) with a = √(6 / n_in): variance 2 / n_in, which keeps ReLU activations in scale.
+
+    Source: He et al., arXiv:1502.01852.
+    """
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -118,7 +121,10 @@ class KaimingUniform(Initializer):
 @plain("kaiming-normal")
 @dataclass(frozen=True)
 class KaimingNormal(Initializer):
-    """N(0, 2 / n_in), which keeps ReLU activations in scale from layer to layer."""
+    """N(0, 2 / n_in), which keeps ReLU activations in scale from layer to layer.
+
+    Source: He et al., arXiv:1502.01852.
+    """
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -129,7 +135,10 @@ class KaimingNormal(Initializer):
 @plain("xavier-uniform")
 @dataclass(frozen=True)
 class XavierUniform(Initializer):
-    """U(-a, a) with a = √(6 / (n_in + n_out)), for Tanh and Sigmoid."""
+    """U(-a, a) with a = √(6 / (n_in + n_out)), for Tanh and Sigmoid.
+
+    Source: Glorot and Bengio, AISTATS 2010.
+    """
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int
@@ -141,7 +150,10 @@ class XavierUniform(Initializer):
 @plain("xavier-normal")
 @dataclass(frozen=True)
 class XavierNormal(Initializer):
-    """N(0, 2 / (n_in + n_out)), for Tanh and Sigmoid."""
+    """N(0, 2 / (n_in + n_out)), for Tanh and Sigmoid.
+
+    Source: Glorot and Bengio, AISTATS 2010.
+    """
 
     def draw_weight(
         self, generator: np.random.Generator, shape: Shape, fan_in: int, fan_out: int

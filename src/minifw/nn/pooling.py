@@ -270,6 +270,8 @@ class MaxPool1d(MaxPooling):
     `(…, samples, channels, length)` gives `(…, samples, channels, places)`. dL/dy goes to the first
     number that is the maximum, as in PyTorch, and if a window has NaNs to the last of them.
     Arguments and numbers of places are those of torch.nn.MaxPool1d.
+
+    Source: Riesenhuber and Poggio, Nature Neuroscience 2, 1019 (1999).
     """
 
     dimensions = 1
@@ -282,6 +284,8 @@ class MaxPool2d(MaxPooling):
     `(…, samples, channels, height, width)` gives `(…, samples, channels, places, places)`. dL/dy
     goes to the first number that is the maximum, row by row, as in PyTorch, and if a window has
     NaNs to the last of them. Arguments and numbers of places are those of torch.nn.MaxPool2d.
+
+    Source: Riesenhuber and Poggio, Nature Neuroscience 2, 1019 (1999).
     """
 
     dimensions = 2
@@ -293,6 +297,8 @@ class AvgPool1d(AveragePooling):
 
     `(…, samples, channels, length)` gives `(…, samples, channels, places)`; dL/dy goes in equal
     parts to all of the window. Arguments and places are those of torch.nn.AvgPool1d.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
     """
 
     dimensions = 1
@@ -304,6 +310,8 @@ class AvgPool2d(AveragePooling):
 
     `(…, samples, channels, height, width)` gives `(…, samples, channels, places, places)`; dL/dy
     goes in equal parts to all of the window. Arguments and places are those of torch.nn.AvgPool2d.
+
+    Source: LeCun, Bottou, Bengio and Haffner, Proceedings of the IEEE 86, 2278 (1998).
     """
 
     dimensions = 2
@@ -331,6 +339,8 @@ class GlobalAvgPool(Module):
     """y[c] = the average of x[c] over all its places; dL/dx[c] = dL/dy[c] / places everywhere.
 
     `(…, samples, channels, *places)` gives `(…, samples, channels)`.
+
+    Source: Lin, Chen and Yan, Network in network, arXiv:1312.4400.
 
     Args:
         sample_dims: number of dimensions of a sample: 3 for images, `(channels, height, width)`,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from minifw.config.mode import Mode
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
-from minifw.runs import ARMS, MODES, Arm
+from minifw.runs import ARMS, Arm
 from minifw.runs.results import ArmResults, Results
 
 # Frameworks differ by gray value and by line or marker, train and test by dashes.
@@ -198,7 +198,7 @@ def _name(axis: Axes, results: Results, mode: Mode) -> None:
         notes += [f"{arm}: {count} of {seeds} diverged" for arm, count in gone.items() if count]
     figure = axis.figure
     assert isinstance(figure, Figure)
-    title = fitted(figure, f"{MODES[mode]} – {results.name}", 4.0, 9)
+    title = fitted(figure, f"{results.title(mode)} – {results.name}", 4.0, 9)
     axis.set_title("\n".join([title, *notes]), fontsize=9)
     axis.set_xlabel("epoch")
     axis.set_xlim(0, max(1, results.epochs))

@@ -6,9 +6,9 @@ import io
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
-from minifw.runs import MODES
 from minifw.runs.results import Results
 
 MARKERS = "os^Dv<>Pd*"
@@ -48,10 +48,12 @@ def against_true(results: Results, file: bytes) -> Figure:
                 color=GRAYS[column % len(GRAYS)], label=label,
             )  # fmt: skip
         seed, error = int(content[f"{mode}/seed"]), float(content[f"{mode}/error"])
-        title = f"{MODES[mode]} – seed {seed}, test {measure.name} {measure.figure(error)}"
+        title = f"{results.title(mode)} – seed {seed}, test {measure.name} {measure.figure(error)}"
         axis.set_title(fitted(figure, title, 4.0, 9), fontsize=9)
         axis.set_xlim(ends)
         axis.set_ylim(ends)
+        for line in (axis.xaxis, axis.yaxis):
+            line.set_major_locator(MaxNLocator(5))
         axis.set_xlabel(f"true {what}{unit}")
         axis.set_aspect("equal")
         axis.grid(alpha=0.3, linewidth=0.5)

@@ -19,7 +19,6 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from minifw.report.lettering import fitted, legend_below, new_figure, short
-from minifw.runs import MODES
 from minifw.runs.results import Results
 
 TINTS = (
@@ -64,7 +63,9 @@ def decision_regions(results: Results, file: bytes) -> Figure:
         _points(axis, mine, len(classes))
         _true_border(axis, content, mine)
         seed, error = int(mine["seed"]), float(mine["error"])
-        axis.set_title(f"{MODES[mode]} – seed {seed}, test error {error:.1f} %", fontsize=10)
+        axis.set_title(
+            f"{results.title(mode)} – seed {seed}, test error {error:.1f} %", fontsize=10
+        )
         axis.set_xlim(mine["x"][[0, -1]])
         axis.set_ylim(mine["y"][[0, -1]])
         for line, feature in zip((axis.xaxis, axis.yaxis), features, strict=True):

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from minifw.report import variance
 from minifw.report.lettering import fitted, lay_out, new_figure
 from minifw.report.variance import Report
-from minifw.runs import MODES
+from minifw.runs import titled
 
 BARS: dict[str, Any] = {"color": "#c9d2e0", "edgecolor": "#1b3a6b", "linewidth": 0.8}
 INTERVALS: dict[str, Any] = {"color": "#1b3a6b", "linewidth": 1.4, "capsize": 3, "fmt": "none"}
@@ -61,7 +61,9 @@ def _draw_shares(axis: Axes, report: Report) -> None:
     if total is not None:
         unit = outcome.measured.points
         spread = f"\nstandard deviation {total:.2g} {unit}".rstrip()
-    title = fitted(_of(axis), f"{MODES[outcome.mode]} – {report.results.name}", 3.0, 9)
+    title = fitted(
+        _of(axis), f"{titled(outcome.mode, outcome.optimizer)} – {report.results.name}", 3.0, 9
+    )
     axis.set_title(f"{title}{spread}", fontsize=9)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from minifw.data import Floats
 from minifw.errors import harmless
 from minifw.report.tables import Cell, Table, Two, label_of
-from minifw.runs import MODES
+from minifw.runs import titled
 from minifw.runs.studies import StudyResults
 from minifw.runs.variance import Part, VarianceOutcome
 
@@ -77,8 +77,9 @@ def _shares(report: Report) -> Table:
     whole = None if outcome.shares["data"] is None else Two(100.0)
     rows.append(("all", [whole, None, None, outcome.total_sd]))
     measure = outcome.measured
+    mode = titled(outcome.mode, outcome.optimizer)
     brief = (
-        f"{MODES[outcome.mode]} – what makes the spread of the test {measure.name}: shares of its "
+        f"{mode} – what makes the spread of the test {measure.name}: shares of its "
         f"variance in percent with 95 % intervals (low, high), and standard deviations "
         f"{measure.what if measure.targets else 'in points'}, of {crossed(report)}"
     )

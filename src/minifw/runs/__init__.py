@@ -1,6 +1,6 @@
 """Run directories: their files, written atomically, and the lock that one process holds."""
 
-from minifw.runs.arms import ARMS, MODES, Arm, Mode
+from minifw.runs.arms import ARMS, MODES, Arm, Mode, titled
 from minifw.runs.directory import (
     MANIFEST,
     OVER,
@@ -39,5 +39,6 @@ __all__ = [
     "records",
     "results",
     "studies",
+    "titled",
     "variance",
 ]

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
-from minifw.runs.arms import Arm, Mode
+from minifw.runs.arms import Arm, Mode, titled
 from minifw.statistics.measure import ERROR, Measure
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
@@ -149,6 +149,8 @@ class Parity(_Part):
     """The differences between two arms in one mode, at the first step and at the end.
 
     None where nothing can be compared. `different_seeds` end with different test errors.
+    `draws_differ` is true if layers such as dropout draw random numbers while training, which are
+    not the same in the two arms.
     """
 
     max_gradient_difference: Finite | None
@@ -157,6 +159,7 @@ class Parity(_Part):
     max_weight_difference: Finite | None
     same_test_error: str
     different_seeds: Annotated[list[Count], FailFast()]
+    draws_differ: bool | None = None
 
 
 class PairRecord(_Part):
@@ -244,6 +247,7 @@ class Results(_Part):
     threads: Annotated[int, Field(ge=1)]
     eta: Finite
     schedule: str | None = None
+    optimizer: Line | None = None
     epochs: Count
     batch_size: Count | None
     early_stopping: StoppingRecord | None = None
@@ -260,6 +264,10 @@ class Results(_Part):
     def measured(self) -> Measure:
         """How errors are measured."""
         return Measure(tuple(self.data.targets or ()), self.unit or "")
+
+    def title(self, mode: Mode) -> str:
+        """Return the mode as tables and figures name it, with the optimiser."""
+        return titled(mode, self.optimizer)
 
     @property
     def arms(self) -> list[Arm]:
@@ -304,7 +312,7 @@ class Results(_Part):
 
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON."""
-        rare = ("parity", "speedup", "margin", "pairs", "early_stopping", "unit")
+        rare = ("optimizer", "parity", "speedup", "margin", "pairs", "early_stopping", "unit")
         content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
         data = content["data"]
         for key in ("validation", "targets", "mean_error", "majority_error"):
@@ -314,6 +322,9 @@ class Results(_Part):
             del data["class_balance"]
         if self.measure == "error":
             del content["measure"]
+        for parity in (content.get("parity") or {}).values():
+            if parity["draws_differ"] is None:
+                del parity["draws_differ"]
         for arms in content["modes"].values():
             for result in arms.values():
                 for key in OPTIONAL:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from minifw.errors import ArtefactError
 from minifw.runs import records
 from minifw.runs.arms import Mode
-from minifw.runs.results import Count, Error, Measured
+from minifw.runs.results import Count, Error, Line, Measured
 from minifw.runs.studies import Crossing, StudyResults
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -37,6 +37,7 @@ class VarianceOutcome(Measured):
 
     Attributes:
         mode: how the networks were trained.
+        optimizer: the name of the optimiser, None for gradient descent.
         counts: how many seeds of each purpose were crossed.
         seed: the first seed of each.
         shares: fractions of the variance, which sum to 1; None without a spread.
@@ -59,6 +60,7 @@ class VarianceOutcome(Measured):
     model_config = ConfigDict(strict=True, extra="forbid")
 
     mode: Mode
+    optimizer: Line | None = None
     counts: Crossing
     seed: Count
     shares: dict[Part, Fraction | None]

@@ -16,6 +16,7 @@ from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.data import Floats
 from minifw.errors import ArtefactError, UsageError
+from minifw.experiment.results import optimizer_name
 from minifw.report import plots, variance
 from minifw.report.tables import write_table
 from minifw.runs import Run
@@ -147,6 +148,7 @@ class Variance(Kind):
 
         outcome = {
             "mode": plan.configs[0].train.mode,
+            "optimizer": optimizer_name(plan.configs[0]),
             "counts": crossed,
             "seed": plan.study.seeds[0],
             "shares": found.shares,

@@ -67,8 +67,9 @@ def fit(
             order does not change. The last batch of an epoch may be smaller.
         eval_every: epochs between evaluations; there is always one before the first epoch and
             one after the last.
-        on_epoch: called after each epoch. It must not change numbers of modules, loss or
-            optimizer (UsageError): for that, call `fit` again with `history`.
+        on_epoch: called after each epoch, with the network in use, as after `network.eval()`. It
+            must not change numbers of modules, loss or optimizer (UsageError): for that, call `fit`
+            again with `history`.
         schedule: how many seeds are trained at once, on how many threads, and whether compiled;
             by default that of `placement.for_data`, or for a continued training that of `history`.
         rates: how the learning rate changes from step to step, of `epochs` in all; by default it
@@ -123,7 +124,8 @@ def fit(
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
         warnings.warn(what, NotCompiledWarning, stacklevel=2)
-    watch = stack.is_copied or stopping is not None
+    on_epoch = _in_use(on_epoch, network)
+    watch = stack.is_copied or stopping is not None or history.stops_early
     with stack.workers, in_mode(network, training=True):
         return run_epochs(
             stack,
@@ -134,6 +136,21 @@ def fit(
             history=history,
             stopping=stopping,
         )
+
+
+def _in_use(on_epoch: OnEpoch | None, network: Network) -> OnEpoch | None:
+    """Return `on_epoch` as it is, but called with the network in use; training goes on as before.
+
+    What is measured there draws no random numbers, and moves no running mean.
+    """
+    if on_epoch is None:
+        return None
+
+    def in_use(epoch: int, history: History) -> None:
+        with in_mode(network, training=False):
+            on_epoch(epoch, history)
+
+    return in_use
 
 
 def _watched(on_epoch: OnEpoch | None, learner: Learner) -> OnEpoch | None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from minifw.errors import ModuleError
+from minifw.nn.buffers import sigmoid
 from minifw.nn.losses.base import Loss, OfReduction, declared
 from minifw.nn.registry import Key, Twin
 
@@ -59,8 +60,8 @@ class LossBCE(Loss):
     def grad(self, output: Tensor, target: Tensor) -> Tensor:
         self.check_like(output, target)
         if self.pos_weight == 1:
-            return (torch.sigmoid(output) - target) * self.scale(output)
-        others = self._weights(target) * torch.sigmoid(-output)
+            return (sigmoid(output) - target) * self.scale(output)
+        others = self._weights(target) * sigmoid(-output)
         return (1 - target - others) * self.scale(output)
 
     def _weights(self, target: Tensor) -> Tensor | float:
