@@ -167,8 +167,10 @@ def is_alone(left: Tensor, right: Tensor) -> bool:
 
     torch takes another routine for it. Where one of the sizes is 1, that one adds in another order.
     """
-    (networks, rows, terms), columns = left.shape, right.shape[2]
-    return networks == 1 and (rows == 1 or terms == 1 or columns == 1)
+    if len(left) > 1:  # quickly, since each product asks
+        return False
+    (_, rows, terms), columns = left.shape, right.shape[2]
+    return rows == 1 or terms == 1 or columns == 1
 
 
 def twice(value: Tensor) -> Tensor:
