@@ -134,6 +134,19 @@ def test_maxima_of_special_numbers_are_pytorchs(dtype: torch.dtype) -> None:
                 torch.testing.assert_close(module.backward(gradient), theirs, equal_nan=True)
 
 
+@pytest.mark.filterwarnings("error")  # torch warns of a result of another shape in reused memory
+def test_a_maximum_that_is_no_number_leaves_the_memory_of_others() -> None:
+    """As in the step in which a network diverges."""
+    module, more = nn.MaxPool2d(2), nn.Linear(3, 5, dtype=torch.float64)
+    x, reused = normal(4, 3, 6, 6), nn.Buffers()
+    for number in (1.0, math.nan, 2.0):
+        x[0, 0, 0, 0] = number
+        with reused.reuse("a step"):
+            y = module.forward(x)
+            module.backward(torch.ones_like(y))
+            more.backward(more.forward(y[:, :, 0, 0]) * 0)
+
+
 def image_network(stack: tuple[int, ...], dtype: torch.dtype) -> nn.Sequential:
     """All of it: columns by rows and with steps, groups, padding, and windows that overlap."""
     given: dict[str, Any] = {"stack": stack, "dtype": dtype}

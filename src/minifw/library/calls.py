@@ -166,8 +166,9 @@ def fit(
         seed: seed of the order of samples; network k of a stack has `seed + k`.
         eval_every: epochs between two measurements of loss and errors.
         stopping: ends each network by its own samples for validation, which `data` must have.
-        on_epoch: called after each epoch with its number, from 1 on, and the history so far;
-            `history.stop()` in it ends training after this epoch, with an evaluation.
+        on_epoch: called after each epoch with its number, from 1 on, and the history so far, and
+            the network in use, as after `network.eval()`; `history.stop()` in it ends training
+            after this epoch, with an evaluation.
         history: that of an earlier call with the same arguments, which is continued up to `epochs`
             in all: bit for bit as without a break.
         progress: whether to show progress; by default it is shown on a terminal and in a

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, ClassVar, TypeVar
 
 import torch
@@ -129,22 +129,30 @@ class MaxPooling(Pooling):
         inside, y = self.recall(gradient).saved
         of_y, total, apart = self.gradients(gradient)
         if is_fused():
-            divide = self._by_choice
-        elif math.isfinite(float(y.sum() + of_y.sum())):
-            divide = self._by_products
-        else:  # 0 times an infinity is NaN, and NaN is not equal to itself
-            divide = self._with_nan
-        divide(inside, y, of_y, total, apart)
+            self._by_choice(inside, y, of_y, total, apart)
+        else:
+            # Taken in any case, so that what follows finds its own reused memory.
+            rooms = [room(y, y.shape) for _ in range(3)]
+            if math.isfinite(float(y.sum() + of_y.sum())):
+                self._by_products(inside, y, of_y, total, apart, rooms)
+            else:  # 0 times an infinity is NaN, and NaN is not equal to itself
+                self._with_nan(inside, y, of_y, total)
         return samples_first(total, gradient.shape[: -self.dimensions - 2])
 
     def _by_products(
-        self, inside: Tensor, y: Tensor, left: Tensor, total: Tensor, apart: bool
+        self,
+        inside: Tensor,
+        y: Tensor,
+        left: Tensor,
+        total: Tensor,
+        apart: bool,
+        rooms: Sequence[Tensor],
     ) -> None:
         """Give each dL/dy to the first place that holds the maximum; all numbers are finite.
 
-        What is left of a gradient is all of it or 0.
+        What is left of a gradient is all of it or 0. `rooms` are three like y to write to.
         """
-        is_first, taken, rest = (room(y, y.shape) for _ in range(3))
+        is_first, taken, rest = rooms
         if self.windows.is_padded:  # a place does not meet all windows
             left = rest.copy_(left)
         *others, (_, of_y, of_x) = self.places(inside, y)
@@ -175,9 +183,7 @@ class MaxPooling(Pooling):
             else:
                 left = rest
 
-    def _with_nan(
-        self, inside: Tensor, y: Tensor, left: Tensor, total: Tensor, apart: bool
-    ) -> None:
+    def _with_nan(self, inside: Tensor, y: Tensor, left: Tensor, total: Tensor) -> None:
         """Do the same for any numbers; that of a NaN goes to the last NaN, as in PyTorch."""
         total.zero_()
         left = left.clone()

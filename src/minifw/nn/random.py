@@ -56,16 +56,16 @@ def new_streams(
 
 def advance(streams: Tensor) -> None:
     """Move streams on to their next call, in place."""
-    step, ends = _constants(streams.dtype)
+    step, ends = _constants(streams.dtype, streams.device)
     streams.add_(step)
     streams.masked_fill_(streams == ends, 0)
 
 
 @lru_cache
-def _constants(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+def _constants(dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return what is added to a stream, and the numbers that become 0: no key has this one."""
-    step = torch.tensor([0] * KEY + [1, 1], dtype=dtype)
-    return step, torch.tensor([1 << BITS] * KEY + [*PRIMES], dtype=dtype)
+    step = torch.tensor([0] * KEY + [1, 1], dtype=dtype, device=device)
+    return step, torch.tensor([1 << BITS] * KEY + [*PRIMES], dtype=dtype, device=device)
 
 
 def uniform(streams: Tensor, shape: Sequence[int]) -> Tensor:
@@ -99,7 +99,7 @@ def mask(streams: Tensor, probability: float, shape: Sequence[int]) -> Tensor:
     if below.dtype == torch.bool:  # there is no buffer
         below = below.to(torch.int32)
     if streams.dtype == torch.float32:  # the bits of the factor, or none
-        below.neg_().bitwise_and_(_bits_of(factor))
+        below.neg_().bitwise_and_(_bits_of(factor, streams.device))
         result = below.view(torch.float32)
     else:
         result = below.to(streams.dtype).mul_(factor)
@@ -107,8 +107,8 @@ def mask(streams: Tensor, probability: float, shape: Sequence[int]) -> Tensor:
 
 
 @lru_cache
-def _bits_of(number: float) -> Tensor:
-    return torch.tensor(number, dtype=torch.float32).view(torch.int32)
+def _bits_of(number: float, device: torch.device) -> Tensor:
+    return torch.tensor(number, dtype=torch.float32, device=device).view(torch.int32)
 
 
 # The finalizer of MurmurHash3 with better constants (Wellons, Prospecting for hash functions,
@@ -128,31 +128,35 @@ def _signed(number: int) -> int:
 
 
 @lru_cache
-def _whole(number: int) -> Tensor:
+def _whole(number: int, device: torch.device) -> Tensor:
     """Return a kept tensor of a 32-bit number: torch would make one of a number in each call."""
-    return torch.tensor(_signed(number), dtype=torch.int32)
+    return torch.tensor(_signed(number), dtype=torch.int32, device=device)
 
 
 @lru_cache
-def _words() -> Tensor:
-    return torch.tensor([[*map(_signed, row)] for row in WORDS], dtype=torch.int32)
+def _words(device: torch.device) -> Tensor:
+    return torch.tensor([[*map(_signed, row)] for row in WORDS], dtype=torch.int32, device=device)
 
 
 @lru_cache(maxsize=32)
-def _places(count: int) -> Tensor:
+def _places(count: int, device: torch.device) -> Tensor:
     """Return for each place a 32-bit number without pattern, a different one for each."""
     places = torch.arange(count, dtype=torch.int64)
     for shift, factor in ROUNDS:
         places = ((places ^ (places >> shift)) * factor) & 0xFFFFFFFF
     places = places ^ (places >> 16)
-    return torch.where(places >> 31 > 0, places - (1 << 32), places).to(torch.int32)
+    return torch.where(places >> 31 > 0, places - (1 << 32), places).to(device, torch.int32)
 
 
 def _bits(streams: Tensor, count: int) -> Tensor:
     """Return `count` random numbers of 32 bits for each network, `(*stack, count)` of int32."""
-    words = torch.matmul(streams.to(torch.int32), _words())
+    numbers, factors = streams.to(torch.int32), _words(streams.device)
+    if streams.is_cpu:
+        words = torch.matmul(numbers, factors)
+    else:  # GPUs have no products of matrices of whole numbers
+        words = (numbers.unsqueeze(-1) * factors).sum(-2, dtype=torch.int32)
     first, second = words[..., :1], words[..., 1:]
-    place = _places(count)
+    place = _places(count, streams.device)
     x = torch.add(place, first, out=buffer(place))
     shifted = torch.empty_like(x)  # its numbers are not needed afterwards
     x = _mixed(x, shifted, *ROUNDS[0]).add_(second)
@@ -161,6 +165,6 @@ def _bits(streams: Tensor, count: int) -> Tensor:
 
 def _mixed(x: Tensor, shifted: Tensor, shift: int, factor: int) -> Tensor:
     """Return (x ^ (x >> shift)) · factor, in place; `shifted` is memory."""
-    torch.bitwise_right_shift(x, _whole(shift), out=shifted)
-    shifted.bitwise_and_(_whole((1 << (32 - shift)) - 1))  # a shift keeps the sign
-    return x.bitwise_xor_(shifted).mul_(_whole(factor))
+    torch.bitwise_right_shift(x, _whole(shift, x.device), out=shifted)
+    shifted.bitwise_and_(_whole((1 << (32 - shift)) - 1, x.device))  # a shift keeps the sign
+    return x.bitwise_xor_(shifted).mul_(_whole(factor, x.device))
