@@ -363,7 +363,7 @@ def one_line(answer: Answer, *expected: str, code: int = 2) -> None:
         ("epochs: 1000", "epochs: 1000\n  epcohs: 3", "train.epcohs: unknown key; did you mean 'epochs'?"),
         ("eta: 1e-2 ", "eta: fast ", "train.eta: must be a number, got 'fast' (text)"),
         ("  - relu\n  - linear: 2\n", "  - rleu\n  - linear: 2\n", "unknown kind 'rleu'; did you mean 'relu'?"),
-        ("  - linear: 2\n", "  - linear: {out_features: 2, in_features: 7}\n", "expects 7 inputs, but network.4 (line 40) gives 25"),
+        ("  - linear: 2\n", "  - linear: {out_features: 2, in_features: 7}\n", "expects 7 inputs, but network.4 (line 41) gives 25"),
         ("kind: disk", "kind: dsik", "did you mean 'disk'?"),
     ],
 )  # fmt: skip
@@ -417,7 +417,7 @@ def test_mistakes_on_the_command_line(
 
 def test_a_network_without_a_place_in_memory(minifw: Minifw, tmp_path: Path) -> None:
     path = edited(tmp_path, "linear: 25", "linear: 100000")
-    needs = ":38:13: network.2.out_features: needs about "
+    needs = ":39:13: network.2.out_features: needs about "
     one_line(minifw("train", path, "--seeds", 20), needs, "a narrower layer would help")
 
 

@@ -32,7 +32,6 @@ from minifw.errors import (
     did_you_mean,
     harmless,
 )
-from minifw.statistics.measure import digits
 
 if TYPE_CHECKING:
     from minifw.report.tables import Table
@@ -401,6 +400,8 @@ def _shown(value: Any) -> str:
 
 
 def _error(value: float | None, line: dict[str, Any]) -> str:
+    from minifw.statistics.measure import digits
+
     if value is None:
         return "–"
     if line.get("measure") is None:
