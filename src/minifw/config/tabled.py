@@ -46,7 +46,7 @@ class Tabled(Targeted, Section):
     @property
     def about(self) -> str:
         """What is in the table, in a word or two for a caption."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define about")
 
 
 class Sklearn(Tabled):

@@ -21,7 +21,7 @@ from torch import Tensor
 from minifw.errors import DtypeError, ModuleError, ShapeError
 from minifw.nn.buffers import add_product, buffer, is_fused, product_to, room
 from minifw.nn.columns import Columns
-from minifw.nn.initializers import Initializer, draw_parameters, own_generators
+from minifw.nn.initializers import Initializer, check_fit, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Keys, Twin, layer
 from minifw.nn.windows import (
@@ -233,21 +233,7 @@ class Convolution(Module):
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
         """Raise unless weight and bias fit each other."""
         super().check_parameters(parameters)
-        weight, bias, stack = self.weight, self.bias, self.stack
-        channels = (self.out_channels, self.in_channels // self.groups)
-        if weight.shape != (*stack, *channels, *self.windows.kernel) or (
-            bias is not None and bias.shape != (*stack, self.out_channels)
-        ):
-            shape = ", ".join(map(str, (*channels, *self.windows.kernel)))
-            raise ShapeError(
-                f"{self}: expects weight (…, {shape}) and bias (…, {self.out_channels}) with the "
-                f"same stack …, got {tuple(weight.shape)} "
-                f"and {None if bias is None else tuple(bias.shape)}"
-            )
-        if bias is not None and bias.dtype != weight.dtype:
-            raise DtypeError(
-                f"{self}: expects weight and bias of one dtype, got {weight.dtype} and {bias.dtype}"
-            )
+        check_fit(self, (self.out_channels, self.in_channels // self.groups, *self.windows.kernel))
 
     def __repr__(self) -> str:
         said = [f"{self.in_channels}, {self.out_channels}", f"kernel_size={self.kernel_size}"]

@@ -24,11 +24,11 @@ class Gate(ActivationFunction):
 
     def gate(self, x: Tensor) -> Tensor:
         """Return Φ(x), in a new tensor or a buffer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define gate")
 
     def rise(self, x: Tensor, gate: Tensor) -> Tensor:
         """Return x Φ'(x) from x and Φ(x), in a new tensor or a buffer."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not define rise")
 
     def forward(self, x: Tensor) -> Tensor:
         self.check_floating(x)

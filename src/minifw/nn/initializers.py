@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minifw.errors import ModuleError, ShapeError, did_you_mean
+from minifw.errors import DtypeError, ModuleError, ShapeError, did_you_mean
 from minifw.nn.module import Module
 from minifw.nn.registry import Declaration, Key, initializer, kinds
 
@@ -282,6 +282,33 @@ def own_generators(stack: Sequence[int]) -> list[np.random.Generator]:
     """Return a generator for each network, which follow torch's global one, as PyTorch's draws."""
     entropy = torch.randint(2**62, (math.prod(stack),)).tolist()
     return [np.random.default_rng(number) for number in entropy]
+
+
+def check_fit(module: Module, weight_shape: Shape) -> None:
+    """Raise unless weight and bias of a module, `(…, outputs, …)` and `(…, outputs)`, fit.
+
+    Args:
+        module: has `stack`, `weight` and `bias`, which may be None.
+        weight_shape: of one network.
+
+    Raises:
+        ShapeError, DtypeError: they do not fit each other.
+
+    """
+    weight, bias = module.weight, module.__dict__.get("bias")
+    stack, outputs = tuple(module.stack or ()), weight_shape[0]
+    if weight.shape != (*stack, *weight_shape) or (
+        bias is not None and bias.shape != (*stack, outputs)
+    ):
+        shape = ", ".join(map(str, weight_shape))
+        raise ShapeError(
+            f"{module}: expects weight (…, {shape}) and bias (…, {outputs}) with the same stack …, "
+            f"got {tuple(weight.shape)} and {None if bias is None else tuple(bias.shape)}"
+        )
+    if bias is not None and bias.dtype != weight.dtype:
+        raise DtypeError(
+            f"{module}: expects weight and bias of one dtype, got {weight.dtype} and {bias.dtype}"
+        )
 
 
 def draw_parameters(

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minifw.errors import DtypeError, ShapeError
 from minifw.nn.buffers import add_product, buffer, product
-from minifw.nn.initializers import Initializer, draw_parameters, own_generators
+from minifw.nn.initializers import Initializer, check_fit, draw_parameters, own_generators
 from minifw.nn.module import FLOATING, Module, Parameter, as_called, described
 from minifw.nn.registry import Key, Twin, layer
 
@@ -142,20 +142,7 @@ class Linear(Module):
     def check_parameters(self, parameters: Sequence[Parameter]) -> None:
         """Raise unless weight and bias fit each other."""
         super().check_parameters(parameters)
-        weight, bias = self.weight, self.bias
-        stack = weight.shape[:-2]
-        if weight.shape[-2:] != (self.out_features, self.in_features) or (
-            bias is not None and bias.shape != (*stack, self.out_features)
-        ):
-            raise ShapeError(
-                f"{self}: expects weight (…, {self.out_features}, {self.in_features}) and "
-                f"bias (…, {self.out_features}) with the same stack …, got {tuple(weight.shape)} "
-                f"and {None if bias is None else tuple(bias.shape)}"
-            )
-        if bias is not None and bias.dtype != weight.dtype:
-            raise DtypeError(
-                f"{self}: expects weight and bias of one dtype, got {weight.dtype} and {bias.dtype}"
-            )
+        check_fit(self, (self.out_features, self.in_features))
 
     def __repr__(self) -> str:
         bias = "" if self.bias is not None else ", bias=False"
