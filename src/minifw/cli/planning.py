@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from minifw.config.packaged import find_config
-from minifw.errors import UsageError
+from minifw.errors import UsageError, one_line
 from minifw.system import machine
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ def plan_of(
     from minifw.runs import MODES
 
     modes = [config.train.mode] if arms is None else [*MODES]
-    return plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"], margin=margin)
+    made = plan.plan(config, default_seeds, modes, source, arms=arms or ["minifw"], margin=margin)
+    for note in made.notes:
+        print(one_line(f"minifw: data: {note}"), file=sys.stderr)
+    return made
 
 
 def check_count(option: str, value: int | None) -> None:

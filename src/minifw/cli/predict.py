@@ -122,26 +122,23 @@ Answer = tuple[Callable[[], Iterable[dict[str, Any]]], Any, str]
 
 def _voted(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     """Return the classes of the samples in a file."""
-    from minifw.data import files
-    from minifw.experiment import prediction
+    from minifw.experiment import asking, prediction
 
-    about = networks.about
-    samples, known, checksum = files.read_inputs(file, about.features, about.target)
-    found = prediction.predict(networks, samples)
+    asked = asking.read(file, networks.about)
+    found = prediction.predict(networks, asked.inputs)
+    known = asked.classes
     compared = None if known is None else prediction.compare(found, networks, known)
-    return lambda: prediction.lines(found, networks, all_seeds), compared, checksum
+    return lambda: prediction.lines(found, networks, all_seeds), compared, asked.checksum
 
 
 def _estimated(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     """Return the numbers of a regression for the samples in a file."""
-    from minifw.data import files
-    from minifw.experiment import estimates
+    from minifw.experiment import asking, estimates
 
-    about = networks.about
-    samples, known, checksum = files.read_numbers(file, about.features, about.targets, about.target)
-    found = estimates.predict(networks, samples)
-    compared = None if known is None else estimates.compare(found, known)
-    return lambda: estimates.lines(found, networks, all_seeds), compared, checksum
+    asked = asking.read(file, networks.about)
+    found = estimates.predict(networks, asked.inputs)
+    compared = None if asked.targets is None else estimates.compare(found, asked.targets)
+    return lambda: estimates.lines(found, networks, all_seeds), compared, asked.checksum
 
 
 def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:

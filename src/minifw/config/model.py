@@ -8,21 +8,19 @@ stands for a mapping with that kind alone: `init: kaiming-normal`. A layer may a
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
-    ValidatorFunctionWrapHandler,
     WithJsonSchema,
-    WrapValidator,
 )
 from pydantic_core import PydanticCustomError
 
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
+from minifw.config.columned import FILES
 from minifw.config.heads import Losses
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
@@ -50,53 +48,7 @@ def _check_name(name: str) -> str:
 Positive = Annotated[float, Field(gt=0)]
 
 
-def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
-    """Accept a path with bytes that are not UTF-8 (lone surrogates), which pydantic refuses."""
-    if not isinstance(value, str):
-        return check(value)
-    check(value.encode(errors="replace").decode())
-    return value
-
-
-class FromFile(Tabled):
-    """Keys that all data files share."""
-
-    path: Annotated[str, WrapValidator(_path)] = Field(
-        min_length=1, description="the file, relative to the config's folder"
-    )
-
-    @property
-    def about(self) -> str:
-        return Path(self.path).name
-
-
-class Csv(FromFile):
-    """A CSV file; `features` and `target` are names of columns."""
-
-    kind: Literal["csv"] = Field(description="a CSV file with a line of column names")
-    features: list[str] | None = Field(
-        None, min_length=1, description="columns of numbers; by default all but the target"
-    )
-    target: str | Annotated[list[str], Field(min_length=1)] | None = Field(
-        None,
-        description="column of classes, or by regression of numbers, or a list of such columns; by "
-        "default the last column",
-    )
-
-
-class Npz(FromFile):
-    """A NumPy file; `features` and `target` are the names of its arrays."""
-
-    kind: Literal["npz"] = Field(description="a NumPy .npz file")
-    features: str = Field("x", description="name of the array of inputs, (samples, features)")
-    target: str = Field(
-        "y",
-        description="name of the array of classes, (samples,), or by regression of numbers, "
-        "(samples,) or (samples, targets)",
-    )
-
-
-TABLED = (Csv, Npz, Sklearn, ModularAddition, Parity)
+TABLED = (*FILES, Sklearn, ModularAddition, Parity)
 
 if TYPE_CHECKING:
     Data = Generated | Tabled

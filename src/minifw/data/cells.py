@@ -27,8 +27,11 @@ MISSING = frozenset(
 LONGEST = 100
 """Characters of a class's name, at most."""
 
-_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
-_NAN = re.compile(r"[+-]?nan", re.IGNORECASE)
+NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
+"""A number, as a regular expression."""
+NAN = r"[+-]?nan"
+_NUMBER = re.compile(NUMBER)
+_NAN = re.compile(NAN, re.IGNORECASE)
 _TRUTH = {"true": "True", "false": "False"}
 _EXACT = Context(prec=2 * LONGEST)
 

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from minifw.data import arrays
+from minifw.data.encoding import Encoding, Prepared
 from minifw.data.generated import Floats, Points
 from minifw.data.samples import Samples
 from minifw.errors import DataError, DtypeError, short, short_word
@@ -63,6 +64,8 @@ class Dataset:
     target_shift: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     target_scale: Floats = field(default_factory=lambda: np.zeros((0, 0)))
     one_target: bool = False
+    prepared: Prepared | None = None
+    """With what gaps were filled, and which categories are known, `(seeds, features)`."""
 
     @classmethod
     def from_arrays(
@@ -236,6 +239,9 @@ class Dataset:
         kept = None if self.validation is None else change(self.validation)
         parts = replace(self, train=change(self.train), test=change(self.test), validation=kept)
         parts = replace(parts, shift=of_seeds(self.shift), scale=of_seeds(self.scale))
+        if self.prepared is not None:
+            each = [np.asarray(of_seeds(numbers)) for numbers in self.prepared]
+            parts = replace(parts, prepared=Prepared(*each))
         if not self.measure.targets:
             return parts
         shift, scale = of_seeds(self.target_shift), of_seeds(self.target_scale)
@@ -282,12 +288,15 @@ def stack_seeds(
     device: str = "cpu",
     measure: Measure = ERROR,
     normalize_target: bool = True,
+    encoding: Encoding | None = None,
 ) -> Dataset:
     """Make one stacked dataset of each seed's (training, test) points, taken one by one.
 
     A third entry of each are points for validation. Normalising shifts and scales each feature to
     mean 0 and standard deviation 1 *of the training samples of that seed*; all others are shifted
     and scaled by the same numbers. A feature that is constant, up to rounding, is only shifted.
+    Gaps are filled, and categories chosen, as the `encoding` of a table says; what is no number is
+    not normalised.
     Of regression, whose `measure` has targets, these are numbers instead of classes,
     `(n, targets)`, and are normalised likewise.
 
@@ -299,10 +308,18 @@ def stack_seeds(
     count = len(measure.targets)
     target_shift, target_scale = np.zeros((len(seeds), count)), np.ones((len(seeds), count))
     stacks: list[Samples] = []
-    for place, draw in enumerate(draws):
+    known: list[Prepared] = []
+    for place, drawn in enumerate(draws):
+        draw = drawn
+        if encoding is not None:
+            known.append(encoding.prepared(drawn[0][0]))
+            draw = [(encoding.applied(points, known[-1]), wanted) for points, wanted in drawn]
         with np.errstate(all="ignore"):
             if normalize:
                 shift[place], scale[place] = _shift_and_scale(draw[0][0])
+                if encoding is not None:
+                    shift[place, ~encoding.numeric] = 0
+                    scale[place, ~encoding.numeric] = 1
             moved = [((points - shift[place]) / scale[place], wanted) for points, wanted in draw]
             if count:
                 if normalize_target:
@@ -347,6 +364,7 @@ def stack_seeds(
         measure,
         target_shift,
         target_scale,
+        prepared=Prepared.stacked(known) if known else None,
     )
 
 

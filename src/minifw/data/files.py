@@ -1,338 +1,328 @@
-"""Samples from a user's file, CSV or NPZ; every fault is reported with its place.
+"""Samples from the columns of a user's file: which are features, which the target, what is missing.
 
-The bytes of a file are read once, so that the checksum is that of the parsed bytes. `cells.py`
-defines the meaning of a cell in both kinds of file.
+`read_…` functions of the files beside this one return a `Frame`; `table_of` makes samples of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from minifw.data import cells
-from minifw.data.archives import arrays_of, feature_names, numbers_of, words_of
-from minifw.data.columns import columns_of, names_of, rows_of
+from minifw.data.encoding import Encoding, Fill
+from minifw.data.faults import Faults, by_column, in_words
+from minifw.data.frame import Frame
 from minifw.data.generated import Floats, Integers
-from minifw.data.reading import Gaps, read_bytes, suggestion, twice
+from minifw.data.kinds import Column, Kind, Mask, column_of, missing_of, words_of
+from minifw.data.reading import suggestion, twice
+from minifw.data.table import Table
 from minifw.errors import DataError, short_word
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 MOST_CLASSES = 1000
+MOST_CATEGORIES = 1000
+FEW = 20
+"""Different values that a column may have however few rows there are."""
+
+Names = Sequence[str | int]
+Missing = Literal["error", "drop", "mean", "median"]
+
+FILLS = "data.missing: drop leaves such rows out, mean or median fills them"
 
 
 @dataclass(frozen=True)
-class Table:
-    """All samples of a user's file, in its order, with the names of features and classes.
+class Choice:
+    """Which columns of a file are used, and how: the keys of `data`.
 
-    Of regression `labels` are numbers, `(samples, targets)`, there are no classes, and `targets`
-    are the names of the columns.
+    Columns are given by their names, or by their numbers from 1. None are the defaults: the last
+    column is the target, and all others are features.
     """
 
-    inputs: Floats
-    labels: Integers | Floats
-    features: tuple[str, ...]
-    classes: tuple[str, ...]
-    checksum: str
-    """SHA-256 of the bytes that were parsed."""
-    target: str
-    """Column or array of the classes or the numbers; several columns are joined by commas."""
-    targets: tuple[str, ...] = ()
+    features: Names | None = None
+    target: str | int | Names | None = None
+    exclude: Names = ()
+    categorical: Literal["auto"] | Names = "auto"
+    missing: Missing = "error"
+    group: str | int | None = None
+    regression: bool = False
 
     @property
-    def class_numbers(self) -> Integers:
-        """The labels, of classification."""
-        assert not self.targets
-        return self.labels.astype(np.int64, copy=False)
+    def fill(self) -> Fill | None:
+        """With what gaps are filled."""
+        return self.missing if self.missing in ("mean", "median") else None  # type: ignore[return-value]
 
 
-def read_csv(
-    path: Path,
-    features: Sequence[str] | None,
-    target: str | Sequence[str] | None,
-    *,
-    expected: str | None = None,
-    regression: bool = False,
-) -> Table:
-    """Read a CSV file with one line of column names, then one sample a line.
+@dataclass(frozen=True)
+class Roles:
+    """The columns of a file by what they are for."""
 
-    `features` names the columns of numbers (None: all but the target), `target` the column of
-    classes, or by `regression` the column or columns of numbers (None: the last column).
-    `expected` is the checksum that the file must have.
+    features: list[str]
+    targets: list[str]
+    words: list[str]
+    group: str | None
+
+
+def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
+    """Return the samples of a file; the last `tests` rows are for testing.
 
     Raises:
-        DataError: with file, line and column of the first fault.
-        ArtefactError: the file is not the expected one.
+        DataError: with file and line of all faults, and the key that mends them.
 
     """
-    content, found = read_bytes(path, expected)
-    rows = rows_of(path, content)
-    names = names_of(path, rows)
-    targets = [target] if isinstance(target, str) else list(target or names[-1:])
-    chosen = [name for name in names if name not in targets] if features is None else list(features)
-    known = set(names)
-    for name in [*targets, *chosen]:
-        if name not in known:
-            raise DataError(
-                f"{path}:1: there is no column '{short_word(name)}'{suggestion(name, names)}"
-            )
-    if not chosen:
-        raise DataError(f"{path}:1: expects a column beside the target '{short_word(targets[0])}'")
-    _check_once(path, chosen, targets)
-    gaps = Gaps(", or choose other columns by data.features and data.target")
-    if regression:
-        numbers, _, _ = columns_of(path, names, rows, [*chosen, *targets], None, gaps, targets)
-        gaps.check()
-        count = len(chosen)
-        return _numbers(numbers[:, :count], numbers[:, count:], chosen, found, targets)
-    inputs, words, codes = columns_of(path, names, rows, chosen, targets[0], gaps)
-    gaps.check()
-    return _table(path, inputs, words, codes, chosen, found, targets[0])
-
-
-def read_npz(
-    path: Path,
-    features: str,
-    target: str,
-    *,
-    expected: str | None = None,
-    regression: bool = False,
-) -> Table:
-    """Read a NumPy .npz file: array `features` (samples, features), array `target` (samples,).
-
-    By `regression` the target may be (samples, targets) too, of numbers. `expected` is the
-    checksum that the file must have.
-
-    Raises:
-        DataError: an array is missing, misshapen, not finite, too large for the memory that is
-            free, or needs pickle to be read.
-        ArtefactError: the file is not the expected one.
-
-    """
-    if features == target:
-        name = short_word(target)
-        raise DataError(f"{path}: data.features and data.target both name the array '{name}'")
-    content, found = read_bytes(path, expected)
-    arrays = arrays_of(path, content, [features, target])
-    inputs, labels = arrays[features], arrays[target]
-    one = labels.ndim == 1
-    if (
-        inputs.ndim != 2
-        or labels.shape[:1] != inputs.shape[:1]
-        or not (one or (regression and labels.ndim == 2))
-        or not inputs.size * labels.size
-    ):
-        or_more = " or (samples, targets)" if regression else ""
-        raise DataError(
-            f"{path}: expects '{short_word(features)}' of shape (samples, features) and "
-            f"'{short_word(target)}' (samples,){or_more}, got {inputs.shape} and {labels.shape}"
-        )
-    gaps = Gaps(", or choose other arrays by data.features and data.target")
-    numbers = numbers_of(path, features, inputs, gaps)
-    if regression:
-        wanted = numbers_of(path, target, labels.reshape(len(labels), -1), gaps)
-        gaps.check()
-        columns = feature_names(features, inputs.shape[1])
-        targets = [target] if one else feature_names(target, labels.shape[1])
-        return _numbers(numbers, wanted, columns, found, targets, target)
-    words, codes = words_of(path, target, labels)
-    missing = np.array([cells.missing(word) for word in words])[codes]
-    if missing.any():
-        row = int(missing.argmax())
-        must = f"{path}: {short_word(target)}[{row}] must hold a class"
-        gaps.note(must, words[codes[row]], int(missing.sum()))
-    gaps.check()
-    names = feature_names(features, inputs.shape[1])
-    return _table(path, numbers, words, codes, names, found, target)
-
-
-def read_inputs(
-    path: Path, features: Sequence[str], target: str | None = None
-) -> tuple[Floats, list[str | None] | None, str]:
-    """Read samples with known features, for a trained network.
-
-    Args:
-        path: a CSV file, whose other columns are ignored, or an NPZ file (decided by content).
-        features: their names as in a `Table`, in the order of the returned inputs.
-        target: column or array of classes; the file need not have it.
-
-    Returns:
-        The inputs `(n, features)`; for each row the name of its class, None if it is missing, or
-        None instead of all names if the file has no such column; and the file's checksum.
-
-    Raises:
-        DataError: with the place of the first fault, or all columns that are missing.
-
-    """
-    content, found = read_bytes(path, None)
-    gaps = Gaps()
-    read = (
-        _npz_inputs if content.startswith(b"PK") else _csv_inputs
-    )  # the first bytes of a zip archive
-    inputs, classes = read(path, content, features, target, gaps)
-    gaps.check()
-    if classes is None:
-        return inputs, None, found
-    words, codes = classes
-    names = [None if cells.missing(word) else cells.class_name(word) for word in words]
-    return inputs, [names[code] for code in codes], found
-
-
-def read_numbers(
-    path: Path, features: Sequence[str], targets: Sequence[str], array: str | None
-) -> tuple[Floats, Floats | None, str]:
-    """Read samples with known features, for a trained network of a regression.
-
-    Args:
-        path: a CSV or an NPZ file, as for `read_inputs`.
-        features: as for `read_inputs`.
-        targets: names of the columns of targets; the file need not have them.
-        array: the name of the array of targets in an NPZ file.
-
-    Returns:
-        The inputs `(n, features)`; the targets `(n, targets)` with NaN where one is missing, or
-        None if the file lacks one of the columns; and the file's checksum.
-
-    Raises:
-        DataError: as by `read_inputs`.
-
-    """
-    content, found = read_bytes(path, None)
-    gaps = Gaps()
-    count = len(features)
-    if content.startswith(b"PK"):
-        numbers, wanted = _npz_numbers(path, content, features, len(targets), array, gaps)
-        gaps.check()
-        return numbers, wanted, found
-    rows = rows_of(path, content)
-    names = names_of(path, rows)
-    _check_there(path, features, names)
-    known = list(targets) if {*targets} <= {*names} else []
-    numbers, _, _ = columns_of(
-        path, names, rows, [*features, *known], None, gaps, known, predict=True
+    roles = roles_of(frame, choice)
+    found = {name: _column(frame, name, roles, choice) for name in roles.features}
+    notes = list(frame.notes)
+    if choice.features is None and choice.categorical == "auto":
+        notes += _leave_out(frame, found)
+    if not found:
+        raise DataError(f"{frame.path}: no column is left to be a feature; see data.exclude")
+    numbers = {}
+    if choice.regression:
+        numbers = {name: _column(frame, name, roles, choice) for name in roles.targets}
+    gaps = {name: column.missing for name, column in found.items()}
+    for name in roles.targets:
+        gaps[name] = missing_of(_values(frame, name))
+    kept, dropped = _kept(frame, choice, gaps, roles, {**found, **numbers})
+    notes += dropped
+    if not kept.all():
+        tests = int(kept[len(kept) - tests :].sum()) if tests else 0
+        found = {name: _rows(column, kept) for name, column in found.items()}
+        numbers = {name: _rows(column, kept) for name, column in numbers.items()}
+    notes += _filled(choice, found)
+    encoding = Encoding.of([*found.values()], choice.fill)
+    features = tuple(encoding.features)
+    if (double := twice(features)) is not None:
+        raise DataError(f"{frame.path}: two features would be called '{short_word(double)}'")
+    table = Table(
+        encoding.wide([column.values for column in found.values()]),
+        np.zeros(0, np.int64),
+        features,
+        (),
+        frame.checksum,
+        ", ".join(roles.targets),
+        encoding=None if encoding.is_plain else encoding,
+        groups=None if roles.group is None else words_of(_values(frame, roles.group))[1][kept],
+        tests=tests,
+        notes=tuple(notes),
     )
-    gaps.check()
-    return numbers[:, :count], numbers[:, count:] if known else None, found
+    if choice.regression:
+        labels = np.stack([column.values for column in numbers.values()], 1)
+        return replace(table, labels=labels, targets=tuple(roles.targets))
+    words, codes = words_of(_values(frame, roles.targets[0]))
+    used, codes = np.unique(codes[kept], return_inverse=True)
+    some = [words[place] for place in used]
+    labels, classes = classes_named(frame.path, roles.targets[0], some, codes)
+    return replace(table, labels=labels, classes=classes)
 
 
-def _npz_numbers(
-    path: Path, content: bytes, features: Sequence[str], targets: int, array: str | None, gaps: Gaps
-) -> tuple[Floats, Floats | None]:
-    numbers, _ = _npz_inputs(path, content, features, None, gaps)
-    if array is None:
-        return numbers, None
-    found = arrays_of(path, content, [], array).get(array)
-    if found is None or found.dtype.kind not in "fiu":
-        return numbers, None
-    if found.shape not in ((len(numbers),), (len(numbers), targets)):
-        raise DataError(
-            f"{path}: expects '{short_word(array)}' of shape ({len(numbers)}, {targets}), "
-            f"got {found.shape}"
-        )
-    wanted = found.reshape(len(numbers), -1).astype(np.float64)
-    return numbers, np.where(np.isfinite(wanted), wanted, np.nan)
+# ------------------------------------------------------------------------------- which columns
 
 
-def _check_there(path: Path, features: Sequence[str], names: Sequence[str]) -> None:
-    """Raise a DataError that names the features that a CSV file has no column for."""
-    known = set(names)
-    if absent := [name for name in features if name not in known]:
-        shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
-        more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
-        # Of one column the name may be misspelt; several are of another file.
-        near = suggestion(absent[0], names)
-        if len(absent) > 1:
-            near = _shown(names)
-        raise DataError(f"{path}:1: there is no column {shown}{more}{near}")
+def roles_of(frame: Frame, choice: Choice) -> Roles:
+    """Return which columns are for what.
 
+    Raises:
+        DataError: there is no such column, or one has two purposes.
 
-def _csv_inputs(
-    path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: Gaps
-) -> tuple[Floats, tuple[list[str], Integers] | None]:
-    rows = rows_of(path, content)
-    names = names_of(path, rows)
-    _check_there(path, features, names)
-    target = target if target in names else None
-    inputs, words, codes = columns_of(path, names, rows, features, target, gaps, predict=True)
-    return inputs, None if target is None else (words, codes)
-
-
-def _npz_inputs(
-    path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: Gaps
-) -> tuple[Floats, tuple[list[str], Integers] | None]:
-    name = features[0].rpartition("[")[0]
-    if list(features) != feature_names(name, len(features)):
-        raise DataError(
-            f"{path}: an archive of arrays has no columns named '{short_word(features[0])}', …; "
-            "a CSV file has"
-        )
-    arrays = arrays_of(path, content, [name], target)
-    inputs, labels = arrays[name], arrays.get(target or "")
-    if inputs.ndim != 2 or inputs.shape[1] != len(features) or not inputs.size:
-        raise DataError(
-            f"{path}: expects '{short_word(name)}' of shape (samples, {len(features)}), "
-            f"got {inputs.shape}"
-        )
-    if labels is not None and labels.shape != inputs.shape[:1]:
-        raise DataError(
-            f"{path}: expects '{short_word(target or '')}' of shape ({len(inputs)},), "
-            f"got {labels.shape}"
-        )
-    numbers = numbers_of(path, name, inputs, gaps)
-    return numbers, None if labels is None else words_of(path, target or "", labels)
-
-
-def _check_once(path: Path, features: Sequence[str], targets: Sequence[str]) -> None:
-    """Check that no column is used twice."""
-    for target in targets:
-        if target in features:
+    """
+    names = frame.names
+    excluded = named(frame, choice.exclude, "exclude")
+    group = None if choice.group is None else named(frame, [choice.group], "group")[0]
+    asked = [choice.target] if isinstance(choice.target, str | int) else choice.target
+    free = [name for name in names if name not in excluded and name != group]
+    targets = free[-1:] if asked is None else named(frame, asked, "target")
+    if choice.features is None:
+        features = [name for name in free if name not in targets]
+    else:
+        features = named(frame, choice.features, "features")
+    if not targets or not features:
+        missing = f" '{short_word(targets[0])}'" if targets else ""
+        raise DataError(f"{frame.path}:1: expects a column beside the target{missing}")
+    words = [] if choice.categorical == "auto" else named(frame, choice.categorical, "categorical")
+    for key, chosen in (("exclude", excluded), ("features", features), ("target", targets)):
+        if (double := twice(chosen)) is not None:
+            raise DataError(f"{frame.path}: data.{key} names column '{short_word(double)}' twice")
+    for name in targets:
+        if name in features:
             raise DataError(
-                f"{path}: column '{short_word(target)}' is the target (data.target, by default the "
-                "last column), so it must not be one of data.features"
+                f"{frame.path}: column '{short_word(name)}' is the target (data.target, by default "
+                "the last column), so it must not be one of data.features"
             )
-    for key, names in (("features", features), ("target", targets)):
-        if (double := twice(names)) is not None:
-            raise DataError(f"{path}: data.{key} names column '{short_word(double)}' twice")
+    for key, chosen in (("features", features), ("target", targets)):
+        for name in chosen:
+            if name in excluded or name == group:
+                other = "exclude" if name in excluded else "group"
+                where = f"{frame.path}: column '{short_word(name)}'"
+                raise DataError(f"{where} is named by both data.{key} and data.{other}")
+    return Roles(features, targets, words, group)
 
 
-def _shown(names: Sequence[str]) -> str:
-    """Return which columns there are, the first of them if there are many."""
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"; known here: {', '.join(map(short_word, names[:20]))}{more}"
+def named(frame: Frame, asked: Names, key: str) -> list[str]:
+    """Return the names of columns that are given by their names, or by their numbers from 1.
+
+    Raises:
+        DataError: there is no such column.
+
+    """
+    names, found = frame.names, []
+    known = set(names)
+    for each in asked:
+        if isinstance(each, int) and not 1 <= each <= len(names):
+            what = f"data.{key}: columns have numbers from 1 to {len(names)}, got {each}"
+            raise DataError(f"{frame.path}: {what}")
+        name = names[each - 1] if isinstance(each, int) else each
+        if name not in known:
+            near = suggestion(name, names)
+            raise DataError(f"{frame.path}:1: there is no column '{short_word(name)}'{near}")
+        found.append(name)
+    return found
 
 
-def _numbers(
-    inputs: Floats,
-    wanted: Floats,
-    features: Sequence[str],
-    found: str,
-    targets: Sequence[str],
-    target: str = "",
-) -> Table:
-    """Return the table of a regression."""
-    column = target or ", ".join(targets)
-    return Table(inputs, wanted, tuple(features), (), found, column, tuple(targets))
+def _values(frame: Frame, name: str) -> pa.Array:
+    return frame.columns[frame.names.index(name)]
 
 
-def _table(
-    path: Path,
-    inputs: Floats,
-    words: Sequence[str],
-    codes: Integers,
-    features: Sequence[str],
-    found: str,
-    target: str,
-) -> Table:
-    """Name the classes of the target's different cells, `words`, and number them in order.
+def _column(frame: Frame, name: str, roles: Roles, choice: Choice) -> Column:
+    """Return a column, of the kind that the keys say or that is seen."""
+    kind: Kind | None = None
+    if name in roles.targets:
+        kind = "number"
+    elif name in roles.words:
+        kind = "words"
+    column = column_of(name, _values(frame, name), kind)
+    if choice.categorical != "auto" and kind is None and column.kind == "words":
+        column = column_of(name, _values(frame, name), "number")
+    return column
+
+
+def _leave_out(frame: Frame, found: dict[str, Column]) -> list[str]:
+    """Take out columns of words that are different in nearly each row; return a line on each."""
+    notes = []
+    for name, column in [*found.items()]:
+        present = len(column.values) - int(column.missing.sum())
+        if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
+            del found[name]
+            count = f"{len(column.categories)} different words in {present} rows"
+            notes.append(
+                f"column '{short_word(name)}' is left out: {count}; "
+                f"data.features can name it all the same"
+            )
+    return notes
+
+
+# -------------------------------------------------------------------------- what is missing
+
+
+def _kept(
+    frame: Frame,
+    choice: Choice,
+    gaps: dict[str, Mask],
+    roles: Roles,
+    columns: dict[str, Column],
+) -> tuple[Mask, list[str]]:
+    """Return which rows are used, and a line on those that are not.
+
+    Raises:
+        DataError: there are faults, or no row is left.
+
+    """
+    faults = Faults(frame, FILLS, "data.exclude can leave such columns out")
+    if any(name in roles.targets for name, column in columns.items() if column.wrong.any()):
+        faults.other = "data.task: classification takes classes"
+    for name, column in columns.items():
+        faults.note(name, np.zeros(0, bool), column.wrong)
+        if column.kind == "words" and len(column.categories) > MOST_CATEGORIES:
+            raise DataError(
+                f"{frame.path}: column '{short_word(name)}' has {len(column.categories)} different "
+                f"words, at most {MOST_CATEGORIES} can be one-hot; data.exclude leaves it out"
+            )
+    if choice.missing == "error":
+        for name, mask in gaps.items():
+            faults.note(name, mask)
+    faults.check()
+    which = gaps if choice.missing == "drop" else {name: gaps[name] for name in roles.targets}
+    which = {name: mask for name, mask in which.items() if mask.any()}
+    if not which:
+        return np.ones(frame.rows, bool), []
+    kept = ~np.any([*which.values()], axis=0)
+    if not kept.any():
+        raise DataError(
+            f"{frame.path}: each row lacks a value ({by_column(which)} missing); data.missing: "
+            "mean or median fills them, data.exclude leaves columns out"
+        )
+    count = int((~kept).sum())
+    why = "a target" if choice.missing != "drop" and len(roles.targets) == 1 else "a value"
+    return kept, [
+        f"{count} of {frame.rows} rows are left out, which lack {why}: {by_column(which)}"
+    ]
+
+
+def _filled(choice: Choice, found: dict[str, Column]) -> list[str]:
+    """Return a line on the cells that are filled, if there are any."""
+    gaps = {name: column.missing for name, column in found.items() if column.missing.any()}
+    if not choice.fill or not gaps:
+        return []
+    words = [name for name in gaps if found[name].kind == "words"]
+    some = {name: mask for name, mask in gaps.items() if name not in words}
+    notes = []
+    if some:
+        what = f"the {choice.fill} of the training samples of each seed"
+        notes.append(f"missing values are filled with {what}: {by_column(some)}")
+    if words:
+        of_words = {name: gaps[name] for name in words}
+        notes.append(f"missing words are a category of their own: {by_column(of_words)}")
+    return notes
+
+
+def _rows(column: Column, kept: Mask) -> Column:
+    """Return some rows of a column; of words with the categories that are left."""
+    values, categories = column.values[kept], column.categories
+    if column.kind == "words":
+        used = np.unique(values[~np.isnan(values)]).astype(np.int64)
+        place = np.full(len(categories) + 1, np.nan)
+        place[used] = np.arange(len(used))
+        values = place[np.where(np.isnan(values), len(categories), values).astype(np.int64)]
+        categories = tuple(categories[number] for number in used)
+    return replace(
+        column,
+        values=values,
+        categories=categories,
+        missing=column.missing[kept],
+        wrong=column.wrong[kept],
+    )
+
+
+# ------------------------------------------------------------------------------------- classes
+
+
+def classes_named(
+    path: Path, target: str, words: Sequence[str], codes: Integers
+) -> tuple[Integers, tuple[str, ...]]:
+    """Return the class of each sample, and the names of the classes in their order.
 
     Sample i has the class of the cell `words[codes[i]]`.
+
+    Raises:
+        DataError: there is one class only, or more than anybody would want, or numbers are meant.
+
     """
     classes, number = cells.numbered(words)
     if len(classes) > MOST_CLASSES:
         raise DataError(
             f"{path}: expects at most {MOST_CLASSES} classes, got {len(classes)}; "
             "is the target really a class? data.task: regression predicts numbers"
+        )
+    numeric = all(cells.number(word) is not None for word in words)
+    if numeric and len(classes) > max(FEW, len(codes) / 2):
+        raise DataError(
+            f"{path}: target '{short_word(target)}' has {len(classes)} different numbers in "
+            f"{len(codes)} rows, which are no classes; data.task: regression predicts numbers"
         )
     for name in classes:
         if not name.isprintable() or len(name) > cells.LONGEST:
@@ -344,5 +334,73 @@ def _table(
         raise DataError(
             f"{path}: expects at least two classes, all samples are '{short_word(classes[0])}'"
         )
-    labels = np.array([number[word] for word in words], np.int64)[codes]
-    return Table(inputs, labels, tuple(features), tuple(classes), found, target)
+    return np.array([number[word] for word in words], np.int64)[codes], tuple(classes)
+
+
+# ------------------------------------------------------------------------- for trained networks
+
+
+@dataclass(frozen=True)
+class Asked:
+    """New samples for a trained network, with what is known of them.
+
+    `inputs` are `(rows, features)` as in a `Table`. `classes` has the name of each row's class,
+    None where it is missing, and `targets`, `(rows, targets)`, the numbers of a regression, NaN
+    where one is missing; they are None where the file has no such column.
+    """
+
+    inputs: Floats
+    checksum: str
+    classes: list[str | None] | None = None
+    targets: Floats | None = None
+
+
+def asked_of(
+    frame: Frame, encoding: Encoding, target: str | None, targets: Sequence[str] = ()
+) -> Asked:
+    """Return the samples of a file with known columns; other columns are ignored.
+
+    Raises:
+        DataError: with the place of all faults, or all columns that are missing.
+
+    """
+    _check_there(frame, [column.name for column in encoding.columns])
+    faults = Faults(frame, "predict needs all values of a sample")
+    values: list[Floats] = []
+    for coded in encoding.columns:
+        column = column_of(coded.name, _values(frame, coded.name), coded.kind)
+        can_fill = encoding.fill is not None
+        gaps = np.zeros(0, bool) if can_fill else column.missing
+        faults.note(coded.name, gaps, column.wrong)
+        values.append(
+            _recoded(column, coded.categories) if coded.kind == "words" else column.values
+        )
+    faults.check()
+    found = Asked(encoding.wide(values), frame.checksum)
+    if targets and {*targets} <= {*frame.names}:
+        columns = [column_of(name, _values(frame, name), "number").values for name in targets]
+        return replace(found, targets=np.stack(columns, 1))
+    if not targets and target in frame.names:
+        words, codes = words_of(_values(frame, target))
+        names = [None if cells.missing(word) else cells.class_name(word) for word in words]
+        return replace(found, classes=[names[code] for code in codes])
+    return found
+
+
+def _recoded(column: Column, categories: Sequence[str]) -> Floats:
+    """Return the places of words among other categories; the last place is that of new words."""
+    place = {name: float(number) for number, name in enumerate(categories)}
+    known = np.array([*(place.get(name, len(categories)) for name in column.categories), np.nan])
+    gaps = len(column.categories)
+    return known[np.where(np.isnan(column.values), gaps, column.values).astype(np.int64)]
+
+
+def _check_there(frame: Frame, features: Sequence[str]) -> None:
+    """Raise a DataError that names the features that a file has no column for."""
+    known = set(frame.names)
+    if absent := [name for name in features if name not in known]:
+        # Of one column the name may be misspelt; several are of another file.
+        near = suggestion(absent[0], frame.names)
+        if len(absent) > 1:
+            near = f"; known here: {in_words(frame.names).replace(chr(39), '')}"
+        raise DataError(f"{frame.path}:1: there is no column {in_words(absent)}{near}")

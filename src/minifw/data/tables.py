@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from minifw.data import cells
-from minifw.data.files import Table
 from minifw.data.generated import Floats, Integers
+from minifw.data.table import Table
 from minifw.errors import ArtefactError, DataError
 
 LOADERS = {

@@ -10,7 +10,8 @@ import torch
 
 from minifw import nn
 from minifw.config import heads
-from minifw.config.model import Config, Csv, Npz
+from minifw.config.columned import Columned, Npz
+from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 from minifw.config.wiring import wiring
@@ -19,7 +20,9 @@ from minifw.data import (
     Dataset,
     Points,
     Samples,
+    archived,
     files,
+    frames,
     generator,
     held_out,
     split,
@@ -27,7 +30,7 @@ from minifw.data import (
     tables,
     validation_size,
 )
-from minifw.data.files import Table
+from minifw.data.table import Table
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
@@ -81,6 +84,7 @@ def build_data(
         one_hot=heads.one_hot(config.loss),
         dtype=DTYPES[config.dtype],
         device=config.device,
+        encoding=None if table is None else table.encoding,
     )
     return _for_heads(config, made)
 
@@ -147,17 +151,13 @@ def _draw(
 def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
-        case Csv():
-            path, target = Path(section.path), section.target
-            numbers = section.is_regression
-            return files.read_csv(
-                path, section.features, target, expected=expected, regression=numbers
-            )
+        case Columned():
+            frame = frames.read_frame(Path(section.path), None, expected)
+            return files.table_of(frame, section.choice)
         case Npz():
             path, array = Path(section.path), section.target
-            numbers = section.is_regression
-            return files.read_npz(
-                path, section.features, array, expected=expected, regression=numbers
+            return archived.read_npz(
+                path, section.features, array, expected=expected, regression=section.is_regression
             )
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)

@@ -4,9 +4,11 @@ A network of the run takes `(inputs - shift) / scale`, features in their order, 
 for each class; or, of regression, one number for each target: `output * target_scale +
 target_shift` is in the target's own unit.
 
-    inputs.json                  names of features and classes in their order, kind of score
+    inputs.json                  names of features and classes in their order, kind of score; where
+                                 words are one-hot or gaps are filled, the columns of the features
     normalization.safetensors    shift and scale, float64 of (seeds, features); of regression
-                                 target_shift and target_scale, (seeds, targets)
+                                 target_shift and target_scale, (seeds, targets); with columns
+                                 fill, float64, and known, bool, of (seeds, features)
 """
 
 from __future__ import annotations
@@ -22,6 +24,8 @@ from minifw.config.code import Code
 from minifw.config.model import Config, word_of
 from minifw.data import Floats
 from minifw.data.cells import LONGEST
+from minifw.data.encoding import Coded, Encoding, Fill, Prepared
+from minifw.data.kinds import Kind
 from minifw.errors import ArtefactError, short
 from minifw.experiment.plan import Plan
 from minifw.runs import Run, records
@@ -32,6 +36,8 @@ NORMALIZATION = "normalization.safetensors"
 Score = Literal["probability", "output"]
 MOVED = ("shift", "scale", "target_shift", "target_scale")
 """The numbers of a normalisation, in the order in which `read_normalization` returns them."""
+PREPARED = ("fill", "known")
+"""Those of features that are made of columns, as in `minifw.data.encoding.Prepared`."""
 
 
 def _names(classes: list[str]) -> list[str]:
@@ -47,12 +53,47 @@ def _different(names: list[str]) -> list[str]:
     return names
 
 
+class ColumnRecord(BaseModel):
+    """A column, what it holds, and its words if they are one-hot."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    kind: Kind
+    categories: Annotated[list[str], AfterValidator(_different)] = []
+
+
+class EncodingRecord(BaseModel):
+    """How columns became features: see `minifw.data.encoding.Encoding`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    columns: Annotated[list[ColumnRecord], Field(min_length=1)]
+    fill: Fill | None = None
+
+    @classmethod
+    def of(cls, encoding: Encoding) -> Self:
+        """Return the record of an encoding."""
+        columns = [
+            ColumnRecord(name=c.name, kind=c.kind, categories=list(c.categories))
+            for c in encoding.columns
+        ]
+        return cls(columns=columns, fill=encoding.fill)
+
+    @property
+    def encoding(self) -> Encoding:
+        """The encoding."""
+        columns = (Coded(c.name, c.kind, tuple(c.categories)) for c in self.columns)
+        return Encoding(tuple(columns), self.fill)
+
+
 class Inputs(BaseModel):
     """The inputs of a run's networks, and the meaning of their outputs.
 
     `kind` is that of the data, `target` its column or array of classes (None for generated data). A
     `score` is the softmax of the outputs, a probability, or the output itself. Of regression there
-    are no classes, but `targets`, and their `unit` if it was named.
+    are no classes, but `targets`, and their `unit` if it was named. `encoding` says how columns
+    became features, if they are not the same.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -65,9 +106,12 @@ class Inputs(BaseModel):
     score: Score
     targets: Annotated[list[str], AfterValidator(_different)] = []
     unit: str = ""
+    encoding: EncodingRecord | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.encoding and self.encoding.encoding.features != self.features:
+            raise ValueError("encoding: must give the features")
         if (len(self.classes) < 2 and not self.targets) or (self.classes and self.targets):
             raise ValueError("classes: must be at least two, or none where there are targets")
         return self
@@ -82,9 +126,17 @@ class Inputs(BaseModel):
         """How errors are measured."""
         return Measure(tuple(self.targets), self.unit)
 
+    @property
+    def coded(self) -> Encoding:
+        """How columns become features."""
+        if self.encoding is not None:
+            return self.encoding.encoding
+        return Encoding(tuple(Coded(name, "number") for name in self.features))
+
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON; of classification without the keys of regression."""
-        return self.model_dump(exclude=set() if self.targets else {"targets", "unit"})
+        without = set() if self.targets else {"targets", "unit"}
+        return self.model_dump(exclude=without | (set() if self.encoding else {"encoding"}))
 
 
 def write(run: Run, plan: Plan) -> None:
@@ -93,6 +145,7 @@ def write(run: Run, plan: Plan) -> None:
 
 
 def _inputs(plan: Plan) -> Inputs:
+    encoding = None if plan.table is None else plan.table.encoding
     return Inputs(
         kind=word_of(plan.config.data),
         features=list(plan.features),
@@ -102,6 +155,7 @@ def _inputs(plan: Plan) -> Inputs:
         score=heads.main(plan.config.loss).declaration.score,
         targets=list(plan.measure.targets),
         unit=plan.measure.unit,
+        encoding=None if encoding is None else EncodingRecord.of(encoding),
     )
 
 
@@ -135,9 +189,13 @@ def check(run: Run, plan: Plan) -> None:
             )
 
 
-def write_normalization(run: Run, moved: dict[str, Floats]) -> None:
+def write_normalization(
+    run: Run, moved: dict[str, Floats], prepared: Prepared | None = None
+) -> None:
     """Write the normalisation of each seed's inputs and targets, by the names in MOVED."""
     some = {name: moved[name] for name in sorted(MOVED) if moved[name].size}
+    if prepared is not None:
+        some |= dict(zip(PREPARED, prepared, strict=True))
     run.write(NORMALIZATION, safetensors.numpy.save(some))
 
 
@@ -177,3 +235,26 @@ def read_normalization(run: Run, about: Inputs) -> list[Floats]:
             raise ArtefactError(f"{where}: '{name}' must be above 0")
     empty = np.zeros((len(about.seeds), 0))
     return found if about.targets else [*found, empty, empty]
+
+
+def read_prepared(run: Run, about: Inputs) -> Prepared | None:
+    """Return with what each seed fills gaps, and which categories it knows.
+
+    Raises:
+        ArtefactError: the file does not fit the seeds and features.
+
+    """
+    if about.encoding is None:
+        return None
+    where = run.path / NORMALIZATION
+    shape = (len(about.seeds), len(about.features))
+    try:
+        arrays = safetensors.numpy.load(run.read(NORMALIZATION))
+        fill, known = (arrays[name] for name in PREPARED)
+    except (safetensors.SafetensorError, ValueError, KeyError, TypeError) as fault:
+        raise ArtefactError(f"{where}: does not hold {' and '.join(PREPARED)}: {fault}") from None
+    if (fill.shape, known.shape) != (shape, shape) or known.dtype != np.bool_:
+        raise ArtefactError(f"{where}: 'fill' and 'known' must be of shape {shape}")
+    if fill.dtype != np.float64 or not np.isfinite(fill).all():
+        raise ArtefactError(f"{where}: 'fill' must be finite float64")
+    return Prepared(fill, known)

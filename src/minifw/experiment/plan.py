@@ -18,7 +18,7 @@ from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
 from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
-from minifw.data.files import Table
+from minifw.data.table import Table
 from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory, needs
 from minifw.experiment.build import (
@@ -115,6 +115,11 @@ class Plan:
     def measure(self) -> Measure:
         """How errors are measured."""
         return measure(self.config, self.table)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed in the data, left out of them or filled, a line each."""
+        return () if self.table is None else self.table.notes
 
     @property
     def groups(self) -> list[list[int]]:
@@ -400,7 +405,10 @@ def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
     Whether they are depends on the samples that are drawn; this is rarely true.
     """
     largest = torch.finfo(dtype).max
-    for column in table.inputs.T:
+    for values in table.inputs.T:
+        column = values[~np.isnan(values)]
+        if not column.size:
+            continue
         with np.errstate(over="ignore"):
             if not normalize:
                 reach = np.abs(column).max()

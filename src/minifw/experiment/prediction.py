@@ -16,6 +16,7 @@ from minifw.config import heads
 from minifw.config.model import Config
 from minifw.config.wiring import in_words, wiring
 from minifw.data import DTYPES, Floats, Integers
+from minifw.data.encoding import Prepared
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
 from minifw.experiment.build import build_network
@@ -47,6 +48,8 @@ class Networks:
     target_scale: Floats
     columns: slice | None = None
     """The outputs that predict classes or targets, if there are others."""
+    prepared: Prepared | None = None
+    """With what each network fills gaps, and which categories it knows."""
 
     @property
     def widest(self) -> int:
@@ -121,6 +124,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     checkpoint = _weights(run, mode or modes[0], config, about)
     diverged = checkpoint.history.diverged
     moved = inputs.read_normalization(run, about)
+    prepared = inputs.read_prepared(run, about)
     if seed is not None and seed not in about.seeds:
         raise UsageError(
             f"--seed: must be {about.seeds[0]} to {about.seeds[-1]}, as in this run, got {seed}"
@@ -157,6 +161,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         target_shift=of_targets[0],
         target_scale=of_targets[1],
         columns=columns,
+        prepared=prepared and Prepared(*(numbers[places] for numbers in prepared)),
     )
 
 
@@ -208,6 +213,8 @@ def outputs_of(networks: Networks, samples: Floats) -> Iterator[Tensor]:
 def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
     """Return the outputs for these samples, the first of which has the number `first`."""
     with np.errstate(all="ignore"):
+        if networks.prepared is not None:
+            samples = networks.about.coded.applied(samples, networks.prepared)
         normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
     output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
     fine = (

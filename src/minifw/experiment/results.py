@@ -16,6 +16,7 @@ from minifw.config.model import Config, Stopping, word_of
 from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
+from minifw.data.encoding import Prepared
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.nn.module import in_mode
@@ -63,6 +64,7 @@ class Observed:
     target_scale: Floats
     gradients: dict[Mode, dict[str, Floats]]
     fits: dict[Mode, dict[Arm, dict[str, Floats]]]
+    prepared: Prepared | None = None
 
 
 def observe(experiment: Experiment, trained: Trained | None = None) -> Observed:
@@ -74,7 +76,7 @@ def observe(experiment: Experiment, trained: Trained | None = None) -> Observed:
     if data.measure.targets:
         for mode, arms in (trained or {}).items():
             fits[mode] = {arm: _fits(experiment, result) for arm, result in arms.items()}
-    return Observed(*balance(data), *moved, gradients, fits)
+    return Observed(*balance(data), *moved, gradients, fits, data.prepared)
 
 
 def _fits(experiment: Experiment, trained: Checkpoint) -> dict[str, Floats]:
@@ -155,6 +157,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             majority_error=None if measure.targets else 100 * guessing,
             targets=list(measure.targets) or None,
             mean_error=guessing if measure.targets else None,
+            notes=list(plan.notes) or None,
         ),
         modes=modes,
         parity=parity,

@@ -21,6 +21,7 @@ import torch
 
 from minifw import reference, runs
 from minifw.config import loading
+from minifw.data.encoding import Prepared
 from minifw.errors import (
     ArtefactError,
     DivergedError,
@@ -253,7 +254,8 @@ def _complete(
     moved = {
         name: np.concatenate([getattr(group, name) for group in observed]) for name in inputs.MOVED
     }
-    inputs.write_normalization(run, moved)
+    groups = [group.prepared for group in observed if group.prepared is not None]
+    inputs.write_normalization(run, moved, Prepared.joined(groups) if groups else None)
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())

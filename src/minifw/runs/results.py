@@ -199,6 +199,7 @@ class Data(_Part):
     the mean of the training samples, in the unit of the targets.
 
     `validation` is None where there are no samples for it; `train` are those that are trained on.
+    `notes` are what was noticed in a file, left out of it or filled.
     """
 
     features: Annotated[list[str], Field(min_length=1)]
@@ -209,6 +210,7 @@ class Data(_Part):
     validation: Count | None = None
     targets: Annotated[list[str], Field(min_length=1)] | None = None
     mean_error: Error | None = None
+    notes: list[Line] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -315,7 +317,7 @@ class Results(_Part):
         rare = ("optimizer", "parity", "speedup", "margin", "pairs", "early_stopping", "unit")
         content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
         data = content["data"]
-        for key in ("validation", "targets", "mean_error", "majority_error"):
+        for key in ("validation", "targets", "mean_error", "majority_error", "notes"):
             if data[key] is None:
                 del data[key]
         if not data["class_balance"]:

@@ -1,0 +1,115 @@
+"""Data files: their path, and of files of columns which of these are used, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+
+from minifw.config.tabled import Tabled
+from minifw.data.files import Choice
+
+
+def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
+    """Accept a path with bytes that are not UTF-8 (lone surrogates), which pydantic refuses."""
+    if not isinstance(value, str):
+        return check(value)
+    check(value.encode(errors="replace").decode())
+    return value
+
+
+FilePath = Annotated[str, WrapValidator(_path)]
+
+ColumnName = str | Annotated[int, Field(ge=1, le=1_000_000)]
+"""A column by its name, or by its number from 1."""
+Columns = Annotated[list[ColumnName], Field(min_length=1)]
+
+
+class FromFile(Tabled):
+    """Keys that all data files share."""
+
+    path: FilePath = Field(min_length=1, description="the file, relative to the config's folder")
+
+    @property
+    def about(self) -> str:
+        return Path(self.path).name
+
+
+class Columned(FromFile):
+    """Keys of all files of columns, which are given by name, or by number from 1."""
+
+    features: Columns | None = Field(
+        None, description="columns to learn from; by default all but the target"
+    )
+    exclude: Columns | None = Field(None, description="columns that are not used")
+    target: ColumnName | Columns | None = Field(
+        None,
+        description="column of classes, or by regression of numbers, or a list of such columns; by "
+        "default the last column",
+    )
+    categorical: Literal["auto"] | list[ColumnName] = Field(
+        "auto",
+        description="columns of words, each word of which becomes a feature of 0 or 1 (one-hot); "
+        "by default those that are seen to hold words",
+    )
+    missing: Literal["error", "drop", "mean", "median"] = Field(
+        "error",
+        description="what happens to missing values: an error, rows are left out, or they are "
+        "filled with the mean or the median of the training samples of each seed",
+    )
+    group: ColumnName | None = Field(
+        None, description="column of the groups that `split: grouped` keeps together"
+    )
+
+    @property
+    def choice(self) -> Choice:
+        """Which columns are used, and how."""
+        return Choice(
+            self.features,
+            self.target,
+            self.exclude or (),
+            self.categorical,
+            self.missing,
+            self.group,
+            self.is_regression,
+        )
+
+
+class Csv(Columned):
+    """A file of text with a sample in each line; `features` and `target` are columns."""
+
+    kind: Literal["csv"] = Field(description="a text file of columns: CSV, TSV and their kin")
+
+
+class Parquet(Columned):
+    """A Parquet file."""
+
+    kind: Literal["parquet"] = Field(description="an Apache Parquet file")
+
+
+class Arff(Columned):
+    """An ARFF file, as of Weka and OpenML."""
+
+    kind: Literal["arff"] = Field(description="an ARFF file, as of Weka and OpenML")
+
+
+class Npy(Columned):
+    """A NumPy file of one array, whose columns are features and target."""
+
+    kind: Literal["npy"] = Field(description="a NumPy .npy file, (samples, columns)")
+
+
+class Npz(FromFile):
+    """A NumPy file; `features` and `target` are the names of its arrays."""
+
+    kind: Literal["npz"] = Field(description="a NumPy .npz file")
+    features: str = Field("x", description="name of the array of inputs, (samples, features)")
+    target: str = Field(
+        "y",
+        description="name of the array of classes, (samples,), or by regression of numbers, "
+        "(samples,) or (samples, targets)",
+    )
+
+
+FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz)

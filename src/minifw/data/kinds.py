@@ -1,0 +1,148 @@
+"""What the columns of a file hold: numbers, truth values or words.
+
+`cells.py` defines the meaning of one cell; here it is asked of whole columns at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from minifw.data import cells
+from minifw.data.generated import Floats, Integers
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+Kind = Literal["number", "truth", "words"]
+
+Mask = NDArray[np.bool_]
+
+TRUTHS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"))
+"""Pairs of words for 0 and 1, in lower case; all cells of a column are of one pair."""
+
+MOSTLY = 0.9
+"""A column of which this share are numbers is one of numbers, and its other cells are faults."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a file as float64, `(rows,)`.
+
+    `values` are numbers; 0 and 1 of truth values; of words the place in `categories`. They are NaN
+    where a cell is missing, and where it is `wrong`, which is not of the column's kind.
+    """
+
+    name: str
+    kind: Kind
+    values: Floats
+    categories: tuple[str, ...]
+    missing: Mask
+    wrong: Mask
+
+
+def column_of(name: str, values: pa.Array, kind: Kind | None = None) -> Column:
+    """Return a column, of the kind that it is seen to have unless one is given.
+
+    `values` are cells, as text, or numbers or truth values of a file that has types.
+    """
+    import pyarrow as pa
+
+    if pa.types.is_boolean(values.type):
+        missing = _mask(values.is_null())
+        truth = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        if kind == "words":
+            return _of_words(name, values.cast(pa.string()))
+        return Column(name, "truth", truth, (), missing, np.zeros(len(truth), bool))
+    if not pa.types.is_string(values.type):
+        if kind == "words":
+            return _of_words(name, values.cast(pa.string()))
+        numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        missing = np.isnan(numbers)
+        return Column(name, "number", numbers, (), missing, np.isinf(numbers))
+    if kind == "words":
+        return _of_words(name, values)
+    numbers, missing, wrong = numbers_of(values)
+    found = len(numbers) - int(missing.sum())
+    if kind == "number" or int(wrong.sum()) <= (1 - MOSTLY) * found:
+        return Column(name, "number", numbers, (), missing, wrong)
+    return _of_truth(name, values, kind) or _of_words(name, values)
+
+
+def numbers_of(values: pa.Array) -> tuple[Floats, Mask, Mask]:
+    """Return the numbers of cells, and which cells are missing, and which are no numbers."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    none = np.zeros(len(values), bool)
+    try:  # all are numbers in most columns
+        numbers = compute.cast(values, pa.float64()).to_numpy(zero_copy_only=False)
+        if np.isfinite(numbers).all():
+            return np.asarray(numbers, np.float64), none, none
+    except pa.ArrowInvalid:
+        pass
+    missing = missing_of(values)
+    is_number = _mask(compute.match_substring_regex(values, f"^(?:{cells.NUMBER})$"))
+    bare = compute.utf8_ltrim(compute.if_else(pa.array(is_number), values, None), "+")
+    numbers = np.asarray(compute.cast(bare, pa.float64()).to_numpy(zero_copy_only=False), float)
+    numbers = np.where(np.isfinite(numbers), numbers, np.nan)  # 1e999 is not a number
+    return numbers, missing, np.isnan(numbers) & ~missing
+
+
+def missing_of(values: pa.Array) -> Mask:
+    """Return which cells mark a missing value."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if not pa.types.is_string(values.type):
+        return _mask(values.is_null())
+    words = compute.is_in(values, value_set=pa.array(sorted(cells.MISSING)))
+    nan = compute.match_substring_regex(values, f"^(?:{cells.NAN})$", ignore_case=True)
+    return _mask(words) | _mask(nan) | _mask(values.is_null())
+
+
+def words_of(values: pa.Array) -> tuple[list[str], Integers]:
+    """Return the different cells of a column, and the place of each cell among them."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    text = values if pa.types.is_string(values.type) else values.cast(pa.string())
+    coded = compute.dictionary_encode(text.fill_null(""))
+    return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
+
+
+def _of_truth(name: str, values: pa.Array, kind: Kind | None) -> Column | None:
+    """Return the column as truth values, None if a cell is none and none must be."""
+    words, codes = words_of(values)
+    gaps = np.array([cells.missing(word) for word in words], bool)
+    known = {word.lower() for word, gap in zip(words, gaps, strict=True) if not gap}
+    pair = next((pair for pair in TRUTHS if known and known <= {*pair}), None)
+    if pair is None and kind != "truth":
+        return None
+    number = {word: float(place) for found in (TRUTHS if pair is None else [pair])
+              for place, word in enumerate(found)}  # fmt: skip
+    numbers = np.array([np.nan if gap else number.get(word.lower(), np.nan)
+                        for word, gap in zip(words, gaps, strict=True)])  # fmt: skip
+    found, missing = numbers[codes], gaps[codes]
+    return Column(name, "truth", found, (), missing, np.isnan(found) & ~missing)
+
+
+def _of_words(name: str, values: pa.Array) -> Column:
+    words, codes = words_of(values)
+    gaps = np.array([cells.missing(word) for word in words], bool)
+    categories, number = cells.numbered(
+        [word for word, gap in zip(words, gaps, strict=True) if not gap]
+    )
+    places = np.array([np.nan if gap else number[word]
+                       for word, gap in zip(words, gaps, strict=True)])  # fmt: skip
+    missing = gaps[codes]
+    return Column(
+        name, "words", places[codes], tuple(categories), missing, np.zeros(len(codes), bool)
+    )
+
+
+def _mask(values: Any) -> Mask:
+    return np.asarray(values.to_numpy(zero_copy_only=False), bool)

@@ -1,0 +1,22 @@
+"""New samples for the networks of a run, out of a user's file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from minifw.data import archived, files, frames
+from minifw.data.files import Asked
+from minifw.experiment.inputs import Inputs
+
+
+def read(path: Path, about: Inputs) -> Asked:
+    """Return the samples of a file that has the columns, or the array, of a run's inputs.
+
+    Raises:
+        DataError: with the place of all faults, or all columns that are missing.
+
+    """
+    if archived.is_archive(path):
+        return archived.ask_npz(path, about.features, about.target, about.targets)
+    frame = frames.read_frame(path)
+    return files.asked_of(frame, about.coded, about.target, about.targets)
