@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from bad_configs import EDITS, FILES, GOOD, OVERRIDES
 from minifw.config import yaml12
-from minifw.config.loading import dump, load
 from minifw.config.columned import FromFile
+from minifw.config.loading import dump, load
 from minifw.config.model import Config
 from minifw.config.sections import (
     Generated,

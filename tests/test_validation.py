@@ -20,7 +20,7 @@ from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset, Samples
-from minifw.data.files import Table
+from minifw.data.table import Table
 from minifw.errors import ArtefactError, ConfigError, DataError, ShapeError
 from minifw.experiment import memory
 from minifw.experiment.build import build_data, build_loss, build_network

@@ -23,8 +23,8 @@ from pydantic import ValidationError
 from minifw.config import axes, own, sections, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
-from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.columned import FromFile
+from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config
 from minifw.config.sections import Declared, Generated
 from minifw.config.short import kind_key

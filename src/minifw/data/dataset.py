@@ -233,15 +233,15 @@ class Dataset:
         return self._moved(lambda samples: samples.of(seeds), lambda numbers: numbers[seeds])
 
     def _moved(
-        self, change: Callable[[Samples], Samples], of_seeds: Callable[[Floats], Floats]
+        self, change: Callable[[Samples], Samples], of_seeds: Callable[[Any], Any]
     ) -> Dataset:
         """Return this dataset with each of its parts changed, and so what each seed has."""
         kept = None if self.validation is None else change(self.validation)
         parts = replace(self, train=change(self.train), test=change(self.test), validation=kept)
         parts = replace(parts, shift=of_seeds(self.shift), scale=of_seeds(self.scale))
         if self.prepared is not None:
-            each = [np.asarray(of_seeds(numbers)) for numbers in self.prepared]
-            parts = replace(parts, prepared=Prepared(*each))
+            fill, known = of_seeds(self.prepared.fill), of_seeds(self.prepared.known)
+            parts = replace(parts, prepared=Prepared(fill, known))
         if not self.measure.targets:
             return parts
         shift, scale = of_seeds(self.target_shift), of_seeds(self.target_scale)

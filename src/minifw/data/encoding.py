@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -42,11 +42,15 @@ class Prepared(NamedTuple):
         """Return those of several seeds, `(seeds, features)`."""
         return cls(np.stack([p.fill for p in several]), np.stack([p.known for p in several]))
 
+    def of(self, seeds: Any) -> Prepared:
+        """Return those of some seeds, or of one."""
+        return Prepared(self.fill[seeds], self.known[seeds])
+
     @classmethod
     def joined(cls, groups: Sequence[Prepared]) -> Prepared:
         """Return those of all seeds, given for groups of them."""
-        fill, known = zip(*groups, strict=True)
-        return cls(np.concatenate(fill), np.concatenate(known))
+        fill = np.concatenate([group.fill for group in groups])
+        return cls(fill, np.concatenate([group.known for group in groups]))
 
 
 @dataclass(frozen=True)
@@ -163,7 +167,7 @@ class Encoding:
         """
         if self.is_plain:
             return values
-        fill, known = (each[..., None, :] for each in prepared)
+        fill, known = prepared.fill[..., None, :], prepared.known[..., None, :]
         made: Floats = np.where(np.isnan(values), fill, values)
         for of_words in self.words:
             own, known_here = made[..., of_words], known[..., of_words]

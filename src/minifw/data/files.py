@@ -55,7 +55,7 @@ class Choice:
     @property
     def fill(self) -> Fill | None:
         """With what gaps are filled."""
-        return self.missing if self.missing in ("mean", "median") else None  # type: ignore[return-value]
+        return self.missing if self.missing in ("mean", "median") else None
 
 
 @dataclass(frozen=True)
@@ -117,8 +117,8 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     words, codes = words_of(_values(frame, roles.targets[0]))
     used, codes = np.unique(codes[kept], return_inverse=True)
     some = [words[place] for place in used]
-    labels, classes = classes_named(frame.path, roles.targets[0], some, codes)
-    return replace(table, labels=labels, classes=classes)
+    numbers_of, classes = classes_named(frame.path, roles.targets[0], some, codes)
+    return replace(table, labels=numbers_of, classes=classes)
 
 
 # ------------------------------------------------------------------------------- which columns

@@ -193,9 +193,9 @@ def write_normalization(
     run: Run, moved: dict[str, Floats], prepared: Prepared | None = None
 ) -> None:
     """Write the normalisation of each seed's inputs and targets, by the names in MOVED."""
-    some = {name: moved[name] for name in sorted(MOVED) if moved[name].size}
+    some: dict[str, Any] = {name: moved[name] for name in sorted(MOVED) if moved[name].size}
     if prepared is not None:
-        some |= dict(zip(PREPARED, prepared, strict=True))
+        some |= {"fill": prepared.fill, "known": prepared.known}
     run.write(NORMALIZATION, safetensors.numpy.save(some))
 
 

@@ -161,7 +161,7 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         target_shift=of_targets[0],
         target_scale=of_targets[1],
         columns=columns,
-        prepared=prepared and Prepared(*(numbers[places] for numbers in prepared)),
+        prepared=prepared and prepared.of(places),
     )
 
 

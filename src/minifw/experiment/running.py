@@ -254,8 +254,8 @@ def _complete(
     moved = {
         name: np.concatenate([getattr(group, name) for group in observed]) for name in inputs.MOVED
     }
-    groups = [group.prepared for group in observed if group.prepared is not None]
-    inputs.write_normalization(run, moved, Prepared.joined(groups) if groups else None)
+    prepared = [group.prepared for group in observed if group.prepared is not None]
+    inputs.write_normalization(run, moved, Prepared.joined(prepared) if prepared else None)
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())

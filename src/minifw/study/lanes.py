@@ -19,7 +19,7 @@ from minifw import nn
 from minifw.config.model import Config
 from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset
-from minifw.data.files import Table
+from minifw.data.table import Table
 from minifw.experiment.build import build_data, build_loss, build_network
 from minifw.experiment.plan import samples_of
 
