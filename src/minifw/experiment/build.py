@@ -10,8 +10,8 @@ import torch
 
 from minifw import nn
 from minifw.config import heads
+from minifw.config.generated import Generated
 from minifw.config.model import Config, Csv, Npz
-from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 from minifw.config.wiring import wiring
 from minifw.data import (
