@@ -12,15 +12,12 @@ from hypothesis import strategies as st
 from bad_configs import EDITS, FILES, GOOD, OVERRIDES
 from minifw.config import yaml12
 from minifw.config.columned import FromFile
+from minifw.config.generated import Generated
+from minifw.config.layers import LayerSection
 from minifw.config.loading import dump, load
 from minifw.config.model import Config
-from minifw.config.sections import (
-    Generated,
-    InitSection,
-    LayerSection,
-    LossSection,
-    section,
-)
+from minifw.config.parts import InitSection, LossSection
+from minifw.config.sections import section
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError
 

@@ -17,7 +17,8 @@ from torch.nn import functional
 
 from cases import normal
 from minifw import nn
-from minifw.config.sections import LayerSection, section
+from minifw.config.layers import LayerSection
+from minifw.config.sections import section
 from minifw.errors import ModuleError, ShapeError
 from minifw.nn import buffers, columns
 from minifw.nn.windows import Windows

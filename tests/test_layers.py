@@ -19,8 +19,9 @@ from bad_configs import GOOD
 from cases import MODULES
 from conftest import ROOT
 from minifw import nn
-from minifw.config import sections
-from minifw.config.sections import LayerSection, section
+from minifw.config.fields import fields_of
+from minifw.config.layers import LayerSection
+from minifw.config.sections import section
 from minifw.errors import ModuleError
 from minifw.nn import registry
 from minifw.nn.registry import (
@@ -90,7 +91,7 @@ def test_keys_are_the_arguments() -> None:
         def __init__(self, a: float, b: int = 3, *, stack: tuple[int, ...] = (), **rest: int):
             pass
 
-    fields = sections.fields_of(Odd, LayerSection)
+    fields = fields_of(Odd, LayerSection)
     assert [*fields] == ["a", "b"]
     assert fields["a"][1].is_required()
     assert fields["b"][1].default == 3

@@ -17,8 +17,8 @@ from minifw import data, nn, runs
 from minifw.compile.compilers import find_compiler
 from minifw.config import loading
 from minifw.config.code import Code
+from minifw.config.generated import Generated
 from minifw.config.model import Config
-from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset, Samples
 from minifw.data.table import Table
 from minifw.errors import ArtefactError, ConfigError, DataError, ShapeError

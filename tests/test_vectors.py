@@ -12,7 +12,7 @@ from torch import Tensor
 
 import minifw
 from minifw import nn
-from minifw.config.sections import per_network
+from minifw.config.parts import per_network
 from minifw.data import BatchOrder, Dataset
 from minifw.errors import DivergedError, ModuleError, UsageError
 from minifw.nn import SGD

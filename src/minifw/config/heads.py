@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag
 
 from minifw import nn
-from minifw.config.sections import LOSSES, LossSection, Name, models_of, one_of
+from minifw.config.fields import models_of, one_of
+from minifw.config.layers import Name
+from minifw.config.parts import LossSection
+from minifw.config.sections import LOSSES
 from minifw.config.short import bare_word
 from minifw.nn.registry import Shape
 

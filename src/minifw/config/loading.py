@@ -20,13 +20,15 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import axes, own, sections, yaml12
+from minifw.config import axes, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.columned import FromFile
+from minifw.config.declared import Declared
+from minifw.config.generated import Generated
+from minifw.config.layers import NAME
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config
-from minifw.config.sections import Declared, Generated
 from minifw.config.short import kind_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.config.targets import OPTIONAL, note_task
@@ -366,7 +368,7 @@ def _wires(layer: Any) -> dict[str, Any]:
     if not isinstance(layer, dict):
         return {}
     name = layer.get("name")
-    return {"name": name} if isinstance(name, str) and re.match(sections.NAME, name) else {}
+    return {"name": name} if isinstance(name, str) and re.match(NAME, name) else {}
 
 
 # ---------------------------------------------------------------------------- checks across keys

@@ -9,9 +9,9 @@ from typing import Any, get_args, get_origin
 from pydantic import ValidationError
 
 from minifw.config import yaml12
+from minifw.config.declared import Section
 from minifw.config.heads import ONE, SEVERAL, HeadSection
 from minifw.config.model import Config
-from minifw.config.sections import Section
 from minifw.config.short import is_one_key, kind_key, two_kinds
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.errors import did_you_mean, short

@@ -1,9 +1,10 @@
 """The keys of a config, their types and bounds, as frozen pydantic models.
 
 Layers, losses, optimisers, initialisers and generated data are declared beside their formulas;
-`sections.py` makes models from the declarations. Wherever a mapping has a `kind`, a bare word
-stands for a mapping with that kind alone: `init: kaiming-normal`. A layer may also be one key,
-`linear: 25` or `linear: {out_features: 25}`. `loading.py` turns a file into a `Config`.
+`sections.py` makes models from the declarations, and `fields.py` knows how. Wherever a mapping has
+a `kind`, a bare word stands for a mapping with that kind alone: `init: kaiming-normal`. A layer may
+also be one key, `linear: 25` or `linear: {out_features: 25}`. `loading.py` turns a file into a
+`Config`.
 """
 
 from __future__ import annotations
@@ -21,20 +22,15 @@ from pydantic_core import PydanticCustomError
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.columned import FILES
+from minifw.config.declared import Count, Section
+from minifw.config.fields import one_of
+from minifw.config.generated import Generated
 from minifw.config.heads import Losses
+from minifw.config.layers import LayerSection
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
-from minifw.config.sections import (
-    Count,
-    Generated,
-    InitSection,
-    LayerSection,
-    OptimizerSection,
-    ScheduleSection,
-    Section,
-    one_of,
-    section,
-)
+from minifw.config.parts import InitSection, OptimizerSection, ScheduleSection
+from minifw.config.sections import section
 from minifw.config.short import bare_layer, bare_word, sgd_by_default
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 

@@ -20,23 +20,16 @@ from pydantic import Field, ValidationError
 
 from minifw import nn
 from minifw.config import settings, short
+from minifw.config.blame import blamed
 from minifw.config.code import Code
+from minifw.config.declared import Declared
+from minifw.config.fields import fields_of, model_of
+from minifw.config.generated import Generated, GeneratedNumbers
 from minifw.config.heads import HeadSection
+from minifw.config.layers import LayerSection
 from minifw.config.messages import note_faults
-from minifw.config.sections import (
-    Declared,
-    Generated,
-    GeneratedNumbers,
-    InitSection,
-    LayerSection,
-    LossSection,
-    OptimizerSection,
-    ScheduleSection,
-    blamed,
-    fields_of,
-    model_of,
-    own_points,
-)
+from minifw.config.parts import InitSection, LossSection, OptimizerSection, ScheduleSection
+from minifw.config.points import own_points
 from minifw.config.short import bare_layer, installed, kind_key
 from minifw.config.source import KeyPath, Source, kind_of
 from minifw.errors import MinifwError, UsageError, short_word

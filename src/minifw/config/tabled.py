@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from minifw.config.sections import VALIDATION, Section, ShareOrCount
+from minifw.config.declared import VALIDATION, Section, ShareOrCount
 from minifw.config.targets import Targeted
 from minifw.statistics.measure import Task
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from minifw.config.heads import heads
-from minifw.config.sections import LayerSection, LayerSizes, Use
+from minifw.config.layers import LayerSection, LayerSizes, Use
 from minifw.config.source import KeyPath, Source
 from minifw.errors import ModuleError, did_you_mean
 from minifw.nn.registry import Shape

@@ -11,8 +11,8 @@ import torch
 from minifw import nn
 from minifw.config import heads
 from minifw.config.columned import Columned, Npz
+from minifw.config.generated import Generated
 from minifw.config.model import Config
-from minifw.config.sections import Generated
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 from minifw.config.wiring import wiring
 from minifw.data import (

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from minifw.config.sections import Generated
+from minifw.config.generated import Generated
 from minifw.data import Dataset, Floats
 from minifw.experiment.build import build_network
 from minifw.experiment.plan import Experiment

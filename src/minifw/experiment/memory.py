@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from minifw.config import heads
+from minifw.config.generated import Generated
 from minifw.config.model import Config
-from minifw.config.sections import Generated
 from minifw.config.source import KeyPath, Source
 from minifw.config.wiring import Wiring, wiring
 from minifw.errors import ModuleError

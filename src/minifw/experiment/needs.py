@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from minifw.config.layers import LayerSection
 from minifw.config.model import Config
-from minifw.config.sections import LayerSection
 from minifw.config.source import Source
 from minifw.config.wiring import wiring
 from minifw.runs import Mode

@@ -12,8 +12,8 @@ from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
+from minifw.config.generated import Generated
 from minifw.config.model import Config
-from minifw.config.sections import Generated
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network

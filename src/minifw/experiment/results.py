@@ -12,8 +12,8 @@ import torch
 
 from minifw import nn, reference
 from minifw.config import heads
+from minifw.config.generated import Generated
 from minifw.config.model import Config, Stopping, word_of
-from minifw.config.sections import Generated
 from minifw.config.wiring import in_words, wiring
 from minifw.data import BatchOrder, Floats, balance
 from minifw.data.encoding import Prepared

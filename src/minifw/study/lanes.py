@@ -16,8 +16,8 @@ import numpy as np
 import torch
 
 from minifw import nn
+from minifw.config.generated import Generated
 from minifw.config.model import Config
-from minifw.config.sections import Generated
 from minifw.data import BatchOrder, Dataset
 from minifw.data.table import Table
 from minifw.experiment.build import build_data, build_loss, build_network
