@@ -6,6 +6,7 @@ The door names rooms: `model` brings torch along, and lists of runs need no more
 __all__ = [
     "axes",
     "code",
+    "columned",
     "declared",
     "fields",
     "generated",

@@ -11,6 +11,7 @@ __all__ = [
     "Progress",
     "ShowProgress",
     "WritePlots",
+    "asking",
     "build",
     "check_converged",
     "checkpointer",
