@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from minifw.data.delimited import Progress, read_delimited
+from minifw.data.dialect import Dialect
 from minifw.data.frame import Frame
 
 
-def read_frame(path: Path, dialect: Any = None, expected: str | None = None) -> Frame:
+def read_frame(
+    path: Path,
+    dialect: Dialect | None = None,
+    expected: str | None = None,
+    progress: Progress | None = None,
+) -> Frame:
     """Return the columns of a file."""
-    from minifw.data.delimited import read_delimited
-
-    return read_delimited(path, dialect, expected)
+    return read_delimited(path, dialect, expected, progress)
