@@ -14,6 +14,7 @@ import numpy as np
 
 from minifw.data.dialect import DECIMAL_COMMA, Dialect
 from minifw.data.encoded import as_utf8
+from minifw.data.formats import check_text
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.layout import Layout, layout_of
@@ -47,6 +48,7 @@ def read_delimited(
 
     """
     content, checksum = read_bytes(path, expected)
+    check_text(path, content)
     return frame_of_text(path, unpacked(path, content), checksum, dialect or Dialect(), progress)
 
 
@@ -58,10 +60,23 @@ def frame_of_text(
     progress: Progress | None = None,
 ) -> Frame:
     """Return the columns of a text; `checksum` is that of the file it is from."""
-    from pyarrow import compute
-
+    check_text(path, content)
     text = as_utf8(path, content, dialect.encoding)
     layout = layout_of(path, text, dialect)
+    return frame_of_layout(path, text, checksum, layout, dialect.decimal, progress)
+
+
+def frame_of_layout(
+    path: Path,
+    text: bytes,
+    checksum: str,
+    layout: Layout,
+    decimal: str | None = None,
+    progress: Progress | None = None,
+) -> Frame:
+    """Return the columns of a text whose layout is known."""
+    from pyarrow import compute
+
     count = text.count(layout.delimiter.encode()) + text.count(b"\n")
     # Each cell ends with one of these characters and has a place of 4 bytes, and then is a float64.
     check_memory(f"{path}: parsing this file", len(text) + 12 * count)
@@ -71,7 +86,7 @@ def frame_of_text(
     notes = [*layout.notes]
     kept, columns = _without_empty(columns, notes)
     names, columns = _without_unnamed(layout.names, columns)
-    columns = _with_points(columns, layout.delimiter, dialect.decimal, notes)
+    columns = _with_points(columns, layout.delimiter, decimal, notes)
     if not len(columns[0]):
         raise DataError(f"{path}: expects samples, got lines without any value")
     place = Places(path, text, layout, kept, len(columns[0]))
@@ -82,11 +97,11 @@ def _parsed(path: Path, text: bytes, layout: Layout, progress: Progress | None) 
     """Return the columns, each in one piece."""
     import pyarrow as pa
 
-    source, delimiter = _plain(text, layout)
+    source, marks = _plain(text, layout)
     block = BLOCK
     while True:
         try:
-            table, faults = _table(source, delimiter, layout.width, block, progress)
+            table, faults = _table(source, marks, layout.width, block, progress)
             break
         except pa.ArrowInvalid as fault:
             # A row that is longer than a block is the only thing that pyarrow stops at.
@@ -94,25 +109,33 @@ def _parsed(path: Path, text: bytes, layout: Layout, progress: Progress | None) 
                 raise unreadable(path, fault) from None
             block = min(8 * block, LARGEST_BLOCK)
     if faults:  # again, as only one thread can tell which rows these are
-        _, faults = _table(source, delimiter, layout.width, block)
+        _, faults = _table(source, marks, layout.width, block)
         raise _uneven(path, text, layout, faults)
-    return [_whole(table.column(number)) for number in range(layout.width)]
+    columns = table.columns
+    del table  # so that each column is free as soon as it is in one piece
+    for number in range(layout.width):
+        columns[number] = _whole(columns[number])
+    return columns
 
 
 def _table(
     source: memoryview,
-    delimiter: str,
+    marks: tuple[str, str],
     width: int,
     block: int,
     progress: Progress | None = None,
     *,
     threads: bool = True,
 ) -> tuple[pa.Table, list[Any]]:
-    """Return the cells of a text, and its rows with another number of cells."""
+    """Return the cells of a text, and its rows with another number of cells.
+
+    `marks` are the delimiter and the quote.
+    """
     import pyarrow as pa
     from pyarrow import csv
 
     faults = []
+    delimiter, quote = marks
 
     def fault(row: Any) -> str:
         if row.text.strip(" " if delimiter == "\t" else None):  # else of spaces only
@@ -125,6 +148,7 @@ def _table(
         read_options=csv.ReadOptions(column_names=names, block_size=block, use_threads=threads),
         parse_options=csv.ParseOptions(
             delimiter=delimiter,
+            quote_char=quote,
             newlines_in_values=True,
             invalid_row_handler=fault,
         ),
@@ -152,27 +176,28 @@ class _Watched(io.RawIOBase):
         return part
 
 
-def _plain(text: bytes, layout: Layout) -> tuple[memoryview, str]:
-    """Return the samples as pyarrow takes them, and their delimiter; no copy if they are so.
+def _plain(text: bytes, layout: Layout) -> tuple[memoryview, tuple[str, str]]:
+    """Return the samples as pyarrow takes them, and delimiter and quote; no copy if they are so.
 
     Comments are left out, runs of spaces are one, and quotes follow the delimiter at once.
     """
-    quotes, spaces = b'"' in text, layout.delimiter == " "
+    mark, quote = layout.delimiter.encode(), layout.quote.encode()
+    quotes, spaces = quote in text, layout.delimiter == " "
     remark = comment_line(layout.comment) if layout.comment else None
     if remark is not None and remark.search(text, layout.start) is None:
         remark = None
-    late = re.compile(rb"(?:^|%b)[ \t]+\"" % re.escape(layout.delimiter.encode()), re.M)
+    late = re.compile(rb"(?:^|%b)[ \t]+%b" % (re.escape(mark), quote), re.M)
     if quotes and (spaces or remark is not None or late.search(text, layout.start)):
-        return _rewritten(text, layout), ","
+        return _rewritten(text, layout), (",", '"')
     if not spaces and remark is None:
-        return memoryview(text)[layout.start :], layout.delimiter
+        return memoryview(text)[layout.start :], (layout.delimiter, layout.quote)
     plain = text[layout.start :]
     if remark is not None:
         plain = remark.sub(b"", plain)
     if spaces:
         plain = re.sub(rb"(?m)^[ \t]+|[ \t]+(?=\r?$)", b"", plain)
         plain = re.sub(rb"[ \t]+", b" ", plain)
-    return memoryview(plain), layout.delimiter
+    return memoryview(plain), (layout.delimiter, layout.quote)
 
 
 def _rewritten(text: bytes, layout: Layout) -> memoryview:

@@ -38,3 +38,13 @@ class Frame:
     def where(self, row: int) -> str:
         """Return the place of a row for a message."""
         return self.place(row)
+
+
+@dataclass(frozen=True)
+class RowPlaces:
+    """Tells the number of a row, from 1, of a file that has no lines."""
+
+    path: Path
+
+    def __call__(self, row: int) -> str:
+        return f"{self.path}: row {row + 1}"

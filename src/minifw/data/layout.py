@@ -28,6 +28,8 @@ from minifw.errors import DataError, short, short_word
 class Layout:
     """How a text is to be read: from byte `start`, as rows of `width` cells.
 
+    A cell may be quoted by `quote`, and a line that begins with `comment` is none, unless it is "".
+
     `named` says whether the names are of the file or of the config; `line` is the line of the
     first row that has as many cells as all must have.
     """
@@ -38,7 +40,8 @@ class Layout:
     names: tuple[str, ...]
     named: bool
     line: int
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    quote: str = '"'
 
     @property
     def width(self) -> int:
@@ -46,11 +49,11 @@ class Layout:
 
     def spans(self, text: bytes) -> Iterator[tuple[int, int]]:
         """Yield start and end of all samples, and of lines of spaces."""
-        return Scanner(self.delimiter).spans(text, self.start, self.comment)
+        return Scanner(self.delimiter, self.quote).spans(text, self.start, self.comment)
 
     def rows(self, text: bytes) -> Iterator[Row]:
         """Yield all samples, slowly."""
-        return Scanner(self.delimiter).rows(text, self.start, self.comment)
+        return Scanner(self.delimiter, self.quote).rows(text, self.start, self.comment)
 
     def is_blank(self, line: bytes) -> bool:
         """Return whether a line is no sample, since it holds nothing but spaces."""
