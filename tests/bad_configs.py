@@ -158,7 +158,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, npz, sklearn, modular-addition, parity, got 3',
+        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, parquet, arff, npy, npz, sklearn, modular-addition, parity, got 3',
     ]),
     ('train: 50', 'noise: 1', [
         'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',

@@ -155,10 +155,15 @@ def read_table(section: Tabled, expected: str | None) -> Table:
             frame = frames.read_frame(Path(section.path), None, expected)
             return files.table_of(frame, section.choice)
         case Npz():
-            path, array = Path(section.path), section.target
-            return archived.read_npz(
-                path, section.features, array, expected=expected, regression=section.is_regression
+            frame = archived.read_npz(
+                Path(section.path),
+                section.features,
+                section.target,
+                expected=expected,
+                regression=section.is_regression,
             )
+            table = files.table_of(frame, section.choice(frame.names))
+            return replace(table, target=section.target)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
