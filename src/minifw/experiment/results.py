@@ -158,6 +158,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             targets=list(measure.targets) or None,
             mean_error=guessing if measure.targets else None,
             notes=list(plan.notes) or None,
+            altered=config.data.alteration.words or None,
         ),
         modes=modes,
         parity=parity,
@@ -220,6 +221,7 @@ def about(config: Config, features: int) -> str:
         if isinstance(section, Generated)
         else section.about
     )
+    samples = ", ".join([samples, *section.alteration.words])
     kinds = "/".join(dict.fromkeys(words)) or "linear"
     network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
     loss = heads.in_words(config.loss)

@@ -273,7 +273,8 @@ def error_table(results: Results, mode: Mode) -> Table:
             )
         )
         rows += _stopped(arms.values())
-        kept = f" {held} of {held + results.data.train} training samples are kept for validation."
+        of = "" if results.data.altered else f" of {held + results.data.train} training"
+        kept = f" {held}{of} samples are kept for validation."
     test = f"test {measure.name}"
     if measure.targets:
         test = f"test RMSE of {measure.of}"

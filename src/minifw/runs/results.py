@@ -199,7 +199,8 @@ class Data(_Part):
     the mean of the training samples, in the unit of the targets.
 
     `validation` is None where there are no samples for it; `train` are those that are trained on.
-    `notes` are what was noticed in a file, left out of it or filled.
+    `notes` are what was noticed in a file, left out of it or filled, `altered` what was done to the
+    training samples on purpose.
     """
 
     features: Annotated[list[str], Field(min_length=1)]
@@ -211,6 +212,7 @@ class Data(_Part):
     targets: Annotated[list[str], Field(min_length=1)] | None = None
     mean_error: Error | None = None
     notes: list[Line] | None = None
+    altered: list[Line] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -317,7 +319,7 @@ class Results(_Part):
         rare = ("optimizer", "parity", "speedup", "margin", "pairs", "early_stopping", "unit")
         content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
         data = content["data"]
-        for key in ("validation", "targets", "mean_error", "majority_error", "notes"):
+        for key in ("validation", "targets", "mean_error", "majority_error", "notes", "altered"):
             if data[key] is None:
                 del data[key]
         if not data["class_balance"]:
