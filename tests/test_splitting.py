@@ -18,10 +18,11 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from conftest import Minifw
 from minifw import data, experiment, runs
 from minifw.config import loading
-from minifw.data import files, splitting, tables
+from minifw.data import splitting, tables
 from minifw.errors import ArtefactError, ConfigError, DataError
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
+from tables_of import table_at
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -156,7 +157,7 @@ def test_its_frame_as_a_file_is_the_same_table(tmp_path: Path) -> None:
     frame = datasets.load_wine(as_frame=True).frame
     frame["target"] = [table.classes[label] for label in table.class_numbers]
     frame.to_csv(tmp_path / "wine.csv", index=False)
-    read = files.read_csv(tmp_path / "wine.csv", None, None)
+    read = table_at(tmp_path / "wine.csv")
     assert np.array_equal(read.inputs, table.inputs)
     assert np.array_equal(read.labels, table.class_numbers)
     assert (read.features, read.classes, read.target) == (

@@ -14,7 +14,7 @@ import numpy as np
 
 from minifw.data import cells
 from minifw.data.encoding import Encoding, Fill
-from minifw.data.faults import Faults, by_column, in_words
+from minifw.data.faults import MOST_COLUMNS, Faults, by_column, in_words
 from minifw.data.frame import Frame
 from minifw.data.generated import Floats, Integers
 from minifw.data.kinds import Column, Kind, Mask, column_of, missing_of, words_of
@@ -33,7 +33,8 @@ FEW = 20
 Names = Sequence[str | int]
 Missing = Literal["error", "drop", "mean", "median"]
 
-FILLS = "data.missing: drop leaves such rows out, mean or median fills them"
+DROPS = "data.missing: drop leaves such rows out"
+FILLS = f"{DROPS}, mean or median fills them"
 
 
 @dataclass(frozen=True)
@@ -76,15 +77,15 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
 
     """
     roles = roles_of(frame, choice)
-    found = {name: _column(frame, name, roles, choice) for name in roles.features}
+    found = {name: _column(frame, name, roles) for name in roles.features}
     notes = list(frame.notes)
-    if choice.features is None and choice.categorical == "auto":
-        notes += _leave_out(frame, found)
+    if choice.features is None:
+        notes += _leave_out(found, roles.words)
     if not found:
         raise DataError(f"{frame.path}: no column is left to be a feature; see data.exclude")
     numbers = {}
     if choice.regression:
-        numbers = {name: _column(frame, name, roles, choice) for name in roles.targets}
+        numbers = {name: _column(frame, name, roles) for name in roles.targets}
     gaps = {name: column.missing for name, column in found.items()}
     for name in roles.targets:
         gaps[name] = missing_of(_values(frame, name))
@@ -188,25 +189,23 @@ def _values(frame: Frame, name: str) -> pa.Array:
     return frame.columns[frame.names.index(name)]
 
 
-def _column(frame: Frame, name: str, roles: Roles, choice: Choice) -> Column:
+def _column(frame: Frame, name: str, roles: Roles) -> Column:
     """Return a column, of the kind that the keys say or that is seen."""
     kind: Kind | None = None
     if name in roles.targets:
         kind = "number"
     elif name in roles.words:
         kind = "words"
-    column = column_of(name, _values(frame, name), kind)
-    if choice.categorical != "auto" and kind is None and column.kind == "words":
-        column = column_of(name, _values(frame, name), "number")
-    return column
+    return column_of(name, _values(frame, name), kind)
 
 
-def _leave_out(frame: Frame, found: dict[str, Column]) -> list[str]:
+def _leave_out(found: dict[str, Column], asked: Sequence[str]) -> list[str]:
     """Take out columns of words that are different in nearly each row; return a line on each."""
     notes = []
     for name, column in [*found.items()]:
         present = len(column.values) - int(column.missing.sum())
-        if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
+        many = len(column.categories) > max(FEW, present / 2)
+        if column.kind == "words" and many and name not in asked:
             del found[name]
             count = f"{len(column.categories)} different words in {present} rows"
             notes.append(
@@ -232,8 +231,18 @@ def _kept(
         DataError: there are faults, or no row is left.
 
     """
-    faults = Faults(frame, FILLS, "data.exclude can leave such columns out")
-    if any(name in roles.targets for name, column in columns.items() if column.wrong.any()):
+    faults = Faults(frame, DROPS)
+    if any(mask.any() for name, mask in gaps.items() if name not in roles.targets):
+        faults.instead = FILLS
+    wrong = [name for name, column in columns.items() if column.wrong.any()]
+    if wrong:
+        some = ", ".join(map(short_word, wrong[:MOST_COLUMNS]))
+        more = ", …" if len(wrong) > MOST_COLUMNS else ""
+        faults.other = (
+            f"data.categorical: [{some}{more}] makes a feature of each word, "
+            "data.exclude leaves such columns out"
+        )
+    if set(wrong) & set(roles.targets):
         faults.other = "data.task: classification takes classes"
     for name, column in columns.items():
         faults.note(name, np.zeros(0, bool), column.wrong)

@@ -26,6 +26,8 @@ TRUTHS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"))
 
 MOSTLY = 0.9
 """A column of which this share are numbers is one of numbers, and its other cells are faults."""
+SLIPS = 2
+"""And so is one of which half are numbers, with at most so many different words."""
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,30 @@ def column_of(name: str, values: pa.Array, kind: Kind | None = None) -> Column:
     if not pa.types.is_string(values.type):
         if kind == "words":
             return _of_words(name, values.cast(pa.string()))
-        numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+        # Not safe: whole numbers beyond 2**53 are rounded.
+        wide = values.cast(pa.float64(), safe=False)
+        numbers = np.asarray(wide.to_numpy(zero_copy_only=False), np.float64)
         missing = np.isnan(numbers)
         return Column(name, "number", numbers, (), missing, np.isinf(numbers))
     if kind == "words":
         return _of_words(name, values)
     numbers, missing, wrong = numbers_of(values)
-    found = len(numbers) - int(missing.sum())
-    if kind == "number" or int(wrong.sum()) <= (1 - MOSTLY) * found:
+    if kind == "number" or _is_of_numbers(values, missing, wrong):
         return Column(name, "number", numbers, (), missing, wrong)
     return _of_truth(name, values, kind) or _of_words(name, values)
+
+
+def _is_of_numbers(values: pa.Array, missing: Mask, wrong: Mask) -> bool:
+    """Return whether the cells that are no numbers are slips in a column of numbers."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    present, words = len(missing) - int(missing.sum()), int(wrong.sum())
+    if words <= (1 - MOSTLY) * present:
+        return True
+    if words > present / 2:
+        return False
+    return int(compute.count_distinct(values.filter(pa.array(wrong))).as_py()) <= SLIPS
 
 
 def numbers_of(values: pa.Array) -> tuple[Floats, Mask, Mask]:
@@ -98,7 +114,7 @@ def missing_of(values: pa.Array) -> Mask:
     from pyarrow import compute
 
     if not pa.types.is_string(values.type):
-        return _mask(values.is_null())
+        return _mask(values.is_null(nan_is_null=True))
     words = compute.is_in(values, value_set=pa.array(sorted(cells.MISSING)))
     nan = compute.match_substring_regex(values, f"^(?:{cells.NAN})$", ignore_case=True)
     return _mask(words) | _mask(nan) | _mask(values.is_null())

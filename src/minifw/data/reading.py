@@ -1,4 +1,4 @@
-"""A user's data file: its bytes, read once, and the words for what is wrong or missing in it."""
+"""A user's data file: its bytes, read once, and the words for what cannot be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from minifw.errors import ArtefactError, DataError, did_you_mean, short
+from minifw.errors import ArtefactError, DataError, did_you_mean
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
 
@@ -39,33 +39,6 @@ def unreadable(path: Path, fault: Exception) -> DataError:
     reason = fault.strerror if isinstance(fault, OSError) and fault.strerror else str(fault)
     lines = reason.splitlines() or [type(fault).__name__]
     return DataError(f"{path}: cannot be read as data: {lines[0][:200]}")
-
-
-class Gaps:
-    """The missing cells of a file: their number, and the place of the first.
-
-    `instead` is another remedy than to complete the file.
-    """
-
-    def __init__(self, instead: str = "") -> None:
-        self.instead, self.count, self.first = instead, 0, ""
-
-    def note(self, must: str, cell: str, count: int = 1) -> None:
-        """Count missing cells; `must` says where the first is and what it must hold."""
-        if not self.count:
-            self.first = f"{must}, got {short(cell)}"
-        self.count += count
-
-    def check(self) -> None:
-        """Raise a DataError if there is any."""
-        if self.count:
-            which = (
-                "only missing cell" if self.count == 1 else f"first of {self.count} missing cells"
-            )
-            raise DataError(
-                f"{self.first}, the {which}; complete the file or leave such samples out of it"
-                f"{self.instead}"
-            )
 
 
 def suggestion(name: str, names: Iterable[str]) -> str:

@@ -17,6 +17,8 @@ def read(path: Path, about: Inputs) -> Asked:
 
     """
     if archived.is_archive(path):
-        return archived.ask_npz(path, about.features, about.target, about.targets)
-    frame = frames.read_frame(path)
+        names = [column.name for column in about.coded.columns]
+        frame = archived.ask_npz(path, names, about.target, about.targets)
+    else:
+        frame = frames.read_frame(path)
     return files.asked_of(frame, about.coded, about.target, about.targets)
