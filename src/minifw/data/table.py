@@ -36,6 +36,8 @@ class Table:
     """How many samples, the last ones, are from `data.test_path`."""
     notes: tuple[str, ...] = ()
     """What was noticed, left out or filled, a line each."""
+    unnamed: int | None = None
+    """How many columns its file has, where that gives them no names."""
 
     @property
     def class_numbers(self) -> Integers:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minifw.data import archived, files, frames
-from minifw.data.files import Asked
+from minifw.data import archived, frames
+from minifw.data.asked import Asked, asked_of
 from minifw.experiment.inputs import Inputs
 
 
@@ -21,4 +21,4 @@ def read(path: Path, about: Inputs) -> Asked:
         frame = archived.ask_npz(path, names, about.target, about.targets)
     else:
         frame = frames.read_frame(path)
-    return files.asked_of(frame, about.coded, about.target, about.targets)
+    return asked_of(frame, about.coded, about.target, about.targets, about.unnamed)
