@@ -5,9 +5,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from minifw.config import sections
+from minifw.config.model import TABLED
 
 LAYERS = ", ".join(kind for model in sections.LAYERS for kind in model.declarations)
+DATA = ", ".join(
+    [
+        *(kind for model in sections.DATA for kind in model.declarations),
+        *(get_args(model.model_fields["kind"].annotation)[0] for model in TABLED),
+    ]
+)
 
 GOOD = """\
 name: good
@@ -158,10 +167,10 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, parquet, arff, npy, npz, sklearn, modular-addition, parity, got 3',
+        f'a.yaml:2:14: data.kind: must be one of {DATA}, got 3',
     ]),
     ('train: 50', 'noise: 1', [
-        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
+        "a.yaml:2:20: data.noise: unknown key; did you mean 'label_noise'?",
     ]),
     ('kind: disk', 'kind: disk, center: [0.5]', [
         'a.yaml:2:28: data.center.1: this item is missing',

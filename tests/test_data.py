@@ -37,9 +37,9 @@ def test_published_numbers_stay() -> None:
     # The first draws of seed 0; a change here changes every figure that was ever published.
     assert [data.generator(0, p).integers(10**6) for p in data.PURPOSES] == [
         int(np.random.default_rng(np.random.SeedSequence(0, spawn_key=(k,))).integers(10**6))
-        for k in range(5)
+        for k in range(6)
     ]
-    assert data.PURPOSES == ("data", "init", "shuffle", "validation", "dropout")
+    assert data.PURPOSES == ("data", "init", "shuffle", "validation", "dropout", "noise")
 
 
 @pytest.mark.parametrize(("center", "share"), [((0.5, 0.5), 0.5), ((0.0, 0.0), 0.125)])

@@ -134,12 +134,13 @@ def show(
     samples = f"{plan.sizes.train} training and {plan.sizes.test} test"
     if kept := plan.sizes.validation:
         samples = f"{plan.sizes.train} training, {kept} validation and {plan.sizes.test} test"
+    made_of = "".join(f"; {words}" for words in plan.config.data.alteration.words)
     outputs = f"{plan.sizes.classes} classes"
     if plan.measure.targets:
         outputs = f"predicts {plan.measure.of}"
     print(
         f"\nData: {plan.sizes.features} features, {outputs}, "
-        f"{samples} samples.\n"
+        f"{samples} samples{made_of}.\n"
         "Parameters are those of one seed. Operations are the multiplications and\n"
         "additions of the forward pass of one sample; an activation counts one each.\n"
         f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} besides the program; "

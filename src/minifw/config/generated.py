@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 import numpy as np
 from pydantic import Field
 
+from minifw.config.altered import Altered
 from minifw.config.blame import blamed
 from minifw.config.declared import VALIDATION, Count, Declared, ShareOrCount
 from minifw.config.points import own_points
@@ -17,7 +18,7 @@ from minifw.nn.registry import DataDeclaration
 from minifw.statistics.measure import Task
 
 
-class Generated(Declared):
+class Generated(Altered, Declared):
     """Keys that all generated data share."""
 
     family = DataDeclaration

@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import axes, own, yaml12
+from minifw.config import altered, axes, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.columned import FromFile
@@ -154,6 +154,7 @@ class Parsed:
         _check_train(checked, source)
         _check_chain(checked, source)
         note_task(checked.config, source, checked.faulty)
+        altered.note_altered(checked.config, source, checked.faulty)
         _check_numbers(checked, source)
         if checked.config.sweep is not None and "sweep" not in checked.faulty:
             axes.of_section(checked.config.sweep, source)
@@ -179,7 +180,7 @@ def dump(config: Config) -> str:
     configs have none of them.
     """
     values = config.model_dump(mode="json")
-    for key in ("validation", *OPTIONAL):
+    for key in ("validation", *OPTIONAL, *altered.KEYS):
         if values["data"].get(key, ...) is None:
             del values["data"][key]
     if values["train"]["early_stopping"] is None:
@@ -399,15 +400,23 @@ def _training(checked: _Checked, source: Source) -> tuple[int, str] | None:
     data = checked.config.data
     if "data" in checked.faulty or not isinstance(data, Generated):
         return None
-    if data.validation is None:
-        return data.train, f"data.train = {data.train}{source.line(('data', 'train'))}"
-    path = ("data", "validation")
+    left, key = data.train, "train"
     try:
-        left = data.train - validation_size(data.train, data.validation)
+        if data.validation is not None:
+            key = "validation"
+            left -= validation_size(left, data.validation)
+        if data.share is not None:
+            key = "share"
+            left = data.alteration.size(left)
+        if data.imbalance is not None and not data.is_regression:
+            altered.note_classes(data, left, source)
     except DataError as fault:
-        source.add(path, str(fault))
+        source.add(("data", key), str(fault))
         return None
-    return left, f"the {left} training samples that data.validation leaves{source.line(path)}"
+    line = source.line(("data", key))
+    if key == "train":
+        return left, f"data.train = {left}{line}"
+    return left, f"the {left} training samples that data.{key} leaves{line}"
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from minifw.config.altered import Altered
 from minifw.config.declared import VALIDATION, Section, ShareOrCount
 from minifw.config.targets import Targeted
 from minifw.statistics.measure import Task
@@ -13,7 +14,7 @@ from minifw.statistics.measure import Task
 CLASSES: tuple[Task, ...] = ("classification",)
 
 
-class Tabled(Targeted, Section):
+class Tabled(Altered, Targeted, Section):
     """Keys that all tables share."""
 
     train: ShareOrCount = Field(

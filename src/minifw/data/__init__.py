@@ -38,6 +38,7 @@ __all__ = [
     "Integers",
     "Points",
     "Samples",
+    "altered",
     "archived",
     "arrays",
     "asked",

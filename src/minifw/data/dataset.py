@@ -30,9 +30,9 @@ LARGEST, SMALLEST = 1e150, 1e-150
 """Of targets: squares of such numbers are numbers of float64, and so are their sums."""
 """The kinds of numbers by their names in a config."""
 
-Purpose = Literal["data", "init", "shuffle", "validation", "dropout"]
+Purpose = Literal["data", "init", "shuffle", "validation", "dropout", "noise"]
 # Every published number depends on this order: append, never reorder.
-PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout")
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout", "noise")
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:

@@ -124,6 +124,11 @@ class Encoding:
         return np.array([c.kind == "number" for c in self.columns for _ in c.features], bool)
 
     @cached_property
+    def of_words(self) -> Mask:
+        """Which features are one-hot: a category of words."""
+        return np.array([c.kind == "words" for c in self.columns for _ in c.features], bool)
+
+    @cached_property
     def words(self) -> list[slice]:
         """The features of each column of words; the last of each stands for other words."""
         found, first = [], 0

@@ -35,7 +35,7 @@ def split(
         return [order[:training], order[training : training + testing]]
     first, second = _quotas(strata, training, testing)
     own = strata[order]
-    place = _place_in_class(own)
+    place = place_in_class(own)
     trained = place < first[own]
     return [order[trained], order[~trained & (place < (first + second)[own])]]
 
@@ -59,7 +59,7 @@ def shares(counts: Integers, size: int) -> Integers:
     return np.asarray(whole, np.int64)
 
 
-def _place_in_class(labels: Integers) -> Integers:
+def place_in_class(labels: Integers) -> Integers:
     """Return for each sample how many before it have its class."""
     together = np.argsort(labels, kind="stable")
     counts = np.bincount(labels)
@@ -147,5 +147,5 @@ def held_out(
     if stratified:
         own = labels.astype(np.int64)  # it has classes, not numbers
         counts = np.bincount(own)
-        kept = _place_in_class(own) >= (counts - shares(counts, validation))[own]
+        kept = place_in_class(own) >= (counts - shares(counts, validation))[own]
     return (inputs[~kept], labels[~kept]), (inputs[kept], labels[kept])

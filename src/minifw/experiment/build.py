@@ -20,6 +20,7 @@ from minifw.data import (
     Dataset,
     Points,
     Samples,
+    altered,
     archived,
     files,
     frames,
@@ -74,7 +75,10 @@ def build_data(
     section = config.data
     features, classes = names(config, table)
     made = stack_seeds(
-        (_draw(section, seed, table, extra_validation) for seed in seeds),
+        (
+            _altered(section, seed, table, classes, _draw(section, seed, table, extra_validation))
+            for seed in seeds
+        ),
         seeds=seeds,
         features=features,
         classes=classes,
@@ -146,6 +150,46 @@ def _draw(
     if extra_validation and isinstance(section, Generated):
         return [train, test, section.draw(generator(seed, "validation"), section.test)]
     return [train, test]
+
+
+def _altered(
+    section: Generated | Tabled,
+    seed: int,
+    table: Table | None,
+    classes: Sequence[str],
+    parts: list[Points],
+) -> list[Points]:
+    """Return these points with the training points as the config alters them."""
+    by = section.alteration
+    if by.is_none:
+        return parts
+    encoding = None if table is None else table.encoding
+    train = altered.altered(
+        parts[0],
+        by,
+        generator(seed, "noise"),
+        classes,
+        stratified=isinstance(section, Tabled) and section.stratified,
+        draw=section.draw if isinstance(section, Generated) else None,
+        noisy=None if encoding is None else ~encoding.of_words,
+    )
+    return [train, *parts[1:]]
+
+
+def trained_on(config: Config, table: Table | None, left: int) -> int:
+    """Return how many of the `left` training samples of each seed are trained on.
+
+    Raises:
+        DataError: `data.share` or `data.imbalance` leaves none, or none of a class.
+
+    """
+    section = config.data
+    size = section.alteration.size(left)
+    if table is None or section.imbalance is None:
+        return size
+    # A stratified split has as many samples of a class in each seed.
+    first = _draw(section, config.seed, table, extra_validation=False)
+    return len(_altered(section, config.seed, table, table.classes, first)[0][1])
 
 
 def read_table(section: Tabled, expected: str | None) -> Table:

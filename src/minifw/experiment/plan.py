@@ -30,6 +30,7 @@ from minifw.experiment.build import (
     names,
     outputs,
     read_table,
+    trained_on,
 )
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
@@ -234,6 +235,8 @@ def plan(
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""
+        if not config.data.alteration.is_none:
+            left = " that are left"
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
     if source.faults:  # a network that does not fit has no sizes
@@ -280,6 +283,7 @@ def plan(
         margin if manifest is None else manifest.margin,
     )
     _check_draws(made)
+    _check_altered(made)
     _check_tokens(made)
     _check_covered(made)
     return made
@@ -302,7 +306,8 @@ def _samples(
         key = "split"
         if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
             check_strata(table.class_numbers, table.classes, train, test, validation)
-        return table, train - validation, test, validation
+        key = "share" if config.data.imbalance is None else "imbalance"
+        return table, trained_on(config, table, train - validation), test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
         raise source.error() from None
@@ -319,7 +324,7 @@ def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
     """
     train, test = _split_of(config, table)
     validation = _validation_of(config, train)
-    return train - validation, test, validation
+    return trained_on(config, table, train - validation), test, validation
 
 
 def _split_of(config: Config, table: Table | None) -> tuple[int, int]:
@@ -375,6 +380,23 @@ def _check_draws(plan: Plan) -> None:
             plan.draw([seed])
     except DataError as fault:
         plan.source.add(("data",), str(fault))
+        raise plan.source.error() from None
+
+
+def _check_altered(plan: Plan) -> None:
+    """Raise a ConfigError if generated data lack samples of a class, or tokens get noise."""
+    config = plan.config
+    if config.data.feature_noise and any(needs.takes_tokens(config)):
+        what = "a layer takes the features as whole numbers, which noise would not leave"
+        plan.source.add(("data", "feature_noise"), what, of_key=True)
+        raise plan.source.error()
+    if config.data.imbalance is None or plan.table is not None:
+        return
+    try:
+        for seed in plan.seeds:
+            plan.draw([seed])
+    except DataError as fault:
+        plan.source.add(("data", "imbalance"), str(fault))
         raise plan.source.error() from None
 
 
