@@ -280,7 +280,7 @@ def test_inputs_of_an_array_have_as_many_columns_as_features(tmp_path: Path) -> 
 def test_inputs_that_cannot_be_predicted(tmp_path: Path) -> None:
     path = points(tmp_path)
     assert refused(asked_at, path, ["a", "hight", "width"]) == (
-        f"{path}:1: there is no column 'hight', 'width'; known here: a, b, y"
+        f"{path}: there is no column 'hight', 'width'; known here: a, b, y"
     )
     assert "there is no column 'bb'; did you mean 'b'?" in refused(asked_at, path, ["bb"])
     points(tmp_path, "a,b\n1,\n?,3\n")

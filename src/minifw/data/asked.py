@@ -109,4 +109,4 @@ def _check_there(frame: Frame, features: Sequence[str], unnamed: int | None) -> 
             why = "; this file gives its columns no names"
         elif unnamed is not None:
             why = "; the file that the run learnt from gave its columns no names"
-        raise DataError(f"{frame.path}:1: {no_column(absent, frame.names)}{why}")
+        raise DataError(f"{frame.path}: {no_column(absent, frame.names)}{why}")

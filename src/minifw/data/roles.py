@@ -75,7 +75,7 @@ def roles_of(frame: Frame, choice: Choice) -> Roles:
         features = [name for name in free if name not in targets]
     if not targets or not features:
         missing = f" '{short_word(targets[0])}'" if targets else ""
-        raise DataError(f"{frame.path}:1: expects a column beside the target{missing}")
+        raise DataError(f"{frame.path}: expects a column beside the target{missing}")
     _check_once(frame, features, targets, excluded, group, words)
     return Roles(features, targets, words, group[0] if group else None)
 
@@ -93,7 +93,7 @@ def _named(frame: Frame, key: str, asked: Names, faults: list[str]) -> list[str]
             continue
         found.append(names[each - 1] if isinstance(each, int) else each)
     if absent := [name for name in found if name not in {*names}]:
-        faults.append(f"{frame.path}:1: data.{key}: {no_column(absent, names)}")
+        faults.append(f"{frame.path}: data.{key}: {no_column(absent, names)}")
     if (double := twice(found)) is not None:
         faults.append(f"{frame.path}: data.{key} names column '{short_word(double)}' twice")
     return found

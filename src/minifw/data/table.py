@@ -40,6 +40,13 @@ class Table:
     """How many columns its file has, where that gives them no names."""
 
     @property
+    def is_numeric(self) -> bool:
+        """Whether all features are numbers, without gaps."""
+        if self.encoding is None:
+            return True
+        return bool(self.encoding.numeric.all()) and not bool(np.isnan(self.inputs).any())
+
+    @property
     def class_numbers(self) -> Integers:
         """The labels, of classification."""
         assert not self.targets

@@ -6,16 +6,17 @@ from pathlib import Path
 
 from minifw.data import archived, frames
 from minifw.data.asked import Asked, asked_of
-from minifw.experiment.inputs import Inputs
+from minifw.experiment.prediction import Networks
 
 
-def read(path: Path, about: Inputs) -> Asked:
+def read(path: Path, networks: Networks) -> Asked:
     """Return the samples of a file that has the columns, or the array, of a run's inputs.
 
     Raises:
         DataError: with the place of all faults, or all columns that are missing.
 
     """
+    about = networks.about
     if archived.is_archive(path):
         names = [column.name for column in about.coded.columns]
         frame = archived.ask_npz(path, names, about.target, about.targets)
