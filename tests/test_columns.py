@@ -25,10 +25,10 @@ import minifw as library
 from conftest import Answer, Minifw
 from minifw import data, experiment, runs
 from minifw.config import loading
-from minifw.data import asked, cells, encoding, files, frames, kinds
+from minifw.data import asked, cells, encoding, files, frames, joined, kinds
 from minifw.data.frame import Frame
 from minifw.data.roles import Choice
-from minifw.errors import DataError
+from minifw.errors import ArtefactError, DataError
 from minifw.experiment import inputs
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
@@ -313,7 +313,10 @@ def test_dropping_keeps_what_is_left_in_order() -> None:
     assert table.tests == 3
     assert table.groups is not None
     assert len({*table.groups[[0, 1]]}) == 1
-    assert table.notes == ("2 rows are left out of 6, where a value is missing: 'a' 1, 'b' 1",)
+    assert table.notes == (
+        "2 rows are left out of 6, where a value is missing: 'a' 1, 'b' 1",
+        "classes of data.test_path that no row of data.path has: 'q', 'r'",
+    )
     # Classes whose rows are all gone are no classes; a row without a target never is a sample.
     some = frame(a=["1", "", "3", "4"], y=["p", "q", "r", ""])
     assert files.table_of(some, Choice(missing="drop")).classes == ("p", "r")
@@ -549,6 +552,86 @@ def test_columns_without_names_are_known_by_their_places() -> None:
         line == "a.csv: there is no column 'a'; known here: column 1, column 2, column 3, "
         "column 4; this file gives its columns no names"
     )
+
+
+# ------------------------------------------------------------------------- a file for testing
+
+
+def test_all_rows_of_a_test_file_are_for_testing(tmp_path: Path) -> None:
+    rows = people(60)
+    write([[line[4], *line[:4], "x"] for line in rows[40:]], tmp_path / "new.csv",
+          ["kind", *NAMES[:4], "more"])  # fmt: skip
+    made = dataset(tmp_path, rows[:40], [0, 1], missing="mean", test_path=str(tmp_path / "new.csv"))
+    whole = dataset(tmp_path, rows, [0], missing="mean", train=0.5)
+    assert made.features == whole.features
+    assert (made.train.count, made.test.count) == (40, 20)
+    kinds_of = [["abc".index(line[4]) for line in rows[40:]]] * 2
+    assert made.test.class_numbers.tolist() == kinds_of
+    table = table_at(tmp_path / "people.csv", missing="mean")
+    assert made.prepared is not None
+    ages = [float(line[0]) for line in rows[:40] if line[0] != "NA"]
+    np.testing.assert_allclose(made.prepared.fill[:, 0], [np.mean(ages)] * 2)
+    assert len(table.inputs) == 60
+
+
+def test_what_a_test_file_must_have(minifw: Minifw) -> None:
+    rows = people(60, gaps=0)
+    write(rows[:40])
+    saved(test_path="new.csv")
+    for names, lines, message in (
+        (NAMES[:4], [line[:4] for line in rows[40:]], "new.csv: data.test_path: there is no column 'kind'"),
+        (NAMES, rows[:40], "new.csv: data.test_path: has the content of data.path"),
+        (NAMES, [["1", "x", *line[2:]] for line in rows[40:42]], "new.csv:2: 2 cells are not numbers: 'height' (2, the first in new.csv:2: 'x')"),
+        (NAMES, [["", *line[1:]] for line in rows[40:42]], "new.csv:2: 2 cells are missing: 'age'"),
+    ):  # fmt: skip
+        write(lines, "new.csv", names)
+        answer = minifw("validate", "people.yaml")
+        assert answer.code == 2
+        assert message in answer.err
+        assert "Traceback" not in answer.err
+    write([["", *line[1:]] for line in rows[40:42]], "new.csv")
+    answer = minifw("validate", "people.yaml", "--set", "data.missing=drop")
+    assert "no row of data.test_path is left, each lacks a value" in answer.err
+    write([[*line[:4], f"{line[4]}."] for line in rows[40:]], "new.csv")
+    answer = minifw("validate", "people.yaml", "--set", "network.2.out_features=6")
+    assert "classes of data.test_path that no row of data.path has: 'a.', 'b.', 'c.'" in answer.err
+
+
+def test_neither_of_two_files_may_change(minifw: Minifw) -> None:
+    rows = people(60)
+    write(rows[:40])
+    write(rows[40:], "new.csv")
+    answer = minifw("train", saved(test_path="new.csv", missing="mean"), "--json", "--quiet")
+    assert answer.code == 0, answer.err
+    run = library.load(answer.json["run_dir"])
+    assert run.data().test.count == 20
+    for name in ("new.csv", "people.csv"):
+        good = Path(name).read_text()
+        Path(name).write_text("nothing to read")
+        with pytest.raises(ArtefactError, match="one of these data files has changed"):
+            run.data()
+        Path(name).write_text(good)
+
+
+def test_columns_of_two_files_have_a_type_in_common() -> None:
+    one = frame(a=[1, 2], b=["x", "y"], c=[True, False], y=["p", "q"])
+    two = replace(
+        frame(y=["q"], a=[2.5], b=[7.0], d=["more"]), checksum="1" * 64, path=Path("b.csv"),
+        place=lambda row: f"b.csv: row {row + 1}",
+    )  # fmt: skip
+    both = joined.joined(one, two, ["a", "b", "y"])
+    assert [column.to_pylist() for column in both.columns] == [
+        [1, 2, 2.5], ["x", "y", "7"], [True, False, None], ["p", "q", "q"],
+    ]  # fmt: skip
+    assert [both.where(row) for row in (1, 2)] == ["a.csv:3", "b.csv: row 1"]
+    nameless = replace(two, named=False, names=("column 1", "column 2", "column 3", "column 4"))
+    (line,) = fault(joined.joined, one, nameless, ["a"])
+    assert line.endswith("; this file gives its columns no names")
+    wide = replace(
+        one, names=(*one.names, "e"), columns=(*one.columns, one.columns[0]), named=False
+    )
+    (line,) = fault(joined.joined, wide, nameless, ["a"])
+    assert line.startswith("b.csv: data.test_path: expects 5 columns, as a.csv has, got 4: ")
 
 
 # ------------------------------------------------------------- the same decisions in each command
