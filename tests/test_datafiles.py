@@ -339,8 +339,8 @@ def test_what_a_csv_becomes_must_fit_into_memory(
     path = points(tmp_path, "a,b,y\n" + "1,2,0\n3,4,1\n" * 1000)
     monkeypatch.setattr(machine, "available", lambda: 20_000)
     message = refused(table_at, path)
-    assert f"{path}: parsing this file needs about 48.0 kB of memory, 20.0 kB are free" in message
-    monkeypatch.setattr(machine, "available", lambda: 60_000)
+    assert f"{path}: parsing this file needs about 84.0 kB of memory, 20.0 kB are free" in message
+    monkeypatch.setattr(machine, "available", lambda: 90_000)
     assert len(table_at(path).inputs) == 2000
 
 

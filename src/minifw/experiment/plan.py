@@ -265,6 +265,7 @@ def plan(
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
+                encoded=table is not None and table.encoding is not None,
             )
         )
         for mode in modes

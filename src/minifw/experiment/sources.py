@@ -8,11 +8,9 @@ from pathlib import Path
 from minifw.config.columned import Columned, Npz
 from minifw.data import archived, files, frames
 from minifw.data.frame import Frame
-from minifw.data.joined import checksum_of, joined
-from minifw.data.reading import read_bytes
+from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
-from minifw.errors import ArtefactError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -29,10 +27,7 @@ def table_of(section: Columned | Npz, expected: str | None) -> Table:
         return _table(section, frame, _choice(section, frame))
     both = [path, Path(second)]
     if expected is not None:  # before they are parsed, which may fail when they have changed
-        found = checksum_of(*(read_bytes(each, None)[1] for each in both))
-        if found != expected:
-            names = f"{both[0]}, {both[1]}"
-            raise ArtefactError(f"{names}: one of these data files has changed since the run began")
+        check_unchanged(path, both[1], expected)
     frame, tests = (_read(section, each, None) for each in both)
     choice = _choice(section, frame)
     roles = roles_of(frame, choice)
