@@ -335,7 +335,7 @@ def test_the_header_of_an_array_has_a_size(tmp_path: Path, monkeypatch: pytest.M
 def test_what_a_csv_becomes_must_fit_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell of two bytes becomes a number of eight."""
+    """A cell of two bytes becomes one of six, and a number of eight."""
     path = points(tmp_path, "a,b,y\n" + "1,2,0\n3,4,1\n" * 1000)
     monkeypatch.setattr(machine, "available", lambda: 20_000)
     message = refused(table_at, path)

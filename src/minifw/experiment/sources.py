@@ -48,7 +48,7 @@ def _table(section: Columned | Npz, frame: Frame, choice: Choice, tests: int = 0
 
 def _read(section: Columned | Npz, path: Path, expected: str | None) -> Frame:
     if isinstance(section, Columned):
-        return frames.read_frame(path, None, expected)
+        return frames.read_frame(path, section.dialect, expected)
     return archived.read_npz(
         path,
         section.features,
