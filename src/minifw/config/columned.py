@@ -40,6 +40,11 @@ class FromFile(Tabled):
     """Keys that all data files share."""
 
     path: FilePath = Field(min_length=1, description="the file, relative to the config's folder")
+    test_path: Annotated[FilePath, Field(min_length=1)] | None = Field(
+        None,
+        description="a second file, with the same columns, all rows of which are for testing; by "
+        "default some rows of the first",
+    )
 
     @property
     def about(self) -> str:

@@ -63,7 +63,8 @@ def frame_of_arff(
         raise DataError(f"{path}: expects samples below @data, got none")
     if first.cells[0].startswith("{"):
         raise DataError(
-            f"{path}:{line_at(text, first.start)}: sparse ARFF, in braces, is not read; write a dense file"
+            f"{path}:{line_at(text, first.start)}: sparse ARFF, in braces, is not read; "
+            "write a dense file"
         )
     tabs = b"\t" in text[first.start : first.end] and len(first.cells) == 1
     layout = Layout(start, "\t" if tabs else ",", "%", names, True, line, quote=quote)

@@ -19,7 +19,7 @@ from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.layout import Layout, layout_of
 from minifw.data.reading import check_memory, read_bytes, unreadable
-from minifw.data.rows import comment_line, line_at
+from minifw.data.rows import Scanner, comment_line, line_at
 from minifw.data.unpacked import unpacked
 from minifw.errors import DataError
 
@@ -77,6 +77,7 @@ def frame_of_layout(
     """Return the columns of a text whose layout is known."""
     from pyarrow import compute
 
+    _check_quotes(path, text, layout)
     count = text.count(layout.delimiter.encode()) + text.count(b"\n")
     # Each cell ends with one of these characters and has a place of 4 bytes, and then is a float64.
     check_memory(f"{path}: parsing this file", len(text) + 12 * count)
@@ -91,6 +92,18 @@ def frame_of_layout(
         raise DataError(f"{path}: expects samples, got lines without any value")
     place = Places(path, text, layout, kept, len(columns[0]))
     return Frame(path, names, tuple(columns), checksum, place, layout.named, tuple(notes))
+
+
+def _check_quotes(path: Path, text: bytes, layout: Layout) -> None:
+    """Raise a DataError if a cell begins with a quote that is never closed, and takes the rest."""
+    if text.count(layout.quote.encode(), layout.start) % 2:
+        scanner = Scanner(layout.delimiter, layout.quote)
+        for start, end in layout.spans(text):
+            if scanner.unclosed(text, start, end):
+                raise DataError(
+                    f"{path}:{line_at(text, start)}: a cell begins with a quote, which is never "
+                    "closed"
+                )
 
 
 def _parsed(path: Path, text: bytes, layout: Layout, progress: Progress | None) -> list[pa.Array]:
@@ -109,7 +122,7 @@ def _parsed(path: Path, text: bytes, layout: Layout, progress: Progress | None) 
                 raise unreadable(path, fault) from None
             block = min(8 * block, LARGEST_BLOCK)
     if faults:  # again, as only one thread can tell which rows these are
-        _, faults = _table(source, marks, layout.width, block)
+        _, faults = _table(source, marks, layout.width, block, threads=False)
         raise _uneven(path, text, layout, faults)
     columns = table.columns
     del table  # so that each column is free as soon as it is in one piece

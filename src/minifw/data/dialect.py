@@ -25,6 +25,9 @@ ENOUGH = 20_000
 MOSTLY = 0.9
 """Share of rows or cells that makes a rule; the others are faults, which are told later."""
 
+FEW = 5
+"""Rows of which numbers tell nothing, if there are less."""
+
 DECIMAL_COMMA = r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?"
 """A number with a comma for its point, as a regular expression."""
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA)
@@ -159,7 +162,7 @@ def looks_counted(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
     if len(first) >= 4:
         return True
     columns = [*zip(*(row for row in rows if len(row) == len(first)), strict=True)]
-    return steps == {1} and bool(columns) and all(map(_is_unlike, values, columns))
+    return steps == {1} and len(rows) >= FEW and all(map(_is_unlike, values, columns))
 
 
 def _is_unlike(value: int, column: Sequence[str]) -> bool:

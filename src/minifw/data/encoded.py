@@ -39,9 +39,8 @@ def as_utf8(path: Path, content: bytes, encoding: str | None) -> bytes:
             raise _not_text(path, content, fault.start, name) from None
         content = text.removeprefix("\ufeff").encode(errors="replace")
     if (place := content.find(b"\0")) >= 0:
-        many = content[:1000].count(b"\0") > len(content[:1000]) / 4
-        near = "utf-16-be" if content[:1] == b"\0" else "utf-16-le"
-        instead = f"; data.encoding: {near} may read it" if many and encoding is None else ""
+        near = _wide(content) if encoding is None else None
+        instead = f"; data.encoding: {near} may read it" if near else ""
         line = content.count(b"\n", 0, place) + 1
         raise DataError(f"{path}:{line}: is no text, it holds a NUL byte{instead}")
     if b"\r" in content and b"\n" not in content:  # of a Macintosh
@@ -61,6 +60,14 @@ def _known(path: Path, encoding: str) -> str:
         ) from None
 
 
+def _wide(content: bytes) -> str | None:
+    """Return the encoding of two bytes a character that a text seems to have, without a mark."""
+    begin = content[:1000]
+    if begin.count(b"\0") * 4 <= len(begin):
+        return None
+    return "utf-16-be" if begin[:1] == b"\0" else "utf-16-le"
+
+
 def _fault(content: bytes, name: str) -> int | None:
     """Return the place of the first byte that is not of the encoding; no copy of all is made."""
     decoder = codecs.getincrementaldecoder(name)()
@@ -78,6 +85,8 @@ def _not_text(path: Path, content: bytes, place: int, name: str) -> DataError:
     line = content.count(b"\n", 0, place) + 1
     said = name.upper() if name.startswith("utf") else name
     # cp1252 has letters and quotes where latin-1 has control characters, which no text needs.
+    if near := _wide(content):
+        return DataError(f"{path}:{line}: is not {said} text; data.encoding: {near} may read it")
     others = ["cp1252", "latin-1"] if any(0x80 <= byte < 0xA0 for byte in content) else ["latin-1"]
     if name != "utf-8":
         others = ["utf-8", *others]

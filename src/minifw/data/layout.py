@@ -10,11 +10,13 @@ from pathlib import Path
 
 from minifw.data.dialect import (
     ENOUGH,
+    MOSTLY,
     NAMED,
     SAMPLE,
     Dialect,
     delimiter_of,
     has_header,
+    is_number,
     looks_counted,
     sample,
     usual_length,
@@ -22,6 +24,9 @@ from minifw.data.dialect import (
 from minifw.data.reading import twice
 from minifw.data.rows import Row, Scanner, comment_of, line_at
 from minifw.errors import DataError, short, short_word
+
+_TOLD = re.compile(rb"sep=([,;|\t])\r?\n", re.IGNORECASE)
+"""The line by which a file tells spreadsheets what separates its cells."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,11 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     skipped = re.compile(rb"(?:[^\n]*\n){%d}" % dialect.skip).match(text)
     start = len(text) if skipped is None else skipped.end()
     comment = comment_of(text, start) if dialect.comment is None else dialect.comment
-    delimiter = dialect.delimiter or delimiter_of(text, start, comment)
+    told = _TOLD.match(text, start)  # for spreadsheets
+    if told is not None and dialect.delimiter in (None, told[1].decode()):
+        delimiter, start = told[1].decode(), told.end()
+    else:
+        delimiter = dialect.delimiter or delimiter_of(text, start, comment)
     scanner = Scanner(delimiter)
     rows = _first(scanner, text, start, comment)
     if not rows:
@@ -97,7 +106,7 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
         header = None if len(cells) != width else has_header(cells, others)
     if header is not False and len(cells) != width:
         raise DataError(
-            f"{path}:{line}: has {len(first.cells)} cells by {NAMED.get(delimiter, delimiter)} "
+            f"{path}:{line}: has {len(first.cells)} cell(s) with {NAMED.get(delimiter, delimiter)} "
             f"between them, the lines after it {width}; data.skip: {line} leaves it out"
         )
     if header is None:
@@ -106,7 +115,8 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
             f"{short(', '.join(first.cells))}; data.header: true or false says which, data.skip: "
             f"{line} leaves it out"
         )
-    if header is False and dialect.header is None and looks_counted(first.cells, others):
+    looks = header is False and dialect.header is None and dialect.names is None
+    if looks and looks_counted(first.cells, others):
         notes.append(
             f"line {line} is taken as a sample, though it looks like names: "
             f"{short_word(', '.join(first.cells))}; data.header: true makes it names"
@@ -115,7 +125,11 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
         raise DataError(f"{path}: expects a line of column names and then samples, got 1 line(s)")
     if header is False:
         width = usual_length([row.cells for row in rows])
-    names = _names(path, cells if header else [""] * width, dialect, line, notes if header else [])
+        if comment and dialect.names is None:
+            notes += _named_in(scanner, text, first.start, comment, width)
+    names = _names(path, cells if header else [""] * width, dialect, line)
+    if header and dialect.names is None:
+        notes += _unnamed(cells, others, line)
     begin = rows[1].start if header else first.start
     named = header or dialect.names is not None
     return Layout(begin, delimiter, comment, names, named, line, tuple(notes))
@@ -144,12 +158,24 @@ def _counts(scanner: Scanner, text: bytes, rows: Sequence[Row], comment: str) ->
     return int(count) == sum(1 for _ in scanner.spans(text, rows[1].start, comment))
 
 
+def _named_in(scanner: Scanner, text: bytes, start: int, comment: str, width: int) -> list[str]:
+    """Return a line on the comment above the samples, if it may name the columns."""
+    last = text[:start].rstrip().rpartition(b"\n")[2].strip()
+    names = last.removeprefix(comment.encode()).strip()
+    cells = scanner.cells(names, 0, len(names))
+    if not last.startswith(comment.encode()) or len(cells) != width or any(map(is_number, cells)):
+        return []
+    shown = ", ".join(map(short_word, cells[:20]))
+    return [f"the last comment may name the columns: data.names: [{shown}] takes these"]
+
+
 def _completed(names: list[str], others: Sequence[Sequence[str]], width: int) -> list[str]:
     """Return names with an empty one for a column that has none.
 
     R writes no name over the names of rows; others end each row but that of names in a delimiter.
     """
-    if len(names) != width - 1:
+    lengths = [len(row) for row in others]
+    if len(names) != width - 1 or lengths.count(width) < MOSTLY * len(lengths):
         return names
     if all(row[-1] == "" for row in others if len(row) == width):
         return [*names, ""]
@@ -167,25 +193,32 @@ def _check_delimiter(path: Path, text: bytes, first: Row, comment: str, delimite
         )
 
 
-def _names(
-    path: Path, cells: Sequence[str], dialect: Dialect, line: int, notes: list[str]
-) -> tuple[str, ...]:
+def _names(path: Path, cells: Sequence[str], dialect: Dialect, line: int) -> tuple[str, ...]:
     """Return the names of all columns: those of the config, of the file, or numbers."""
-    if dialect.names is not None:
-        if len(dialect.names) != len(cells):
-            raise DataError(
-                f"{path}:{line}: data.names has {len(dialect.names)} names, "
-                f"here are {len(cells)} columns"
-            )
-        return tuple(dialect.names)
-    names = [name or f"column {number}" for number, name in enumerate(cells, 1)]
-    unnamed = [name for name, cell in zip(names, cells, strict=True) if not cell]
-    if unnamed:
-        notes.append(f"line {line} has no name for {', '.join(unnamed[:5])}"
-                     f"{' …' if len(unnamed) > 5 else ''}")  # fmt: skip
+    if dialect.names is None:
+        names = [name or f"column {number}" for number, name in enumerate(cells, 1)]
+    elif len(dialect.names) == len(cells):
+        names = [*dialect.names]
+    else:
+        raise DataError(
+            f"{path}:{line}: expects a name in data.names for each column, which are "
+            f"{len(cells)}, got {len(dialect.names)}"
+        )
     if (double := twice(names)) is not None:
         raise DataError(
             f"{path}:{line}: column names must differ, '{short_word(double)}' is there twice; "
             "data.names gives others"
         )
     return tuple(names)
+
+
+def _unnamed(cells: Sequence[str], others: Sequence[Sequence[str]], line: int) -> list[str]:
+    """Return a line on the columns without a name; a last one without values is left out anyway."""
+    numbers = [number for number, name in enumerate(cells, 1) if not name]
+    if numbers[-1:] == [len(cells)] and not any(row[-1] for row in others):
+        numbers.pop()
+    if not numbers:
+        return []
+    shown = ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
+    which, them = ("column", "it") if len(numbers) == 1 else ("columns", "them")
+    return [f"line {line} has no name for {which} {shown}; data.exclude can leave {them} out"]

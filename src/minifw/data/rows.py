@@ -80,6 +80,16 @@ class Scanner:
             start = match.end()
         return found
 
+    def unclosed(self, text: bytes, start: int, end: int) -> bool:
+        """Return whether a cell of a row begins with a quote that is not closed."""
+        quote = self._quote.encode()
+        if text.count(quote, start, end) % 2 == 0:
+            return False
+        return any(
+            match[1] is None and match[2].startswith(quote)
+            for match in self._cell.finditer(text, start, end)
+        )
+
     def _value(self, match: re.Match[bytes]) -> str:
         quoted, bare = match[1], match[2].decode(errors="replace")
         if quoted is None:

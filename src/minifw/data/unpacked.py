@@ -34,7 +34,7 @@ def unpacked(path: Path, content: bytes) -> bytes:
             return _all(path, bz2.BZ2File(io.BytesIO(content)))
         if content.startswith(b"\xfd7zXZ\x00"):
             return _all(path, lzma.LZMAFile(io.BytesIO(content)))
-        if content.startswith(b"PK\x03\x04"):
+        if content.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             return _of_zip(path, content)
     except FAULTS as fault:
         raise unreadable(path, fault) from None
@@ -52,7 +52,7 @@ def _of_zip(path: Path, content: bytes) -> bytes:
         if len(members) != 1:
             names = ", ".join(short_word(member.filename) for member in members[:5])
             raise DataError(
-                f"{path}: expects an archive of one file, got {len(members)}: {names}"
+                f"{path}: expects an archive of one file, got {len(members)}{names and ': '}{names}"
                 f"{', …' if len(members) > 5 else ''}; unpack it, and give the path of one"
             )
         try:

@@ -12,6 +12,7 @@ from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
+from minifw.config.dividing import note_seeds
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.source import Source
@@ -221,7 +222,10 @@ def plan(
         raise source.error()
     if begun is not None:
         _check_compiler(config, begun)
-    seeds = config.seeds or default_seeds
+    seeds = config.count(default_seeds)
+    note_seeds(config, source, seeds)
+    if source.faults:
+        raise source.error()
     config = config.model_copy(update={"seeds": seeds})
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)

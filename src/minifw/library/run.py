@@ -22,6 +22,7 @@ from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
 from minifw.library.samples import samples
+from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
 from minifw.runs import Arm, Mode, records
@@ -79,7 +80,8 @@ class Result:
 
     A seed that diverged has NaN. Errors are in percent of the samples; of regression they are root
     mean squared errors in the targets' own unit, `mae` is the mean absolute error in it and `r2`
-    the coefficient of determination, both of the test samples (None of classification).
+    the coefficient of determination, both of the test samples (None of classification);
+    `target_rmse` has the error of each target by its name, where there are several.
     `train_loss` is in the scale of the loss. `diverged_epoch` is the epoch in which a seed
     diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is
     why steps could not be `compiled`; None if they were, or were not meant to be.
@@ -103,6 +105,7 @@ class Result:
     best_epoch: tuple[int, ...] | None = None
     r2: Floats | None = None
     mae: Floats | None = None
+    target_rmse: dict[str, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -244,9 +247,19 @@ class Run:
                 of_arm.not_compiled,
                 **{name: _floats(getattr(of_arm, name)) for name in _OTHERS},
                 **{name: _tuple(getattr(of_arm, name)) for name in ("stopped_epoch", "best_epoch")},
+                target_rmse=None
+                if of_arm.target_rmse is None
+                else {name: _floats(values) for name, values in of_arm.target_rmse.items()},
             )
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()
+        }
+        names = tuple(results.data.class_balance)
+        self._scores = {
+            (mode, arm): of_record(of_arm.scores, names)
+            for mode, arms in results.modes.items()
+            for arm, of_arm in arms.items()
+            if of_arm.scores is not None
         }
 
     @property
@@ -322,6 +335,30 @@ class Run:
     def notes(self) -> tuple[str, ...]:
         """What was noticed in the data file, left out of it or filled, a line each."""
         return tuple(self._run.results().data.notes or ())
+
+    def scores(self, mode: str | None = None, arm: str = "minifw") -> Scores:
+        """Return what is measured of classifiers besides their error, for each seed.
+
+        Args:
+            mode: the mode; it may be left out if the run has only one.
+            arm: the arm, of a comparison.
+
+        Raises:
+            UsageError: there is no such mode or arm, the run is a regression, or it is of a minifw
+                that did not measure scores.
+
+        """
+        key = _one("mode", mode, self.modes), _one("arm", arm, self.arms)
+        if key not in self._scores:
+            if self._results[key].r2 is not None:
+                raise UsageError(
+                    f"scores: this run is a regression; run['{key[0]}'] has r2, mae and target_rmse"
+                )
+            raise UsageError(
+                f"scores: this run is of a minifw that did not measure them; "
+                f"minifw train {self.path}/config.yaml makes it anew"
+            )
+        return self._scores[key]
 
     @cached_property
     def metrics(self) -> Metrics:
@@ -435,7 +472,10 @@ class Run:
     # -------------------------------------------------------------------- figures and tables
 
     def figure(self, name: str) -> Figure:
-        """Draw a figure of the run: "errors", or "decision" if the data has two features.
+        """Draw a figure of the run.
+
+        They are "errors"; "decision" if the data has two features; "confusion" and, if outputs
+        are probabilities, "calibration" of classification; "predicted" of regression.
 
         Raises:
             UsageError: there is no figure of this name.
@@ -459,8 +499,8 @@ class Run:
     def tables(self) -> dict[str, Table]:
         """The run's tables by name; each has `rows`, `markdown()`, `csv()`, `latex()`, `json()`.
 
-        `table1` has the errors in full-batch mode, `table2` those in SGD, `table3` the times; a run
-        has those of its own modes.
+        `table1` has the errors in full-batch mode, `table2` those in SGD, `table3` the times,
+        `table4` what else was measured of the test samples; a run has those of its own modes.
         """
         return tables.of_results(self._run.results())
 
