@@ -48,16 +48,24 @@ def as_utf8(path: Path, content: bytes, encoding: str | None) -> bytes:
     return content
 
 
-def _known(path: Path, encoding: str) -> str:
-    """Return the name by which Python knows an encoding of text."""
+def is_known(encoding: str) -> bool:
+    """Return whether Python has such an encoding of text."""
     try:
         "".encode(encoding)
+        codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _known(path: Path, encoding: str) -> str:
+    """Return the name by which Python knows an encoding of text."""
+    if is_known(encoding):
         return codecs.lookup(encoding).name
-    except (LookupError, ValueError, TypeError):
-        raise DataError(
-            f"{path}: data.encoding: expects an encoding that Python knows, such as latin-1, "
-            f"cp1252 or utf-16, got {short(encoding)}"
-        ) from None
+    raise DataError(
+        f"{path}: data.encoding: expects an encoding that Python knows, such as latin-1, "
+        f"cp1252 or utf-16, got {short(encoding)}"
+    )
 
 
 def _wide(content: bytes) -> str | None:

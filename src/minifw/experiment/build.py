@@ -121,7 +121,7 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
         case Columned():
-            frame = frames.read_frame(Path(section.path), None, expected)
+            frame = frames.read_frame(Path(section.path), section.dialect, expected)
             return files.table_of(frame, section.choice)
         case Npz():
             frame = archived.read_npz(
