@@ -53,6 +53,7 @@ __all__ = [
     "generator",
     "half_plane",
     "held_out",
+    "joined",
     "kinds",
     "moons",
     "roles",

@@ -15,7 +15,7 @@ import numpy as np
 from minifw.data import cells
 from minifw.data.encoding import Encoding
 from minifw.data.facts import noticed, remarks
-from minifw.data.faults import Faults, by_column, listed
+from minifw.data.faults import Faults, by_column, in_words, listed
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.kinds import Column, Mask, column_of, missing_of, words_of
@@ -64,7 +64,7 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     kept, dropped = _kept(frame, choice, features, missing)
     notes += dropped
     if not kept.all():
-        tests = int(kept[len(kept) - tests :].sum()) if tests else 0
+        tests = _left_to_test(frame, kept, tests)
         features = {name: _rows(column, kept) for name, column in features.items()}
         targets = {name: _rows(column, kept) for name, column in targets.items()}
     notes += _filled(choice, features)
@@ -118,7 +118,13 @@ def _classified(
     used, codes = np.unique(codes[kept], return_inverse=True)
     some = [words[place] for place in used]
     labels, classes = classes_named(frame.path, target, some, codes)
-    return replace(table, labels=labels, classes=classes)
+    notes = table.notes
+    if table.tests:
+        known = {*labels[: -table.tests].tolist()}
+        if new := [name for number, name in enumerate(classes) if number not in known]:
+            what = f"classes of data.test_path that no row of data.path has: {in_words(new)}"
+            notes = (*notes, what)
+    return replace(table, labels=labels, classes=classes, notes=notes)
 
 
 def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
@@ -214,6 +220,15 @@ def _kept(
     count = int((~kept).sum())
     rows = "1 row is" if count == 1 else f"{count} rows are"
     return kept, [f"{rows} left out of {frame.rows}, where a value is missing: {by_column(which)}"]
+
+
+def _left_to_test(frame: Frame, kept: Mask, tests: int) -> int:
+    """Return how many of the last `tests` rows are kept."""
+    left = int(kept[len(kept) - tests :].sum())
+    if tests and left in (0, int(kept.sum())):
+        key = "data.path" if left else "data.test_path"
+        raise DataError(f"{frame.path}: no row of {key} is left, each lacks a value")
+    return left
 
 
 def _filled(choice: Choice, features: dict[str, Column]) -> list[str]:

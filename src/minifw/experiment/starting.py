@@ -6,21 +6,18 @@ samples in a step where they are few.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from minifw.config import loading, yaml12
 from minifw.config.code import Code
-from minifw.config.columned import Columned, Csv, Npz
+from minifw.config.columned import Csv, Npz
 from minifw.config.model import Config
 from minifw.config.source import Source
-from minifw.config.starter import Key, Starter
-from minifw.data import archives, files
+from minifw.config.starter import Key
+from minifw.data import archives
 from minifw.data.dialect import is_number
 from minifw.data.encoded import as_utf8, encoding_of
 from minifw.data.formats import kind_of
@@ -28,7 +25,6 @@ from minifw.data.frame import Frame
 from minifw.data.layout import layout_of
 from minifw.data.proposal import Proposal, propose
 from minifw.data.reading import read_bytes
-from minifw.data.table import Table
 from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, UsageError, short_word
 from minifw.experiment import sources
