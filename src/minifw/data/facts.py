@@ -17,7 +17,7 @@ from minifw.data.kinds import Column, Kind
 from minifw.errors import short_word
 
 MANY = 20
-"""Rows from which on a column that is different in each row is no chance."""
+"""Rows from which on it is no chance that a column is different in each, or tells the target."""
 FREQUENT = 3
 """Categories of a column that are named."""
 NAMED = 5
@@ -145,7 +145,7 @@ def _told(column: Column, labels: Floats | Integers, targets: Sequence[str]) -> 
                 same = _one_to_one(values[rows], wanted[rows])
                 what = f"has one value for each class, and so tells {target}"
             else:
-                same = np.array_equal(values[rows], wanted[rows])
+                same = len(values) >= MANY and np.array_equal(values[rows], wanted[rows])
                 what = f"is equal to {target}"
                 if not same:
                     same = column.kind == "number" and _on_a_line(values[rows], wanted[rows])

@@ -136,20 +136,20 @@ def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
         del features[name]
         shown = short_word(name)
         keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
-        notes.append(f"column '{shown}' is left out: {why}{keeps}")
+        notes.append(f"column '{shown}' is left out, with {why}{keeps}")
     return notes
 
 
 def useless(column: Column) -> str | None:
-    """Return why a column says nothing of other samples, None if it may do.
+    """Return what a column has that says nothing of other samples, None if it may do.
 
     It is empty, or holds words that are different in nearly each row, such as names.
     """
     present = len(column.values) - int(column.missing.sum())
     if not present:
-        return "it is empty"
+        return "no value"
     if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
-        return f"it has {len(column.categories)} different words in {present} rows"
+        return f"{len(column.categories)} different words in {present} rows"
     return None
 
 

@@ -39,8 +39,10 @@ class Proposal:
     table: Table = field(repr=False)
 
 
-def propose(frame: Frame, choice: Choice = Choice(), task: Task | None = None) -> Proposal:  # noqa: B008
+def propose(frame: Frame, choice: Choice, task: Task | None = None, tests: int = 0) -> Proposal:
     """Return what fits a file; what `choice` and `task` say is kept.
+
+    The last `tests` rows are for testing.
 
     Raises:
         DataError: the target cannot be one, or the file has faults that no key here mends.
@@ -69,7 +71,7 @@ def propose(frame: Frame, choice: Choice = Choice(), task: Task | None = None) -
     words = {
         name: len(column.categories) for name, column in used.items() if column.kind == "words"
     }
-    table = table_of(frame, choice)
+    table = table_of(frame, choice, tests)
     return Proposal(choice, tuple(roles.targets), left_out, words, gaps, table)
 
 
@@ -123,6 +125,6 @@ def _check_classes(frame: Frame, column: Column) -> None:
         others = [name for name in frame.names if name != column.name]
         known = ", ".join(map(short_word, others[:10])) + (", …" if len(others) > 10 else "")
         raise DataError(
-            f"{frame.path}: column '{short_word(column.name)}' is no target: {why}; "
+            f"{frame.path}: column '{short_word(column.name)}' is no target, with {why}; "
             f"--target names another: {known}"
         )
