@@ -407,7 +407,7 @@ def test_a_column_of_text_is_no_target(minifw: Minifw) -> None:
     Path("numbers.csv").write_text("\n".join(lines) + "\n")
     answer = minifw("validate", "a.yaml")
     assert answer.err.rpartition("/")[2] == (
-        "numbers.csv:4: column 'y0' must hold a finite number, got 'red'; "
+        "numbers.csv:4: 1 cell is not a number: 'y0' (line 4: 'red'); "
         "data.task: classification takes classes\n"
     )
     classes = "{kind: modular-addition, task: regression}"

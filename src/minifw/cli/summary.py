@@ -8,6 +8,7 @@ from minifw.cli.options import print_json
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.errors import harmless, short_word
 from minifw.experiment import Outcome, check_converged
+from minifw.report.scores import sentence
 from minifw.runs.results import OPTIONAL, ArmResults, Data
 
 TRAIN_RESULTS = (
@@ -40,7 +41,10 @@ def report(outcome: Outcome, as_json: bool) -> None:
             fits = ""
             if mine.r2 and mine.mae and mine.r2[0] is not None and mine.mae[0] is not None:
                 fits = f" (MAE {measure.figure(mine.mae[0])}, R² {mine.r2[0]:.3f})"
-            print(f"{errors}{fits}, in {mine.seconds:.1f} s of training{_stop_of(mine)}\n")
+            print(f"{errors}{fits}, in {mine.seconds:.1f} s of training{_stop_of(mine)}")
+            if more := sentence(mine, measure):
+                print_wrapped(more)
+            print()
         else:
             for table in outcome.tables:
                 print_table(table)

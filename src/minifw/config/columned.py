@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from minifw.config.tabled import Tabled
-from minifw.data.files import Choice
+from minifw.data.roles import Choice
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -26,10 +27,24 @@ ColumnName = str | Annotated[int, Field(ge=1, le=1_000_000)]
 Columns = Annotated[list[ColumnName], Field(min_length=1)]
 
 
+Missing = Annotated[
+    Literal["error", "drop", "mean", "median"],
+    Field(
+        description="what happens to missing values: an error, rows are left out, or they are "
+        "filled with the mean or the median of the training samples of each seed"
+    ),
+]
+
+
 class FromFile(Tabled):
     """Keys that all data files share."""
 
     path: FilePath = Field(min_length=1, description="the file, relative to the config's folder")
+    test_path: Annotated[FilePath, Field(min_length=1)] | None = Field(
+        None,
+        description="a second file, with the same columns, all rows of which are for testing; by "
+        "default some rows of the first",
+    )
 
     @property
     def about(self) -> str:
@@ -50,14 +65,10 @@ class Columned(FromFile):
     )
     categorical: Literal["auto"] | list[ColumnName] = Field(
         "auto",
-        description="columns of words, each word of which becomes a feature of 0 or 1 (one-hot); "
-        "by default those that are seen to hold words",
+        description="columns, each value of which becomes a feature of 0 or 1 (one-hot), besides "
+        "those that are seen to hold words",
     )
-    missing: Literal["error", "drop", "mean", "median"] = Field(
-        "error",
-        description="what happens to missing values: an error, rows are left out, or they are "
-        "filled with the mean or the median of the training samples of each seed",
-    )
+    missing: Missing = "error"
     group: ColumnName | None = Field(
         None, description="column of the groups that `split: grouped` keeps together"
     )
@@ -110,6 +121,13 @@ class Npz(FromFile):
         description="name of the array of classes, (samples,), or by regression of numbers, "
         "(samples,) or (samples, targets)",
     )
+    missing: Missing = "error"
+
+    def choice(self, names: Sequence[str]) -> Choice:
+        """How the columns of the arrays are used."""
+        of_inputs = [name for name in names if name.startswith(f"{self.features}[")]
+        targets = [name for name in names if name not in of_inputs]
+        return Choice(of_inputs, targets, missing=self.missing, regression=self.is_regression)
 
 
 FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz)

@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import altered, axes, own, yaml12
+from minifw.config import altered, axes, dividing, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.columned import FromFile
@@ -155,6 +155,7 @@ class Parsed:
         _check_chain(checked, source)
         note_task(checked.config, source, checked.faulty)
         altered.note_altered(checked.config, source, checked.faulty)
+        dividing.note_division(checked.config, source, checked.faulty)
         _check_numbers(checked, source)
         if checked.config.sweep is not None and "sweep" not in checked.faulty:
             axes.of_section(checked.config.sweep, source)
@@ -163,9 +164,13 @@ class Parsed:
         config = checked.config
         if isinstance(config.data, FromFile):
             # A path in the file is relative to its folder, one on the command line to the current.
-            place = source.place(("data", "path"))
-            base = Path.cwd() if place.given and not place.line else path.absolute().parent
-            data = config.data.model_copy(update={"path": str(base / config.data.path)})
+            paths = {}
+            for key in ("path", "test_path"):
+                if (given_path := getattr(config.data, key)) is not None:
+                    place = source.place(("data", key))
+                    base = Path.cwd() if place.given and not place.line else path.absolute().parent
+                    paths[key] = str(base / given_path)
+            data = config.data.model_copy(update=paths)
             config = config.model_copy(update={"data": data})
         given = [*overrides, *(str(value.value) for _, value in cell or ())]
         if self.size + sum(map(len, given)) > _SHORT:
@@ -180,7 +185,7 @@ def dump(config: Config) -> str:
     configs have none of them.
     """
     values = config.model_dump(mode="json")
-    for key in ("validation", *OPTIONAL, *altered.KEYS):
+    for key in ("validation", *OPTIONAL, *altered.KEYS, *dividing.OPTIONAL):
         if values["data"].get(key, ...) is None:
             del values["data"][key]
     if values["train"]["early_stopping"] is None:

@@ -18,20 +18,16 @@ from minifw.config.wiring import wiring
 from minifw.data import (
     DTYPES,
     Dataset,
-    Points,
     Samples,
-    altered,
     archived,
     files,
     frames,
     generator,
-    held_out,
-    split,
     stack_seeds,
     tables,
-    validation_size,
 )
 from minifw.data.table import Table
+from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
@@ -75,10 +71,7 @@ def build_data(
     section = config.data
     features, classes = names(config, table)
     made = stack_seeds(
-        (
-            _altered(section, seed, table, classes, _draw(section, seed, table, extra_validation))
-            for seed in seeds
-        ),
+        drawn(section, seeds, table, classes, extra_validation=extra_validation),
         seeds=seeds,
         features=features,
         classes=classes,
@@ -124,74 +117,6 @@ def data_of(run: Run, config: Config) -> Dataset:
     return build_data(on_cpu, run.manifest.seeds, table)
 
 
-def _draw(
-    section: Generated | Tabled, seed: int, table: Table | None, extra_validation: bool
-) -> list[Points]:
-    """Return one seed's training and test points, and those for validation if there are any."""
-    rng = generator(seed, "data")
-    stratified = isinstance(section, Tabled) and section.stratified
-    if table is not None:
-        parts = split(
-            rng,
-            len(table.labels),
-            section.train,
-            section.test,
-            table.class_numbers if stratified else None,
-        )
-        train, test = ((table.inputs[part], table.labels[part]) for part in parts)
-    else:
-        assert isinstance(section, Generated)
-        train = section.draw(rng, section.train)
-        test = section.draw(rng, section.test)
-    if section.validation is not None:
-        size = validation_size(len(train[1]), section.validation)
-        train, validation = held_out(train, size, stratified=stratified)
-        return [train, test, validation]
-    if extra_validation and isinstance(section, Generated):
-        return [train, test, section.draw(generator(seed, "validation"), section.test)]
-    return [train, test]
-
-
-def _altered(
-    section: Generated | Tabled,
-    seed: int,
-    table: Table | None,
-    classes: Sequence[str],
-    parts: list[Points],
-) -> list[Points]:
-    """Return these points with the training points as the config alters them."""
-    by = section.alteration
-    if by.is_none:
-        return parts
-    encoding = None if table is None else table.encoding
-    train = altered.altered(
-        parts[0],
-        by,
-        generator(seed, "noise"),
-        classes,
-        stratified=isinstance(section, Tabled) and section.stratified,
-        draw=section.draw if isinstance(section, Generated) else None,
-        noisy=None if encoding is None else ~encoding.of_words,
-    )
-    return [train, *parts[1:]]
-
-
-def trained_on(config: Config, table: Table | None, left: int) -> int:
-    """Return how many of the `left` training samples of each seed are trained on.
-
-    Raises:
-        DataError: `data.share` or `data.imbalance` leaves none, or none of a class.
-
-    """
-    section = config.data
-    size = section.alteration.size(left)
-    if table is None or section.imbalance is None:
-        return size
-    # A stratified split has as many samples of a class in each seed.
-    first = _draw(section, config.seed, table, extra_validation=False)
-    return len(_altered(section, config.seed, table, table.classes, first)[0][1])
-
-
 def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
@@ -199,10 +124,15 @@ def read_table(section: Tabled, expected: str | None) -> Table:
             frame = frames.read_frame(Path(section.path), None, expected)
             return files.table_of(frame, section.choice)
         case Npz():
-            path, array = Path(section.path), section.target
-            return archived.read_npz(
-                path, section.features, array, expected=expected, regression=section.is_regression
+            frame = archived.read_npz(
+                Path(section.path),
+                section.features,
+                section.target,
+                expected=expected,
+                regression=section.is_regression,
             )
+            table = files.table_of(frame, section.choice(frame.names))
+            return replace(table, target=section.target)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():

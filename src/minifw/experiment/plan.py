@@ -12,12 +12,13 @@ from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
+from minifw.config.dividing import note_seeds
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
-from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
+from minifw.data import DTYPES, Dataset
 from minifw.data.table import Table
 from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory, needs
@@ -30,8 +31,8 @@ from minifw.experiment.build import (
     names,
     outputs,
     read_table,
-    trained_on,
 )
+from minifw.experiment.drawing import division_of, sizes_of, trained_on
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.statistics.measure import Measure
@@ -221,7 +222,10 @@ def plan(
         raise source.error()
     if begun is not None:
         _check_compiler(config, begun)
-    seeds = config.seeds or default_seeds
+    seeds = config.count(default_seeds)
+    note_seeds(config, source, seeds)
+    if source.faults:
+        raise source.error()
     config = config.model_copy(update={"seeds": seeds})
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)
@@ -296,18 +300,23 @@ def _samples(
 
     And how many are for training, for testing and for validation.
     """
-    table, key = None, "train"
+    table = None
     if not isinstance(config.data, Generated):
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
+    section, key = config.data, "validation"
     try:
-        train, test = _split_of(config, table)
-        key = "validation"
-        validation = _validation_of(config, train)
-        key = "split"
-        if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
-            check_strata(table.class_numbers, table.classes, train, test, validation)
-        key = "share" if config.data.imbalance is None else "imbalance"
-        return table, trained_on(config, table, train - validation), test, validation
+        if isinstance(section, Tabled) and table is not None:
+            division = division_of(section, table)
+            key = "folds" if section.folds else "split" if section.split == "grouped" else "train"
+            division.check()
+            key = "validation"
+            division.check_validation()
+            key = "split"
+            division.check_classes(table.classes)
+            key = "validation"
+        left, test, validation = sizes_of(section, table)
+        key = "share" if section.imbalance is None else "imbalance"
+        return table, trained_on(section, config.seed, table, left), test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
         raise source.error() from None
@@ -322,23 +331,8 @@ def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
         DataError: there are not that many.
 
     """
-    train, test = _split_of(config, table)
-    validation = _validation_of(config, train)
-    return trained_on(config, table, train - validation), test, validation
-
-
-def _split_of(config: Config, table: Table | None) -> tuple[int, int]:
-    """Return how many samples are for training and validation, and for testing."""
-    section = config.data
-    if isinstance(section, Generated):
-        return section.train, section.test
-    assert table is not None
-    return split_sizes(len(table.labels), section.train, section.test)
-
-
-def _validation_of(config: Config, train: int) -> int:
-    share = config.data.validation
-    return 0 if share is None else validation_size(train, share)
+    left, test, validation = sizes_of(config.data, table)
+    return trained_on(config.data, config.seed, table, left), test, validation
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
@@ -402,11 +396,14 @@ def _check_altered(plan: Plan) -> None:
 
 def _check_tokens(plan: Plan) -> None:
     """Raise a ConfigError if a layer takes whole numbers, and those that are drawn are not such."""
-    if any(needs.takes_tokens(plan.config)):
-        inputs = plan.draw(plan.seeds[:1]).data.train.inputs
-        needs.note_tokens(plan.config, plan.source, inputs.numpy(force=True))
-        if plan.source.faults:
-            raise plan.source.error()
+    if not any(needs.takes_tokens(plan.config)):
+        return
+    filled = plan.table is not None and plan.table.encoding is not None
+    for seed in plan.seeds if filled else plan.seeds[:1]:  # each fills gaps with its own numbers
+        for part in plan.draw([seed]).data.parts.values():
+            needs.note_tokens(plan.config, plan.source, part.inputs.numpy(force=True))
+            if plan.source.faults:
+                raise plan.source.error()
 
 
 def _check_covered(plan: Plan) -> None:

@@ -19,18 +19,14 @@ from minifw.data import BatchOrder, Floats, balance
 from minifw.data.encoding import Prepared
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
-from minifw.nn.module import in_mode
+from minifw.experiment.scoring import Scored, fitted, numbers, record, scored
 from minifw.runs import ARMS, Arm, Mode
 from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
-from minifw.training import Checkpoint, History, find_gradients, fits_of, one_thread, placement
+from minifw.training import Checkpoint, History, find_gradients, placement
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
-
-
-FITS = ("r2", "mae")
-"""What a regression has besides its error."""
 
 
 def metrics(trained: Trained) -> list[str]:
@@ -53,7 +49,8 @@ class Observed:
 
     `balance` and `wrong` are those of `data.balance`, `gradients` those of `gradient_differences`
     for each mode and dtype, `shift` and `scale` those of the dataset, and likewise of the targets.
-    `fits` has R² and the mean absolute error of each network of a regression.
+    `fits` has R² and the mean absolute error of each network of a regression, `scores` what is
+    measured of classifiers.
     """
 
     balance: Floats
@@ -64,6 +61,7 @@ class Observed:
     target_scale: Floats
     gradients: dict[Mode, dict[str, Floats]]
     fits: dict[Mode, dict[Arm, dict[str, Floats]]]
+    scores: dict[Mode, dict[Arm, Scored]]
     prepared: Prepared | None = None
 
 
@@ -73,20 +71,13 @@ def observe(experiment: Experiment, trained: Trained | None = None) -> Observed:
     data = experiment.data
     moved = data.shift, data.scale, data.target_shift, data.target_scale
     fits: dict[Mode, dict[Arm, dict[str, Floats]]] = {}
-    if data.measure.targets:
-        for mode, arms in (trained or {}).items():
-            fits[mode] = {arm: _fits(experiment, result) for arm, result in arms.items()}
-    return Observed(*balance(data), *moved, gradients, fits, data.prepared)
-
-
-def _fits(experiment: Experiment, trained: Checkpoint) -> dict[str, Floats]:
-    """Return how well the trained networks fit the test samples; see `fits_of`."""
-    network, test = _network(experiment, experiment.config.dtype), experiment.data.test
-    network.load_state_dict({n: v.to(test.inputs.device) for n, v in trained.weights.items()})
-    with in_mode(network, training=False), one_thread():
-        found = fits_of(network.forward(test.inputs), test)
-    gone = trained.history.diverged >= 0
-    return {name: np.where(gone, np.nan, values) for name, values in found.items()}
+    scores: dict[Mode, dict[Arm, Scored]] = {}
+    for mode, arms in (trained or {}).items():
+        if data.measure.targets:
+            fits[mode] = {arm: fitted(experiment, result) for arm, result in arms.items()}
+        else:
+            scores[mode] = {arm: scored(experiment, result) for arm, result in arms.items()}
+    return Observed(*balance(data), *moved, gradients, fits, scores, data.prepared)
 
 
 def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Results:
@@ -112,7 +103,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 compiled=history.compiled,
                 not_compiled=history.not_compiled,
                 **_others(history),
-                **_joined_fits([group.fits[mode][arm] for group in observed if group.fits]),
+                **_measured(plan, observed, mode, arm),
             )
     other = next((arm for arm in plan.arms if arm != "minifw"), None)
     parity, speedup, sides = None, None, None
@@ -170,12 +161,19 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     )
 
 
-def _joined_fits(groups: Sequence[dict[str, Floats]]) -> dict[str, Any]:
-    """Return the fits of all groups of seeds; nothing of classification."""
-    return {
-        name: numbers(np.concatenate([group[name] for group in groups]))
-        for name in (FITS if groups else ())
-    }
+def _measured(plan: Plan, observed: Sequence[Observed], mode: Mode, arm: Arm) -> dict[str, Any]:
+    """Return what is measured besides the error: scores of classifiers, fits of a regression."""
+    if scores := [group.scores[mode][arm] for group in observed if group.scores]:
+        return {"scores": record(scores)}
+    if not (fits := [group.fits[mode][arm] for group in observed if group.fits]):
+        return {}
+    found = {name: np.concatenate([group[name] for group in fits]) for name in fits[0]}
+    alone, names = found.pop("target_rmse"), plan.measure.targets
+    whole: dict[str, Any] = {name: numbers(values) for name, values in found.items()}
+    if len(names) > 1:
+        columns = zip(names, alone.T, strict=True)
+        whole["target_rmse"] = {name: numbers(values) for name, values in columns}
+    return whole
 
 
 def _others(history: History) -> dict[str, Any]:
@@ -248,11 +246,6 @@ def _stops(rule: Stopping) -> str:
     what = f"{count} without {lower} validation {rule.monitor}"
     weights = "those of its best evaluation" if rule.restore == "best" else "its last"
     return f"each seed stops after {what}, its weights are {weights}"
-
-
-def numbers(values: Any) -> list[float | None]:
-    """Return floats, with None for those that are not finite, which JSON cannot hold."""
-    return [float(value) if np.isfinite(value) else None for value in values]
 
 
 # --------------------------------------------------------------------------------------- parity

@@ -131,11 +131,14 @@ class LayerDeclaration(Declaration):
 class LossDeclaration(Declaration):
     """The declaration of a loss: whether targets are `one_hot` rows, and what a `score` is.
 
-    `tasks` are those of the data that it can be used for.
+    `tasks` are those of the data that it can be used for. `link` is what makes probabilities of
+    the outputs: their softmax, or the sigmoid of each divided by the sum of them; None if they are
+    no probabilities.
     """
 
     one_hot: bool = True
     score: Literal["probability", "output"] = "output"
+    link: Literal["softmax", "sigmoid"] | None = None
     tasks: tuple[str, ...] = ("classification", "regression")
 
 

@@ -43,6 +43,10 @@ class Shares(Interval):
     """An interval of a share, which has no unit."""
 
 
+class Thirds(Interval):
+    """An interval of what has no unit, with three decimals, as of `Bare` figures."""
+
+
 class Two(float):
     """A figure without the table's unit, such as a share, with two decimals."""
 
@@ -173,11 +177,13 @@ class Table:
                 write, unit = _signed, ""
             if isinstance(cell, Small):
                 write = digits
+            if isinstance(cell, Thirds):
+                write, unit = _thirds, ""
             return f"{write(cell.low)} to {write(cell.high)}{unit}"
         if isinstance(cell, P):
             return f"{cell:.4f}" if cell >= 0.0001 else "< 0.0001"
         if isinstance(cell, Bare):
-            return f"{round(cell, 3) + 0.0:.3f}".replace("-", "−")
+            return _thirds(cell)
         if isinstance(cell, float) and (self.unit or self.written) and not isinstance(cell, Two):
             return f"{(self.written or _signed)(cell)}{self.unit}"
         if isinstance(cell, float) and cell:
@@ -205,6 +211,10 @@ def _exact(cell: Cell, wide: bool) -> Sequence[float | str]:
 def _signed(value: float) -> str:
     """Return a number with two decimals, and a minus sign that is no hyphen."""
     return f"{round(value, 2) + 0.0:.2f}".replace("-", "−")  # no minus before a zero
+
+
+def _thirds(value: float) -> str:
+    return f"{round(value, 3) + 0.0:.3f}".replace("-", "−")
 
 
 ROWS: dict[str, Callable[[Summary | ArmSummary], Cell]] = {
@@ -242,8 +252,13 @@ def write_table(run: Run, name: str, table: Table) -> None:
 
 def of_results(results: Results) -> dict[str, Table]:
     """Return all tables of a run by their files' names."""
+    from minifw.report import scores  # which is made of what is here
+
     tables = {f"table{NUMBERS[mode]}": error_table(results, mode) for mode in results.modes}
-    return tables | {"table3": work_table(results)}
+    tables["table3"] = work_table(results)
+    if (more := scores.score_table(results)) is not None:
+        tables[scores.NAME] = more
+    return tables
 
 
 def error_table(results: Results, mode: Mode) -> Table:

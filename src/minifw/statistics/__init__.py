@@ -9,6 +9,7 @@ __all__ = [
     "intervals",
     "measure",
     "paired",
+    "scores",
     "selection",
     "summary",
 ]

@@ -96,6 +96,8 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     first = _same("seed", {arm.name: arm.config.seed for arm in arms})
     if seeds is None:
         given = {arm.name: arm.config.seeds for arm in arms}
+        if not any(given.values()):  # of cross-validation, one for each fold
+            given = {arm.name: getattr(arm.config.data, "folds", None) for arm in arms}
         seeds = _same("seeds", {k: v for k, v in given.items() if v is not None}) or SEEDS
     contents = [arm.config.model_dump(mode="json") for arm in arms]
     study = Study(
@@ -132,7 +134,7 @@ def data_of(values: Values, checksum: str | None) -> str:
     """Return what samples are drawn from: arms with the same text have the same for a seed."""
     data = values.get("data")
     if isinstance(data, dict):
-        data = {key: value for key, value in data.items() if key != "path"}
+        data = {key: value for key, value in data.items() if key not in ("path", "test_path")}
     return json.dumps([data, checksum], sort_keys=True)
 
 

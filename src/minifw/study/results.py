@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from minifw.experiment.results import about, layer_name, numbers
+from minifw.experiment.results import about, layer_name
+from minifw.experiment.scoring import numbers
 from minifw.runs import Run
 from minifw.runs.results import of_measure
 from minifw.runs.studies import CellResults, StudyResults

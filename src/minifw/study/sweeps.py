@@ -50,7 +50,7 @@ def plan(
         ConfigError, DataError: a cell does not fit its data, or the machine.
 
     """
-    seeds = cells.base.seeds or SEEDS
+    seeds = cells.base.count(SEEDS)
     first = cells.base.seed
     study = Study(
         kind="sweep",

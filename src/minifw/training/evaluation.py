@@ -88,13 +88,18 @@ def fits_of(output: Tensor, samples: Samples) -> dict[str, Floats]:
         r2: the coefficient of determination, 1 - Σ (output - target)² / Σ (target - mean)² over
             the samples, as scikit-learn's; of several targets their mean.
         mae: the mean absolute difference over samples and targets, in the targets' own unit.
+        target_rmse: the root mean squared error of each target alone, `(…, targets)`.
 
     """
     differences = _differences(output, samples)
     targets = samples.in_own_unit(samples.measured(samples.targets))
     spread = (targets - targets.mean(-2, keepdim=True)).square().sum(-2)
     of_targets = 1 - differences.square().sum(-2) / spread
-    values = {"r2": of_targets.mean(-1), "mae": differences.abs().mean((-2, -1))}
+    values = {
+        "r2": of_targets.mean(-1),
+        "mae": differences.abs().mean((-2, -1)),
+        "target_rmse": differences.square().mean(-2).sqrt(),
+    }
     return {name: value.numpy(force=True) for name, value in values.items()}
 
 

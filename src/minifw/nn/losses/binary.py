@@ -22,6 +22,7 @@ def _pos_weight(loss: LossBCE) -> Tensor | None:
 @declared(
     "bce",
     twin=Twin("BCEWithLogitsLoss", pos_weight=_pos_weight),
+    link="sigmoid",
     tasks=("classification",),
 )
 class LossBCE(Loss):

@@ -25,6 +25,7 @@ def _weights(loss: LossCrossEntropy) -> Tensor | None:
     twin=Twin("CrossEntropyLoss", label_smoothing="label_smoothing", weight=_weights),
     one_hot=False,
     score="probability",
+    link="softmax",
     tasks=("classification",),
 )
 class LossCrossEntropy(Loss):
