@@ -11,6 +11,7 @@ from minifw.config.model import Config
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
+from minifw.runs.results import CrossValidation
 from minifw.runs.studies import Cell, Study
 from minifw.statistics.measure import Measure
 from minifw.study.jobs import Job, Place, grouped
@@ -39,6 +40,7 @@ class Shape:
     measure: Measure
     test: int
     checksum: str | None
+    cross_validation: CrossValidation | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,7 @@ def plan(
                 made.measure,
                 planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
+                made.cross_validation,
             )
         )
     if faults:
