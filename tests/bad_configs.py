@@ -346,5 +346,5 @@ OVERRIDES: list[tuple[str, str]] = [
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),
     ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?; a class of your own goes by {python: file.Class}"),
     ("data={kind: moons, radius: 1}", "--set data={kind: moons, radius: 1}: data.radius: unknown key; "
-     "known here: kind, noise, normalize, test, train, validation"),
+     "known here: feature_noise, imbalance, kind, label_noise, noise, normalize, share, test, train, validation"),
 ]  # fmt: skip

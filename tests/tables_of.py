@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from minifw.data import archived, files, frames
+from minifw.data.asked import Asked, asked_of
 from minifw.data.encoding import Coded, Encoding
-from minifw.data.files import Asked, Choice
+from minifw.data.roles import Choice
 from minifw.data.table import Table
 
 
@@ -38,5 +39,5 @@ def asked_at(path: Path, features: Sequence[str], target: str | None = None) -> 
     """The samples of a file for a network that knows these features, all of them numbers."""
     encoding = Encoding(tuple(Coded(name, "number") for name in features))
     if archived.is_archive(path):
-        return files.asked_of(archived.ask_npz(path, features, target), encoding, target)
-    return files.asked_of(frames.read_frame(path), encoding, target)
+        return asked_of(archived.ask_npz(path, features, target), encoding, target)
+    return asked_of(frames.read_frame(path), encoding, target)

@@ -229,10 +229,13 @@ def test_regression_takes_feature_noise_and_a_share(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_key_is_told_in_its_line(tmp_path: Path, section: str, message: str) -> None:
-    with pytest.raises(ConfigError, match=message.replace("{", "\\{")) as raised:
+    def planned() -> None:
         config_of(tmp_path, section)
         config, source = load_with_source(tmp_path / "a.yaml")
         planning.plan(config, SEEDS, ["full-batch"], source)
+
+    with pytest.raises(ConfigError, match=message.replace("{", "\\{")) as raised:
+        planned()
     assert "a.yaml:4" in str(raised.value)
 
 

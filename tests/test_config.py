@@ -154,7 +154,7 @@ def test_a_new_kind_forgets_the_keys_of_the_old_one(tmp_path: Path) -> None:
         "--set data.radius=2: data.radius: unknown key; known here: feature_noise, imbalance, kind, label_noise, noise, normalize, share, test, train, validation"
     ]
     assert faults(tmp_path, text.replace("radius", "raduis"), "data.kind=moons") == [
-        "a.yaml:2:36: data.raduis: unknown key; known here: kind, noise, normalize, test, train, validation"
+        "a.yaml:2:36: data.raduis: unknown key; known here: feature_noise, imbalance, kind, label_noise, noise, normalize, share, test, train, validation"
     ]
 
 

@@ -226,7 +226,7 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
             "a,b,y\n1,2,0\n1,,1\n",
             r"points.csv:3: 1 cell is missing: 'b' \(line 3: ''\); data.missing: drop leaves",
         ),
-        ("a,b,y\n1,nan,0\n", r"points.csv:2: 1 cell is missing: 'b' \(line 2: 'nan'\)"),
+        ("a,b,y\n1,nan,0\n1,2,1\n", r"points.csv:2: 1 cell is missing: 'b' \(line 2: 'nan'\)"),
         ("a,b,y\n1,2,0\n1,2\n", r"points.csv:3: expects 3 values, as in line 1, got 2"),
         ("a,b,y\n1,2,\n", r"points.csv:2: 1 cell is missing: 'y' \(line 2: ''\)"),
         ("a,a,y\n1,2,3\n", r"points.csv:1: column names must differ, 'a' is there twice"),

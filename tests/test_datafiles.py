@@ -228,15 +228,15 @@ def test_a_file_of_classes_alone_has_no_features(tmp_path: Path) -> None:
 
 
 def test_missing_cells_are_counted_in_the_columns_that_are_used(tmp_path: Path) -> None:
-    path = points(tmp_path, "a,b,c,y\n1,2,,no\n3,NA,?,yes\nnan,7,,no\n6,9,,None\n")
+    path = points(tmp_path, "a,b,c,y\n1,2,,no\n3,NA,?,yes\nnan,7,5,no\n6,9,,None\n")
     message = refused(table_at, path, ["a", "b"], "y")
     assert message == (
         f"{path}:3: 3 cells are missing: 'a' (line 4: 'nan'), 'b' (line 3: 'NA'), "
         "'y' (line 5: 'None'); data.missing: drop leaves such rows out, mean or median fills them"
     )
     message = refused(table_at, path, None, "y")
-    assert f"{path}:2: 7 cells are missing in 4 rows: 'a' (line 4: 'nan'), 'b'" in message
-    assert "'c' (4, the first in line 2: ''), 'y'" in message
+    assert f"{path}:2: 6 cells are missing in 4 rows: 'a' (line 4: 'nan'), 'b'" in message
+    assert "'c' (3, the first in line 2: ''), 'y'" in message
 
 
 def test_long_text_of_a_file_is_cut(tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_inputs_of_an_array_have_as_many_columns_as_features(tmp_path: Path) -> 
 def test_inputs_that_cannot_be_predicted(tmp_path: Path) -> None:
     path = points(tmp_path)
     assert refused(asked_at, path, ["a", "hight", "width"]) == (
-        f"{path}:1: there is no column 'hight', 'width'; known here: a, b, y"
+        f"{path}: there is no column 'hight', 'width'; known here: a, b, y"
     )
     assert "there is no column 'bb'; did you mean 'b'?" in refused(asked_at, path, ["bb"])
     points(tmp_path, "a,b\n1,\n?,3\n")

@@ -422,7 +422,8 @@ def test_a_figure_that_cannot_be_drawn_loses_no_run(
     )
     run = runs.load(path)
     assert run.status() == "complete"
-    assert {name for name in run.known if "plots" in name} == {"plots/errors.svg", "plots/errors.png"}  # fmt: skip
+    drawn = {name for name in run.known if "plots" in name}
+    assert drawn == {f"plots/{n}.{e}" for n in ("errors", "confusion") for e in ("svg", "png")}
     monkeypatch.setattr(plots, "_matplotlib", broken)
     assert minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet").code == 0
 

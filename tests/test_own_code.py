@@ -385,7 +385,7 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
     Path("new.csv").write_text("x,y,z\n1,2,3\n")
     answer = minifw("predict", trained.json["run_dir"], "new.csv", "--allow-code")
     assert (answer.code, answer.err) == (
-        2, "new.csv:1: there is no column 'x1', 'x2', 'x3', 'x4'; known here: x, y, z\n"
+        2, "new.csv: there is no column 'x1', 'x2', 'x3', 'x4'; known here: x, y, z\n"
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
 from minifw.config.tabled import Tabled
-from minifw.data.files import Choice
+from minifw.data.roles import Choice
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:

@@ -43,7 +43,7 @@ def arrays_of(
             needed = 0
             for name in wanted:
                 with archive.open(members[name]) as file:
-                    needed += _bytes_needed(f"{path}: array '{short_word(name)}'", file)
+                    needed += bytes_needed(f"{path}: array '{short_word(name)}'", file)
             check_memory(f"{path}: unpacking this file", needed)
             arrays = {}
             for name in wanted:
@@ -56,7 +56,7 @@ def arrays_of(
         raise unreadable(path, fault) from None
 
 
-def _bytes_needed(where: str, file: IO[bytes]) -> int:
+def bytes_needed(where: str, file: IO[bytes]) -> int:
     """Return the bytes of an array and its float64 copy, from its header."""
     version = np.lib.format.read_magic(file)
     read = {

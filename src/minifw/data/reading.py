@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from minifw.errors import ArtefactError, DataError, did_you_mean
+from minifw.errors import ArtefactError, DataError, did_you_mean, short_word
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
 
@@ -44,6 +44,20 @@ def unreadable(path: Path, fault: Exception) -> DataError:
 def suggestion(name: str, names: Iterable[str]) -> str:
     """Return the near or known names, shortened, since a file's names may be long."""
     return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
+
+
+def no_column(absent: Sequence[str], names: Sequence[str]) -> str:
+    """Return that a file has no such columns, and which are near or known.
+
+    Of one the name may be misspelt; several are of another file.
+    """
+    shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
+    more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
+    near = suggestion(absent[0], names)
+    if len(absent) > 1:
+        some = ", ".join(map(short_word, names[:20]))
+        near = f"; known here: {some}{', …' if len(names) > 20 else ''}"
+    return f"there is no column {shown}{more}{near}"
 
 
 def twice(names: Sequence[str]) -> str | None:

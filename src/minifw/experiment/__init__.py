@@ -23,6 +23,7 @@ __all__ = [
     "prediction",
     "results",
     "resume",
+    "scoring",
     "start",
     "train_minifw",
     "train_pytorch",

@@ -26,7 +26,10 @@ from minifw.data import (
     stack_seeds,
     tables,
 )
+from minifw.data.frame import Frame
+from minifw.data.joined import joined
 from minifw.data.table import Table
+from minifw.errors import ArtefactError, DataError
 from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
@@ -120,19 +123,18 @@ def data_of(run: Run, config: Config) -> Dataset:
 def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
-        case Columned():
-            frame = frames.read_frame(Path(section.path), None, expected)
-            return files.table_of(frame, section.choice)
-        case Npz():
-            frame = archived.read_npz(
-                Path(section.path),
-                section.features,
-                section.target,
-                expected=expected,
-                regression=section.is_regression,
-            )
-            table = files.table_of(frame, section.choice(frame.names))
-            return replace(table, target=section.target)
+        case Columned() | Npz():
+            frame, tests = _both(section, expected)
+            if isinstance(section, Columned):
+                table = files.table_of(frame, section.choice, tests)
+            else:
+                table = files.table_of(frame, section.choice(frame.names), tests)
+                table = replace(table, target=section.target)
+            if tests and not table.tests:
+                raise DataError(
+                    f"{section.test_path}: no row is left for testing; see data.missing"
+                )
+            return table
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
@@ -140,6 +142,33 @@ def read_table(section: Tabled, expected: str | None) -> Table:
         case Parity():
             return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
+
+
+def _both(section: Columned | Npz, expected: str | None) -> tuple[Frame, int]:
+    """Return the rows of a file, and those of the test file if there is one: how many they are."""
+    if section.test_path is None:
+        return _frame(section, section.path, expected), 0
+    first, second = _frame(section, section.path), _frame(section, section.test_path)
+    unused = []
+    if isinstance(section, Columned) and section.exclude:
+        unused = files.named(first, section.exclude, "exclude")
+    frame = joined(first, second, unused)
+    if expected not in (None, frame.checksum):
+        changed = f"{section.path}, {section.test_path}"
+        raise ArtefactError(f"{changed}: these data files have changed since the run began")
+    return frame, second.rows
+
+
+def _frame(section: Columned | Npz, path: str, expected: str | None = None) -> Frame:
+    if isinstance(section, Columned):
+        return frames.read_frame(Path(path), None, expected)
+    return archived.read_npz(
+        Path(path),
+        section.features,
+        section.target,
+        expected=expected,
+        regression=section.is_regression,
+    )
 
 
 def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:

@@ -427,11 +427,14 @@ def _check_altered(plan: Plan) -> None:
 
 def _check_tokens(plan: Plan) -> None:
     """Raise a ConfigError if a layer takes whole numbers, and those that are drawn are not such."""
-    if any(needs.takes_tokens(plan.config)):
-        inputs = plan.draw(plan.seeds[:1]).data.train.inputs
-        needs.note_tokens(plan.config, plan.source, inputs.numpy(force=True))
-        if plan.source.faults:
-            raise plan.source.error()
+    if not any(needs.takes_tokens(plan.config)):
+        return
+    filled = plan.table is not None and plan.table.encoding is not None
+    for seed in plan.seeds if filled else plan.seeds[:1]:  # each fills gaps with its own numbers
+        for part in plan.draw([seed]).data.parts.values():
+            needs.note_tokens(plan.config, plan.source, part.inputs.numpy(force=True))
+            if plan.source.faults:
+                raise plan.source.error()
 
 
 def _check_covered(plan: Plan) -> None:

@@ -51,6 +51,14 @@ class Networks:
     prepared: Prepared | None = None
     """With what each network fills gaps, and which categories it knows."""
 
+    def normal(self, samples: Floats) -> Tensor:
+        """Return samples `(n, features)` as each network takes them, `(seeds, n, features)`."""
+        with np.errstate(all="ignore"):
+            if self.prepared is not None:
+                samples = self.about.coded.applied(samples, self.prepared)
+            normal = (samples - self.shift[:, None]) / self.scale[:, None]
+        return torch.from_numpy(normal).to(self.dtype)
+
     @property
     def widest(self) -> int:
         """The largest number of inputs or outputs of a layer for one sample."""
@@ -212,11 +220,7 @@ def outputs_of(networks: Networks, samples: Floats) -> Iterator[Tensor]:
 
 def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
     """Return the outputs for these samples, the first of which has the number `first`."""
-    with np.errstate(all="ignore"):
-        if networks.prepared is not None:
-            samples = networks.about.coded.applied(samples, networks.prepared)
-        normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
-    output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
+    output = networks.network.forward(networks.normal(samples))
     fine = (
         output.isfinite().all(-1).all(0).numpy()
     )  # an input beyond the dtype gives outputs that are not finite

@@ -9,6 +9,7 @@ __all__ = [
     "comparison",
     "progress",
     "run",
+    "scores",
     "studies",
     "variance",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -11,14 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, from_numpy
+from torch import Tensor
 
 from minifw import nn, runs
 from minifw.config.model import Config
-from minifw.data import Dataset, Floats, arrays
-from minifw.errors import ArtefactError, DataError, UsageError
+from minifw.data import Dataset, Floats
+from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
+from minifw.library.samples import samples
+from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
 from minifw.runs import Arm, Mode, records
@@ -30,6 +34,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+New = ArrayLike | Mapping[str, Any] | os.PathLike[str]
+"""New samples: an array, columns by their names, as a DataFrame has them, or the path of a file."""
 
 
 class _Line(BaseModel):
@@ -72,7 +80,8 @@ class Result:
 
     A seed that diverged has NaN. Errors are in percent of the samples; of regression they are root
     mean squared errors in the targets' own unit, `mae` is the mean absolute error in it and `r2`
-    the coefficient of determination, both of the test samples (None of classification).
+    the coefficient of determination, both of the test samples (None of classification);
+    `target_rmse` has the error of each target by its name, where there are several.
     `train_loss` is in the scale of the loss. `diverged_epoch` is the epoch in which a seed
     diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is
     why steps could not be `compiled`; None if they were, or were not meant to be.
@@ -96,6 +105,7 @@ class Result:
     best_epoch: tuple[int, ...] | None = None
     r2: Floats | None = None
     mae: Floats | None = None
+    target_rmse: dict[str, Floats] | None = None
 
 
 @dataclass(frozen=True)
@@ -237,9 +247,19 @@ class Run:
                 of_arm.not_compiled,
                 **{name: _floats(getattr(of_arm, name)) for name in _OTHERS},
                 **{name: _tuple(getattr(of_arm, name)) for name in ("stopped_epoch", "best_epoch")},
+                target_rmse=None
+                if of_arm.target_rmse is None
+                else {name: _floats(values) for name, values in of_arm.target_rmse.items()},
             )
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()
+        }
+        names = tuple(results.data.class_balance)
+        self._scores = {
+            (mode, arm): of_record(of_arm.scores, names)
+            for mode, arms in results.modes.items()
+            for arm, of_arm in arms.items()
+            if of_arm.scores is not None
         }
 
     @property
@@ -311,6 +331,35 @@ class Run:
         """Final training loss of each seed, in the loss's scale; NaN for a seed that diverged."""
         return self._only().train_loss
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed in the data file, left out of it or filled, a line each."""
+        return tuple(self._run.results().data.notes or ())
+
+    def scores(self, mode: str | None = None, arm: str = "minifw") -> Scores:
+        """Return what is measured of classifiers besides their error, for each seed.
+
+        Args:
+            mode: the mode; it may be left out if the run has only one.
+            arm: the arm, of a comparison.
+
+        Raises:
+            UsageError: there is no such mode or arm, the run is a regression, or it is of a minifw
+                that did not measure scores.
+
+        """
+        key = _one("mode", mode, self.modes), _one("arm", arm, self.arms)
+        if key not in self._scores:
+            if self._results[key].r2 is not None:
+                raise UsageError(
+                    f"scores: this run is a regression; run['{key[0]}'] has r2, mae and target_rmse"
+                )
+            raise UsageError(
+                f"scores: this run is of a minifw that did not measure them; "
+                f"minifw train {self.path}/config.yaml makes it anew"
+            )
+        return self._scores[key]
+
     @cached_property
     def metrics(self) -> Metrics:
         """Loss and errors of all seeds over the epochs."""
@@ -356,21 +405,18 @@ class Run:
         states = [value[0].clone() for _, value in network.states()]
         return network.with_parameters(values, states).eval()
 
-    def inputs(self, x: ArrayLike, seed: int | None = None) -> Tensor:
+    def inputs(self, x: New, seed: int | None = None) -> Tensor:
         """Return samples `(n, features)` in the data's units, normalised for a seed's network."""
         networks = self._networks(self.modes[0], _one("seed", seed, self.seeds))
-        samples = self._samples("inputs", x, networks)
-        with np.errstate(all="ignore"):
-            normal = (samples - networks.shift[0]) / networks.scale[0]
-        return from_numpy(normal).to(networks.dtype)
+        return networks.normal(samples("inputs", x, networks))[0]
 
-    def predict(
-        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
-    ) -> Prediction:
+    def predict(self, x: New, seed: int | None = None, *, mode: str | None = None) -> Prediction:
         """Predict the classes of new samples, as `minifw predict` does.
 
         Args:
-            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            x: samples in the data's units: `(n, features)`, features in the order of the run;
+                columns by their names, as a DataFrame has them; or the path of a file. Where the
+                run fills gaps, some values may be missing, and words are those of its columns.
             seed: use only the network of this seed; without it all seeds vote.
             mode: the mode; it may be left out if the run has only one.
 
@@ -382,7 +428,7 @@ class Run:
         networks = self._networks(mode, seed)
         if networks.about.targets:
             raise UsageError("predict: this run is a regression; estimate gives its numbers")
-        answer = prediction.predict(networks, self._samples("predict", x, networks))
+        answer = prediction.predict(networks, samples("predict", x, networks))
         names = np.array(networks.about.classes)
         return Prediction(
             names[answer.chosen],
@@ -394,13 +440,13 @@ class Run:
             tuple(networks.seeds),
         )
 
-    def estimate(
-        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
-    ) -> Estimate:
+    def estimate(self, x: New, seed: int | None = None, *, mode: str | None = None) -> Estimate:
         """Predict the numbers of new samples by regression, as `minifw predict` does.
 
         Args:
-            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            x: samples in the data's units: `(n, features)`, features in the order of the run;
+                columns by their names, as a DataFrame has them; or the path of a file. Where the
+                run fills gaps, some values may be missing, and words are those of its columns.
             seed: use only the network of this seed; without it the mean of all is taken.
             mode: the mode; it may be left out if the run has only one.
 
@@ -413,7 +459,7 @@ class Run:
         networks = self._networks(mode, seed)
         if not networks.about.targets:
             raise UsageError("estimate: this run has classes; predict names them")
-        found = estimates.predict(networks, self._samples("estimate", x, networks))
+        found = estimates.predict(networks, samples("estimate", x, networks))
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)
 
@@ -423,22 +469,13 @@ class Run:
             seed = _one("seed", seed, self.seeds)
         return prediction.load(self._run, mode, seed, allow_code=self._allow_code)
 
-    @staticmethod
-    def _samples(what: str, x: ArrayLike, networks: prediction.Networks) -> Floats:
-        samples = arrays.numbers(what, "x", x)
-        features = networks.about.features
-        if samples.ndim != 2 or samples.shape[1] != len(features) or not samples.size:
-            shown = ", ".join(features[:5]) + (", …" if len(features) > 5 else "")
-            raise DataError(
-                f"{what}: x must be (samples, {len(features)}), with columns for {shown}, "
-                f"got {samples.shape}"
-            )
-        return samples
-
     # -------------------------------------------------------------------- figures and tables
 
     def figure(self, name: str) -> Figure:
-        """Draw a figure of the run: "errors", or "decision" if the data has two features.
+        """Draw a figure of the run.
+
+        They are "errors"; "decision" if the data has two features; "confusion" and, if outputs
+        are probabilities, "calibration" of classification; "predicted" of regression.
 
         Raises:
             UsageError: there is no figure of this name.
@@ -462,8 +499,8 @@ class Run:
     def tables(self) -> dict[str, Table]:
         """The run's tables by name; each has `rows`, `markdown()`, `csv()`, `latex()`, `json()`.
 
-        `table1` has the errors in full-batch mode, `table2` those in SGD, `table3` the times; a run
-        has those of its own modes.
+        `table1` has the errors in full-batch mode, `table2` those in SGD, `table3` the times,
+        `table4` what else was measured of the test samples; a run has those of its own modes.
         """
         return tables.of_results(self._run.results())
 

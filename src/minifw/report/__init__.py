@@ -9,6 +9,7 @@ __all__ = [
     "pairs",
     "plots",
     "process",
+    "scores",
     "sweeps",
     "tables",
     "variance",

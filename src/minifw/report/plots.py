@@ -44,28 +44,45 @@ def write_plots(run: Run) -> None:
 
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
     """Return the function that draws each figure of a run, by name; see `defaults`."""
+    results = run.results()
+    ours = [arms["minifw"] for arms in results.modes.values()]
+    scores = [outcome.scores for outcome in ours if outcome.scores is not None]
 
     def errors() -> Figure:
         from minifw.report import curves
 
         lines = run.read("metrics.jsonl").decode().splitlines()
-        return curves.error_curves(run.results(), lines)
+        return curves.error_curves(results, lines)
 
     def decision() -> Figure:
         from minifw.report import regions
 
-        return regions.decision_regions(run.results(), run.read("decision.npz"))
+        return regions.decision_regions(results, run.read("decision.npz"))
 
     def predicted() -> Figure:
         from minifw.report import predicted
 
-        return predicted.against_true(run.results(), run.read("predicted.npz"))
+        return predicted.against_true(results, run.read("predicted.npz"))
+
+    def confusion() -> Figure:
+        from minifw.report import classes
+
+        return classes.confusion_matrix(results)
+
+    def calibration() -> Figure:
+        from minifw.report import classes
+
+        return classes.reliability(results)
 
     figures = {"errors": errors}
     if "predicted.npz" in run.known:
         figures["predicted"] = predicted
     if "decision.npz" in run.known:
         figures["decision"] = decision
+    if any(each.confusion is not None for each in scores):
+        figures["confusion"] = confusion
+    if any(each.calibration is not None for each in scores):
+        figures["calibration"] = calibration
     return figures
 
 

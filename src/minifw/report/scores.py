@@ -67,7 +67,7 @@ def sentence(outcome: ArmResults, measure: Measure) -> str:
     """Return the scores of the only seed of an arm in words; nothing if there are none."""
     shown = []
     for name, figures in _figures(outcome).items():
-        if (value := (figures or [None])[0]) is None:
+        if (value := figures[0]) is None:
             continue
         if outcome.scores is None:
             shown.append(f"RMSE of {harmless(name)} {measure.figure(value)}")
@@ -77,11 +77,12 @@ def sentence(outcome: ArmResults, measure: Measure) -> str:
     return ", ".join(shown)
 
 
-def _figures(outcome: ArmResults) -> dict[str, Figures | None]:
+def _figures(outcome: ArmResults) -> dict[str, Figures]:
     """Return each score of an arm, a figure for each seed, by its name or that of its target."""
     if outcome.scores is None:
         return dict(outcome.target_rmse or {})
-    return {name: getattr(outcome.scores, name) for name in WORDS}
+    found = {name: getattr(outcome.scores, name) for name in WORDS}
+    return {name: figures for name, figures in found.items() if figures is not None}
 
 
 def _cells(name: str, figures: Figures | None, ends: bool, overlap: bool) -> list[Cell]:

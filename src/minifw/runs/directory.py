@@ -9,7 +9,7 @@
         metrics.jsonl     one line for each evaluation of each arm
         decision.npz      one network's decision over the plane, where there are two features
         predicted.npz     of regression, one network's predictions of the test samples
-        tables/           table1, table2, table3 in .md, .csv, .tex, .json
+        tables/           table1 to table4 in .md, .csv, .tex, .json
         plots/            .svg and .png
         lock              the process that works on it; deleted when the run is finished
 

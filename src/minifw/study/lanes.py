@@ -20,6 +20,7 @@ from minifw.config import altered
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.data import BatchOrder, Dataset
+from minifw.data.encoding import Prepared
 from minifw.data.table import Table
 from minifw.experiment.build import build_data, build_loss, build_network
 from minifw.experiment.plan import samples_of
@@ -175,5 +176,8 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         train=whole("train"),
         test=whole("test"),
         validation=whole("validation"),
+        prepared=Prepared.joined([known for data in datasets if (known := data.prepared)])
+        if datasets[0].prepared
+        else None,
         **numbers,
     )
