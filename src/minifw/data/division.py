@@ -17,7 +17,7 @@ import numpy as np
 from minifw.data.dataset import generator
 from minifw.data.folds import fold_sizes, folds
 from minifw.data.generated import Integers
-from minifw.data.grouping import check_groups, fitting, nearest, surely_there
+from minifw.data.grouping import check_groups, drawn, nearest, surely_there
 from minifw.data.splitting import (
     amount,
     check_strata,
@@ -153,7 +153,7 @@ class Division:
             test, rest = np.arange(self._own, self.samples), rng.permutation(self._own)
         elif self.groups is not None:
             held = np.bincount(self.groups)
-            is_test = fitting(rng.permutation(len(held)), held, sizes.test)[self.groups]
+            is_test = drawn(rng, held, sizes.test)[self.groups]
             rows = rng.permutation(self.samples)
             test, rest = rows[is_test[rows]], rows[~is_test[rows]]
         else:
@@ -169,7 +169,7 @@ class Division:
         if self.groups is not None and validation:
             own = self.groups[rest]
             held = np.bincount(own)
-            kept = fitting(rng.permutation(len(held)), held, validation)[own]
+            kept = drawn(rng, held, validation)[own]
             return [rest[~kept][:train], test, np.resize(rest[kept], validation)]
         rest = self._some(rest, train + validation)
         if not validation:
@@ -214,11 +214,12 @@ class Division:
         if self.tests:
             if self.sizes.train == self._own:
                 return "all are trained on the same samples, and tested on those of the test file"
-            drawn = f"the same for all, with split_seed {self.seed}" if same else "anew by each"
-            return f"all are tested on the samples of the test file; training samples drawn {drawn}"
+            how = f"the same for all, with split_seed {self.seed}" if same else "anew by each"
+            return f"all are tested on the samples of the test file; training samples drawn {how}"
+        what = "samples" if self.groups is None else "groups of samples"
         if same:
-            return f"one division of the samples for all, drawn with split_seed {self.seed}"
-        return "each divides the same samples anew, so their training sets overlap"
+            return f"one division of the {what} for all, drawn with split_seed {self.seed}"
+        return f"each divides the same {what} anew, so their training sets overlap"
 
     def notes(self, seeds: Sequence[int]) -> list[str]:
         """Return what these seeds leave out, or count twice, a line each."""

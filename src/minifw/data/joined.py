@@ -52,10 +52,8 @@ def joined(first: Frame, second: Frame, unused: Collection[str] = ()) -> Frame:
         raise DataError(f"{second.path}: {what}; data.test_path needs those of {first.path}")
     columns = []
     for name, column in zip(first.names, first.columns, strict=True):
-        other = there.get(name)
-        if other is None:
-            other = pa.nulls(second.rows, column.type)
-        columns.append(_joined(first, second, name, (column, other)))
+        found = there[name] if name in there else pa.nulls(second.rows, column.type)
+        columns.append(_joined(first, second, name, (column, found)))
     notes = list(dict.fromkeys((*first.notes, *second.notes)))
     return replace(
         first,

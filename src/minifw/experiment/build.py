@@ -131,9 +131,8 @@ def read_table(section: Tabled, expected: str | None) -> Table:
                 table = files.table_of(frame, section.choice(frame.names), tests)
                 table = replace(table, target=section.target)
             if tests and not table.tests:
-                raise DataError(
-                    f"{section.test_path}: no row is left for testing; see data.missing"
-                )
+                what = "no row is left for testing; see data.missing"
+                raise DataError(f"{section.test_path}: {what}")
             return table
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
@@ -149,10 +148,9 @@ def _both(section: Columned | Npz, expected: str | None) -> tuple[Frame, int]:
     if section.test_path is None:
         return _frame(section, section.path, expected), 0
     first, second = _frame(section, section.path), _frame(section, section.test_path)
-    unused = []
-    if isinstance(section, Columned) and section.exclude:
-        unused = files.named(first, section.exclude, "exclude")
-    frame = joined(first, second, unused)
+    unused = (section.exclude or []) if isinstance(section, Columned) else []
+    numbers = dict(enumerate(first.names, 1))
+    frame = joined(first, second, [numbers.get(n, "") if isinstance(n, int) else n for n in unused])
     if expected not in (None, frame.checksum):
         changed = f"{section.path}, {section.test_path}"
         raise ArtefactError(f"{changed}: these data files have changed since the run began")
