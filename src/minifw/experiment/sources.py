@@ -11,6 +11,7 @@ from minifw.data.frame import Frame
 from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
+from minifw.errors import DataError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -49,6 +50,9 @@ def choice_of(section: Columned | Npz, frame: Frame) -> Choice:
 def samples_of(section: Columned | Npz, frame: Frame, tests: int = 0) -> Table:
     """Return the samples of columns of which the last `tests` rows are for testing."""
     made = files.table_of(frame, choice_of(section, frame), tests)
+    if tests and not made.tests:
+        what = "no row is left for testing; see data.missing"
+        raise DataError(f"{section.test_path}: {what}")
     # An archive's target is one array, though it may have several columns.
     return replace(made, target=section.target) if isinstance(section, Npz) else made
 
