@@ -44,7 +44,7 @@ def refused(folder: Path, content: str | bytes, **keys: Any) -> str:
 # ------------------------------------------------------------------------- what is found by looking
 
 
-DIALECTS = {
+DIALECTS: dict[str, tuple[str, Any, Any]] = {
     "commas": ("a,b\n1,2\n3,4\n", "ab", ["12", "34"]),
     "no last newline": ("a,b\n1,2\n3,4", "ab", ["12", "34"]),
     "Windows": ("a,b\r\n1,2\r\n3,4\r\n", "ab", ["12", "34"]),
@@ -309,7 +309,7 @@ def written(draw: st.DrawFn) -> tuple[list[str] | None, list[list[str]], bytes, 
     table = draw(st.lists(st.lists(WORDS, min_size=width, max_size=width), min_size=1, max_size=8))
     names = draw(st.none() | st.lists(WORDS.filter(str.strip), min_size=width, max_size=width,
                                       unique_by=str.strip))  # fmt: skip
-    quoting = draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
+    quoting: Any = draw(st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL]))
     text = io.StringIO()
     end = draw(st.sampled_from(["\n", "\r\n"]))
     writer = csv.writer(text, delimiter=delimiter, quoting=quoting, lineterminator=end)

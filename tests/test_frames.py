@@ -22,7 +22,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from minifw.data import npy, unpacked
+from minifw.data import unpacked
 from minifw.data.frame import Frame
 from minifw.data.frames import read_frame
 from minifw.errors import ArtefactError, DataError
@@ -291,7 +291,7 @@ def array_of(array: Any) -> bytes:
 def test_an_array_is_columns_without_names(tmp_path: Path, kind: str) -> None:
     array = np.array([[0, 1, 1], [1, 0, 1]], kind)
     for order in ("C", "F"):
-        frame = read(tmp_path, array_of(np.asarray(array, order=order)), "a.npy")  # type: ignore[call-overload]
+        frame = read(tmp_path, array_of(np.asarray(array, order=order)), "a.npy")
         assert columns(frame) == {"column 1": [0, 1], "column 2": [1, 0], "column 3": [1, 1]}
         assert not frame.named
         assert frame.where(0) == f"{tmp_path / 'a.npy'}: row 1"
@@ -334,7 +334,7 @@ def test_an_array_beyond_memory_is_told_from_its_header(
     file = io.BytesIO()
     header = {"descr": "<f8", "fortran_order": False, "shape": (10**9, 10**3)}
     np.lib.format.write_array_header_1_0(file, header)
-    monkeypatch.setattr(npy.np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
+    monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
     assert "unpacking this file needs about 16.0 TB" in refused(tmp_path, file.getvalue())
 
 
