@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,14 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from conftest import Minifw
+from minifw.config import loading
+from minifw.config.columned import Csv
+from minifw.config.packaged import find_config
 from minifw.data.dialect import Dialect
 from minifw.data.frame import Frame
 from minifw.data.frames import read_frame
-from minifw.errors import DataError
+from minifw.errors import ConfigError, DataError
 
 HERE = Path(__file__).parent / "data"
 NUMBERED = tuple(f"column {number}" for number in range(1, 20))
@@ -383,3 +388,57 @@ def test_no_key_is_needed_for_numbers_and_a_class(
     assert frame.names == (NUMBERED[: len(table[0])] if names is None else tuple(names))
     assert frame.named is (names is not None)
     shutil.rmtree(folder)
+
+
+# ----------------------------------------------------------------------------- keys of a config
+
+
+def test_keys_of_a_config_are_those_of_a_dialect() -> None:
+    keys = (
+        "delimiter: tab, decimal: ',', header: true, names: [u, v], encoding: cp1252, "
+        "comment: '!', skip: 3"
+    )
+    config = loading.load(find_config("simplenet"), [f"data={{kind: csv, path: a.csv, {keys}}}"])
+    assert isinstance(config.data, Csv)
+    expected = Dialect("\t", ",", True, ["u", "v"], "cp1252", "!", 3)
+    assert config.data.dialect == expected
+    for text, delimiter in (("space", " "), ("';'", ";"), ('"\\t"', "\t")):
+        change = f"data={{kind: csv, path: a.csv, delimiter: {text}}}"
+        section = loading.load(find_config("simplenet"), [change]).data
+        assert isinstance(section, Csv)
+        assert section.dialect == Dialect(delimiter)
+
+
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        ("delimiter: abc", "data.delimiter: must be a character that no cell holds, tab or space, got 'abc'"),
+        ("delimiter: '1'", "data.delimiter: must be a character that no cell holds, tab or space, got '1'"),
+        ("delimiter: '\"'", "data.delimiter: must be a character that no cell holds, tab or space, got '\"'"),
+        ("decimal: x", "data.decimal: must be '.' or ',', got 'x'"),
+        ("encoding: latn", "data.encoding: must be an encoding that Python knows, such as latin-1 or cp1252, got 'latn'"),
+        ("encoding: base64", "data.encoding: must be an encoding that Python knows, such as latin-1 or cp1252, got 'base64'"),
+        ("skip: -1", "data.skip: must be at least 0, got -1"),
+        ("names: []", "data.names: must have at least 1 item(s), got 0"),
+    ],
+)  # fmt: skip
+def test_a_wrong_key_is_refused_with_the_config(key: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        loading.load(find_config("simplenet"), [f"data={{kind: csv, path: a.csv, {key}}}"])
+
+
+def test_new_samples_are_read_by_the_keys_of_the_run(minifw: Minifw) -> None:
+    """Names and decimal commas are not in the file; it may lack the last column, the target."""
+    rows = [f"{n},5;{-n},25;{'ab'[n % 2]}" for n in range(20)]
+    Path("d.csv").write_text("\n".join(rows))
+    Path("new.csv").write_text("\n".join(row.rpartition(";")[0] for row in rows[:3]))
+    keys = "names: [u, v, kind], delimiter: ';', decimal: ',', header: false"
+    trained = minifw("train", "simplenet", "--set", f"data={{kind: csv, path: d.csv, {keys}}}",
+                     "--seeds", 1, "--set", "train.epochs=1", "--json")  # fmt: skip
+    run = trained.json["run_dir"]
+    both = [minifw("predict", run, file, "--json").json["rows"] for file in ("d.csv", "new.csv")]
+    assert [row["class"] for row in both[0][:3]] == [row["class"] for row in both[1]]
+    Path("other.csv").write_text("1\n2\n")
+    answer = minifw("predict", run, "other.csv")
+    assert answer.code == 2
+    assert "data.delimiter" in answer.err or "expects a name in data.names" in answer.err
