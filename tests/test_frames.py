@@ -246,7 +246,7 @@ def test_arff_is_read_by_its_head(tmp_path: Path) -> None:
     [("'", ["a, b", 'c"', "it''s"]), ('"', ["a, b", "c'", 'say ""so""'])],
 )
 def test_arff_of_either_quote_and_of_tabs(tmp_path: Path, quote: str, cells: list[str]) -> None:
-    cells = [*cells, "d\te"]
+    cells = ["d\te", *cells]
     for between in (",", ", ", "\t"):
         lines = [f"{number}{between}{quote}{cell}{quote}" for number, cell in enumerate(cells)]
         text = "@relation r\n@attribute a numeric\n@attribute b string\n@data\n" + "\n".join(lines)
