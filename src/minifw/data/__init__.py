@@ -68,7 +68,10 @@ __all__ = [
     "held_out",
     "joined",
     "kinds",
+    "layout",
     "moons",
+    "proposal",
+    "reading",
     "roles",
     "shares",
     "sine",
@@ -80,5 +83,6 @@ __all__ = [
     "tables",
     "teacher",
     "teacher_regression",
+    "unpacked",
     "validation_size",
 ]
