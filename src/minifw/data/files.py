@@ -14,6 +14,7 @@ import numpy as np
 
 from minifw.data import cells
 from minifw.data.encoding import Encoding
+from minifw.data.facts import noticed, remarks
 from minifw.data.faults import Faults, by_column, in_words, listed
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
@@ -26,7 +27,7 @@ from minifw.errors import DataError, short_word
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Choice", "classes_named", "table_of"]
+__all__ = ["FEW", "Choice", "classes_named", "table_of", "useless"]
 
 MOST_CLASSES = 1000
 MOST_CATEGORIES = 1000
@@ -87,8 +88,21 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     )
     if choice.regression:
         labels = np.stack([column.values for column in targets.values()], 1)
-        return replace(table, labels=labels, targets=tuple(roles.targets))
-    return _classified(frame, table, roles, values, kept)
+        table = replace(table, labels=labels, targets=tuple(roles.targets))
+    else:
+        table = _classified(frame, table, roles, values, kept)
+    return _remarked(table, [*features.values()], choice)
+
+
+def _remarked(table: Table, columns: Sequence[Column], choice: Choice) -> Table:
+    """Return the table with notes on columns that hardly help, or help too much.
+
+    Columns that the config names are meant so, but for those that tell the target.
+    """
+    found = remarks(columns, table.labels, table.targets or [table.target])
+    if choice.features is not None:
+        found = [remark for remark in found if remark.odd == "target"]
+    return replace(table, notes=(*table.notes, *noticed(found)))
 
 
 def _classified(
@@ -114,25 +128,29 @@ def _classified(
 
 
 def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
-    """Take out columns that say nothing of other samples; return a line on each.
-
-    They are empty, or hold words that are different in nearly each row, such as names.
-    """
+    """Take out columns that say nothing of other samples; return a line on each."""
     notes = []
     for name, column in [*features.items()]:
-        present = len(column.values) - int(column.missing.sum())
-        many = column.kind == "words" and len(column.categories) > max(FEW, present / 2)
-        if name in asked or (present and not many):
+        if name in asked or (why := useless(column)) is None:
             continue
         del features[name]
-        count = f"{len(column.categories)} different words in {present} rows"
-        notes.append(
-            f"column '{short_word(name)}' is left out, with {count}; data.categorical: "
-            f"[{short_word(name)}] keeps it"
-            if present
-            else f"column '{short_word(name)}' is left out: it is empty"
-        )
+        shown = short_word(name)
+        keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
+        notes.append(f"column '{shown}' is left out, with {why}{keeps}")
     return notes
+
+
+def useless(column: Column) -> str | None:
+    """Return what a column has that says nothing of other samples, None if it may do.
+
+    It is empty, or holds words that are different in nearly each row, such as names.
+    """
+    present = len(column.values) - int(column.missing.sum())
+    if not present:
+        return "no value"
+    if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
+        return f"{len(column.categories)} different words in {present} rows"
+    return None
 
 
 # -------------------------------------------------------------------------- what is missing

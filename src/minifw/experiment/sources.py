@@ -11,6 +11,7 @@ from minifw.data.frame import Frame
 from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
+from minifw.errors import DataError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -21,27 +22,37 @@ def table_of(section: Columned | Npz, expected: str | None) -> Table:
         ArtefactError: it has changed.
 
     """
+    return samples_of(section, *columns_of(section, expected))
+
+
+def columns_of(section: Columned | Npz, expected: str | None) -> tuple[Frame, int]:
+    """Return the columns of a data file, and how many rows, the last ones, are of its test file.
+
+    Errors are those of `table_of`.
+    """
     path, second = Path(section.path), section.test_path
     if second is None:
-        frame = _read(section, path, expected)
-        return _table(section, frame, _choice(section, frame))
+        return _read(section, path, expected), 0
     both = [path, Path(second)]
     if expected is not None:  # before they are parsed, which may fail when they have changed
         check_unchanged(path, both[1], expected)
     frame, tests = (_read(section, each, None) for each in both)
-    choice = _choice(section, frame)
-    roles = roles_of(frame, choice)
+    roles = roles_of(frame, choice_of(section, frame))
     group = [] if roles.group is None else [roles.group]
-    made = joined(frame, tests, [*roles.features, *roles.targets, *group])
-    return _table(section, made, choice, tests.rows)
+    return joined(frame, tests, [*roles.features, *roles.targets, *group]), tests.rows
 
 
-def _choice(section: Columned | Npz, frame: Frame) -> Choice:
+def choice_of(section: Columned | Npz, frame: Frame) -> Choice:
+    """Return which columns are used, and how."""
     return section.choice(frame.names) if isinstance(section, Npz) else section.choice
 
 
-def _table(section: Columned | Npz, frame: Frame, choice: Choice, tests: int = 0) -> Table:
-    made = files.table_of(frame, choice, tests)
+def samples_of(section: Columned | Npz, frame: Frame, tests: int = 0) -> Table:
+    """Return the samples of columns of which the last `tests` rows are for testing."""
+    made = files.table_of(frame, choice_of(section, frame), tests)
+    if tests and not made.tests:
+        what = "no row is left for testing; see data.missing"
+        raise DataError(f"{section.test_path}: {what}")
     # An archive's target is one array, though it may have several columns.
     return replace(made, target=section.target) if isinstance(section, Npz) else made
 
