@@ -207,7 +207,8 @@ def test_all_faults_are_told_in_one_go_and_counted() -> None:
 
 def test_many_faulty_columns_are_counted() -> None:
     columns = {f"c{number}": ["1", ""] for number in range(12)}
-    (line,) = fault(files.table_of, frame(**columns, y=["p", "q"]), Choice())
+    many = frame(**columns, y=["p", "q"])  # type: ignore[arg-type]
+    (line,) = fault(files.table_of, many, Choice())
     assert "12 cells are missing in 1 row" in line
     assert "'c7' (line 3: '') and 4 more columns;" in line
 
@@ -460,6 +461,25 @@ def test_a_lane_has_the_samples_of_its_own_run(tmp_path: Path) -> None:
     np.testing.assert_array_equal(many.prepared.fill[1], alone.prepared.fill[0])
     assert not np.array_equal(many.prepared.fill[0], many.prepared.fill[1])
     np.testing.assert_array_equal(many.of(1).prepared.fill, many.prepared.fill[1])  # type: ignore[union-attr]
+
+
+def test_words_that_are_called_like_our_own() -> None:
+    some = frame(w=["(other)", "(missing)", "", "u"], y=["p", "q", "q", "p"])
+    table = files.table_of(some, Choice(missing="mean"))
+    assert table.features == ("w=(missing)", "w=(other)", "w=u", "w=(other) 2")
+    np.testing.assert_array_equal(table.inputs.argmax(1), [1, 0, 0, 2])
+    assert table.encoding is not None
+    new = frame(w=["(other)", "more", ""])
+    found = asked.asked_of(new, table.encoding, None).inputs
+    np.testing.assert_array_equal(found.argmax(1), [1, 3, 0])
+    assert (
+        "two features would be called 'a=b'"
+        in fault(
+            files.table_of,
+            frame(**{"a": ["b", "c"], "a=b": ["1", "2"], "y": ["p", "q"]}),  # type: ignore[arg-type]
+            Choice(),
+        )[0]
+    )
 
 
 def test_a_column_without_any_training_value_is_filled_with_0() -> None:
