@@ -803,6 +803,18 @@ def asked_at_wide(path: Path, known: encoding.Encoding) -> np.ndarray[Any, Any]:
     return asked.asked_of(frames.read_frame(path), known, None).inputs
 
 
+def test_truth_values_are_0_and_1_to_networks_and_known_to_predict(minifw: Minifw) -> None:
+    rows = people(gaps=0)
+    write(rows)
+    answer = minifw("train", saved(exclude=["city"]), "--json", "--quiet")
+    run = Path(answer.json["run_dir"])
+    kept = safetensors.numpy.load((run / "normalization.safetensors").read_bytes())
+    np.testing.assert_array_equal([kept["shift"][0, 2], kept["scale"][0, 2]], [0, 1])
+    said = rows_of(minifw("predict", run, "people.csv"))
+    write([[*line[:3], str(int(line[3] == "yes"))] for line in rows], "new.csv", NAMES[:4])
+    assert rows_of(minifw("predict", run, "new.csv")) == said
+
+
 def test_a_run_without_gaps_refuses_them(minifw: Minifw) -> None:
     write(people(gaps=0))
     answer = minifw("train", saved(), "--json", "--quiet")

@@ -109,8 +109,8 @@ class Encoding:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each column is a feature as it stands, without gaps to fill."""
-        return self.fill is None and not any(column.kind == "words" for column in self.columns)
+        """Whether each column is a feature of numbers as it stands, without gaps to fill."""
+        return self.fill is None and all(column.kind == "number" for column in self.columns)
 
     @cached_property
     def numeric(self) -> Mask:
