@@ -5,9 +5,18 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from minifw.config import sections
+from minifw.config.model import TABLED
 
 LAYERS = ", ".join(kind for model in sections.LAYERS for kind in model.declarations)
+DATA = ", ".join(
+    [
+        *(kind for model in sections.DATA for kind in model.declarations),
+        *(get_args(model.model_fields["kind"].annotation)[0] for model in TABLED),
+    ]
+)
 
 GOOD = """\
 name: good
@@ -143,7 +152,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:6:5: network.2: expects 30 inputs, but network.0 (line 4) gives 4',
     ]),
     ('- linear: 2', '- linear: 3', [
-        'a.yaml:6:5: network.2: the network must end with one output for each of the 2 classes, got 3',
+        'a.yaml:6:5: network.2: 2 classes, the last layer has 3 outputs; --set network.2.out_features=2',
     ]),
     ('- linear: 4\n  - relu\n  - linear: 2', '- relu', [
         'a.yaml:4:3: network: needs at least one linear layer',
@@ -158,10 +167,10 @@ EDITS: list[tuple[str, str, list[str]]] = [
         "a.yaml:2:12: not valid YAML: found unexpected ':'",
     ]),
     ('kind: disk', 'kind: 3', [
-        'a.yaml:2:14: data.kind: must be one of disk, half-plane, moons, spirals, sine, csv, npz, sklearn, modular-addition, parity, got 3',
+        f'a.yaml:2:14: data.kind: must be one of {DATA}, got 3',
     ]),
     ('train: 50', 'noise: 1', [
-        'a.yaml:2:20: data.noise: unknown key; known here: center, kind, normalize, radius, test, train, validation',
+        "a.yaml:2:20: data.noise: unknown key; did you mean 'label_noise'?",
     ]),
     ('kind: disk', 'kind: disk, center: [0.5]', [
         'a.yaml:2:28: data.center.1: this item is missing',
@@ -337,5 +346,5 @@ OVERRIDES: list[tuple[str, str]] = [
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),
     ("data.kind=mooons", "--set data.kind=mooons: data.kind: unknown kind 'mooons'; did you mean 'moons'?; a class of your own goes by {python: file.Class}"),
     ("data={kind: moons, radius: 1}", "--set data={kind: moons, radius: 1}: data.radius: unknown key; "
-     "known here: kind, noise, normalize, test, train, validation"),
+     "known here: feature_noise, imbalance, kind, label_noise, noise, normalize, share, test, train, validation"),
 ]  # fmt: skip

@@ -161,8 +161,8 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
         ]),
         (CONFIG, {"name": b"x"}, ["overrides: name: must be a value that YAML has, got bytes"]),
         ({**CONFIG, "network": [{"linear": 3}]}, {}, [
-            "config: network.0: the network must end with one output for each of the 2 classes, "
-            "got 3",
+            "config: network.0: 2 classes, the last layer has 3 outputs; "
+            "overrides={'network.0.out_features': 2}",
         ]),
         ({**CONFIG, "data": {"kind": "csv", "path": "none.csv"}}, {}, [
             "{here}/none.csv: cannot be read as data: No such file or directory",

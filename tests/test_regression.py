@@ -382,8 +382,8 @@ def test_a_function_of_ones_own(minifw: Minifw) -> None:
 FAULTS = {
     "loss=cross-entropy": "loss: cross-entropy is for classification, and data.task is regression",
     "data.task=classification": "data.unit: is for regression only",
-    "network.2.linear=3": "must end with one output for each of the 1 target, got 3",
-    "data.target=[y0, a]": "must end with one output for each of the 2 targets, got 1",
+    "network.2.linear=3": "1 target ('y0'), the last layer has 3 outputs; --set network.2.out_features=1",
+    "data.target=[y0, a]": "2 targets ('y0', 'a'), the last layer has 1 output; --set network.2.out_features=2",
     "data.target=[y0, y0]": "data.target names column 'y0' twice",
     "data.target=[y0, z]": "there is no column 'z'",
     "data.task=regresion": "data.task: must be one of classification, regression",
@@ -407,7 +407,7 @@ def test_a_column_of_text_is_no_target(minifw: Minifw) -> None:
     Path("numbers.csv").write_text("\n".join(lines) + "\n")
     answer = minifw("validate", "a.yaml")
     assert answer.err.rpartition("/")[2] == (
-        "numbers.csv:4: column 'y0' must hold a finite number, got 'red'; "
+        "numbers.csv:4: 1 cell is not a number: 'y0' (line 4: 'red'); "
         "data.task: classification takes classes\n"
     )
     classes = "{kind: modular-addition, task: regression}"

@@ -18,10 +18,11 @@ from sklearn.model_selection import StratifiedShuffleSplit
 from conftest import Minifw
 from minifw import data, experiment, runs
 from minifw.config import loading
-from minifw.data import files, splitting, tables
+from minifw.data import splitting, tables
 from minifw.errors import ArtefactError, ConfigError, DataError
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
+from tables_of import table_at
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -86,11 +87,8 @@ def test_both_splits_draw_the_same() -> None:
 
 def test_stratified_samples_for_validation_are_the_last_of_each_class() -> None:
     labels = np.array([1, 0, 1, 1, 0, 0, 1, 1, 1, 1])  # 3 of 0, 7 of 1; 3 of 10: 0.9 and 2.1
-    points = np.arange(10.0)[:, None], labels
-    train, validation = data.held_out(points, 3, stratified=True)
-    assert validation[0][:, 0].tolist() == [5, 8, 9]
-    assert train[0][:, 0].tolist() == [0, 1, 2, 3, 4, 6, 7]
-    assert validation[1].tolist() == labels[[5, 8, 9]].tolist()
+    kept = splitting.kept_of(labels, len(labels), 3)
+    assert np.flatnonzero(kept).tolist() == [5, 8, 9]
 
 
 # ------------------------------------------------------------------------------------- the tables
@@ -156,7 +154,7 @@ def test_its_frame_as_a_file_is_the_same_table(tmp_path: Path) -> None:
     frame = datasets.load_wine(as_frame=True).frame
     frame["target"] = [table.classes[label] for label in table.class_numbers]
     frame.to_csv(tmp_path / "wine.csv", index=False)
-    read = files.read_csv(tmp_path / "wine.csv", None, None)
+    read = table_at(tmp_path / "wine.csv")
     assert np.array_equal(read.inputs, table.inputs)
     assert np.array_equal(read.labels, table.class_numbers)
     assert (read.features, read.classes, read.target) == (

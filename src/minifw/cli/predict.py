@@ -124,7 +124,7 @@ def _voted(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     """Return the classes of the samples in a file."""
     from minifw.experiment import asking, prediction
 
-    asked = asking.read(file, networks.about)
+    asked = asking.read(file, networks)
     found = prediction.predict(networks, asked.inputs)
     known = asked.classes
     compared = None if known is None else prediction.compare(found, networks, known)
@@ -135,7 +135,7 @@ def _estimated(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     """Return the numbers of a regression for the samples in a file."""
     from minifw.experiment import asking, estimates
 
-    asked = asking.read(file, networks.about)
+    asked = asking.read(file, networks)
     found = estimates.predict(networks, asked.inputs)
     compared = None if asked.targets is None else estimates.compare(found, asked.targets)
     return lambda: estimates.lines(found, networks, all_seeds), compared, asked.checksum

@@ -4,6 +4,7 @@ The door names rooms: `model` brings torch along, and lists of runs need no more
 """
 
 __all__ = [
+    "altered",
     "axes",
     "code",
     "columned",

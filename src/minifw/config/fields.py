@@ -26,7 +26,7 @@ from pydantic import (
 from minifw import nn
 from minifw.config.declared import Declared, Fields
 from minifw.config.layers import WIRES, LayerSection
-from minifw.config.parts import ScheduleSection
+from minifw.config.parts import LossSection, ScheduleSection
 from minifw.errors import ModuleError
 from minifw.nn import Key, registry
 from minifw.nn.registry import Declaration, LayerDeclaration, declaration_of
@@ -113,12 +113,15 @@ def model_of(
 
     """
     section = next(iter(names.values())).section
+    if taken := more.keys() & {*base.shared()}:
+        of = "every layer" if base is LayerSection else "all data"
+        if issubclass(base, LossSection):
+            of = "every loss in a list of them"
+        raise ModuleError(
+            f"{next(iter(names))}: argument '{min(taken)}' has the name of a key of {of}; "
+            "give it another"
+        )
     if base is LayerSection:
-        if taken := WIRES.keys() & more:
-            raise ModuleError(
-                f"{next(iter(names))}: argument '{min(taken)}' has the name of a key of every "
-                "layer; give it another"
-            )
         more = more | WIRES
     try:
         model: type[S] = create_model(  # type: ignore[call-overload]

@@ -8,6 +8,7 @@ from typing import Any, Self, cast
 import numpy as np
 from pydantic import Field
 
+from minifw.config.altered import Altered
 from minifw.config.blame import blamed
 from minifw.config.declared import VALIDATION, Count, Declared, ShareOrCount
 from minifw.config.points import own_points
@@ -17,7 +18,7 @@ from minifw.nn.registry import DataDeclaration
 from minifw.statistics.measure import Task
 
 
-class Generated(Declared):
+class Generated(Altered, Declared):
     """Keys that all generated data share."""
 
     family = DataDeclaration
@@ -52,9 +53,9 @@ class Generated(Declared):
             self.declaration.make,
             drawn,
             samples,
-            len(self.declaration.features),
+            len(self.feature_names),
             self.classes_declared,
-            self.declaration.targets,
+            self.target_names,
         )
 
     def check(self) -> None:
@@ -73,7 +74,19 @@ class Generated(Declared):
     @property
     def outputs(self) -> int:
         """The number of outputs of a network: one for each class, or for each target."""
-        return len(self.declaration.targets) or self.classes_declared
+        return len(self.target_names) or self.classes_declared
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        said: DataDeclaration = self.declaration
+        return said.features_of(self.keys)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of the targets of a regression."""
+        said: DataDeclaration = self.declaration
+        return said.targets_of(self.keys)
 
     @property
     def classes_declared(self) -> int:

@@ -20,7 +20,7 @@ import numpy as np
 from annotated_types import Lt
 from pydantic import ValidationError
 
-from minifw.config import axes, own, yaml12
+from minifw.config import altered, axes, dividing, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.columned import FromFile
@@ -154,6 +154,8 @@ class Parsed:
         _check_train(checked, source)
         _check_chain(checked, source)
         note_task(checked.config, source, checked.faulty)
+        altered.note_altered(checked.config, source, checked.faulty)
+        dividing.note_division(checked.config, source, checked.faulty)
         _check_numbers(checked, source)
         if checked.config.sweep is not None and "sweep" not in checked.faulty:
             axes.of_section(checked.config.sweep, source)
@@ -162,9 +164,13 @@ class Parsed:
         config = checked.config
         if isinstance(config.data, FromFile):
             # A path in the file is relative to its folder, one on the command line to the current.
-            place = source.place(("data", "path"))
-            base = Path.cwd() if place.given and not place.line else path.absolute().parent
-            data = config.data.model_copy(update={"path": str(base / config.data.path)})
+            paths = {}
+            for key in ("path", "test_path"):
+                if (given_path := getattr(config.data, key)) is not None:
+                    place = source.place(("data", key))
+                    base = Path.cwd() if place.given and not place.line else path.absolute().parent
+                    paths[key] = str(base / given_path)
+            data = config.data.model_copy(update=paths)
             config = config.model_copy(update={"data": data})
         given = [*overrides, *(str(value.value) for _, value in cell or ())]
         if self.size + sum(map(len, given)) > _SHORT:
@@ -179,7 +185,7 @@ def dump(config: Config) -> str:
     configs have none of them.
     """
     values = config.model_dump(mode="json")
-    for key in ("validation", *OPTIONAL):
+    for key in ("validation", *OPTIONAL, *altered.KEYS, *dividing.OPTIONAL):
         if values["data"].get(key, ...) is None:
             del values["data"][key]
     if values["train"]["early_stopping"] is None:
@@ -399,15 +405,23 @@ def _training(checked: _Checked, source: Source) -> tuple[int, str] | None:
     data = checked.config.data
     if "data" in checked.faulty or not isinstance(data, Generated):
         return None
-    if data.validation is None:
-        return data.train, f"data.train = {data.train}{source.line(('data', 'train'))}"
-    path = ("data", "validation")
+    left, key = data.train, "train"
     try:
-        left = data.train - validation_size(data.train, data.validation)
+        if data.validation is not None:
+            key = "validation"
+            left -= validation_size(left, data.validation)
+        if data.share is not None:
+            key = "share"
+            left = data.alteration.size(left)
+        if data.imbalance is not None and not data.is_regression:
+            altered.note_classes(data, left, source)
     except DataError as fault:
-        source.add(path, str(fault))
+        source.add(("data", key), str(fault))
         return None
-    return left, f"the {left} training samples that data.validation leaves{source.line(path)}"
+    line = source.line(("data", key))
+    if key == "train":
+        return left, f"data.train = {left}{line}"
+    return left, f"the {left} training samples that data.{key} leaves{line}"
 
 
 def _check_chain(checked: _Checked, source: Source) -> None:
@@ -416,7 +430,7 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = len(data.declaration.features), data.outputs
+        features, classes = len(data.feature_names), data.outputs
     sure = "loss" not in checked.faulty
     note_network(checked.config, source, features, classes, checked.unknown, sure)
 

@@ -157,7 +157,9 @@ class Config(Section):
     ] = Field(description="names the run's folder: letters, digits, - and _")
     seed: int = Field(0, ge=0, le=2**32, description="the first seed; network k uses seed + k")
     seeds: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="number of seeds; by default 1 for train and 20 for compare"
+        None,
+        description="number of seeds; by default 1 for train and 20 for compare, with data.folds "
+        "one for each fold",
     )
     dtype: Literal["float32", "float64"] = Field("float32", description="precision of all numbers")
     device: Literal["cpu", "cuda"] = Field("cpu", description="where to train")
@@ -180,3 +182,7 @@ class Config(Section):
     )
     train: Train = Field(description="how to train")
     sweep: SweepSection | None = Field(None, description="what `minifw sweep` varies")
+
+    def count(self, usual: int) -> int:
+        """Return how many seeds there are: without `seeds` one a fold, or the usual number."""
+        return self.seeds or getattr(self.data, "folds", None) or usual

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from minifw.config.altered import Altered
 from minifw.config.declared import VALIDATION, Section, ShareOrCount
 from minifw.config.targets import Targeted
 from minifw.statistics.measure import Task
@@ -13,19 +14,34 @@ from minifw.statistics.measure import Task
 CLASSES: tuple[Task, ...] = ("classification",)
 
 
-class Tabled(Targeted, Section):
+class Tabled(Altered, Targeted, Section):
     """Keys that all tables share."""
 
-    train: ShareOrCount = Field(
-        0.8, description="training samples: their number, or a fraction below 1 of all"
+    usual_train: ClassVar[float] = 0.8
+    """The fraction of training samples where nothing is said."""
+
+    train: ShareOrCount | None = Field(
+        None,
+        description="training samples: their number, or a fraction below 1 of all; by default "
+        "0.8, or all that are not for testing where `folds` or `test_path` says which are",
     )
     test: ShareOrCount | None = Field(
         None, description="test samples, likewise; by default all the rest"
     )
-    split: Literal["random", "stratified"] = Field(
+    split: Literal["random", "stratified", "grouped"] = Field(
         "random",
         description="draw training and test samples from all, or in each class as many as its "
-        "share of all samples",
+        "share of all samples, or whole groups of samples, by the column `group`",
+    )
+    split_seed: Annotated[int, Field(ge=0, le=2**32)] | None = Field(
+        None,
+        description="one division of the samples for all seeds, drawn with this seed; by default "
+        "each seed divides them anew",
+    )
+    folds: Annotated[int, Field(ge=2, le=100_000)] | None = Field(
+        None,
+        description="cross-validation: so many parts, each tested by a seed that is trained on the "
+        "others; by default none",
     )
     validation: ShareOrCount | None = VALIDATION
     normalize: bool = Field(
@@ -74,8 +90,11 @@ class ModularAddition(Tabled):
         description="pairs of whole numbers, of which the class is (a + b) mod p"
     )
     modulus: int = Field(97, ge=2, le=500, description="p: there are p² samples and p classes")
-    train: ShareOrCount = Field(
-        0.5, description="training samples: their number, or a fraction below 1 of all"
+    usual_train: ClassVar[float] = 0.5
+
+    train: ShareOrCount | None = Field(
+        None,
+        description="training samples: their number, or a fraction below 1 of all; by default 0.5",
     )
     normalize: bool = Field(
         False,

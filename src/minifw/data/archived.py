@@ -1,26 +1,32 @@
-"""Samples out of a NumPy .npz file, whose arrays are inputs and classes, or numbers."""
+"""The arrays of a NumPy .npz file as columns: inputs, and classes or numbers.
+
+Column j of array `x` is called `x[j]`. What is made of columns is the same for every file.
+"""
 
 from __future__ import annotations
 
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from minifw.data import cells
-from minifw.data.archives import arrays_of, feature_names, numbers_of, words_of
-from minifw.data.files import Asked, classes_named
-from minifw.data.generated import Floats, Integers
-from minifw.data.reading import Gaps, read_bytes
-from minifw.data.table import Table
+from minifw.data.archives import arrays_of, check_numbers, feature_names, words_of
+from minifw.data.frame import Frame
+from minifw.data.reading import read_bytes
 from minifw.errors import DataError, short_word
+from minifw.system.files import open_input
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 def is_archive(path: Path) -> bool:
     """Return whether a file is an archive of arrays, and not a table that is zipped."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_input(path) as file, zipfile.ZipFile(file) as archive:
             return any(name.endswith(".npy") for name in archive.namelist())
     except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         return False  # whoever reads it says why
@@ -33,15 +39,15 @@ def read_npz(
     *,
     expected: str | None = None,
     regression: bool = False,
-) -> Table:
-    """Read a NumPy .npz file: array `features` (samples, features), array `target` (samples,).
+) -> Frame:
+    """Return the columns of array `features` (samples, features) and of `target` (samples,).
 
     By `regression` the target may be (samples, targets) too, of numbers. `expected` is the
     checksum that the file must have.
 
     Raises:
-        DataError: an array is missing, misshapen, not finite, too large for the memory that is
-            free, or needs pickle to be read.
+        DataError: an array is missing, misshapen, too large for the memory that is free, needs
+            pickle to be read, or is of a type that cannot be used.
         ArtefactError: the file is not the expected one.
 
     """
@@ -51,11 +57,10 @@ def read_npz(
     content, found = read_bytes(path, expected)
     arrays = arrays_of(path, content, [features, target])
     inputs, labels = arrays[features], arrays[target]
-    one = labels.ndim == 1
     if (
         inputs.ndim != 2
         or labels.shape[:1] != inputs.shape[:1]
-        or not (one or (regression and labels.ndim == 2))
+        or not (labels.ndim == 1 or (regression and labels.ndim == 2))
         or not inputs.size * labels.size
     ):
         or_more = " or (samples, targets)" if regression else ""
@@ -63,71 +68,22 @@ def read_npz(
             f"{path}: expects '{short_word(features)}' of shape (samples, features) and "
             f"'{short_word(target)}' (samples,){or_more}, got {inputs.shape} and {labels.shape}"
         )
-    gaps = Gaps(", or choose other arrays by data.features and data.target")
-    numbers = numbers_of(path, features, inputs, gaps)
+    columns = _numbers(path, features, inputs)
     if regression:
-        wanted = numbers_of(path, target, labels.reshape(len(labels), -1), gaps)
-        gaps.check()
-        columns = feature_names(features, inputs.shape[1])
-        targets = [target] if one else feature_names(target, labels.shape[1])
-        return Table(numbers, wanted, tuple(columns), (), found, target, tuple(targets))
-    words, codes = words_of(path, target, labels)
-    missing = np.array([cells.missing(word) for word in words])[codes]
-    if missing.any():
-        row = int(missing.argmax())
-        must = f"{path}: {short_word(target)}[{row}] must hold a class"
-        gaps.note(must, words[codes[row]], int(missing.sum()))
-    gaps.check()
-    names = feature_names(features, inputs.shape[1])
-    labels, classes = classes_named(path, target, words, codes)
-    return Table(numbers, labels, tuple(names), classes, found, target)
+        return _frame(path, columns | _numbers(path, target, labels), found)
+    return _frame(path, columns | {target: _classes(path, target, labels)}, found)
 
 
 def ask_npz(
     path: Path, features: Sequence[str], target: str | None, targets: Sequence[str] = ()
-) -> Asked:
-    """Return samples of an archive with known features, for a trained network.
+) -> Frame:
+    """Return the columns of an archive that are called like a network's features and target.
 
     Raises:
-        DataError: an array is missing or misshapen, or holds what is no finite number.
+        DataError: an array is missing or misshapen.
 
     """
     content, found = read_bytes(path, None)
-    gaps = Gaps()
-    if targets:
-        numbers, wanted = _npz_numbers(path, content, features, len(targets), target, gaps)
-        gaps.check()
-        return Asked(numbers, found, targets=wanted)
-    numbers, classes = _npz_inputs(path, content, features, target, gaps)
-    gaps.check()
-    if classes is None:
-        return Asked(numbers, found)
-    words, codes = classes
-    names = [None if cells.missing(word) else cells.class_name(word) for word in words]
-    return Asked(numbers, found, [names[code] for code in codes])
-
-
-def _npz_numbers(
-    path: Path, content: bytes, features: Sequence[str], targets: int, array: str | None, gaps: Gaps
-) -> tuple[Floats, Floats | None]:
-    numbers, _ = _npz_inputs(path, content, features, None, gaps)
-    if array is None:
-        return numbers, None
-    found = arrays_of(path, content, [], array).get(array)
-    if found is None or found.dtype.kind not in "fiu":
-        return numbers, None
-    if found.shape not in ((len(numbers),), (len(numbers), targets)):
-        raise DataError(
-            f"{path}: expects '{short_word(array)}' of shape ({len(numbers)}, {targets}), "
-            f"got {found.shape}"
-        )
-    wanted = found.reshape(len(numbers), -1).astype(np.float64)
-    return numbers, np.where(np.isfinite(wanted), wanted, np.nan)
-
-
-def _npz_inputs(
-    path: Path, content: bytes, features: Sequence[str], target: str | None, gaps: Gaps
-) -> tuple[Floats, tuple[list[str], Integers] | None]:
     name = features[0].rpartition("[")[0]
     if list(features) != feature_names(name, len(features)):
         raise DataError(
@@ -141,10 +97,41 @@ def _npz_inputs(
             f"{path}: expects '{short_word(name)}' of shape (samples, {len(features)}), "
             f"got {inputs.shape}"
         )
-    if labels is not None and labels.shape != inputs.shape[:1]:
+    columns = _numbers(path, name, inputs)
+    if labels is None or target is None or (targets and labels.dtype.kind not in "fiu"):
+        return _frame(path, columns, found)
+    shape = (len(inputs), len(targets)) if len(targets) > 1 else (len(inputs),)
+    if labels.shape not in (shape, (*shape, 1)[:2] if targets else shape):
         raise DataError(
-            f"{path}: expects '{short_word(target or '')}' of shape ({len(inputs)},), "
-            f"got {labels.shape}"
+            f"{path}: expects '{short_word(target)}' of shape {shape}, got {labels.shape}"
         )
-    numbers = numbers_of(path, name, inputs, gaps)
-    return numbers, None if labels is None else words_of(path, target or "", labels)
+    if targets:
+        wanted = _numbers(path, target, labels)
+        return _frame(path, columns | dict(zip(targets, wanted.values(), strict=True)), found)
+    return _frame(path, columns | {target: _classes(path, target, labels)}, found)
+
+
+def _frame(path: Path, columns: dict[str, pa.Array], found: str) -> Frame:
+    return Frame(
+        path, tuple(columns), tuple(columns.values()), found, lambda row: f"{path}: row {row + 1}"
+    )
+
+
+def _numbers(path: Path, name: str, values: NDArray[Any]) -> dict[str, pa.Array]:
+    """Return the columns of an array of numbers by their names."""
+    import pyarrow as pa
+
+    check_numbers(path, name, values)
+    names = [name] if values.ndim == 1 else feature_names(name, values.shape[1])
+    with np.errstate(all="ignore"):
+        exact = values.dtype.itemsize <= 8 and values.dtype.kind != "f"
+        rows = np.ascontiguousarray(values.reshape(len(values), -1).T, None if exact else float)
+    return dict(zip(names, map(pa.array, rows.astype(rows.dtype.newbyteorder("="))), strict=True))
+
+
+def _classes(path: Path, name: str, values: NDArray[Any]) -> pa.Array:
+    """Return classes of any type as cells of text."""
+    import pyarrow as pa
+
+    words, codes = words_of(path, name, values)
+    return pa.array(words, pa.string()).take(pa.array(codes))

@@ -13,8 +13,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw.data.generated import Floats, Integers
-from minifw.data.reading import Gaps, check_memory, suggestion, unreadable
+from minifw.data.generated import Integers
+from minifw.data.reading import check_memory, suggestion, unreadable
 from minifw.errors import DataError, short_word
 
 MOST_HEADER = 10_000
@@ -43,7 +43,7 @@ def arrays_of(
             needed = 0
             for name in wanted:
                 with archive.open(members[name]) as file:
-                    needed += _bytes_needed(f"{path}: array '{short_word(name)}'", file)
+                    needed += bytes_needed(f"{path}: array '{short_word(name)}'", file)
             check_memory(f"{path}: unpacking this file", needed)
             arrays = {}
             for name in wanted:
@@ -56,7 +56,33 @@ def arrays_of(
         raise unreadable(path, fault) from None
 
 
-def _bytes_needed(where: str, file: IO[bytes]) -> int:
+def shapes_of(path: Path, content: bytes) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays by their names, from their headers.
+
+    Raises:
+        DataError: it is no archive of arrays, or a damaged one.
+
+    """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0}
+    readers[2, 0] = np.lib.format.read_array_header_2_0
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            warnings.simplefilter("ignore")  # about files from old versions of NumPy
+            shapes = {}
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    bytes_needed(str(path), file)
+                    file.seek(0)
+                    shape, *_ = readers[np.lib.format.read_magic(file)](file)
+                shapes[member.filename.removesuffix(".npy")] = tuple(shape)
+            return shapes
+    except DataError:
+        raise
+    except Exception as fault:  # a foreign file may raise anything in the zip and npy readers
+        raise unreadable(path, fault) from None
+
+
+def bytes_needed(where: str, file: IO[bytes]) -> int:
     """Return the bytes of an array and its float64 copy, from its header."""
     version = np.lib.format.read_magic(file)
     read = {
@@ -76,22 +102,12 @@ def _bytes_needed(where: str, file: IO[bytes]) -> int:
     return math.prod(shape) * (dtype.itemsize + 8)
 
 
-def numbers_of(path: Path, name: str, values: NDArray[Any], gaps: Gaps) -> Floats:
-    """Return an array of inputs as float64; numbers that are not finite are noted in `gaps`."""
-    shown = short_word(name)
+def check_numbers(path: Path, name: str, values: NDArray[Any]) -> None:
+    """Raise a DataError if an array of inputs holds no numbers."""
     if values.dtype.kind not in "fiu":
-        raise DataError(f"{path}: '{shown}' must hold finite real numbers only, got {values.dtype}")
-    with np.errstate(all="ignore"):
-        numbers = np.ascontiguousarray(values, np.float64)
-    for is_wrong in (np.isinf, np.isnan):
-        wrong = is_wrong(numbers)
-        if wrong.any():
-            row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
-            must = f"{path}: {shown}[{row}, {column}] must hold a finite number"
-            if is_wrong is np.isinf:
-                raise DataError(f"{must}, got {values[row, column]!s}")
-            gaps.note(must, "nan", int(wrong.sum()))
-    return numbers
+        raise DataError(
+            f"{path}: '{short_word(name)}' must hold finite real numbers only, got {values.dtype}"
+        )
 
 
 def words_of(path: Path, name: str, values: NDArray[Any]) -> tuple[list[str], Integers]:

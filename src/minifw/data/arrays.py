@@ -134,7 +134,10 @@ def _check_alike(inputs: dict[str, Floats]) -> None:
 def inputs(data: Dataset, x: object) -> Tensor:
     """Return new samples as the networks of a dataset take them; see `Dataset.inputs`."""
     where = "Dataset.inputs"
-    samples = given = numbers(where, "x", x)
+    encoding, prepared = data.encoding, data.prepared
+    samples = given = numbers(
+        where, "x", x, gaps=encoding is not None and encoding.fill is not None
+    )
     seeds, features = data.shift.shape[:-1], len(data.features)
     if samples.ndim == 2 and seeds:
         samples = np.broadcast_to(samples, (*seeds, *samples.shape))
@@ -146,6 +149,8 @@ def inputs(data: Dataset, x: object) -> Tensor:
             f"{where}: x must be (samples, {features}){own}, a column each for {shown}, "
             f"got {given.shape}"
         )
+    if encoding is not None and prepared is not None:
+        samples = encoding.applied(samples, prepared)
     with np.errstate(all="ignore"):
         normal = (samples - data.shift[..., None, :]) / data.scale[..., None, :]
     made = torch.from_numpy(normal).to(data.train.inputs)
@@ -195,8 +200,8 @@ def _check_output(where: str, output: Tensor, count: int, each: str) -> None:
         )
 
 
-def numbers(where: str, name: str, values: object) -> Floats:
-    """Return inputs as a float64 array.
+def numbers(where: str, name: str, values: object, *, gaps: bool = False) -> Floats:
+    """Return inputs as a float64 array; with `gaps` some may be NaN.
 
     Raises:
         DataError: they are not an array of finite real numbers.
@@ -207,8 +212,9 @@ def numbers(where: str, name: str, values: object) -> Floats:
         raise DataError(f"{where}: {name} must hold real numbers, got {_kind(found)}")
     with np.errstate(all="ignore"):
         made = np.ascontiguousarray(found, np.float64)
-    if not np.isfinite(made).all():
-        place = np.unravel_index(int((~np.isfinite(made)).argmax()), made.shape)
+    wrong = np.isinf(made) if gaps else ~np.isfinite(made)
+    if wrong.any():
+        place = np.unravel_index(int(wrong.argmax()), made.shape)
         shown = ", ".join(map(str, place))
         raise DataError(
             f"{where}: {name}[{shown}] must be a finite number, got {made[place]}; "

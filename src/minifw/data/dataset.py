@@ -30,9 +30,9 @@ LARGEST, SMALLEST = 1e150, 1e-150
 """Of targets: squares of such numbers are numbers of float64, and so are their sums."""
 """The kinds of numbers by their names in a config."""
 
-Purpose = Literal["data", "init", "shuffle", "validation", "dropout"]
+Purpose = Literal["data", "init", "shuffle", "validation", "dropout", "noise"]
 # Every published number depends on this order: append, never reorder.
-PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout")
+PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout", "noise")
 
 
 def generator(seed: int, purpose: Purpose) -> np.random.Generator:
@@ -66,6 +66,8 @@ class Dataset:
     one_target: bool = False
     prepared: Prepared | None = None
     """With what gaps were filled, and which categories are known, `(seeds, features)`."""
+    encoding: Encoding | None = None
+    """How columns of a file became features, where that is not plain."""
 
     @classmethod
     def from_arrays(
@@ -144,6 +146,7 @@ class Dataset:
         """Return new samples, as they come, as a network trained on this dataset takes them.
 
         They are moved with the numbers of the training samples, and have their dtype and device.
+        Where gaps were filled, those of new samples (NaN) are too.
 
         Args:
             x: `(n, features)`; where each network has samples of its own, all get these, or
@@ -365,6 +368,7 @@ def stack_seeds(
         target_shift,
         target_scale,
         prepared=Prepared.stacked(known) if known else None,
+        encoding=encoding,
     )
 
 

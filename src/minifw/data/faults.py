@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from minifw.data.frame import Frame
-from minifw.data.kinds import Mask
+from minifw.data.kinds import Kind, Mask
 from minifw.errors import DataError, short, short_word
 
 MOST_COLUMNS = 8
@@ -27,23 +27,31 @@ class Faults:
     other: str = ""
     missing: dict[str, Mask] = field(default_factory=dict)
     wrong: dict[str, Mask] = field(default_factory=dict)
+    untrue: dict[str, Mask] = field(default_factory=dict)
+    """Those of columns of truth values."""
+    lines: list[str] = field(default_factory=list)
+    """Faults that are not of single cells."""
 
-    def note(self, name: str, missing: Mask, wrong: Mask | None = None) -> None:
+    def note(
+        self, name: str, missing: Mask | None, wrong: Mask | None = None, kind: Kind = "number"
+    ) -> None:
         """Note the faulty cells of a column."""
-        if missing.any():
+        if missing is not None and missing.any():
             self.missing[name] = missing
         if wrong is not None and wrong.any():
-            self.wrong[name] = wrong
+            (self.untrue if kind == "truth" else self.wrong)[name] = wrong
 
     def check(self) -> None:
         """Raise a DataError with a line for each kind of fault, if there is any."""
         lines = []
         if self.wrong:
             lines.append(self._line(self.wrong, "not a number", "not numbers", self.other))
+        if self.untrue:
+            lines.append(self._line(self.untrue, "no truth value", "no truth values", self.other))
         if self.missing:
             lines.append(self._line(self.missing, "missing", "missing", self.instead))
-        if lines:
-            raise DataError(*lines)
+        if lines or self.lines:
+            raise DataError(*lines, *self.lines)
 
     def _line(self, found: dict[str, Mask], is_one: str, are_many: str, remedy: str) -> str:
         first = min(int(mask.argmax()) for mask in found.values())
@@ -69,7 +77,10 @@ class Faults:
 
 def place_in(frame: Frame, row: int) -> str:
     """Return the place of a row without its file: `line 12`, or `row 12`."""
-    place = frame.where(row).removeprefix(str(frame.path)).removeprefix(":").strip()
+    whole, path = frame.where(row), str(frame.path)
+    if not whole.startswith(f"{path}:"):
+        return whole.rpartition("/")[2]  # in another file
+    place = whole.removeprefix(path).removeprefix(":").strip()
     return place if place.startswith("row") else f"line {place}"
 
 
@@ -89,6 +100,12 @@ def by_column(found: dict[str, Mask]) -> str:
     named = [f"'{short_word(name)}' {int(mask.sum())}" for name, mask in found.items()]
     more = len(named) - MOST_COLUMNS
     return ", ".join(named[:MOST_COLUMNS]) + (f" and {more} more columns" if more > 0 else "")
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return names of columns as a list in a config, the first of many."""
+    shown = ", ".join(map(short_word, names[:MOST_COLUMNS]))
+    return shown + (", …" if len(names) > MOST_COLUMNS else "")
 
 
 def in_words(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Samples from the columns of a user's file: which are features, which the target, what is missing.
+"""Samples from the columns of a user's file: what is missing, filled, left out, and one-hot.
 
 `read_…` functions of the files beside this one return a `Frame`; `table_of` makes samples of it.
 """
@@ -6,66 +6,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minifw.data import cells
-from minifw.data.encoding import Encoding, Fill
-from minifw.data.faults import Faults, by_column, in_words
+from minifw.data.encoding import Encoding
+from minifw.data.facts import noticed, remarks
+from minifw.data.faults import Faults, by_column, in_words, listed
 from minifw.data.frame import Frame
-from minifw.data.generated import Floats, Integers
-from minifw.data.kinds import Column, Kind, Mask, column_of, missing_of, words_of
-from minifw.data.reading import suggestion, twice
+from minifw.data.generated import Integers
+from minifw.data.kinds import Column, Mask, column_of, missing_of, words_of
+from minifw.data.reading import check_memory, twice
+from minifw.data.roles import Choice, Roles, roles_of
 from minifw.data.table import Table
 from minifw.errors import DataError, short_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+__all__ = ["FEW", "Choice", "classes_named", "table_of", "useless"]
+
 MOST_CLASSES = 1000
 MOST_CATEGORIES = 1000
 FEW = 20
 """Different values that a column may have however few rows there are."""
 
-Names = Sequence[str | int]
-Missing = Literal["error", "drop", "mean", "median"]
-
-FILLS = "data.missing: drop leaves such rows out, mean or median fills them"
-
-
-@dataclass(frozen=True)
-class Choice:
-    """Which columns of a file are used, and how: the keys of `data`.
-
-    Columns are given by their names, or by their numbers from 1. None are the defaults: the last
-    column is the target, and all others are features.
-    """
-
-    features: Names | None = None
-    target: str | int | Names | None = None
-    exclude: Names = ()
-    categorical: Literal["auto"] | Names = "auto"
-    missing: Missing = "error"
-    group: str | int | None = None
-    regression: bool = False
-
-    @property
-    def fill(self) -> Fill | None:
-        """With what gaps are filled."""
-        return self.missing if self.missing in ("mean", "median") else None
-
-
-@dataclass(frozen=True)
-class Roles:
-    """The columns of a file by what they are for."""
-
-    features: list[str]
-    targets: list[str]
-    words: list[str]
-    group: str | None
+DROPS = "data.missing: drop leaves such rows out"
+FILLS = f"{DROPS}, mean or median fills them"
 
 
 def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
@@ -76,207 +46,204 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
 
     """
     roles = roles_of(frame, choice)
-    found = {name: _column(frame, name, roles, choice) for name in roles.features}
-    notes = list(frame.notes)
-    if choice.features is None and choice.categorical == "auto":
-        notes += _leave_out(frame, found)
-    if not found:
-        raise DataError(f"{frame.path}: no column is left to be a feature; see data.exclude")
-    numbers = {}
+    values = dict(zip(frame.names, frame.columns, strict=True))
+    features = {
+        name: column_of(name, values[name], "words" if name in roles.words else None)
+        for name in roles.features
+    }
+    notes = [*frame.notes]
+    if choice.features is None:
+        notes += _leave_out(features, roles.words)
+    if not features:
+        raise DataError(f"{frame.path}: no column is left to be a feature", *notes)
+    targets = {}
     if choice.regression:
-        numbers = {name: _column(frame, name, roles, choice) for name in roles.targets}
-    gaps = {name: column.missing for name, column in found.items()}
-    for name in roles.targets:
-        gaps[name] = missing_of(_values(frame, name))
-    kept, dropped = _kept(frame, choice, gaps, roles, {**found, **numbers})
+        targets = {name: column_of(name, values[name], "number") for name in roles.targets}
+    missing = {name: missing_of(values[name]) for name in roles.targets}
+    _check(frame, choice, features, targets, missing)
+    kept, dropped = _kept(frame, choice, features, missing)
     notes += dropped
     if not kept.all():
-        tests = int(kept[len(kept) - tests :].sum()) if tests else 0
-        found = {name: _rows(column, kept) for name, column in found.items()}
-        numbers = {name: _rows(column, kept) for name, column in numbers.items()}
-    notes += _filled(choice, found)
-    encoding = Encoding.of([*found.values()], choice.fill)
-    features = tuple(encoding.features)
-    if (double := twice(features)) is not None:
+        tests = _left_to_test(frame, kept, tests)
+        features = {name: _rows(column, kept) for name, column in features.items()}
+        targets = {name: _rows(column, kept) for name, column in targets.items()}
+    notes += _filled(choice, features)
+    encoding = Encoding.of([*features.values()], choice.fill)
+    if (double := twice(encoding.features)) is not None:
         raise DataError(f"{frame.path}: two features would be called '{short_word(double)}'")
+    numbers = int(kept.sum()) * len(encoding.features)
+    check_memory(f"{frame.path}: making samples of this file", 8 * numbers)
     table = Table(
-        encoding.wide([column.values for column in found.values()]),
+        encoding.wide([column.values for column in features.values()]),
         np.zeros(0, np.int64),
-        features,
+        tuple(encoding.features),
         (),
         frame.checksum,
         ", ".join(roles.targets),
         encoding=None if encoding.is_plain else encoding,
-        groups=None if roles.group is None else words_of(_values(frame, roles.group))[1][kept],
+        groups=None if roles.group is None else words_of(values[roles.group])[1][kept],
         tests=tests,
         notes=tuple(notes),
+        unnamed=None if frame.named else len(frame.names),
     )
     if choice.regression:
-        labels = np.stack([column.values for column in numbers.values()], 1)
-        return replace(table, labels=labels, targets=tuple(roles.targets))
-    words, codes = words_of(_values(frame, roles.targets[0]))
+        labels = np.stack([column.values for column in targets.values()], 1)
+        table = replace(table, labels=labels, targets=tuple(roles.targets))
+    else:
+        table = _classified(frame, table, roles, values, kept)
+    return _remarked(table, [*features.values()], choice)
+
+
+def _remarked(table: Table, columns: Sequence[Column], choice: Choice) -> Table:
+    """Return the table with notes on columns that hardly help, or help too much.
+
+    Columns that the config names are meant so, but for those that tell the target.
+    """
+    found = remarks(columns, table.labels, table.targets or [table.target])
+    if choice.features is not None:
+        found = [remark for remark in found if remark.odd == "target"]
+    return replace(table, notes=(*table.notes, *noticed(found)))
+
+
+def _classified(
+    frame: Frame, table: Table, roles: Roles, values: dict[str, pa.Array], kept: Mask
+) -> Table:
+    """Return the table with the classes that the target's cells stand for."""
+    target = roles.targets[0]
+    if len(roles.targets) > 1:
+        raise DataError(
+            f"{frame.path}: data.target: several columns are targets of data.task: regression"
+        )
+    words, codes = words_of(values[target])
     used, codes = np.unique(codes[kept], return_inverse=True)
     some = [words[place] for place in used]
-    numbers_of, classes = classes_named(frame.path, roles.targets[0], some, codes)
-    return replace(table, labels=numbers_of, classes=classes)
+    labels, classes = classes_named(frame.path, target, some, codes)
+    notes = table.notes
+    if table.tests:
+        known = {*labels[: -table.tests].tolist()}
+        if new := [name for number, name in enumerate(classes) if number not in known]:
+            what = f"classes of data.test_path that no row of data.path has: {in_words(new)}"
+            notes = (*notes, what)
+    return replace(table, labels=labels, classes=classes, notes=notes)
 
 
-# ------------------------------------------------------------------------------- which columns
-
-
-def roles_of(frame: Frame, choice: Choice) -> Roles:
-    """Return which columns are for what.
-
-    Raises:
-        DataError: there is no such column, or one has two purposes.
-
-    """
-    names = frame.names
-    excluded = named(frame, choice.exclude, "exclude")
-    group = None if choice.group is None else named(frame, [choice.group], "group")[0]
-    asked = [choice.target] if isinstance(choice.target, str | int) else choice.target
-    free = [name for name in names if name not in excluded and name != group]
-    targets = free[-1:] if asked is None else named(frame, asked, "target")
-    if choice.features is None:
-        features = [name for name in free if name not in targets]
-    else:
-        features = named(frame, choice.features, "features")
-    if not targets or not features:
-        missing = f" '{short_word(targets[0])}'" if targets else ""
-        raise DataError(f"{frame.path}:1: expects a column beside the target{missing}")
-    words = [] if choice.categorical == "auto" else named(frame, choice.categorical, "categorical")
-    for key, chosen in (("exclude", excluded), ("features", features), ("target", targets)):
-        if (double := twice(chosen)) is not None:
-            raise DataError(f"{frame.path}: data.{key} names column '{short_word(double)}' twice")
-    for name in targets:
-        if name in features:
-            raise DataError(
-                f"{frame.path}: column '{short_word(name)}' is the target (data.target, by default "
-                "the last column), so it must not be one of data.features"
-            )
-    for key, chosen in (("features", features), ("target", targets)):
-        for name in chosen:
-            if name in excluded or name == group:
-                other = "exclude" if name in excluded else "group"
-                where = f"{frame.path}: column '{short_word(name)}'"
-                raise DataError(f"{where} is named by both data.{key} and data.{other}")
-    return Roles(features, targets, words, group)
-
-
-def named(frame: Frame, asked: Names, key: str) -> list[str]:
-    """Return the names of columns that are given by their names, or by their numbers from 1.
-
-    Raises:
-        DataError: there is no such column.
-
-    """
-    names, found = frame.names, []
-    known = set(names)
-    for each in asked:
-        if isinstance(each, int) and not 1 <= each <= len(names):
-            what = f"data.{key}: columns have numbers from 1 to {len(names)}, got {each}"
-            raise DataError(f"{frame.path}: {what}")
-        name = names[each - 1] if isinstance(each, int) else each
-        if name not in known:
-            near = suggestion(name, names)
-            raise DataError(f"{frame.path}:1: there is no column '{short_word(name)}'{near}")
-        found.append(name)
-    return found
-
-
-def _values(frame: Frame, name: str) -> pa.Array:
-    return frame.columns[frame.names.index(name)]
-
-
-def _column(frame: Frame, name: str, roles: Roles, choice: Choice) -> Column:
-    """Return a column, of the kind that the keys say or that is seen."""
-    kind: Kind | None = None
-    if name in roles.targets:
-        kind = "number"
-    elif name in roles.words:
-        kind = "words"
-    column = column_of(name, _values(frame, name), kind)
-    if choice.categorical != "auto" and kind is None and column.kind == "words":
-        column = column_of(name, _values(frame, name), "number")
-    return column
-
-
-def _leave_out(frame: Frame, found: dict[str, Column]) -> list[str]:
-    """Take out columns of words that are different in nearly each row; return a line on each."""
+def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
+    """Take out columns that say nothing of other samples; return a line on each."""
     notes = []
-    for name, column in [*found.items()]:
-        present = len(column.values) - int(column.missing.sum())
-        if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
-            del found[name]
-            count = f"{len(column.categories)} different words in {present} rows"
-            notes.append(
-                f"column '{short_word(name)}' is left out: {count}; "
-                f"data.features can name it all the same"
-            )
+    for name, column in [*features.items()]:
+        if name in asked or (why := useless(column)) is None:
+            continue
+        del features[name]
+        shown = short_word(name)
+        keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
+        notes.append(f"column '{shown}' is left out, with {why}{keeps}")
     return notes
+
+
+def useless(column: Column) -> str | None:
+    """Return what a column has that says nothing of other samples, None if it may do.
+
+    It is empty, or holds words that are different in nearly each row, such as names.
+    """
+    present = len(column.values) - int(column.missing.sum())
+    if not present:
+        return "no value"
+    if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
+        return f"{len(column.categories)} different words in {present} rows"
+    return None
 
 
 # -------------------------------------------------------------------------- what is missing
 
 
-def _kept(
+def _check(
     frame: Frame,
     choice: Choice,
-    gaps: dict[str, Mask],
-    roles: Roles,
-    columns: dict[str, Column],
+    features: dict[str, Column],
+    targets: dict[str, Column],
+    missing: dict[str, Mask],
+) -> None:
+    """Raise a DataError with a line for each kind of fault; `missing` are gaps of targets."""
+    faults = Faults(frame, DROPS)
+    for name, column in features.items():
+        faults.note(name, None, column.wrong)
+        if choice.missing == "error":
+            faults.note(name, column.missing)
+    if faults.missing:
+        faults.instead = FILLS
+    if faults.wrong:
+        faults.other = (
+            f"data.categorical: [{listed([*faults.wrong])}] makes a feature of each value, "
+            "data.exclude leaves such columns out"
+        )
+    for name, column in targets.items():
+        if column.wrong.any():
+            faults.other = "data.task: classification takes classes"
+        faults.note(name, None, column.wrong)
+    if choice.missing == "error":
+        for name, mask in missing.items():
+            faults.note(name, mask)
+    for name, column in features.items():
+        if (count := len(column.categories)) > MOST_CATEGORIES:
+            faults.lines.append(
+                f"{frame.path}: column '{short_word(name)}' has {count} different values, at most "
+                f"{MOST_CATEGORIES} can be one-hot; data.exclude: [{short_word(name)}] leaves it "
+                "out"
+            )
+    faults.check()
+
+
+def _kept(
+    frame: Frame, choice: Choice, features: dict[str, Column], missing: dict[str, Mask]
 ) -> tuple[Mask, list[str]]:
     """Return which rows are used, and a line on those that are not.
 
+    A sample without its target is of no use, even where gaps are filled.
+
     Raises:
-        DataError: there are faults, or no row is left.
+        DataError: no row is left.
 
     """
-    faults = Faults(frame, FILLS, "data.exclude can leave such columns out")
-    if any(name in roles.targets for name, column in columns.items() if column.wrong.any()):
-        faults.other = "data.task: classification takes classes"
-    for name, column in columns.items():
-        faults.note(name, np.zeros(0, bool), column.wrong)
-        if column.kind == "words" and len(column.categories) > MOST_CATEGORIES:
-            raise DataError(
-                f"{frame.path}: column '{short_word(name)}' has {len(column.categories)} different "
-                f"words, at most {MOST_CATEGORIES} can be one-hot; data.exclude leaves it out"
-            )
-    if choice.missing == "error":
-        for name, mask in gaps.items():
-            faults.note(name, mask)
-    faults.check()
-    which = gaps if choice.missing == "drop" else {name: gaps[name] for name in roles.targets}
+    gaps = {name: column.missing for name, column in features.items()}
+    which = gaps | missing if choice.missing == "drop" else missing
     which = {name: mask for name, mask in which.items() if mask.any()}
     if not which:
         return np.ones(frame.rows, bool), []
     kept = ~np.any([*which.values()], axis=0)
     if not kept.any():
+        remedy = ""
+        if choice.missing == "drop":
+            remedy = "; data.missing: mean or median fills them, data.exclude leaves columns out"
         raise DataError(
-            f"{frame.path}: each row lacks a value ({by_column(which)} missing); data.missing: "
-            "mean or median fills them, data.exclude leaves columns out"
+            f"{frame.path}: each row lacks a value ({by_column(which)} missing){remedy}"
         )
     count = int((~kept).sum())
-    why = "a target" if choice.missing != "drop" and len(roles.targets) == 1 else "a value"
-    return kept, [
-        f"{count} of {frame.rows} rows are left out, which lack {why}: {by_column(which)}"
-    ]
+    rows = "1 row is" if count == 1 else f"{count} rows are"
+    return kept, [f"{rows} left out of {frame.rows}, where a value is missing: {by_column(which)}"]
 
 
-def _filled(choice: Choice, found: dict[str, Column]) -> list[str]:
+def _left_to_test(frame: Frame, kept: Mask, tests: int) -> int:
+    """Return how many of the last `tests` rows are kept."""
+    left = int(kept[len(kept) - tests :].sum())
+    if tests and left in (0, int(kept.sum())):
+        key = "data.path" if left else "data.test_path"
+        raise DataError(f"{frame.path}: no row of {key} is left, each lacks a value")
+    return left
+
+
+def _filled(choice: Choice, features: dict[str, Column]) -> list[str]:
     """Return a line on the cells that are filled, if there are any."""
-    gaps = {name: column.missing for name, column in found.items() if column.missing.any()}
+    gaps = {name: column.missing for name, column in features.items() if column.missing.any()}
     if not choice.fill or not gaps:
         return []
-    words = [name for name in gaps if found[name].kind == "words"]
-    some = {name: mask for name, mask in gaps.items() if name not in words}
+    words = {name: mask for name, mask in gaps.items() if features[name].kind == "words"}
+    others = {name: mask for name, mask in gaps.items() if name not in words}
     notes = []
-    if some:
+    if others:
         what = f"the {choice.fill} of the training samples of each seed"
-        notes.append(f"missing values are filled with {what}: {by_column(some)}")
+        notes.append(f"missing values are filled with {what}: {by_column(others)}")
     if words:
-        of_words = {name: gaps[name] for name in words}
-        notes.append(f"missing words are a category of their own: {by_column(of_words)}")
+        notes.append(f"missing words are a category of their own: {by_column(words)}")
     return notes
 
 
@@ -335,72 +302,3 @@ def classes_named(
             f"{path}: expects at least two classes, all samples are '{short_word(classes[0])}'"
         )
     return np.array([number[word] for word in words], np.int64)[codes], tuple(classes)
-
-
-# ------------------------------------------------------------------------- for trained networks
-
-
-@dataclass(frozen=True)
-class Asked:
-    """New samples for a trained network, with what is known of them.
-
-    `inputs` are `(rows, features)` as in a `Table`. `classes` has the name of each row's class,
-    None where it is missing, and `targets`, `(rows, targets)`, the numbers of a regression, NaN
-    where one is missing; they are None where the file has no such column.
-    """
-
-    inputs: Floats
-    checksum: str
-    classes: list[str | None] | None = None
-    targets: Floats | None = None
-
-
-def asked_of(
-    frame: Frame, encoding: Encoding, target: str | None, targets: Sequence[str] = ()
-) -> Asked:
-    """Return the samples of a file with known columns; other columns are ignored.
-
-    Raises:
-        DataError: with the place of all faults, or all columns that are missing.
-
-    """
-    _check_there(frame, [column.name for column in encoding.columns])
-    faults = Faults(frame, "predict needs all values of a sample")
-    values: list[Floats] = []
-    for coded in encoding.columns:
-        column = column_of(coded.name, _values(frame, coded.name), coded.kind)
-        can_fill = encoding.fill is not None
-        gaps = np.zeros(0, bool) if can_fill else column.missing
-        faults.note(coded.name, gaps, column.wrong)
-        values.append(
-            _recoded(column, coded.categories) if coded.kind == "words" else column.values
-        )
-    faults.check()
-    found = Asked(encoding.wide(values), frame.checksum)
-    if targets and {*targets} <= {*frame.names}:
-        columns = [column_of(name, _values(frame, name), "number").values for name in targets]
-        return replace(found, targets=np.stack(columns, 1))
-    if not targets and target in frame.names:
-        words, codes = words_of(_values(frame, target))
-        names = [None if cells.missing(word) else cells.class_name(word) for word in words]
-        return replace(found, classes=[names[code] for code in codes])
-    return found
-
-
-def _recoded(column: Column, categories: Sequence[str]) -> Floats:
-    """Return the places of words among other categories; the last place is that of new words."""
-    place = {name: float(number) for number, name in enumerate(categories)}
-    known = np.array([*(place.get(name, len(categories)) for name in column.categories), np.nan])
-    gaps = len(column.categories)
-    return known[np.where(np.isnan(column.values), gaps, column.values).astype(np.int64)]
-
-
-def _check_there(frame: Frame, features: Sequence[str]) -> None:
-    """Raise a DataError that names the features that a file has no column for."""
-    known = set(frame.names)
-    if absent := [name for name in features if name not in known]:
-        # Of one column the name may be misspelt; several are of another file.
-        near = suggestion(absent[0], frame.names)
-        if len(absent) > 1:
-            near = f"; known here: {in_words(frame.names).replace(chr(39), '')}"
-        raise DataError(f"{frame.path}:1: there is no column {in_words(absent)}{near}")

@@ -3,13 +3,41 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
+from minifw.data.arff import frame_of_arff
+from minifw.data.columnar import frame_of_parquet
+from minifw.data.delimited import Progress, frame_of_text
+from minifw.data.dialect import Dialect
+from minifw.data.formats import check_text, kind_of
 from minifw.data.frame import Frame
+from minifw.data.npy import frame_of_array
+from minifw.data.reading import read_bytes
+from minifw.data.unpacked import unpacked
 
 
-def read_frame(path: Path, dialect: Any = None, expected: str | None = None) -> Frame:
-    """Return the columns of a file."""
-    from minifw.data.delimited import read_delimited
+def read_frame(
+    path: Path,
+    dialect: Dialect | None = None,
+    expected: str | None = None,
+    progress: Progress | None = None,
+) -> Frame:
+    """Return the columns of a file: text of any dialect, ARFF, Parquet or NPY.
 
-    return read_delimited(path, dialect, expected)
+    Raises:
+        DataError: it cannot be read; in one line with the place, and the key that mends it.
+        ArtefactError: it has changed: its checksum is not the expected one.
+
+    """
+    content, checksum = read_bytes(path, expected)
+    kind = kind_of(content)
+    if kind == "parquet":
+        return frame_of_parquet(path, content, checksum)
+    if kind == "npy":
+        return frame_of_array(path, content, checksum)
+    if kind == "csv":
+        check_text(path, content)
+        content = unpacked(path, content)
+        kind = kind_of(content)
+    if kind == "arff":
+        return frame_of_arff(path, content, checksum, progress)
+    return frame_of_text(path, content, checksum, dialect or Dialect(), progress)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -26,6 +27,8 @@ TRUTHS = (("false", "true"), ("f", "t"), ("no", "yes"), ("n", "y"))
 
 MOSTLY = 0.9
 """A column of which this share are numbers is one of numbers, and its other cells are faults."""
+SLIPS = 2
+"""And so is one of which half are numbers, with at most so many different words."""
 
 
 @dataclass(frozen=True)
@@ -51,25 +54,45 @@ def column_of(name: str, values: pa.Array, kind: Kind | None = None) -> Column:
     """
     import pyarrow as pa
 
-    if pa.types.is_boolean(values.type):
-        missing = _mask(values.is_null())
-        truth = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-        if kind == "words":
-            return _of_words(name, values.cast(pa.string()))
-        return Column(name, "truth", truth, (), missing, np.zeros(len(truth), bool))
-    if not pa.types.is_string(values.type):
-        if kind == "words":
-            return _of_words(name, values.cast(pa.string()))
-        numbers = np.asarray(values.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
-        missing = np.isnan(numbers)
-        return Column(name, "number", numbers, (), missing, np.isinf(numbers))
+    is_text = pa.types.is_string(values.type)
     if kind == "words":
-        return _of_words(name, values)
+        return _of_words(name, values if is_text else values.cast(pa.string()))
+    if not is_text:
+        return _of_types(name, values, kind)
+    if kind == "truth":
+        return _of_truth(name, values, TRUTHS)
     numbers, missing, wrong = numbers_of(values)
-    found = len(numbers) - int(missing.sum())
-    if kind == "number" or int(wrong.sum()) <= (1 - MOSTLY) * found:
+    if kind == "number" or _is_of_numbers(values, missing, wrong):
         return Column(name, "number", numbers, (), missing, wrong)
-    return _of_truth(name, values, kind) or _of_words(name, values)
+    return _seen(name, values)
+
+
+def _of_types(name: str, values: pa.Array, kind: Kind | None) -> Column:
+    """Return a column of numbers or truth values of a file that has types."""
+    import pyarrow as pa
+
+    # Not safe: whole numbers beyond 2**53 are rounded.
+    wide = values.cast(pa.float64(), safe=False)
+    numbers = np.asarray(wide.to_numpy(zero_copy_only=False), np.float64)
+    missing = np.isnan(numbers)
+    is_truth = kind == "truth" or (kind is None and pa.types.is_boolean(values.type))
+    wrong = ~np.isin(numbers, [0, 1]) & ~missing if is_truth else np.isinf(numbers)
+    if wrong.any():
+        numbers = np.where(wrong, np.nan, numbers)
+    return Column(name, "truth" if is_truth else "number", numbers, (), missing, wrong)
+
+
+def _is_of_numbers(values: pa.Array, missing: Mask, wrong: Mask) -> bool:
+    """Return whether the cells that are no numbers are slips in a column of numbers."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    present, words = len(missing) - int(missing.sum()), int(wrong.sum())
+    if words <= (1 - MOSTLY) * present:
+        return True
+    if words > present / 2:
+        return False
+    return int(compute.count_distinct(values.filter(pa.array(wrong))).as_py()) <= SLIPS
 
 
 def numbers_of(values: pa.Array) -> tuple[Floats, Mask, Mask]:
@@ -98,7 +121,7 @@ def missing_of(values: pa.Array) -> Mask:
     from pyarrow import compute
 
     if not pa.types.is_string(values.type):
-        return _mask(values.is_null())
+        return _mask(values.is_null(nan_is_null=True))
     words = compute.is_in(values, value_set=pa.array(sorted(cells.MISSING)))
     nan = compute.match_substring_regex(values, f"^(?:{cells.NAN})$", ignore_case=True)
     return _mask(words) | _mask(nan) | _mask(values.is_null())
@@ -114,20 +137,24 @@ def words_of(values: pa.Array) -> tuple[list[str], Integers]:
     return coded.dictionary.to_pylist(), coded.indices.to_numpy().astype(np.int64)
 
 
-def _of_truth(name: str, values: pa.Array, kind: Kind | None) -> Column | None:
-    """Return the column as truth values, None if a cell is none and none must be."""
+def _seen(name: str, values: pa.Array) -> Column:
+    """Return a column of text as truth values if all cells are of one pair, or as words."""
+    words = {word.lower() for word in words_of(values)[0] if not cells.missing(word)}
+    for pair in TRUTHS:
+        if words <= {*pair}:
+            return _of_truth(name, values, [pair])
+    return _of_words(name, values)
+
+
+def _of_truth(name: str, values: pa.Array, pairs: Sequence[tuple[str, str]]) -> Column:
+    """Return cells of these pairs, and the numbers 0 and 1, as truth values."""
+    truth = {word: float(place) for pair in pairs for place, word in enumerate(pair)}
+    truth |= {"0": 0.0, "1": 1.0}
     words, codes = words_of(values)
-    gaps = np.array([cells.missing(word) for word in words], bool)
-    known = {word.lower() for word, gap in zip(words, gaps, strict=True) if not gap}
-    pair = next((pair for pair in TRUTHS if known and known <= {*pair}), None)
-    if pair is None and kind != "truth":
-        return None
-    number = {word: float(place) for found in (TRUTHS if pair is None else [pair])
-              for place, word in enumerate(found)}  # fmt: skip
-    numbers = np.array([np.nan if gap else number.get(word.lower(), np.nan)
-                        for word, gap in zip(words, gaps, strict=True)])  # fmt: skip
-    found, missing = numbers[codes], gaps[codes]
-    return Column(name, "truth", found, (), missing, np.isnan(found) & ~missing)
+    gaps = np.array([cells.missing(word) for word in words], bool)[codes]
+    numbers = np.array([truth.get(cells.class_name(word).lower(), np.nan) for word in words])
+    found = numbers[codes]
+    return Column(name, "truth", found, (), gaps, np.isnan(found) & ~gaps)
 
 
 def _of_words(name: str, values: pa.Array) -> Column:

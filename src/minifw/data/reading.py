@@ -1,4 +1,4 @@
-"""A user's data file: its bytes, read once, and the words for what is wrong or missing in it."""
+"""A user's data file: its bytes, read once, and the words for what cannot be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from minifw.errors import ArtefactError, DataError, did_you_mean, short
+from minifw.errors import ArtefactError, DataError, did_you_mean, short_word
 from minifw.system import machine
 from minifw.system.files import checksum, open_input
 
@@ -41,36 +41,23 @@ def unreadable(path: Path, fault: Exception) -> DataError:
     return DataError(f"{path}: cannot be read as data: {lines[0][:200]}")
 
 
-class Gaps:
-    """The missing cells of a file: their number, and the place of the first.
-
-    `instead` is another remedy than to complete the file.
-    """
-
-    def __init__(self, instead: str = "") -> None:
-        self.instead, self.count, self.first = instead, 0, ""
-
-    def note(self, must: str, cell: str, count: int = 1) -> None:
-        """Count missing cells; `must` says where the first is and what it must hold."""
-        if not self.count:
-            self.first = f"{must}, got {short(cell)}"
-        self.count += count
-
-    def check(self) -> None:
-        """Raise a DataError if there is any."""
-        if self.count:
-            which = (
-                "only missing cell" if self.count == 1 else f"first of {self.count} missing cells"
-            )
-            raise DataError(
-                f"{self.first}, the {which}; complete the file or leave such samples out of it"
-                f"{self.instead}"
-            )
-
-
 def suggestion(name: str, names: Iterable[str]) -> str:
     """Return the near or known names, shortened, since a file's names may be long."""
     return did_you_mean(name, [known if len(known) <= 100 else f"{known[:99]}…" for known in names])
+
+
+def no_column(absent: Sequence[str], names: Sequence[str]) -> str:
+    """Return that a file has no such columns, and which are near or known.
+
+    Of one the name may be misspelt; several are of another file.
+    """
+    shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
+    more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
+    near = suggestion(absent[0], names)
+    if len(absent) > 1:
+        some = ", ".join(map(short_word, names[:20]))
+        near = f"; known here: {some}{', …' if len(names) > 20 else ''}"
+    return f"there is no column {shown}{more}{near}"
 
 
 def twice(names: Sequence[str]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifw.data.generated import Integers, Points
 from minifw.errors import DataError, short_word
@@ -35,7 +36,7 @@ def split(
         return [order[:training], order[training : training + testing]]
     first, second = _quotas(strata, training, testing)
     own = strata[order]
-    place = _place_in_class(own)
+    place = place_in_class(own)
     trained = place < first[own]
     return [order[trained], order[~trained & (place < (first + second)[own])]]
 
@@ -59,7 +60,7 @@ def shares(counts: Integers, size: int) -> Integers:
     return np.asarray(whole, np.int64)
 
 
-def _place_in_class(labels: Integers) -> Integers:
+def place_in_class(labels: Integers) -> Integers:
     """Return for each sample how many before it have its class."""
     together = np.argsort(labels, kind="stable")
     counts = np.bincount(labels)
@@ -73,13 +74,16 @@ def check_strata(
 ) -> None:
     """Raise a DataError if a stratified split leaves a purpose without a sample of some class.
 
-    `validation` of the `training` samples are not trained on.
+    `validation` of the `training` samples are not trained on. Without `testing` none of these are
+    for testing.
     """
     first, second = _quotas(labels, training, testing)
     kept = shares(first, validation)
-    parts = {"training": first - kept, "test": second} | (
-        {"validation": kept} if validation else {}
-    )
+    parts = {"training": first - kept}
+    if testing:
+        parts["test"] = second
+    if validation:
+        parts["validation"] = kept
     for number in np.argsort(np.bincount(labels), kind="stable"):  # the rarest first
         for purpose, quota in parts.items():
             if not quota[number]:
@@ -98,11 +102,11 @@ def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, in
         DataError: the file does not hold that many.
 
     """
-    for amount in (train, test or 0):
-        if amount > 1 and amount != int(amount):
-            raise DataError(f"expects a fraction below 1 or a whole number, got {amount}")
-    training = _amount(train, samples)
-    testing = samples - training if test is None else _amount(test, samples)
+    for wanted in (train, test or 0):
+        if wanted > 1 and wanted != int(wanted):
+            raise DataError(f"expects a fraction below 1 or a whole number, got {wanted}")
+    training = amount(train, samples)
+    testing = samples - training if test is None else amount(test, samples)
     if min(training, testing) < 1 or training + testing > samples:
         raise DataError(
             f"expects at least 1 training and 1 test sample, and no more than the {samples} there "
@@ -111,7 +115,8 @@ def split_sizes(samples: int, train: float, test: float | None) -> tuple[int, in
     return training, testing
 
 
-def _amount(wanted: float, samples: int) -> int:
+def amount(wanted: float, samples: int) -> int:
+    """Return the number of samples that is wanted: itself, or a fraction below 1 of all."""
     return round(wanted * samples) if wanted < 1 else int(wanted)
 
 
@@ -124,7 +129,7 @@ def validation_size(training: int, validation: float) -> int:
         DataError: none is left for training, or for validation.
 
     """
-    size = _amount(validation, training)
+    size = amount(validation, training)
     if not 1 <= size < training:
         came = f"{validation:g} of them, which is {size}" if validation < 1 else size
         raise DataError(
@@ -134,18 +139,24 @@ def validation_size(training: int, validation: float) -> int:
     return size
 
 
-def held_out(
-    training: Points, validation: int, *, stratified: bool = False
-) -> tuple[Points, Points]:
+def held_out(training: Points, validation: int) -> tuple[Points, Points]:
     """Divide training samples: the last ones, so many, are for validation, the others train.
 
-    So nothing else is drawn than without validation, and the test samples are the same. With
-    `stratified` they are the last ones of each class, as many as its share.
+    So nothing else is drawn than without validation, and the test samples are the same.
     """
     inputs, labels = training
-    kept = np.arange(len(labels)) >= len(labels) - validation
-    if stratified:
-        own = labels.astype(np.int64)  # it has classes, not numbers
-        counts = np.bincount(own)
-        kept = _place_in_class(own) >= (counts - shares(counts, validation))[own]
+    kept = kept_of(None, len(labels), validation)
     return (inputs[~kept], labels[~kept]), (inputs[kept], labels[kept])
+
+
+def kept_of(strata: Integers | None, samples: int, validation: int) -> NDArray[np.bool_]:
+    """Return which of the training samples, `(samples,)`, are for validation: the last ones.
+
+    With `strata`, the class of each, they are the last ones of each class, as many as its share.
+    """
+    if strata is None:
+        return np.arange(samples) >= samples - validation
+    counts = np.bincount(strata)
+    kept: NDArray[np.bool_]
+    kept = place_in_class(strata) >= (counts - shares(counts, validation))[strata]
+    return kept

@@ -36,6 +36,15 @@ class Table:
     """How many samples, the last ones, are from `data.test_path`."""
     notes: tuple[str, ...] = ()
     """What was noticed, left out or filled, a line each."""
+    unnamed: int | None = None
+    """How many columns its file has, where that gives them no names."""
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether all features are numbers, without gaps."""
+        if self.encoding is None:
+            return True
+        return bool(self.encoding.numeric.all()) and not bool(np.isnan(self.inputs).any())
 
     @property
     def class_numbers(self) -> Integers:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minifw.data import archived, files, frames
-from minifw.data.files import Asked
-from minifw.experiment.inputs import Inputs
+from minifw.data import archived, frames
+from minifw.data.asked import Asked, asked_of
+from minifw.experiment.prediction import Networks
 
 
-def read(path: Path, about: Inputs) -> Asked:
+def read(path: Path, networks: Networks) -> Asked:
     """Return the samples of a file that has the columns, or the array, of a run's inputs.
 
     Raises:
         DataError: with the place of all faults, or all columns that are missing.
 
     """
+    about = networks.about
     if archived.is_archive(path):
-        return archived.ask_npz(path, about.features, about.target, about.targets)
-    frame = frames.read_frame(path)
-    return files.asked_of(frame, about.coded, about.target, about.targets)
+        names = [column.name for column in about.coded.columns]
+        frame = archived.ask_npz(path, names, about.target, about.targets)
+    else:
+        frame = frames.read_frame(path, networks.dialect)
+    return asked_of(frame, about.coded, about.target, about.targets, about.unnamed)

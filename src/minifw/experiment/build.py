@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -18,19 +17,14 @@ from minifw.config.wiring import wiring
 from minifw.data import (
     DTYPES,
     Dataset,
-    Points,
     Samples,
-    archived,
-    files,
-    frames,
     generator,
-    held_out,
-    split,
     stack_seeds,
     tables,
-    validation_size,
 )
 from minifw.data.table import Table
+from minifw.experiment import sources
+from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
 from minifw.training import EarlyStopping
@@ -44,8 +38,8 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    said, count = config.data.declaration, config.data.classes_declared
-    return said.features, () if said.targets else tuple(map(str, range(count)))
+    classes = () if config.data.target_names else map(str, range(config.data.classes_declared))
+    return config.data.feature_names, tuple(classes)
 
 
 def measure(config: Config, table: Table | None) -> Measure:
@@ -53,7 +47,7 @@ def measure(config: Config, table: Table | None) -> Measure:
     section = config.data
     targets = table.targets if table is not None else ()
     if isinstance(section, Generated):
-        targets = section.declaration.targets
+        targets = section.target_names
     return Measure(tuple(targets), getattr(section, "unit", None) or "")
 
 
@@ -74,7 +68,7 @@ def build_data(
     section = config.data
     features, classes = names(config, table)
     made = stack_seeds(
-        (_draw(section, seed, table, extra_validation) for seed in seeds),
+        drawn(section, seeds, table, classes, extra_validation=extra_validation),
         seeds=seeds,
         features=features,
         classes=classes,
@@ -120,45 +114,11 @@ def data_of(run: Run, config: Config) -> Dataset:
     return build_data(on_cpu, run.manifest.seeds, table)
 
 
-def _draw(
-    section: Generated | Tabled, seed: int, table: Table | None, extra_validation: bool
-) -> list[Points]:
-    """Return one seed's training and test points, and those for validation if there are any."""
-    rng = generator(seed, "data")
-    stratified = isinstance(section, Tabled) and section.stratified
-    if table is not None:
-        parts = split(
-            rng,
-            len(table.labels),
-            section.train,
-            section.test,
-            table.class_numbers if stratified else None,
-        )
-        train, test = ((table.inputs[part], table.labels[part]) for part in parts)
-    else:
-        assert isinstance(section, Generated)
-        train = section.draw(rng, section.train)
-        test = section.draw(rng, section.test)
-    if section.validation is not None:
-        size = validation_size(len(train[1]), section.validation)
-        train, validation = held_out(train, size, stratified=stratified)
-        return [train, test, validation]
-    if extra_validation and isinstance(section, Generated):
-        return [train, test, section.draw(generator(seed, "validation"), section.test)]
-    return [train, test]
-
-
 def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
-        case Columned():
-            frame = frames.read_frame(Path(section.path), None, expected)
-            return files.table_of(frame, section.choice)
-        case Npz():
-            path, array = Path(section.path), section.target
-            return archived.read_npz(
-                path, section.features, array, expected=expected, regression=section.is_regression
-            )
+        case Columned() | Npz():
+            return sources.table_of(section, expected)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():

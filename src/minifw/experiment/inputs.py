@@ -93,7 +93,8 @@ class Inputs(BaseModel):
     `kind` is that of the data, `target` its column or array of classes (None for generated data). A
     `score` is the softmax of the outputs, a probability, or the output itself. Of regression there
     are no classes, but `targets`, and their `unit` if it was named. `encoding` says how columns
-    became features, if they are not the same.
+    became features, if they are not the same, and `unnamed` is the number of columns of a data
+    file that gives them no names.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid")
@@ -107,6 +108,7 @@ class Inputs(BaseModel):
     targets: Annotated[list[str], AfterValidator(_different)] = []
     unit: str = ""
     encoding: EncodingRecord | None = None
+    unnamed: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -136,7 +138,8 @@ class Inputs(BaseModel):
     def content(self) -> dict[str, Any]:
         """Return what is written as JSON; of classification without the keys of regression."""
         without = set() if self.targets else {"targets", "unit"}
-        return self.model_dump(exclude=without | (set() if self.encoding else {"encoding"}))
+        without |= {key for key in ("encoding", "unnamed") if getattr(self, key) is None}
+        return self.model_dump(exclude=without)
 
 
 def write(run: Run, plan: Plan) -> None:
@@ -156,6 +159,7 @@ def _inputs(plan: Plan) -> Inputs:
         targets=list(plan.measure.targets),
         unit=plan.measure.unit,
         encoding=None if encoding is None else EncodingRecord.of(encoding),
+        unnamed=None if plan.table is None else plan.table.unnamed,
     )
 
 
@@ -181,11 +185,12 @@ def check(run: Run, plan: Plan) -> None:
         return
     where = run.path / INPUTS
     known, now = read(run), _inputs(plan)
+    began = known.model_dump()
     for key, value in now.model_dump().items():
-        if getattr(known, key) != value:
+        if began[key] != value:
             raise ArtefactError(
                 f"{where}: {key}: this minifw reads {short(value)} from the data, the run began "
-                f"with {short(getattr(known, key))}; minifw train makes a new run"
+                f"with {short(began[key])}; minifw train makes a new run"
             )
 
 

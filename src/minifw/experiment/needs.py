@@ -55,10 +55,11 @@ def note_tokens(config: Config, source: Source, inputs: NDArray[np.float64]) -> 
     """Note each layer that needs whole numbers below some other, and takes inputs that are not."""
     for position, layer in takes_tokens(config):
         most = layer.declaration.whole(layer.keys) - 1
-        if not np.all((inputs == np.floor(inputs)) & (inputs >= 0) & (inputs <= most)):
+        whole = (inputs == np.floor(inputs)) & (inputs >= 0) & (inputs <= most)
+        if not np.all(whole | np.isnan(inputs)):  # gaps are filled by each seed
             normalized = "; data.normalize must be false" if config.data.normalize else ""
             source.add(
                 ("network", position),
                 f"takes whole numbers from 0 to {most}, but the data has numbers from "
-                f"{inputs.min():g} to {inputs.max():g}{normalized}",
+                f"{np.nanmin(inputs):g} to {np.nanmax(inputs):g}{normalized}",
             )

@@ -12,12 +12,14 @@ from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
+from minifw.config.dividing import note_seeds
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
-from minifw.data import DTYPES, Dataset, check_strata, split_sizes, validation_size
+from minifw.data import DTYPES, Dataset
+from minifw.data.division import Division
 from minifw.data.table import Table
 from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory, needs
@@ -31,8 +33,10 @@ from minifw.experiment.build import (
     outputs,
     read_table,
 )
+from minifw.experiment.drawing import division_of, sizes_of, trained_on
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
+from minifw.runs.results import CrossValidation
 from minifw.statistics.measure import Measure
 from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
@@ -119,7 +123,25 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was noticed in the data, left out of them or filled, a line each."""
-        return () if self.table is None else self.table.notes
+        if self.table is None:
+            return ()
+        return (*self.table.notes, *self._division.notes(self.seeds))
+
+    @property
+    def _division(self) -> Division:
+        assert self.table is not None
+        assert isinstance(self.config.data, Tabled)
+        return division_of(self.config.data, self.table)
+
+    @property
+    def division(self) -> str | None:
+        """How the samples of a table are divided, in words; None of generated data."""
+        return None if self.table is None else self._division.words(len(self.seeds))
+
+    @property
+    def cross_validation(self) -> CrossValidation | None:
+        """The folds that the seeds test, if the samples are divided into some."""
+        return cross_validation(self.config, self.table, len(self.seeds))
 
     @property
     def groups(self) -> list[list[int]]:
@@ -220,12 +242,16 @@ def plan(
         raise source.error()
     if begun is not None:
         _check_compiler(config, begun)
-    seeds = config.seeds or default_seeds
+    seeds = config.count(default_seeds)
+    note_seeds(config, source, seeds)
+    if source.faults:
+        raise source.error()
     config = config.model_copy(update={"seeds": seeds})
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
-        note_network(config, source, features, classes)
+        called = table.targets or table.classes
+        note_network(config, source, features, classes, called=called)
     try:
         for path, loss in heads.each(config.loss):  # noqa: B007
             loss.fits(classes if loss.predicts else features)
@@ -234,6 +260,8 @@ def plan(
     batch_size = config.train.batch_size or 0
     if "sgd" in modes and batch_size > train:
         left = " that data.validation leaves" if validation else ""
+        if not config.data.alteration.is_none:
+            left = " that are left"
         what = f"must be at most the {train} training samples{left}, got {batch_size}"
         source.add(("train", "batch_size"), what)
     if source.faults:  # a network that does not fit has no sizes
@@ -258,6 +286,7 @@ def plan(
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
+                encoded=table is not None and table.encoding is not None,
             )
         )
         for mode in modes
@@ -280,6 +309,7 @@ def plan(
         margin if manifest is None else manifest.margin,
     )
     _check_draws(made)
+    _check_altered(made)
     _check_tokens(made)
     _check_covered(made)
     return made
@@ -292,17 +322,23 @@ def _samples(
 
     And how many are for training, for testing and for validation.
     """
-    table, key = None, "train"
+    table = None
     if not isinstance(config.data, Generated):
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
+    section, key = config.data, "validation"
     try:
-        train, test = _split_of(config, table)
-        key = "validation"
-        validation = _validation_of(config, train)
-        key = "split"
-        if table is not None and isinstance(config.data, Tabled) and config.data.stratified:
-            check_strata(table.class_numbers, table.classes, train, test, validation)
-        return table, train - validation, test, validation
+        if isinstance(section, Tabled) and table is not None:
+            division = division_of(section, table)
+            key = "folds" if section.folds else "split" if section.split == "grouped" else "train"
+            division.check()
+            key = "validation"
+            division.check_validation()
+            key = "split"
+            division.check_classes(table.classes)
+            key = "validation"
+        left, test, validation = sizes_of(section, table)
+        key = "share" if section.imbalance is None else "imbalance"
+        return table, trained_on(section, config.seed, table, left), test, validation
     except DataError as fault:
         source.add(("data", key), str(fault))
         raise source.error() from None
@@ -317,23 +353,19 @@ def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
         DataError: there are not that many.
 
     """
-    train, test = _split_of(config, table)
-    validation = _validation_of(config, train)
-    return train - validation, test, validation
+    left, test, validation = sizes_of(config.data, table)
+    return trained_on(config.data, config.seed, table, left), test, validation
 
 
-def _split_of(config: Config, table: Table | None) -> tuple[int, int]:
-    """Return how many samples are for training and validation, and for testing."""
-    section = config.data
-    if isinstance(section, Generated):
-        return section.train, section.test
-    assert table is not None
-    return split_sizes(len(table.labels), section.train, section.test)
-
-
-def _validation_of(config: Config, train: int) -> int:
-    share = config.data.validation
-    return 0 if share is None else validation_size(train, share)
+def cross_validation(config: Config, table: Table | None, seeds: int) -> CrossValidation | None:
+    """Return the folds that so many seeds test, None without cross-validation."""
+    folds = getattr(config.data, "folds", None)
+    if folds is None:
+        return None
+    train, test, validation = sizes_of(config.data, table)
+    again = getattr(config.data, "split_seed", None) is None
+    divisions = max(1, seeds // folds) if again else 1
+    return CrossValidation(folds=folds, divisions=divisions, ratio=test / (train + validation))
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:
@@ -378,13 +410,33 @@ def _check_draws(plan: Plan) -> None:
         raise plan.source.error() from None
 
 
+def _check_altered(plan: Plan) -> None:
+    """Raise a ConfigError if generated data lack samples of a class, or tokens get noise."""
+    config = plan.config
+    if config.data.feature_noise and any(needs.takes_tokens(config)):
+        what = "a layer takes the features as whole numbers, which noise would not leave"
+        plan.source.add(("data", "feature_noise"), what, of_key=True)
+        raise plan.source.error()
+    if config.data.imbalance is None or plan.table is not None:
+        return
+    try:
+        for seed in plan.seeds:
+            plan.draw([seed])
+    except DataError as fault:
+        plan.source.add(("data", "imbalance"), str(fault))
+        raise plan.source.error() from None
+
+
 def _check_tokens(plan: Plan) -> None:
     """Raise a ConfigError if a layer takes whole numbers, and those that are drawn are not such."""
-    if any(needs.takes_tokens(plan.config)):
-        inputs = plan.draw(plan.seeds[:1]).data.train.inputs
-        needs.note_tokens(plan.config, plan.source, inputs.numpy(force=True))
-        if plan.source.faults:
-            raise plan.source.error()
+    if not any(needs.takes_tokens(plan.config)):
+        return
+    filled = plan.table is not None and plan.table.encoding is not None
+    for seed in plan.seeds if filled else plan.seeds[:1]:  # each fills gaps with its own numbers
+        for part in plan.draw([seed]).data.parts.values():
+            needs.note_tokens(plan.config, plan.source, part.inputs.numpy(force=True))
+            if plan.source.faults:
+                raise plan.source.error()
 
 
 def _check_covered(plan: Plan) -> None:

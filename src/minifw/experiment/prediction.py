@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from minifw import nn, runs
 from minifw.config import heads
+from minifw.config.columned import Columned
 from minifw.config.model import Config
 from minifw.config.wiring import in_words, wiring
 from minifw.data import DTYPES, Floats, Integers
+from minifw.data.dialect import Dialect
 from minifw.data.encoding import Prepared
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -50,6 +52,16 @@ class Networks:
     """The outputs that predict classes or targets, if there are others."""
     prepared: Prepared | None = None
     """With what each network fills gaps, and which categories it knows."""
+    dialect: Dialect | None = None
+    """How a file of text is written, by the run's config."""
+
+    def normal(self, samples: Floats) -> Tensor:
+        """Return samples `(n, features)` as each network takes them, `(seeds, n, features)`."""
+        with np.errstate(all="ignore"):
+            if self.prepared is not None:
+                samples = self.about.coded.applied(samples, self.prepared)
+            normal = (samples - self.shift[:, None]) / self.scale[:, None]
+        return torch.from_numpy(normal).to(self.dtype)
 
     @property
     def widest(self) -> int:
@@ -162,7 +174,19 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         target_scale=of_targets[1],
         columns=columns,
         prepared=prepared and prepared.of(places),
+        dialect=_dialect(config, about),
     )
+
+
+def _dialect(config: Config, about: Inputs) -> Dialect | None:
+    """Return how a file of new samples is written, of which targets may be unknown."""
+    if not isinstance(config.data, Columned):
+        return None
+    dialect = config.data.dialect
+    if dialect.names is None:
+        return dialect
+    known = {about.target, *about.targets}
+    return replace(dialect, fewer=[name for name in dialect.names if name not in known])
 
 
 def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:
@@ -212,11 +236,7 @@ def outputs_of(networks: Networks, samples: Floats) -> Iterator[Tensor]:
 
 def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
     """Return the outputs for these samples, the first of which has the number `first`."""
-    with np.errstate(all="ignore"):
-        if networks.prepared is not None:
-            samples = networks.about.coded.applied(samples, networks.prepared)
-        normal = (samples - networks.shift[:, None]) / networks.scale[:, None]
-    output = networks.network.forward(torch.from_numpy(normal).to(networks.dtype))
+    output = networks.network.forward(networks.normal(samples))
     fine = (
         output.isfinite().all(-1).all(0).numpy()
     )  # an input beyond the dtype gives outputs that are not finite

@@ -259,12 +259,10 @@ def _complete(
     run.write("metrics.jsonl", "".join(outcomes.metrics(trained)))
     results = outcomes.results(plan, observed, trained)
     run.write_json(RESULTS, results.content())
-    # Between whole numbers there is nothing to decide.
-    tokens = any(layer.declaration.whole is not None for layer in plan.config.network)
     if plan.measure.targets:
         with one_thread():
             run.write("predicted.npz", predicted(last, trained))
-    elif plan.sizes.features == 2 and not tokens:
+    elif _have_plane(plan):
         with one_thread():
             run.write("decision.npz", decision(last, trained))
     else:
@@ -274,6 +272,13 @@ def _complete(
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
     run.commit(status="diverged" if everything_diverged else "complete", finished=_now())
     return Outcome(run, results, made)
+
+
+def _have_plane(plan: Plan) -> bool:
+    """Return whether the features are the two coordinates of a plane."""
+    # Between whole numbers, or words, there is nothing to decide, and a gap has no place.
+    tokens = any(layer.declaration.whole is not None for layer in plan.config.network)
+    return plan.sizes.features == 2 and not tokens and (plan.table is None or plan.table.is_numeric)
 
 
 def _now() -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -11,14 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import Tensor, from_numpy
+from torch import Tensor
 
 from minifw import nn, runs
 from minifw.config.model import Config
-from minifw.data import Dataset, Floats, arrays
-from minifw.errors import ArtefactError, DataError, UsageError
+from minifw.data import Dataset, Floats
+from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
+from minifw.library.samples import samples
 from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
@@ -31,6 +34,10 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+
+
+New = ArrayLike | Mapping[str, Any] | os.PathLike[str]
+"""New samples: an array, columns by their names, as a DataFrame has them, or the path of a file."""
 
 
 class _Line(BaseModel):
@@ -324,6 +331,11 @@ class Run:
         """Final training loss of each seed, in the loss's scale; NaN for a seed that diverged."""
         return self._only().train_loss
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was noticed in the data file, left out of it or filled, a line each."""
+        return tuple(self._run.results().data.notes or ())
+
     def scores(self, mode: str | None = None, arm: str = "minifw") -> Scores:
         """Return what is measured of classifiers besides their error, for each seed.
 
@@ -393,21 +405,18 @@ class Run:
         states = [value[0].clone() for _, value in network.states()]
         return network.with_parameters(values, states).eval()
 
-    def inputs(self, x: ArrayLike, seed: int | None = None) -> Tensor:
+    def inputs(self, x: New, seed: int | None = None) -> Tensor:
         """Return samples `(n, features)` in the data's units, normalised for a seed's network."""
         networks = self._networks(self.modes[0], _one("seed", seed, self.seeds))
-        samples = self._samples("inputs", x, networks)
-        with np.errstate(all="ignore"):
-            normal = (samples - networks.shift[0]) / networks.scale[0]
-        return from_numpy(normal).to(networks.dtype)
+        return networks.normal(samples("inputs", x, networks))[0]
 
-    def predict(
-        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
-    ) -> Prediction:
+    def predict(self, x: New, seed: int | None = None, *, mode: str | None = None) -> Prediction:
         """Predict the classes of new samples, as `minifw predict` does.
 
         Args:
-            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            x: samples in the data's units: `(n, features)`, features in the order of the run;
+                columns by their names, as a DataFrame has them; or the path of a file. Where the
+                run fills gaps, some values may be missing, and words are those of its columns.
             seed: use only the network of this seed; without it all seeds vote.
             mode: the mode; it may be left out if the run has only one.
 
@@ -419,7 +428,7 @@ class Run:
         networks = self._networks(mode, seed)
         if networks.about.targets:
             raise UsageError("predict: this run is a regression; estimate gives its numbers")
-        answer = prediction.predict(networks, self._samples("predict", x, networks))
+        answer = prediction.predict(networks, samples("predict", x, networks))
         names = np.array(networks.about.classes)
         return Prediction(
             names[answer.chosen],
@@ -431,13 +440,13 @@ class Run:
             tuple(networks.seeds),
         )
 
-    def estimate(
-        self, x: ArrayLike, seed: int | None = None, *, mode: str | None = None
-    ) -> Estimate:
+    def estimate(self, x: New, seed: int | None = None, *, mode: str | None = None) -> Estimate:
         """Predict the numbers of new samples by regression, as `minifw predict` does.
 
         Args:
-            x: samples in the data's units, `(n, features)`, features in the order of the run.
+            x: samples in the data's units: `(n, features)`, features in the order of the run;
+                columns by their names, as a DataFrame has them; or the path of a file. Where the
+                run fills gaps, some values may be missing, and words are those of its columns.
             seed: use only the network of this seed; without it the mean of all is taken.
             mode: the mode; it may be left out if the run has only one.
 
@@ -450,7 +459,7 @@ class Run:
         networks = self._networks(mode, seed)
         if not networks.about.targets:
             raise UsageError("estimate: this run has classes; predict names them")
-        found = estimates.predict(networks, self._samples("estimate", x, networks))
+        found = estimates.predict(networks, samples("estimate", x, networks))
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)
 
@@ -459,18 +468,6 @@ class Run:
         if seed is not None:
             seed = _one("seed", seed, self.seeds)
         return prediction.load(self._run, mode, seed, allow_code=self._allow_code)
-
-    @staticmethod
-    def _samples(what: str, x: ArrayLike, networks: prediction.Networks) -> Floats:
-        samples = arrays.numbers(what, "x", x)
-        features = networks.about.features
-        if samples.ndim != 2 or samples.shape[1] != len(features) or not samples.size:
-            shown = ", ".join(features[:5]) + (", …" if len(features) > 5 else "")
-            raise DataError(
-                f"{what}: x must be (samples, {len(features)}), with columns for {shown}, "
-                f"got {samples.shape}"
-            )
-        return samples
 
     # -------------------------------------------------------------------- figures and tables
 

@@ -22,6 +22,7 @@ from minifw.runs.comparisons import Compared
 from minifw.runs.results import Line, Margin, of_measure
 from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
 from minifw.statistics.measure import Measure
+from minifw.statistics.overlap import Overlap
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -96,6 +97,8 @@ def plan(arms: Sequence[Arm], seeds: int | None = None, margin: float | None = N
     first = _same("seed", {arm.name: arm.config.seed for arm in arms})
     if seeds is None:
         given = {arm.name: arm.config.seeds for arm in arms}
+        if not any(given.values()):  # of cross-validation, one for each fold
+            given = {arm.name: getattr(arm.config.data, "folds", None) for arm in arms}
         seeds = _same("seeds", {k: v for k, v in given.items() if v is not None}) or SEEDS
     contents = [arm.config.model_dump(mode="json") for arm in arms]
     study = Study(
@@ -132,7 +135,7 @@ def data_of(values: Values, checksum: str | None) -> str:
     """Return what samples are drawn from: arms with the same text have the same for a seed."""
     data = values.get("data")
     if isinstance(data, dict):
-        data = {key: value for key, value in data.items() if key != "path"}
+        data = {key: value for key, value in data.items() if key not in ("path", "test_path")}
     return json.dumps([data, checksum], sort_keys=True)
 
 
@@ -225,11 +228,17 @@ def compared(cells: Sequence[CellResults], study: Study, measure: Measure) -> Co
     errors = {cell.name: cell.test_error for cell in cells}
     return Compared(
         margin=margin,
-        arms={name: summary(values) for name, values in errors.items()},
-        pairs=pairs(errors, margin, measure),
+        arms={cell.name: summary(cell.test_error, cell.overlap) for cell in cells},
+        pairs=pairs(errors, margin, measure, overlap=_overlap(cells)),
         **of_measure(measure),
         notes=study.options.get(NOTES, []),
     )
+
+
+def _overlap(cells: Sequence[CellResults]) -> Overlap | None:
+    """Return how much training samples have in common by cross-validation: the most of all arms."""
+    known = [cell.overlap for cell in cells if cell.overlap is not None]
+    return min(known, key=lambda each: each.effective(len(cells[0].seeds)), default=None)
 
 
 def write(run: Run, results: StudyResults) -> None:

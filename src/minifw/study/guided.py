@@ -194,14 +194,14 @@ def begin(
         what = "needs samples for validation, by which it is guided"
         raise UsageError(f"--guided: {what}; --set data.validation=0.2 keeps some")
     section = axes.section(replace(varied, samples=trials))
-    base = base.model_copy(update={"sweep": section, "seeds": base.seeds or SEEDS})
+    base = base.model_copy(update={"sweep": section, "seeds": base.count(SEEDS)})
     _check_ends(parsed, overrides, varied)
     asked = Guided(trials=trials, base=loading.dump(base))
     cells, configs, sources = Proposals(asked, parsed.code, parsed.path).next()
     study = Study(
         kind="sweep",
         cells=cells,
-        seeds=list(range(base.seed, base.seed + (base.seeds or SEEDS))),
+        seeds=list(range(base.seed, base.seed + base.count(SEEDS))),
         threads=threads,
         options={
             "axes": [list(axis.keys) for axis in varied.axes],

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 
-from minifw.config import loading
+from minifw.config import altered, loading
 from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.tabled import Tabled
@@ -241,7 +241,7 @@ def _tables(configs: Mapping[int, Config], checksum: str | None) -> dict[int, An
     for cell, config in configs.items():
         tables[cell] = None
         if isinstance(config.data, Tabled):
-            key = config.data.model_dump_json()
+            key = config.data.model_dump_json(exclude={*altered.KEYS})
             if key not in known:
                 known[key] = read_table(config.data, checksum)
             tables[cell] = known[key]
@@ -266,6 +266,7 @@ def _sizes(config: Config, lanes: int, table: Any, extra: bool) -> memory.Sizes:
         test,
         validation=validation,
         threads=threads,
+        encoded=table is not None and table.encoding is not None,
     )
 
 

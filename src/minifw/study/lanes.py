@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from minifw import nn
+from minifw.config import altered
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.data import BatchOrder, Dataset
+from minifw.data.encoding import Prepared
 from minifw.data.table import Table
 from minifw.experiment.build import build_data, build_loss, build_network
 from minifw.experiment.plan import samples_of
@@ -56,12 +58,15 @@ def structure(config: Config) -> str:
         # or decay rounds in another order than one in which these are 0.
         if number is None or (number == 0 and _has_steps_of_one(config)):
             content["optimizer"][key] = number
+    for key in altered.KEYS:  # of these only what changes the number of samples
+        if key != "share" and (key != "imbalance" or isinstance(config.data, Generated)):
+            content["data"].pop(key, None)
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.outputs, data.declaration.targets,
+            len(data.feature_names), data.outputs, data.target_names,
             content["data"].get("unit"), content["data"].get("normalize_target"),
-            data.train, data.test, content["data"].get("validation"),
+            data.train, data.test, content["data"].get("validation"), data.share,
         ]  # fmt: skip
     return json.dumps(content, sort_keys=True)
 
@@ -171,5 +176,8 @@ def joined(datasets: Sequence[Dataset]) -> Dataset:
         train=whole("train"),
         test=whole("test"),
         validation=whole("validation"),
+        prepared=Prepared.joined([known for data in datasets if (known := data.prepared)])
+        if datasets[0].prepared
+        else None,
         **numbers,
     )

@@ -11,6 +11,7 @@ from minifw.config.model import Config
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
+from minifw.runs.results import CrossValidation
 from minifw.runs.studies import Cell, Study
 from minifw.statistics.measure import Measure
 from minifw.study.jobs import Job, Place, grouped
@@ -26,7 +27,7 @@ class Shape:
     """Cells with the same structure, and how they are trained.
 
     `most` is the number of lanes that fit in memory at once; `features`, `measure` (of errors),
-    `test` (how many samples) and `checksum` are those of the data.
+    `test` (how many samples), `checksum` and `notes` (what was noticed) are those of the data.
     """
 
     cells: tuple[int, ...]
@@ -39,6 +40,8 @@ class Shape:
     measure: Measure
     test: int
     checksum: str | None
+    notes: tuple[str, ...] = ()
+    cross_validation: CrossValidation | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,11 @@ class Plan:
     configs: tuple[Config, ...]
     shapes: tuple[Shape, ...]
     code: Mapping[str, bytes] = field(default_factory=dict)
+
+    @property
+    def notes(self) -> list[str]:
+        """What was noticed in the data of any cell, each once."""
+        return [*dict.fromkeys(note for shape in self.shapes for note in shape.notes)]
 
     @property
     def lanes(self) -> list[Lane]:
@@ -177,6 +185,8 @@ def plan(
                 made.measure,
                 planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
+                made.notes,
+                made.cross_validation,
             )
         )
     if faults:

@@ -69,6 +69,8 @@ def start(
 
     """
     study = plan.study
+    for line in plan.notes:
+        note(f"data: {line}")
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:
         stop.check()

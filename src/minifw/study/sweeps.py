@@ -50,7 +50,7 @@ def plan(
         ConfigError, DataError: a cell does not fit its data, or the machine.
 
     """
-    seeds = cells.base.seeds or SEEDS
+    seeds = cells.base.count(SEEDS)
     first = cells.base.seed
     study = Study(
         kind="sweep",
@@ -160,7 +160,7 @@ def _configs(plan: Plan) -> list[Config]:
 
 def _figures(cell: CellResults) -> dict[str, Any]:
     """Return what tables and figures show of a cell beside its rank."""
-    figures = summarize(cell.test_error).content()
+    figures = summarize(cell.test_error, cell.overlap).content()
     figures["interval"] = figures.pop("median_interval")
     known = summarize(cell.validation_error or ())
     return {"validation": known.median, **figures}

@@ -1,0 +1,126 @@
+"""Draws the samples of each seed, from generated data or out of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from minifw.config.generated import Generated
+from minifw.config.tabled import Tabled
+from minifw.data import Points, altered, generator, held_out, validation_size
+from minifw.data.division import Division, Sizes
+from minifw.data.table import Table
+
+
+def division_of(section: Tabled, table: Table) -> Division:
+    """Return how the samples of a table are divided."""
+    usual = None if section.folds or table.tests else section.usual_train
+    return Division(
+        samples=len(table.labels),
+        train=usual if section.train is None else section.train,
+        test=section.test,
+        validation=section.validation,
+        strata=table.class_numbers if section.stratified else None,
+        groups=table.groups if section.split == "grouped" else None,
+        tests=table.tests,
+        folds=section.folds,
+        seed=section.split_seed,
+    )
+
+
+def sizes_of(section: Generated | Tabled, table: Table | None) -> Sizes:
+    """Return how many samples are for what, before the training part is altered.
+
+    Raises:
+        DataError: there are not that many.
+
+    """
+    if table is not None:
+        assert isinstance(section, Tabled)
+        return division_of(section, table).sizes
+    assert isinstance(section, Generated)
+    share = section.validation
+    validation = 0 if share is None else validation_size(section.train, share)
+    return Sizes(section.train - validation, section.test, validation)
+
+
+def drawn(
+    section: Generated | Tabled,
+    seeds: Sequence[int],
+    table: Table | None,
+    classes: Sequence[str],
+    *,
+    extra_validation: bool = False,
+) -> Iterator[list[Points]]:
+    """Yield the training and test points of each seed, and those for validation if there are any.
+
+    The training points are as the config alters them. With `extra_validation` generated data
+    without any for validation get as many as there are for testing.
+    """
+    for seed, parts in zip(seeds, _divided(section, seeds, table, extra_validation), strict=True):
+        yield _altered(section, seed, table, classes, parts)
+
+
+def _divided(
+    section: Generated | Tabled, seeds: Sequence[int], table: Table | None, extra_validation: bool
+) -> Iterator[list[Points]]:
+    """Yield the points of each seed, before the training points are altered."""
+    if table is None:
+        assert isinstance(section, Generated)
+        for seed in seeds:
+            yield _generated(section, seed, extra_validation)
+        return
+    assert isinstance(section, Tabled)
+    division = division_of(section, table)
+    for seed in seeds:
+        yield [(table.inputs[part], table.labels[part]) for part in division.parts(seed)]
+
+
+def _generated(section: Generated, seed: int, extra_validation: bool) -> list[Points]:
+    rng = generator(seed, "data")
+    train = section.draw(rng, section.train)
+    test = section.draw(rng, section.test)
+    if section.validation is not None:
+        train, validation = held_out(train, validation_size(len(train[1]), section.validation))
+        return [train, test, validation]
+    if extra_validation:
+        return [train, test, section.draw(generator(seed, "validation"), section.test)]
+    return [train, test]
+
+
+def _altered(
+    section: Generated | Tabled,
+    seed: int,
+    table: Table | None,
+    classes: Sequence[str],
+    parts: list[Points],
+) -> list[Points]:
+    """Return these points with the training points as the config alters them."""
+    by = section.alteration
+    if by.is_none:
+        return parts
+    encoding = None if table is None else table.encoding
+    train = altered.altered(
+        parts[0],
+        by,
+        generator(seed, "noise"),
+        classes,
+        stratified=isinstance(section, Tabled) and section.stratified,
+        draw=section.draw if isinstance(section, Generated) else None,
+        noisy=None if encoding is None else ~encoding.of_words,
+    )
+    return [train, *parts[1:]]
+
+
+def trained_on(section: Generated | Tabled, seed: int, table: Table | None, left: int) -> int:
+    """Return how many of the `left` training samples of each seed, as of this, are trained on.
+
+    Raises:
+        DataError: `data.share` or `data.imbalance` leaves none, or none of a class.
+
+    """
+    size = section.alteration.size(left)
+    if table is None or section.imbalance is None:
+        return size
+    # A stratified split has as many samples of a class in each seed.
+    (first,) = drawn(section, [seed], table, table.classes)
+    return len(first[0][1])
