@@ -184,7 +184,14 @@ def test_a_run_has_the_scores_of_its_networks(
 ) -> None:
     """Of outputs that predict gives anew; one seed is scored at a time, and one diverges."""
     monkeypatch.setattr(scoring, "AT_ONCE", 1)
-    more = ("--set", f"loss={loss}", "--set", "data.kind=moons", "--set", "data.noise=0.4")
+    more: tuple[str, ...] = (
+        "--set",
+        f"loss={loss}",
+        "--set",
+        "data.kind=moons",
+        "--set",
+        "data.noise=0.4",
+    )
     more += ("--set", "dtype=float64", "--set", "train.epochs=40", "--set", "train.eta=0.5")
     more += ("--set", "network.3={kind: dropout, p: 0.2}")  # which scores must not have
     shown = good(minifw("train", "simplenet", *SMALL, "--seeds", 3, *more, "--json")).json
@@ -392,11 +399,11 @@ def test_the_reliability_diagram_has_the_bins() -> None:
     with plots.defaults():
         figure = classes.reliability(typed(content()))
     above, below = figure.axes
-    _, line, hollow = above.lines
-    np.testing.assert_allclose(line.get_xydata(), [[90, 40], [99, 100 * 80 / 95]])
-    np.testing.assert_allclose(hollow.get_xydata(), [[90, 40]])  # fewer than 20 answers
+    _, line, hollow = (np.array(each.get_xydata(), np.float64) for each in above.lines)
+    np.testing.assert_allclose(line, [[90, 40], [99, 8000 / 95]])
+    np.testing.assert_allclose(hollow, [[90, 40]])  # fewer than 20 answers
     heights = [bar.get_height() for bar in below.patches]  # type: ignore[attr-defined]
-    np.testing.assert_allclose(heights, [0] * 13 + [5, 95])
+    assert heights == pytest.approx([0] * 13 + [5, 95])
     assert "calibration error 4.00 %" in above.get_title()
     assert "all 4 seeds together" in figure.texts[0].get_text()
 
