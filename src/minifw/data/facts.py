@@ -18,6 +18,8 @@ from minifw.errors import short_word
 
 MANY = 20
 """Rows from which on it is no chance that a column is different in each, or tells the target."""
+NEARLY = 0.95
+"""Share of equal values of a column that is nearly constant."""
 FREQUENT = 3
 """Categories of a column that are named."""
 NAMED = 5
@@ -47,6 +49,16 @@ class ColumnFacts:
     mean: float | None = None
     deviation: float | None = None
     frequent: tuple[tuple[str, int], ...] = ()
+    often: float = 0.0
+    """The share of the most frequent value among those that are there."""
+
+    @property
+    def remark(self) -> str | None:
+        """That it is nearly constant, if it is; see `remarks` for more."""
+        if self.different < 2 or self.often < NEARLY:
+            return None
+        share = f"{100 * self.often:.3g} % of its values"
+        return f"column '{short_word(self.name)}' is nearly constant: {share} are the same"
 
 
 def facts_of(column: Column) -> ColumnFacts:
@@ -55,6 +67,7 @@ def facts_of(column: Column) -> ColumnFacts:
     values, counts = np.unique(known, return_counts=True)
     name, kind, rows = column.name, column.kind, len(column.values)
     missing, wrong = int(column.missing.sum()), int(column.wrong.sum())
+    often = float(counts.max() / len(known)) if len(known) else 0.0
     if kind == "number":
         if not len(known):
             return ColumnFacts(name, kind, rows, missing, wrong, 0)
@@ -62,12 +75,14 @@ def facts_of(column: Column) -> ColumnFacts:
             mean, deviation = float(known.mean()), float(known.std())
         low, high = float(values[0]), float(values[-1])
         return ColumnFacts(
-            name, kind, rows, missing, wrong, len(values), low, high, mean, deviation
+            name, kind, rows, missing, wrong, len(values), low, high, mean, deviation, (), often
         )
     names = column.categories if kind == "words" else ("false", "true")
     order = np.argsort(-counts, kind="stable")[:FREQUENT]
     frequent = tuple((names[int(values[place])], int(counts[place])) for place in order)
-    return ColumnFacts(name, kind, rows, missing, wrong, len(values), frequent=frequent)
+    return ColumnFacts(
+        name, kind, rows, missing, wrong, len(values), frequent=frequent, often=often
+    )
 
 
 # -------------------------------------------------------------------------------- odd columns

@@ -50,6 +50,8 @@ class Started:
     text: str
     config: Config
     frame: Frame
+    tests: int
+    """How many rows of the frame, the last ones, are of `data.test_path`."""
     proposal: Proposal
     notes: tuple[str, ...]
 
@@ -114,7 +116,7 @@ def start(
     notes = tuple(_notes(frame, found, given | ({"target"} if target else set())))
     text = _starter(name, file, data, found, train, notes).text
     config = loading.of_text(text, Path(f"{name}.yaml"), (), Code())[0]
-    return Started(text, config, frame, found, notes)
+    return Started(text, config, frame, tests, found, notes)
 
 
 def _config(name: str, data: dict[str, Any], settings: Sequence[str] = ()) -> Config:
