@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tracemalloc
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -552,6 +553,32 @@ def test_columns_without_names_are_known_by_their_places() -> None:
         line == "a.csv: there is no column 'a'; known here: column 1, column 2, column 3, "
         "column 4; this file gives its columns no names"
     )
+
+
+# -------------------------------------------------------------------------------------- memory
+
+
+@pytest.mark.parametrize("missing", ["error", "mean", "median"])
+def test_the_memory_of_drawing_is_what_is_reckoned_with(tmp_path: Path, missing: str) -> None:
+    rng = np.random.default_rng(0)
+    rows = [[*(f"{number:.3f}" for number in rng.normal(size=12)), "uvwx"[row % 4], "ab"[row % 2]]
+            for row in range(4000)]  # fmt: skip
+    path = write(rows, tmp_path / "a.csv", [*(f"c{n}" for n in range(12)), "w", "y"])
+    content = config_of(path, missing=missing, exclude=["w"] if missing == "error" else None)
+    content["network"] = [{"linear": 2}]
+    (tmp_path / "a.yaml").write_text(yaml.safe_dump(content))
+    config, source = loading.load_with_source(tmp_path / "a.yaml")
+    plan = make_plan(config, 1, ["full-batch"], source)
+    plan.draw([0])  # so that all code is there
+    tracemalloc.start()
+    try:
+        plan.draw([0])
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert plan.sizes.encoded == (missing != "error")
+    reckoned = plan.sizes._draw()
+    assert 0.75 * reckoned < most < 1.05 * reckoned
 
 
 # ------------------------------------------------------------------------- a file for testing

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minifw.data.frame import Frame
-from minifw.data.reading import no_column
-from minifw.errors import DataError
+from minifw.data.reading import no_column, read_bytes
+from minifw.errors import ArtefactError, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -58,6 +59,14 @@ def joined(frame: Frame, tests: Frame, needed: Sequence[str]) -> Frame:
 def checksum_of(first: str, second: str) -> str:
     """Return one checksum for two files."""
     return hashlib.sha256(f"{first} {second}".encode()).hexdigest()
+
+
+def check_unchanged(first: Path, second: Path, expected: str) -> None:
+    """Raise an ArtefactError if two files have not the expected checksum."""
+    if checksum_of(*(read_bytes(each, None)[1] for each in (first, second))) != expected:
+        raise ArtefactError(
+            f"{first}, {second}: one of these data files has changed since the run began"
+        )
 
 
 def _after(first: pa.Array, second: pa.Array | None, rows: int) -> pa.Array:

@@ -38,8 +38,8 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    said, count = config.data.declaration, config.data.classes_declared
-    return said.features, () if said.targets else tuple(map(str, range(count)))
+    classes = () if config.data.target_names else map(str, range(config.data.classes_declared))
+    return config.data.feature_names, tuple(classes)
 
 
 def measure(config: Config, table: Table | None) -> Measure:
@@ -47,7 +47,7 @@ def measure(config: Config, table: Table | None) -> Measure:
     section = config.data
     targets = table.targets if table is not None else ()
     if isinstance(section, Generated):
-        targets = section.declaration.targets
+        targets = section.target_names
     return Measure(tuple(targets), getattr(section, "unit", None) or "")
 
 

@@ -8,11 +8,10 @@ from pathlib import Path
 from minifw.config.columned import Columned, Npz
 from minifw.data import archived, files, frames
 from minifw.data.frame import Frame
-from minifw.data.joined import checksum_of, joined
-from minifw.data.reading import read_bytes
+from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
-from minifw.errors import ArtefactError
+from minifw.errors import DataError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -36,10 +35,7 @@ def columns_of(section: Columned | Npz, expected: str | None) -> tuple[Frame, in
         return _read(section, path, expected), 0
     both = [path, Path(second)]
     if expected is not None:  # before they are parsed, which may fail when they have changed
-        found = checksum_of(*(read_bytes(each, None)[1] for each in both))
-        if found != expected:
-            names = f"{both[0]}, {both[1]}"
-            raise ArtefactError(f"{names}: one of these data files has changed since the run began")
+        check_unchanged(path, both[1], expected)
     frame, tests = (_read(section, each, None) for each in both)
     roles = roles_of(frame, choice_of(section, frame))
     group = [] if roles.group is None else [roles.group]
@@ -54,6 +50,9 @@ def choice_of(section: Columned | Npz, frame: Frame) -> Choice:
 def samples_of(section: Columned | Npz, frame: Frame, tests: int = 0) -> Table:
     """Return the samples of columns of which the last `tests` rows are for testing."""
     made = files.table_of(frame, choice_of(section, frame), tests)
+    if tests and not made.tests:
+        what = "no row is left for testing; see data.missing"
+        raise DataError(f"{section.test_path}: {what}")
     # An archive's target is one array, though it may have several columns.
     return replace(made, target=section.target) if isinstance(section, Npz) else made
 
