@@ -52,13 +52,15 @@ class ColumnFacts:
     often: float = 0.0
     """The share of the most frequent value among those that are there."""
 
-    @property
-    def remark(self) -> str | None:
-        """That it is nearly constant, if it is; see `remarks` for more."""
-        if self.different < 2 or self.often < NEARLY:
-            return None
-        share = f"{100 * self.often:.3g} % of its values"
-        return f"column '{short_word(self.name)}' is nearly constant: {share} are the same"
+
+def nearly_constant(columns: Sequence[ColumnFacts]) -> list[str]:
+    """Return a line on columns that hold the same value nearly everywhere, if there are any."""
+    found = [each for each in columns if each.different > 1 and each.often >= NEARLY]
+    if not found:
+        return []
+    names = [f"'{short_word(each.name)}' {100 * each.often:.4g} %" for each in found[:NAMED]]
+    more = f" and {len(found) - NAMED} more columns" if len(found) > NAMED else ""
+    return [f"nearly constant, with so many equal values: {', '.join(names)}{more}"]
 
 
 def facts_of(column: Column) -> ColumnFacts:
@@ -71,8 +73,9 @@ def facts_of(column: Column) -> ColumnFacts:
     if kind == "number":
         if not len(known):
             return ColumnFacts(name, kind, rows, missing, wrong, 0)
-        with np.errstate(over="ignore"):  # of numbers near the largest
-            mean, deviation = float(known.mean()), float(known.std())
+        largest = float(np.abs(known).max()) or 1.0  # squares of the largest are no numbers
+        part = known / largest
+        mean, deviation = float(part.mean()) * largest, float(part.std()) * largest
         low, high = float(values[0]), float(values[-1])
         return ColumnFacts(
             name, kind, rows, missing, wrong, len(values), low, high, mean, deviation, (), often
@@ -265,10 +268,12 @@ def plane_of(inputs: Floats, features: Sequence[str]) -> Plane:
         return Plane(np.stack([inputs[:, 0], np.zeros(len(inputs))], 1), (features[0], ""))
     if inputs.shape[1] == 2:
         return Plane(inputs, (features[0], features[1]))
-    with np.errstate(all="ignore"):
-        shifted = inputs - np.nanmean(inputs, 0)
-        scale = np.nanstd(inputs, 0)
-    shifted = np.nan_to_num(shifted / np.where(scale > 0, scale, 1))
+    there = np.maximum((~np.isnan(inputs)).sum(0), 1)
+    largest = np.nan_to_num(np.abs(inputs)).max(0, initial=0)
+    inputs = inputs / np.where(largest > 0, largest, 1)  # squares of the largest are no numbers
+    shifted = np.nan_to_num(inputs - np.nansum(inputs, 0) / there)
+    scale = np.sqrt((shifted**2).sum(0) / there)
+    shifted = shifted / np.where(scale > 0, scale, 1)
     variances, axes = np.linalg.eigh(shifted.T @ shifted)
     largest = axes[:, [-1, -2]]
     largest = largest * np.sign(largest[np.abs(largest).argmax(0), [0, 1]])

@@ -5,6 +5,7 @@ Unlike a plan it asks nothing of the network, which may not fit the data yet.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -16,7 +17,7 @@ from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.tabled import Tabled
 from minifw.data.division import Sizes
-from minifw.data.facts import ColumnFacts, Repeats, facts_of, repeats, seen_before
+from minifw.data.facts import ColumnFacts, Repeats, facts_of, nearly_constant, repeats, seen_before
 from minifw.data.files import useless
 from minifw.data.frame import Frame
 from minifw.data.generated import Floats, Integers, Points
@@ -77,7 +78,8 @@ class Looked:
     def guess(self) -> float:
         """The error of guessing: the most frequent class, in percent, or the mean (RMSE)."""
         if self.targets:
-            return float(np.sqrt(np.mean([(each.deviation or 0) ** 2 for each in self.targets])))
+            deviations = [each.deviation or 0.0 for each in self.targets]
+            return math.hypot(*deviations) / math.sqrt(len(deviations))
         return 100 * (1 - max(self.classes.values()) / sum(self.classes.values()))
 
 
@@ -119,7 +121,7 @@ def look(
     facts = [(facts_of(column), use) for column, use in columns]
     if notes is None:
         notes = () if table is None else table.notes
-    nearly = [each.remark for each, use in facts if use == "feature" and each.remark]
+    nearly = nearly_constant([each for each, use in facts if use == "feature"])
     groups = None if table is None or table.groups is None else len(np.unique(table.groups))
     return Looked(
         config,
