@@ -25,6 +25,7 @@ __all__ = [
     "resume",
     "scoring",
     "start",
+    "starting",
     "train_minifw",
     "train_pytorch",
 ]
