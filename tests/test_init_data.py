@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT, Minifw
+from conftest import ROOT, Answer, Minifw
 from minifw.config import yaml12
 from minifw.config.source import Source
 
@@ -19,12 +19,12 @@ TARGETS = {"birds-missing.csv": "species", "passengers.csv": "outcome"}
 """Where the last column is not the one to predict."""
 
 
-def good(answer: object) -> object:
-    assert answer.code == 0, answer.err  # type: ignore[attr-defined]
+def good(answer: Answer) -> Answer:
+    assert answer.code == 0, answer.err
     return answer
 
 
-def keys(name: str = "mine") -> dict[str, object]:
+def keys(name: str = "mine") -> dict[str, Any]:
     text = Path(f"{name}.yaml").read_text(encoding="utf-8")
     found = yaml12.parse(text, Source(name))
     assert isinstance(found, dict)
@@ -53,10 +53,10 @@ def test_the_data_file_is_in_another_folder(minifw: Minifw) -> None:
     Path("work").mkdir()
     shutil.copy(ROOT / "tests/data/yield.csv", "work")
     good(minifw("init", "mine", "--data", "work/yield.csv"))
-    assert keys()["data"]["path"] == "work/yield.csv"  # type: ignore[index]
+    assert keys()["data"]["path"] == "work/yield.csv"
     absolute = Path("work/yield.csv").resolve()
     good(minifw("init", "other", "--data", absolute))
-    assert keys("other")["data"]["path"] == str(absolute)  # type: ignore[index]
+    assert keys("other")["data"]["path"] == str(absolute)
     assert minifw("validate", "mine.yaml", "other.yaml").code == 0
 
 
@@ -121,7 +121,7 @@ NPZ = {
 @pytest.mark.parametrize(("arrays", "data"), NPZ.values(), ids=NPZ)
 def test_archives_of_arrays(minifw: Minifw, arrays: dict[str, Any], data: dict[str, str]) -> None:
     rng = np.random.default_rng(0)
-    made = {
+    made: Any = {
         name: np.arange(30) % 3 if shape == "classes" else rng.normal(size=shape)
         for name, shape in arrays.items()
     }
@@ -163,23 +163,23 @@ def test_the_task_follows_from_the_target(
     pd.DataFrame({"a": a, "y": target}).to_csv("t.csv", index=False)
     good(minifw("init", "mine", "--data", "t.csv", *(["--task", asked] if asked else [])))
     made = keys()
-    task = made["data"].get("task", "classification")  # type: ignore[attr-defined]
+    task = made["data"].get("task", "classification")
     assert (task == "regression") is regression
     assert made["loss"] == ("mse" if regression else "cross-entropy")
     outputs = 1 if regression else len({*target})
-    assert made["network"][-1] == {"linear": outputs}  # type: ignore[index]
+    assert made["network"][-1] == {"linear": outputs}
     assert minifw("validate", "mine.yaml").code == 0
 
 
 def test_a_column_by_number_and_several_targets(minifw: Minifw) -> None:
     write("t.csv")
     good(minifw("init", "one", "--data", "t.csv", "--target", 4))
-    assert keys("one")["data"]["target"] == "site"  # type: ignore[index]
+    assert keys("one")["data"]["target"] == "site"
     good(minifw("init", "two", "--data", "t.csv", "--target", "length", "--target", "rank",
                 "--set", "data.exclude=[id]"))  # fmt: skip
     made = keys("two")
-    assert made["data"]["target"] == ["length", "rank"]  # type: ignore[index]
-    assert made["network"][-1] == {"linear": 2}  # type: ignore[index]
+    assert made["data"]["target"] == ["length", "rank"]
+    assert made["network"][-1] == {"linear": 2}
     assert minifw("validate", "one.yaml", "two.yaml").code == 0
 
 
@@ -242,11 +242,11 @@ def test_names_that_yaml_would_read_otherwise(minifw: Minifw, name: str) -> None
     table.to_csv("t.csv", index=False)
     header = ("--set", "data.header=true")  # 12 could be a value
     good(minifw("init", "mine", "--data", "t.csv", *header))
-    assert keys()["data"]["exclude"] == [name]  # type: ignore[index]
+    assert keys()["data"]["exclude"] == [name]
     assert minifw("validate", "mine.yaml").code == 0
     table[["x", "y", name]].assign(**{name: [0, 1] * 20}).to_csv("t.csv", index=False)
     good(minifw("init", "other", "--data", "t.csv", *header))
-    assert keys("other")["data"]["target"] == name  # type: ignore[index]
+    assert keys("other")["data"]["target"] == name
     assert minifw("validate", "other.yaml").code == 0
 
 

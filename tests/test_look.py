@@ -49,10 +49,9 @@ def test_facts_of_numbers_are_those_of_pandas() -> None:
         500, series.isna().sum(), series.nunique(),
     )  # fmt: skip
     assert (found.low, found.high) == (series.min(), series.max())
-    np.testing.assert_allclose(
-        [found.mean, found.deviation], [series.mean(), series.std(ddof=0)], rtol=1e-12
-    )
-    np.testing.assert_allclose(found.often, series.value_counts(normalize=True).iloc[0])
+    assert found.mean == pytest.approx(series.mean(), rel=1e-12)
+    assert found.deviation == pytest.approx(series.std(ddof=0), rel=1e-12)
+    assert found.often == pytest.approx(series.value_counts(normalize=True).iloc[0])
 
 
 def test_facts_of_words_are_those_of_pandas() -> None:
@@ -168,7 +167,7 @@ def test_principal_components_are_those_of_scikit_learn() -> None:
     points = wanted.transform(scaled)
     signs = np.sign((points * found.points).sum(0))
     np.testing.assert_allclose(found.points, points * signs, atol=1e-9)
-    np.testing.assert_allclose(found.share, wanted.explained_variance_ratio_.sum())
+    assert found.share == pytest.approx(wanted.explained_variance_ratio_.sum())
 
 
 def test_two_features_are_drawn_as_they_are() -> None:

@@ -243,7 +243,7 @@ def _division(found: Looked) -> str:
 def _treated(found: Looked) -> str:
     """Return what happens to the values."""
     section = found.config.data
-    missing = getattr(section, "missing", None)
+    missing: str = getattr(section, "missing", None) or ""
     gaps = {
         "error": "Gaps: none is allowed (data.missing: error).",
         "drop": "Gaps: rows with any are left out.",
@@ -251,7 +251,7 @@ def _treated(found: Looked) -> str:
     kept = "Features are normalised by the training samples of each seed."
     if not section.normalize:
         kept = "Features are used as they are."
-    return kept if missing is None else f"{gaps} {kept}"
+    return f"{gaps} {kept}" if missing else kept
 
 
 # ------------------------------------------------------------------------------------- as JSON

@@ -16,11 +16,11 @@ from minifw.config.columned import Columned, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.tabled import Tabled
+from minifw.data import Floats, Integers, Points
 from minifw.data.division import Sizes
 from minifw.data.facts import ColumnFacts, Repeats, facts_of, nearly_constant, repeats, seen_before
 from minifw.data.files import useless
 from minifw.data.frame import Frame
-from minifw.data.generated import Floats, Integers, Points
 from minifw.data.kinds import Column, column_of
 from minifw.data.roles import roles_of
 from minifw.data.table import Table

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from minifw.data import Floats, Integers
 from minifw.data.facts import Plane
-from minifw.data.generated import Floats, Integers
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure, short
 
 COLORS = (
