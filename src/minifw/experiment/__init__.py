@@ -18,6 +18,7 @@ __all__ = [
     "estimates",
     "gradcheck",
     "inputs",
+    "looking",
     "memory",
     "plan",
     "prediction",
