@@ -1,82 +1,82 @@
-"""The rows of a file for training and of one for testing, as one frame."""
+"""Two files as one: that to learn from, and after its rows those of one to be tested on."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from minifw.data.frame import Frame
-from minifw.data.reading import no_column
-from minifw.errors import DataError, short_word
-from minifw.system.files import checksum
+from minifw.data.reading import no_column, read_bytes
+from minifw.errors import ArtefactError, DataError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-@dataclass(frozen=True)
-class _Places:
-    """Tells the places of the rows of two files."""
+def joined(frame: Frame, tests: Frame, needed: Sequence[str]) -> Frame:
+    """Return the rows of both files, in the columns of the first; those of `tests` come last.
 
-    first: Frame
-    second: Frame
-
-    def __call__(self, row: int) -> str:
-        own = self.first.rows
-        return self.first.where(row) if row < own else self.second.where(row - own)
-
-
-def joined(first: Frame, second: Frame, unused: Collection[str] = ()) -> Frame:
-    """Return the rows of both files, in the columns of the first; the checksum is of both.
-
-    Columns are found by their names, or where no file names any by their numbers. Other columns of
-    the second file are not used; it may lack those that are `unused`.
+    Columns are found by name, or by place where neither file names them; the second file may lack
+    those that are not `needed`, and all others that it has are ignored.
 
     Raises:
-        DataError: the second file lacks a column, or has text where the first has numbers.
+        DataError: a column is missing, or both are the same file.
 
     """
-    import pyarrow as pa
-
-    if first.named != second.named:
-        one, other = (first, second) if first.named else (second, first)
+    if frame.checksum == tests.checksum:
         raise DataError(
-            f"{second.path}: must have the columns of {first.path}, but {one.path} has a line of "
-            f"names and {other.path} has none; data.header says it of both"
+            f"{tests.path}: data.test_path: has the content of data.path, so that all tests would "
+            "be of training samples"
         )
-    there = dict(zip(second.names, second.columns, strict=True))
-    absent = [name for name in first.names if name not in there and name not in unused]
-    if absent:
-        what = no_column(absent, second.names)
-        raise DataError(f"{second.path}: {what}; data.test_path needs those of {first.path}")
-    columns = []
-    for name, column in zip(first.names, first.columns, strict=True):
-        found = there[name] if name in there else pa.nulls(second.rows, column.type)
-        columns.append(_joined(first, second, name, (column, found)))
-    notes = list(dict.fromkeys((*first.notes, *second.notes)))
-    return replace(
-        first,
-        columns=tuple(columns),
-        checksum=checksum(f"{first.checksum} {second.checksum}".encode()),
-        place=_Places(first, second),
-        notes=tuple(notes),
+    if not frame.named and not tests.named and len(frame.names) != len(tests.names):
+        raise DataError(
+            f"{tests.path}: data.test_path: expects {len(frame.names)} columns, as {frame.path} "
+            f"has, got {len(tests.names)}: they have no names, and are known by their places"
+        )
+    own = dict(zip(tests.names, tests.columns, strict=True))
+    if absent := [name for name in needed if name not in own]:
+        why = "" if tests.named else "; this file gives its columns no names"
+        what = f"data.test_path: {no_column(absent, tests.names)}{why}"
+        raise DataError(f"{tests.path}: {what}")
+    columns = [
+        _after(column, own.get(name), tests.rows)
+        for name, column in zip(frame.names, frame.columns, strict=True)
+    ]
+    rows = frame.rows
+    return Frame(
+        frame.path,
+        frame.names,
+        tuple(columns),
+        checksum_of(frame.checksum, tests.checksum),
+        lambda row: frame.where(row) if row < rows else tests.where(row - rows),
+        frame.named,
+        tuple(dict.fromkeys([*frame.notes, *tests.notes])),
     )
 
 
-def _joined(first: Frame, second: Frame, name: str, both: tuple[pa.Array, pa.Array]) -> pa.Array:
-    """Return one column of both files; whole numbers and others are numbers together."""
+def checksum_of(first: str, second: str) -> str:
+    """Return one checksum for two files."""
+    return hashlib.sha256(f"{first} {second}".encode()).hexdigest()
+
+
+def check_unchanged(first: Path, second: Path, expected: str) -> None:
+    """Raise an ArtefactError if two files have not the expected checksum."""
+    if checksum_of(*(read_bytes(each, None)[1] for each in (first, second))) != expected:
+        raise ArtefactError(
+            f"{first}, {second}: one of these data files has changed since the run began"
+        )
+
+
+def _after(first: pa.Array, second: pa.Array | None, rows: int) -> pa.Array:
+    """Return one column after the other; of `rows` gaps where there is no second."""
     import pyarrow as pa
 
-    tables = [pa.table({name: column}) for column in both]
-    try:
-        found = pa.concat_tables(tables, promote_options="permissive").column(name)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        kinds = " and ".join(
-            f"{column.type} in {file.path}"
-            for column, file in zip(both, (first, second), strict=True)
-        )
-        raise DataError(
-            f"{second.path}: column '{short_word(name)}' must be alike in both files, got {kinds}"
-        ) from None
-    return found.combine_chunks()
+    if second is None:
+        second = pa.nulls(rows, first.type)
+    if first.type != second.type:  # such as whole numbers in one file only
+        is_text = pa.types.is_string(first.type) or pa.types.is_string(second.type)
+        common = pa.string() if is_text else pa.float64()
+        first, second = (values.cast(common, safe=False) for values in (first, second))
+    return pa.concat_arrays([first, second])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -19,17 +18,12 @@ from minifw.data import (
     DTYPES,
     Dataset,
     Samples,
-    archived,
-    files,
-    frames,
     generator,
     stack_seeds,
     tables,
 )
-from minifw.data.frame import Frame
-from minifw.data.joined import joined
 from minifw.data.table import Table
-from minifw.errors import ArtefactError, DataError
+from minifw.experiment import sources
 from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
@@ -44,8 +38,8 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    said, count = config.data.declaration, config.data.classes_declared
-    return said.features, () if said.targets else tuple(map(str, range(count)))
+    classes = () if config.data.target_names else map(str, range(config.data.classes_declared))
+    return config.data.feature_names, tuple(classes)
 
 
 def measure(config: Config, table: Table | None) -> Measure:
@@ -53,7 +47,7 @@ def measure(config: Config, table: Table | None) -> Measure:
     section = config.data
     targets = table.targets if table is not None else ()
     if isinstance(section, Generated):
-        targets = section.declaration.targets
+        targets = section.target_names
     return Measure(tuple(targets), getattr(section, "unit", None) or "")
 
 
@@ -124,16 +118,7 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
         case Columned() | Npz():
-            frame, tests = _both(section, expected)
-            if isinstance(section, Columned):
-                table = files.table_of(frame, section.choice, tests)
-            else:
-                table = files.table_of(frame, section.choice(frame.names), tests)
-                table = replace(table, target=section.target)
-            if tests and not table.tests:
-                what = "no row is left for testing; see data.missing"
-                raise DataError(f"{section.test_path}: {what}")
-            return table
+            return sources.table_of(section, expected)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
@@ -141,32 +126,6 @@ def read_table(section: Tabled, expected: str | None) -> Table:
         case Parity():
             return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
-
-
-def _both(section: Columned | Npz, expected: str | None) -> tuple[Frame, int]:
-    """Return the rows of a file, and those of the test file if there is one: how many they are."""
-    if section.test_path is None:
-        return _frame(section, section.path, expected), 0
-    first, second = _frame(section, section.path), _frame(section, section.test_path)
-    unused = (section.exclude or []) if isinstance(section, Columned) else []
-    numbers = dict(enumerate(first.names, 1))
-    frame = joined(first, second, [numbers.get(n, "") if isinstance(n, int) else n for n in unused])
-    if expected not in (None, frame.checksum):
-        changed = f"{section.path}, {section.test_path}"
-        raise ArtefactError(f"{changed}: these data files have changed since the run began")
-    return frame, second.rows
-
-
-def _frame(section: Columned | Npz, path: str, expected: str | None = None) -> Frame:
-    if isinstance(section, Columned):
-        return frames.read_frame(Path(path), None, expected)
-    return archived.read_npz(
-        Path(path),
-        section.features,
-        section.target,
-        expected=expected,
-        regression=section.is_regression,
-    )
 
 
 def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:

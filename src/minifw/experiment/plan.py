@@ -250,7 +250,8 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
-        note_network(config, source, features, classes)
+        called = table.targets or table.classes
+        note_network(config, source, features, classes, called=called)
     try:
         for path, loss in heads.each(config.loss):  # noqa: B007
             loss.fits(classes if loss.predicts else features)
@@ -285,6 +286,7 @@ def plan(
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
+                encoded=table is not None and table.encoding is not None,
             )
         )
         for mode in modes
