@@ -96,7 +96,7 @@ DIALECTS: dict[str, tuple[str, Any, Any]] = {
     "rows of delimiters": ("a,b\n1,2\n,\n3,4\n,\n", "ab", ["12", "34"]),
     "a count of samples": ("2,1,u,v\n1,2\n3,4\n", 2, ["12", "34"]),
     "a count of samples above names": ("2,1\na,b\n1,2\n3,4\n", "ab", ["12", "34"]),
-    "a cell longer than a block": (f"a,b\n1,{'x' * 5_000_000}\n3,4\n", "ab", None),
+    "a cell longer than a block": (f"a,b\n1,{'x' * 13_000_000}\n3,4\n", "ab", None),
 }
 
 
