@@ -9,6 +9,7 @@ __all__ = [
     "code",
     "columned",
     "declared",
+    "dividing",
     "fields",
     "generated",
     "heads",

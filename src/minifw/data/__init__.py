@@ -54,6 +54,7 @@ __all__ = [
     "circles",
     "dialect",
     "disk",
+    "division",
     "encoded",
     "encoding",
     "files",
