@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from itertools import chain, combinations
+from itertools import chain
 from pathlib import Path
 from typing import Any
 

@@ -202,14 +202,14 @@ def init(
 
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
-    path = Path(f"{name}.yaml")
+    path, notes = Path(f"{name}.yaml"), tuple[str, ...]()
     if data is None:
         for option, given in (("--target", target), ("--task", task), ("--set", overrides)):
             if given:
                 raise UsageError(f"{option}: is for --data FILE, of which none is given")
         # The first line names a schema file that exists only beside the packaged configs.
         text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
-        text, notes = text.replace("name: starter", f"name: {name}"), ()
+        text = text.replace("name: starter", f"name: {name}")
     else:
         import_torch()
         from minifw.experiment import starting

@@ -23,6 +23,7 @@ __all__ = [
     "schema",
     "sections",
     "source",
+    "starter",
     "tabled",
     "values",
     "wiring",

@@ -46,6 +46,10 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
 
     """
     roles = roles_of(frame, choice)
+    # Columns of numbers with what is missing and wrong in them, and the table they become.
+    check_memory(
+        f"{frame.path}: making samples of this file", 18 * frame.rows * len(roles.features)
+    )
     values = dict(zip(frame.names, frame.columns, strict=True))
     features = {
         name: column_of(name, values[name], "words" if name in roles.words else None)
@@ -299,6 +303,7 @@ def classes_named(
             )
     if len(classes) < 2:
         raise DataError(
-            f"{path}: expects at least two classes, all samples are '{short_word(classes[0])}'"
+            f"{path}: target '{short_word(target)}': expects at least two classes, all samples are "
+            f"'{short_word(classes[0])}'; data.target names another column"
         )
     return np.array([number[word] for word in words], np.int64)[codes], tuple(classes)
