@@ -197,6 +197,13 @@ def test_keys_that_are_given_are_kept(minifw: Minifw) -> None:
     assert minifw("validate", "mine.yaml").code == 0
 
 
+def test_columns_that_are_excluded_stay_so_beside_those_that_are_found(minifw: Minifw) -> None:
+    write("t.csv")
+    good(minifw("init", "mine", "--data", "t.csv", "--set", "data.exclude=[length, 3]"))
+    assert keys()["data"]["exclude"] == ["length", 3, "id"]
+    assert minifw("validate", "mine.yaml").code == 0
+
+
 def test_a_file_without_names_has_numbers(minifw: Minifw) -> None:
     lines = [f"{i};{i % 7 + 0.5};5;{'no' if i % 2 else 'yes'}\n" for i in range(50)]
     Path("t.txt").write_text("".join(lines))

@@ -177,9 +177,16 @@ def _holds(facts: ColumnFacts) -> str:
     """Return a column's range and mean, or its most frequent values."""
     wrong = f"; {facts.wrong} are no numbers" if facts.wrong else ""
     if facts.low is not None:
-        return f"{facts.low:.4g} to {facts.high:.4g}, mean {facts.mean:.4g}{wrong}"
+        low, high = map(_number, (facts.low, facts.high))
+        return f"{low} to {high}, mean {facts.mean:.4g}{wrong}"
     named = ", ".join(f"{short_word(name)} {count}" for name, count in facts.frequent)
     return named + (", …" if facts.different > len(facts.frequent) else "") + wrong
+
+
+def _number(value: float | None) -> str:
+    """Return a number in few digits, a whole one in all of its own."""
+    assert value is not None
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _sentences(found: Looked) -> list[str]:

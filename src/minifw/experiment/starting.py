@@ -241,6 +241,7 @@ def _data_keys(
     if found.left_out:
         names = columns([*found.left_out])
         reasons = dict(zip(names, found.left_out.values(), strict=True))
+        names = [*(getattr(section, "exclude", None) or []), *names]
         few = len(names) <= MOST_LISTED
         what = "columns that are not used" if few else f"{len(names)} columns that are not used"
         keys.append(Key("exclude", names, what, reasons if few else {}))

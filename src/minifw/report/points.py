@@ -45,9 +45,12 @@ def figure(
     if classes and len(classes) <= len(COLORS):
         handles = _by_class(drawn, axis, points[chosen], labels[chosen], classes)
     else:
-        shown = axis.scatter(*points[chosen].T, c=labels[chosen], cmap="viridis", **SMALL)
+        shown = axis.scatter(
+            points[chosen, 0], points[chosen, 1], c=labels[chosen], cmap="viridis", **SMALL
+        )
         bar = drawn.colorbar(shown, ax=axis)
-        bar.solids.set_alpha(1)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1)
         bar.set_label(fitted(drawn, target + (", number of the class" if classes else ""), 3.0, 9))
     for axle, name in zip((axis.xaxis, axis.yaxis), plane.names, strict=True):
         axle.set_major_locator(MaxNLocator(5))
