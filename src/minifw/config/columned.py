@@ -8,8 +8,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
 
-from minifw.config.tabled import Tabled
+from minifw.config.declared import NORMALIZE, Normalize
+from minifw.config.tabled import CLASSES, Tabled
 from minifw.data.roles import Choice
+from minifw.statistics.measure import Task
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -36,19 +38,24 @@ Missing = Annotated[
 ]
 
 
-class FromFile(Tabled):
-    """Keys that all data files share."""
+class AtPath(Tabled):
+    """The key of all data that lie at a path."""
 
     path: FilePath = Field(min_length=1, description="the file, relative to the config's folder")
+
+    @property
+    def about(self) -> str:
+        return Path(self.path).name
+
+
+class FromFile(AtPath):
+    """Keys that all data files share but those of several."""
+
     test_path: Annotated[FilePath, Field(min_length=1)] | None = Field(
         None,
         description="a second file, with the same columns, all rows of which are for testing; by "
         "default some rows of the first",
     )
-
-    @property
-    def about(self) -> str:
-        return Path(self.path).name
 
 
 class Columned(FromFile):
@@ -130,4 +137,27 @@ class Npz(FromFile):
         return Choice(of_inputs, targets, missing=self.missing, regression=self.is_regression)
 
 
-FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz)
+class Idx(AtPath):
+    """MNIST's files of images, and others of their kind, in a folder.
+
+    Where the folder has files for testing, all of these are the test samples.
+    """
+
+    kind: Literal["idx"] = Field(description="the files of MNIST, or of its kind, in a folder")
+    path: FilePath = Field(min_length=1, description="the folder, relative to the config's")
+    images: FilePath | None = Field(
+        None,
+        description="the file of images for training, by default the one whose name has `train`, "
+        "`images` and `idx`; of test files `t10k` or `test` stands in place of `train`",
+    )
+    labels: FilePath | None = Field(
+        None, description="the file of their classes, by default with `labels` in place of `images`"
+    )
+    normalize: Normalize = Field("together", description=NORMALIZE)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
+
+
+FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz, Idx)

@@ -23,7 +23,7 @@ from pydantic import ValidationError
 from minifw.config import altered, axes, dividing, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
-from minifw.config.columned import FromFile
+from minifw.config.columned import AtPath
 from minifw.config.declared import Declared
 from minifw.config.generated import Generated
 from minifw.config.layers import NAME
@@ -162,11 +162,11 @@ class Parsed:
         if source.faults:
             raise source.error()
         config = checked.config
-        if isinstance(config.data, FromFile):
+        if isinstance(config.data, AtPath):
             # A path in the file is relative to its folder, one on the command line to the current.
             paths = {}
             for key in ("path", "test_path"):
-                if (given_path := getattr(config.data, key)) is not None:
+                if (given_path := getattr(config.data, key, None)) is not None:
                     place = source.place(("data", key))
                     base = Path.cwd() if place.given and not place.line else path.absolute().parent
                     paths[key] = str(base / given_path)

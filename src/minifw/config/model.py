@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.columned import FILES
-from minifw.config.declared import Count, Section
+from minifw.config.declared import Count, Section, no_number
 from minifw.config.fields import one_of
 from minifw.config.generated import Generated
 from minifw.config.heads import Losses
@@ -63,11 +63,6 @@ else:
 def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
     return data.word
-
-
-def _no_number(value: Any) -> Any:
-    """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
-    return str(value) if type(value) is int else value
 
 
 class Stopping(Section):
@@ -111,7 +106,7 @@ class Train(Section):
         description="stops each seed that has learned enough, by its samples of data.validation; "
         "by default all train to the last epoch",
     )
-    compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
+    compile: Annotated[Literal["auto", True, False], BeforeValidator(no_number)] = Field(
         "auto",
         description="compile steps to machine code: true, false, or auto (where it saves time)",
     )

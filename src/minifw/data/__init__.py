@@ -53,6 +53,8 @@ __all__ = [
     "generator",
     "half_plane",
     "held_out",
+    "idx",
+    "images",
     "kinds",
     "moons",
     "roles",

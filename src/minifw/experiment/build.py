@@ -10,7 +10,7 @@ import torch
 
 from minifw import nn
 from minifw.config import heads
-from minifw.config.columned import Columned, Npz
+from minifw.config.columned import Columned, Idx, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
@@ -23,10 +23,12 @@ from minifw.data import (
     files,
     frames,
     generator,
+    idx,
     stack_seeds,
     tables,
 )
 from minifw.data.table import Table
+from minifw.errors import DataError
 from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
@@ -133,6 +135,8 @@ def read_table(section: Tabled, expected: str | None) -> Table:
             )
             table = files.table_of(frame, section.choice(frame.names))
             return replace(table, target=section.target)
+        case Idx():
+            return _read_idx(section, expected)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
@@ -140,6 +144,18 @@ def read_table(section: Tabled, expected: str | None) -> Table:
         case Parity():
             return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
+
+
+def _read_idx(section: Idx, expected: str | None) -> Table:
+    tested = section.folds is None
+    files = Path(section.path), section.images, section.labels
+    table = idx.read_idx(*files, tested=tested, expected=expected)
+    if table.tests and section.test is not None:
+        raise DataError(
+            f"{section.path}: has {table.tests} test samples in files of their own; data.test must "
+            "be left out"
+        )
+    return table
 
 
 def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:
