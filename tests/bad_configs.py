@@ -152,7 +152,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:6:5: network.2: expects 30 inputs, but network.0 (line 4) gives 4',
     ]),
     ('- linear: 2', '- linear: 3', [
-        'a.yaml:6:5: network.2: the network must end with one output for each of the 2 classes, got 3',
+        'a.yaml:6:5: network.2: 2 classes, the last layer has 3 outputs; --set network.2.out_features=2',
     ]),
     ('- linear: 4\n  - relu\n  - linear: 2', '- relu', [
         'a.yaml:4:3: network: needs at least one linear layer',

@@ -64,8 +64,8 @@ def test_what_the_data_file_shows_has_the_configs_line(minifw: Minifw) -> None:
     Path("p.csv").write_text("a,b\n" + "".join(f"{i},{i % 3}\n" for i in range(20)))
     Path("a.yaml").write_text(CSV.replace("epochs: 3", "epochs: 3\n  mode: sgd\n  batch_size: 17"))
     assert minifw("validate", "a.yaml").err.splitlines() == [
-        "a.yaml:6:5: network.2: the network must end with one output for each of the 3 classes, "
-        "got 2",
+        "a.yaml:6:5: network.2: 3 classes ('0', '1', '2'), the last layer has 2 outputs; "
+        "--set network.2.out_features=3",
         "a.yaml:12:15: train.batch_size: must be at most the 16 training samples, got 17",
     ]
     Path("a.yaml").write_text(CSV.replace("p.csv}", "p.csv, train: 21}"))

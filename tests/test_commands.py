@@ -45,8 +45,9 @@ def check_run_dir(path: Path, arms: list[str], modes: list[str]) -> dict[str, An
         "normalization.safetensors",
     }
     expected |= {f"checkpoints/{arm}-{mode}.safetensors" for arm in arms for mode in modes}
-    expected |= {f"plots/{name}.{end}" for name in ("errors", "decision") for end in ("svg", "png")}
-    tables = [f"table{numbers[mode]}" for mode in modes] + ["table3"]
+    plots = ("errors", "decision", "confusion")
+    expected |= {f"plots/{name}.{end}" for name in plots for end in ("svg", "png")}
+    tables = [f"table{numbers[mode]}" for mode in modes] + ["table3", "table4"]
     expected |= {f"tables/{name}.{end}" for name in tables for end in ("md", "csv", "tex", "json")}
     assert files == expected
     assert set(manifest["files"]) == files - {"manifest.json"}
@@ -259,7 +260,7 @@ def test_pictures_are_pictures(minifw: Minifw) -> None:
         assert png.read_bytes().startswith(b"\x89PNG")
     for svg in folder.glob("*.svg"):
         assert "<svg" in svg.read_text()
-    assert len(list(folder.iterdir())) == 4
+    assert len(list(folder.iterdir())) == 6
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)

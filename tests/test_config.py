@@ -112,7 +112,7 @@ train:
         "a.yaml:6:5: network.1: unknown kind 'rleu'; did you mean 'relu'?; a class of your own goes by {python: file.Class}",
         "a.yaml:7:5: network.2: expects 30 inputs, but network.0 (line 5) gives 4",
         "a.yaml:8:28: network.3.out_features: must be a whole number, got 4.5",
-        "a.yaml:9:5: network.4: the network must end with one output for each of the 2 classes, got 3",
+        "a.yaml:9:5: network.4: 2 classes, the last layer has 3 outputs; --set network.4.out_features=2",
         "a.yaml:10:7: loss: must be a word or a mapping with 'kind', got 3",
         "a.yaml:11:7: seed: tags (tag:yaml.org,2002:int) are not allowed",
         "a.yaml:15:8: train.eta: anchors (&name) are not allowed",

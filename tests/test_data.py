@@ -233,7 +233,10 @@ def test_whole_number_classes_are_in_numeric_order(tmp_path: Path) -> None:
         ("a,b,y\n1,2,0\n3,4,0\n", r"at least two classes, all samples are '0'"),
         ("a,b,y\n", r"a line of column names and then samples, got 1 line"),
         ("", r"got 0 line"),
-        (b"a,y\n1,1\n\xff,1\n", r"points.csv:3: cannot be read as data: not UTF-8 text"),
+        (
+            b"a,y\n1,1\n\xff,1\n",
+            r"points.csv:3: is not UTF-8 text; data.encoding: latin-1 reads it",
+        ),
         ("a,y\n" + "".join(f"1,{i}\n" for i in range(1001)), r"is the target really a class\?"),
     ],
 )

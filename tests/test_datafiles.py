@@ -335,12 +335,12 @@ def test_the_header_of_an_array_has_a_size(tmp_path: Path, monkeypatch: pytest.M
 def test_what_a_csv_becomes_must_fit_into_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A cell of two bytes becomes a number of eight."""
+    """A cell of two bytes becomes one of six, and a number of eight."""
     path = points(tmp_path, "a,b,y\n" + "1,2,0\n3,4,1\n" * 1000)
     monkeypatch.setattr(machine, "available", lambda: 20_000)
     message = refused(table_at, path)
-    assert f"{path}: parsing this file needs about 48.0 kB of memory, 20.0 kB are free" in message
-    monkeypatch.setattr(machine, "available", lambda: 60_000)
+    assert f"{path}: parsing this file needs about 84.0 kB of memory, 20.0 kB are free" in message
+    monkeypatch.setattr(machine, "available", lambda: 90_000)
     assert len(table_at(path).inputs) == 2000
 
 

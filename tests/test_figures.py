@@ -477,7 +477,7 @@ def test_without_matplotlib_there_is_a_message(
     monkeypatch.setattr(plots, "_matplotlib", missing)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet")
     assert answer.code == 0
-    assert answer.err.count("this figure is left out: ModuleNotFoundError: No module") == 2
+    assert answer.err.count("this figure is left out: ModuleNotFoundError: No module") == 3
 
 
 # ------------------------------------------------------------------------- a process of its own
@@ -496,7 +496,7 @@ def figures(run: Run) -> dict[str, bytes]:
 
 def test_figures_of_another_process_are_the_same(a_run: Run) -> None:
     before = figures(a_run)
-    assert len(before) == 4
+    assert len(before) == 6
     for name in before:
         del a_run.known[name]
     artist = Artist()

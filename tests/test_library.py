@@ -161,8 +161,8 @@ def test_numbers_of_numpy_and_tuples_are_plain_values(tmp_path: Path) -> None:
         ]),
         (CONFIG, {"name": b"x"}, ["overrides: name: must be a value that YAML has, got bytes"]),
         ({**CONFIG, "network": [{"linear": 3}]}, {}, [
-            "config: network.0: the network must end with one output for each of the 2 classes, "
-            "got 3",
+            "config: network.0: 2 classes, the last layer has 3 outputs; "
+            "overrides={'network.0.out_features': 2}",
         ]),
         ({**CONFIG, "data": {"kind": "csv", "path": "none.csv"}}, {}, [
             "{here}/none.csv: cannot be read as data: No such file or directory",
@@ -358,7 +358,7 @@ def test_figures_and_tables(run: minifw.Run) -> None:
 @pytest.mark.parametrize(
     ("call", "line"),
     [
-        (lambda run: run.figure("error"), "figure: must be one of errors, decision, got 'error'"),
+        (lambda run: run.figure("error"), "figure: must be one of errors, decision, confusion, got 'error'"),
         (lambda run: run.network(), "seed: this run has several, choose one of 0, 1, 2"),
         (lambda run: run.network(seed=3), "seed: must be one of 0, 1, 2, as in this run, got 3"),
         (lambda run: run.predict([[1, 2]], True), "seed: must be one of 0, 1, 2, as in this run, "
@@ -366,7 +366,7 @@ def test_figures_and_tables(run: minifw.Run) -> None:
         (lambda run: run["sgd"], "mode: must be one of full-batch, as in this run, got 'sgd'"),
         (lambda run: run["full-batch", "vmap"], "arm: must be one of minifw, as in this run, got "
          "'vmap'"),
-        (lambda run: run.figure(["errors"]), "figure: must be one of errors, decision, got "
+        (lambda run: run.figure(["errors"]), "figure: must be one of errors, decision, confusion, got "
          "['errors']"),
         (lambda run: run[0], "run[…]: must be a mode, or a mode and an arm, got 0"),
         (lambda run: run.network(np.array([0, 1])), "seed: must be one of 0, 1, 2, as in this run, "
@@ -406,7 +406,7 @@ def test_a_comparison_has_modes_and_arms(minifw: Minifw) -> None:
     with pytest.raises(UsageError, match="mode: this run has several"):
         run.predict([[0.5, 0.5]])
     assert len(run.predict([[0.5, 0.5]], mode="sgd").classes) == 1
-    assert set(run.tables) == {"table1", "table2", "table3"}
+    assert set(run.tables) == {"table1", "table2", "table3", "table4"}
 
 
 def test_a_run_that_is_not_over_or_damaged_is_one_line(run: minifw.Run, tmp_path: Path) -> None:

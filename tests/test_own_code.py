@@ -376,8 +376,8 @@ def test_data_of_other_features_and_classes(minifw: Minifw) -> None:
     Path("three.yaml").write_text(text)
     answer = minifw("validate", "three.yaml", "--allow-code")
     assert answer.err == (
-        "three.yaml:6:5: network.2: the network must end with one output for each of the 3 "
-        "classes, got 2\n"
+        "three.yaml:6:5: network.2: 3 classes, the last layer has 2 outputs; "
+        "--set network.2.out_features=3\n"
     )
     trained = minifw("train", "three.yaml", *QUICK, "--set", "network.2.linear=3")
     assert trained.code == 0, trained.err

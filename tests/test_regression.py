@@ -382,8 +382,8 @@ def test_a_function_of_ones_own(minifw: Minifw) -> None:
 FAULTS = {
     "loss=cross-entropy": "loss: cross-entropy is for classification, and data.task is regression",
     "data.task=classification": "data.unit: is for regression only",
-    "network.2.linear=3": "must end with one output for each of the 1 target, got 3",
-    "data.target=[y0, a]": "must end with one output for each of the 2 targets, got 1",
+    "network.2.linear=3": "1 target ('y0'), the last layer has 3 outputs; --set network.2.out_features=1",
+    "data.target=[y0, a]": "2 targets ('y0', 'a'), the last layer has 1 output; --set network.2.out_features=2",
     "data.target=[y0, y0]": "data.target names column 'y0' twice",
     "data.target=[y0, z]": "there is no column 'z'",
     "data.task=regresion": "data.task: must be one of classification, regression",

@@ -392,7 +392,7 @@ def test_list_show_diff_verify_and_rm(minifw: Minifw, tmp_path: Path) -> None:
     assert [line.split() for line in answer.out.splitlines() if "train." in line] == [
         ["train.eta", "0.01", "0.1"]
     ]
-    assert minifw("runs", "verify", first).out == f"{first}: all 20 files are as written\n"
+    assert minifw("runs", "verify", first).out == f"{first}: all 26 files are as written\n"
     (first / "results.json").unlink()
     broken = minifw("runs", "verify", first, second)
     assert (broken.code, broken.err) == (

@@ -10,17 +10,20 @@ import typer
 
 from minifw.cli.options import (
     AllowCode,
+    AskedTask,
     ConfigName,
     Json,
     Seeds,
     Set,
+    Target,
     configs_like,
     print_json,
+    task_of,
 )
-from minifw.cli.planning import plan_of
+from minifw.cli.planning import import_torch, plan_of
 from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.config.packaged import packaged_config
-from minifw.errors import MinifwError, UsageError, harmless
+from minifw.errors import MinifwError, UsageError, harmless, one_line
 from minifw.system.files import publish
 
 if TYPE_CHECKING:
@@ -170,25 +173,52 @@ def init(
     name: Annotated[str, typer.Argument(help="Name of the experiment, and of its file.")] = (
         "experiment"
     ),
+    data: Annotated[
+        str | None,
+        typer.Option("--data", metavar="FILE", help="A data file, which the config is to fit."),
+    ] = None,
+    target: Target = None,
+    task: AskedTask = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="A key of data, as data.header=false. Repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Write a config to start from, NAME.yaml, with comments.
 
-    It can be trained without changes. An existing file is never overwritten.
+    It can be trained without changes. An existing file is never overwritten. With --data it fits a
+    data file: target and task, columns that are no features, gaps, layers and their sizes.
 
     \b
     Examples:
       minifw init
       minifw init two-moons
+      minifw init birds --data birds.csv --target species
     """
     from minifw.config.name import name_fault
 
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
     path = Path(f"{name}.yaml")
-    # The first line names a schema file that exists only beside the packaged configs.
-    text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
-    publish(path, text.replace("name: starter", f"name: {name}").encode(), replace=False)
+    if data is None:
+        for option, given in (("--target", target), ("--task", task), ("--set", overrides)):
+            if given:
+                raise UsageError(f"{option}: is for --data FILE, of which none is given")
+        # The first line names a schema file that exists only beside the packaged configs.
+        text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
+        text, notes = text.replace("name: starter", f"name: {name}"), ()
+    else:
+        import_torch()
+        from minifw.experiment import starting
+
+        started = starting.start(name, data, target, task_of(task), overrides or [])
+        text, notes = started.text, started.notes
+    publish(path, text.encode(), replace=False)
     print(path)
+    for note in notes:
+        print(one_line(f"minifw: {note}"), file=sys.stderr)
     print(f"minifw: now edit it, or: minifw train {path}", file=sys.stderr)
 
 

@@ -6,11 +6,14 @@ import json
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any, Literal, TextIO, get_args
 
 import typer
 
 from minifw.config.packaged import PACKAGED
+from minifw.errors import UsageError, short
+
+Task = Literal["classification", "regression"]
 
 # ------------------------------------------------------------------ what the shell completes
 
@@ -72,6 +75,24 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Override a key of the config. Repeatable."),
 ]
+Target = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        metavar="COLUMN",
+        help="The column to predict, by name or number. Default: the last. Repeatable.",
+        show_default=False,
+    ),
+]
+AskedTask = Annotated[
+    str | None,
+    typer.Option(
+        "--task",
+        metavar="TASK",
+        help="classification or regression. Default: by what the target holds.",
+        show_default=False,
+    ),
+]
 Seeds = Annotated[
     int | None,
     typer.Option(
@@ -115,6 +136,19 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+
+
+def task_of(given: str | None) -> Task | None:
+    """Return the task that is asked for.
+
+    Raises:
+        UsageError: there is no such task.
+
+    """
+    for task in get_args(Task):
+        if given in (None, task):
+            return task if given else None
+    raise UsageError(f"--task: must be classification or regression, got {short(given)}")
 
 
 def help_alone(context: typer.Context) -> None:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import (
+    AfterValidator,
+    Field,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+)
+from pydantic_core import PydanticCustomError
 
 from minifw.config.declared import NORMALIZE, Normalize
 from minifw.config.tabled import CLASSES, Tabled
+from minifw.data.dialect import Dialect
+from minifw.data.encoded import is_known
 from minifw.data.roles import Choice
+from minifw.errors import short
 from minifw.statistics.measure import Task
 
 
@@ -35,6 +46,36 @@ Missing = Annotated[
         description="what happens to missing values: an error, rows are left out, or they are "
         "filled with the mean or the median of the training samples of each seed"
     ),
+]
+
+
+WORDS = {"tab": "\t", "space": " "}
+"""Words for delimiters."""
+
+
+def _only(fits: Callable[[str], object], must_be: str) -> AfterValidator:
+    """Refuse text that does not fit, with words for what it must be."""
+
+    def check(value: str) -> str:
+        if fits(value):
+            return value
+        wrong = f"must be {must_be}, got {short(value)}"
+        raise PydanticCustomError("unfit", "{wrong}", {"wrong": wrong})
+
+    return AfterValidator(check)
+
+
+_DELIMITER = r"[!#$%&()*,/:;<=>?@\[\\\]^`{|}~ \t]|tab|space"
+Delimiter = Annotated[
+    str,
+    _only(re.compile(_DELIMITER).fullmatch, "a character that no cell holds, tab or space"),
+    WithJsonSchema({"type": "string", "pattern": f"^({_DELIMITER})$"}),
+]
+Decimal = Annotated[
+    str, _only((".", ",").__contains__, "'.' or ','"), WithJsonSchema({"enum": [".", ","]})
+]
+Encoding = Annotated[
+    str, _only(is_known, "an encoding that Python knows, such as latin-1 or cp1252")
 ]
 
 
@@ -81,6 +122,11 @@ class Columned(FromFile):
     )
 
     @property
+    def dialect(self) -> Dialect:
+        """How a file of text is written, by its keys."""
+        return Dialect()
+
+    @property
     def choice(self) -> Choice:
         """Which columns are used, and how."""
         return Choice(
@@ -95,9 +141,56 @@ class Columned(FromFile):
 
 
 class Csv(Columned):
-    """A file of text with a sample in each line; `features` and `target` are columns."""
+    """A file of text with a sample in each line; `features` and `target` are columns.
+
+    Further keys say how it is written; what they leave open is found by looking.
+    """
 
     kind: Literal["csv"] = Field(description="a text file of columns: CSV, TSV and their kin")
+    delimiter: Delimiter | None = Field(
+        None,
+        description="what separates cells: a character, `tab`, or `space` for any run of spaces; "
+        "by default found by looking",
+    )
+    decimal: Decimal | None = Field(
+        None,
+        description="the point of numbers; by default a comma where no other character separates "
+        "cells by commas and no number has a point",
+    )
+    header: bool | None = Field(
+        None,
+        description="whether the first line names the columns; by default where names stand over "
+        "numbers",
+    )
+    names: Annotated[list[str], Field(min_length=1)] | None = Field(
+        None, description="names of all columns, instead of those in the file"
+    )
+    encoding: Encoding | None = Field(
+        None,
+        description="encoding of the text, such as latin-1; by default UTF-8, or UTF-16 where the "
+        "file is marked so",
+    )
+    comment: Annotated[str, Field(max_length=3)] | None = Field(
+        None,
+        description="what lines of comments begin with, an empty text for none; by default # or %, "
+        "if the first line does",
+    )
+    skip: int = Field(
+        0, ge=0, le=1_000_000, description="lines to leave out before anything is read"
+    )
+
+    @property
+    def dialect(self) -> Dialect:
+        """How the file is written."""
+        return Dialect(
+            None if self.delimiter is None else WORDS.get(self.delimiter, self.delimiter),
+            self.decimal,
+            self.header,
+            self.names,
+            self.encoding,
+            self.comment,
+            self.skip,
+        )
 
 
 class Parquet(Columned):

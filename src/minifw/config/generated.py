@@ -58,9 +58,9 @@ class Generated(Altered, Declared):
             self.declaration.make,
             drawn,
             samples,
-            len(self.declaration.features),
+            len(self.feature_names),
             self.classes_declared,
-            self.declaration.targets,
+            self.target_names,
         )
 
     def check(self) -> None:
@@ -79,7 +79,19 @@ class Generated(Altered, Declared):
     @property
     def outputs(self) -> int:
         """The number of outputs of a network: one for each class, or for each target."""
-        return len(self.declaration.targets) or self.classes_declared
+        return len(self.target_names) or self.classes_declared
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        said: DataDeclaration = self.declaration
+        return said.features_of(self.keys)
+
+    @property
+    def target_names(self) -> tuple[str, ...]:
+        """The names of the targets of a regression."""
+        said: DataDeclaration = self.declaration
+        return said.targets_of(self.keys)
 
     @property
     def classes_declared(self) -> int:

@@ -430,7 +430,7 @@ def _check_chain(checked: _Checked, source: Source) -> None:
         return
     data, features, classes = checked.config.data, None, None
     if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = len(data.declaration.features), data.outputs
+        features, classes = len(data.feature_names), data.outputs
     sure = "loss" not in checked.faulty
     note_network(checked.config, source, features, classes, checked.unknown, sure)
 

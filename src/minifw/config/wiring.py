@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from minifw.config.ends import Wanted, mend_by_hand, wrong_end
 from minifw.config.heads import heads
 from minifw.config.layers import LayerSection, LayerSizes, Use
 from minifw.config.source import KeyPath, Source
@@ -212,18 +213,21 @@ def note_network(
     classes: int | None,
     unknown: Collection[int] = (),
     sure: bool = True,
+    *,
+    called: Sequence[str] = (),
     image: Shape | None = None,
 ) -> None:
     """Note each layer that does not fit between `features` inputs and `classes` outputs.
 
-    None is an unknown number. The layers in `unknown` may have any size. Without `sure` the loss
-    is not known. `image` is the shape of a sample, if the rows of features are images.
+    None is an unknown number; `called` are the names of classes, or of targets. The layers in
+    `unknown` may have any size. Without `sure` the loss is not known. `image` is the shape of a
+    sample, if the rows of features are images.
     """
     noted = len(source.faults)
     wired = _Names(config, source.add, source, unknown, sure).wiring()
     if len(source.faults) > noted:  # who takes what is not sure
         return
-    _Shapes(config, wired, source, features, unknown, image).check(classes)
+    _Shapes(config, wired, source, features, unknown, image).check(classes, called)
 
 
 class _Shapes:
@@ -247,29 +251,77 @@ class _Shapes:
         self.trained = bool(unknown)
         self.made: dict[int, dict[str, int]] = {}  # what each layer is made with, where known
 
-    def check(self, classes: int | None) -> None:
+    def check(self, classes: int | None, called: Sequence[str] = ()) -> None:
         """Go through all layers, and compare the end with the number of classes."""
-        for position, layer in enumerate(self.wired.layers):
-            shape = self._after(position, layer)
-            self.shapes.append(shape)
+        self.walk()
         if not self.trained:
             self.source.add(("network",), "needs at least one linear layer")
             return
-        words = ("target", "targets") if self.config.data.is_regression else ("class", "classes")
+        for end, wanted in [*self._wrong_ends(classes, called)]:
+            size = self.shapes[end]
+            assert size is not None
+            mend = self._mend(end, wanted, classes) or mend_by_hand(size, wanted)
+            path = ("network", max(self.origins[end], 0))
+            self.source.add(path, wrong_end(size, wanted, mend))
+
+    def walk(self) -> None:
+        """Go through all layers."""
+        for position, layer in enumerate(self.wired.layers):
+            shape = self._after(position, layer)
+            self.shapes.append(shape)
+
+    def _wrong_ends(
+        self, classes: int | None, called: Sequence[str] = ()
+    ) -> Iterator[tuple[int, Wanted]]:
+        """Yield the numbers of outputs that have the wrong size, and what they should be."""
+        of = "target" if self.config.data.is_regression else "class"
         for place, end in enumerate(self.wired.ends):
             head = self.heads[place] if self.heads else None
-            wanted = classes
-            each = f"one output for each of the {classes} {words[classes != 1]}"
+            name = None if head is None else head.of
+            wanted = None if classes is None else Wanted(classes, of, called, name)
             if head is not None and not head.predicts:
-                wanted = None if self.shapes[0] is None else self.shapes[0][0]
-                each = f"one output for each of the {wanted} inputs"
+                inputs = self.shapes[0]
+                wanted = None if inputs is None else Wanted(inputs[0], "input", (), name)
             size = self.shapes[end]
-            if wanted is None or size is None or size == (wanted,):
-                continue
-            who = "the network" if head is None else f"'{head.of}', a head,"
-            path = ("network", max(self.origins[end], 0))
-            what = f"{who} must end with {each}, got {in_words(size)}"
-            self.source.add(path, what + ("; flatten makes rows" if len(size) > 1 else ""))
+            if wanted is not None and size is not None and size != (wanted.count,):
+                yield end, wanted
+
+    def _mend(self, end: int, wanted: Wanted, classes: int | None) -> str | None:
+        """Return the option that gives an output the size that is wanted; None if there is none.
+
+        It is the size of the last layer before it that has one, if all else still fits.
+        """
+        number = end
+        while number > 0:
+            position = self.wired.used[number - 1]
+            layer, place = self.wired.layers[position], self.source.place(("network", position))
+            if place.given and place.line:  # a cell of a sweep sets it
+                return None
+            for key in ("out_features", layer.declaration.short):
+                if type(getattr(layer, key, None)) is not int:
+                    continue
+                network = [*self.config.network]
+                network[position] = layer.model_copy(update={key: wanted.count})
+                if self._fits_better(network, end, classes):
+                    setting = f"network.{position}.{key}"
+                    if self.source.option == "--set":
+                        return f"--set {setting}={wanted.count}"
+                    return f"{self.source.option}={{'{setting}': {wanted.count}}}"
+                return None
+            number = self.wired.inputs[number - 1][0]
+        return None
+
+    def _fits_better(self, network: Sequence[LayerSection], end: int, classes: int | None) -> bool:
+        """Return whether this network has the right size at one end, and no new fault."""
+        config = self.config.model_copy(update={"network": tuple(network)})
+        source, inputs = self.source.copy(), self.shapes[0]
+        tried = _Shapes(
+            config, wiring(config), source, None if inputs is None else inputs[0], self.unknown
+        )
+        tried.walk()
+        wrong = {number for number, _ in self._wrong_ends(classes)}
+        left = {number for number, _ in tried._wrong_ends(classes)}
+        return {*source.faults} <= {*self.source.faults} and left <= wrong - {end}
 
     def _after(self, position: int, layer: LayerSection) -> Shape | None:
         """Return the shape of a layer's output, None if it is not known."""

@@ -13,6 +13,9 @@ from minifw.data.generated import (
     Floats,
     Integers,
     Points,
+    blobs,
+    checkerboard,
+    circles,
     disk,
     half_plane,
     moons,
@@ -28,6 +31,7 @@ from minifw.data.splitting import (
     split_sizes,
     validation_size,
 )
+from minifw.data.teachers import teacher, teacher_regression
 
 __all__ = [
     "DTYPES",
@@ -43,9 +47,14 @@ __all__ = [
     "arrays",
     "asked",
     "balance",
+    "blobs",
     "cells",
     "check_strata",
+    "checkerboard",
+    "circles",
+    "dialect",
     "disk",
+    "encoded",
     "encoding",
     "files",
     "frame",
@@ -55,6 +64,7 @@ __all__ = [
     "held_out",
     "idx",
     "images",
+    "joined",
     "kinds",
     "moons",
     "roles",
@@ -66,5 +76,7 @@ __all__ = [
     "stack_seeds",
     "table",
     "tables",
+    "teacher",
+    "teacher_regression",
     "validation_size",
 ]

@@ -56,6 +56,32 @@ def arrays_of(
         raise unreadable(path, fault) from None
 
 
+def shapes_of(path: Path, content: bytes) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all arrays by their names, from their headers.
+
+    Raises:
+        DataError: it is no archive of arrays, or a damaged one.
+
+    """
+    readers = {(1, 0): np.lib.format.read_array_header_1_0}
+    readers[2, 0] = np.lib.format.read_array_header_2_0
+    try:
+        with warnings.catch_warnings(), zipfile.ZipFile(io.BytesIO(content)) as archive:
+            warnings.simplefilter("ignore")  # about files from old versions of NumPy
+            shapes = {}
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    bytes_needed(str(path), file)
+                    file.seek(0)
+                    shape, *_ = readers[np.lib.format.read_magic(file)](file)
+                shapes[member.filename.removesuffix(".npy")] = tuple(shape)
+            return shapes
+    except DataError:
+        raise
+    except Exception as fault:  # a foreign file may raise anything in the zip and npy readers
+        raise unreadable(path, fault) from None
+
+
 def bytes_needed(where: str, file: IO[bytes]) -> int:
     """Return the bytes of an array and its float64 copy, from its header."""
     version = np.lib.format.read_magic(file)

@@ -80,9 +80,8 @@ def _check_places(frame: Frame, targets: Sequence[str], unnamed: int | None) -> 
     """
     if unnamed is None or frame.named or len(frame.names) == unnamed:
         return
-    last = [f"column {number}" for number in range(unnamed - len(targets) + 1, unnamed + 1)]
-    lacks = [name for name in last if name not in frame.names]
-    if len(frame.names) < unnamed and {*targets} == {*last} == {*lacks}:
+    left = unnamed - len(targets)
+    if len(frame.names) == left and not {*targets} & {*frame.names}:
         return  # it lacks the targets, which were the last columns
     what = "the file that the run learnt from had"
     raise DataError(

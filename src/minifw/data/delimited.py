@@ -124,7 +124,7 @@ def _parsed(path: Path, text: bytes, layout: Layout, progress: Progress | None) 
     if faults:  # again, as only one thread can tell which rows these are
         _, faults = _table(source, marks, layout.width, block, threads=False)
         raise _uneven(path, text, layout, faults)
-    columns = table.columns
+    columns: list[Any] = table.columns
     del table  # so that each column is free as soon as it is in one piece
     for number in range(layout.width):
         columns[number] = _whole(columns[number])

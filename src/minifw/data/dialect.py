@@ -40,7 +40,7 @@ class Dialect:
     `delimiter` is one ASCII character, a space for runs of spaces and tabs; `decimal` is `.` or
     `,`. `header` says whether the first line names the columns, `names` are the names instead.
     `comment` is the character that comments begin with, "" for none; `skip` the number of lines
-    to leave out before anything is read.
+    to leave out before anything is read. `fewer` are the names in a file that lacks some columns.
     """
 
     delimiter: str | None = None
@@ -50,6 +50,7 @@ class Dialect:
     encoding: str | None = None
     comment: str | None = None
     skip: int = 0
+    fewer: Sequence[str] | None = None
 
 
 # ------------------------------------------------------------------------- what separates cells
@@ -148,21 +149,27 @@ def is_numeric(column: Sequence[str]) -> bool:
 
 
 def looks_counted(first: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Return whether a first row of numbers looks like names, such as years.
+    """Return whether a first row with numbers over numbers looks like names, such as years.
 
-    They are whole numbers in equal steps; of less than four columns each is also unlike the others
-    in its column.
+    These are whole numbers in equal steps; if they are less than four, each is also unlike the
+    others in its column. What stands over words is none of these.
     """
-    if len(first) < 2 or not all(re.fullmatch(r"[0-9]{1,9}", cell) for cell in first):
+    columns = [*zip(*(row for row in rows if len(row) == len(first)), strict=True)]
+    if not columns:
         return False
-    values = [*map(int, first)]
+    over = [*zip(first, columns, strict=True)]
+    words = [(name, column) for name, column in over if not is_numeric(column)]
+    names = [(name, column) for name, column in over if is_numeric(column)]
+    if any(name in column or is_number(name) for name, column in words):
+        return False
+    if len(names) < 2 or not all(re.fullmatch(r"[0-9]{1,9}", name) for name, _ in names):
+        return False
+    values = [int(name) for name, _ in names]
     steps = {later - earlier for earlier, later in pairwise(values)}
     if len(steps) != 1 or 0 in steps:
         return False
-    if len(first) >= 4:
-        return True
-    columns = [*zip(*(row for row in rows if len(row) == len(first)), strict=True)]
-    return steps == {1} and len(rows) >= FEW and all(map(_is_unlike, values, columns))
+    unlike = all(_is_unlike(int(name), column) for name, column in names)
+    return len(names) >= 4 or (len(rows) >= FEW and steps == {1} and unlike)
 
 
 def _is_unlike(value: int, column: Sequence[str]) -> bool:

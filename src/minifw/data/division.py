@@ -17,7 +17,7 @@ import numpy as np
 from minifw.data.dataset import generator
 from minifw.data.folds import fold_sizes, folds
 from minifw.data.generated import Integers
-from minifw.data.grouping import check_groups, fitting, nearest, surely_there
+from minifw.data.grouping import check_groups, drawn, nearest, surely_there
 from minifw.data.splitting import (
     amount,
     check_strata,
@@ -29,6 +29,9 @@ from minifw.data.splitting import (
     validation_size,
 )
 from minifw.errors import DataError
+
+SEEDS = 100
+"""Of which notes tell how many test samples they have, at most."""
 
 
 class Sizes(NamedTuple):
@@ -150,7 +153,7 @@ class Division:
             test, rest = np.arange(self._own, self.samples), rng.permutation(self._own)
         elif self.groups is not None:
             held = np.bincount(self.groups)
-            is_test = fitting(rng.permutation(len(held)), held, sizes.test)[self.groups]
+            is_test = drawn(rng, held, sizes.test)[self.groups]
             rows = rng.permutation(self.samples)
             test, rest = rows[is_test[rows]], rows[~is_test[rows]]
         else:
@@ -166,7 +169,7 @@ class Division:
         if self.groups is not None and validation:
             own = self.groups[rest]
             held = np.bincount(own)
-            kept = fitting(rng.permutation(len(held)), held, validation)[own]
+            kept = drawn(rng, held, validation)[own]
             return [rest[~kept][:train], test, np.resize(rest[kept], validation)]
         rest = self._some(rest, train + validation)
         if not validation:
@@ -198,6 +201,65 @@ class Division:
                 )
         check_strata(known, classes, train + validation, 0 if self.tests else test, validation)
 
+    def words(self, seeds: int) -> str:
+        """Return how the samples of so many seeds are divided, as a caption says it."""
+        if self.folds is not None:
+            divisions = max(1, seeds // self.folds)
+            said = f"{divisions} division{'s' * (divisions > 1)}"
+            if self.seed is not None:
+                again = f", each fold trained {divisions} times" * (divisions > 1)
+                said = f"one division, drawn with split_seed {self.seed}{again}"
+            return f"{self.folds}-fold cross-validation, {said}"
+        same = self.seed is not None
+        if self.tests:
+            if self.sizes.train == self._own:
+                return "all are trained on the same samples, and tested on those of the test file"
+            how = f"the same for all, with split_seed {self.seed}" if same else "anew by each"
+            return f"all are tested on the samples of the test file; training samples drawn {how}"
+        what = "samples" if self.groups is None else "groups of samples"
+        if same:
+            return f"one division of the {what} for all, drawn with split_seed {self.seed}"
+        return f"each divides the same {what} anew, so their training sets overlap"
+
     def notes(self, seeds: Sequence[int]) -> list[str]:
         """Return what these seeds leave out, or count twice, a line each."""
-        return []
+        train, test, validation = self.sizes
+        if self.folds is not None:
+            sizes = self._fold_sizes
+            if len(np.unique(sizes)) == 1:
+                return []
+            few = int((sizes < test).sum())
+            if self.groups is None:
+                return [
+                    f"{self.samples} samples make no {self.folds} equal folds: of {few} folds one "
+                    "test sample, drawn, counts twice, and one training sample is left out"
+                ]
+            return [
+                f"{self.folds} folds of whole groups have {sizes.min()} to {test} samples: all "
+                f"count as {test}, so in {few} of them some test samples, drawn, count more often "
+                f"than others; {train + validation} are left for training in each"
+            ]
+        return [] if self.groups is None or self.tests else self._notes_on_groups(seeds)
+
+    def _notes_on_groups(self, seeds: Sequence[int]) -> list[str]:
+        assert self.groups is not None
+        test = self.sizes.test
+        held = np.bincount(self.groups)
+        notes = []
+        asked = split_sizes(self.samples, self.train or 0.8, self.test)[1]
+        if asked != test:
+            notes.append(f"whole groups: {test} test samples, {asked} were asked for")
+        if large := int((held > test).sum()):
+            notes.append(
+                f"{large} of {np.count_nonzero(held)} groups have more than the {test} test "
+                "samples, and are always trained on; data.test can be larger"
+            )
+        first = seeds[:SEEDS]
+        fewest = min(len(np.unique(self.parts(seed)[1])) for seed in first)
+        if fewest < test:
+            whose = "all seeds" if len(first) == len(seeds) else f"the first {len(first)} seeds"
+            notes.append(
+                f"whole groups leave a part of the {test} test samples empty: of {whose} at least "
+                f"{fewest} are different ones, the others count twice"
+            )
+        return notes

@@ -48,16 +48,24 @@ def as_utf8(path: Path, content: bytes, encoding: str | None) -> bytes:
     return content
 
 
-def _known(path: Path, encoding: str) -> str:
-    """Return the name by which Python knows an encoding of text."""
+def is_known(encoding: str) -> bool:
+    """Return whether Python has such an encoding of text."""
     try:
         "".encode(encoding)
+        codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _known(path: Path, encoding: str) -> str:
+    """Return the name by which Python knows an encoding of text."""
+    if is_known(encoding):
         return codecs.lookup(encoding).name
-    except (LookupError, ValueError, TypeError):
-        raise DataError(
-            f"{path}: data.encoding: expects an encoding that Python knows, such as latin-1, "
-            f"cp1252 or utf-16, got {short(encoding)}"
-        ) from None
+    raise DataError(
+        f"{path}: data.encoding: expects an encoding that Python knows, such as latin-1, "
+        f"cp1252 or utf-16, got {short(encoding)}"
+    )
 
 
 def _wide(content: bytes) -> str | None:
@@ -84,9 +92,16 @@ def _not_text(path: Path, content: bytes, place: int, name: str) -> DataError:
     """Return the error for a byte that is not of the encoding, with one that reads all."""
     line = content.count(b"\n", 0, place) + 1
     said = name.upper() if name.startswith("utf") else name
-    # cp1252 has letters and quotes where latin-1 has control characters, which no text needs.
     if near := _wide(content):
         return DataError(f"{path}:{line}: is not {said} text; data.encoding: {near} may read it")
+    if (other := encoding_of(content, name)) is not None:
+        return DataError(f"{path}:{line}: is not {said} text; data.encoding: {other} reads it")
+    return DataError(f"{path}:{line}: is not {said} text; see data.encoding")
+
+
+def encoding_of(content: bytes, name: str = "utf-8") -> str | None:
+    """Return an encoding other than `name` that reads a text, None if there is none."""
+    # cp1252 has letters and quotes where latin-1 has control characters, which no text needs.
     others = ["cp1252", "latin-1"] if any(0x80 <= byte < 0xA0 for byte in content) else ["latin-1"]
     if name != "utf-8":
         others = ["utf-8", *others]
@@ -96,5 +111,5 @@ def _not_text(path: Path, content: bytes, place: int, name: str) -> DataError:
         except UnicodeDecodeError:
             continue
         if codecs.lookup(other).name != name:
-            return DataError(f"{path}:{line}: is not {said} text; data.encoding: {other} reads it")
-    return DataError(f"{path}:{line}: is not {said} text; see data.encoding")
+            return other
+    return None

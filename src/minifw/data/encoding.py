@@ -68,16 +68,15 @@ class Coded:
             return [self.name]
         return [f"{self.name}={category}" for category in (*self.categories, OTHER)]
 
-    def wide(self, values: Floats) -> Floats:
-        """Return its features, `(rows, features)`; `values` are as in a `Column`."""
+    def fill(self, made: Floats, values: Floats) -> None:
+        """Write its features into `made`, `(rows, features)`; `values` are as in a `Column`."""
         if self.kind != "words":
-            return values[:, None]
+            made[:, 0] = values
+            return
         count = len(self.categories)
         gap = self.categories.index(MISSING) if MISSING in self.categories else count
         places = np.where(np.isnan(values), gap, values).astype(np.int64)
-        made = np.zeros((len(values), count + 1))
         made[np.arange(len(values)), places] = 1
-        return made
 
 
 @dataclass(frozen=True)
@@ -141,8 +140,12 @@ class Encoding:
 
     def wide(self, values: Sequence[Floats]) -> Floats:
         """Return the features of all rows, `(rows, features)`, from the columns' values."""
-        parts = [coded.wide(of_one) for coded, of_one in zip(self.columns, values, strict=True)]
-        return np.ascontiguousarray(np.concatenate(parts, 1))
+        made, first = np.zeros((len(values[0]), len(self.features))), 0
+        for coded, of_one in zip(self.columns, values, strict=True):
+            after = first + len(coded.features)
+            coded.fill(made[:, first:after], of_one)
+            first = after
+        return made
 
     def prepared(self, train: Floats) -> Prepared:
         """Return what the training samples of a seed, `(n, features)`, say.

@@ -77,7 +77,10 @@ class Faults:
 
 def place_in(frame: Frame, row: int) -> str:
     """Return the place of a row without its file: `line 12`, or `row 12`."""
-    place = frame.where(row).removeprefix(str(frame.path)).removeprefix(":").strip()
+    whole, path = frame.where(row), str(frame.path)
+    if not whole.startswith(f"{path}:"):
+        return whole.rpartition("/")[2]  # in another file
+    place = whole.removeprefix(path).removeprefix(":").strip()
     return place if place.startswith("row") else f"line {place}"
 
 

@@ -14,7 +14,8 @@ import numpy as np
 
 from minifw.data import cells
 from minifw.data.encoding import Encoding
-from minifw.data.faults import Faults, by_column, listed
+from minifw.data.facts import noticed, remarks
+from minifw.data.faults import Faults, by_column, in_words, listed
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.kinds import Column, Mask, column_of, missing_of, words_of
@@ -26,7 +27,7 @@ from minifw.errors import DataError, short_word
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Choice", "classes_named", "table_of"]
+__all__ = ["FEW", "Choice", "classes_named", "table_of", "useless"]
 
 MOST_CLASSES = 1000
 MOST_CATEGORIES = 1000
@@ -63,7 +64,7 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     kept, dropped = _kept(frame, choice, features, missing)
     notes += dropped
     if not kept.all():
-        tests = int(kept[len(kept) - tests :].sum()) if tests else 0
+        tests = _left_to_test(frame, kept, tests)
         features = {name: _rows(column, kept) for name, column in features.items()}
         targets = {name: _rows(column, kept) for name, column in targets.items()}
     notes += _filled(choice, features)
@@ -87,8 +88,21 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     )
     if choice.regression:
         labels = np.stack([column.values for column in targets.values()], 1)
-        return replace(table, labels=labels, targets=tuple(roles.targets))
-    return _classified(frame, table, roles, values, kept)
+        table = replace(table, labels=labels, targets=tuple(roles.targets))
+    else:
+        table = _classified(frame, table, roles, values, kept)
+    return _remarked(table, [*features.values()], choice)
+
+
+def _remarked(table: Table, columns: Sequence[Column], choice: Choice) -> Table:
+    """Return the table with notes on columns that hardly help, or help too much.
+
+    Columns that the config names are meant so, but for those that tell the target.
+    """
+    found = remarks(columns, table.labels, table.targets or [table.target])
+    if choice.features is not None:
+        found = [remark for remark in found if remark.odd == "target"]
+    return replace(table, notes=(*table.notes, *noticed(found)))
 
 
 def _classified(
@@ -104,29 +118,39 @@ def _classified(
     used, codes = np.unique(codes[kept], return_inverse=True)
     some = [words[place] for place in used]
     labels, classes = classes_named(frame.path, target, some, codes)
-    return replace(table, labels=labels, classes=classes)
+    notes = table.notes
+    if table.tests:
+        known = {*labels[: -table.tests].tolist()}
+        if new := [name for number, name in enumerate(classes) if number not in known]:
+            what = f"classes of data.test_path that no row of data.path has: {in_words(new)}"
+            notes = (*notes, what)
+    return replace(table, labels=labels, classes=classes, notes=notes)
 
 
 def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
-    """Take out columns that say nothing of other samples; return a line on each.
-
-    They are empty, or hold words that are different in nearly each row, such as names.
-    """
+    """Take out columns that say nothing of other samples; return a line on each."""
     notes = []
     for name, column in [*features.items()]:
-        present = len(column.values) - int(column.missing.sum())
-        many = column.kind == "words" and len(column.categories) > max(FEW, present / 2)
-        if name in asked or (present and not many):
+        if name in asked or (why := useless(column)) is None:
             continue
         del features[name]
-        count = f"{len(column.categories)} different words in {present} rows"
-        notes.append(
-            f"column '{short_word(name)}' is left out, with {count}; data.categorical: "
-            f"[{short_word(name)}] keeps it"
-            if present
-            else f"column '{short_word(name)}' is left out: it is empty"
-        )
+        shown = short_word(name)
+        keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
+        notes.append(f"column '{shown}' is left out, with {why}{keeps}")
     return notes
+
+
+def useless(column: Column) -> str | None:
+    """Return what a column has that says nothing of other samples, None if it may do.
+
+    It is empty, or holds words that are different in nearly each row, such as names.
+    """
+    present = len(column.values) - int(column.missing.sum())
+    if not present:
+        return "no value"
+    if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
+        return f"{len(column.categories)} different words in {present} rows"
+    return None
 
 
 # -------------------------------------------------------------------------- what is missing
@@ -196,6 +220,15 @@ def _kept(
     count = int((~kept).sum())
     rows = "1 row is" if count == 1 else f"{count} rows are"
     return kept, [f"{rows} left out of {frame.rows}, where a value is missing: {by_column(which)}"]
+
+
+def _left_to_test(frame: Frame, kept: Mask, tests: int) -> int:
+    """Return how many of the last `tests` rows are kept."""
+    left = int(kept[len(kept) - tests :].sum())
+    if tests and left in (0, int(kept.sum())):
+        key = "data.path" if left else "data.test_path"
+        raise DataError(f"{frame.path}: no row of {key} is left, each lacks a value")
+    return left
 
 
 def _filled(choice: Choice, features: dict[str, Column]) -> list[str]:

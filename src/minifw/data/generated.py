@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,6 +92,77 @@ def spirals(
     angle = 2 * math.pi * (turns * radius + labels / classes)
     inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
     return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+@data(
+    "circles",
+    about="two circles, one inside the other",
+    section="Two circles around the origin; `noise` is the standard deviation around them.",
+)
+def circles(
+    rng: np.random.Generator,
+    samples: int,
+    noise: Annotated[float, Key("standard deviation around them", ge=0)] = 0.1,
+    factor: Annotated[
+        float, Key("radius of the inner circle, of class 1; the outer one has 1", gt=0, lt=1)
+    ] = 0.5,
+) -> Points:
+    """Circles of radius 1 and `factor`, as in scikit-learn's make_circles, plus N(0, noise²)."""
+    labels = rng.integers(0, 2, samples)
+    radius, angle = np.where(labels == 0, 1.0, factor), rng.uniform(0, 2 * math.pi, samples)
+    inputs = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    return inputs + rng.normal(0, noise, inputs.shape), labels
+
+
+@data(
+    "blobs",
+    about="Gaussian clouds of points, one for each class",
+    section="Gaussian clouds of points, one for each class, as likely as the others.",
+    features="features",
+    classes="classes",
+)
+def blobs(
+    rng: np.random.Generator,
+    samples: int,
+    classes: Annotated[int, Key("number of clouds, one for each class", ge=2, le=100)] = 3,
+    features: Annotated[int, Key("number of features", ge=1, le=1000)] = 2,
+    spread: Annotated[float, Key("standard deviation of each cloud", ge=0)] = 3.0,
+    center_seed: Annotated[
+        int, Key("seed of the centres, which all seeds share", ge=0, le=2**32)
+    ] = 0,
+) -> Points:
+    """N(centre, spread²) for each class; centres are uniform in [-10, 10]^features.
+
+    The centres are those of scikit-learn's make_blobs, whose spread is 1.
+    """
+    centers = np.random.default_rng(center_seed).uniform(-10, 10, (classes, features))
+    labels = rng.integers(0, classes, samples)
+    return centers[labels] + rng.normal(0, spread, (samples, features)), labels
+
+
+def _between_cells(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the lines between cells; no number ends each of them."""
+    gap, lines = [math.nan, math.nan], []
+    for k in range(1, keys["cells"]):
+        place = k / keys["cells"]
+        lines += [[place, 0.0], [place, 1.0], gap, [0.0, place], [1.0, place], gap]
+    return {"line": lines}
+
+
+@data(
+    "checkerboard",
+    about="points of a square, on a checkerboard",
+    section="Uniform points of the unit square; class 1 on every other of `cells` x `cells` cells.",
+    outline=_between_cells,
+)
+def checkerboard(
+    rng: np.random.Generator,
+    samples: int,
+    cells: Annotated[int, Key("cells along a side", ge=2, le=50)] = 4,
+) -> Points:
+    """Uniform points of the unit square; the class is (⌊cells x⌋ + ⌊cells y⌋) mod 2."""
+    inputs = rng.uniform(0, 1, (samples, 2))
+    return inputs, np.floor(cells * inputs).astype(np.int64).sum(1) % 2
 
 
 @data(

@@ -195,15 +195,15 @@ def _check_delimiter(path: Path, text: bytes, first: Row, comment: str, delimite
 
 def _names(path: Path, cells: Sequence[str], dialect: Dialect, line: int) -> tuple[str, ...]:
     """Return the names of all columns: those of the config, of the file, or numbers."""
-    if dialect.names is None:
-        names = [name or f"column {number}" for number, name in enumerate(cells, 1)]
-    elif len(dialect.names) == len(cells):
-        names = [*dialect.names]
-    else:
+    given = [each for each in (dialect.names, dialect.fewer) if each is not None]
+    fit = [[*each] for each in given if len(each) == len(cells)]
+    if given and not fit:
         raise DataError(
             f"{path}:{line}: expects a name in data.names for each column, which are "
-            f"{len(cells)}, got {len(dialect.names)}"
+            f"{len(cells)}, got {len(given[0])}"
         )
+    numbered = [name or f"column {number}" for number, name in enumerate(cells, 1)]
+    names = fit[0] if fit else numbered
     if (double := twice(names)) is not None:
         raise DataError(
             f"{path}:{line}: column names must differ, '{short_word(double)}' is there twice; "

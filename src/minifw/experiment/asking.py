@@ -23,5 +23,5 @@ def read(path: Path, networks: Networks) -> Asked:
         names = [column.name for column in about.coded.columns]
         frame = archived.ask_npz(path, names, about.target, about.targets)
     else:
-        frame = frames.read_frame(path)
+        frame = frames.read_frame(path, networks.dialect)
     return asked_of(frame, about.coded, about.target, about.targets, about.unnamed)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
@@ -19,16 +18,12 @@ from minifw.data import (
     DTYPES,
     Dataset,
     Samples,
-    archived,
-    files,
-    frames,
     generator,
-    idx,
     stack_seeds,
     tables,
 )
 from minifw.data.table import Table
-from minifw.errors import DataError
+from minifw.experiment import sources
 from minifw.experiment.drawing import drawn
 from minifw.runs import Run
 from minifw.statistics.measure import Measure
@@ -43,8 +38,8 @@ def names(config: Config, table: Table | None) -> tuple[tuple[str, ...], tuple[s
     if table is not None:
         return table.features, table.classes
     assert isinstance(config.data, Generated)
-    said, count = config.data.declaration, config.data.classes_declared
-    return said.features, () if said.targets else tuple(map(str, range(count)))
+    classes = () if config.data.target_names else map(str, range(config.data.classes_declared))
+    return config.data.feature_names, tuple(classes)
 
 
 def measure(config: Config, table: Table | None) -> Measure:
@@ -52,7 +47,7 @@ def measure(config: Config, table: Table | None) -> Measure:
     section = config.data
     targets = table.targets if table is not None else ()
     if isinstance(section, Generated):
-        targets = section.declaration.targets
+        targets = section.target_names
     return Measure(tuple(targets), getattr(section, "unit", None) or "")
 
 
@@ -122,21 +117,10 @@ def data_of(run: Run, config: Config) -> Dataset:
 def read_table(section: Tabled, expected: str | None) -> Table:
     """Return the samples of a table, whose checksum must be `expected` if that is given."""
     match section:
-        case Columned():
-            frame = frames.read_frame(Path(section.path), None, expected)
-            return files.table_of(frame, section.choice)
-        case Npz():
-            frame = archived.read_npz(
-                Path(section.path),
-                section.features,
-                section.target,
-                expected=expected,
-                regression=section.is_regression,
-            )
-            table = files.table_of(frame, section.choice(frame.names))
-            return replace(table, target=section.target)
+        case Columned() | Npz():
+            return sources.table_of(section, expected)
         case Idx():
-            return _read_idx(section, expected)
+            return sources.table_of_idx(section, expected)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():
@@ -144,18 +128,6 @@ def read_table(section: Tabled, expected: str | None) -> Table:
         case Parity():
             return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
-
-
-def _read_idx(section: Idx, expected: str | None) -> Table:
-    tested = section.folds is None
-    files = Path(section.path), section.images, section.labels
-    table = idx.read_idx(*files, tested=tested, expected=expected)
-    if table.tests and section.test is not None:
-        raise DataError(
-            f"{section.path}: has {table.tests} test samples in files of their own; data.test must "
-            "be left out"
-        )
-    return table
 
 
 def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:

@@ -64,6 +64,8 @@ class Sizes:
     """Whether seeds stop early."""
     records: bool = False
     """Whether a step is recorded, to be compiled."""
+    encoded: bool = False
+    """Whether each seed fills gaps of a table, or has its own categories."""
 
     @property
     def step(self) -> StepSizes:
@@ -125,8 +127,10 @@ class Sizes:
 
     def _draw(self) -> int:
         """Return the bytes for drawing, one seed after another, besides the samples."""
-        # Draws are float64, and normalising makes two copies.
-        return self.samples * 8 * (3 * self.features + 1)
+        # Draws are float64, and normalising makes two copies; filling makes one more, and notes
+        # for each number whether it was missing.
+        copies = 4.25 if self.encoded else 3
+        return int(self.samples * 8 * (copies * self.features + 1))
 
     def _training(self) -> int:
         """Return the bytes that training takes for each seed of a group, besides its steps."""
@@ -218,6 +222,7 @@ def sizes(
     ensemble: bool = False,
     trained: int = 1,
     threads: int = 1,
+    encoded: bool = False,
 ) -> Sizes:
     """Return the sizes of a run of this config on this many threads."""
     steps = config.train
@@ -243,6 +248,7 @@ def sizes(
         trained=trained,
         group_bytes=GROUP_BYTES,
         threads=threads,
+        encoded=encoded,
     )
 
 

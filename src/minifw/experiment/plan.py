@@ -20,6 +20,7 @@ from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
 from minifw.data import DTYPES, Dataset
+from minifw.data.division import Division
 from minifw.data.images import image_of
 from minifw.data.table import Table
 from minifw.errors import DataError, MinifwError
@@ -37,6 +38,7 @@ from minifw.experiment.build import (
 from minifw.experiment.drawing import division_of, sizes_of, trained_on
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
+from minifw.runs.results import CrossValidation
 from minifw.statistics.measure import Measure
 from minifw.training import Learner
 from minifw.training.compiled import Steps, check_steps
@@ -123,7 +125,25 @@ class Plan:
     @property
     def notes(self) -> tuple[str, ...]:
         """What was noticed in the data, left out of them or filled, a line each."""
-        return () if self.table is None else self.table.notes
+        if self.table is None:
+            return ()
+        return (*self.table.notes, *self._division.notes(self.seeds))
+
+    @property
+    def _division(self) -> Division:
+        assert self.table is not None
+        assert isinstance(self.config.data, Tabled)
+        return division_of(self.config.data, self.table)
+
+    @property
+    def division(self) -> str | None:
+        """How the samples of a table are divided, in words; None of generated data."""
+        return None if self.table is None else self._division.words(len(self.seeds))
+
+    @property
+    def cross_validation(self) -> CrossValidation | None:
+        """The folds that the seeds test, if the samples are divided into some."""
+        return cross_validation(self.config, self.table, len(self.seeds))
 
     @property
     def groups(self) -> list[list[int]]:
@@ -232,7 +252,8 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
-        note_network(config, source, features, classes, image=image_of(table.features))
+        called, image = table.targets or table.classes, image_of(table.features)
+        note_network(config, source, features, classes, called=called, image=image)
     try:
         for path, loss in heads.each(config.loss):  # noqa: B007
             loss.fits(classes if loss.predicts else features)
@@ -267,6 +288,7 @@ def plan(
                 ensemble="vmap" in arms,
                 trained=len(arms) * len(modes),
                 threads=threads,
+                encoded=table is not None and table.encoding is not None,
             )
         )
         for mode in modes
@@ -335,6 +357,17 @@ def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
     """
     left, test, validation = sizes_of(config.data, table)
     return trained_on(config.data, config.seed, table, left), test, validation
+
+
+def cross_validation(config: Config, table: Table | None, seeds: int) -> CrossValidation | None:
+    """Return the folds that so many seeds test, None without cross-validation."""
+    folds = getattr(config.data, "folds", None)
+    if folds is None:
+        return None
+    train, test, validation = sizes_of(config.data, table)
+    again = getattr(config.data, "split_seed", None) is None
+    divisions = max(1, seeds // folds) if again else 1
+    return CrossValidation(folds=folds, divisions=divisions, ratio=test / (train + validation))
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:

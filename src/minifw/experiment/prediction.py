@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
 
@@ -13,9 +13,11 @@ from torch import Tensor
 
 from minifw import nn, runs
 from minifw.config import heads
+from minifw.config.columned import Columned
 from minifw.config.model import Config
 from minifw.config.wiring import in_words, wiring
 from minifw.data import DTYPES, Floats, Integers
+from minifw.data.dialect import Dialect
 from minifw.data.encoding import Prepared
 from minifw.errors import ArtefactError, DataError, UsageError
 from minifw.experiment import inputs
@@ -50,6 +52,8 @@ class Networks:
     """The outputs that predict classes or targets, if there are others."""
     prepared: Prepared | None = None
     """With what each network fills gaps, and which categories it knows."""
+    dialect: Dialect | None = None
+    """How a file of text is written, by the run's config."""
 
     def normal(self, samples: Floats) -> Tensor:
         """Return samples `(n, features)` as each network takes them, `(seeds, n, features)`."""
@@ -170,7 +174,19 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         target_scale=of_targets[1],
         columns=columns,
         prepared=prepared and prepared.of(places),
+        dialect=_dialect(config, about),
     )
+
+
+def _dialect(config: Config, about: Inputs) -> Dialect | None:
+    """Return how a file of new samples is written, of which targets may be unknown."""
+    if not isinstance(config.data, Columned):
+        return None
+    dialect = config.data.dialect
+    if dialect.names is None:
+        return dialect
+    known = {about.target, *about.targets}
+    return replace(dialect, fewer=[name for name in dialect.names if name not in known])
 
 
 def _weights(run: Run, mode: str, config: Config, about: Inputs) -> Checkpoint:

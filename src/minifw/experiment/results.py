@@ -85,6 +85,8 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
     config, measure = plan.config, plan.measure
     shares = _percent([group.balance for group in observed])
     guessing = float(np.concatenate([group.wrong for group in observed]).mean())
+    folds = plan.cross_validation
+    overlap = None if folds is None else folds.overlap
     modes: dict[Mode, dict[Arm, ArmResults]] = {}
     for mode, arms in trained.items():
         modes[mode] = {}
@@ -97,7 +99,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 train_loss=numbers(history.final("train_loss")),
                 diverged_epoch=[None if e < 0 else int(e) for e in history.diverged],
                 diverged_layer=[layer_name(config, k) for k in history.diverged_layer],
-                summary=Summary(**summarize(test_error).content()),
+                summary=Summary(**summarize(test_error, overlap).content()),
                 seconds=history.seconds,
                 evaluation_seconds=history.evaluation_seconds,
                 compiled=history.compiled,
@@ -124,6 +126,7 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
                 margin,
                 measure,
                 guessing,
+                overlap,
             )[0]
             for mode, arms in modes.items()
         }
@@ -149,6 +152,8 @@ def results(plan: Plan, observed: Sequence[Observed], trained: Trained) -> Resul
             targets=list(measure.targets) or None,
             mean_error=guessing if measure.targets else None,
             notes=list(plan.notes) or None,
+            division=plan.division,
+            cross_validation=folds,
             altered=config.data.alteration.words or None,
         ),
         modes=modes,

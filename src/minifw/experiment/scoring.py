@@ -109,7 +109,8 @@ def _outputs(experiment: Experiment, trained: Checkpoint) -> Iterator[tuple[Samp
         some = slice(first, first + size)
         network = build_network(experiment.config, experiment.seeds[some], features)
         weights = {n: v[some].to(test.inputs.device) for n, v in trained.weights.items()}
-        network.load_state_dict(weights)
+        # PyTorch's arm has no streams of random numbers, which nothing draws from here.
+        network.load_state_dict(network.tensors() | weights)
         mine = test.of(some)
         with in_mode(network, training=False), one_thread():
             yield mine, network.forward(mine.inputs)

@@ -158,15 +158,32 @@ class ScheduleDeclaration(Declaration):
 class DataDeclaration(Declaration):
     """The declaration of a function that draws samples with `features` and `classes`.
 
-    `classes` may be the name of a key. `outline` is the true border between classes that a figure
-    draws, by its name in `report/regions.py`. With `targets`, their names, the data are for
+    `features` are their names, or the name of a key that has their number; so may `targets` be, and
+    `classes` a key that has the number of classes. `outline` is the true border between classes
+    that a figure draws, by its name in `report/regions.py`. With `targets` the data are for
     regression: in place of classes the function draws numbers, `(samples, targets)`.
     """
 
-    features: tuple[str, ...] = ("x", "y")
+    features: tuple[str, ...] | str = ("x", "y")
     classes: int | str = 2
     outline: Callable[[Keys], dict[str, Any]] = lambda keys: {}
-    targets: tuple[str, ...] = ()
+    targets: tuple[str, ...] | str = ()
+
+    def features_of(self, keys: Keys) -> tuple[str, ...]:
+        """Return the names of the features, given the keys: x and y, or x1, x2, and so on."""
+        if not isinstance(self.features, str):
+            return self.features
+        return ("x", "y") if keys[self.features] == 2 else _numbered("x", keys[self.features])
+
+    def targets_of(self, keys: Keys) -> tuple[str, ...]:
+        """Return the names of the targets, given the keys; of classification there are none."""
+        if not isinstance(self.targets, str):
+            return self.targets
+        return _numbered("y", keys[self.targets])
+
+
+def _numbered(name: str, count: int) -> tuple[str, ...]:
+    return (name,) if count == 1 else tuple(f"{name}{n + 1}" for n in range(count))
 
 
 D = TypeVar("D", bound=Declaration)

@@ -153,6 +153,8 @@ def _same(found: Compared) -> str:
 
 
 def _test(pairs: Sequence[PairRecord]) -> str:
+    if {pair.test for pair in pairs} == {"corrected t"}:
+        return "the corrected resampled t-test"
     exact = {pair.exact for pair in pairs}
     kind = "the exact" if exact == {True} else "the Monte-Carlo" if exact == {False} else "the"
     return f"{kind} sign-flip test"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minifw.errors import harmless
-from minifw.report.tables import Bare, Cell, Interval, Table, Thirds, counted, label_of
+from minifw.report.tables import Bare, Cell, Interval, Table, Thirds, counted, label_of, over
 from minifw.runs import ARMS
 from minifw.runs.results import ArmResults, Results
 from minifw.statistics.intervals import interval, known
@@ -35,10 +35,11 @@ def score_table(results: Results) -> Table | None:
     for mode, arms in results.modes.items():
         first = f"{results.title(mode)}: " if several else ""
         of_arms = [_figures(outcome) for outcome in arms.values()]
+        overlap = results.data.overlap is not None
         for name in of_arms[0]:
             cells: list[Cell] = []
             for figures in of_arms:
-                cells += _cells(name, figures.get(name), ends=len(arms) == 1)
+                cells += _cells(name, figures.get(name), len(arms) == 1, overlap)
             rows.append((first + WORDS.get(name, f"RMSE of {name}"), cells))
     if not rows:
         return None
@@ -46,7 +47,7 @@ def score_table(results: Results) -> Table | None:
     if len(results.arms) > 1:
         heads = [head for arm in results.arms for head in (ARMS[arm], f"{ARMS[arm]}, 95 %")]
     caption = (
-        f"more about the test samples – medians {_over(results)}, "
+        f"more about the test samples – medians {over(results)}, "
         f"of the weights that each seed ended with.{_notes(results)}"
     )
     measure = results.measured
@@ -84,8 +85,11 @@ def _figures(outcome: ArmResults) -> dict[str, Figures]:
     return {name: figures for name, figures in found.items() if figures is not None}
 
 
-def _cells(name: str, figures: Figures | None, ends: bool) -> list[Cell]:
-    """Return the median and its interval, and with `ends` the smallest and the largest."""
+def _cells(name: str, figures: Figures | None, ends: bool, overlap: bool) -> list[Cell]:
+    """Return the median and its interval, and with `ends` the smallest and the largest.
+
+    Where training samples `overlap` there is no interval of a median.
+    """
     left = sorted(known(figures or []).tolist())
     bare = name in ("auc", "log_loss")
 
@@ -97,12 +101,8 @@ def _cells(name: str, figures: Figures | None, ends: bool) -> list[Cell]:
     half = len(left) // 2
     middle = left[half] if len(left) % 2 else (left[half - 1] + left[half]) / 2
     kind: type[Interval] = Thirds if bare else Interval
-    found: list[Cell] = [cell(middle), kind.of(interval(left, "median"))]
+    found: list[Cell] = [cell(middle), None if overlap else kind.of(interval(left, "median"))]
     return found + ([cell(left[0]), cell(left[-1])] if ends else [])
-
-
-def _over(results: Results) -> str:
-    return f"over {counted(len(results.seeds), 'independent draw')} of data and weights"
 
 
 def _notes(results: Results) -> str:

@@ -269,13 +269,13 @@ def error_table(results: Results, mode: Mode) -> Table:
         ARMS[arm]: seeds - sum(error is not None for error in outcome.test_error)
         for arm, outcome in arms.items()
     }
-    draws = f"over {counted(seeds, 'independent draw')} of data and weights"
+    draws = over(results)
     gone = "".join(
         f" {arm}: {count} of {seeds} diverged and are left out."
         for arm, count in left_out.items()
         if count
     )
-    summaries = [summarize(outcome.test_error) for outcome in arms.values()]
+    summaries = [summarize(outcome.test_error, results.data.overlap) for outcome in arms.values()]
     rows: list[tuple[str, list[Cell]]] = [
         (name, [figure(each) for each in summaries]) for name, figure in ROWS.items()
     ]
@@ -290,6 +290,8 @@ def error_table(results: Results, mode: Mode) -> Table:
         rows += _stopped(arms.values())
         of = "" if results.data.altered else f" of {held + results.data.train} training"
         kept = f" {held}{of} samples are kept for validation."
+    if results.data.overlap is not None:
+        kept += " The interval of the mean is corrected for training sets that overlap."
     test = f"test {measure.name}"
     if measure.targets:
         test = f"test RMSE of {measure.of}"
@@ -308,6 +310,13 @@ def error_table(results: Results, mode: Mode) -> Table:
         label=label_of(results.name, mode),
         written=measure.number if measure.targets else None,
     )
+
+
+def over(results: Results) -> str:
+    """Return over what figures are, as a caption says it: the seeds, and how they got samples."""
+    if (said := results.data.division) is None:
+        return f"over {counted(len(results.seeds), 'independent draw')} of data and weights"
+    return f"over {counted(len(results.seeds), 'seed')}: {harmless(said)}"
 
 
 def _median(values: Sequence[float | None] | None) -> float | None:

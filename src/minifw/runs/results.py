@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from minifw.runs.arms import Arm, Mode, titled
 from minifw.statistics.measure import ERROR, Measure
+from minifw.statistics.overlap import Overlap
 
 Count = Annotated[int, Field(ge=0, le=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -260,6 +261,23 @@ class PairRecord(_Part):
     worst: Error
     sentence: Line
     warning: Line | None
+    test: Literal["sign-flip", "corrected t"] = "sign-flip"
+
+
+class CrossValidation(_Part):
+    """Folds that were trained: how many a division has, and how many divisions.
+
+    `ratio` is that of test samples to all others.
+    """
+
+    folds: Annotated[int, Field(ge=2, le=2**53)]
+    divisions: Annotated[int, Field(ge=1, le=2**53)]
+    ratio: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+    @property
+    def overlap(self) -> Overlap:
+        """How much the training samples of the folds have in common."""
+        return Overlap(self.ratio, self.folds * self.divisions)
 
 
 class Data(_Part):
@@ -270,7 +288,7 @@ class Data(_Part):
 
     `validation` is None where there are no samples for it; `train` are those that are trained on.
     `notes` are what was noticed in a file, left out of it or filled, `altered` what was done to the
-    training samples on purpose.
+    training samples on purpose. `division` says how a table was divided, in words.
     """
 
     features: Annotated[list[str], Field(min_length=1)]
@@ -283,6 +301,13 @@ class Data(_Part):
     mean_error: Error | None = None
     notes: list[Line] | None = None
     altered: list[Line] | None = None
+    division: Line | None = None
+    cross_validation: CrossValidation | None = None
+
+    @property
+    def overlap(self) -> Overlap | None:
+        """How much training samples have in common by cross-validation."""
+        return None if self.cross_validation is None else self.cross_validation.overlap
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
@@ -391,7 +416,10 @@ class Results(_Part):
         rare = ("optimizer", "parity", "speedup", "margin", "pairs", "early_stopping", "unit")
         content = self.model_dump(exclude={key for key in rare if getattr(self, key) is None})
         data = content["data"]
-        for key in ("validation", "targets", "mean_error", "majority_error", "notes", "altered"):
+        for key in (
+            "validation", "targets", "mean_error", "majority_error", "notes", "altered",
+            "division", "cross_validation",
+        ):  # fmt: skip
             if data[key] is None:
                 del data[key]
         if not data["class_balance"]:

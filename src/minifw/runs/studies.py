@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from minifw.errors import ArtefactError, DivergedError
 from minifw.runs import records
 from minifw.runs.directory import Run
-from minifw.runs.results import Count, Error, Finite, Measured, Seconds
+from minifw.runs.results import Count, CrossValidation, Error, Finite, Measured, Seconds
+from minifw.statistics.overlap import Overlap
 
 STUDY = "study.json"
 CELLS = "cells.json"
@@ -89,7 +90,7 @@ class CellResults(_Record):
     `epochs` is how far it was trained: less than its config says where a study stopped it.
     `validation_error` is None where there are no validation samples. With early stopping
     `stopped_epoch` is the one after which a seed ended, None for a seed that did not, and
-    `best_epoch` that of its best evaluation.
+    `best_epoch` that of its best evaluation. `cross_validation` says which folds its seeds are.
     """
 
     number: Count = 0
@@ -107,6 +108,12 @@ class CellResults(_Record):
     not_compiled: str | None = None
     stopped_epoch: list[Count | None] | None = None
     best_epoch: list[Count] | None = None
+    cross_validation: CrossValidation | None = None
+
+    @property
+    def overlap(self) -> Overlap | None:
+        """How much training samples have in common by cross-validation."""
+        return None if self.cross_validation is None else self.cross_validation.overlap
 
 
 class StudyResults(Measured, _Record):

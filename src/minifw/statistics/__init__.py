@@ -8,6 +8,7 @@ __all__ = [
     "components",
     "intervals",
     "measure",
+    "overlap",
     "paired",
     "scores",
     "selection",

@@ -7,16 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import combinations
 from statistics import NormalDist
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from minifw.statistics.intervals import LEVEL, Interval, interval
 from minifw.statistics.measure import ERROR, Measure, digits
+from minifw.statistics.overlap import Overlap, corrected, corrected_test
 
 Floats = NDArray[np.float64]
 Errors = Sequence[float | None]
+
+Test = Literal["sign-flip", "corrected t"]
 
 WORST = 100.0
 EXACT = 30
@@ -37,7 +40,8 @@ class Pair:
         diverged: seeds that diverged in a, in b, and in both.
         difference: mean over the seeds of a - b; below 0 if a is better.
         interval: bootstrap interval of it at `level`; None with one seed.
-        p: of the sign-flip test of no difference, two-sided.
+        p: of the sign-flip test of no difference, two-sided, or of the corrected resampled t-test
+            where training samples overlap, which then gives all intervals too.
         p_holm: corrected for all `pairs` that are compared together.
         exact: whether all signs were tried, or random ones.
         probability_of_improvement: share of seeds in which a is better, ties as halves.
@@ -47,10 +51,11 @@ class Pair:
             False means that it was not shown, not that the arms differ.
         equivalence_interval: Student's interval of the difference at 2 level - 1 (90 %).
         differing: seeds whose errors differ.
-        smallest_p: the smallest p that n seeds can give, 2 / 2^n.
+        smallest_p: the smallest p that n seeds can give, 2 / 2^n; 0 of the t-test.
         pairs: how many pairs p_holm is corrected for.
         level: of the intervals.
         worst: the error that a diverged seed counts as.
+        test: which test gives p.
 
     """
 
@@ -74,6 +79,7 @@ class Pair:
     level: float = LEVEL
     worst: float = WORST
     measure: Measure = ERROR
+    test: Test = "sign-flip"
 
     def content(self) -> dict[str, Any]:
         """Return all figures and sentences as plain JSON values."""
@@ -89,6 +95,8 @@ class Pair:
     def warning(self) -> str | None:
         """Return why so few seeds cannot show a difference, None if they can."""
         alpha = 1 - self.level
+        if self.test == "corrected t":
+            return None
         smallest = self.smallest_p * self.pairs
         if smallest > alpha:
             needed = next(n for n in range(1, 99) if 2 * self.pairs / 2**n <= alpha)
@@ -117,6 +125,8 @@ class Pair:
         p = f"p = {_p(self.p_holm)}" if self.p_holm >= 1e-4 else "p < 0.0001"
         if self.pairs > 1:
             p += f" after Holm's correction for {self.pairs} pairs"
+        if self.test == "corrected t":
+            p += ", corrected for training samples that overlap"
         figures = f"{_counted(self.n, 'seed')}, {p}"
         if self.interval is not None:
             low, high = sorted(-end if lower else end for end in self.interval)
@@ -161,11 +171,12 @@ def compare(
     worst: float = WORST,
     level: float = LEVEL,
     measure: Measure = ERROR,
+    overlap: Overlap | None = None,
 ) -> Pair:
     """Compare two arms over the same seeds: a[k] and b[k] are the errors of seed k, by `measure`.
 
     A diverged seed (None, NaN) counts as `worst`. Nothing depends on the order of the seeds, and
-    with a and b swapped all figures are mirrored.
+    with a and b swapped all figures are mirrored. `overlap` is that of cross-validation.
 
     Raises ValueError if the arms have no seeds, or not the same number, or a margin not above 0.
     """
@@ -179,30 +190,37 @@ def compare(
     differences = np.sort(left - right)
     scores = (differences < 0) + (differences == 0) / 2
     n = len(differences)
-    p, exact = sign_flip(differences)
-    alike = student(differences, 2 * level - 1)
+    if overlap is None:
+        p, exact = sign_flip(differences)
+        found, alike = _interval(differences, level), student(differences, 2 * level - 1)
+    else:
+        p, exact = corrected_test(differences, overlap), True
+        found, alike = (corrected(differences, overlap, at) for at in (level, 2 * level - 1))
     return Pair(
         a=names[0],
         b=names[1],
         n=n,
         diverged=(int(gone[0].sum()), int(gone[1].sum()), int((gone[0] & gone[1]).sum())),
         difference=_mean(differences),
-        interval=_interval(differences, level),
+        interval=found,
         p=p,
         p_holm=p,
         exact=exact,
         probability_of_improvement=float(scores.mean()),
-        improvement_interval=wilson(float(scores.mean()), n, level),
+        improvement_interval=wilson(
+            float(scores.mean()), n if overlap is None else overlap.effective(n), level
+        ),
         margin=margin,
         equivalent=None
         if margin is None
         else alike is not None and -margin < alike[0] and alike[1] < margin,
         equivalence_interval=alike,
         differing=int(np.count_nonzero(differences)),
-        smallest_p=min(1.0, 2.0 ** (1 - n)),
+        smallest_p=min(1.0, 2.0 ** (1 - n)) if overlap is None else 0.0,
         level=level,
         worst=worst,
         measure=measure,
+        test="sign-flip" if overlap is None else "corrected t",
     )
 
 
@@ -213,11 +231,19 @@ def compare_all(
     worst: float = WORST,
     level: float = LEVEL,
     measure: Measure = ERROR,
+    overlap: Overlap | None = None,
 ) -> list[Pair]:
     """Compare each arm with each later one, with p corrected for the number of pairs."""
     pairs = [
         compare(
-            arms[a], arms[b], margin=margin, names=(a, b), worst=worst, level=level, measure=measure
+            arms[a],
+            arms[b],
+            margin=margin,
+            names=(a, b),
+            worst=worst,
+            level=level,
+            measure=measure,
+            overlap=overlap,
         )
         for a, b in combinations(arms, 2)
     ]
@@ -284,7 +310,7 @@ def student(differences: Floats, level: float) -> Interval | None:
     return mean - half, mean + half
 
 
-def wilson(share: float, n: int, level: float = LEVEL) -> Interval:
+def wilson(share: float, n: float, level: float = LEVEL) -> Interval:
     """Return Wilson's interval (1927) of a probability that came out as `share` of n.
 
     Ties that count as halves spread less than wins and losses, so with them it is too wide.

@@ -150,9 +150,9 @@ def _auc(positive: NDArray[np.bool_], values: Floats) -> Floats:
     until = np.minimum.accumulate(until, -1)[..., ::-1]
     wins = ((before + until) * positive).sum(-1) / 2
     of_positive = positive.sum(-1)
-    pairs = (of_positive * (values.shape[-1] - of_positive)).astype(np.float64)
-    pairs[(pairs == 0) | np.isnan(values[..., -1])] = np.nan  # NaN is sorted to the end
-    return np.asarray(wins / pairs)
+    pairs = of_positive * (values.shape[-1] - of_positive)
+    gone = (pairs == 0) | np.isnan(values[..., -1])  # NaN is sorted to the end
+    return np.where(gone, np.nan, wins / np.maximum(pairs, 1))
 
 
 def log_loss(labels: Integers, logs: Floats) -> Floats:

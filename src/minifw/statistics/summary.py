@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from minifw.statistics.intervals import Interval, interval, known
+from minifw.statistics.intervals import Floats, Interval, interval, known
+from minifw.statistics.overlap import Overlap, corrected
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,9 @@ class Summary:
         min, q1, median, q3, max: the smallest, the quartiles (linear between neighbours, as
             NumPy's) and the largest; None if no seed is left.
         mean, sd: mean, and standard deviation with n - 1; None if no seed, or less than two.
-        median_interval, mean_interval: 95 % bootstrap intervals; None if less than two.
+        median_interval, mean_interval: 95 % bootstrap intervals; None if less than two. Where
+            training samples overlap, that of the mean is Student's with a corrected variance, and
+            there is none of the median.
 
     """
 
@@ -42,8 +45,11 @@ class Summary:
         return {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(self).items()}
 
 
-def summarize(values: Sequence[float | None]) -> Summary:
-    """Return the summary of one figure a seed; None or NaN is a seed that diverged."""
+def summarize(values: Sequence[float | None], overlap: Overlap | None = None) -> Summary:
+    """Return the summary of one figure a seed; None or NaN is a seed that diverged.
+
+    `overlap` is that of cross-validation.
+    """
     left = known(values)
     n, diverged = len(values), len(values) - len(left)
     if not len(left):
@@ -60,6 +66,12 @@ def summarize(values: Sequence[float | None]) -> Summary:
         mean=low + float(above.mean()),
         sd=float(above.std(ddof=1)) if len(left) > 1 else None,
         max=high,
-        median_interval=interval(left, "median"),
-        mean_interval=interval(left, "mean"),
+        median_interval=None if overlap else interval(left, "median"),
+        mean_interval=_of_folds(left, overlap) if overlap else interval(left, "mean"),
     )
+
+
+def _of_folds(errors: Floats, overlap: Overlap) -> Interval | None:
+    """Return the corrected interval of the mean of errors, none of which is below 0."""
+    found = corrected(errors, overlap)
+    return None if found is None else (max(0.0, found[0]), found[1])

@@ -22,6 +22,7 @@ from minifw.runs.comparisons import Compared
 from minifw.runs.results import Line, Margin, of_measure
 from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
 from minifw.statistics.measure import Measure
+from minifw.statistics.overlap import Overlap
 from minifw.study import planning
 from minifw.study.planning import Plan
 from minifw.study.rounds import Kind, Rounds
@@ -227,11 +228,17 @@ def compared(cells: Sequence[CellResults], study: Study, measure: Measure) -> Co
     errors = {cell.name: cell.test_error for cell in cells}
     return Compared(
         margin=margin,
-        arms={name: summary(values) for name, values in errors.items()},
-        pairs=pairs(errors, margin, measure),
+        arms={cell.name: summary(cell.test_error, cell.overlap) for cell in cells},
+        pairs=pairs(errors, margin, measure, overlap=_overlap(cells)),
         **of_measure(measure),
         notes=study.options.get(NOTES, []),
     )
+
+
+def _overlap(cells: Sequence[CellResults]) -> Overlap | None:
+    """Return how much training samples have in common by cross-validation: the most of all arms."""
+    known = [cell.overlap for cell in cells if cell.overlap is not None]
+    return min(known, key=lambda each: each.effective(len(cells[0].seeds)), default=None)
 
 
 def write(run: Run, results: StudyResults) -> None:

@@ -117,6 +117,7 @@ def _cell(results: Results, mode: Mode, arm: Arm) -> CellResults:
         not_compiled=mine.not_compiled,
         stopped_epoch=mine.stopped_epoch,
         best_epoch=mine.best_epoch,
+        cross_validation=results.data.cross_validation,
     )
 
 

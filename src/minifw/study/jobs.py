@@ -266,6 +266,7 @@ def _sizes(config: Config, lanes: int, table: Any, extra: bool) -> memory.Sizes:
         test,
         validation=validation,
         threads=threads,
+        encoded=table is not None and table.encoding is not None,
     )
 
 

@@ -64,7 +64,7 @@ def structure(config: Config) -> str:
     data = config.data
     if isinstance(data, Generated):
         content["data"] = [
-            len(data.declaration.features), data.outputs, data.declaration.targets,
+            len(data.feature_names), data.outputs, data.target_names,
             content["data"].get("unit"), content["data"].get("normalize_target"),
             data.train, data.test, content["data"].get("validation"), data.share,
         ]  # fmt: skip

@@ -11,6 +11,7 @@ from minifw.config.model import Config
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
+from minifw.runs.results import CrossValidation
 from minifw.runs.studies import Cell, Study
 from minifw.statistics.measure import Measure
 from minifw.study.jobs import Job, Place, grouped
@@ -40,6 +41,7 @@ class Shape:
     test: int
     checksum: str | None
     notes: tuple[str, ...] = ()
+    cross_validation: CrossValidation | None = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,7 @@ def plan(
                 planning.samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
                 made.notes,
+                made.cross_validation,
             )
         )
     if faults:

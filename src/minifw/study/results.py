@@ -26,6 +26,7 @@ def _by_cell(plan: Plan) -> Iterator[tuple[int, list[Lane]]]:
 def results(plan: Plan, found: Found) -> StudyResults:
     """Return loss and errors of every lane by cell, at the end of its training."""
     cells = []
+    folds = {cell: shape.cross_validation for shape in plan.shapes for cell in shape.cells}
     for cell, lanes in _by_cell(plan):
         config, own = plan.configs[cell], plan.study.cells[cell]
         places = [found.of(lane) for lane in lanes]
@@ -56,6 +57,7 @@ def results(plan: Plan, found: Found) -> StudyResults:
                 not_compiled=first.not_compiled,
                 stopped_epoch=_epochs(stopped) if first.stops_early else None,
                 best_epoch=best if first.stops_early else None,
+                cross_validation=folds[cell],
             )
         )
     base, shape = plan.configs[0], plan.shapes[0]

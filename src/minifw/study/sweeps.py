@@ -160,7 +160,7 @@ def _configs(plan: Plan) -> list[Config]:
 
 def _figures(cell: CellResults) -> dict[str, Any]:
     """Return what tables and figures show of a cell beside its rank."""
-    figures = summarize(cell.test_error).content()
+    figures = summarize(cell.test_error, cell.overlap).content()
     figures["interval"] = figures.pop("median_interval")
     known = summarize(cell.validation_error or ())
     return {"validation": known.median, **figures}

@@ -103,6 +103,11 @@ def plan(
         ConfigError, DataError: the config does not fit its data, or the machine.
 
     """
+    if getattr(config.data, "folds", None) is not None:
+        raise UsageError(
+            "variance: the folds of data.folds are no independent draws of the data; "
+            "--set data.folds=null divides the samples anew for each seed"
+        )
     crossed = crossing(config, counts)
     most = max(crossed.data, crossed.init, crossed.order)
     study = Study(

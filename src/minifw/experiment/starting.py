@@ -1,0 +1,339 @@
+"""From a data file of which nothing is said to a config that learns it.
+
+What the file does not tell is chosen for standardised data: one or two hidden layers, Adam, all
+samples in a step where they are few.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minifw.config import loading, yaml12
+from minifw.config.code import Code
+from minifw.config.columned import Columned, Csv, Npz
+from minifw.config.model import Config
+from minifw.config.source import Source
+from minifw.config.starter import Key, Starter
+from minifw.data import archives
+from minifw.data.dialect import is_number
+from minifw.data.encoded import as_utf8, encoding_of
+from minifw.data.facts import repeats
+from minifw.data.formats import kind_of
+from minifw.data.frame import Frame
+from minifw.data.layout import layout_of
+from minifw.data.proposal import Proposal, propose
+from minifw.data.reading import read_bytes
+from minifw.data.table import Table
+from minifw.data.unpacked import unpacked
+from minifw.errors import DataError, UsageError, short_word
+from minifw.experiment import sources
+from minifw.experiment.drawing import division_of
+from minifw.statistics.measure import Task
+
+FEW_SAMPLES = 1000
+"""Training samples up to which all are taken in one step."""
+STEPS = 5000
+"""Steps that a run of more samples takes, about."""
+MOST_LISTED = 20
+"""Columns that the config names one by one; of more the comment tells the number."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """A config for a data file, and what it was made from."""
+
+    text: str
+    config: Config
+    frame: Frame
+    proposal: Proposal
+    notes: tuple[str, ...]
+
+
+def start(
+    name: str,
+    file: str,
+    target: Sequence[str] | None = None,
+    task: Task | None = None,
+    settings: Sequence[str] = (),
+) -> Started:
+    """Return a config called `name` for a data file; paths are relative to the current folder.
+
+    `settings` are further keys of data, as `data.header=false`, as of `--set`.
+
+    Raises:
+        DataError: the file cannot be read, or not be learned; in one line with the key.
+        ConfigError, UsageError: a setting is wrong.
+
+    """
+    path = Path(file)
+    for setting in settings:
+        if not setting.startswith("data."):
+            raise UsageError(
+                f"--set {short_word(setting)}: expects a key of data, as data.header=false; "
+                "change others in the config itself"
+            )
+    kind, content = _kind(path)
+    keys: dict[str, Any] = {"kind": kind, "path": file}
+    if task is not None:
+        keys["task"] = task
+    if kind == "csv" and not any(each.startswith("data.encoding=") for each in settings):
+        keys |= _encoding(content)
+    if kind == "npz":
+        keys |= _arrays(path, content)
+    section: Any = _config(name, keys, settings).data
+    frame, tests = sources.columns_of(section, None)
+    if target is not None:
+        numbers = range(1, len(frame.names) + 1)
+        wanted = [
+            int(each) if each not in frame.names and each.isdecimal() and int(each) in numbers
+            else each for each in target
+        ]  # fmt: skip
+        keys["target"] = wanted[0] if len(wanted) == 1 else wanted
+        section = _config(name, keys, settings).data
+    found = propose(frame, sources.choice_of(section, frame), section.task, tests)
+    if isinstance(section, Npz):
+        found = replace(found, table=replace(found.table, target=section.target))
+    given = {each.partition("=")[0].split(".")[1] for each in settings}
+    data = _data_keys(section, file, frame, found, content, given)
+    section = _config(name, {key.name: key.value for key in data}).data
+    if "split" not in given and not found.choice.regression:
+        stratified = section.model_copy(update={"split": "stratified"})
+        try:
+            division_of(stratified, found.table).check_classes(found.table.classes)
+        except DataError:
+            pass  # there are too few of some class
+        else:
+            what = "training and test samples have the same share of each class"
+            data, section = [*data, Key("split", "stratified", what)], stratified
+    train = division_of(section, found.table).sizes.train
+    notes = tuple(_notes(frame, found, given | ({"target"} if target else set())))
+    text = _starter(name, file, data, found, train, notes).text
+    config = loading.of_text(text, Path(f"{name}.yaml"), (), Code())[0]
+    return Started(text, config, frame, found, notes)
+
+
+def _config(name: str, data: dict[str, Any], settings: Sequence[str] = ()) -> Config:
+    """Return a config of these data, the rest of which does not matter."""
+    rest = {"network": [{"linear": 1}], "loss": "mse", "train": {"eta": 1, "epochs": 1}}
+    text = yaml12.dump({"name": name, "data": data, **rest})
+    return loading.of_text(text, Path(f"{name}.yaml"), settings, Code(), Source(f"{name}.yaml"))[0]
+
+
+# ------------------------------------------------------------------------------- what the file is
+
+
+def _kind(path: Path) -> tuple[str, bytes]:
+    """Return the kind of data that reads a file, and its bytes, unpacked if they are text."""
+    content, _ = read_bytes(path, None)
+    kind = kind_of(content)
+    if kind == "csv":
+        content = unpacked(path, content)
+        kind = kind_of(content)
+    return kind, content
+
+
+def _encoding(content: bytes) -> dict[str, Any]:
+    """Return the key for a text that is not UTF-8, which is found by its bytes."""
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:1000]
+        if not wide and (found := encoding_of(content)) is not None:
+            return {"encoding": found}
+    return {}
+
+
+def _arrays(path: Path, content: bytes) -> dict[str, Any]:
+    """Return which arrays of an archive are inputs and targets: by their names, or by shape."""
+    shapes = archives.shapes_of(path, content)
+    if {"x", "y"} <= shapes.keys():
+        names = ["x", "y"]
+    else:
+        inputs = [name for name, shape in shapes.items() if len(shape) == 2 and shape[1] > 1]
+        targets = [
+            name for name, shape in shapes.items()
+            if name not in inputs and len(inputs) == 1 and shape[:1] == shapes[inputs[0]][:1]
+        ]  # fmt: skip
+        if len(inputs) != 1 or len(targets) != 1:
+            known = ", ".join(f"{short_word(name)} {shape}" for name, shape in shapes.items())
+            raise DataError(
+                f"{path}: which arrays are (samples, features) and targets? --set data.features=… "
+                f"and --set data.target=… name them: {known}"
+            )
+        names = [inputs[0], targets[0]]
+    keys: dict[str, Any] = {"features": names[0], "target": names[1]}
+    return keys | ({"task": "regression"} if len(shapes[names[1]]) == 2 else {})
+
+
+def _dialect(content: bytes, path: Path, section: Csv) -> list[Key]:
+    """Return the keys of how a text is written, as found by looking, where they are not usual."""
+    text = as_utf8(path, content, section.encoding)
+    layout = layout_of(path, text, section.dialect)
+    keys = []
+    if section.encoding is not None:
+        keys.append(Key("encoding", section.encoding, "the text is not UTF-8"))
+    if layout.delimiter != ",":
+        shown = {"\t": "tab", " ": "space"}.get(layout.delimiter, layout.delimiter)
+        keys.append(Key("delimiter", shown, "what separates cells"))
+        first = [row.cells for row, _ in zip(layout.rows(text), range(500), strict=False)]
+        cells = [cell for row in first for cell in row if is_number(cell)]
+        if any("," in cell for cell in cells) and not any("." in cell for cell in cells):
+            keys.append(Key("decimal", ",", "the point of numbers"))
+    if not layout.named and not layout.comment and layout.line > 1 + section.skip:
+        keys.append(Key("skip", layout.line - 1, "lines before the first sample"))
+    if not layout.named:
+        keys.append(Key("header", False, "the first line is a sample; columns have numbers"))
+    return keys
+
+
+# -------------------------------------------------------------------------- what the config says
+
+KINDS = {
+    "csv": "a text file with a sample in each line",
+    "parquet": "an Apache Parquet file",
+    "arff": "an ARFF file",
+    "npy": "a NumPy array, (samples, columns)",
+    "npz": "an archive of NumPy arrays",
+}
+
+
+def _data_keys(
+    section: Columned | Npz,
+    file: str,
+    frame: Frame,
+    found: Proposal,
+    content: bytes,
+    given: Collection[str],
+) -> list[Key]:
+    """Return the keys of the data; those that are `given` are as they are given."""
+    kind, table, choice = section.word, found.table, found.choice
+    keys = [Key("kind", kind, KINDS[kind]), Key("path", file, "relative to this config's folder")]
+    if isinstance(section, Csv):
+        keys += _dialect(content, Path(file), section)
+
+    def columns(names: Sequence[str]) -> list[str | int]:
+        """Columns without names have numbers."""
+        return [name if frame.named else frame.names.index(name) + 1 for name in names]
+
+    if isinstance(section, Npz):
+        what = "the array of inputs, (samples, features)"
+        keys += [Key("features", section.features, what)]
+        keys += [Key("target", section.target, _of_target(table))]
+    else:
+        targets = columns(found.targets)
+        value = targets[0] if len(targets) == 1 else targets
+        keys.append(Key("target", value, _of_target(table)))
+    if choice.regression:
+        keys.append(Key("task", "regression", "the target is a number; classification: a class"))
+    elif section.task is not None:
+        keys.append(Key("task", "classification", "each different value is a class"))
+    if found.left_out:
+        names = columns([*found.left_out])
+        reasons = dict(zip(names, found.left_out.values(), strict=True))
+        few = len(names) <= MOST_LISTED
+        what = "columns that are not used" if few else f"{len(names)} columns that are not used"
+        keys.append(Key("exclude", names, what, reasons if few else {}))
+    if choice.missing == "drop":
+        keys.append(Key("missing", "drop", "rows without a target are left out"))
+    elif choice.missing != "error":
+        what = f"gaps become the {choice.missing} of the training samples; drop leaves rows out"
+        keys.append(Key("missing", choice.missing, what))
+    said = section.model_dump(mode="json")
+    known = {key.name for key in keys}
+    keys += [Key(key, said[key]) for key in sorted(given) if key not in known]
+    if not {"train", "folds", "test_path"} & {*given}:
+        keys.append(Key("train", 0.8, "the share of training samples; the others are for testing"))
+    return keys
+
+
+def _of_target(table: Table) -> str:
+    """Return what a target holds, for a comment."""
+    if table.targets:
+        low, high = table.labels.min(), table.labels.max()
+        return f"{low:.4g} to {high:.4g}" if len(table.targets) == 1 else "the numbers to predict"
+    counts = np.bincount(table.class_numbers)
+    named = [
+        f"{short_word(name)} {count}" for name, count in zip(table.classes, counts, strict=True)
+    ]
+    more = f" and {len(named) - 5} more" if len(named) > 6 else ""
+    return f"{len(named)} classes: {', '.join(named[: 5 if more else 6])}{more}"
+
+
+def _notes(frame: Frame, found: Proposal, given: Collection[str]) -> Iterator[str]:
+    """Yield what was noticed, a line each."""
+    if "target" not in given and len(found.targets) == 1 and frame.names[-1] == found.targets[0]:
+        name = short_word(found.targets[0])
+        yield f"the last column, '{name}', is the target; init --target COLUMN takes another"
+    for name, why in found.left_out.items():
+        yield f"column '{short_word(name)}' is left out: {why}"
+    yield from found.table.notes
+    table = found.table
+    same = repeats(table.inputs, table.labels)
+    if same.repeated:
+        yield f"{same.repeated} of {len(table.labels)} samples have the features of another"
+    if same.contradicting and not table.targets:
+        yield f"{same.contradicting} samples have the features of one of another class"
+    if not table.targets:
+        counts = np.bincount(table.class_numbers)
+        wrong, name = 100 * (1 - counts.max() / counts.sum()), table.classes[int(counts.argmax())]
+        yield f"to guess the most frequent class, '{short_word(name)}', is wrong in {wrong:.1f} %"
+
+
+def _starter(
+    name: str, file: str, data: Sequence[Key], found: Proposal, train: int, notes: Sequence[str]
+) -> Starter:
+    """Return what the config says; sizes and steps are by the number of training samples."""
+    table = found.table
+    rows, features = table.inputs.shape
+    outputs, each = len(table.classes), "class"
+    loss = Key("loss", "cross-entropy", "the outputs are scores of classes; or: mse")
+    if table.targets:
+        outputs, each = len(table.targets), "target"
+        loss = Key("loss", "mse", "the mean squared error")
+    size = 16 if features <= 16 else 32 if features <= 64 else 64
+    small = train < FEW_SAMPLES / 2
+    words = ", ".join(f"{short_word(column)} ({count})" for column, count in found.words.items())
+    one_hot = f", one-hot for each word of: {words}" if words else ""
+    hidden = "a hidden layer" if small else "two hidden layers"
+    return Starter(
+        name,
+        f"For {Path(file).name}, as `minifw init --data` writes it: {rows} samples, {features} "
+        f"features, {outputs} {'target' if table.targets else 'classes'}"
+        f"{'s' if table.targets and outputs > 1 else ''}.",
+        data,
+        f"{features} features of the data{one_hot}; {hidden}.",
+        [size] if small else [size, size],
+        outputs,
+        f"one output for each {each}",
+        loss,
+        _train(train),
+        notes,
+    )
+
+
+def _train(samples: int) -> list[Key]:
+    """Return the keys of `train` for so many training samples.
+
+    Some thousand steps: more samples take more steps in an epoch, and fewer epochs.
+    """
+    keys = [Key("mode", "full-batch", "all samples in each step; sgd: batches, with batch_size")]
+    epochs, eta = 300, 0.01
+    if samples > FEW_SAMPLES:
+        batch = 32 if samples <= 10_000 else 128 if samples <= 100_000 else 512
+        epochs, eta = min(100, max(5, round(STEPS * batch / samples))), 0.003
+        keys = [
+            Key("mode", "sgd", "batches in a new order each epoch; or: full-batch"),
+            Key("batch_size", batch),
+        ]
+    return [
+        *keys,
+        Key("eta", eta, "learning rate; a third of it when seeds diverge"),
+        Key("epochs", epochs, "passes over the training samples"),
+        Key("eval_every", max(1, epochs // 20), "epochs between measurements of loss and errors"),
+        Key("checkpoint_every", max(1, epochs // 5), "epochs between checkpoints, to resume from"),
+    ]
