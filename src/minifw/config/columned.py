@@ -215,7 +215,11 @@ class Npz(FromFile):
     """A NumPy file; `features` and `target` are the names of its arrays."""
 
     kind: Literal["npz"] = Field(description="a NumPy .npz file")
-    features: str = Field("x", description="name of the array of inputs, (samples, features)")
+    features: str = Field(
+        "x",
+        description="name of the array of inputs: (samples, features), or of images (samples, "
+        "channels, height, width)",
+    )
     target: str = Field(
         "y",
         description="name of the array of classes, (samples,), or by regression of numbers, "
