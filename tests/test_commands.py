@@ -405,7 +405,7 @@ def test_mistakes_in_a_config(
         (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 59}", "--set", "train.batch_size=60", "--set", "train.mode=sgd"],
          "train.batch_size: must be at most the 59 training samples, got 60"),
         (["train", "simplenet", "--set", "data={kind: csv, path: p3.csv}", "--set", "train.batch_size=4"],
-         "one output for each of the 3 classes, got 2"),
+         "3 classes ('0', '1', '2'), the last layer has 2 outputs; --set network.6.out_features=3"),
         (["train", "simplenet", "--set", "data={kind: csv, path: p.csv, train: 600}"], "data.train: expects at least 1 training and 1 test sample"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -14,7 +14,8 @@ from minifw.errors import ConfigError
 HEAD = "name: a\ndata: {kind: csv, path: birds.csv%s}\nnetwork:\n"
 TAIL = "\nloss: %s\ntrain: {eta: 0.1, epochs: 1}\n"
 BIRDS = "a,b,c,d,y,z\n" + "".join(
-    f"{i},{i % 5},{i * i % 7},{-i},{0.5 * i},{['adel', 'chin', 'gent'][i % 3]}\n" for i in range(30)
+    f"{i // 2},{i % 5},{i * i % 7},{-i % 4},{0.5 * i},{['adel', 'chin', 'gent'][i % 3]}\n"
+    for i in range(30)
 )
 IMAGE = "  - unflatten: [1, 2, 2]\n  - {conv2d: 4, kernel_size: 2}"
 OWN = """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
 
 import minifw
 
@@ -50,6 +50,38 @@ def _ridge_rmse(data: minifw.Dataset, place: int) -> float:
     )
     away = Ridge(alpha=10).fit(x, y).predict(x_test).reshape(y_test.shape) - y_test
     return float(data.target_scale[place, 0] * np.sqrt(np.mean(away**2)))
+
+
+def test_iris_is_as_good_as_logistic_regression_on_the_same_splits(train: Any) -> None:
+    run = train("iris")
+    data = run.data()
+    theirs = []
+    for place in range(len(run.seeds)):
+        x, y, x_test, y_test = (
+            values[place].numpy()
+            for part in (data.train, data.test)
+            for values in (part.inputs, part.class_numbers)
+        )
+        theirs.append(100 * (LogisticRegression().fit(x, y).predict(x_test) != y_test).mean())
+    assert len(theirs) == 10
+    assert np.median(theirs) == pytest.approx(10 / 3)
+    assert np.median(run.test_error) == pytest.approx(10 / 3)
+
+
+@pytest.mark.slow
+def test_wrong_labels_of_iris_are_learnt_last(train: Any) -> None:
+    run = train("iris", overrides={"data.label_noise": 0.2, "train.epochs": 2000})
+    measured = run.metrics.arrays()
+    medians = dict(zip(measured["epoch"], np.median(measured["test_error"], 1), strict=True))
+    assert medians[200] == pytest.approx(5)
+    assert medians[2000] > 13
+
+
+def test_parity_is_learnt_from_most_rows_and_not_from_half_of_them(train: Any) -> None:
+    assert np.median(train("parity").test_error) < 1
+    half = train("parity", overrides={"data.share": 0.5})
+    assert np.median(half.test_error) > 20
+    assert (half.train_error == 0).all()
 
 
 @pytest.mark.slow

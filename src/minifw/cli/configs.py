@@ -144,6 +144,7 @@ def show(
     print(
         f"\nData: {plan.sizes.features} features, {outputs}, "
         f"{samples} samples{made_of}.\n"
+        f"{_divided(plan)}"
         "Parameters are those of one seed. Operations are the multiplications and\n"
         "additions of the forward pass of one sample; an activation counts one each.\n"
         f"Memory, {plan.sizes.seeds} seed(s): about {gigabytes(needed)} besides the program; "
@@ -201,14 +202,14 @@ def init(
 
     if wrong := name_fault(name):
         raise UsageError(f"NAME: {wrong}; it becomes NAME.yaml")
-    path = Path(f"{name}.yaml")
+    path, notes = Path(f"{name}.yaml"), tuple[str, ...]()
     if data is None:
         for option, given in (("--target", target), ("--task", task), ("--set", overrides)):
             if given:
                 raise UsageError(f"{option}: is for --data FILE, of which none is given")
         # The first line names a schema file that exists only beside the packaged configs.
         text = packaged_config("starter").read_text(encoding="utf-8").partition("\n")[2]
-        text, notes = text.replace("name: starter", f"name: {name}"), ()
+        text = text.replace("name: starter", f"name: {name}")
     else:
         import_torch()
         from minifw.experiment import starting
@@ -233,6 +234,15 @@ def _check_cells(name: str, overrides: list[str] | None, allow_code: bool) -> No
 
     parsed = loading.read(find_config(name), allow_code=allow_code)
     sweeps.plan(cells.make(parsed, overrides or ()), 1)
+
+
+def _divided(plan: Plan) -> str:
+    """Return how the samples of a table are divided, in lines; nothing of generated data."""
+    if plan.division is None:
+        return ""
+    import textwrap
+
+    return textwrap.fill(f"Seeds: {plan.division}.", 79) + "\n"
 
 
 def _memory(plan: Plan) -> tuple[int, int]:

@@ -18,6 +18,7 @@ from minifw.cli import (
     compare,
     compiling,
     configs,
+    data,
     gradcheck,
     predict,
     runs,
@@ -81,6 +82,7 @@ sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
+data.register(app)
 gradcheck.register(app)
 compiling.register(app)
 configs.register(app)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 import typer
 
 from minifw.cli.options import AllowCode, Json, OneRun, RunsDir, print_json
-from minifw.errors import UsageError, harmless
+from minifw.errors import UsageError, harmless, one_line
 from minifw.system.files import write_output
 
 if TYPE_CHECKING:
+    from minifw.data.asked import Asked
     from minifw.experiment import estimates
     from minifw.experiment.prediction import Compared, Networks
 
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def predict(
     run: OneRun,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="CSV or NPZ file with the run's features.")
+        Path, typer.Argument(metavar="FILE", help="File with the run's features, of any kind.")
     ],
     seed: Annotated[
         int | None,
@@ -85,7 +86,7 @@ def predict(
     networks = prediction.load(found, mode, seed, allow_code=allow_code)
     about = networks.about
     answer = _estimated if about.targets else _voted
-    lines, compared, checksum = answer(networks, file, all_seeds)
+    lines, compared, asked = answer(networks, file, all_seeds)
 
     if out is not None:
         table = io.StringIO()
@@ -111,13 +112,15 @@ def predict(
         print(harmless(out))
     _tell_left_out(networks)
     (_tell_errors if about.targets else _tell)(networks, compared)
-    if checksum == found.manifest.data_checksum:
+    for note in asked.notes:
+        print(one_line(f"minifw: data: {note}"), file=sys.stderr)
+    if asked.checksum == found.manifest.data_checksum:
         what = "this is the file that the run was trained on: most of these samples are not new"
         print(f"minifw: {what}", file=sys.stderr)
 
 
-Answer = tuple[Callable[[], Iterable[dict[str, Any]]], Any, str]
-"""A function that yields the table's lines; the comparison; and the checksum of the file."""
+Answer = tuple[Callable[[], Iterable[dict[str, Any]]], Any, "Asked"]
+"""A function that yields the table's lines; the comparison; and what the file holds."""
 
 
 def _voted(networks: Networks, file: Path, all_seeds: bool) -> Answer:
@@ -128,7 +131,7 @@ def _voted(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     found = prediction.predict(networks, asked.inputs)
     known = asked.classes
     compared = None if known is None else prediction.compare(found, networks, known)
-    return lambda: prediction.lines(found, networks, all_seeds), compared, asked.checksum
+    return lambda: prediction.lines(found, networks, all_seeds), compared, asked
 
 
 def _estimated(networks: Networks, file: Path, all_seeds: bool) -> Answer:
@@ -138,7 +141,7 @@ def _estimated(networks: Networks, file: Path, all_seeds: bool) -> Answer:
     asked = asking.read(file, networks)
     found = estimates.predict(networks, asked.inputs)
     compared = None if asked.targets is None else estimates.compare(found, asked.targets)
-    return lambda: estimates.lines(found, networks, all_seeds), compared, asked.checksum
+    return lambda: estimates.lines(found, networks, all_seeds), compared, asked
 
 
 def _write(lines: Iterable[dict[str, Any]], file: TextIO) -> None:

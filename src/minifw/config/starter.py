@@ -43,7 +43,7 @@ class Key:
     name: str
     value: Any
     comment: str = ""
-    items: Mapping[str, str] = field(default_factory=dict)
+    items: Mapping[Any, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

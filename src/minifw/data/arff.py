@@ -66,7 +66,10 @@ def frame_of_arff(
             f"{path}:{line_at(text, first.start)}: sparse ARFF, in braces, is not read; "
             "write a dense file"
         )
-    tabs = b"\t" in text[first.start : first.end] and len(first.cells) == 1
+    with_tabs = Scanner("\t", quote).cells(text, first.start, first.end)
+    tabs = len(with_tabs) == len(names) > 1
+    # A tab in quotes separates nothing.
+    tabs = tabs and not any(cell.count(quote) % 2 for cell in with_tabs)
     layout = Layout(start, "\t" if tabs else ",", "%", names, True, line, quote=quote)
     frame = frame_of_layout(path, text, checksum, layout, ".", progress)
     for attribute in attributes:

@@ -9,10 +9,10 @@ import numpy as np
 
 from minifw.data import cells
 from minifw.data.encoding import Encoding
-from minifw.data.faults import Faults, in_words
+from minifw.data.faults import Faults, by_column, in_words
 from minifw.data.frame import Frame
 from minifw.data.generated import Floats
-from minifw.data.kinds import Column, column_of, words_of
+from minifw.data.kinds import Column, Mask, column_of, words_of
 from minifw.data.reading import no_column
 from minifw.errors import DataError
 
@@ -30,6 +30,8 @@ class Asked:
     checksum: str
     classes: list[str | None] | None = None
     targets: Floats | None = None
+    notes: tuple[str, ...] = ()
+    """What was noticed, a line each."""
 
 
 def asked_of(
@@ -54,14 +56,21 @@ def asked_of(
     can_fill = encoding.fill is not None
     faults = Faults(frame, "predict needs all values of a sample")
     values: list[Floats] = []
+    new: dict[str, Mask] = {}
     for coded in encoding.columns:
         column = column_of(coded.name, cells_of[coded.name], coded.kind)
         faults.note(coded.name, None if can_fill else column.missing, column.wrong, coded.kind)
-        values.append(
-            _recoded(column, coded.categories) if coded.kind == "words" else column.values
-        )
+        made = column.values
+        if coded.kind == "words":
+            made = _recoded(column, coded.categories)
+            if (unknown := made == len(coded.categories)).any():
+                new[coded.name] = unknown
+        values.append(made)
     faults.check()
-    found = Asked(encoding.wide(values), frame.checksum)
+    notes = [*frame.notes]
+    if new:
+        notes.append(f"words that the run did not learn from are 'other' words: {by_column(new)}")
+    found = Asked(encoding.wide(values), frame.checksum, notes=tuple(notes))
     if not names or not {*names} <= {*cells_of}:
         return found
     if targets:

@@ -69,8 +69,6 @@ def _column(path: Path, name: str, values: Any) -> pa.Array:
 
     types = pa.types
     values = values.combine_chunks()
-    if isinstance(values, pa.ChunkedArray):  # as pyarrow of before 19 returns
-        values = pa.concat_arrays(values.chunks) if values.num_chunks else values.chunk(0)
     if types.is_dictionary(values.type):
         values = values.dictionary_decode()
     kind = values.type

@@ -31,6 +31,8 @@ Progress = Callable[[float], None]
 
 BLOCK = 1 << 22
 """Bytes that pyarrow reads at a time; a row must fit into one block."""
+SPACES = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
+"""What `str.strip` takes away, beside line ends."""
 LARGEST_BLOCK = (1 << 31) - 1
 
 
@@ -82,7 +84,8 @@ def frame_of_layout(
     # Each cell ends with one of these characters and has a place of 4 bytes, and then is a float64.
     check_memory(f"{path}: parsing this file", len(text) + 12 * count)
     columns = _parsed(path, text, layout, progress)
-    if b" " in text or b"\t" in text or not text.isascii():
+    # Line ends are in cells only in quotes. Most large files have nothing of this.
+    if not text.isascii() or any(mark in text for mark in (*SPACES, layout.quote.encode())):
         columns = [compute.utf8_trim_whitespace(column) for column in columns]
     notes = [*layout.notes]
     kept, columns = _without_empty(columns, notes)
@@ -216,7 +219,7 @@ def _plain(text: bytes, layout: Layout) -> tuple[memoryview, tuple[str, str]]:
 def _rewritten(text: bytes, layout: Layout) -> memoryview:
     """Return the text with commas between its cells, by the slow way of reading."""
     written = io.StringIO()
-    writer = csv.writer(written, lineterminator="\n")
+    writer = csv.writer(written, quoting=csv.QUOTE_ALL, lineterminator="\n")
     writer.writerows(row.cells for row in layout.rows(text))
     return memoryview(written.getvalue().encode())
 

@@ -13,8 +13,11 @@ from itertools import islice, pairwise
 from minifw.data import cells
 from minifw.data.rows import Row, Scanner
 
-DELIMITERS = (",", ";", "\t", "|", " ")
-"""What is looked for, in the order of preference; a space stands for any run of spaces or tabs."""
+DELIMITERS = (";", "\t", "|", ",", " ")
+"""What is looked for; a space stands for any run of spaces or tabs.
+
+Of equals the first is taken: numbers and texts have more commas than semicolons.
+"""
 NAMED = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "spaces"}
 
 SAMPLE = 500
@@ -71,10 +74,11 @@ def delimiter_of(text: bytes, start: int, comment: str) -> str:
         count = usual_length(rows)
         same = [row for row in rows if len(row) == count]
         share = len(same) / len(rows)
-        # Words have spaces between them, too, but not as many in each row.
-        if count < 2 or share < (MOSTLY if delimiter == " " else MOSTLY / 2):
+        if count < 2 or share < MOSTLY / 2:
             continue
         numeric = sum(_looks_numeric(cell) for row in same for cell in row) / (count * len(same))
+        if delimiter == " " and numeric < 0.5 and share < MOSTLY:
+            continue  # words have spaces between them, too
         # The header is divided by the same, so it decides between equals: `a, b;c` has one comma.
         score = (round(share, 1) + 0.1 * (len(found[0]) == count), round(numeric, 2))
         if score > best:

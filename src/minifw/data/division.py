@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -223,28 +223,34 @@ class Division:
 
     def notes(self, seeds: Sequence[int]) -> list[str]:
         """Return what these seeds leave out, or count twice, a line each."""
-        train, test, validation = self.sizes
+        if self.groups is None:
+            return self._on_folds()
         if self.folds is not None:
-            sizes = self._fold_sizes
-            if len(np.unique(sizes)) == 1:
-                return []
-            few = int((sizes < test).sum())
-            if self.groups is None:
-                return [
-                    f"{self.samples} samples make no {self.folds} equal folds: of {few} folds one "
-                    "test sample, drawn, counts twice, and one training sample is left out"
-                ]
-            return [
-                f"{self.folds} folds of whole groups have {sizes.min()} to {test} samples: all "
-                f"count as {test}, so in {few} of them some test samples, drawn, count more often "
-                f"than others; {train + validation} are left for training in each"
-            ]
-        return [] if self.groups is None or self.tests else self._notes_on_groups(seeds)
+            return [*self._on_folds(), *self._on_empty("validation", seeds)]
+        found = [] if self.tests else [*self._on_groups(), *self._on_empty("test", seeds)]
+        return [*found, *self._on_empty("validation", seeds)]
 
-    def _notes_on_groups(self, seeds: Sequence[int]) -> list[str]:
+    def _on_folds(self) -> list[str]:
+        """Return what is done where folds are not equally large."""
+        if self.folds is None or len(np.unique(sizes := self._fold_sizes)) == 1:
+            return []
+        train, test, validation = self.sizes
+        few = int((sizes < test).sum())
+        if self.groups is None:
+            return [
+                f"{self.samples} samples make no {self.folds} equal folds: of {few} folds one test "
+                "sample, drawn, counts twice, and one training sample is left out"
+            ]
+        return [
+            f"{self.folds} folds of whole groups have {sizes.min()} to {test} samples: all count "
+            f"as {test}, so in {few} of them some test samples, drawn, count more often than "
+            f"others; {train + validation} are left for training in each"
+        ]
+
+    def _on_groups(self) -> list[str]:
+        """Return how many test samples whole groups make, and which groups are never tested."""
         assert self.groups is not None
-        test = self.sizes.test
-        held = np.bincount(self.groups)
+        test, held = self.sizes.test, np.bincount(self.groups)
         notes = []
         asked = split_sizes(self.samples, self.train or 0.8, self.test)[1]
         if asked != test:
@@ -254,12 +260,19 @@ class Division:
                 f"{large} of {np.count_nonzero(held)} groups have more than the {test} test "
                 "samples, and are always trained on; data.test can be larger"
             )
-        first = seeds[:SEEDS]
-        fewest = min(len(np.unique(self.parts(seed)[1])) for seed in first)
-        if fewest < test:
-            whose = "all seeds" if len(first) == len(seeds) else f"the first {len(first)} seeds"
-            notes.append(
-                f"whole groups leave a part of the {test} test samples empty: of {whose} at least "
-                f"{fewest} are different ones, the others count twice"
-            )
         return notes
+
+    def _on_empty(self, purpose: Literal["test", "validation"], seeds: Sequence[int]) -> list[str]:
+        """Return how many samples whole groups make at least where they do not fill a part."""
+        place = 1 if purpose == "test" else 2
+        size, first = self.sizes[place], seeds[:SEEDS]
+        if not size:
+            return []
+        fewest = min(len(np.unique(self.parts(seed)[place])) for seed in first)
+        if fewest == size:
+            return []
+        whose = "" if len(first) == len(seeds) else f" of the first {SEEDS} seeds"
+        return [
+            f"whole groups do not always make {size} {purpose} samples{whose}: at least {fewest} "
+            "are different ones, and some count more than once"
+        ]

@@ -66,7 +66,8 @@ class Coded:
         """The names of its features."""
         if self.kind != "words":
             return [self.name]
-        return [f"{self.name}={category}" for category in (*self.categories, OTHER)]
+        other = OTHER if OTHER not in self.categories else f"{OTHER} 2"  # a word of the file
+        return [f"{self.name}={category}" for category in (*self.categories, other)]
 
     def fill(self, made: Floats, values: Floats) -> None:
         """Write its features into `made`, `(rows, features)`; `values` are as in a `Column`."""
@@ -93,19 +94,13 @@ class Encoding:
     @classmethod
     def of(cls, columns: Sequence[Column], fill: Fill | None) -> Encoding:
         """Return how these columns are coded; with `fill` a gap among words is a category."""
-        return cls(
-            tuple(
-                Coded(
-                    column.name,
-                    column.kind,
-                    (*column.categories, MISSING)
-                    if fill and column.kind == "words" and column.missing.any()
-                    else column.categories,
-                )
-                for column in columns
-            ),
-            fill,
-        )
+
+        def coded(column: Column) -> Coded:
+            lacks = fill and column.kind == "words" and column.missing.any()
+            more = (MISSING,) if lacks and MISSING not in column.categories else ()
+            return Coded(column.name, column.kind, (*column.categories, *more))
+
+        return cls(tuple(map(coded, columns)), fill)
 
     @cached_property
     def features(self) -> list[str]:
@@ -114,8 +109,8 @@ class Encoding:
 
     @property
     def is_plain(self) -> bool:
-        """Whether each column is a feature as it stands, without gaps to fill."""
-        return self.fill is None and not any(column.kind == "words" for column in self.columns)
+        """Whether each column is a feature of numbers as it stands, without gaps to fill."""
+        return self.fill is None and all(column.kind == "number" for column in self.columns)
 
     @cached_property
     def numeric(self) -> Mask:

@@ -18,6 +18,8 @@ from minifw.errors import short_word
 
 MANY = 20
 """Rows from which on it is no chance that a column is different in each, or tells the target."""
+NEARLY = 0.95
+"""Share of equal values of a column that is nearly constant."""
 FREQUENT = 3
 """Categories of a column that are named."""
 NAMED = 5
@@ -47,6 +49,18 @@ class ColumnFacts:
     mean: float | None = None
     deviation: float | None = None
     frequent: tuple[tuple[str, int], ...] = ()
+    often: float = 0.0
+    """The share of the most frequent value among those that are there."""
+
+
+def nearly_constant(columns: Sequence[ColumnFacts]) -> list[str]:
+    """Return a line on columns that hold the same value nearly everywhere, if there are any."""
+    found = [each for each in columns if each.different > 1 and each.often >= NEARLY]
+    if not found:
+        return []
+    names = [f"'{short_word(each.name)}' {100 * each.often:.4g} %" for each in found[:NAMED]]
+    more = f" and {len(found) - NAMED} more columns" if len(found) > NAMED else ""
+    return [f"nearly constant, with so many equal values: {', '.join(names)}{more}"]
 
 
 def facts_of(column: Column) -> ColumnFacts:
@@ -55,19 +69,23 @@ def facts_of(column: Column) -> ColumnFacts:
     values, counts = np.unique(known, return_counts=True)
     name, kind, rows = column.name, column.kind, len(column.values)
     missing, wrong = int(column.missing.sum()), int(column.wrong.sum())
+    often = float(counts.max() / len(known)) if len(known) else 0.0
     if kind == "number":
         if not len(known):
             return ColumnFacts(name, kind, rows, missing, wrong, 0)
-        with np.errstate(over="ignore"):  # of numbers near the largest
-            mean, deviation = float(known.mean()), float(known.std())
+        largest = float(np.abs(known).max()) or 1.0  # squares of the largest are no numbers
+        part = known / largest
+        mean, deviation = float(part.mean()) * largest, float(part.std()) * largest
         low, high = float(values[0]), float(values[-1])
         return ColumnFacts(
-            name, kind, rows, missing, wrong, len(values), low, high, mean, deviation
+            name, kind, rows, missing, wrong, len(values), low, high, mean, deviation, (), often
         )
     names = column.categories if kind == "words" else ("false", "true")
     order = np.argsort(-counts, kind="stable")[:FREQUENT]
     frequent = tuple((names[int(values[place])], int(counts[place])) for place in order)
-    return ColumnFacts(name, kind, rows, missing, wrong, len(values), frequent=frequent)
+    return ColumnFacts(
+        name, kind, rows, missing, wrong, len(values), frequent=frequent, often=often
+    )
 
 
 # -------------------------------------------------------------------------------- odd columns
@@ -250,10 +268,12 @@ def plane_of(inputs: Floats, features: Sequence[str]) -> Plane:
         return Plane(np.stack([inputs[:, 0], np.zeros(len(inputs))], 1), (features[0], ""))
     if inputs.shape[1] == 2:
         return Plane(inputs, (features[0], features[1]))
-    with np.errstate(all="ignore"):
-        shifted = inputs - np.nanmean(inputs, 0)
-        scale = np.nanstd(inputs, 0)
-    shifted = np.nan_to_num(shifted / np.where(scale > 0, scale, 1))
+    there = np.maximum((~np.isnan(inputs)).sum(0), 1)
+    largest = np.nan_to_num(np.abs(inputs)).max(0, initial=0)
+    inputs = inputs / np.where(largest > 0, largest, 1)  # squares of the largest are no numbers
+    shifted = np.nan_to_num(inputs - np.nansum(inputs, 0) / there)
+    scale = np.sqrt((shifted**2).sum(0) / there)
+    shifted = shifted / np.where(scale > 0, scale, 1)
     variances, axes = np.linalg.eigh(shifted.T @ shifted)
     largest = axes[:, [-1, -2]]
     largest = largest * np.sign(largest[np.abs(largest).argmax(0), [0, 1]])

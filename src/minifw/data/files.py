@@ -299,6 +299,7 @@ def classes_named(
             )
     if len(classes) < 2:
         raise DataError(
-            f"{path}: expects at least two classes, all samples are '{short_word(classes[0])}'"
+            f"{path}: target '{short_word(target)}': expects at least two classes, all samples are "
+            f"'{short_word(classes[0])}'; data.target names another column"
         )
     return np.array([number[word] for word in words], np.int64)[codes], tuple(classes)

@@ -55,30 +55,14 @@ def surely_there(sizes: Integers, gone: int) -> int:
     return int(ordered[np.searchsorted(ordered.cumsum(), gone, side="right")])
 
 
-ORDERS = 10
-
-
 def drawn(rng: np.random.Generator, sizes: Integers, size: int) -> Mask:
-    """Return which groups are drawn for a part of `size` samples, which they do not exceed.
+    """Return which groups are drawn: in a random order each that still fits into `size` samples.
 
-    Of up to ORDERS orders of the groups the first that leaves no sample of the part empty, or the
-    one that leaves the fewest.
+    They may leave a part of these empty. No other order is tried then: the groups that fill it
+    would be drawn by nearly each seed.
     """
-    best: Mask = np.zeros(len(sizes), bool)
-    most = -1
-    for _ in range(ORDERS):
-        taken = fitting(rng.permutation(len(sizes)), sizes, size)
-        if (held := int(sizes[taken].sum())) > most:
-            best, most = taken, held
-        if most == size:
-            break
-    return best
-
-
-def fitting(order: Integers, sizes: Integers, size: int) -> Mask:
-    """Return which groups are taken: in this order each that still fits into `size` samples."""
     taken, left = np.zeros(len(sizes), bool), size
-    for group in order.tolist():
+    for group in rng.permutation(len(sizes)).tolist():
         if 0 < sizes[group] <= left:
             taken[group] = True
             left -= int(sizes[group])

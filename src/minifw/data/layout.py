@@ -155,7 +155,10 @@ def _counts(scanner: Scanner, text: bytes, rows: Sequence[Row], comment: str) ->
     width = usual_length([row.cells for row in rows[1:]])
     if not count.isdecimal() or not features.isdecimal() or int(features) != width - 1:
         return False
-    return int(count) == sum(1 for _ in scanner.spans(text, rows[1].start, comment))
+    following = sum(1 for _ in scanner.spans(text, rows[1].start, comment))
+    if int(count) == following - 1:  # names follow
+        return has_header(rows[1].cells, [row.cells for row in rows[2:]]) is True
+    return int(count) == following
 
 
 def _named_in(scanner: Scanner, text: bytes, start: int, comment: str, width: int) -> list[str]:
@@ -179,7 +182,7 @@ def _completed(names: list[str], others: Sequence[Sequence[str]], width: int) ->
         return names
     if all(row[-1] == "" for row in others if len(row) == width):
         return [*names, ""]
-    return ["", *names]
+    return names if has_header(others[0], others[1:]) else ["", *names]  # but for a title
 
 
 def _check_delimiter(path: Path, text: bytes, first: Row, comment: str, delimiter: str) -> None:

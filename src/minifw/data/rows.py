@@ -102,7 +102,7 @@ class Scanner:
 def comment_line(comment: str) -> re.Pattern[bytes]:
     """Return the pattern of a line that is a comment; the cell `#N/A` begins none."""
     return re.compile(
-        rb"^[ \t]*%b(?!(?<=#)N/A(?:[,;|\s]|\Z))[^\r\n]*" % re.escape(comment.encode()), re.M
+        rb"^[ \t]*%b(?!(?<=#)N/A *(?:[,;|\t\r\n]|\Z))[^\r\n]*" % re.escape(comment.encode()), re.M
     )
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "estimates",
     "gradcheck",
     "inputs",
+    "looking",
     "memory",
     "plan",
     "prediction",
@@ -25,6 +26,7 @@ __all__ = [
     "resume",
     "scoring",
     "start",
+    "starting",
     "train_minifw",
     "train_pytorch",
 ]

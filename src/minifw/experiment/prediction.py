@@ -183,6 +183,9 @@ def _dialect(config: Config, about: Inputs) -> Dialect | None:
     if not isinstance(config.data, Columned):
         return None
     dialect = config.data.dialect
+    if about.unnamed is not None and dialect.header is None:
+        # Looks may deceive in a file of few rows, or of words alone.
+        dialect = replace(dialect, header=False)
     if dialect.names is None:
         return dialect
     known = {about.target, *about.targets}

@@ -60,9 +60,9 @@ def scored(experiment: Experiment, trained: Checkpoint) -> Scored:
     for test, output in _outputs(experiment, trained):
         found = test.measured(output)
         chosen = found.max(-1).indices  # as `errors_of` chooses
-        arrays = (values.numpy(force=True) for values in (found, test.class_numbers, chosen))
+        outputs, labels = found.numpy(force=True), test.class_numbers.numpy(force=True)
         with np.errstate(invalid="ignore", over="ignore"):  # networks that diverged
-            part = scores.score(*arrays, link)
+            part = scores.score(outputs, labels, chosen.numpy(force=True), link)
         fine = ~gone[first : first + len(part.auc)]
         first += len(fine)
         of_seed = {"balanced_error": part.balanced_error, "auc": part.auc}

@@ -50,6 +50,8 @@ class Started:
     text: str
     config: Config
     frame: Frame
+    tests: int
+    """How many rows of the frame, the last ones, are of `data.test_path`."""
     proposal: Proposal
     notes: tuple[str, ...]
 
@@ -81,11 +83,14 @@ def start(
     keys: dict[str, Any] = {"kind": kind, "path": file}
     if task is not None:
         keys["task"] = task
-    if kind == "csv" and not any(each.startswith("data.encoding=") for each in settings):
+    elif target is not None and len(target) > 1:
+        keys["task"] = "regression"
+    given = {each.partition("=")[0].split(".")[1] for each in settings}
+    if kind == "csv" and "encoding" not in given:
         keys |= _encoding(content)
-    if kind == "npz":
+    if kind == "npz" and not {"features", "target"} <= given:
         keys |= _arrays(path, content)
-    section: Any = _config(name, keys, settings).data
+    section = _section(name, keys, settings)
     frame, tests = sources.columns_of(section, None)
     if target is not None:
         numbers = range(1, len(frame.names) + 1)
@@ -94,13 +99,12 @@ def start(
             else each for each in target
         ]  # fmt: skip
         keys["target"] = wanted[0] if len(wanted) == 1 else wanted
-        section = _config(name, keys, settings).data
+        section = _section(name, keys, settings)
     found = propose(frame, sources.choice_of(section, frame), section.task, tests)
     if isinstance(section, Npz):
         found = replace(found, table=replace(found.table, target=section.target))
-    given = {each.partition("=")[0].split(".")[1] for each in settings}
     data = _data_keys(section, file, frame, found, content, given)
-    section = _config(name, {key.name: key.value for key in data}).data
+    section = _section(name, {key.name: key.value for key in data})
     if "split" not in given and not found.choice.regression:
         stratified = section.model_copy(update={"split": "stratified"})
         try:
@@ -114,14 +118,16 @@ def start(
     notes = tuple(_notes(frame, found, given | ({"target"} if target else set())))
     text = _starter(name, file, data, found, train, notes).text
     config = loading.of_text(text, Path(f"{name}.yaml"), (), Code())[0]
-    return Started(text, config, frame, found, notes)
+    return Started(text, config, frame, tests, found, notes)
 
 
-def _config(name: str, data: dict[str, Any], settings: Sequence[str] = ()) -> Config:
-    """Return a config of these data, the rest of which does not matter."""
+def _section(name: str, keys: dict[str, Any], settings: Sequence[str] = ()) -> Any:
+    """Return the section of these keys of data, with its path as it is given."""
     rest = {"network": [{"linear": 1}], "loss": "mse", "train": {"eta": 1, "epochs": 1}}
-    text = yaml12.dump({"name": name, "data": data, **rest})
-    return loading.of_text(text, Path(f"{name}.yaml"), settings, Code(), Source(f"{name}.yaml"))[0]
+    text = yaml12.dump({"name": name, "data": keys, **rest})
+    path = Path(f"{name}.yaml")
+    data = loading.of_text(text, path, settings, Code(), Source(str(path)))[0].data
+    return data.model_copy(update={"path": keys["path"]})
 
 
 # ------------------------------------------------------------------------------- what the file is
@@ -268,7 +274,7 @@ def _notes(frame: Frame, found: Proposal, given: Collection[str]) -> Iterator[st
     """Yield what was noticed, a line each."""
     if "target" not in given and len(found.targets) == 1 and frame.names[-1] == found.targets[0]:
         name = short_word(found.targets[0])
-        yield f"the last column, '{name}', is the target; init --target COLUMN takes another"
+        yield f"the last column, '{name}', is the target; --target COLUMN takes another"
     for name, why in found.left_out.items():
         yield f"column '{short_word(name)}' is left out: {why}"
     yield from found.table.notes
@@ -278,10 +284,15 @@ def _notes(frame: Frame, found: Proposal, given: Collection[str]) -> Iterator[st
         yield f"{same.repeated} of {len(table.labels)} samples have the features of another"
     if same.contradicting and not table.targets:
         yield f"{same.contradicting} samples have the features of one of another class"
-    if not table.targets:
-        counts = np.bincount(table.class_numbers)
-        wrong, name = 100 * (1 - counts.max() / counts.sum()), table.classes[int(counts.argmax())]
-        yield f"to guess the most frequent class, '{short_word(name)}', is wrong in {wrong:.1f} %"
+
+
+def _guess(table: Table) -> list[str]:
+    """Return what it is to know nothing of the features, of classes."""
+    if table.targets:
+        return []
+    counts = np.bincount(table.class_numbers)
+    wrong, name = 100 * (1 - counts.max() / counts.sum()), table.classes[int(counts.argmax())]
+    return [f"to guess the most frequent class, '{short_word(name)}', is wrong in {wrong:.1f} %"]
 
 
 def _starter(
@@ -312,7 +323,7 @@ def _starter(
         f"one output for each {each}",
         loss,
         _train(train),
-        notes,
+        [*notes, *_guess(table)],
     )
 
 

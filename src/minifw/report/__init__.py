@@ -8,6 +8,7 @@ __all__ = [
     "pairings",
     "pairs",
     "plots",
+    "points",
     "process",
     "scores",
     "sweeps",

@@ -149,6 +149,16 @@ def svg(figure: Figure) -> bytes:
     return file.getvalue()
 
 
+def pdf(figure: Figure) -> bytes:
+    """Return a figure as the content of a PDF file, the same for the same figure."""
+    from matplotlib.backends.backend_pdf import FigureCanvasPdf
+
+    file = io.BytesIO()
+    with _drawn_by(FigureCanvasPdf, figure, dpi=72) as canvas:
+        canvas.print_pdf(file, metadata={"CreationDate": None})
+    return file.getvalue()
+
+
 def png(figure: Figure, dpi: float) -> bytes:
     """Return a figure as the content of a PNG file."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -138,7 +138,8 @@ def auc(labels: Integers, values: Floats) -> Floats:
 def _auc(positive: NDArray[np.bool_], values: Floats) -> Floats:
     """Return the AUC of values `(…, n)`, sorting all rows of the stack at once."""
     order = values.argsort(-1)
-    values, positive = (np.take_along_axis(each, order, -1) for each in (values, positive))
+    values = np.take_along_axis(values, order, -1)
+    positive = np.take_along_axis(positive, order, -1)
     begins = np.ones(values.shape, bool)  # a group of equal values
     begins[..., 1:] = values[..., 1:] != values[..., :-1]
     ends = np.ones(values.shape, bool)
