@@ -99,8 +99,8 @@ class FromFile(AtPath):
     )
 
 
-class Columned(FromFile):
-    """Keys of all files of columns, which are given by name, or by number from 1."""
+class Chosen(Tabled):
+    """Keys that say which columns are used, given by name, or by number from 1."""
 
     features: Columns | None = Field(
         None, description="columns to learn from; by default all but the target"
@@ -122,11 +122,6 @@ class Columned(FromFile):
     )
 
     @property
-    def dialect(self) -> Dialect:
-        """How a file of text is written, by its keys."""
-        return Dialect()
-
-    @property
     def choice(self) -> Choice:
         """Which columns are used, and how."""
         return Choice(
@@ -138,6 +133,15 @@ class Columned(FromFile):
             self.group,
             self.is_regression,
         )
+
+
+class Columned(Chosen, FromFile):
+    """Keys of all files of columns."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How a file of text is written, by its keys."""
+        return Dialect()
 
 
 class Csv(Columned):

@@ -29,6 +29,7 @@ from minifw.config.heads import Losses
 from minifw.config.layers import LayerSection
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
+from minifw.config.own_table import OwnTable
 from minifw.config.parts import InitSection, OptimizerSection, ScheduleSection
 from minifw.config.sections import section
 from minifw.config.short import bare_layer, bare_word, sgd_by_default
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     Init = InitSection
 else:
     Init = sections.Init
-    Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
+    Data = one_of((*sections.DATA, *TABLED), (Generated, OwnTable), bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
     Schedule = one_of(sections.SCHEDULES, ScheduleSection, bare_word)

@@ -72,6 +72,7 @@ __all__ = [
     "kinds",
     "layout",
     "moons",
+    "own",
     "proposal",
     "reading",
     "roles",

@@ -196,8 +196,8 @@ def files_of(folder: Path, images: str | None, labels: str | None) -> Files:
             ) from None
         if isinstance(fault, FileNotFoundError):
             raise DataError(
-                f"{folder}: there is no such folder; --set data.path=FOLDER names one that holds the "
-                f"files of MNIST, {USUAL} (or .gz) and three more"
+                f"{folder}: there is no such folder; --set data.path=FOLDER names one that holds "
+                f"MNIST's files, {USUAL} (or .gz) and three more"
             ) from None
         raise unreadable(folder, fault) from None
     train = folder / images if images is not None else _only(folder, names)

@@ -6,12 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from minifw.config.columned import Columned, Idx, Npz
-from minifw.data import archived, files, frames, idx
+from minifw.config.own_table import OwnTable
+from minifw.data import archived, files, frames, idx, own
 from minifw.data.frame import Frame
 from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
-from minifw.errors import DataError
+from minifw.errors import ArtefactError, DataError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -81,5 +82,26 @@ def table_of_idx(section: Idx, expected: str | None) -> Table:
         raise DataError(
             f"{section.path}: has {table.tests} test samples in files of their own; data.test must "
             "be left out"
+        )
+    return table
+
+
+def table_of_own(section: OwnTable, expected: str | None) -> Table:
+    """Return the samples that a user's own function returns.
+
+    Raises:
+        DataError: it raised an error, or returned something else.
+        ArtefactError: these are not the expected samples.
+
+    """
+    frame, targets = own.frame_of(section.where, section.load())
+    choice = section.choice
+    if choice.target is None and targets:
+        choice = replace(choice, target=targets if len(targets) > 1 else targets[0])
+    table = own.checked(files.table_of(frame, choice))
+    if expected not in (None, table.checksum):
+        raise ArtefactError(
+            f"{section.where}: returns other samples than when the run began; minifw train makes a "
+            "new run"
         )
     return table
