@@ -21,20 +21,24 @@ COLORS = (
 )  # fmt: skip
 """Told apart by most people who see fewer colours: those of Okabe and Ito first."""
 MARKERS = "os^Dv<>PXd"
-MOST = 5000
-"""Points that are drawn; of more samples these are drawn by lot, the same each time."""
 SMALL: dict[str, Any] = {"s": 14, "alpha": 0.7, "linewidths": 0}
 
 
 def figure(
-    title: str, plane: Plane, labels: Integers | Floats, classes: Sequence[str], target: str
+    title: str,
+    plane: Plane,
+    labels: Integers | Floats,
+    classes: Sequence[str],
+    target: str,
+    rows: int,
 ) -> Figure:
-    """Draw samples, coloured by class, `(rows,)`, or by a number, with the name of the `target`."""
-    points, rows = plane.points, len(plane.points)
+    """Draw some of so many samples, `rows`.
+
+    They are coloured by their class, `(points,)`, or number, of which `target` is the name.
+    """
+    points = plane.points
     chosen = np.flatnonzero(~np.isnan(points).any(1))
     lines = [title]
-    if len(chosen) > MOST:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST, replace=False))
     some = "" if len(chosen) == rows else f"{len(chosen):,} of "
     lines.append(f"{some}{rows:,} samples")
     if plane.share is not None:
