@@ -156,7 +156,8 @@ def test_the_order_of_features_matters_to_a_row() -> None:
     rows = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0], [np.nan, 1.0], [1.0, np.nan]])
     first, swapped, again, *gaps = facts.hashes(rows)
     assert first == again
-    assert [*facts.hashes(np.copysign(rows, -1))[3:]] == [*facts.hashes(-rows)[3:]]  # -nan is nan
+    nan, below = facts.hashes(np.array([[np.nan], [np.copysign(np.nan, -1)]]))
+    assert nan == below
     assert len({first, swapped, *gaps}) == 4
 
 
