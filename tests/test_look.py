@@ -156,6 +156,8 @@ def test_the_order_of_features_matters_to_a_row() -> None:
     rows = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0], [np.nan, 1.0], [1.0, np.nan]])
     first, swapped, again, *gaps = facts.hashes(rows)
     assert first == again
+    nan, below = facts.hashes(np.array([[np.nan], [np.copysign(np.nan, -1)]]))
+    assert nan == below
     assert len({first, swapped, *gaps}) == 4
 
 
