@@ -101,7 +101,7 @@ def damaged(content: bytes, how: str) -> bytes:
         "cut": content[:-1], "longer": content + b"x", "magic": b"\x01" + content[1:],
         "type": content[:2] + b"\x0a" + content[3:], "head": content[:9], "empty": b"",
         "none": content[:4] + struct.pack(">3I", 0, 3, 4), "flat": content[:3] + b"\1" + struct.pack(">I", 240) + content[16:],
-        "gzip": gzip.compress(content)[:-9],
+        "gzip": gzip.compress(content, mtime=0)[:-9],
     }[how]  # fmt: skip
 
 

@@ -230,6 +230,15 @@ def test_a_config_is_looked_at_as_it_will_be_trained(minifw: Minifw) -> None:
     assert {*found["classes"]} == {*trained["class_balance"]}
 
 
+def test_altered_training_samples_are_told(minifw: Minifw) -> None:
+    words = ("simplenet", "--set", "data.share=0.5", "--set", "data.label_noise=0.1")
+    found = good(minifw("data", *words, "--json")).json
+    assert found["parts"]["train"] == 500
+    out = good(minifw("data", *words)).out
+    assert "500 for training, 1,000 for testing" in out
+    assert "altered: 50 % of the training samples; 10 % of" in out
+
+
 def test_a_network_that_does_not_fit_is_no_matter(minifw: Minifw) -> None:
     shutil.copy(BIRDS, "b.csv")
     Path("a.yaml").write_text(CONFIG % ("", 7))

@@ -400,8 +400,8 @@ def test_the_reliability_diagram_has_the_bins() -> None:
         figure = classes.reliability(typed(content()))
     above, below = figure.axes
     _, line, hollow = (np.array(each.get_xydata(), np.float64) for each in above.lines)
-    np.testing.assert_allclose(line, [[90, 40], [99, 8000 / 95]])
-    np.testing.assert_allclose(hollow, [[90, 40]])  # fewer than 20 answers
+    assert line == pytest.approx(np.array([[90, 40], [99, 8000 / 95]]))
+    assert hollow == pytest.approx(np.array([[90, 40]]))  # fewer than 20 answers
     heights = [bar.get_height() for bar in below.patches]  # type: ignore[attr-defined]
     assert heights == pytest.approx([0] * 13 + [5, 95])
     assert "calibration error 4.00 %" in above.get_title()

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 40
 """Columns that are listed; all are in the JSON object."""
 MOST_CLASSES = 10
+MOST_POINTS = 5000
+"""Points that are drawn; of more samples these are drawn by lot, the same each time."""
 ENDINGS = (".png", ".svg", ".pdf")
 
 
@@ -78,7 +80,7 @@ def data(
     chosen = task_of(task)
     import_torch()
     path = Path(what)
-    if path.suffix in (".yaml", ".yml") or not (path.is_file() or path.suffix):
+    if path.suffix in (".yaml", ".yml") or not (path.exists() or path.suffix):
         found = _of_config(what, target, chosen, overrides or [], allow_code)
     else:
         found = _of_file(what, target, chosen, overrides or [])
@@ -96,7 +98,7 @@ def _of_file(what: str, target: list[str] | None, task: Any, overrides: list[str
     from minifw.experiment import looking, starting
 
     started = starting.start("data", what, target, task, overrides)
-    return looking.look(started.config, (started.frame, started.tests), started.notes)
+    return looking.look(started.config, started.columns, started.notes)
 
 
 def _of_config(
@@ -117,10 +119,16 @@ def _of_config(
 
 def _drawn(what: str, found: Looked, ending: str) -> bytes:
     """Return the figure as the content of a file."""
+    import numpy as np
+
     from minifw.data.facts import plane_of
     from minifw.report import plots, points
 
     inputs, labels = found.samples
+    rows = len(inputs)
+    if rows > MOST_POINTS:
+        chosen = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
+        inputs, labels = inputs[chosen], labels[chosen]
     name = found.targets[0].name if found.targets else found.target
     values = labels.reshape(len(labels), -1)[:, 0]
     with plots.defaults():
@@ -130,6 +138,7 @@ def _drawn(what: str, found: Looked, ending: str) -> bytes:
             values,
             [*found.classes],
             name,
+            rows,
         )
         if ending == ".png":
             return plots.png(figure, dpi=150)
@@ -177,9 +186,16 @@ def _holds(facts: ColumnFacts) -> str:
     """Return a column's range and mean, or its most frequent values."""
     wrong = f"; {facts.wrong} are no numbers" if facts.wrong else ""
     if facts.low is not None:
-        return f"{facts.low:.4g} to {facts.high:.4g}, mean {facts.mean:.4g}{wrong}"
+        low, high = map(_number, (facts.low, facts.high))
+        return f"{low} to {high}, mean {facts.mean:.4g}{wrong}"
     named = ", ".join(f"{short_word(name)} {count}" for name, count in facts.frequent)
     return named + (", …" if facts.different > len(facts.frequent) else "") + wrong
+
+
+def _number(value: float | None) -> str:
+    """Return a number in few digits, a whole one in all of its own."""
+    assert value is not None
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _sentences(found: Looked) -> list[str]:
@@ -251,6 +267,8 @@ def _treated(found: Looked) -> str:
     kept = "Features are normalised by the training samples of each seed."
     if not section.normalize:
         kept = "Features are used as they are."
+    if altered := "; ".join(section.alteration.words):
+        kept += f" Training samples are altered: {altered}."
     return f"{gaps} {kept}" if missing else kept
 
 

@@ -46,6 +46,10 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
 
     """
     roles = roles_of(frame, choice)
+    # Columns of numbers with what is missing and wrong in them, and the table they become.
+    check_memory(
+        f"{frame.path}: making samples of this file", 18 * frame.rows * len(roles.features)
+    )
     values = dict(zip(frame.names, frame.columns, strict=True))
     features = {
         name: column_of(name, values[name], "words" if name in roles.words else None)

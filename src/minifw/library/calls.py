@@ -46,7 +46,8 @@ def train(
 ) -> Run:
     """Train the network of a config over its seeds, leave a run directory, and return the run.
 
-    It does the same as `minifw train`, with the same results, files, locks and signals.
+    It does the same as `minifw train`, with the same results, files, locks and signals. What was
+    noticed in a data file, left out of it or filled is in the `notes` of the run.
 
     Args:
         config: the name of a packaged config, the path of a YAML file, or a mapping with the keys
