@@ -177,7 +177,7 @@ def test_gaps_and_words_are_those_of_a_file() -> None:
         (([[1, 2], [3]], [0, 1]), "x must be an array, its rows differ in shape"),
     ],
 )  # fmt: skip
-def test_what_is_no_table_is_told_in_one_line(returned: object, message: str) -> None:
+def test_what_is_no_table_is_told_in_one_line(returned: Any, message: str) -> None:
     with pytest.raises(DataError) as caught:
         read(returned)
     assert len(caught.value.lines) == 1

@@ -175,7 +175,7 @@ def _with_whole_paths(config: Config, source: Source, folder: Path) -> Config:
     A path in the file is relative to its folder, one on the command line to the current.
     """
     paths = {}
-    keys = ("path", "test_path") if isinstance(config.data, AtPath) else ()
+    keys: tuple[str, ...] = ("path", "test_path") if isinstance(config.data, AtPath) else ()
     if isinstance(config.data, OwnTable):
         keys = ("python" if config.data.folder is None else "folder",)
     for key in keys:
