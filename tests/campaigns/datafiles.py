@@ -200,7 +200,7 @@ def call(*words: object, draw: Callable[[object], None] = _no_figures) -> Answer
     with (
         mock.patch.object(sys, "argv", ["minifw", *map(str, words)]),
         mock.patch.object(main, "leave_process", leave),
-        mock.patch("minifw.report.process.write_plots_soon", lambda: draw),
+        mock.patch("minifw.report.process.write_plots_soon", return_value=draw),
         mock.patch("minifw.report.plots.write_plots", draw),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
