@@ -32,7 +32,7 @@ from minifw.data.table import Table
 from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, UsageError, short_word
 from minifw.experiment import sources
-from minifw.experiment.drawing import division_of
+from minifw.experiment.drawing import check_division, division_of
 from minifw.statistics.measure import Task
 
 FEW_SAMPLES = 1000
@@ -114,6 +114,7 @@ def start(
         else:
             what = "training and test samples have the same share of each class"
             data, section = [*data, Key("split", "stratified", what)], stratified
+    check_division(section, found.table)
     train = division_of(section, found.table).sizes.train
     notes = tuple(_notes(frame, found, given | ({"target"} if target else set())))
     text = _starter(name, file, data, found, train, notes).text
