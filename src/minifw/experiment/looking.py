@@ -28,7 +28,7 @@ from minifw.data.roles import roles_of
 from minifw.data.table import Table
 from minifw.experiment import sources
 from minifw.experiment.build import measure, names, read_table
-from minifw.experiment.drawing import drawn, sizes_of, trained_on
+from minifw.experiment.drawing import check_division, drawn, sizes_of, trained_on
 from minifw.experiment.opening import encoding_key
 
 Use = Literal["feature", "target", "group", "not used"]
@@ -106,6 +106,8 @@ def look(
         columns = _columns(section, frame)
     elif isinstance(section, Tabled):
         table = read_table(section, None)
+    if isinstance(section, Tabled) and table is not None:
+        check_division(section, table)
     classes = names(config, table)[1]
     (parts,) = drawn(section, [config.seed], table, classes)
     samples = _together(parts) if table is None else (table.inputs, table.labels)

@@ -35,7 +35,7 @@ from minifw.experiment.build import (
     outputs,
     read_table,
 )
-from minifw.experiment.drawing import division_of, sizes_of, trained_on
+from minifw.experiment.drawing import division_of, fault_of_division, sizes_of, trained_on
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.runs.results import CrossValidation
@@ -329,15 +329,10 @@ def _samples(
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     section, key = config.data, "validation"
     try:
-        if isinstance(section, Tabled) and table is not None:
-            division = division_of(section, table)
-            key = "folds" if section.folds else "split" if section.split == "grouped" else "train"
-            division.check()
-            key = "validation"
-            division.check_validation()
-            key = "split"
-            division.check_classes(table.classes)
-            key = "validation"
+        of_table = isinstance(section, Tabled) and table is not None
+        if of_table and (found := fault_of_division(section, table)) is not None:
+            key, fault = found
+            raise fault
         left, test, validation = sizes_of(section, table)
         key = "share" if section.imbalance is None else "imbalance"
         return table, trained_on(section, config.seed, table, left), test, validation
