@@ -14,7 +14,6 @@ from minifw.compile.compilers import require_compiler
 from minifw.config import heads
 from minifw.config.declared import Normalize
 from minifw.config.dividing import note_seeds
-from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
@@ -324,15 +323,14 @@ def _samples(
 
     And how many are for training, for testing and for validation.
     """
-    table = None
-    if not isinstance(config.data, Generated):
-        table = read_table(config.data, None if manifest is None else manifest.data_checksum)
-    section, key = config.data, "validation"
+    section, table = config.data, None
+    if isinstance(section, Tabled):
+        table = read_table(section, None if manifest is None else manifest.data_checksum)
+        if (found := fault_of_division(section, table)) is not None:
+            source.add(("data", found[0]), str(found[1]))
+            raise source.error()
+    key = "validation"
     try:
-        of_table = isinstance(section, Tabled) and table is not None
-        if of_table and (found := fault_of_division(section, table)) is not None:
-            key, fault = found
-            raise fault
         left, test, validation = sizes_of(section, table)
         key = "share" if section.imbalance is None else "imbalance"
         return table, trained_on(section, config.seed, table, left), test, validation
@@ -408,7 +406,7 @@ def _check_draws(plan: Plan) -> None:
 
 
 def _check_altered(plan: Plan) -> None:
-    """Raise a ConfigError if altered samples lack a class, or are beyond the dtype, or no tokens."""
+    """Raise a ConfigError if altered samples lack a class, or cannot be used by the network."""
     config, noise = plan.config, plan.config.data.feature_noise or 0.0
     if noise and any(needs.takes_tokens(config)):
         what = "a layer takes the features as whole numbers, which noise would not leave"
