@@ -180,8 +180,8 @@ def test_a_division_that_cannot_be_is_told_by_all_commands(minifw: Minifw) -> No
         "name: c\ndata: {kind: csv, path: a.csv, split: stratified, train: 0.9}\n"
         "network: [{linear: 2}]\nloss: cross-entropy\ntrain: {eta: 0.1, epochs: 1, batch_size: 4}\n"
     )
-    for command in ("data", "validate", "show", "train"):
-        answer = minifw(command, "c.yaml")
+    for word in ("data", "validate", "show", "train"):
+        answer = minifw(word, "c.yaml")
         assert answer.code == 2
         assert "stratified needs a sample of each class in every part" in answer.err
     config, source = loading.load_with_source(Path("c.yaml"), ["data.train=0.5"])

@@ -61,7 +61,7 @@ def test_blobs_lie_around_the_same_centres_whatever_the_seed() -> None:
         middles.append(np.stack([group.mean(0) for group in groups]))
         for group in groups:
             np.testing.assert_allclose(group.std(0), 2.0, rtol=0.04)
-    np.testing.assert_allclose(*middles, atol=4 * 2.0 * np.sqrt(2 / 10_000))
+    np.testing.assert_allclose(middles[0], middles[1], atol=4 * 2.0 * np.sqrt(2 / 10_000))
     other, labels = data.blobs(rng(), 300, 3, 4, 0.0, 8)
     assert np.abs(other[labels == 0][0] - middles[0][0]).max() > 0.5
 

@@ -329,8 +329,10 @@ def _samples(
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     section, key = config.data, "validation"
     try:
-        of_table = isinstance(section, Tabled) and table is not None
-        if of_table and (found := fault_of_division(section, table)) is not None:
+        found = None
+        if isinstance(section, Tabled) and table is not None:
+            found = fault_of_division(section, table)
+        if found is not None:
             key, fault = found
             raise fault
         left, test, validation = sizes_of(section, table)
@@ -408,7 +410,7 @@ def _check_draws(plan: Plan) -> None:
 
 
 def _check_altered(plan: Plan) -> None:
-    """Raise a ConfigError if altered samples lack a class, or are beyond the dtype, or no tokens."""
+    """Raise a ConfigError if altered samples lack a class, exceed the dtype, or are no tokens."""
     config, noise = plan.config, plan.config.data.feature_noise or 0.0
     if noise and any(needs.takes_tokens(config)):
         what = "a layer takes the features as whole numbers, which noise would not leave"
