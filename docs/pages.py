@@ -19,7 +19,7 @@ _SECTION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTA
 
 def pages() -> dict[Path, str]:
     """Return every page that has generated sections, with their present content."""
-    makers = {"keys": keys, "help": helps, "codes": codes}
+    makers = {"keys": keys, "data": data_keys, "help": helps, "codes": codes}
     found = {}
     for path in sorted(HERE.glob("*.md")):
         text = path.read_text(encoding="utf-8")
@@ -49,6 +49,37 @@ def keys() -> str:
         for name, inner in _of_kinds(choices, made["properties"]):
             sections.append(_section(f"{key}.{name}", inner, list(_objects(inner)), {}))
     return "\n\n".join([_table(lines), *sections])
+
+
+def data_keys() -> str:
+    """Return every key of `data` once, with the kinds that have it, as Markdown."""
+    from minifw.config.schema import schema
+
+    kinds: dict[str, list[str]] = {}  # of each row, which is a key with all that is said of it
+    known: list[str] = []
+    for choice in _objects(schema()["properties"]["data"]):
+        here = _words(choice["properties"].get("kind", {}))
+        if not here or here[0] in known:
+            continue
+        known += here
+        for name, inner in choice["properties"].items():
+            if name != "kind":
+                row = _row(name, _kind(inner), inner, name in choice.get("required", []))
+                kinds.setdefault(row, []).extend(here)
+    groups = [known]
+    for key in ("exclude", "path", "split", "test"):  # what these kinds have in common
+        groups += [some for row, some in kinds.items() if row.startswith(f"| `{key}`")]
+    names = ["all", "files of columns", "files", "tables", "generated", "tables"]
+    known_as = {frozenset(some): name for name, some in zip(names, groups, strict=False)}
+    rows = []
+    for row, some in sorted(kinds.items(), key=lambda row: (-len(row[1]), row[1])):
+        lacks = [kind for kind in known if kind not in some]
+        word = known_as.get(frozenset(some), ", ".join(some))
+        if 0 < len(lacks) <= 3:
+            word = f"all but {', '.join(lacks)}"
+        rows.append(f"| {word} {row}")
+    head = ["| of | key | value | default | what it is |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
 
 
 def _of_kinds(

@@ -116,7 +116,7 @@ EDITS: list[tuple[str, str, list[str]]] = [
         'a.yaml:11:21: train.checkpoint_every: must be at least 1, got 0',
     ]),
     ('kind: disk, train: 50, test: 60', 'kind: disk, train: 50, test: 60, normalize: "yes"', [
-        "a.yaml:2:52: data.normalize: must be true or false, got 'yes' (text)",
+        "a.yaml:2:52: data.normalize: must be one of true, false, together, got 'yes' (text)",
     ]),
     ('- relu', '- rleu', [
         "a.yaml:5:5: network.1: unknown kind 'rleu'; did you mean 'relu'?; a class of your own goes by {python: file.Class}",

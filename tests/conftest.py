@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from campaigns.enlarged import write_pair
 from minifw.cli import main
 from minifw.runs.records import Manifest
 
@@ -47,6 +49,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("cache")
     os.environ["XDG_CACHE_HOME"] = str(folder)
     return folder / "minifw"
+
+
+@pytest.fixture(scope="session")
+def its_data(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], tuple[str, ...]]:
+    """The words by which a packaged config finds data that do not come with it: those of lenet."""
+    folder, rng = tmp_path_factory.mktemp("mnist"), np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        images = rng.integers(0, 256, (64, 28, 28), np.uint8)
+        write_pair(folder, part, images, np.arange(64) % 10)
+    words = ("--set", f"data.path={folder}", "--set", "data.train=64")
+    return lambda path: words if path.stem == "lenet" else ()
 
 
 def a_manifest() -> Manifest:

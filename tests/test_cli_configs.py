@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,8 +57,8 @@ def test_validate_as_json(minifw: Minifw) -> None:
 @pytest.mark.parametrize(
     "path", sorted((ROOT / "src/minifw/examples").glob("*.yaml")), ids=lambda p: p.stem
 )
-def test_shipped_configs_are_valid(minifw: Minifw, path: Path) -> None:
-    assert minifw("validate", path).out == f"{path}: ok\n"
+def test_shipped_configs_are_valid(minifw: Minifw, path: Path, its_data: Any) -> None:
+    assert minifw("validate", path, *its_data(path)).out == f"{path}: ok\n"
 
 
 def test_what_the_data_file_shows_has_the_configs_line(minifw: Minifw) -> None:

@@ -264,22 +264,25 @@ def test_pictures_are_pictures(minifw: Minifw) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_packaged_configs_train_two_epochs(minifw: Minifw, path: Path) -> None:
-    answer = minifw("train", path, "--seeds", 2, "--set", "train.epochs=2", "--json")
+def test_packaged_configs_train_two_epochs(minifw: Minifw, path: Path, its_data: Any) -> None:
+    words = ["--seeds", 2, "--set", "train.epochs=2", "--json", *its_data(path)]
+    answer = minifw("train", path, *words)
     assert answer.code == 0, answer.err
-    by_name = minifw("train", path.stem, "--seeds", 2, "--set", "train.epochs=2", "--json")
+    by_name = minifw("train", path.stem, *words)
     assert by_name.json["test_error"] == answer.json["test_error"]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", sorted(CONFIGS.rglob("*.yaml")), ids=lambda path: path.stem)
-def test_packaged_configs_are_the_same_in_pytorch(minifw: Minifw, path: Path) -> None:
+def test_packaged_configs_are_the_same_in_pytorch(
+    minifw: Minifw, path: Path, its_data: Any
+) -> None:
     """The gradients of the first step in float64, and the errors after two epochs of few steps."""
     few = ["train.epochs=2", "train.batch_size=32"]
     if "modular-addition" not in path.read_text(encoding="utf-8"):
         few.append("data.train=200")
     words = [word for key in few for word in ("--set", key)]
-    answer = minifw("compare", path, "--seeds", 2, *words, "--json")
+    answer = minifw("compare", path, "--seeds", 2, *words, *its_data(path), "--json")
     assert answer.code == 0, answer.err
     for mode, parity in answer.json["parity"].items():
         assert parity["max_gradient_difference_float64"] <= 1e-11, mode

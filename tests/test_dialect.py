@@ -19,7 +19,8 @@ from conftest import Minifw
 from minifw.config import loading
 from minifw.config.columned import Csv
 from minifw.config.packaged import find_config
-from minifw.data.dialect import Dialect
+from minifw.data import encoded
+from minifw.data.dialect import Dialect, delimiter_of
 from minifw.data.frame import Frame
 from minifw.data.frames import read_frame
 from minifw.errors import ConfigError, DataError
@@ -66,6 +67,8 @@ DIALECTS: dict[str, tuple[str, Any, Any]] = {
     "spaces after commas": ("a, b\n1, 2 \n 3 ,4\n", "ab", ["12", "34"]),
     "quotes after spaces": ('a, "b, c"\n1, "2, 3"\n4,"5"\n', ["a", "b, c"], [["1", "2, 3"], "45"]),
     "doubled quotes": ('a,b\n1,"say ""so"", ok"\n2,""\n', "ab", [["1", 'say "so", ok'], ["2", ""]]),
+    "a lone return in late quotes": ('a, "b"\n1, "x\ry"\n', "ab", [["1", "x\ry"]]),
+    "spaces that do not break": ("a,b\n\u00a01,2\u00a0\n", "ab", ["12"]),
     "quotes within cells": ('a,b\n1,5" x\n2,a"b"c\n', "ab", [["1", '5" x'], ["2", 'a"b"c']]),
     "line ends in quotes": ('a,b\n1,"x\n\ny"\n2,"\r\n"\n', "ab", [["1", "x\n\ny"], ["2", ""]]),
     "comments": ("# x, y, z\na,b\n1,2\n #no\n3,4\n# end", "ab", ["12", "34"]),
@@ -93,7 +96,7 @@ DIALECTS: dict[str, tuple[str, Any, Any]] = {
     "rows of delimiters": ("a,b\n1,2\n,\n3,4\n,\n", "ab", ["12", "34"]),
     "a count of samples": ("2,1,u,v\n1,2\n3,4\n", 2, ["12", "34"]),
     "a count of samples above names": ("2,1\na,b\n1,2\n3,4\n", "ab", ["12", "34"]),
-    "a cell longer than a block": (f"a,b\n1,{'x' * 5_000_000}\n3,4\n", "ab", None),
+    "a cell longer than a block": (f"a,b\n1,{'x' * 13_000_000}\n3,4\n", "ab", None),
 }
 
 
@@ -105,6 +108,30 @@ def test_a_dialect_is_found_by_looking(tmp_path: Path, kind: str) -> None:
     assert frame.named is not isinstance(names, int)
     if expected is not None:
         assert rows(frame) == [[*row] for row in expected]
+
+
+@pytest.mark.parametrize(
+    ("text", "delimiter"),
+    [
+        ("New York,Los Angeles\nSan Jose,Las Vegas\n", ","),
+        ("a, b c, d\ne, f g, h\n", ","),
+        ("3 rooms,4 beds\n4 rooms,5 beds\n", ","),
+        ("x;3 rooms, big\ny;4 rooms, small\n", ";"),
+        ("Smith, John;3\nDoe, Jane;4\n", ";"),
+        ("Smith, John\t3\nDoe, Jane\t4\n", "\t"),
+        ("1;a,b\n2;c,d\n", ";"),
+        ("0,001;good\n0,002;bad\n", ";"),
+        ("0,001 good\n0,002 bad\n", " "),
+        ("5.1 3.5 1,2\n5.2 3.6 1,3\n", " "),
+        ("2020-01-01 10:00:00,1.5\n2020-01-01 10:00:01,2.5\n", ","),
+        ("2020-01-01 10:00:00;1,5\n2020-01-01 10:00:01;2,5\n", ";"),
+        ("5.1,3.5,Iris setosa\n4.9,3.0,Iris setosa\n", ","),
+        ("a,b;c\n1;2\n3;4\n", ";"),
+        ("x, y|1\n2|2\n3|4\n", "|"),
+    ],
+)
+def test_where_several_divide_the_rows_numbers_decide(text: str, delimiter: str) -> None:
+    assert delimiter_of(text.encode(), 0, "") == delimiter
 
 
 def noted(frame: Frame) -> str:
@@ -222,6 +249,19 @@ def test_a_fault_has_its_line_and_its_key(
     tmp_path: Path, content: str | bytes, keys: dict[str, Any], message: str
 ) -> None:
     assert refused(tmp_path, content, **keys) == message
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+def test_a_byte_that_is_no_text_is_found_in_any_part(
+    tmp_path: Path, step: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoded, "STEP", step)
+    message = "is not UTF-8 text; data.encoding: latin-1 reads it"
+    for before in ("a,b\n1,2\n", "a,ß\n€,2\n"):
+        for wrong in (b"\xe2\x82\n1,2\n", b"x\xff\n", b"\xe2"):
+            content = before.encode() + wrong
+            said = refused(tmp_path, content).replace("cp1252", "latin-1")
+            assert said == f"data.csv:3: {message}"
 
 
 def test_a_fault_far_behind_the_first_block_has_its_line(tmp_path: Path) -> None:

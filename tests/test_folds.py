@@ -11,6 +11,7 @@ from scipy import stats
 from sklearn.model_selection import GroupKFold, StratifiedKFold
 
 import minifw as library
+from campaigns.folds import FEATURES, coverage
 from conftest import Minifw
 from minifw import runs
 from minifw.config import loading
@@ -213,6 +214,13 @@ def test_pairs_of_folds() -> None:
     plain = compare([*a], [*b], margin=2.0)
     assert plain.interval is not None
     assert np.ptp(pair.interval) > np.ptp(plain.interval)
+
+
+@pytest.mark.slow
+def test_corrected_intervals_cover_where_others_do_not() -> None:
+    found = coverage(10, 5, 300, [FEATURES])
+    assert found["Student"] < 0.75
+    assert found["corrected"] >= 0.93
 
 
 # ------------------------------------------------------------------------------------ the runs

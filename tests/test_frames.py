@@ -53,7 +53,9 @@ def zipped(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(name.replace("__", "/"), content)
+            archive.writestr(
+                zipfile.ZipInfo(name.replace("__", "/")), content, zipfile.ZIP_DEFLATED
+            )
     return file.getvalue()
 
 
@@ -72,7 +74,7 @@ def test_what_is_compressed_is_found_by_its_bytes(
 
 
 def test_two_parts_of_gzip_are_one_text(tmp_path: Path) -> None:
-    frame = read(tmp_path, gzip.compress(TEXT[:9]) + gzip.compress(TEXT[9:]))
+    frame = read(tmp_path, gzip.compress(TEXT[:9], mtime=0) + gzip.compress(TEXT[9:], mtime=0))
     assert columns(frame)["a"] == ["1", "2"]
 
 
@@ -90,8 +92,8 @@ def test_folders_and_remarks_in_a_zip_are_no_members(tmp_path: Path) -> None:
     [
         (zipped(a=TEXT, b=TEXT), "data: expects an archive of one file, got 2: a, b; unpack it, and give the path of one"),
         (zipped(), "data: expects an archive of one file, got 0; unpack it, and give the path of one"),
-        (gzip.compress(TEXT)[:-9], "data: cannot be read as data: Compressed file ended before the end-of-stream marker was reached"),
-        (gzip.compress(TEXT)[:-4] + b"0000", "data: cannot be read as data: Incorrect length of data produced"),
+        (gzip.compress(TEXT, mtime=0)[:-9], "data: cannot be read as data: Compressed file ended before the end-of-stream marker was reached"),
+        (gzip.compress(TEXT, mtime=0)[:-4] + b"0000", "data: cannot be read as data: Incorrect length of data produced"),
         (b"PK\3\4" + bytes(40), "data: cannot be read as data: File is not a zip file"),
         (bz2.compress(TEXT)[:-4], "data: cannot be read as data: Compressed file ended before the end-of-stream marker was reached"),
         (b"\xfd7zXZ\0" + bytes(20), "data: cannot be read as data: Corrupt input data"),
@@ -246,7 +248,7 @@ def test_arff_is_read_by_its_head(tmp_path: Path) -> None:
     [("'", ["a, b", 'c"', "it''s"]), ('"', ["a, b", "c'", 'say ""so""'])],
 )
 def test_arff_of_either_quote_and_of_tabs(tmp_path: Path, quote: str, cells: list[str]) -> None:
-    cells = [*cells, "d\te"]
+    cells = ["d\te", *cells]
     for between in (",", ", ", "\t"):
         lines = [f"{number}{between}{quote}{cell}{quote}" for number, cell in enumerate(cells)]
         text = "@relation r\n@attribute a numeric\n@attribute b string\n@data\n" + "\n".join(lines)
@@ -361,7 +363,7 @@ def test_damaged_arrays_are_refused_in_one_line(tmp_path: Path) -> None:
         (b"\xd0\xcf\x11\xe0" + bytes(9), "a workbook of a spreadsheet; save the sheet as CSV"),
         (b"SQLite format 3\0", "a database; write a table of it as CSV"),
         (zipped(**{"x.npy": array_of(np.ones(3))}), "an archive of NumPy arrays; data.kind: npz reads it"),
-        (gzip.compress(b"\0\0\x08\x03" + bytes(16)), "an IDX file, as of MNIST,; data.kind: idx reads it"),
+        (gzip.compress(b"\0\0\x08\x03" + bytes(16), mtime=0), "an IDX file, as of MNIST,; data.kind: idx reads it"),
     ],
 )  # fmt: skip
 def test_what_is_no_table_is_told_what_it_is(tmp_path: Path, content: bytes, what: str) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from campaigns.enlarged import write_pair
 from conftest import ROOT, Answer, Minifw
 from minifw.config import yaml12
 from minifw.config.source import Source
@@ -113,6 +114,7 @@ NPZ = {
                     {"features": "inputs", "target": "labels"}),
     "numbers": ({"x": (30, 4), "y": (30,)},
                 {"features": "x", "target": "y", "task": "regression"}),
+    "images": ({"pictures": (30, 3, 4), "y": "classes"}, {"features": "pictures", "target": "y"}),
     "several targets": ({"x": (30, 4), "y": (30, 2)},
                         {"features": "x", "target": "y", "task": "regression"}),
 }  # fmt: skip
@@ -131,6 +133,29 @@ def test_archives_of_arrays(minifw: Minifw, arrays: dict[str, Any], data: dict[s
     split = {} if "task" in data else {"split": "stratified"}
     assert found == {"kind": "npz", "path": "a.npz", **data, "train": 0.8, **split}
     good(minifw("train", "mine.yaml", "--set", "train.epochs=2"))
+
+
+@pytest.mark.parametrize("tests", [8, 0])
+def test_a_folder_of_images(minifw: Minifw, tests: int) -> None:
+    rng = np.random.default_rng(0)
+    folder = Path("files")
+    for part, count in (("train", 20), ("t10k", tests)):
+        if count:
+            images = rng.integers(0, 256, (count, 3, 4), np.uint8)
+            write_pair(folder, part, images, np.arange(count, dtype=np.uint8) % 3, ".gz")
+    good(minifw("init", "mine", "--data", "files"))
+    more = {} if tests else {"train": 0.8}
+    assert keys()["data"] == {"kind": "idx", "path": "files", **more}
+    assert keys()["network"] == [{"linear": 16}, "relu", {"linear": 3}]
+    trained = good(minifw("train", "mine.yaml", "--set", "train.epochs=2", "--json")).json
+    found = good(minifw("data", "files", "--json")).json
+    assert found == good(minifw("data", "mine.yaml", "--json")).json | {
+        "data": "files", "notes": found["notes"]
+    }  # fmt: skip
+    assert found["parts"] == {
+        "train": trained["data"]["train"], "test": trained["data"]["test"], "validation": 0
+    }  # fmt: skip
+    assert len(found["features"]) == 12
 
 
 def test_which_arrays_are_meant_may_have_to_be_said(minifw: Minifw) -> None:
@@ -194,6 +219,32 @@ def test_keys_that_are_given_are_kept(minifw: Minifw) -> None:
         "kind": "csv", "path": "t.txt", "delimiter": "|", "target": "c", "exclude": ["b"],
         "names": ["a", "b", "c"], "split": "random", "train": 30,
     }  # fmt: skip
+    assert minifw("validate", "mine.yaml").code == 0
+
+
+def test_gaps_of_the_target_alone_leave_rows_out(minifw: Minifw) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=40), "y": [*"pq"] * 20})
+    table.loc[3, "y"] = None
+    table.to_csv("t.csv", index=False)
+    good(minifw("init", "mine", "--data", "t.csv"))
+    assert keys()["data"]["missing"] == "drop"
+    assert minifw("validate", "mine.yaml").out == "mine.yaml: ok\n"
+
+
+def test_one_feature_is_left_whatever_it_is(minifw: Minifw) -> None:
+    x = np.random.default_rng(0).normal(size=40).round(3)
+    pd.DataFrame({"celsius": x, "fahrenheit": 32 + 1.8 * x}).to_csv("t.csv", index=False)
+    answer = good(minifw("init", "mine", "--data", "t.csv"))
+    assert "exclude" not in keys()["data"]
+    assert "column 'celsius' is the target 'fahrenheit' in another unit" in answer.err
+    assert minifw("validate", "mine.yaml").code == 0
+
+
+def test_columns_that_are_excluded_stay_so_beside_those_that_are_found(minifw: Minifw) -> None:
+    write("t.csv")
+    good(minifw("init", "mine", "--data", "t.csv", "--set", "data.exclude=[length, 3]"))
+    assert keys()["data"]["exclude"] == ["length", 3, "id"]
     assert minifw("validate", "mine.yaml").code == 0
 
 
@@ -274,7 +325,10 @@ LAST_IS_A_NAME = "a,kind,name\n" + "".join(f"{i % 4},{i % 2},n{i}\n" for i in ra
 MISTAKES = {
     "no such file": ("", ("--data", "none.csv"),
                      "none.csv: cannot be read as data: No such file or directory"),
-    "a folder": ("", ("--data", "."), ".: cannot be read as data"),
+    "a folder without images": ("", ("--data", "."), ".: there is no file of images"),
+    "a target of images": ("", ("--data", ".", "--target", "a"), ".: is a folder of images"),
+    "one of MNIST's files": (
+        "\0\0\x08\1\0\0\0\1\0", (), "t.csv: is one of MNIST's files; name the folder"),
     "the last column are names": (
         LAST_IS_A_NAME, (),
         "t.csv: column 'name' is no target, with 40 different words in 40 rows; --target names "
@@ -286,7 +340,7 @@ MISTAKES = {
     "no such column": (LAST_IS_A_NAME, ("--target", "kidn"), "did you mean 'kind'?"),
     "no such task": (LAST_IS_A_NAME, ("--task", "rank"), "--task: must be classification or regression"),
     "one class": ("a,b\n" + "".join(f"{i % 4},p\n" for i in range(9)), (),
-                  "t.csv: expects at least two classes, all samples are 'p'"),
+                  "t.csv: target 'b': expects at least two classes, all samples are 'p'"),
     "one column": ("a\n" + "".join(f"{i % 4}\n" for i in range(9)), (),
                    "t.csv: expects a column beside the target 'a'"),
     "not a key of data": (LAST_IS_A_NAME, ("--set", "seed=1"), "--set seed=1: expects a key of data"),

@@ -156,6 +156,8 @@ def test_the_order_of_features_matters_to_a_row() -> None:
     rows = np.array([[1.0, 2.0], [2.0, 1.0], [1.0, 2.0], [np.nan, 1.0], [1.0, np.nan]])
     first, swapped, again, *gaps = facts.hashes(rows)
     assert first == again
+    nan, below = facts.hashes(np.array([[np.nan], [np.copysign(np.nan, -1)]]))
+    assert nan == below
     assert len({first, swapped, *gaps}) == 4
 
 
@@ -228,6 +230,15 @@ def test_a_config_is_looked_at_as_it_will_be_trained(minifw: Minifw) -> None:
     assert found["features"] == trained["features"]
     assert found["parts"] == {key: trained[key] for key in ("train", "test", "validation")}
     assert {*found["classes"]} == {*trained["class_balance"]}
+
+
+def test_altered_training_samples_are_told(minifw: Minifw) -> None:
+    words = ("simplenet", "--set", "data.share=0.5", "--set", "data.label_noise=0.1")
+    found = good(minifw("data", *words, "--json")).json
+    assert found["parts"]["train"] == 500
+    out = good(minifw("data", *words)).out
+    assert "500 for training, 1,000 for testing" in out
+    assert "altered: 50 % of the training samples; 10 % of" in out
 
 
 def test_a_network_that_does_not_fit_is_no_matter(minifw: Minifw) -> None:
@@ -350,3 +361,15 @@ def test_mistakes_are_one_line(minifw: Minifw, words: tuple[str, ...], said: str
     assert said in answer.err
     assert answer.err.count("\n") == 1
     assert answer.out == ""
+
+
+def test_a_file_that_cannot_be_used_as_asked_is_shown_all_the_same(minifw: Minifw) -> None:
+    rows = "".join(f"{row % 7},{row % 3},same\n" for row in range(30))
+    Path("one.csv").write_text("a,b,c\n" + rows)
+    answer = minifw("data", "one.csv")
+    assert answer.code == 2
+    assert "expects at least two classes, all samples are 'same'" in answer.err
+    assert answer.out.startswith("one.csv: 30 rows, 3 columns\n")
+    assert "c  " in answer.out
+    assert "same 30" in answer.out
+    assert minifw("data", "one.csv", "--json").out == ""

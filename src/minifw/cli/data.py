@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from minifw.cli.options import (
 )
 from minifw.cli.planning import import_torch
 from minifw.cli.terminal import print_rows, print_wrapped
-from minifw.errors import UsageError, harmless, short, short_word
+from minifw.errors import DataError, UsageError, harmless, short, short_word
 from minifw.system.files import write_output
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 40
 """Columns that are listed; all are in the JSON object."""
 MOST_CLASSES = 10
+MOST_POINTS = 5000
+"""Points that are drawn; of more samples these are drawn by lot, the same each time."""
 ENDINGS = (".png", ".svg", ".pdf")
 
 
@@ -78,10 +81,15 @@ def data(
     chosen = task_of(task)
     import_torch()
     path = Path(what)
-    if path.suffix in (".yaml", ".yml") or not (path.is_file() or path.suffix):
+    if path.suffix in (".yaml", ".yml") or not (path.exists() or path.suffix):
         found = _of_config(what, target, chosen, overrides or [], allow_code)
     else:
-        found = _of_file(what, target, chosen, overrides or [])
+        try:
+            found = _of_file(what, target, chosen, overrides or [])
+        except DataError:
+            if not as_json and target is None:  # who sees the columns can name one
+                _print_columns_alone(path)
+            raise
     if plot is not None:
         write_output(plot, _drawn(what, found, plot.suffix.lower()))
     if as_json:
@@ -96,7 +104,7 @@ def _of_file(what: str, target: list[str] | None, task: Any, overrides: list[str
     from minifw.experiment import looking, starting
 
     started = starting.start("data", what, target, task, overrides)
-    return looking.look(started.config, (started.frame, started.tests), started.notes)
+    return looking.look(started.config, started.columns, started.notes)
 
 
 def _of_config(
@@ -117,10 +125,16 @@ def _of_config(
 
 def _drawn(what: str, found: Looked, ending: str) -> bytes:
     """Return the figure as the content of a file."""
+    import numpy as np
+
     from minifw.data.facts import plane_of
     from minifw.report import plots, points
 
     inputs, labels = found.samples
+    rows = len(inputs)
+    if rows > MOST_POINTS:
+        chosen = np.sort(np.random.default_rng(0).choice(rows, MOST_POINTS, replace=False))
+        inputs, labels = inputs[chosen], labels[chosen]
     name = found.targets[0].name if found.targets else found.target
     values = labels.reshape(len(labels), -1)[:, 0]
     with plots.defaults():
@@ -130,6 +144,7 @@ def _drawn(what: str, found: Looked, ending: str) -> bytes:
             values,
             [*found.classes],
             name,
+            rows,
         )
         if ending == ".png":
             return plots.png(figure, dpi=150)
@@ -150,20 +165,7 @@ def _print(what: str, found: Looked) -> None:
         f"{what}: {found.rows:,} rows, {len(found.columns)} columns, kind {found.config.data.word}"
     )
     print()
-    rows = [
-        (
-            short_word(facts.name),
-            use,
-            facts.kind,
-            str(facts.missing) if facts.missing else "",
-            f"{facts.different:,}",
-            _holds(facts),
-        )
-        for facts, use in found.columns[:MOST_COLUMNS]
-    ]
-    print_rows(("column", "use", "kind", "missing", "different", "holds"), rows, right=(3, 4))
-    if len(found.columns) > MOST_COLUMNS:
-        print(f"and {len(found.columns) - MOST_COLUMNS} more columns; --json has all")
+    _print_columns(found.columns)
     print()
     for line in _sentences(found):
         print_wrapped(line, indent=2)
@@ -173,13 +175,51 @@ def _print(what: str, found: Looked) -> None:
             print_wrapped(f"- {note}", indent=2)
 
 
+def _print_columns(columns: Sequence[tuple[ColumnFacts, str]]) -> None:
+    """Print a line for each column, of many for the first."""
+    rows = [
+        (
+            short_word(facts.name),
+            use,
+            facts.kind,
+            str(facts.missing) if facts.missing else "",
+            f"{facts.different:,}",
+            _holds(facts),
+        )
+        for facts, use in columns[:MOST_COLUMNS]
+    ]
+    print_rows(("column", "use", "kind", "missing", "different", "holds"), rows, right=(3, 4))
+    if len(columns) > MOST_COLUMNS:
+        print(f"and {len(columns) - MOST_COLUMNS} more columns; --json has all")
+
+
+def _print_columns_alone(path: Path) -> None:
+    """Print what is in the columns of a file that cannot be used as asked, if it can be read."""
+    from minifw.experiment import looking
+
+    try:
+        columns = looking.columns_alone(path)
+    except (DataError, OSError):
+        return
+    print_wrapped(f"{path}: {columns[0].rows:,} rows, {len(columns)} columns")
+    print()
+    _print_columns([(facts, "") for facts in columns])
+
+
 def _holds(facts: ColumnFacts) -> str:
     """Return a column's range and mean, or its most frequent values."""
     wrong = f"; {facts.wrong} are no numbers" if facts.wrong else ""
     if facts.low is not None:
-        return f"{facts.low:.4g} to {facts.high:.4g}, mean {facts.mean:.4g}{wrong}"
+        low, high = map(_number, (facts.low, facts.high))
+        return f"{low} to {high}, mean {facts.mean:.4g}{wrong}"
     named = ", ".join(f"{short_word(name)} {count}" for name, count in facts.frequent)
     return named + (", …" if facts.different > len(facts.frequent) else "") + wrong
+
+
+def _number(value: float | None) -> str:
+    """Return a number in few digits, a whole one in all of its own."""
+    assert value is not None
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e9 else f"{value:.4g}"
 
 
 def _sentences(found: Looked) -> list[str]:
@@ -251,6 +291,8 @@ def _treated(found: Looked) -> str:
     kept = "Features are normalised by the training samples of each seed."
     if not section.normalize:
         kept = "Features are used as they are."
+    if altered := "; ".join(section.alteration.words):
+        kept += f" Training samples are altered: {altered}."
     return f"{gaps} {kept}" if missing else kept
 
 

@@ -18,6 +18,7 @@ __all__ = [
     "mode",
     "model",
     "name",
+    "own_table",
     "packaged",
     "parts",
     "schema",

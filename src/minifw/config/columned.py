@@ -16,11 +16,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from minifw.config.tabled import Tabled
+from minifw.config.declared import NORMALIZE, Normalize
+from minifw.config.tabled import CLASSES, Tabled
 from minifw.data.dialect import Dialect
 from minifw.data.encoded import is_known
 from minifw.data.roles import Choice
 from minifw.errors import short
+from minifw.statistics.measure import Task
 
 
 def _path(value: object, check: ValidatorFunctionWrapHandler) -> object:
@@ -77,23 +79,28 @@ Encoding = Annotated[
 ]
 
 
-class FromFile(Tabled):
-    """Keys that all data files share."""
+class AtPath(Tabled):
+    """The key of all data that lie at a path."""
 
     path: FilePath = Field(min_length=1, description="the file, relative to the config's folder")
-    test_path: Annotated[FilePath, Field(min_length=1)] | None = Field(
-        None,
-        description="a second file, with the same columns, all rows of which are for testing; by "
-        "default some rows of the first",
-    )
 
     @property
     def about(self) -> str:
         return Path(self.path).name
 
 
-class Columned(FromFile):
-    """Keys of all files of columns, which are given by name, or by number from 1."""
+class FromFile(AtPath):
+    """Keys that all data files share but those of several."""
+
+    test_path: Annotated[FilePath, Field(min_length=1)] | None = Field(
+        None,
+        description="a second file, with the same columns, all rows of which are for testing; by "
+        "default some rows of the first",
+    )
+
+
+class Chosen(Tabled):
+    """Keys that say which columns are used, given by name, or by number from 1."""
 
     features: Columns | None = Field(
         None, description="columns to learn from; by default all but the target"
@@ -115,11 +122,6 @@ class Columned(FromFile):
     )
 
     @property
-    def dialect(self) -> Dialect:
-        """How a file of text is written, by its keys."""
-        return Dialect()
-
-    @property
     def choice(self) -> Choice:
         """Which columns are used, and how."""
         return Choice(
@@ -131,6 +133,15 @@ class Columned(FromFile):
             self.group,
             self.is_regression,
         )
+
+
+class Columned(Chosen, FromFile):
+    """Keys of all files of columns."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How a file of text is written, by its keys."""
+        return Dialect()
 
 
 class Csv(Columned):
@@ -208,7 +219,11 @@ class Npz(FromFile):
     """A NumPy file; `features` and `target` are the names of its arrays."""
 
     kind: Literal["npz"] = Field(description="a NumPy .npz file")
-    features: str = Field("x", description="name of the array of inputs, (samples, features)")
+    features: str = Field(
+        "x",
+        description="name of the array of inputs: (samples, features), or of images (samples, "
+        "channels, height, width)",
+    )
     target: str = Field(
         "y",
         description="name of the array of classes, (samples,), or by regression of numbers, "
@@ -223,4 +238,27 @@ class Npz(FromFile):
         return Choice(of_inputs, targets, missing=self.missing, regression=self.is_regression)
 
 
-FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz)
+class Idx(AtPath):
+    """MNIST's files of images, and others of their kind, in a folder.
+
+    Where the folder has files for testing, all of these are the test samples.
+    """
+
+    kind: Literal["idx"] = Field(description="the files of MNIST, or of its kind, in a folder")
+    path: FilePath = Field(min_length=1, description="the folder, relative to the config's")
+    images: FilePath | None = Field(
+        None,
+        description="the file of images for training, by default the one whose name has `train`, "
+        "`images` and `idx`; of test files `t10k` or `test` stands in place of `train`",
+    )
+    labels: FilePath | None = Field(
+        None, description="the file of their classes, by default with `labels` in place of `images`"
+    )
+    normalize: Normalize = Field("together", description=NORMALIZE)
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        return CLASSES
+
+
+FILES: tuple[Any, ...] = (Csv, Parquet, Arff, Npy, Npz, Idx)

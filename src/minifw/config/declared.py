@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
@@ -40,6 +40,18 @@ VALIDATION: Any = Field(
     None,
     description="how many of the training samples, the last of them, are for validation and not "
     "trained on: their number, or a fraction below 1; by default none",
+)
+
+
+def no_number(value: Any) -> Any:
+    """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
+    return str(value) if type(value) is int else value
+
+
+Normalize = Annotated[Literal[True, False, "together"], BeforeValidator(no_number)]
+NORMALIZE = (
+    "shift and scale each feature to mean 0 and standard deviation 1, or `together` all by the "
+    "same numbers, as pixels need"
 )
 
 

@@ -10,7 +10,14 @@ from pydantic import Field
 
 from minifw.config.altered import Altered
 from minifw.config.blame import blamed
-from minifw.config.declared import VALIDATION, Count, Declared, ShareOrCount
+from minifw.config.declared import (
+    NORMALIZE,
+    VALIDATION,
+    Count,
+    Declared,
+    Normalize,
+    ShareOrCount,
+)
 from minifw.config.points import own_points
 from minifw.config.targets import Targeted
 from minifw.data import Points
@@ -28,9 +35,7 @@ class Generated(Altered, Declared):
     train: Count = Field(1000, description="number of training samples, drawn anew for each seed")
     test: Count = Field(1000, description="number of test samples, likewise")
     validation: ShareOrCount | None = VALIDATION
-    normalize: bool = Field(
-        True, description="shift and scale each feature to mean 0 and standard deviation 1"
-    )
+    normalize: Normalize = Field(True, description=NORMALIZE)
 
     @classmethod
     def base_of(cls, names: Mapping[str, Any]) -> type[Self]:

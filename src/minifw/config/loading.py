@@ -23,12 +23,13 @@ from pydantic import ValidationError
 from minifw.config import altered, axes, dividing, own, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
-from minifw.config.columned import FromFile
+from minifw.config.columned import AtPath
 from minifw.config.declared import Declared
 from minifw.config.generated import Generated
 from minifw.config.layers import NAME
 from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config
+from minifw.config.own_table import OwnTable
 from minifw.config.short import kind_key
 from minifw.config.source import Fault, KeyPath, Source, kind_of
 from minifw.config.targets import OPTIONAL, note_task
@@ -161,21 +162,34 @@ class Parsed:
             axes.of_section(checked.config.sweep, source)
         if source.faults:
             raise source.error()
-        config = checked.config
-        if isinstance(config.data, FromFile):
-            # A path in the file is relative to its folder, one on the command line to the current.
-            paths = {}
-            for key in ("path", "test_path"):
-                if (given_path := getattr(config.data, key)) is not None:
-                    place = source.place(("data", key))
-                    base = Path.cwd() if place.given and not place.line else path.absolute().parent
-                    paths[key] = str(base / given_path)
-            data = config.data.model_copy(update=paths)
-            config = config.model_copy(update={"data": data})
+        config = _with_whole_paths(checked.config, source, path.absolute().parent)
         given = [*overrides, *(str(value.value) for _, value in cell or ())]
         if self.size + sum(map(len, given)) > _SHORT:
             _check_size(config, source)
         return config, source
+
+
+def _with_whole_paths(config: Config, source: Source, folder: Path) -> Config:
+    """Return the config with absolute paths of data.
+
+    A path in the file is relative to its folder, one on the command line to the current.
+    """
+    paths = {}
+    keys: tuple[str, ...] = ("path", "test_path") if isinstance(config.data, AtPath) else ()
+    if isinstance(config.data, OwnTable):
+        keys = ("python" if config.data.folder is None else "folder",)
+    for key in keys:
+        if (given := getattr(config.data, key, None)) is not None:
+            place = source.place(("data", key))
+            base = Path.cwd() if place.given and not place.line else folder
+            if key == "python":
+                paths["folder"] = str(base)
+            else:
+                paths[key] = str(base / given)
+    if not paths:
+        return config
+    data = config.data.model_copy(update=paths)
+    return config.model_copy(update={"data": data})
 
 
 def dump(config: Config) -> str:

@@ -22,13 +22,14 @@ from pydantic_core import PydanticCustomError
 from minifw.config import sections
 from minifw.config.axes import DRAWS, MAX_CELLS
 from minifw.config.columned import FILES
-from minifw.config.declared import Count, Section
+from minifw.config.declared import Count, Section, no_number
 from minifw.config.fields import one_of
 from minifw.config.generated import Generated
 from minifw.config.heads import Losses
 from minifw.config.layers import LayerSection
 from minifw.config.mode import Mode
 from minifw.config.name import NAME, name_fault
+from minifw.config.own_table import OwnTable
 from minifw.config.parts import InitSection, OptimizerSection, ScheduleSection
 from minifw.config.sections import section
 from minifw.config.short import bare_layer, bare_word, sgd_by_default
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     Init = InitSection
 else:
     Init = sections.Init
-    Data = one_of((*sections.DATA, *TABLED), Generated, bare_word)
+    Data = one_of((*sections.DATA, *TABLED), (Generated, OwnTable), bare_word)
     Layer = one_of(sections.LAYERS, LayerSection, bare_layer)
     Optimizer = one_of(sections.OPTIMIZERS, OptimizerSection, sgd_by_default)
     Schedule = one_of(sections.SCHEDULES, ScheduleSection, bare_word)
@@ -63,11 +64,6 @@ else:
 def word_of(data: Data) -> str:
     """Return the kind of the data as tables and captions name it."""
     return data.word
-
-
-def _no_number(value: Any) -> Any:
-    """Return an integer as text, so that a Literal of bools refuses it (in Python 1 is True)."""
-    return str(value) if type(value) is int else value
 
 
 class Stopping(Section):
@@ -111,7 +107,7 @@ class Train(Section):
         description="stops each seed that has learned enough, by its samples of data.validation; "
         "by default all train to the last epoch",
     )
-    compile: Annotated[Literal["auto", True, False], BeforeValidator(_no_number)] = Field(
+    compile: Annotated[Literal["auto", True, False], BeforeValidator(no_number)] = Field(
         "auto",
         description="compile steps to machine code: true, false, or auto (where it saves time)",
     )

@@ -28,6 +28,7 @@ from minifw.config.generated import Generated, GeneratedNumbers
 from minifw.config.heads import HeadSection
 from minifw.config.layers import LayerSection
 from minifw.config.messages import note_faults
+from minifw.config.own_table import OwnTable, returns_table
 from minifw.config.parts import InitSection, LossSection, OptimizerSection, ScheduleSection
 from minifw.config.points import own_points
 from minifw.config.short import bare_layer, installed, kind_key
@@ -120,10 +121,11 @@ def _of_file(
     folder = Path.cwd() if source.place(at).given else folder
     try:
         made = code.find(dotted, folder)
+        if base is Generated and callable(made):
+            base = OwnTable if returns_table(made, dotted) else GeneratedNumbers
         declaration = _declared(made, base, dotted, value.get("task"))
         fields = _fields(made, base)
         about = Field(description=PYTHON)
-        base = GeneratedNumbers if base is Generated else base
         model = model_of(base, {dotted: declaration}, "python", about, fields)
     except MinifwError as fault:
         source.add(at, fault.lines[0])
@@ -140,6 +142,8 @@ def _declared(made: Any, base: type[Declared], dotted: str, task: object = None)
         raise UsageError(f"{short_word(dotted)}: must be a function that draws samples")
     # A config names it by its file and class, even if it declares a kind.
     said = replace(registry.declaration_of(made, base.family), kind="")
+    if base is OwnTable:  # which is asked when the samples are needed
+        return said
     if isinstance(said, DataDeclaration) and "declaration" not in vars(made):
         said = _seen(made, said, task == "regression")
     return said

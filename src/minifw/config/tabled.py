@@ -7,7 +7,13 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field
 
 from minifw.config.altered import Altered
-from minifw.config.declared import VALIDATION, Section, ShareOrCount
+from minifw.config.declared import (
+    NORMALIZE,
+    VALIDATION,
+    Normalize,
+    Section,
+    ShareOrCount,
+)
 from minifw.config.targets import Targeted
 from minifw.statistics.measure import Task
 
@@ -44,9 +50,7 @@ class Tabled(Altered, Targeted, Section):
         "others; by default none",
     )
     validation: ShareOrCount | None = VALIDATION
-    normalize: bool = Field(
-        True, description="shift and scale each feature to mean 0 and standard deviation 1"
-    )
+    normalize: Normalize = Field(True, description=NORMALIZE)
 
     @property
     def stratified(self) -> bool:
@@ -96,7 +100,7 @@ class ModularAddition(Tabled):
         None,
         description="training samples: their number, or a fraction below 1 of all; by default 0.5",
     )
-    normalize: bool = Field(
+    normalize: Normalize = Field(
         False,
         description="shift and scale each feature; a layer `embedding` needs the whole numbers",
     )

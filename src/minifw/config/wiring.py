@@ -215,17 +215,19 @@ def note_network(
     sure: bool = True,
     *,
     called: Sequence[str] = (),
+    image: Shape | None = None,
 ) -> None:
     """Note each layer that does not fit between `features` inputs and `classes` outputs.
 
     None is an unknown number; `called` are the names of classes, or of targets. The layers in
-    `unknown` may have any size. Without `sure` the loss is not known.
+    `unknown` may have any size. Without `sure` the loss is not known. `image` is the shape of a
+    sample, if the rows of features are images.
     """
     noted = len(source.faults)
     wired = _Names(config, source.add, source, unknown, sure).wiring()
     if len(source.faults) > noted:  # who takes what is not sure
         return
-    _Shapes(config, wired, source, features, unknown).check(classes, called)
+    _Shapes(config, wired, source, features, unknown, image).check(classes, called)
 
 
 class _Shapes:
@@ -238,7 +240,9 @@ class _Shapes:
         source: Source,
         features: int | None,
         unknown: Collection[int],
+        image: Shape | None = None,
     ) -> None:
+        self.image = image
         self.config, self.wired, self.source, self.unknown = config, wired, source, unknown
         self.heads = heads(config.loss)
         self.shapes: list[Shape | None] = [None if features is None else (features,)]
@@ -344,7 +348,7 @@ class _Shapes:
         except ModuleError as fault:
             # What is not known may have another shape than the one that is tried.
             if sure or not layer.declared_sizes:
-                self.source.add(path, str(fault))
+                self.source.add(path, f"{fault}{self._as_images(fault, numbers)}")
             self.trained = True
             return None
         self.trained |= size.parameters > 0
@@ -354,6 +358,15 @@ class _Shapes:
         if not same:
             self.origins[-1] = position
         return size.shape
+
+    def _as_images(self, fault: ModuleError, numbers: Sequence[int]) -> str:
+        """Return which layer makes images of rows, where another layer lacks them."""
+        shape = self.shapes[numbers[0]]
+        if shape is None or len(shape) != 1 or "expects samples (channels" not in str(fault):
+            return ""
+        image = self.image if (*numbers,) == (0,) else None
+        sizes = ", ".join(map(str, image or ("channels", "height", "width")))
+        return f"; a layer before it makes images of rows: `- unflatten: [{sizes}]`"
 
     def _not_as_given(
         self,

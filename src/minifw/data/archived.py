@@ -1,6 +1,7 @@
 """The arrays of a NumPy .npz file as columns: inputs, and classes or numbers.
 
-Column j of array `x` is called `x[j]`. What is made of columns is the same for every file.
+Column j of array `x` is called `x[j]`, a number of an image `x[0,3,5]` (see `images.py`). What is
+made of columns is the same for every file.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from minifw.data.archives import arrays_of, check_numbers, feature_names, words_of
 from minifw.data.frame import Frame
+from minifw.data.images import check_size, image_names, image_of, image_shape
 from minifw.data.reading import read_bytes
 from minifw.errors import DataError, short_word
 from minifw.system.files import open_input
@@ -42,6 +44,7 @@ def read_npz(
 ) -> Frame:
     """Return the columns of array `features` (samples, features) and of `target` (samples,).
 
+    Images, (samples, channels, height, width) or without the channels, are rows of their numbers.
     By `regression` the target may be (samples, targets) too, of numbers. `expected` is the
     checksum that the file must have.
 
@@ -58,15 +61,16 @@ def read_npz(
     arrays = arrays_of(path, content, [features, target])
     inputs, labels = arrays[features], arrays[target]
     if (
-        inputs.ndim != 2
+        inputs.ndim not in (2, 3, 4)
         or labels.shape[:1] != inputs.shape[:1]
         or not (labels.ndim == 1 or (regression and labels.ndim == 2))
         or not inputs.size * labels.size
     ):
         or_more = " or (samples, targets)" if regression else ""
         raise DataError(
-            f"{path}: expects '{short_word(features)}' of shape (samples, features) and "
-            f"'{short_word(target)}' (samples,){or_more}, got {inputs.shape} and {labels.shape}"
+            f"{path}: expects '{short_word(features)}' of shape (samples, features), or of images "
+            f"(samples, channels, height, width), and '{short_word(target)}' (samples,){or_more}, "
+            f"got {inputs.shape} and {labels.shape}"
         )
     columns = _numbers(path, features, inputs)
     if regression:
@@ -85,17 +89,20 @@ def ask_npz(
     """
     content, found = read_bytes(path, None)
     name = features[0].rpartition("[")[0]
-    if list(features) != feature_names(name, len(features)):
+    image = image_of(features)
+    if image is None and list(features) != feature_names(name, len(features)):
         raise DataError(
             f"{path}: an archive of arrays has no columns named '{short_word(features[0])}', …; "
             "a CSV file has"
         )
     arrays = arrays_of(path, content, [name], target)
     inputs, labels = arrays[name], arrays.get(target or "")
-    if inputs.ndim != 2 or inputs.shape[1] != len(features) or not inputs.size:
+    wanted_shape = (len(features),) if image is None else image
+    given = inputs.shape[1:] if image is None else image_shape(inputs.shape)
+    if inputs.ndim < 2 or given != wanted_shape or not inputs.size:
+        shown = ", ".join(map(str, wanted_shape))
         raise DataError(
-            f"{path}: expects '{short_word(name)}' of shape (samples, {len(features)}), "
-            f"got {inputs.shape}"
+            f"{path}: expects '{short_word(name)}' of shape (samples, {shown}), got {inputs.shape}"
         )
     columns = _numbers(path, name, inputs)
     if labels is None or target is None or (targets and labels.dtype.kind not in "fiu"):
@@ -122,7 +129,12 @@ def _numbers(path: Path, name: str, values: NDArray[Any]) -> dict[str, pa.Array]
     import pyarrow as pa
 
     check_numbers(path, name, values)
-    names = [name] if values.ndim == 1 else feature_names(name, values.shape[1])
+    image = image_shape(values.shape)
+    if image is not None:
+        check_size(f"{path}: array '{short_word(name)}'", image)
+        names = image_names(name, image)
+    else:
+        names = [name] if values.ndim == 1 else feature_names(name, values.shape[1])
     with np.errstate(all="ignore"):
         exact = values.dtype.itemsize <= 8 and values.dtype.kind != "f"
         rows = np.ascontiguousarray(values.reshape(len(values), -1).T, None if exact else float)

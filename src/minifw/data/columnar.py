@@ -57,12 +57,12 @@ def frame_of_parquet(path: Path, content: bytes, checksum: str) -> Frame:
         )
     if (double := twice(table.column_names)) is not None:
         raise DataError(f"{path}: column names must differ, '{short_word(double)}' is there twice")
-    columns = [_column(path, name, table.column(name)) for name in table.column_names]
+    columns = [arrow_column(path, name, table.column(name)) for name in table.column_names]
     names = tuple(table.column_names)
     return Frame(path, names, tuple(columns), checksum, RowPlaces(path), True, tuple(notes))
 
 
-def _column(path: Path, name: str, values: Any) -> pa.Array:
+def arrow_column(path: Path, name: str, values: Any) -> pa.Array:
     """Return a column as numbers, truth values or text."""
     import pyarrow as pa
     from pyarrow import compute

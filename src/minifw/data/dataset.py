@@ -30,6 +30,8 @@ LARGEST, SMALLEST = 1e150, 1e-150
 """Of targets: squares of such numbers are numbers of float64, and so are their sums."""
 """The kinds of numbers by their names in a config."""
 
+Normalize = Literal[True, False, "together"]
+"""Whether features are normalised: each by its own numbers, or all by the same."""
 Purpose = Literal["data", "init", "shuffle", "validation", "dropout", "noise"]
 # Every published number depends on this order: append, never reorder.
 PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout", "noise")
@@ -81,7 +83,7 @@ class Dataset:
         y_validation: ArrayLike | None = None,
         task: Task = "classification",
         unit: str = "",
-        normalize: bool = True,
+        normalize: Normalize = True,
         normalize_target: bool = True,
         one_hot: bool = True,
         dtype: Literal["float32", "float64"] = "float32",
@@ -105,6 +107,7 @@ class Dataset:
             unit: the unit of the numbers, for messages and figures.
             normalize: shift and scale each feature to mean 0 and standard deviation 1 of the
                 training samples; the others are shifted and scaled by the same numbers.
+                "together": all features by the same shift and scale, as pixels need.
             normalize_target: of regression, do the same with each target; errors and predictions
                 are in its own unit all the same.
             one_hot: of classification, make targets one-hot rows, which every loss takes; otherwise
@@ -285,7 +288,7 @@ def stack_seeds(
     seeds: Sequence[int],
     features: Sequence[str],
     classes: Sequence[str],
-    normalize: bool,
+    normalize: Normalize,
     one_hot: bool,
     dtype: torch.dtype,
     device: str = "cpu",
@@ -298,6 +301,8 @@ def stack_seeds(
     A third entry of each are points for validation. Normalising shifts and scales each feature to
     mean 0 and standard deviation 1 *of the training samples of that seed*; all others are shifted
     and scaled by the same numbers. A feature that is constant, up to rounding, is only shifted.
+    `together` all features are shifted and scaled by the mean and standard deviation of all their
+    numbers: by its own, a pixel that is nearly constant in training could become huge in others.
     Gaps are filled, and categories chosen, as the `encoding` of a table says; what is no number is
     not normalised.
     Of regression, whose `measure` has targets, these are numbers instead of classes,
@@ -319,7 +324,11 @@ def stack_seeds(
             draw = [(encoding.applied(points, known[-1]), wanted) for points, wanted in drawn]
         with np.errstate(all="ignore"):
             if normalize:
-                shift[place], scale[place] = _shift_and_scale(draw[0][0])
+                of_train = draw[0][0]
+                if normalize == "together":
+                    numbers = of_train if encoding is None else of_train[:, encoding.numeric]
+                    of_train = numbers.reshape(-1, 1) if numbers.size else of_train
+                shift[place], scale[place] = _shift_and_scale(of_train)
                 if encoding is not None:
                     shift[place, ~encoding.numeric] = 0
                     scale[place, ~encoding.numeric] = 1

@@ -34,6 +34,7 @@ FEW = 5
 DECIMAL_COMMA = r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?"
 """A number with a comma for its point, as a regular expression."""
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA)
+_FOLLOWED = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([,;|\t ])")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def delimiter_of(text: bytes, start: int, comment: str) -> str:
     """Return what separates the cells: what divides most rows into as many cells, more than one.
 
     The first row, which may be a title, counts only if there is no other. Where several do, cells
-    that are numbers decide, as `;` in `0,11;2,15`.
+    that are numbers decide, and not parts of two, as `;` in `0,11;2,15`.
     """
     best, choice = (0.0, 0.0), ","
     for delimiter in DELIMITERS:
@@ -76,11 +77,12 @@ def delimiter_of(text: bytes, start: int, comment: str) -> str:
         share = len(same) / len(rows)
         if count < 2 or share < MOSTLY / 2:
             continue
-        numeric = sum(_looks_numeric(cell) for row in same for cell in row) / (count * len(same))
-        if delimiter == " " and numeric < 0.5 and share < MOSTLY:
+        pairs = ((before, cell) for row in same for before, cell in pairwise(["", *row]))
+        whole = sum(_wholeness(*pair, delimiter) for pair in pairs) / (count * len(same))
+        if delimiter == " " and whole < 0.75 and share < MOSTLY:
             continue  # words have spaces between them, too
         # The header is divided by the same, so it decides between equals: `a, b;c` has one comma.
-        score = (round(share, 1) + 0.1 * (len(found[0]) == count), round(numeric, 2))
+        score = (round(share, 1) + 0.1 * (len(found[0]) == count), round(whole, 2))
         if score > best:
             best, choice = score, delimiter
     return choice
@@ -104,12 +106,18 @@ def usual_length(rows: Sequence[Sequence[str]]) -> int:
     return max(dict.fromkeys(lengths), key=lengths.count, default=0)
 
 
-def _looks_numeric(cell: str) -> bool:
-    return (
-        cells.missing(cell)
-        or cells.number(cell) is not None
-        or _DECIMAL_COMMA.fullmatch(cell) is not None
-    )
+def _wholeness(before: str, cell: str, delimiter: str) -> float:
+    """Return 1 for a number or a gap, 0 for the end of a number with another cell, 1/2 for words.
+
+    `before` is the cell before it: `0` before `000 good` are a decimal comma and a space. Words
+    with another delimiter than spaces in them are 0 too, if the delimiter is spaces.
+    """
+    if cells.missing(cell) or is_number(cell):
+        return 1
+    if delimiter == " " and re.search(r"[,;|\t]", cell):
+        return 0
+    followed = _FOLLOWED.match(cell)
+    return 0 if followed and (followed[2] != " " or is_number(before)) else 0.5
 
 
 # ----------------------------------------------------------------------- which line names columns

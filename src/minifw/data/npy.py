@@ -49,7 +49,7 @@ def frame_of_array(path: Path, content: bytes, checksum: str) -> Frame:
         )
     if not columns or not len(array):
         raise DataError(f"{path}: expects samples and columns, got shape {array.shape}")
-    found = [_column(path, name, values) for name, values in columns.items()]
+    found = [numpy_column(path, name, values) for name, values in columns.items()]
     place = RowPlaces(path)
     return Frame(path, tuple(columns), tuple(found), checksum, place, names is not None)
 
@@ -69,7 +69,7 @@ def _array(path: Path, content: bytes) -> NDArray[Any]:
         raise unreadable(path, fault) from None
 
 
-def _column(path: Path, name: str, values: NDArray[Any]) -> pa.Array:
+def numpy_column(path: Path, name: str, values: NDArray[Any]) -> pa.Array:
     """Return a column as numbers, truth values or text."""
     import pyarrow as pa
 

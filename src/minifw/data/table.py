@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from minifw.data.encoding import Encoding
 from minifw.data.generated import Floats, Integers
@@ -14,12 +16,12 @@ from minifw.data.generated import Floats, Integers
 class Table:
     """All samples of a table, in its order, with the names of features and classes.
 
-    Inputs are NaN where a value is missing and the training samples of each seed say with what it
-    is filled; see `encoding`. Of regression `labels` are numbers, `(samples, targets)`, there are
-    no classes, and `targets` are the names of the columns.
+    Inputs are float64, or bytes of images. They are NaN where a value is missing and the training
+    samples of each seed say with what it is filled; see `encoding`. Of regression `labels` are
+    numbers, `(samples, targets)`, there are no classes, and `targets` are the names of the columns.
     """
 
-    inputs: Floats
+    inputs: NDArray[Any]
     labels: Integers | Floats
     features: tuple[str, ...]
     classes: tuple[str, ...]

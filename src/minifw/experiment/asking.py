@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minifw.data import archived, frames
+from minifw.data import archived, frames, idx
 from minifw.data.asked import Asked, asked_of
 from minifw.experiment.prediction import Networks
 
@@ -17,6 +17,8 @@ def read(path: Path, networks: Networks) -> Asked:
 
     """
     about = networks.about
+    if idx.is_idx(path):
+        return idx.ask_idx(path, about.features)
     if archived.is_archive(path):
         names = [column.name for column in about.coded.columns]
         frame = archived.ask_npz(path, names, about.target, about.targets)

@@ -9,9 +9,10 @@ import torch
 
 from minifw import nn
 from minifw.config import heads
-from minifw.config.columned import Columned, Npz
+from minifw.config.columned import Columned, Idx, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
+from minifw.config.own_table import OwnTable
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 from minifw.config.wiring import wiring
 from minifw.data import (
@@ -119,6 +120,10 @@ def read_table(section: Tabled, expected: str | None) -> Table:
     match section:
         case Columned() | Npz():
             return sources.table_of(section, expected)
+        case Idx():
+            return sources.table_of_idx(section, expected)
+        case OwnTable():
+            return sources.table_of_own(section, expected)
         case Sklearn():
             return tables.read_sklearn(section.name, expected=expected)
         case ModularAddition():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from minifw.config.generated import Generated
 from minifw.config.tabled import Tabled
 from minifw.data import Points, altered, generator, held_out, validation_size
@@ -95,7 +97,10 @@ def _divided(
     assert isinstance(section, Tabled)
     division = division_of(section, table)
     for seed in seeds:
-        yield [(table.inputs[part], table.labels[part]) for part in division.parts(seed)]
+        yield [
+            (np.asarray(table.inputs[part], np.float64), table.labels[part])
+            for part in division.parts(seed)
+        ]
 
 
 def _generated(section: Generated, seed: int, extra_validation: bool) -> list[Points]:

@@ -6,8 +6,9 @@ Unlike a plan it asks nothing of the network, which may not fit the data yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ from minifw.config.columned import Columned, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.tabled import Tabled
-from minifw.data import Floats, Integers, Points
+from minifw.data import Floats, Integers, Points, frames
+from minifw.data.dialect import Dialect
 from minifw.data.division import Sizes
 from minifw.data.facts import ColumnFacts, Repeats, facts_of, nearly_constant, repeats, seen_before
 from minifw.data.files import useless
@@ -26,7 +28,8 @@ from minifw.data.roles import roles_of
 from minifw.data.table import Table
 from minifw.experiment import sources
 from minifw.experiment.build import measure, names, read_table
-from minifw.experiment.drawing import check_division, drawn, sizes_of
+from minifw.experiment.drawing import check_division, drawn, sizes_of, trained_on
+from minifw.experiment.opening import encoding_key
 
 Use = Literal["feature", "target", "group", "not used"]
 
@@ -124,31 +127,46 @@ def look(
     if notes is None:
         notes = () if table is None else table.notes
     nearly = nearly_constant([each for each, use in facts if use == "feature"])
+    sizes = sizes_of(section, table)
     groups = None if table is None or table.groups is None else len(np.unique(table.groups))
     return Looked(
         config,
-        len(columns[0][0].values),
+        facts[0][0].rows,
         tuple(facts),
         features,
         counts,
         targets,
         samples,
         repeats(inputs, labels),
-        sizes_of(section, table),
+        sizes._replace(train=trained_on(section, config.seed, table, sizes.train)),
         seen_before(parts[0][0], parts[1][0]),
         groups,
         (*notes, *nearly),
     )
 
 
-Used = list[tuple[Column, Use]]
+def columns_alone(path: Path) -> list[ColumnFacts]:
+    """Return what is in the columns of a file, whatever they may be used for.
+
+    Raises:
+        DataError: it cannot be read.
+
+    """
+    keys = encoding_key(path.read_bytes())
+    frame = frames.read_frame(path, Dialect(**keys))
+    return [
+        facts_of(column_of(name, values))
+        for name, values in zip(frame.names, frame.columns, strict=True)
+    ]
+
+
+Used = Iterator[tuple[Column, Use]]
 
 
 def _columns(section: Columned | Npz, frame: Frame) -> Used:
-    """Return the columns of a file, in its order, and what each is used for."""
+    """Yield the columns of a file, in its order, and what each is used for."""
     choice = sources.choice_of(section, frame)
     roles = roles_of(frame, choice)
-    found: Used = []
     for name, values in zip(frame.names, frame.columns, strict=True):
         as_number = choice.regression and name in roles.targets
         kind = "words" if name in roles.words else "number" if as_number else None
@@ -161,8 +179,7 @@ def _columns(section: Columned | Npz, frame: Frame) -> Used:
         elif name in roles.features:
             left_out = choice.features is None and name not in roles.words and useless(column)
             use = "not used" if left_out else "feature"
-        found.append((column, use))
-    return found
+        yield column, use
 
 
 def _of_samples(
@@ -172,20 +189,17 @@ def _of_samples(
     classes: Sequence[str],
     samples: Points,
 ) -> Used:
-    """Return the columns of data that are no file."""
+    """Yield the columns of data that are no file, as one may have a thousand."""
     inputs, labels = samples
-    found: Used = [
-        (_numeric(name, values), "feature") for name, values in zip(features, inputs.T, strict=True)
-    ]
+    for name, values in zip(features, inputs.T, strict=True):
+        yield _numeric(name, values), "feature"
     if said := measure(config, table).targets:
         numbers = np.asarray(labels, np.float64).reshape(len(labels), -1).T
-        return [
-            *found,
-            *((_numeric(name, y), "target") for name, y in zip(said, numbers, strict=True)),
-        ]
+        for name, values in zip(said, numbers, strict=True):
+            yield _numeric(name, values), "target"
+        return
     name = "class" if table is None else table.target
-    target = replace(_numeric(name, labels), kind="words", categories=tuple(classes))
-    return [*found, (target, "target")]
+    yield replace(_numeric(name, labels), kind="words", categories=tuple(classes)), "target"
 
 
 def _numeric(name: str, values: Floats | Integers) -> Column:

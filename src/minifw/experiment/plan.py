@@ -12,6 +12,7 @@ from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
+from minifw.config.declared import Normalize
 from minifw.config.dividing import note_seeds
 from minifw.config.generated import Generated
 from minifw.config.model import Config
@@ -20,6 +21,7 @@ from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
 from minifw.data import DTYPES, Dataset
 from minifw.data.division import Division
+from minifw.data.images import image_of
 from minifw.data.table import Table
 from minifw.errors import DataError, MinifwError
 from minifw.experiment import memory, needs
@@ -250,8 +252,8 @@ def plan(
     table, train, test, validation = _samples(config, source, manifest)
     features, classes = len(names(config, table)[0]), outputs(config, table)
     if table is not None:  # what generated data have is known to the config's own checks
-        called = table.targets or table.classes
-        note_network(config, source, features, classes, called=called)
+        called, image = table.targets or table.classes, image_of(table.features)
+        note_network(config, source, features, classes, called=called, image=image)
     try:
         for path, loss in heads.each(config.loss):  # noqa: B007
             loss.fits(classes if loss.predicts else features)
@@ -446,13 +448,16 @@ def _check_covered(plan: Plan) -> None:
             raise plan.source.error()
 
 
-def _may_overflow(table: Table, normalize: bool, dtype: torch.dtype) -> bool:
+def _may_overflow(table: Table, normalize: Normalize, dtype: torch.dtype) -> bool:
     """Return whether samples of some seed could be beyond the dtype.
 
     Whether they are depends on the samples that are drawn; this is rarely true.
     """
     largest = torch.finfo(dtype).max
-    for values in table.inputs.T:
+    if table.inputs.dtype.kind != "f":
+        return False
+    together = normalize == "together"
+    for values in [table.inputs] if together else table.inputs.T:
         column = values[~np.isnan(values)]
         if not column.size:
             continue

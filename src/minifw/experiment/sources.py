@@ -1,17 +1,18 @@
-"""The data file of a config as columns, and after its rows those of its test file."""
+"""The data file of a config as columns, and after its rows those of its test file; or MNIST's."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
 
-from minifw.config.columned import Columned, Npz
-from minifw.data import archived, files, frames
+from minifw.config.columned import Columned, Idx, Npz
+from minifw.config.own_table import OwnTable
+from minifw.data import archived, files, frames, idx, own
 from minifw.data.frame import Frame
 from minifw.data.joined import check_unchanged, joined
 from minifw.data.roles import Choice, roles_of
 from minifw.data.table import Table
-from minifw.errors import DataError
+from minifw.errors import ArtefactError, DataError
 
 
 def table_of(section: Columned | Npz, expected: str | None) -> Table:
@@ -67,3 +68,40 @@ def _read(section: Columned | Npz, path: Path, expected: str | None) -> Frame:
         expected=expected,
         regression=section.is_regression,
     )
+
+
+def table_of_idx(section: Idx, expected: str | None) -> Table:
+    """Return the samples of MNIST's files, those for testing last.
+
+    By cross-validation these are left out. Errors are those of `table_of`.
+    """
+    tested = section.folds is None
+    files_of = Path(section.path), section.images, section.labels
+    table = idx.read_idx(*files_of, tested=tested, expected=expected)
+    if table.tests and section.test is not None:
+        raise DataError(
+            f"{section.path}: has {table.tests} test samples in files of their own; data.test must "
+            "be left out"
+        )
+    return table
+
+
+def table_of_own(section: OwnTable, expected: str | None) -> Table:
+    """Return the samples that a user's own function returns.
+
+    Raises:
+        DataError: it raised an error, or returned something else.
+        ArtefactError: these are not the expected samples.
+
+    """
+    frame, targets = own.frame_of(section.where, section.load())
+    choice = section.choice
+    if choice.target is None and targets:
+        choice = replace(choice, target=targets if len(targets) > 1 else targets[0])
+    table = own.checked(files.table_of(frame, choice))
+    if expected not in (None, table.checksum):
+        raise ArtefactError(
+            f"{section.where}: returns other samples than when the run began; minifw train makes a "
+            "new run"
+        )
+    return table

@@ -6,7 +6,7 @@ samples in a step where they are few.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,20 @@ from minifw.config.columned import Columned, Csv, Npz
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.starter import Key, Starter
-from minifw.data import archives
-from minifw.data.dialect import is_number
-from minifw.data.encoded import as_utf8, encoding_of
 from minifw.data.facts import repeats
-from minifw.data.formats import kind_of
 from minifw.data.frame import Frame
-from minifw.data.layout import layout_of
 from minifw.data.proposal import Proposal, propose
-from minifw.data.reading import read_bytes
 from minifw.data.table import Table
-from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, UsageError, short_word
 from minifw.experiment import sources
+from minifw.experiment.build import read_table
 from minifw.experiment.drawing import check_division, division_of
+from minifw.experiment.opening import (
+    array_keys,
+    dialect_keys,
+    encoding_key,
+    kind_and_content,
+)
 from minifw.statistics.measure import Task
 
 FEW_SAMPLES = 1000
@@ -45,15 +45,16 @@ MOST_LISTED = 20
 
 @dataclass(frozen=True)
 class Started:
-    """A config for a data file, and what it was made from."""
+    """A config for a data file, and what was noticed.
+
+    `columns` are those of the file, and how many rows, the last ones, are of `data.test_path`; None
+    of images.
+    """
 
     text: str
     config: Config
-    frame: Frame
-    tests: int
-    """How many rows of the frame, the last ones, are of `data.test_path`."""
-    proposal: Proposal
     notes: tuple[str, ...]
+    columns: tuple[Frame, int] | None = None
 
 
 def start(
@@ -79,17 +80,23 @@ def start(
                 f"--set {short_word(setting)}: expects a key of data, as data.header=false; "
                 "change others in the config itself"
             )
-    kind, content = _kind(path)
+    given = {each.partition("=")[0].split(".")[1] for each in settings}
+    if path.is_dir():
+        if target or task == "regression":
+            raise UsageError(
+                f"{file}: is a folder of images with classes, which has no other target"
+            )
+        return _of_images(name, file, settings, given)
+    kind, content = kind_and_content(path)
     keys: dict[str, Any] = {"kind": kind, "path": file}
     if task is not None:
         keys["task"] = task
     elif target is not None and len(target) > 1:
         keys["task"] = "regression"
-    given = {each.partition("=")[0].split(".")[1] for each in settings}
     if kind == "csv" and "encoding" not in given:
-        keys |= _encoding(content)
+        keys |= encoding_key(content)
     if kind == "npz" and not {"features", "target"} <= given:
-        keys |= _arrays(path, content)
+        keys |= array_keys(path, content)
     section = _section(name, keys, settings)
     frame, tests = sources.columns_of(section, None)
     if target is not None:
@@ -105,21 +112,59 @@ def start(
         found = replace(found, table=replace(found.table, target=section.target))
     data = _data_keys(section, file, frame, found, content, given)
     section = _section(name, {key.name: key.value for key in data})
-    if "split" not in given and not found.choice.regression:
-        stratified = section.model_copy(update={"split": "stratified"})
-        try:
-            division_of(stratified, found.table).check_classes(found.table.classes)
-        except DataError:
-            pass  # there are too few of some class
-        else:
-            what = "training and test samples have the same share of each class"
-            data, section = [*data, Key("split", "stratified", what)], stratified
-    check_division(section, found.table)
-    train = division_of(section, found.table).sizes.train
+    data += _split_key(section, found.table, given)
     notes = tuple(_notes(frame, found, given | ({"target"} if target else set())))
-    text = _starter(name, file, data, found, train, notes).text
+    return _started(name, file, data, found.table, found.words, notes, (frame, tests))
+
+
+def _of_images(name: str, file: str, settings: Sequence[str], given: Collection[str]) -> Started:
+    """Return the config for a folder of MNIST's files."""
+    keys: dict[str, Any] = {"kind": "idx", "path": file}
+    section = _section(name, keys, settings)
+    table = read_table(section, None)
+    data = [
+        Key("kind", "idx", f"MNIST's files, or others of their kind; {_of_target(table)}"),
+        Key("path", file, "a folder, relative to this config's"),
+    ]
+    said = section.model_dump(mode="json")
+    data += [Key(key, said[key]) for key in sorted(given)]
+    notes = []
+    if table.tests:
+        notes.append(f"the {table.tests} samples of the test files are for testing")
+    elif not {"train", "folds"} & {*given}:
+        data.append(Key("train", 0.8, "the share of training samples; the others are for testing"))
+    return _started(name, file, data, table, {}, tuple(notes), None)
+
+
+def _split_key(section: Any, table: Table, given: Collection[str]) -> list[Key]:
+    """Return the key of a stratified division, unless there are too few samples of some class."""
+    if "split" in given or table.targets:
+        return []
+    try:
+        stratified = section.model_copy(update={"split": "stratified"})
+        division_of(stratified, table).check_classes(table.classes)
+    except DataError:
+        return []
+    what = "training and test samples have the same share of each class"
+    return [Key("split", "stratified", what)]
+
+
+def _started(
+    name: str,
+    file: str,
+    data: Sequence[Key],
+    table: Table,
+    words: Mapping[str, int],
+    notes: tuple[str, ...],
+    columns: tuple[Frame, int] | None,
+) -> Started:
+    """Return the config with these keys of data; `words` has the categories of each column."""
+    section = _section(name, {key.name: key.value for key in data})
+    check_division(section, table)
+    train = division_of(section, table).sizes.train
+    text = _starter(name, file, data, table, words, train, notes).text
     config = loading.of_text(text, Path(f"{name}.yaml"), (), Code())[0]
-    return Started(text, config, frame, tests, found, notes)
+    return Started(text, config, notes, columns)
 
 
 def _section(name: str, keys: dict[str, Any], settings: Sequence[str] = ()) -> Any:
@@ -129,73 +174,6 @@ def _section(name: str, keys: dict[str, Any], settings: Sequence[str] = ()) -> A
     path = Path(f"{name}.yaml")
     data = loading.of_text(text, path, settings, Code(), Source(str(path)))[0].data
     return data.model_copy(update={"path": keys["path"]})
-
-
-# ------------------------------------------------------------------------------- what the file is
-
-
-def _kind(path: Path) -> tuple[str, bytes]:
-    """Return the kind of data that reads a file, and its bytes, unpacked if they are text."""
-    content, _ = read_bytes(path, None)
-    kind = kind_of(content)
-    if kind == "csv":
-        content = unpacked(path, content)
-        kind = kind_of(content)
-    return kind, content
-
-
-def _encoding(content: bytes) -> dict[str, Any]:
-    """Return the key for a text that is not UTF-8, which is found by its bytes."""
-    try:
-        content.decode("utf-8")
-    except UnicodeDecodeError:
-        wide = content.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in content[:1000]
-        if not wide and (found := encoding_of(content)) is not None:
-            return {"encoding": found}
-    return {}
-
-
-def _arrays(path: Path, content: bytes) -> dict[str, Any]:
-    """Return which arrays of an archive are inputs and targets: by their names, or by shape."""
-    shapes = archives.shapes_of(path, content)
-    if {"x", "y"} <= shapes.keys():
-        names = ["x", "y"]
-    else:
-        inputs = [name for name, shape in shapes.items() if len(shape) == 2 and shape[1] > 1]
-        targets = [
-            name for name, shape in shapes.items()
-            if name not in inputs and len(inputs) == 1 and shape[:1] == shapes[inputs[0]][:1]
-        ]  # fmt: skip
-        if len(inputs) != 1 or len(targets) != 1:
-            known = ", ".join(f"{short_word(name)} {shape}" for name, shape in shapes.items())
-            raise DataError(
-                f"{path}: which arrays are (samples, features) and targets? --set data.features=… "
-                f"and --set data.target=… name them: {known}"
-            )
-        names = [inputs[0], targets[0]]
-    keys: dict[str, Any] = {"features": names[0], "target": names[1]}
-    return keys | ({"task": "regression"} if len(shapes[names[1]]) == 2 else {})
-
-
-def _dialect(content: bytes, path: Path, section: Csv) -> list[Key]:
-    """Return the keys of how a text is written, as found by looking, where they are not usual."""
-    text = as_utf8(path, content, section.encoding)
-    layout = layout_of(path, text, section.dialect)
-    keys = []
-    if section.encoding is not None:
-        keys.append(Key("encoding", section.encoding, "the text is not UTF-8"))
-    if layout.delimiter != ",":
-        shown = {"\t": "tab", " ": "space"}.get(layout.delimiter, layout.delimiter)
-        keys.append(Key("delimiter", shown, "what separates cells"))
-        first = [row.cells for row, _ in zip(layout.rows(text), range(500), strict=False)]
-        cells = [cell for row in first for cell in row if is_number(cell)]
-        if any("," in cell for cell in cells) and not any("." in cell for cell in cells):
-            keys.append(Key("decimal", ",", "the point of numbers"))
-    if not layout.named and not layout.comment and layout.line > 1 + section.skip:
-        keys.append(Key("skip", layout.line - 1, "lines before the first sample"))
-    if not layout.named:
-        keys.append(Key("header", False, "the first line is a sample; columns have numbers"))
-    return keys
 
 
 # -------------------------------------------------------------------------- what the config says
@@ -221,7 +199,7 @@ def _data_keys(
     kind, table, choice = section.word, found.table, found.choice
     keys = [Key("kind", kind, KINDS[kind]), Key("path", file, "relative to this config's folder")]
     if isinstance(section, Csv):
-        keys += _dialect(content, Path(file), section)
+        keys += dialect_keys(content, Path(file), section)
 
     def columns(names: Sequence[str]) -> list[str | int]:
         """Columns without names have numbers."""
@@ -242,6 +220,7 @@ def _data_keys(
     if found.left_out:
         names = columns([*found.left_out])
         reasons = dict(zip(names, found.left_out.values(), strict=True))
+        names = [*(getattr(section, "exclude", None) or []), *names]
         few = len(names) <= MOST_LISTED
         what = "columns that are not used" if few else f"{len(names)} columns that are not used"
         keys.append(Key("exclude", names, what, reasons if few else {}))
@@ -297,10 +276,15 @@ def _guess(table: Table) -> list[str]:
 
 
 def _starter(
-    name: str, file: str, data: Sequence[Key], found: Proposal, train: int, notes: Sequence[str]
+    name: str,
+    file: str,
+    data: Sequence[Key],
+    table: Table,
+    words: Mapping[str, int],
+    train: int,
+    notes: Sequence[str],
 ) -> Starter:
     """Return what the config says; sizes and steps are by the number of training samples."""
-    table = found.table
     rows, features = table.inputs.shape
     outputs, each = len(table.classes), "class"
     loss = Key("loss", "cross-entropy", "the outputs are scores of classes; or: mse")
@@ -309,8 +293,8 @@ def _starter(
         loss = Key("loss", "mse", "the mean squared error")
     size = 16 if features <= 16 else 32 if features <= 64 else 64
     small = train < FEW_SAMPLES / 2
-    words = ", ".join(f"{short_word(column)} ({count})" for column, count in found.words.items())
-    one_hot = f", one-hot for each word of: {words}" if words else ""
+    some = ", ".join(f"{short_word(column)} ({count})" for column, count in words.items())
+    one_hot = f", one-hot for each word of: {some}" if words else ""
     hidden = "a hidden layer" if small else "two hidden layers"
     return Starter(
         name,

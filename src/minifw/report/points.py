@@ -21,20 +21,24 @@ COLORS = (
 )  # fmt: skip
 """Told apart by most people who see fewer colours: those of Okabe and Ito first."""
 MARKERS = "os^Dv<>PXd"
-MOST = 5000
-"""Points that are drawn; of more samples these are drawn by lot, the same each time."""
 SMALL: dict[str, Any] = {"s": 14, "alpha": 0.7, "linewidths": 0}
 
 
 def figure(
-    title: str, plane: Plane, labels: Integers | Floats, classes: Sequence[str], target: str
+    title: str,
+    plane: Plane,
+    labels: Integers | Floats,
+    classes: Sequence[str],
+    target: str,
+    rows: int,
 ) -> Figure:
-    """Draw samples, coloured by class, `(rows,)`, or by a number, with the name of the `target`."""
-    points, rows = plane.points, len(plane.points)
+    """Draw some of so many samples, `rows`.
+
+    They are coloured by their class, `(points,)`, or number, of which `target` is the name.
+    """
+    points = plane.points
     chosen = np.flatnonzero(~np.isnan(points).any(1))
     lines = [title]
-    if len(chosen) > MOST:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST, replace=False))
     some = "" if len(chosen) == rows else f"{len(chosen):,} of "
     lines.append(f"{some}{rows:,} samples")
     if plane.share is not None:
@@ -45,9 +49,12 @@ def figure(
     if classes and len(classes) <= len(COLORS):
         handles = _by_class(drawn, axis, points[chosen], labels[chosen], classes)
     else:
-        shown = axis.scatter(*points[chosen].T, c=labels[chosen], cmap="viridis", **SMALL)
+        shown = axis.scatter(
+            points[chosen, 0], points[chosen, 1], c=labels[chosen], cmap="viridis", **SMALL
+        )
         bar = drawn.colorbar(shown, ax=axis)
-        bar.solids.set_alpha(1)
+        if bar.solids is not None:
+            bar.solids.set_alpha(1)
         bar.set_label(fitted(drawn, target + (", number of the class" if classes else ""), 3.0, 9))
     for axle, name in zip((axis.xaxis, axis.yaxis), plane.names, strict=True):
         axle.set_major_locator(MaxNLocator(5))

@@ -135,7 +135,9 @@ def data_of(values: Values, checksum: str | None) -> str:
     """Return what samples are drawn from: arms with the same text have the same for a seed."""
     data = values.get("data")
     if isinstance(data, dict):
-        data = {key: value for key, value in data.items() if key not in ("path", "test_path")}
+        data = {
+            key: value for key, value in data.items() if key not in ("path", "test_path", "folder")
+        }
     return json.dumps([data, checksum], sort_keys=True)
 
 
