@@ -29,7 +29,7 @@ from minifw.config import loading
 from minifw.data import asked, cells, encoding, files, frames, joined, kinds
 from minifw.data.frame import Frame
 from minifw.data.roles import Choice
-from minifw.errors import ArtefactError, DataError
+from minifw.errors import ArtefactError, DataError, short
 from minifw.experiment import inputs
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
@@ -174,7 +174,7 @@ def test_the_usual_words_for_a_missing_value(tmp_path: Path, token: str) -> None
     assert table_at(path, missing="drop").inputs.shape == (2, 5)
     (line,) = fault(table_at, path)
     assert line.startswith(
-        f"{path}:3: 3 cells are missing in 1 row: 'a' (line 3: '{token.strip()}')"
+        f"{path}:3: 3 cells are missing in 1 row: 'a' (line 3: {short(token.strip())})"
     )
 
 

@@ -53,7 +53,9 @@ def zipped(**members: bytes) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name.replace("__", "/")), content)
+            archive.writestr(
+                zipfile.ZipInfo(name.replace("__", "/")), content, zipfile.ZIP_DEFLATED
+            )
     return file.getvalue()
 
 

@@ -222,6 +222,25 @@ def test_keys_that_are_given_are_kept(minifw: Minifw) -> None:
     assert minifw("validate", "mine.yaml").code == 0
 
 
+def test_gaps_of_the_target_alone_leave_rows_out(minifw: Minifw) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.normal(size=40), "y": [*"pq"] * 20})
+    table.loc[3, "y"] = None
+    table.to_csv("t.csv", index=False)
+    good(minifw("init", "mine", "--data", "t.csv"))
+    assert keys()["data"]["missing"] == "drop"
+    assert minifw("validate", "mine.yaml").out == "mine.yaml: ok\n"
+
+
+def test_one_feature_is_left_whatever_it_is(minifw: Minifw) -> None:
+    x = np.random.default_rng(0).normal(size=40).round(3)
+    pd.DataFrame({"celsius": x, "fahrenheit": 32 + 1.8 * x}).to_csv("t.csv", index=False)
+    answer = good(minifw("init", "mine", "--data", "t.csv"))
+    assert "exclude" not in keys()["data"]
+    assert "column 'celsius' is the target 'fahrenheit' in another unit" in answer.err
+    assert minifw("validate", "mine.yaml").code == 0
+
+
 def test_columns_that_are_excluded_stay_so_beside_those_that_are_found(minifw: Minifw) -> None:
     write("t.csv")
     good(minifw("init", "mine", "--data", "t.csv", "--set", "data.exclude=[length, 3]"))

@@ -37,7 +37,7 @@ from minifw.errors import (
     harmless,
     one_line,
 )
-from minifw.system import streams
+from minifw.system import reading, streams
 from minifw.system.environment import leave_lost_folder, quiet_matplotlib
 from minifw.system.signals import Stop, on_signals
 
@@ -113,7 +113,12 @@ def main() -> NoReturn:
     if os.environ.get("_MINIFW_COMPLETE"):
         app(prog_name="minifw")  # a shell asks for completions: Typer prints them and exits
     with on_signals(patient=True) as stop:
-        with streams.that_never_fail() as out, quiet_matplotlib(), _warnings_as_lines():
+        with (
+            streams.that_never_fail() as out,
+            quiet_matplotlib(),
+            _warnings_as_lines(),
+            reading.shown(),
+        ):
             if leave_lost_folder():
                 what = "the working directory was deleted; only absolute paths can be used"
                 _complain(f"minifw: {what}")

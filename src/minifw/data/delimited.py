@@ -17,9 +17,10 @@ from minifw.data.encoded import as_utf8
 from minifw.data.formats import check_text
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
+from minifw.data.kinds import Mask
 from minifw.data.layout import Layout, layout_of
 from minifw.data.reading import check_memory, read_bytes, unreadable
-from minifw.data.rows import Scanner, comment_line, line_at
+from minifw.data.rows import COMMENTS, Scanner, comment_line, line_at
 from minifw.data.unpacked import unpacked
 from minifw.errors import DataError
 
@@ -33,6 +34,8 @@ BLOCK = 1 << 22
 """Bytes that pyarrow reads at a time; a row must fit into one block."""
 SPACES = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 """What `str.strip` takes away, beside line ends."""
+THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?$"
+"""A number with points between thousands and a comma for its point."""
 LARGEST_BLOCK = (1 << 31) - 1
 
 
@@ -244,7 +247,7 @@ def _without_empty(
 
     empty = np.ones(len(columns[0]), bool)
     for column in columns:
-        empty &= np.asarray(_is_empty(column))
+        empty &= _is_empty(column)
         if not empty.any():
             return None, columns
     kept = np.flatnonzero(~empty)
@@ -256,17 +259,20 @@ def _without_empty(
 def _without_unnamed(
     names: tuple[str, ...], columns: list[pa.Array]
 ) -> tuple[tuple[str, ...], list[pa.Array]]:
-    """Leave out a last column without a name or value: each row ends with a delimiter."""
-    number = len(names)
-    if number > 1 and names[-1] == f"column {number}" and np.asarray(_is_empty(columns[-1])).all():
-        return names[:-1], columns[:-1]
-    return names, columns
+    """Leave out last columns without a name or value: rows end with delimiters."""
+    count = len(names)
+    while (
+        count > 1 and names[count - 1] == f"column {count}" and _is_empty(columns[count - 1]).all()
+    ):
+        count -= 1
+    return names[:count], columns[:count]
 
 
-def _is_empty(column: pa.Array) -> Any:
+def _is_empty(column: pa.Array) -> Mask:
     from pyarrow import compute
 
-    return compute.equal(compute.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    empty = compute.equal(compute.binary_length(column), 0)
+    return np.asarray(empty.to_numpy(zero_copy_only=False), bool)
 
 
 def _with_points(
@@ -282,6 +288,8 @@ def _with_points(
     if decimal is None and delimiter == ",":
         return columns
     pattern = f"^(?:{DECIMAL_COMMA})$"
+    if decimal == ",":
+        columns = _without_thousands(columns, notes)
     found = [compute.match_substring_regex(column, pattern) for column in columns]
     if not any(compute.any(mask).as_py() for mask in found):
         return columns
@@ -299,6 +307,30 @@ def _with_points(
         else column
         for mask, column in zip(found, columns, strict=True)
     ]
+
+
+def _without_thousands(columns: list[pa.Array], notes: list[str]) -> list[pa.Array]:
+    """Return columns without points between thousands, as in `1.234,5`, where the point is a comma.
+
+    A column in which a point can be nothing else, such as that of `0.5`, is left as it is.
+    """
+    from pyarrow import compute
+
+    changed, example = [], None
+    for column in columns:
+        grouped = compute.match_substring_regex(column, THOUSANDS)
+        points = compute.match_substring_regex(column, r"^[+-]?[0-9]*\.[0-9]+$")
+        other = compute.and_not(points, grouped)
+        if compute.any(grouped).as_py() and not compute.any(other).as_py():
+            example = example or str(column.filter(grouped)[0])
+            plain = compute.replace_substring(column, ".", "")
+            column = compute.if_else(grouped, plain, column)
+        changed.append(column)
+    if example is not None:
+        notes.append(
+            f"points are taken to separate thousands, as in {example}, since data.decimal is ','"
+        )
+    return changed
 
 
 class Places:
@@ -337,5 +369,15 @@ def _uneven(path: Path, text: bytes, layout: Layout, faults: list[Any]) -> DataE
     more = f", the first of {len(faults)} such rows" if len(faults) > 1 else ""
     return DataError(
         f"{path}:{line}: expects {layout.width} values, as in line {layout.line}, "
-        f"got {first.actual_columns}{more}"
+        f"got {first.actual_columns}{more}{_why_uneven(first.text, text, layout)}"
     )
+
+
+def _why_uneven(row: str, text: bytes, layout: Layout) -> str:
+    """Return what may be the reason of another number of cells in a row, and what mends it."""
+    mark = row.lstrip()[:1]
+    if mark in COMMENTS and mark != layout.comment:
+        return f'; data.comment: "{mark}" leaves such lines out'
+    if f"\\{layout.quote}".encode() in text:
+        return f"; a quote within quotes must be doubled, {layout.quote * 2}, not \\{layout.quote}"
+    return ""

@@ -13,6 +13,7 @@ from minifw.data.frame import Frame
 from minifw.data.npy import frame_of_array
 from minifw.data.reading import read_bytes
 from minifw.data.unpacked import unpacked
+from minifw.system.reading import progress_of
 
 
 def read_frame(
@@ -29,6 +30,7 @@ def read_frame(
 
     """
     content, checksum = read_bytes(path, expected)
+    progress = progress or progress_of(path, len(content))
     kind = kind_of(content)
     if kind == "parquet":
         return frame_of_parquet(path, content, checksum)

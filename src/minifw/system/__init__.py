@@ -8,6 +8,7 @@ __all__ = [
     "files",
     "lock",
     "machine",
+    "reading",
     "signals",
     "streams",
 ]
