@@ -275,6 +275,20 @@ def test_a_function_that_draws_still_does(minifw: Minifw) -> None:
 
 
 @pytest.mark.usefixtures("_files")
+def test_its_folder_is_that_of_the_config(minifw: Minifw) -> None:
+    Path("sub").mkdir()
+    for name in ("mine.py", "columns.txt"):
+        Path(name).rename(Path("sub", name))
+    text = CONFIG.replace("mine.load", "mine.table").replace("linear: 3", "linear: 2")
+    Path("sub/own.yaml").write_text(text)
+    made = minifw("train", "sub/own.yaml", *QUICK)
+    assert made.code == 0, made.err
+    assert minifw("validate", f"{made.json['run_dir']}/config.yaml", "--allow-code").code == 0
+    kept = library.load(made.json["run_dir"], allow_code=True)
+    assert kept.data().train.count == 24
+
+
+@pytest.mark.usefixtures("_files")
 def test_a_run_resumes_with_the_same_table_only(minifw: Minifw) -> None:
     words = ("--set", "data={python: mine.table, folder: .}", "--set", "network.0.linear=2")
     made = minifw("train", "own.yaml", *QUICK, *words)
