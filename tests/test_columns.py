@@ -190,7 +190,7 @@ def test_all_faults_are_told_in_one_go_and_counted() -> None:
     assert fault(files.table_of, bad, Choice()) == [
         "a.csv:3: 3 cells are not numbers: 'a' (2, the first in line 3: 'x'), 'd' (line 6: 'oops'); "
         "data.categorical: [a, d] makes a feature of each value, data.exclude leaves such columns "
-        "out",
+        "out; emptied cells would be missing values",
         "a.csv:4: 4 cells are missing in 2 rows: 'b' (2, the first in line 4: ''), "
         "'c' (line 5: ''), 'y' (line 4: '?'); data.missing: drop leaves such rows out, mean or "
         "median fills them",

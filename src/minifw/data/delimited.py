@@ -92,7 +92,7 @@ def frame_of_layout(
         columns = [compute.utf8_trim_whitespace(column) for column in columns]
     notes = [*layout.notes]
     kept, columns = _without_empty(columns, notes)
-    names, columns = _without_unnamed(layout.names, columns)
+    names, columns = _without_unnamed(layout, columns)
     columns = _with_points(columns, layout.delimiter, decimal, notes)
     if not len(columns[0]):
         raise DataError(f"{path}: expects samples, got lines without any value")
@@ -257,14 +257,20 @@ def _without_empty(
 
 
 def _without_unnamed(
-    names: tuple[str, ...], columns: list[pa.Array]
+    layout: Layout, columns: list[pa.Array]
 ) -> tuple[tuple[str, ...], list[pa.Array]]:
-    """Leave out last columns without a name or value: rows end with delimiters."""
-    count = len(names)
-    while (
-        count > 1 and names[count - 1] == f"column {count}" and _is_empty(columns[count - 1]).all()
-    ):
-        count -= 1
+    """Leave out last columns without a name or value: rows end with delimiters.
+
+    Without a line of names it is one such column at most: another may be one of gaps.
+    """
+    names = layout.names
+    count, most = len(names), len(names) - 1 if layout.named else 1
+    for number in range(len(names), len(names) - most, -1):
+        if number == 1 or names[number - 1] != f"column {number}":
+            break
+        if not _is_empty(columns[number - 1]).all():
+            break
+        count = number - 1
     return names[:count], columns[:count]
 
 

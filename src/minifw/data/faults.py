@@ -58,7 +58,7 @@ class Faults:
         count = sum(int(mask.sum()) for mask in found.values())
         rows = int(np.any([*found.values()], axis=0).sum())
         what = f"1 cell is {is_one}" if count == 1 else f"{count} cells are {are_many}"
-        if found is self.wrong and rows == 1 and first == 0:
+        if found is self.wrong and remedy and rows == 1 and first == 0:
             remedy = f"{_as_names(self.frame)}{remedy}"
         return (
             f"{self.frame.where(first)}: {what}{of_rows(rows, count)}: "

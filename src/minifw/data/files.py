@@ -203,9 +203,8 @@ def _check(
         faults.instead = FILLS
     if faults.wrong:
         faults.other = (
-            "an empty cell is a missing value; "
             f"data.categorical: [{listed([*faults.wrong])}] makes a feature of each value, "
-            "data.exclude leaves such columns out"
+            "data.exclude leaves such columns out; emptied cells would be missing values"
         )
     for name, column in targets.items():
         if column.wrong.any():

@@ -22,7 +22,7 @@ from minifw.data.dialect import (
     usual_length,
 )
 from minifw.data.reading import twice
-from minifw.data.rows import Row, Scanner, comment_of, line_at
+from minifw.data.rows import Row, Scanner, comment_line, comment_of, line_at
 from minifw.errors import DataError, short, short_word
 
 _TOLD = re.compile(rb"sep=([,;|\t])\r?\n", re.IGNORECASE)
@@ -84,8 +84,10 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     rows = _first(scanner, text, start, comment)
     if not rows:
         after = f" after the {dialect.skip} lines of data.skip" if dialect.skip else ""
-        if comment and text[start:].strip():
-            after += f", as all begin with {comment}, which marks comments; data.comment:  for none"
+        if comment and len(comment_line(comment).findall(text, start)) > 1:
+            after += (
+                f", as all begin with {comment}, which marks comments; data.comment: '' for none"
+            )
         raise DataError(
             f"{path}: expects a line of column names and then samples, got 0 line(s){after}"
         )

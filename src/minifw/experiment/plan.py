@@ -406,7 +406,7 @@ def _check_draws(plan: Plan) -> None:
 
 
 def _check_altered(plan: Plan) -> None:
-    """Raise a ConfigError if altered samples lack a class, or cannot be used by the network."""
+    """Raise a ConfigError if altered samples lack a class, exceed the dtype, or are no tokens."""
     config, noise = plan.config, plan.config.data.feature_noise or 0.0
     if noise and any(needs.takes_tokens(config)):
         what = "a layer takes the features as whole numbers, which noise would not leave"
