@@ -84,12 +84,13 @@ QUICK = ("--allow-code", "--json")
 def _files(minifw: Minifw) -> None:
     Path("mine.py").write_text(FILE)
     Path("own.yaml").write_text(CONFIG)
-    Path("columns.txt").write_text(
-        "\n".join(f"{name}," + ",".join(map(str, values)) for name, values in {
-            "height": [k / 10 for k in range(30)], "city": ["Oslo", "Rome", "Lima"] * 10,
-            "kind": ["a", "b"] * 15,
-        }.items())
-    )  # fmt: skip
+    columns: dict[str, list[Any]] = {
+        "height": [k / 10 for k in range(30)],
+        "city": ["Oslo", "Rome", "Lima"] * 10,
+        "kind": ["a", "b"] * 15,
+    }
+    lines = [",".join([name, *map(str, values)]) for name, values in columns.items()]
+    Path("columns.txt").write_text("\n".join(lines))
 
 
 # -------------------------------------------------------------------------- what may be returned
