@@ -340,7 +340,7 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     wrong = wrong or _wrong_path(path)
     if not wrong:
         try:
-            value = parse(text, given)
+            value = text if _is_sign(text) else parse(text, given)
         except ConfigError:
             source.faults += given.faults
             return
@@ -354,6 +354,14 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
         Fault(here, None if fault.path is None else (*path, *fault.path), fault.what)
         for fault in given.faults
     ]
+
+
+def _is_sign(text: str) -> bool:
+    """Return whether a value is one of these signs alone, which then stands for itself.
+
+    In YAML they begin something, and alone are a fault, or no value at all.
+    """
+    return text in {",", "|", "#", "%", "&", "*", "!", ">", "@", "`", "?", "-"}
 
 
 def put(raw: dict[str, Any], key: str, value: Any, place: Place, source: Source) -> None:
