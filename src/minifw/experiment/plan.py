@@ -329,10 +329,11 @@ def _samples(
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     section, key = config.data, "validation"
     try:
-        of_table = isinstance(section, Tabled) and table is not None
-        if of_table and (found := fault_of_division(section, table)) is not None:
-            key, fault = found
-            raise fault
+        if isinstance(section, Tabled) and table is not None:
+            found = fault_of_division(section, table)
+            if found is not None:
+                key, fault = found
+                raise fault
         left, test, validation = sizes_of(section, table)
         key = "share" if section.imbalance is None else "imbalance"
         return table, trained_on(section, config.seed, table, left), test, validation
