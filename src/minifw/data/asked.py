@@ -74,9 +74,7 @@ def asked_of(
     if new:
         notes.append(f"words that the run did not learn from are 'other' words: {by_column(new)}")
     if gaps:
-        what = (
-            f"missing values are filled as in the run, by its training samples: {by_column(gaps)}"
-        )
+        what = "missing values are filled as in the run, by its training samples"
         notes.append(f"{what}: {by_column(gaps)}")
     found = Asked(encoding.wide(values), frame.checksum, notes=tuple(notes))
     if not names or not {*names} <= {*cells_of}:
