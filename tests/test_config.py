@@ -188,6 +188,18 @@ def test_overrides(tmp_path: Path) -> None:
     assert config.loss.reduction == "sum"
 
 
+@pytest.mark.parametrize(
+    ("key", "sign"),
+    [("decimal", ","), ("delimiter", "|"), ("delimiter", ";"), ("comment", "#"), ("comment", "%")],
+)
+def test_a_single_sign_stands_for_itself(tmp_path: Path, key: str, sign: str) -> None:
+    """In YAML a comma and % are faults, a bar is an empty text, and # is a comment: no value."""
+    own = "{kind: csv, path: a.csv}"
+    path = written(tmp_path, "name: a\nnetwork: [{linear: 2}]\nloss: mse\n"
+                   f"train: {{eta: 1, epochs: 1}}\ndata: {own}\n")  # fmt: skip
+    assert getattr(load(path, [f"data.{key}={sign}"]).data, key) == sign
+
+
 @pytest.mark.parametrize(("override", "expected"), OVERRIDES)
 def test_wrong_overrides_name_themselves(tmp_path: Path, override: str, expected: str) -> None:
     assert faults(tmp_path, GOOD, override) == [expected]

@@ -79,7 +79,7 @@ DIALECTS: dict[str, tuple[str, Any, Any]] = {
     "decimal commas": ("a;b\n0,5;1\n,5;-2,25e3\n", "ab", [["0.5", "1"], [".5", "-2.25e3"]]),
     "decimal commas beside text": ("a;b\n0,5;x,y\n1;z\n", "ab", [["0.5", "x,y"], ["1", "z"]]),
     "decimal commas by tabs": ("0,5\t1\n1,5\t2\n", 2, [["0.5", "1"], ["1.5", "2"]]),
-    "both points and commas": ("a;b\n0,5;1.5\n1;2\n", "ab", [["0,5", "1.5"], ["1", "2"]]),
+    "both points and commas": ("a;b\n0,5;1.5\nx;2\n", "ab", [["0,5", "1.5"], ["x", "2"]]),
     "commas in a text by bars": ("a|b\nx, y|1\nz, w|2\n", "ab", [["x, y", "1"], ["z, w", "2"]]),
     "no header": ("1,2\n3,4\n", 2, ["12", "34"]),
     "no header, words last": ("1,2,x\n3,4,y\n", 3, ["12x", "34y"]),
@@ -161,13 +161,40 @@ def test_what_was_noticed_is_told(tmp_path: Path) -> None:
     )
     assert noted(read(tmp_path, "a,b,\n1,2,\n")) == ""
     assert noted(read(tmp_path, "a,b\n1,2\n,\n,\n")) == "2 rows without any value left out"
-    assert noted(read(tmp_path, "a;b\n0,5;1.5\n1;2\n")) == (
+    assert noted(read(tmp_path, "a;b\n0,5;1.5\nx;2\n")) == (
         "numbers with a comma are taken as text, since others have a point; see data.decimal"
     )
     assert noted(read(tmp_path, "# hi\n# a b\n1 2\n3 4\n")) == (
         "lines that begin with # are left out as comments | the last comment may name the "
         "columns: data.names: [a, b] takes these"
     )
+
+
+def test_points_beside_decimal_commas_separate_thousands(tmp_path: Path) -> None:
+    """Else 1.154 would be a little more than one, beside 987."""
+    frame = read(tmp_path, "a;b;c\n0,5;987;1.234,5\n1,5;1.154;2,5\n")
+    assert rows(frame) == [["0.5", "987", "1234.5"], ["1.5", "1154", "2.5"]]
+    assert noted(frame) == "points separate thousands in numbers of: 'b' 1, 'c' 1"
+    # Also where new samples happen to have no comma, as the key says it.
+    alone = read(tmp_path, "a;b\n1.154;1\n987;2\n", decimal=",")
+    assert rows(alone) == [["1154", "1"], ["987", "2"]]
+    # But not in a column in which some points are those of decimals, and not without any comma.
+    mixed = read(tmp_path, "a;b\n0,5;1.154\n1;1.5\n", decimal=",")
+    assert rows(mixed) == [["0.5", "1.154"], ["1", "1.5"]]
+    assert rows(read(tmp_path, "a;b\n5;1.154\n1;1.500\n")) == [["5", "1.154"], ["1", "1.500"]]
+
+
+def test_numbers_with_commas_and_numbers_with_points(tmp_path: Path) -> None:
+    """A column of numbers must not become words because another one has points."""
+    text = "pH;T\n" + "".join(f"7,{n};{n}.5\n" for n in range(10, 30))
+    with pytest.raises(DataError) as raised:
+        read(tmp_path, text)
+    assert str(raised.value).endswith(
+        ": numbers have a comma, '7,10' in column 'pH', and a point, '10.5' in column 'T'; "
+        "data.decimal: ',' takes both as numbers, '.' takes those with a comma as text"
+    )
+    assert rows(read(tmp_path, text, decimal=","))[0] == ["7.10", "10.5"]
+    assert rows(read(tmp_path, text, decimal="."))[0] == ["7,10", "10.5"]
 
 
 # -------------------------------------------------------------------------------- what keys say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from minifw.data.folds import fold_sizes, folds
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
+from minifw.report.tables import Interval
 from minifw.statistics.overlap import Overlap, corrected, corrected_test
 from minifw.statistics.paired import compare
 from minifw.statistics.summary import summarize
@@ -255,7 +257,11 @@ def test_there_are_as_many_seeds_as_folds(config: Path) -> None:
     [
         ("seeds=6", "seeds: must be a multiple of data.folds, 4, .* got 6; seeds=8"),
         ("seed=2", "seed: must be a multiple of data.folds, 4, .* got 2; seed=0"),
-        ("data.train=0.5", "data.train: cannot be given with data.folds"),
+        (
+            "data.train=0.5",
+            "data.train: cannot be given with data.folds, where all but one fold are for training; "
+            "--set data.train=null takes it away",
+        ),
         ("data.test=10", "data.test: cannot be given with data.folds"),
         ("data.imbalance=2", "data.imbalance: cannot be given with data.folds"),
         ("data.folds=1", "data.folds"),
@@ -266,6 +272,11 @@ def test_keys_that_do_not_go_with_folds(config: Path, change: str, message: str)
     with pytest.raises(ConfigError, match=message) as raised:
         loading.load(config, [change])
     assert "\n" not in str(raised.value)
+
+
+def test_a_key_that_does_not_go_with_folds_can_be_taken_away(config: Path) -> None:
+    found = loading.load(config, ["data.train=0.5", "data.train=null"])
+    assert make_plan(found, 1, ["full-batch"]).seeds == [0, 1, 2, 3]
 
 
 def test_folds_that_lack_a_class(config: Path) -> None:
@@ -333,6 +344,41 @@ def test_a_sweep_of_folds(config: Path, tmp_path: Path) -> None:
         wanted = corrected(np.array(cell["test_error"]), Overlap(38 / 112, 4))
         assert wanted is not None
         assert figures["mean_interval"] == pytest.approx([max(0, wanted[0]), wanted[1]])
+    first = swept.cells[0]
+    low, high = first.mean_interval or (math.nan, math.nan)
+    assert [low, high] == cells["outcome"]["cells"][0]["mean_interval"]
+    assert first.interval is None
+
+
+def test_the_table_and_the_figure_of_a_sweep_of_folds_have_means(
+    config: Path, tmp_path: Path
+) -> None:
+    """The median of folds has no interval: the mean's is shown, and the words say so."""
+    swept = library.sweep(
+        config,
+        over={"train.eta": [0.01, 0.1]},
+        overrides={"data.validation": 0.2},
+        runs_dir=tmp_path / "runs",
+    )
+    table = swept.table()
+    assert table.head[-3:] == ["mean", "95 % interval", "median"]
+    assert "mean with its 95 % interval, corrected for training sets that overlap, and median" in (
+        table.caption
+    )
+    assert "bootstrap" not in table.caption
+    best = swept.best
+    assert best is not None
+    assert best.mean_interval is not None
+    assert (
+        f"Its test error: mean {best.mean:.2f} %, 95 % interval {best.mean_interval[0]:.2f} "
+        in (table.caption)
+    )
+    (row,) = [cells for name, cells in table.rows if name == str(best.number)]
+    assert row[-3:] == [best.mean, Interval(*best.mean_interval), best.median]
+    summaries = (swept.path / "tables/summaries.md").read_text()
+    assert "corrected for training sets that overlap; none of the median" in summaries
+    (axis,) = swept.figure().axes
+    assert "mean and its 95 % interval of 4 seeds" in axis.get_title()
 
 
 def test_a_study_of_variance_takes_no_folds(config: Path, tmp_path: Path) -> None:

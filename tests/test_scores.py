@@ -28,7 +28,7 @@ from minifw.report import classes, plots
 from minifw.report import scores as report
 from minifw.report.tables import of_results
 from minifw.runs.directory import load
-from minifw.runs.results import Results
+from minifw.runs.results import CalibrationRecord, Results
 from minifw.statistics import scores
 
 Floats = NDArray[np.float64]
@@ -143,6 +143,15 @@ def test_the_log_loss_does_not_overflow() -> None:
     found = scores.score(-outputs, np.array([0, 0]), np.array([0, 1]), "sigmoid")
     assert found.log_loss is not None
     assert np.isfinite(found.log_loss)
+
+
+@pytest.mark.parametrize(
+    ("right", "corner"), [(19, "lower right"), (9, "upper left")], ids=["not sure", "as it says"]
+)
+def test_the_legend_of_the_calibration_hides_no_point(right: int, corner: str) -> None:
+    """Networks that are right more often than they say have their points above, on the left."""
+    record = CalibrationRecord(count=[0, 20, 0], right=[0, right, 0], confidence=[None, 0.5, None])
+    assert classes.free_corner(record) == corner
 
 
 def test_calibration_by_hand() -> None:

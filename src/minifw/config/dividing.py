@@ -32,13 +32,13 @@ def note_division(config: Config, source: Source, faulty: Any = ()) -> None:
     if folds is not None:
         for key in ("train", "test", "test_path", "imbalance"):
             if getattr(data, key, None) is not None:
-                source.add(
-                    ("data", key), f"cannot be given with data.folds, {_WHY[key]}", of_key=True
-                )
+                what = f"cannot be given with data.folds, {_WHY[key]}; --set data.{key}=null"
+                source.add(("data", key), f"{what} takes it away", of_key=True)
         if not {"seed", "seeds"} & {*faulty}:
             note_seeds(config, source, config.seeds)
     elif test_path is not None and getattr(data, "test", None) is not None:
-        what = "cannot be given with data.test_path, all rows of which are for testing"
+        what = "cannot be given with data.test_path, all rows of which are for testing; "
+        what += "--set data.test=null takes it away"
         source.add(("data", "test"), what, of_key=True)
 
 

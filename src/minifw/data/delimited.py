@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minifw.data.dialect import DECIMAL_COMMA, Dialect
+from minifw.data.dialect import DECIMAL_COMMA, MOSTLY, THOUSANDS, Dialect
 from minifw.data.encoded import as_utf8
 from minifw.data.formats import check_text
 from minifw.data.frame import Frame
@@ -21,7 +21,7 @@ from minifw.data.kinds import Mask
 from minifw.data.layout import Layout, layout_of
 from minifw.data.reading import check_memory, unreadable
 from minifw.data.rows import COMMENTS, Scanner, comment_line, line_at
-from minifw.errors import DataError
+from minifw.errors import DataError, short_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -33,8 +33,6 @@ BLOCK = 1 << 22
 """Bytes that pyarrow reads at a time; a row must fit into one block."""
 SPACES = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 """What `str.strip` takes away, beside line ends."""
-THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?$"
-"""A number with points between thousands and a comma for its point."""
 LARGEST_BLOCK = (1 << 31) - 1
 
 
@@ -79,9 +77,10 @@ def frame_of_layout(
     notes = [*layout.notes]
     kept, columns = _without_empty(columns, notes)
     names, columns = _without_unnamed(layout, columns)
-    columns = _with_points(columns, layout.delimiter, decimal, notes)
     if not len(columns[0]):
         raise DataError(f"{path}: expects samples, got lines without any value")
+    if decimal is not None or layout.delimiter != ",":
+        columns = _with_points(path, names, columns, decimal, notes)
     place = Places(path, text, layout, kept, len(columns[0]))
     return Frame(path, names, tuple(columns), checksum, place, layout.named, tuple(notes))
 
@@ -268,61 +267,91 @@ def _is_empty(column: pa.Array) -> Mask:
 
 
 def _with_points(
-    columns: list[pa.Array], delimiter: str, decimal: str | None, notes: list[str]
+    path: Path,
+    names: Sequence[str],
+    columns: list[pa.Array],
+    decimal: str | None,
+    notes: list[str],
 ) -> list[pa.Array]:
-    """Return the columns with points in numbers that have commas.
+    """Return the columns with points in numbers that have commas, and none for thousands.
 
-    If it is not said, numbers have commas where another character separates cells and none has a
-    point.
+    If it is not said, numbers have commas where some do and no other number has a point. Points
+    separate thousands in a column where all points of numbers stand before three digits.
     """
-    from pyarrow import compute
-
-    if decimal is None and delimiter == ",":
+    commas = [_matches(column, _COMMA) for column in columns]
+    if decimal is None and not any(mask.any() for mask in commas):
         return columns
-    pattern = f"^(?:{DECIMAL_COMMA})$"
-    if decimal == ",":
-        columns = _without_thousands(columns, notes)
-    found = [compute.match_substring_regex(column, pattern) for column in columns]
-    if not any(compute.any(mask).as_py() for mask in found):
+    if decimal == ".":
+        if any(mask.any() for mask in commas):
+            notes.append(
+                "numbers with a comma are taken as text, since data.decimal is '.'; "
+                "see data.decimal"
+            )
         return columns
-    points = any(
-        compute.any(compute.match_substring_regex(column, r"^[+-]?[0-9]*\.[0-9]+$")).as_py()
-        for column in columns
-    )
-    if decimal == "." or (decimal is None and points):
-        why = "data.decimal is '.'" if decimal else "others have a point"
-        notes.append(f"numbers with a comma are taken as text, since {why}; see data.decimal")
-        return columns
-    return [
-        compute.if_else(mask, compute.replace_substring(column, ",", "."), column)
-        if compute.any(mask).as_py()
-        else column
-        for mask, column in zip(found, columns, strict=True)
-    ]
-
-
-def _without_thousands(columns: list[pa.Array], notes: list[str]) -> list[pa.Array]:
-    """Return columns without points between thousands, as in `1.234,5`, where the point is a comma.
-
-    A column in which a point can be nothing else, such as that of `0.5`, is left as it is.
-    """
-    from pyarrow import compute
-
-    changed, example = [], None
-    for column in columns:
-        grouped = compute.match_substring_regex(column, THOUSANDS)
-        points = compute.match_substring_regex(column, r"^[+-]?[0-9]*\.[0-9]+$")
-        other = compute.and_not(points, grouped)
-        if compute.any(grouped).as_py() and not compute.any(other).as_py():
-            example = example or str(column.filter(grouped)[0])
-            plain = compute.replace_substring(column, ".", "")
-            column = compute.if_else(grouped, plain, column)
-        changed.append(column)
-    if example is not None:
+    thousands = [_matches(column, THOUSANDS) for column in columns]
+    points = [_matches(column, _POINT) for column in columns]
+    pointed = [(mask & ~dots).any() for mask, dots in zip(points, thousands, strict=True)]
+    if decimal is None and any(pointed):
+        _check_either(path, names, columns, commas, points)
         notes.append(
-            f"points are taken to separate thousands, as in {example}, since data.decimal is ','"
+            "numbers with a comma are taken as text, since others have a point; see data.decimal"
         )
-    return changed
+        return columns
+    found, separated = [], []
+    for name, column, comma, dots, points_too in zip(
+        names, columns, commas, thousands, pointed, strict=True
+    ):
+        if dots.any() and not points_too:
+            separated.append(f"'{short_word(name)}' {int(dots.sum())}")
+            column = _replaced(column, dots, ".", "")
+        found.append(_replaced(column, comma, ",", ".") if comma.any() else column)
+    if separated:
+        notes.append(f"points separate thousands in numbers of: {', '.join(separated)}")
+    return found
+
+
+_COMMA = f"{DECIMAL_COMMA}|{THOUSANDS.removesuffix('?')}"
+_POINT = r"[+-]?[0-9]*\.[0-9]+"
+
+
+def _matches(column: pa.Array, pattern: str) -> Mask:
+    """Return which cells match a regular expression as a whole."""
+    from pyarrow import compute
+
+    found = compute.match_substring_regex(column, f"^(?:{pattern})$")
+    return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+
+def _replaced(column: pa.Array, which: Mask, old: str, new: str) -> pa.Array:
+    import pyarrow as pa
+    from pyarrow import compute
+
+    return compute.if_else(pa.array(which), compute.replace_substring(column, old, new), column)
+
+
+def _check_either(
+    path: Path,
+    names: Sequence[str],
+    columns: Sequence[pa.Array],
+    commas: Sequence[Mask],
+    points: Sequence[Mask],
+) -> None:
+    """Raise a DataError if a column is of numbers if commas are decimal, and others have points."""
+    for name, column, comma in zip(names, columns, commas, strict=True):
+        whole = _matches(column, "[+-]?[0-9]+")
+        known = len(column) - int(np.asarray(_is_empty(column)).sum())
+        if comma.any() and (comma | whole).sum() >= MOSTLY * known:
+            other = next(n for n, mask in enumerate(points) if mask.any())
+            cells = (
+                f"'{short_word(column[int(np.argmax(comma))].as_py())}' in column "
+                f"'{short_word(name)}'",
+                f"'{short_word(columns[other][int(np.argmax(points[other]))].as_py())}' in column "
+                f"'{short_word(names[other])}'",
+            )
+            raise DataError(
+                f"{path}: numbers have a comma, {cells[0]}, and a point, {cells[1]}; "
+                "data.decimal: ',' takes both as numbers, '.' takes those with a comma as text"
+            )
 
 
 class Places:

@@ -33,6 +33,8 @@ FEW = 5
 
 DECIMAL_COMMA = r"[+-]?([0-9]+,[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?"
 """A number with a comma for its point, as a regular expression."""
+THOUSANDS = r"[+-]?[1-9][0-9]{0,2}(\.[0-9]{3})+(,[0-9]*)?"
+"""A number with points between thousands, and perhaps a decimal comma, as a regular expression."""
 _DECIMAL_COMMA = re.compile(DECIMAL_COMMA)
 _FOLLOWED = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?([,;|\t ])")
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 from minifw.config.columned import Csv
 from minifw.config.starter import Key
 from minifw.data import archives
-from minifw.data.dialect import is_number
+from minifw.data.dialect import THOUSANDS, is_number
 from minifw.data.encoded import as_utf8, encoding_of
 from minifw.data.formats import opened
 from minifw.data.layout import layout_of
@@ -71,7 +72,8 @@ def dialect_keys(content: bytes, path: Path, section: Csv) -> list[Key]:
         keys.append(Key("delimiter", shown, "what separates cells"))
         first = [row.cells for row, _ in zip(layout.rows(text), range(500), strict=False)]
         cells = [cell for row in first for cell in row if is_number(cell)]
-        if any("," in cell for cell in cells) and not any("." in cell for cell in cells):
+        points = [cell for cell in cells if "." in cell and not re.fullmatch(THOUSANDS, cell)]
+        if any("," in cell for cell in cells) and not points:
             keys.append(Key("decimal", ",", "the point of numbers"))
     if not layout.named and not layout.comment and layout.line > 1 + section.skip:
         keys.append(Key("skip", layout.line - 1, "lines before the first sample"))

@@ -239,7 +239,10 @@ def plan(
     manifest = None if begun is None else begun.manifest
     _check_device(config, source)
     if lacks_batches(config, modes):
-        source.add(("train", "batch_size"), "this key is missing; compare runs mode 'sgd' too")
+        what = (
+            "this key is missing; compare runs mode 'sgd' too; --set train.batch_size=32 gives it"
+        )
+        source.add(("train", "batch_size"), what)
         raise source.error()
     if begun is not None:
         _check_compiler(config, begun)

@@ -144,11 +144,14 @@ class SweepCell:
         epochs: how far it was trained; less than its config says if the sweep stopped it.
         diverged: how many seeds diverged.
         median: median test error of the others, None if there are none.
-        interval: 95 % bootstrap interval of this median, None where it is not defined.
+        interval: 95 % bootstrap interval of this median, None where it is not defined, as of folds.
         rank: by validation error, 1 for the best; None if the cell is not ranked.
         stopped_epoch: with early stopping, the epoch after which each seed ended, None for a seed
             that trained to the end; None without it.
         best_epoch: that of each seed's best evaluation; None without early stopping.
+        mean: mean test error of the seeds that did not diverge.
+        mean_interval: its 95 % interval: bootstrap, or of folds corrected for training samples that
+            overlap.
 
     """
 
@@ -167,6 +170,8 @@ class SweepCell:
     rank: int | None
     stopped_epoch: tuple[int | None, ...] | None = None
     best_epoch: tuple[int, ...] | None = None
+    mean: float | None = None
+    mean_interval: tuple[float, float] | None = None
 
 
 class Sweep(Study):
@@ -185,7 +190,7 @@ class Sweep(Study):
         outcome = self._report.outcome
         for cell, mine in zip(self._results.cells, outcome.cells, strict=True):
             validation = cell.validation_error
-            interval = mine.interval
+            interval, of_mean = mine.interval, mine.mean_interval
             found.append(
                 SweepCell(
                     cell.number,
@@ -203,6 +208,8 @@ class Sweep(Study):
                     mine.rank,
                     None if cell.stopped_epoch is None else tuple(cell.stopped_epoch),
                     None if cell.best_epoch is None else tuple(cell.best_epoch),
+                    mine.mean,
+                    None if of_mean is None else (of_mean[0], of_mean[1]),
                 )
             )
         return tuple(found)

@@ -88,7 +88,7 @@ def _is_log(numbers: Sequence[float]) -> bool:
 class Errors:
     """The test errors of all cells; NaN where all seeds diverged."""
 
-    median: list[float]
+    middle: list[float]
     low: list[float]
     high: list[float]
     diverged: list[int]
@@ -102,9 +102,10 @@ class Errors:
         figures, best = report.outcome.cells, report.outcome.best
         ranked = any(each.rank is not None for each in figures)
         nan = float("nan")
-        bounds = [each.interval or (each.median, each.median) for each in figures]
+        tested = [report.of_test(each) for each in figures]
+        bounds = [interval or (middle, middle) for middle, interval in tested]
         return cls(
-            [nan if each.median is None else each.median for each in figures],
+            [nan if middle is None else middle for middle, _ in tested],
             [nan if low is None else low for low, _ in bounds],
             [nan if high is None else high for _, high in bounds],
             [each.diverged for each in figures],
@@ -120,7 +121,7 @@ class Errors:
 
 
 def cells(report: Report) -> Figure:
-    """Draw the test errors of all cells: medians, and where there is room their intervals."""
+    """Draw the test errors of all cells: `report.middle`, and its intervals where there is room."""
     keys = keys_of(report)
     names = dict(zip(keys, short_names(keys), strict=True))
     sides = [Side.of(keys, names, report) for keys in report.outcome.axes]
@@ -198,7 +199,7 @@ def _line(report: Report, side: Side, errors: Errors) -> Figure:
     axis = figure.subplots()
     order = [int(k) for k in np.argsort(side.places, kind="stable")]
     x = np.array(side.places)[order]
-    low, median, high = (np.array(each)[order] for each in (errors.low, errors.median, errors.high))
+    low, median, high = (np.array(each)[order] for each in (errors.low, errors.middle, errors.high))
     axis.fill_between(x, low, high, color=BLUE, alpha=0.18, linewidth=0)
     lonely = len(order) <= 30
     axis.plot(x, median, color=BLUE, linewidth=1.4, marker="o" if lonely else "", markersize=4)
@@ -214,7 +215,7 @@ def _line(report: Report, side: Side, errors: Errors) -> Figure:
     axis.set_xlabel(side.name)
     axis.set_ylabel(report.results.measured.axis())
     dots = "dots: seeds" if single else None
-    shown = "median and its 95 % interval"
+    shown = f"{report.middle} and its 95 % interval"
     axis.set_title(_title(report, errors, figure, shown, dots), fontsize=9)
     lay_out(figure)
     return figure
@@ -235,14 +236,14 @@ def _points(report: Report, side: Side, errors: Errors) -> Figure:
     for row, cell in enumerate(shown):
         gray = GRAY if errors.stopped[cell] else BLUE
         axis.hlines(row, errors.low[cell], errors.high[cell], color=gray, linewidth=1)
-        axis.plot(errors.median[cell], row, "o", color=gray, markersize=5)
+        axis.plot(errors.middle[cell], row, "o", color=gray, markersize=5)
         if errors.gone(cell):
             axis.plot(0, row, transform=axis.get_yaxis_transform(), clip_on=False, **_CROSS)
         elif errors.diverged[cell]:
             text = f" {errors.diverged[cell]} of {errors.n[cell]} diverged"
             axis.text(errors.high[cell], row, text, va="center", fontsize=7)
         if cell == errors.best:
-            axis.plot(errors.median[cell], row, **_STAR)
+            axis.plot(errors.middle[cell], row, **_STAR)
     labels = [short(side.labels[int(side.places[cell])], 40) for cell in shown]
     axis.set_yticks(range(len(shown)), labels)
     axis.set_ylim(len(shown) - 0.5, -0.5)
@@ -250,7 +251,7 @@ def _points(report: Report, side: Side, errors: Errors) -> Figure:
     axis.grid(axis="x", alpha=0.3, linewidth=0.5)
     axis.set_xlabel(report.results.measured.axis())
     axis.set_ylabel(side.name)
-    title = _title(report, errors, figure, "median and its 95 % interval")
+    title = _title(report, errors, figure, f"{report.middle} and its 95 % interval")
     if len(shown) < count:
         title += f"\nthe {'first' if errors.best is None else 'best'} {len(shown)} of {count}"
     figure.suptitle(title, fontsize=9)
@@ -264,7 +265,7 @@ def _mark(axis: Axes, places: Sequence[float], errors: Errors) -> None:
         if errors.gone(cell):
             axis.plot(place, 1, transform=axis.get_xaxis_transform(), clip_on=False, **_CROSS)
         elif errors.stopped[cell]:
-            axis.plot(place, errors.median[cell], "o", color=GRAY, markersize=4)
+            axis.plot(place, errors.middle[cell], "o", color=GRAY, markersize=4)
         if 0 < errors.diverged[cell] < errors.n[cell] and len(places) <= 30:
             text = f"{errors.diverged[cell]}/{errors.n[cell]}\ndiv."
             axis.annotate(
@@ -272,7 +273,7 @@ def _mark(axis: Axes, places: Sequence[float], errors: Errors) -> None:
                 ha="center", fontsize=6.5,
             )  # fmt: skip
         if cell == errors.best:
-            axis.plot(place, errors.median[cell], **_STAR)
+            axis.plot(place, errors.middle[cell], **_STAR)
 
 
 def _scale_errors(axis: Axes, errors: Errors, single: Sequence[float] = ()) -> None:
@@ -318,7 +319,7 @@ def _heat(report: Report, down: Side, across: Side, errors: Errors) -> Figure:
     rows, columns = len(set(down.places)), len(set(across.places))
     values = np.full((rows, columns), np.nan)
     for cell, (row, column) in enumerate(zip(down.positions, across.positions, strict=True)):
-        values[row, column] = errors.median[cell]
+        values[row, column] = errors.middle[cell]
     figure = new_figure(max(4.2, 1.6 + 0.62 * columns), 1.5 + 0.44 * rows)
     axis = figure.subplots()
     known = values[~np.isnan(values)]
@@ -345,9 +346,9 @@ def _heat(report: Report, down: Side, across: Side, errors: Errors) -> Figure:
 def _number(
     axis: Axes, row: int, column: int, cell: int, errors: Errors, bounds: tuple[float, float]
 ) -> None:
-    """Write the median into a field of a heat map, and what else there is to say."""
+    """Write the middle of a cell into a field of a heat map, and what else there is to say."""
     low, high = bounds
-    median, corner = errors.median[cell], (column - 0.5, row - 0.5)
+    median, corner = errors.middle[cell], (column - 0.5, row - 0.5)
     if errors.gone(cell):
         field = Rectangle(corner, 1, 1, facecolor="none", hatch="///", edgecolor="#bbbbbb")
         axis.add_patch(field)
@@ -376,7 +377,7 @@ def _number(
 
 
 def _middle_word(report: Report) -> str:
-    return f"median{report.results.measured.head},"
+    return f"{report.middle}{report.results.measured.head},"
 
 
 def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
@@ -394,12 +395,12 @@ def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
         places = np.array(side.places)
         if not side.numeric:  # points of a category stand beside each other
             places = places + rng.uniform(-0.15, 0.15, len(places))
-        axis.plot(places, errors.median, "o", color=GRAY, markersize=3, alpha=0.6)
+        axis.plot(places, errors.middle, "o", color=GRAY, markersize=3, alpha=0.6)
         for cell, place in enumerate(places):
             if errors.gone(cell):
                 axis.plot(place, 1, transform=axis.get_xaxis_transform(), clip_on=False, **_CROSS)
             elif cell == errors.best:
-                axis.plot(place, errors.median[cell], **_STAR)
+                axis.plot(place, errors.middle[cell], **_STAR)
         _middle(axis, side, errors)
         _scale_errors(axis, errors)
         if side.numeric:
@@ -412,7 +413,7 @@ def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
         axis.set_xlabel(side.name)
     for line in grid:
         line[0].set_ylabel(f"test {report.results.measured.name}{report.results.measured.head}")
-    shown = "cells (medians), and the line through their median,"
+    shown = f"cells ({report.middle}s), and the line through their median,"
     figure.suptitle(_title(report, errors, figure, shown), fontsize=9)
     lay_out(figure)
     return figure
@@ -421,7 +422,7 @@ def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
 def _middle(axis: Axes, side: Side, errors: Errors) -> None:
     """Draw the median of the cells with the same value, where several have it."""
     by_value: dict[float, list[float]] = {}
-    for place, median in zip(side.places, errors.median, strict=True):
+    for place, median in zip(side.places, errors.middle, strict=True):
         if not np.isnan(median):
             by_value.setdefault(place, []).append(median)
     if len(by_value) > len(side.places) / 2 or not by_value:

@@ -47,8 +47,8 @@ def score_table(results: Results) -> Table | None:
     if len(results.arms) > 1:
         heads = [head for arm in results.arms for head in (ARMS[arm], f"{ARMS[arm]}, 95 %")]
     caption = (
-        f"more about the test samples – medians {over(results)}, "
-        f"of the weights that each seed ended with.{_notes(results)}"
+        f"more about the test samples, with the weights that each seed ended with – medians "
+        f"{over(results)}.{_notes(results)}"
     )
     measure = results.measured
     return Table(

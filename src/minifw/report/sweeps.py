@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from minifw.config.axes import in_one_line
 from minifw.errors import ArtefactError, harmless
 from minifw.report.tables import Cell, Interval, Table, counted, label_of
 from minifw.runs import records
-from minifw.runs.studies import StudyResults, SweepOutcome
+from minifw.runs.studies import CellFigures, StudyResults, SweepOutcome
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 INTERVAL = "95 % interval"
-FIGURES = ("rank", "n", "diverged", "validation", "median", INTERVAL, "mean")
-"""The columns of the table after those of the keys."""
+FIGURES = ("rank", "n", "diverged", "validation")
+"""The columns of the table after those of the keys, and before those of the test error."""
 
 STATISTICS = ("n", "diverged", "min", "q1", "median", "q3", "max", "mean", "sd")
 """The columns of the table of statistics after those of the keys."""
@@ -48,6 +48,18 @@ class Report:
             raise ArtefactError(f"{where}: {fault}") from None
         return cls(results, outcome)
 
+    @property
+    def middle(self) -> Literal["mean", "median"]:
+        """The figure that has an interval: of folds, whose training samples overlap, the mean."""
+        overlap = any(cell.overlap is not None for cell in self.results.cells)
+        return "mean" if overlap else "median"
+
+    def of_test(self, figures: CellFigures) -> tuple[float | None, Sequence[float] | None]:
+        """Return the middle of the test errors of a cell, and its interval."""
+        if self.middle == "mean":
+            return figures.mean, figures.mean_interval
+        return figures.median, figures.interval
+
 
 def table(report: Report) -> Table:
     """Return the table of all cells, the best first.
@@ -59,13 +71,13 @@ def table(report: Report) -> Table:
     for place in in_order(report):
         cell, mine = report.results.cells[place], figures[place]
         shown: list[Cell] = [in_one_line(cell.set[key]) for key in keys]
+        middle, interval = report.of_test(mine)
+        other = mine.median if report.middle == "mean" else mine.mean
         shown += [mine.rank, mine.n, mine.diverged, mine.validation]
-        rows.append(
-            (str(cell.number), [*shown, mine.median, Interval.of(mine.interval), mine.mean])
-        )
+        rows.append((str(cell.number), [*shown, middle, Interval.of(interval), other]))
     return Table(
         caption=_caption(report),
-        head=["cell", *keys, *FIGURES],
+        head=["cell", *keys, *FIGURES, report.middle, INTERVAL, _other(report)],
         rows=rows,
         brief=_brief(report),
         label=label_of(report.results.name, "cells"),
@@ -87,7 +99,7 @@ def summaries(report: Report) -> Table:
     return Table(
         caption=f"statistics of the test {measure.name} of {harmless(what(report))} over seeds, "
         f"{measure.what}; seeds that diverged are counted, and left out of the rest. "
-        "Intervals: 95 %, bootstrap.",
+        f"{_intervals(report)}",
         head=["cell", *keys, *STATISTICS, "median 95 %", "mean 95 %"],
         rows=rows,
         label=label_of(report.results.name, "summaries"),
@@ -106,14 +118,16 @@ def verdict(report: Report) -> list[str]:
         f"Best of {counted(best.of, 'cell')}: cell {best.cell}, {harmless(best.name)} "
         f"(median validation {measure.name}{validation})."
     ]
-    if best.median is not None:
-        low_high = "" if best.interval is None else (
-            f", 95 % interval {measure.number(best.interval[0])} to "
-            f"{measure.figure(best.interval[1])}"
-        )  # fmt: skip
+    middle, interval = report.of_test(best)
+    if middle is not None:
+        low_high = (
+            ""
+            if interval is None
+            else (f", 95 % interval {measure.number(interval[0])} to {measure.figure(interval[1])}")
+        )
         over = f"over {counted(best.n - best.diverged, 'seed')}"
         lines.append(
-            f"Its test {measure.name}: median {measure.figure(best.median)}{low_high}, {over}."
+            f"Its test {measure.name}: {report.middle} {measure.figure(middle)}{low_high}, {over}."
         )
     if best.optimism is not None:
         lines.append(
@@ -126,7 +140,7 @@ def verdict(report: Report) -> list[str]:
 
 
 def for_terminal(report: Report, most: int) -> Table:
-    """Return the table with at most so many rows, short names of keys, and no mean."""
+    """Return the table with at most so many rows, short names of keys, one figure of the test."""
     whole, keys = table(report), keys_of(report)
     count = 1 + len(keys)
     rows = [
@@ -175,14 +189,31 @@ def what(report: Report) -> str:
 
 
 def _caption(report: Report) -> str:
-    shown = _what_is_shown(report, "with its 95 % bootstrap interval, and mean")
+    shown = _what_is_shown(report, f"with {_its_interval(report)}, and {_other(report)}")
     name = report.results.measured.name
     return " ".join([f"test {name} of {harmless(what(report))}, {shown}", *verdict(report)])
 
 
 def _brief(report: Report) -> str:
-    """Return the caption of the table in a terminal, which has no mean."""
-    return _what_is_shown(report, "and its 95 % bootstrap interval")
+    """Return the caption of the table in a terminal, which has one figure of the test."""
+    return _what_is_shown(report, f"and {_its_interval(report)}")
+
+
+def _its_interval(report: Report) -> str:
+    if report.middle == "mean":
+        return "its 95 % interval, corrected for training sets that overlap"
+    return "its 95 % bootstrap interval"
+
+
+def _intervals(report: Report) -> str:
+    if report.middle == "mean":
+        return "Intervals: 95 %, corrected for training sets that overlap; none of the median."
+    return "Intervals: 95 %, bootstrap."
+
+
+def _other(report: Report) -> str:
+    """Return the figure of the test errors that has no interval in the table."""
+    return "median" if report.middle == "mean" else "mean"
 
 
 def _what_is_shown(report: Report, figures_of_test: str) -> str:
@@ -193,7 +224,7 @@ def _what_is_shown(report: Report, figures_of_test: str) -> str:
     lines = [
         f"{counted(len(figures), 'cell')}, {'each ' * (len(figures) > 1)}over {over}. "
         f"{measure.what[:1].upper()}{measure.what[1:]}: median of the validation {measure.name}; "
-        f"of the test {measure.name} median {figures_of_test}."
+        f"of the test {measure.name} {report.middle} {figures_of_test}."
     ]
     if gone:
         lines.append(f"In {counted(gone, 'cell')} seeds diverged, which these figures leave out.")
