@@ -35,13 +35,28 @@ def some(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
 
 
 COUNTS = {"train": st.integers(1, 9), "test": st.integers(1, 9), "normalize": st.booleans()}
+ALTERED = {
+    "share": st.floats(0.05, 1),
+    "imbalance": st.floats(1, 5) | st.just({"0": 0.5}),
+    "label_noise": st.floats(0, 1),
+    "feature_noise": AMOUNT,
+}
 GENERATED = st.one_of(
     some(center=st.lists(PLACE, min_size=2, max_size=2), radius=AMOUNT).map(
         lambda keys: {"kind": "disk", **keys}
     ),
     some(noise=AMOUNT).map(lambda keys: {"kind": "moons", **keys}),
     some(noise=AMOUNT, turns=AMOUNT).map(lambda keys: {"kind": "spirals", **keys}),
-).flatmap(lambda data: some(**COUNTS).map(lambda keys: {"train": 6, "test": 4, **data, **keys}))
+    some(noise=AMOUNT, factor=AMOUNT).map(lambda keys: {"kind": "circles", **keys}),
+    some(spread=AMOUNT, features=st.integers(1, 3)).map(
+        lambda keys: {"kind": "blobs", "classes": 2, **keys}
+    ),
+    some(inputs=st.integers(1, 3), hidden=st.integers(1, 2)).map(
+        lambda keys: {"kind": "teacher", **keys}
+    ),
+).flatmap(
+    lambda data: some(**COUNTS, **ALTERED).map(lambda keys: {"train": 6, "test": 4, **data, **keys})
+)
 
 NUMBER = mostly(st.floats(-9, 9).map(str) | st.integers(-9, 9).map(str), PLACE.map(str))
 ODD_CELL = st.sampled_from(
@@ -92,6 +107,8 @@ FILE = st.tuples(
         train=st.integers(1, 9) | st.floats(0.1, 0.9),
         test=st.integers(1, 4),
         normalize=st.booleans(),
+        split=st.just("stratified"),
+        **ALTERED,
     ),
 ).map(lambda pair: (pair[0][0], {**pair[0][1], "path": "points", **pair[1]}))
 INIT = st.sampled_from(["pytorch", "zeros"]) | st.builds(

@@ -80,6 +80,18 @@ def test_wrong_labels_of_a_small_share_are_among_those_of_a_larger() -> None:
     assert (many[wrong] == few[wrong]).all()
 
 
+def test_noise_of_features_is_the_same_whatever_else_is_altered() -> None:
+    train = data.disk(np.random.default_rng(3), 100)
+    plain, both = (
+        altered(train, by, noise(), ("0", "1"), draw=data.disk)[0] - train[0]
+        for by in (
+            Alteration(feature_noise=0.5),
+            Alteration(feature_noise=1.0, label_noise=0.3),
+        )
+    )
+    np.testing.assert_allclose(both, 2 * plain)
+
+
 # ---------------------------------------------------------------------------------- feature noise
 
 
@@ -188,6 +200,15 @@ def test_only_training_samples_are_altered(tmp_path: Path, kind: str) -> None:
     alone = plan.draw([1]).data
     assert alone.train.inputs[0].equal(made.train.inputs[1])
     assert alone.train.class_numbers[0].equal(made.train.class_numbers[1])
+
+
+def test_each_seed_has_its_own_wrong_labels(tmp_path: Path) -> None:
+    kind = "{kind: sklearn, name: iris, split: stratified, split_seed: 1"
+    made, _ = drawn(tmp_path, kind + ", label_noise: 0.2}")
+    plain, _ = drawn(tmp_path, kind + "}")
+    wrong = made.train.class_numbers != plain.train.class_numbers
+    assert wrong.sum(-1).tolist() == [24, 24, 24]
+    assert not wrong[0].equal(wrong[1])
 
 
 def test_the_keys_are_counted_together(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from minifw.config import loading
 from minifw.data import asked, cells, encoding, files, frames, joined, kinds
 from minifw.data.frame import Frame
 from minifw.data.roles import Choice
-from minifw.errors import ArtefactError, DataError
+from minifw.errors import ArtefactError, DataError, short
 from minifw.experiment import inputs
 from minifw.experiment.build import build_data
 from minifw.experiment.plan import plan as make_plan
@@ -174,7 +174,7 @@ def test_the_usual_words_for_a_missing_value(tmp_path: Path, token: str) -> None
     assert table_at(path, missing="drop").inputs.shape == (2, 5)
     (line,) = fault(table_at, path)
     assert line.startswith(
-        f"{path}:3: 3 cells are missing in 1 row: 'a' (line 3: '{token.strip()}')"
+        f"{path}:3: 3 cells are missing in 1 row: 'a' (line 3: {short(token.strip())})"
     )
 
 
@@ -190,7 +190,7 @@ def test_all_faults_are_told_in_one_go_and_counted() -> None:
     assert fault(files.table_of, bad, Choice()) == [
         "a.csv:3: 3 cells are not numbers: 'a' (2, the first in line 3: 'x'), 'd' (line 6: 'oops'); "
         "data.categorical: [a, d] makes a feature of each value, data.exclude leaves such columns "
-        "out",
+        "out; emptied cells would be missing values",
         "a.csv:4: 4 cells are missing in 2 rows: 'b' (2, the first in line 4: ''), "
         "'c' (line 5: ''), 'y' (line 4: '?'); data.missing: drop leaves such rows out, mean or "
         "median fills them",

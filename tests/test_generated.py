@@ -61,7 +61,7 @@ def test_blobs_lie_around_the_same_centres_whatever_the_seed() -> None:
         middles.append(np.stack([group.mean(0) for group in groups]))
         for group in groups:
             np.testing.assert_allclose(group.std(0), 2.0, rtol=0.04)
-    np.testing.assert_allclose(*middles, atol=4 * 2.0 * np.sqrt(2 / 10_000))
+    np.testing.assert_allclose(middles[0], middles[1], atol=4 * 2.0 * np.sqrt(2 / 10_000))
     other, labels = data.blobs(rng(), 300, 3, 4, 0.0, 8)
     assert np.abs(other[labels == 0][0] - middles[0][0]).max() > 0.5
 
@@ -148,6 +148,9 @@ def test_another_teacher_seed_is_another_teacher() -> None:
     labels = [data.teacher(rng(), 1000, 2, 10, 2, seed)[1] for seed in (0, 0, 1)]
     assert (labels[0] == labels[1]).all()
     assert (labels[0] != labels[2]).mean() > 0.1
+    numbers = [data.teacher_regression(rng(), 50, 2, 10, 1, 0.0, seed)[1] for seed in (0, 0, 1)]
+    assert (numbers[0] == numbers[1]).all()
+    assert np.abs(numbers[0] - numbers[2]).max() > 0.1
     assert np.isfinite(data.teacher_regression(rng(), 50, 1, 1, 1, 0.0, 2)[1]).all()
 
 
@@ -196,7 +199,7 @@ def test_names_of_a_number_of_features() -> None:
 
 
 def test_a_network_of_other_outputs_is_told(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="one output for each of the 4 classes, got 3"):
+    with pytest.raises(ConfigError, match="4 classes, the last layer has 3 outputs"):
         plan_of(tmp_path, "{kind: blobs, classes: 4}", 3)
     with pytest.raises(ConfigError, match=r"data.factor: must be below 1(\.0)?, got 1"):
         plan_of(tmp_path, "{kind: circles, factor: 1}", 2)

@@ -315,6 +315,13 @@ def test_a_convolution_of_rows_is_told_the_layer_it_lacks(tmp_path: Path, minifw
     layer = told.err.partition("`- ")[2].partition("`")[0]
     mended = [yaml.safe_load(layer), {"conv2d": 2, "kernel_size": 2}, "flatten", {"linear": 3}]
     assert minifw("validate", config(tmp_path, network=mended)).code == 0
+    behind = minifw("validate", config(tmp_path, network=["relu", mended[1], *mended[2:]]))
+    assert behind.err.endswith("network.1: " + told.err.partition("network.0: ")[2])
+    normed = [{"layer-norm": {}}, {"linear": 5}, "relu", mended[1], *mended[2:]]
+    assert (
+        "`- unflatten: [channels, height, width]`"
+        in minifw("validate", config(tmp_path, network=normed)).err
+    )
     later = [{"linear": 12}, {"conv2d": 2, "kernel_size": 2}, "flatten", {"linear": 3}]
     assert (
         "`- unflatten: [channels, height, width]`"

@@ -361,3 +361,15 @@ def test_mistakes_are_one_line(minifw: Minifw, words: tuple[str, ...], said: str
     assert said in answer.err
     assert answer.err.count("\n") == 1
     assert answer.out == ""
+
+
+def test_a_file_that_cannot_be_used_as_asked_is_shown_all_the_same(minifw: Minifw) -> None:
+    rows = "".join(f"{row % 7},{row % 3},same\n" for row in range(30))
+    Path("one.csv").write_text("a,b,c\n" + rows)
+    answer = minifw("data", "one.csv")
+    assert answer.code == 2
+    assert "expects at least two classes, all samples are 'same'" in answer.err
+    assert answer.out.startswith("one.csv: 30 rows, 3 columns\n")
+    assert "c  " in answer.out
+    assert "same 30" in answer.out
+    assert minifw("data", "one.csv", "--json").out == ""

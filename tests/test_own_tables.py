@@ -85,8 +85,8 @@ def _files(minifw: Minifw) -> None:
     Path("mine.py").write_text(FILE)
     Path("own.yaml").write_text(CONFIG)
     Path("columns.txt").write_text(
-        "\n".join(f"{name}," + ",".join(map(str, values)) for name, values in {
-            "height": [k / 10 for k in range(30)], "city": ["Oslo", "Rome", "Lima"] * 10,
+        "\n".join(f"{name}," + ",".join(values) for name, values in {
+            "height": [str(k / 10) for k in range(30)], "city": ["Oslo", "Rome", "Lima"] * 10,
             "kind": ["a", "b"] * 15,
         }.items())
     )  # fmt: skip
@@ -272,6 +272,20 @@ def test_a_function_that_draws_still_does(minifw: Minifw) -> None:
     assert made.json["data"]["features"] == ["x", "y"]
     told = minifw("validate", "own.yaml", "--allow-code", *words, "--set", "data.split=stratified")
     assert "data.split: unknown key" in told.err
+
+
+@pytest.mark.usefixtures("_files")
+def test_its_folder_is_that_of_the_config(minifw: Minifw) -> None:
+    Path("sub").mkdir()
+    for name in ("mine.py", "columns.txt"):
+        Path(name).rename(Path("sub", name))
+    text = CONFIG.replace("mine.load", "mine.table").replace("linear: 3", "linear: 2")
+    Path("sub/own.yaml").write_text(text)
+    made = minifw("train", "sub/own.yaml", *QUICK)
+    assert made.code == 0, made.err
+    assert minifw("validate", f"{made.json['run_dir']}/config.yaml", "--allow-code").code == 0
+    kept = library.load(made.json["run_dir"], allow_code=True)
+    assert kept.data().train.count == 24
 
 
 @pytest.mark.usefixtures("_files")

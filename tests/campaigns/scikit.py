@@ -206,7 +206,7 @@ def row(result: Beside) -> str:
     for errors in (result.ours, result.theirs):
         low, high = interval(errors, "median") or (np.nan, np.nan)
         cells.append(f"{np.median(errors):.2f}{unit} ({low:.2f} to {high:.2f})")
-    mean, low, high = result.between
+    mean, low, high = (round(value, 2) + 0.0 for value in result.between)  # no -0.00
     cells.append(f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
     cells.append(f"{result.differ:.2f}{unit}")
     return f"| {' | '.join(cells)} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,7 +20,7 @@ from minifw.cli.options import (
 )
 from minifw.cli.planning import import_torch
 from minifw.cli.terminal import print_rows, print_wrapped
-from minifw.errors import UsageError, harmless, short, short_word
+from minifw.errors import DataError, UsageError, harmless, short, short_word
 from minifw.system.files import write_output
 
 if TYPE_CHECKING:
@@ -83,7 +84,12 @@ def data(
     if path.suffix in (".yaml", ".yml") or not (path.exists() or path.suffix):
         found = _of_config(what, target, chosen, overrides or [], allow_code)
     else:
-        found = _of_file(what, target, chosen, overrides or [])
+        try:
+            found = _of_file(what, target, chosen, overrides or [])
+        except DataError:
+            if not as_json and target is None:  # who sees the columns can name one
+                _print_columns_alone(path)
+            raise
     if plot is not None:
         write_output(plot, _drawn(what, found, plot.suffix.lower()))
     if as_json:
@@ -159,6 +165,18 @@ def _print(what: str, found: Looked) -> None:
         f"{what}: {found.rows:,} rows, {len(found.columns)} columns, kind {found.config.data.word}"
     )
     print()
+    _print_columns(found.columns)
+    print()
+    for line in _sentences(found):
+        print_wrapped(line, indent=2)
+    if found.notes:
+        print("\nNoticed:")
+        for note in found.notes:
+            print_wrapped(f"- {note}", indent=2)
+
+
+def _print_columns(columns: Sequence[tuple[ColumnFacts, str]]) -> None:
+    """Print a line for each column, of many for the first."""
     rows = [
         (
             short_word(facts.name),
@@ -168,18 +186,24 @@ def _print(what: str, found: Looked) -> None:
             f"{facts.different:,}",
             _holds(facts),
         )
-        for facts, use in found.columns[:MOST_COLUMNS]
+        for facts, use in columns[:MOST_COLUMNS]
     ]
     print_rows(("column", "use", "kind", "missing", "different", "holds"), rows, right=(3, 4))
-    if len(found.columns) > MOST_COLUMNS:
-        print(f"and {len(found.columns) - MOST_COLUMNS} more columns; --json has all")
+    if len(columns) > MOST_COLUMNS:
+        print(f"and {len(columns) - MOST_COLUMNS} more columns; --json has all")
+
+
+def _print_columns_alone(path: Path) -> None:
+    """Print what is in the columns of a file that cannot be used as asked, if it can be read."""
+    from minifw.experiment import looking
+
+    try:
+        columns = looking.columns_alone(path)
+    except (DataError, OSError):
+        return
+    print_wrapped(f"{path}: {columns[0].rows:,} rows, {len(columns)} columns")
     print()
-    for line in _sentences(found):
-        print_wrapped(line, indent=2)
-    if found.notes:
-        print("\nNoticed:")
-        for note in found.notes:
-            print_wrapped(f"- {note}", indent=2)
+    _print_columns([(facts, "") for facts in columns])
 
 
 def _holds(facts: ColumnFacts) -> str:

@@ -6,6 +6,7 @@ layer takes the value before it, unless its key `from` names others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
 
 INPUTS = "inputs"
 """The name of the network's input."""
+
+WORDS = ("channels", "height", "width")
+"""The sizes of an image, where they are not known."""
 
 Note = Callable[[KeyPath, str], None]
 
@@ -364,8 +368,8 @@ class _Shapes:
         shape = self.shapes[numbers[0]]
         if shape is None or len(shape) != 1 or "expects samples (channels" not in str(fault):
             return ""
-        image = self.image if (*numbers,) == (0,) else None
-        sizes = ", ".join(map(str, image or ("channels", "height", "width")))
+        fits = self.image is not None and shape == (math.prod(self.image),)
+        sizes = ", ".join(map(str, self.image if self.image and fits else WORDS))
         return f"; a layer before it makes images of rows: `- unflatten: [{sizes}]`"
 
     def _not_as_given(

@@ -339,6 +339,8 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
     wrong = "" if equals else "expects section.key=value, as in train.eta=0.1"
     wrong = wrong or _wrong_path(path)
     if not wrong:
+        if re.fullmatch(r"[!-/:-@\[-`{-}]", text.strip()):  # data.decimal=, has no meaning in YAML
+            text = "'{}'".format(text.strip().replace("'", "''"))
         try:
             value = text if _is_sign(text) else parse(text, given)
         except ConfigError:

@@ -17,7 +17,28 @@ from collections.abc import Iterable
 from decimal import Context, Decimal, InvalidOperation
 
 MISSING = frozenset(
-    ["", "?", "-", "NA", "na", "N/A", "n/a", "#N/A", "<NA>", "null", "NULL", "None"]
+    [
+        "",
+        "?",
+        "-",
+        "NA",
+        "na",
+        "N/A",
+        "n/a",
+        "<NA>",
+        "NaT",
+        "null",
+        "NULL",
+        r"\N",
+        "None",
+        "#N/A",
+        "#DIV/0!",
+        "#VALUE!",
+        "#REF!",
+        "#NAME?",
+        "#NUM!",
+        "#NULL!",
+    ]
 )
 """The words of spreadsheets, R, SQL, pandas and Python for a missing cell; case matters.
 
@@ -31,6 +52,9 @@ NUMBER = r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?"
 """A number, as a regular expression."""
 NAN = r"[+-]?nan"
 _NUMBER = re.compile(NUMBER)
+_LIKE_NUMBER = re.compile(
+    r"[<>~≈]?[^\w\s]?\s?[-+\u2212\u2013]?\s?[^\w\s]?[0-9][0-9.,'’\s]*[^\w\s]?\s?[^\W\d_]{0,3}[%²³]?"
+)
 _NAN = re.compile(NAN, re.IGNORECASE)
 _TRUTH = {"true": "True", "false": "False"}
 _EXACT = Context(prec=2 * LONGEST)
@@ -47,6 +71,11 @@ def number(cell: str) -> float | None:
     cell = cell.strip()
     value = float(cell) if _NUMBER.fullmatch(cell) else math.inf
     return value if math.isfinite(value) else None
+
+
+def resembles_number(cell: str) -> bool:
+    """Return whether a cell is a number as people write it: `1,234.5`, `$5`, `10 %`, `3 kg`."""
+    return _LIKE_NUMBER.fullmatch(cell.strip()) is not None
 
 
 def class_name(cell: str) -> str:

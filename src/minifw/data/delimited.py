@@ -17,10 +17,10 @@ from minifw.data.encoded import as_utf8
 from minifw.data.formats import check_text
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
-from minifw.data.grouping import Mask
+from minifw.data.kinds import Mask
 from minifw.data.layout import Layout, layout_of
 from minifw.data.reading import check_memory, read_bytes, unreadable
-from minifw.data.rows import Scanner, comment_line, line_at
+from minifw.data.rows import COMMENTS, Scanner, comment_line, line_at
 from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, short_word
 
@@ -90,7 +90,7 @@ def frame_of_layout(
         columns = [compute.utf8_trim_whitespace(column) for column in columns]
     notes = [*layout.notes]
     kept, columns = _without_empty(columns, notes)
-    names, columns = _without_unnamed(layout.names, columns)
+    names, columns = _without_unnamed(layout, columns)
     if not len(columns[0]):
         raise DataError(f"{path}: expects samples, got lines without any value")
     if decimal is not None or layout.delimiter != ",":
@@ -246,7 +246,7 @@ def _without_empty(
 
     empty = np.ones(len(columns[0]), bool)
     for column in columns:
-        empty &= np.asarray(_is_empty(column))
+        empty &= _is_empty(column)
         if not empty.any():
             return None, columns
     kept = np.flatnonzero(~empty)
@@ -256,19 +256,28 @@ def _without_empty(
 
 
 def _without_unnamed(
-    names: tuple[str, ...], columns: list[pa.Array]
+    layout: Layout, columns: list[pa.Array]
 ) -> tuple[tuple[str, ...], list[pa.Array]]:
-    """Leave out a last column without a name or value: each row ends with a delimiter."""
-    number = len(names)
-    if number > 1 and names[-1] == f"column {number}" and np.asarray(_is_empty(columns[-1])).all():
-        return names[:-1], columns[:-1]
-    return names, columns
+    """Leave out last columns without a name or value: rows end with delimiters.
+
+    Without a line of names it is one such column at most: another may be one of gaps.
+    """
+    names = layout.names
+    count, most = len(names), len(names) - 1 if layout.named else 1
+    for number in range(len(names), len(names) - most, -1):
+        if number == 1 or names[number - 1] != f"column {number}":
+            break
+        if not _is_empty(columns[number - 1]).all():
+            break
+        count = number - 1
+    return names[:count], columns[:count]
 
 
-def _is_empty(column: pa.Array) -> Any:
+def _is_empty(column: pa.Array) -> Mask:
     from pyarrow import compute
 
-    return compute.equal(compute.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    empty = compute.equal(compute.binary_length(column), 0)
+    return np.asarray(empty.to_numpy(zero_copy_only=False), bool)
 
 
 def _with_points(
@@ -295,24 +304,27 @@ def _with_points(
         return columns
     thousands = [_matches(column, THOUSANDS) for column in columns]
     points = [_matches(column, _POINT) for column in columns]
-    pointed = [(mask & ~dots).any() for mask, dots in zip(points, thousands, strict=True)]
+    pointed = [bool((mask & ~dots).any()) for mask, dots in zip(points, thousands, strict=True)]
     if decimal is None and any(pointed):
-        _check_either(path, names, columns, commas, points)
+        _check_either(path, names, columns, commas, points, pointed)
         notes.append(
             "numbers with a comma are taken as text, since others have a point; see data.decimal"
         )
         return columns
-    found, separated = [], []
-    for name, column, comma, dots, points_too in zip(
-        names, columns, commas, thousands, pointed, strict=True
-    ):
-        if dots.any() and not points_too:
+    changed, separated, example = [], [], ""
+    for name, column, dots, other in zip(names, columns, thousands, pointed, strict=True):
+        if dots.any() and not other:
             separated.append(f"'{short_word(name)}' {int(dots.sum())}")
+            example = example or column[int(np.argmax(dots))].as_py()
             column = _replaced(column, dots, ".", "")
-        found.append(_replaced(column, comma, ",", ".") if comma.any() else column)
+        comma = _matches(column, DECIMAL_COMMA)
+        changed.append(_replaced(column, comma, ",", ".") if comma.any() else column)
     if separated:
-        notes.append(f"points separate thousands in numbers of: {', '.join(separated)}")
-    return found
+        notes.append(
+            f"points are taken to separate thousands, as in {short_word(example)}, since decimals "
+            f"have a comma: {', '.join(separated)}"
+        )
+    return changed
 
 
 _COMMA = f"{DECIMAL_COMMA}|{THOUSANDS.removesuffix('?')}"
@@ -340,13 +352,14 @@ def _check_either(
     columns: Sequence[pa.Array],
     commas: Sequence[Mask],
     points: Sequence[Mask],
+    pointed: Sequence[bool],
 ) -> None:
     """Raise a DataError if a column is of numbers if commas are decimal, and others have points."""
     for name, column, comma in zip(names, columns, commas, strict=True):
         whole = _matches(column, "[+-]?[0-9]+")
-        known = len(column) - int(np.asarray(_is_empty(column)).sum())
+        known = len(column) - int(_is_empty(column).sum())
         if comma.any() and (comma | whole).sum() >= MOSTLY * known:
-            other = next(n for n, mask in enumerate(points) if mask.any())
+            other = pointed.index(True)
             cells = (
                 f"'{short_word(column[int(np.argmax(comma))].as_py())}' in column "
                 f"'{short_word(name)}'",
@@ -395,5 +408,15 @@ def _uneven(path: Path, text: bytes, layout: Layout, faults: list[Any]) -> DataE
     more = f", the first of {len(faults)} such rows" if len(faults) > 1 else ""
     return DataError(
         f"{path}:{line}: expects {layout.width} values, as in line {layout.line}, "
-        f"got {first.actual_columns}{more}"
+        f"got {first.actual_columns}{more}{_why_uneven(first.text, text, layout)}"
     )
+
+
+def _why_uneven(row: str, text: bytes, layout: Layout) -> str:
+    """Return what may be the reason of another number of cells in a row, and what mends it."""
+    mark = row.lstrip()[:1]
+    if mark in COMMENTS and mark != layout.comment:
+        return f'; data.comment: "{mark}" leaves such lines out'
+    if f"\\{layout.quote}".encode() in text:
+        return f"; a quote within quotes must be doubled, {layout.quote * 2}, not \\{layout.quote}"
+    return ""

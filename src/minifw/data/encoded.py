@@ -13,6 +13,8 @@ BOMS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 STEP = 1 << 24
+PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\x00", b"PK\x03\x04", b"PK\x05\x06")
+"""How compressed files begin."""
 
 
 def as_utf8(path: Path, content: bytes, encoding: str | None) -> bytes:
@@ -92,8 +94,13 @@ def _not_text(path: Path, content: bytes, place: int, name: str) -> DataError:
     """Return the error for a byte that is not of the encoding, with one that reads all."""
     line = content.count(b"\n", 0, place) + 1
     said = name.upper() if name.startswith("utf") else name
+    if any(content.startswith(start) for start in PACKED):
+        what = "holds a compressed file; unpack it, and give the path of what is in it"
+        return DataError(f"{path}: {what}")
     if near := _wide(content):
         return DataError(f"{path}:{line}: is not {said} text; data.encoding: {near} may read it")
+    if b"\0" in content:
+        return DataError(f"{path}:{line}: is no text, nor a kind of file that is known here")
     if (other := encoding_of(content, name)) is not None:
         return DataError(f"{path}:{line}: is not {said} text; data.encoding: {other} reads it")
     return DataError(f"{path}:{line}: is not {said} text; see data.encoding")

@@ -24,6 +24,8 @@ FREQUENT = 3
 """Categories of a column that are named."""
 NAMED = 5
 """Columns that a line names; of more their number is told."""
+LARGEST_ID = 2.0**64
+"""Numbers beyond it are whole without being counted, as all floats of their size are."""
 FIRST = 1000
 """Rows that are looked at first, since they settle most questions."""
 
@@ -146,6 +148,8 @@ def is_different(column: Column) -> bool:
     """Return whether a column numbers its rows: whole numbers, no two alike."""
     values = column.values
     if column.kind != "number" or len(values) < MANY:
+        return False
+    if np.nanmax(np.abs(values), initial=0) > LARGEST_ID:
         return False
     return all(  # a gap is no whole number
         bool((some == np.floor(some)).all()) and len(np.unique(some)) == len(some)

@@ -58,6 +58,8 @@ class Faults:
         count = sum(int(mask.sum()) for mask in found.values())
         rows = int(np.any([*found.values()], axis=0).sum())
         what = f"1 cell is {is_one}" if count == 1 else f"{count} cells are {are_many}"
+        if found is self.wrong and remedy and rows == 1 and first == 0:
+            remedy = f"{_as_names(self.frame)}{remedy}"
         return (
             f"{self.frame.where(first)}: {what}{of_rows(rows, count)}: "
             f"{self._by_column(found)}{remedy and '; '}{remedy}"
@@ -73,6 +75,14 @@ class Faults:
             said.append(f"'{short_word(name)}' ({number}{place_in(self.frame, row)}: {cell})")
         more = len(found) - MOST_COLUMNS
         return ", ".join(said) + (f" and {more} more columns" if more > 0 else "")
+
+
+def _as_names(frame: Frame) -> str:
+    """Return the key that makes the first row of a text the names, which it seems to hold."""
+    place = place_in(frame, 0)
+    if not place.startswith("line ") or not frame.named:
+        return ""
+    return f"data.skip: {int(place[5:]) - 1} takes the names from {place}; "
 
 
 def place_in(frame: Frame, row: int) -> str:

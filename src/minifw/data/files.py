@@ -18,7 +18,7 @@ from minifw.data.facts import noticed, remarks
 from minifw.data.faults import Faults, by_column, in_words, listed
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
-from minifw.data.kinds import Column, Mask, column_of, missing_of, words_of
+from minifw.data.kinds import MOSTLY, Column, Mask, column_of, missing_of, words_of
 from minifw.data.reading import check_memory, twice
 from minifw.data.roles import Choice, Roles, roles_of
 from minifw.data.table import Table
@@ -59,7 +59,7 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
     if choice.features is None:
         notes += _leave_out(features, roles.words)
     if not features:
-        raise DataError(f"{frame.path}: no column is left to be a feature", *notes)
+        raise none_left(frame, notes)
     targets = {}
     if choice.regression:
         targets = {name: column_of(name, values[name], "number") for name in roles.targets}
@@ -71,7 +71,13 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
         tests = _left_to_test(frame, kept, tests)
         features = {name: _rows(column, kept) for name, column in features.items()}
         targets = {name: _rows(column, kept) for name, column in targets.items()}
+    for name, column in features.items():
+        if column.kind == "words" and name not in roles.words and (why := like_numbers(column)):
+            notes.append(f"column '{short_word(name)}' holds words{why}: each is one-hot")
     notes += _filled(choice, features)
+    groups = None
+    if roles.group is not None:
+        groups = _groups(column_of(roles.group, values[roles.group], "words"), kept, notes)
     encoding = Encoding.of([*features.values()], choice.fill)
     if (double := twice(encoding.features)) is not None:
         raise DataError(f"{frame.path}: two features would be called '{short_word(double)}'")
@@ -85,7 +91,7 @@ def table_of(frame: Frame, choice: Choice, tests: int = 0) -> Table:
         frame.checksum,
         ", ".join(roles.targets),
         encoding=None if encoding.is_plain else encoding,
-        groups=None if roles.group is None else words_of(values[roles.group])[1][kept],
+        groups=groups,
         tests=tests,
         notes=tuple(notes),
         unnamed=None if frame.named else len(frame.names),
@@ -138,10 +144,20 @@ def _leave_out(features: dict[str, Column], asked: Sequence[str]) -> list[str]:
         if name in asked or (why := useless(column)) is None:
             continue
         del features[name]
-        shown = short_word(name)
-        keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
-        notes.append(f"column '{shown}' is left out, with {why}{keeps}")
+        notes.append(left_out(column, why))
     return notes
+
+
+def left_out(column: Column, why: str) -> str:
+    """Return a line on a column that is not used, since it has no value or too many."""
+    shown = short_word(column.name)
+    keeps = f"; data.categorical: [{shown}] keeps it" if column.categories else ""
+    return f"column '{shown}' is left out, with {why}{keeps}"
+
+
+def none_left(frame: Frame, notes: Sequence[str]) -> DataError:
+    """Return the error for a file of which no column is used; `notes` say why."""
+    return DataError(f"{frame.path}: no column is left to be a feature", *notes)
 
 
 def useless(column: Column) -> str | None:
@@ -153,8 +169,18 @@ def useless(column: Column) -> str | None:
     if not present:
         return "no value"
     if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
-        return f"{len(column.categories)} different words in {present} rows"
+        alike = like_numbers(column)
+        return f"{len(column.categories)} different words in {present} rows" + (alike or "")
     return None
+
+
+def like_numbers(column: Column) -> str | None:
+    """Return that the words of a column may be meant as numbers, as `1,234`, `$5` or `10 %`."""
+    words = column.categories
+    odd = [word for word in words if cells.number(word) is None]
+    if not odd or sum(map(cells.resembles_number, words)) < MOSTLY * len(words):
+        return None
+    return f", such as '{short_word(odd[0])}' (numbers are digits with a point only)"
 
 
 # -------------------------------------------------------------------------- what is missing
@@ -178,7 +204,7 @@ def _check(
     if faults.wrong:
         faults.other = (
             f"data.categorical: [{listed([*faults.wrong])}] makes a feature of each value, "
-            "data.exclude leaves such columns out"
+            "data.exclude leaves such columns out; emptied cells would be missing values"
         )
     for name, column in targets.items():
         if column.wrong.any():
@@ -249,6 +275,15 @@ def _filled(choice: Choice, features: dict[str, Column]) -> list[str]:
     if words:
         notes.append(f"missing words are a category of their own: {by_column(words)}")
     return notes
+
+
+def _groups(column: Column, kept: Mask, notes: list[str]) -> Integers:
+    """Return the group of each row that is used; rows that have none are one group."""
+    if count := int(column.missing[kept].sum()):
+        rows = "1 row has" if count == 1 else f"{count} rows have"
+        notes.append(f"{rows} no value in data.group '{short_word(column.name)}': one group")
+    places = np.where(column.missing, len(column.categories), column.values)
+    return places[kept].astype(np.int64)
 
 
 def _rows(column: Column, kept: Mask) -> Column:

@@ -35,11 +35,15 @@ def joined(frame: Frame, tests: Frame, needed: Sequence[str]) -> Frame:
             f"{tests.path}: data.test_path: expects {len(frame.names)} columns, as {frame.path} "
             f"has, got {len(tests.names)}: they have no names, and are known by their places"
         )
+    if frame.named != tests.named:
+        one, other = (frame, tests) if frame.named else (tests, frame)
+        raise DataError(
+            f"{tests.path}: data.test_path: must have the columns of {frame.path}, but {one.path} "
+            f"has a line of names and {other.path} has none; data.header says it of both"
+        )
     own = dict(zip(tests.names, tests.columns, strict=True))
     if absent := [name for name in needed if name not in own]:
-        why = "" if tests.named else "; this file gives its columns no names"
-        what = f"data.test_path: {no_column(absent, tests.names)}{why}"
-        raise DataError(f"{tests.path}: {what}")
+        raise DataError(f"{tests.path}: data.test_path: {no_column(absent, tests.names)}")
     columns = [
         _after(column, own.get(name), tests.rows)
         for name, column in zip(frame.names, frame.columns, strict=True)

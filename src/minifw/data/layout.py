@@ -22,7 +22,7 @@ from minifw.data.dialect import (
     usual_length,
 )
 from minifw.data.reading import twice
-from minifw.data.rows import Row, Scanner, comment_of, line_at
+from minifw.data.rows import Row, Scanner, comment_line, comment_of, line_at
 from minifw.errors import DataError, short, short_word
 
 _TOLD = re.compile(rb"sep=([,;|\t])\r?\n", re.IGNORECASE)
@@ -84,6 +84,10 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     rows = _first(scanner, text, start, comment)
     if not rows:
         after = f" after the {dialect.skip} lines of data.skip" if dialect.skip else ""
+        if comment and len(comment_line(comment).findall(text, start)) > 1:
+            after += (
+                f", as all begin with {comment}, which marks comments; data.comment: '' for none"
+            )
         raise DataError(
             f"{path}: expects a line of column names and then samples, got 0 line(s){after}"
         )
@@ -129,9 +133,12 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
             notes += _named_in(scanner, text, first.start, comment, width)
     names = _names(path, cells if header else [""] * width, dialect, line)
     if header and dialect.names is None:
-        notes += _unnamed(cells, others, line)
+        notes += _unnamed(cells, len(first.cells), others, line)
     begin = rows[1].start if header else first.start
     named = header or dialect.names is not None
+    if len(first.cells) != width:
+        same = (row for row in rows if len(row.cells) == width)
+        line = line_at(text, next(same, first).start)
     return Layout(begin, delimiter, comment, names, named, line, tuple(notes))
 
 
@@ -215,13 +222,20 @@ def _names(path: Path, cells: Sequence[str], dialect: Dialect, line: int) -> tup
     return tuple(names)
 
 
-def _unnamed(cells: Sequence[str], others: Sequence[Sequence[str]], line: int) -> list[str]:
+def _unnamed(
+    cells: Sequence[str], given: int, others: Sequence[Sequence[str]], line: int
+) -> list[str]:
     """Return a line on the columns without a name; a last one without values is left out anyway."""
     numbers = [number for number, name in enumerate(cells, 1) if not name]
     if numbers[-1:] == [len(cells)] and not any(row[-1] for row in others):
         numbers.pop()
     if not numbers:
         return []
+    if len(cells) > given and numbers == [1]:
+        return [
+            f"line {line} has {given} names for {len(cells)} columns: the first is taken as that "
+            "without a name, as R writes row names"
+        ]
     shown = ", ".join(map(str, numbers[:5])) + (" …" if len(numbers) > 5 else "")
     which, them = ("column", "it") if len(numbers) == 1 else ("columns", "them")
     return [f"line {line} has no name for {which} {shown}; data.exclude can leave {them} out"]

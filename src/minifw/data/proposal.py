@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from minifw.data.facts import remarks
-from minifw.data.files import FEW, table_of, useless
+from minifw.data.files import FEW, left_out, none_left, table_of, useless
 from minifw.data.frame import Frame
 from minifw.data.kinds import Column, Mask, column_of, missing_of
 from minifw.data.roles import Choice, roles_of
@@ -58,21 +58,21 @@ def propose(frame: Frame, choice: Choice, task: Task | None = None, tests: int =
     }
     known = ~np.any([missing_of(values[name]) for name in roles.targets], axis=0)
     choice = replace(choice, regression=regression)
-    left_out = {}
+    unused = {}
     if choice.features is None:
         asked = [name for name in columns if name not in roles.words]
-        left_out = _left_out(frame, choice, {name: columns[name] for name in asked}, known)
-    used = {name: column for name, column in columns.items() if name not in left_out}
+        unused = _left_out(frame, choice, {name: columns[name] for name in asked}, known)
+    used = {name: column for name, column in columns.items() if name not in unused}
     gaps = {name: int(count) for name, column in used.items() if (count := column.missing.sum())}
     missing = choice.missing
     if missing == "error":
         missing = "mean" if gaps else "error" if known.all() else "drop"
-    choice = replace(choice, missing=missing, exclude=[*choice.exclude, *left_out])
+    choice = replace(choice, missing=missing, exclude=[*choice.exclude, *unused])
     words = {
         name: len(column.categories) for name, column in used.items() if column.kind == "words"
     }
     table = table_of(frame, choice, tests)
-    return Proposal(choice, tuple(roles.targets), left_out, words, gaps, table)
+    return Proposal(choice, tuple(roles.targets), unused, words, gaps, table)
 
 
 def _left_out(
@@ -81,6 +81,8 @@ def _left_out(
     """Return why columns should not be used; `known` are the rows that have a target."""
     found = {name: why for name, column in columns.items() if (why := useless(column)) is not None}
     left = [column for name, column in columns.items() if name not in found]
+    if found and len(roles_of(frame, choice).features) == len(found):
+        raise none_left(frame, [left_out(columns[name], why) for name, why in found.items()])
     # A row without a feature is no reason to look away.
     probe = replace(choice, exclude=[*choice.exclude, *found], missing="mean")
     table = table_of(frame, probe)

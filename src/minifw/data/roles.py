@@ -75,7 +75,10 @@ def roles_of(frame: Frame, choice: Choice) -> Roles:
         features = [name for name in free if name not in targets]
     if not targets or not features:
         missing = f" '{short_word(targets[0])}'" if targets else ""
-        raise DataError(f"{frame.path}: expects a column beside the target{missing}")
+        # A text of one column may be of several, with something uncommon between them.
+        is_text = len(frame.names) == 1 and str(frame.columns[0].type) == "string"
+        key = "; data.delimiter says what separates columns" if is_text else ""
+        raise DataError(f"{frame.path}: expects a column beside the target{missing}{key}")
     _check_once(frame, features, targets, excluded, group, words)
     return Roles(features, targets, words, group[0] if group else None)
 

@@ -100,10 +100,10 @@ class Scanner:
 
 @cache
 def comment_line(comment: str) -> re.Pattern[bytes]:
-    """Return the pattern of a line that is a comment; the cell `#N/A` begins none."""
-    return re.compile(
-        rb"^[ \t]*%b(?!(?<=#)N/A *(?:[,;|\t\r\n]|\Z))[^\r\n]*" % re.escape(comment.encode()), re.M
-    )
+    """Return the pattern of a line that is a comment; an error of a spreadsheet begins none."""
+    mark, error = re.escape(comment.encode()), rb"(?:N/A|(?:DIV/0|VALUE|REF|NUM|NULL)!|NAME\?)"
+    cell = rb"(?<=#)%b *(?:[,;|\t\r\n]|\Z)" % error
+    return re.compile(rb"^[ \t]*%b(?!%b)[^\r\n]*" % (mark, cell), re.M)
 
 
 def comment_of(text: bytes, start: int) -> str:

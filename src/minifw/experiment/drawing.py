@@ -11,6 +11,7 @@ from minifw.config.tabled import Tabled
 from minifw.data import Points, altered, generator, held_out, validation_size
 from minifw.data.division import Division, Sizes
 from minifw.data.table import Table
+from minifw.errors import DataError
 
 
 def division_of(section: Tabled, table: Table) -> Division:
@@ -27,6 +28,28 @@ def division_of(section: Tabled, table: Table) -> Division:
         folds=section.folds,
         seed=section.split_seed,
     )
+
+
+def fault_of_division(section: Tabled, table: Table) -> tuple[str, DataError] | None:
+    """Return why the samples of a table cannot be divided, and the key of `data` that says so."""
+    division = division_of(section, table)
+    key = "folds" if section.folds else "split" if section.split == "grouped" else "train"
+    try:
+        division.check()
+        key = "validation"
+        division.check_validation()
+        key = "split"
+        division.check_classes(table.classes)
+    except DataError as fault:
+        return key, fault
+    return None
+
+
+def check_division(section: Tabled, table: Table) -> None:
+    """Raise a DataError, with file and key, if the samples of a table cannot be divided."""
+    if (found := fault_of_division(section, table)) is not None:
+        path = getattr(section, "path", section.about)
+        raise DataError(f"{path}: data.{found[0]}: {found[1]}")
 
 
 def sizes_of(section: Generated | Tabled, table: Table | None) -> Sizes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -16,7 +17,8 @@ from minifw.config.columned import Columned, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.tabled import Tabled
-from minifw.data import Floats, Integers, Points
+from minifw.data import Floats, Integers, Points, frames
+from minifw.data.dialect import Dialect
 from minifw.data.division import Sizes
 from minifw.data.facts import ColumnFacts, Repeats, facts_of, nearly_constant, repeats, seen_before
 from minifw.data.files import useless
@@ -26,7 +28,8 @@ from minifw.data.roles import roles_of
 from minifw.data.table import Table
 from minifw.experiment import sources
 from minifw.experiment.build import measure, names, read_table
-from minifw.experiment.drawing import drawn, sizes_of, trained_on
+from minifw.experiment.drawing import check_division, drawn, sizes_of, trained_on
+from minifw.experiment.opening import encoding_key
 
 Use = Literal["feature", "target", "group", "not used"]
 
@@ -103,6 +106,8 @@ def look(
         columns = _columns(section, frame)
     elif isinstance(section, Tabled):
         table = read_table(section, None)
+    if isinstance(section, Tabled) and table is not None:
+        check_division(section, table)
     classes = names(config, table)[1]
     (parts,) = drawn(section, [config.seed], table, classes)
     samples = _together(parts) if table is None else (table.inputs, table.labels)
@@ -138,6 +143,21 @@ def look(
         groups,
         (*notes, *nearly),
     )
+
+
+def columns_alone(path: Path) -> list[ColumnFacts]:
+    """Return what is in the columns of a file, whatever they may be used for.
+
+    Raises:
+        DataError: it cannot be read.
+
+    """
+    keys = encoding_key(path.read_bytes())
+    frame = frames.read_frame(path, Dialect(**keys))
+    return [
+        facts_of(column_of(name, values))
+        for name, values in zip(frame.names, frame.columns, strict=True)
+    ]
 
 
 Used = Iterator[tuple[Column, Use]]

@@ -35,7 +35,7 @@ from minifw.experiment.build import (
     outputs,
     read_table,
 )
-from minifw.experiment.drawing import division_of, sizes_of, trained_on
+from minifw.experiment.drawing import division_of, fault_of_division, sizes_of, trained_on
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.runs.results import CrossValidation
@@ -332,15 +332,12 @@ def _samples(
         table = read_table(config.data, None if manifest is None else manifest.data_checksum)
     section, key = config.data, "validation"
     try:
+        found = None
         if isinstance(section, Tabled) and table is not None:
-            division = division_of(section, table)
-            key = "folds" if section.folds else "split" if section.split == "grouped" else "train"
-            division.check()
-            key = "validation"
-            division.check_validation()
-            key = "split"
-            division.check_classes(table.classes)
-            key = "validation"
+            found = fault_of_division(section, table)
+        if found is not None:
+            key, fault = found
+            raise fault
         left, test, validation = sizes_of(section, table)
         key = "share" if section.imbalance is None else "imbalance"
         return table, trained_on(section, config.seed, table, left), test, validation
@@ -416,19 +413,24 @@ def _check_draws(plan: Plan) -> None:
 
 
 def _check_altered(plan: Plan) -> None:
-    """Raise a ConfigError if generated data lack samples of a class, or tokens get noise."""
-    config = plan.config
-    if config.data.feature_noise and any(needs.takes_tokens(config)):
+    """Raise a ConfigError if altered samples lack a class, exceed the dtype, or are no tokens."""
+    config, noise = plan.config, plan.config.data.feature_noise or 0.0
+    if noise and any(needs.takes_tokens(config)):
         what = "a layer takes the features as whole numbers, which noise would not leave"
         plan.source.add(("data", "feature_noise"), what, of_key=True)
         raise plan.source.error()
-    if config.data.imbalance is None or plan.table is not None:
-        return
+    is_risky = bool(noise) or config.data.imbalance is not None
+    if plan.table is not None:  # it has the samples of each class; noise is below 10 deviations
+        kept = np.float64 if config.data.normalize else config.dtype
+        with np.errstate(over="ignore"):
+            reach = np.nanmax(np.abs(plan.table.inputs)) * (1 + 10 * noise)
+        is_risky = noise > 0 and bool(reach > np.finfo(kept).max)
     try:
-        for seed in plan.seeds:
+        for seed in plan.seeds if is_risky else ():
             plan.draw([seed])
     except DataError as fault:
-        plan.source.add(("data", "imbalance"), str(fault))
+        key = "feature_noise" if "beyond" in str(fault) else "imbalance"
+        plan.source.add(("data", key), str(fault))
         raise plan.source.error() from None
 
 

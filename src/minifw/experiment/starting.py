@@ -26,7 +26,7 @@ from minifw.data.table import Table
 from minifw.errors import DataError, UsageError, short_word
 from minifw.experiment import sources
 from minifw.experiment.build import read_table
-from minifw.experiment.drawing import division_of
+from minifw.experiment.drawing import check_division, division_of
 from minifw.experiment.opening import (
     array_keys,
     dialect_keys,
@@ -160,6 +160,7 @@ def _started(
 ) -> Started:
     """Return the config with these keys of data; `words` has the categories of each column."""
     section = _section(name, {key.name: key.value for key in data})
+    check_division(section, table)
     train = division_of(section, table).sizes.train
     text = _starter(name, file, data, table, words, train, notes).text
     config = loading.of_text(text, Path(f"{name}.yaml"), (), Code())[0]
