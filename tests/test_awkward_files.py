@@ -94,7 +94,7 @@ def test_points_between_thousands_are_taken_out_where_the_point_is_a_comma() -> 
     text = "a;b;y\n1.234,5;0,5;u\n-12.000;1,5;v\n7;2,5;u\n"
     frame = read_frame(write(text), Dialect(decimal=","))
     assert frame.columns[0].to_pylist() == ["1234.5", "-12000", "7"]
-    assert "points are taken to separate thousands, as in 1.234,5" in frame.notes[-1]
+    assert "points separate thousands in numbers of: " in frame.notes[-1]
     text = "a;b;y\n0.125;0,5;u\n1.250;1,5;v\n"  # 0.125 cannot be 125
     frame = read_frame(write(text), Dialect(decimal=","))
     assert frame.columns[0].to_pylist() == ["0.125", "1.250"]
@@ -186,3 +186,17 @@ def test_a_division_that_cannot_be_is_told_by_all_commands(minifw: Minifw) -> No
         assert "stratified needs a sample of each class in every part" in answer.err
     config, source = loading.load_with_source(Path("c.yaml"), ["data.train=0.5"])
     assert make_plan(config, 1, ["sgd"], source).sizes.test == 6
+
+
+def test_gaps_that_predict_fills_are_told(minifw: Minifw) -> None:
+    write("a,w,y\n" + "".join(f"{n / 8},{'uv'[n % 3 % 2]},{'AB'[n % 2]}\n" for n in range(16)))
+    Path("c.yaml").write_text(
+        "name: c\ndata: {kind: csv, path: a.csv, missing: mean}\n"
+        "network: [{linear: 2}]\nloss: cross-entropy\ntrain: {eta: 0.1, epochs: 1, batch_size: 4}\n"
+    )
+    assert minifw("train", "c.yaml", "--seeds", 2).code == 0
+    write("a,w\n1,u\n,v\nNA,\n", "new.csv")
+    answer = minifw("predict", next(Path("runs").iterdir()), "new.csv")
+    assert answer.code == 0, answer.err
+    said = "missing values are filled as in the run, by its training samples: 'a' 2, 'w' 1"
+    assert said in answer.err

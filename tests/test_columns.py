@@ -527,7 +527,10 @@ def test_new_samples_have_the_features_of_the_run() -> None:
     np.testing.assert_array_equal(found.inputs[:, 1:5].argmax(1), [1, 3, 2, 0])
     np.testing.assert_array_equal(found.inputs[:, 5], [1, 0, np.nan, 0])
     assert found.classes == ["p", None, "z", "p"]
-    assert found.notes == ("words that the run did not learn from are 'other' words: 'w' 1",)
+    assert found.notes == (
+        "words that the run did not learn from are 'other' words: 'w' 1",
+        "missing values are filled as in the run, by its training samples: 'a' 1, 'w' 1, 't' 1",
+    )
     # Without gaps in training a gap among words is no category of its own.
     plain = coded(("w", "words", ("u", "v")), fill="median")
     np.testing.assert_array_equal(asked.asked_of(new, plain, None).inputs.argmax(1), [1, 2, 2, 0])
@@ -683,7 +686,7 @@ def test_columns_of_two_files_have_a_type_in_common() -> None:
     assert [both.where(row) for row in (1, 2)] == ["a.csv:3", "b.csv: row 1"]
     nameless = replace(two, named=False, names=("column 1", "column 2", "column 3", "column 4"))
     (line,) = fault(joined.joined, one, nameless, ["a"])
-    assert line.endswith("; this file gives its columns no names")
+    assert line.endswith("b.csv has none; data.header says it of both")
     wide = replace(
         one, names=(*one.names, "e"), columns=(*one.columns, one.columns[0]), named=False
     )

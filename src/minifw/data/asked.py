@@ -57,9 +57,12 @@ def asked_of(
     faults = Faults(frame, "predict needs all values of a sample")
     values: list[Floats] = []
     new: dict[str, Mask] = {}
+    gaps: dict[str, Mask] = {}
     for coded in encoding.columns:
         column = column_of(coded.name, cells_of[coded.name], coded.kind)
         faults.note(coded.name, None if can_fill else column.missing, column.wrong, coded.kind)
+        if column.missing.any():
+            gaps[coded.name] = column.missing
         made = column.values
         if coded.kind == "words":
             made = _recoded(column, coded.categories)
@@ -70,6 +73,9 @@ def asked_of(
     notes = [*frame.notes]
     if new:
         notes.append(f"words that the run did not learn from are 'other' words: {by_column(new)}")
+    if gaps:
+        what = "missing values are filled as in the run, by its training samples"
+        notes.append(f"{what}: {by_column(gaps)}")
     found = Asked(encoding.wide(values), frame.checksum, notes=tuple(notes))
     if not names or not {*names} <= {*cells_of}:
         return found

@@ -14,7 +14,6 @@ from minifw.compile.compilers import require_compiler
 from minifw.config import heads
 from minifw.config.declared import Normalize
 from minifw.config.dividing import note_seeds
-from minifw.config.generated import Generated
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
@@ -327,17 +326,14 @@ def _samples(
 
     And how many are for training, for testing and for validation.
     """
-    table = None
-    if not isinstance(config.data, Generated):
-        table = read_table(config.data, None if manifest is None else manifest.data_checksum)
-    section, key = config.data, "validation"
+    section, table = config.data, None
+    if isinstance(section, Tabled):
+        table = read_table(section, None if manifest is None else manifest.data_checksum)
+        if (found := fault_of_division(section, table)) is not None:
+            source.add(("data", found[0]), str(found[1]))
+            raise source.error()
+    key = "validation"
     try:
-        found = None
-        if isinstance(section, Tabled) and table is not None:
-            found = fault_of_division(section, table)
-        if found is not None:
-            key, fault = found
-            raise fault
         left, test, validation = sizes_of(section, table)
         key = "share" if section.imbalance is None else "imbalance"
         return table, trained_on(section, config.seed, table, left), test, validation
