@@ -213,8 +213,8 @@ def test_keys_that_are_given_have_a_comment_too(minifw: Minifw) -> None:
     good(minifw("init", "mine", "--data", "t.csv", "--target", "y", "--set", "data.split=grouped",
                 "--set", "data.group=p", "--set", "data.folds=3"))  # fmt: skip
     text = Path("mine.yaml").read_text()
-    assert "  group: p                    # rows with the same value here are for training" in text
-    assert "  folds: 3                    # cross-validation" in text
+    assert "  group: p                    # rows with the same value stay together" in text
+    assert "  folds: 3                    # parts; each is tested by networks trained on" in text
 
 
 def test_keys_that_are_given_are_kept(minifw: Minifw) -> None:

@@ -239,12 +239,12 @@ def _data_keys(
 
 _GIVEN = {
     "decimal": "the point of numbers",
-    "folds": "cross-validation: so many parts, each tested once by networks trained on the others",
-    "group": "rows with the same value here are for training or for testing together",
+    "folds": "parts; each is tested by networks trained on the others",
+    "group": "rows with the same value stay together, in training or testing",
     "header": "whether the first line names the columns",
-    "normalize": "features have mean 0 and standard deviation 1 of the training samples",
+    "normalize": "whether features get mean 0 and standard deviation 1",
     "share": "the fraction of the training samples that is used",
-    "split": "how training and test samples are drawn: random, stratified or grouped",
+    "split": "how samples are drawn: random, stratified or grouped",
     "split_seed": "one division of the samples for all seeds",
     "test_path": "a second file: its rows are for testing",
     "validation": "training samples that are kept to choose by",
@@ -314,7 +314,7 @@ def _starter(
     return Starter(
         name,
         f"For {Path(file).name}, as `minifw init --data` writes it: {rows} samples, {features} "
-        f"features, {outputs} {'target' if table.targets else 'classes'}"
+        f"feature{'s' * (features != 1)}, {outputs} {'target' if table.targets else 'classes'}"
         f"{'s' if table.targets and outputs > 1 else ''}.",
         data,
         f"{features} features of the data{one_hot}; {hidden}.",
