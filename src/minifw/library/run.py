@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
@@ -129,7 +129,7 @@ class Prediction:
     votes: NDArray[np.int64]
     scores: Floats
     spread: Floats
-    each: NDArray[np.str_]
+    each: NDArray[np.str_] = field(repr=False)
     names: tuple[str, ...]
     seeds: tuple[int, ...]
 
@@ -149,7 +149,7 @@ class Estimate:
 
     values: Floats
     spread: Floats
-    each: Floats
+    each: Floats = field(repr=False)
     names: tuple[str, ...]
     seeds: tuple[int, ...]
 
@@ -427,7 +427,7 @@ class Run:
         """
         networks = self._networks(mode, seed)
         if networks.about.targets:
-            raise UsageError("predict: this run is a regression; estimate gives its numbers")
+            raise UsageError("predict: this run is a regression; run.estimate(x) gives its numbers")
         answer = prediction.predict(networks, samples("predict", x, networks))
         names = np.array(networks.about.classes)
         return Prediction(
@@ -458,7 +458,7 @@ class Run:
         """
         networks = self._networks(mode, seed)
         if not networks.about.targets:
-            raise UsageError("estimate: this run has classes; predict names them")
+            raise UsageError("estimate: this run has classes; run.predict(x) names them")
         found = estimates.predict(networks, samples("estimate", x, networks))
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)
