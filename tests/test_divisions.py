@@ -250,6 +250,19 @@ def test_a_test_file_knows_none_of_the_training_statistics(mine: Path, two: list
     assert not (before.test.inputs == after.test.inputs).all()
 
 
+@pytest.mark.parametrize("classes", ["abc", "acb"])
+def test_a_class_of_the_test_file_alone_has_no_share(classes: str) -> None:
+    own, new = [classes.index("a"), classes.index("c")] * 10, [classes.index("b")] * 4
+    strata = np.array(own + new)
+    divided = Division(24, train=0.5, validation=0.2, strata=strata, tests=4)
+    divided.check_classes([*"abc"])
+    train, test, validation = divided.parts(0)
+    assert [len(train), len(test), len(validation)] == [8, 4, 2]
+    lacking = Division(24, train=1, strata=strata, tests=4)
+    with pytest.raises(DataError, match="has none of the 1 training samples"):
+        lacking.check_classes([*"abc"])
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

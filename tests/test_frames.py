@@ -73,6 +73,14 @@ def test_what_is_compressed_is_found_by_its_bytes(
     assert frame.where(1) == f"{tmp_path / 'data.txt'}:3"
 
 
+def test_compressed_files_with_types_are_read(tmp_path: Path) -> None:
+    table = io.BytesIO()
+    parquet.write_table(pa.table({"a": [1, 2]}), table)
+    assert columns(read(tmp_path, gzip.compress(table.getvalue()))) == {"a": [1, 2]}
+    array = np.ones((2, 1))
+    assert columns(read(tmp_path, zipped(a=array_of(array)))) == {"column 1": [1, 1]}
+
+
 def test_two_parts_of_gzip_are_one_text(tmp_path: Path) -> None:
     frame = read(tmp_path, gzip.compress(TEXT[:9], mtime=0) + gzip.compress(TEXT[9:], mtime=0))
     assert columns(frame)["a"] == ["1", "2"]

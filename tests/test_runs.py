@@ -20,7 +20,7 @@ import torch
 from conftest import COMPILED, ROOT, SMALL, Minifw, a_manifest
 from minifw import nn, runs
 from minifw.compile.compilers import find_compiler, why_none
-from minifw.data.dataset import BatchOrder
+from minifw.data.streams import BatchOrder
 from minifw.errors import ArtefactError, StorageError, UsageError
 from minifw.experiment import memory
 from minifw.system import files

@@ -1,14 +1,6 @@
 """Samples: generated or read from a file, split, stacked over seeds, and batched."""
 
-from minifw.data.dataset import (
-    DTYPES,
-    PURPOSES,
-    BatchOrder,
-    Dataset,
-    balance,
-    generator,
-    stack_seeds,
-)
+from minifw.data.dataset import DTYPES, Dataset, balance, stack_seeds
 from minifw.data.generated import (
     Floats,
     Integers,
@@ -31,6 +23,7 @@ from minifw.data.splitting import (
     split_sizes,
     validation_size,
 )
+from minifw.data.streams import PURPOSES, BatchOrder, generator
 from minifw.data.teachers import teacher, teacher_regression
 
 __all__ = [

@@ -115,12 +115,7 @@ class Alteration:
             DataError: a class would have none.
 
         """
-        weights = self.weights(classes)
-        exact = size * weights / weights.sum()
-        quotas = np.floor(exact).astype(np.int64)
-        largest = np.argsort(quotas - exact, kind="stable")[: size - quotas.sum()]
-        quotas[largest] += 1
-        return _some_of_each(quotas, classes)
+        return _some_of_each(shares(self.weights(classes), size), classes)
 
 
 def _some_of_each(quotas: Integers, classes: Sequence[str]) -> Integers:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from minifw.data.archives import arrays_of, check_numbers, feature_names, words_of
-from minifw.data.frame import Frame
+from minifw.data.frame import Frame, RowPlaces
 from minifw.data.images import check_size, image_names, image_of, image_shape
 from minifw.data.reading import read_bytes
 from minifw.errors import DataError, short_word
@@ -119,9 +119,7 @@ def ask_npz(
 
 
 def _frame(path: Path, columns: dict[str, pa.Array], found: str) -> Frame:
-    return Frame(
-        path, tuple(columns), tuple(columns.values()), found, lambda row: f"{path}: row {row + 1}"
-    )
+    return Frame(path, tuple(columns), tuple(columns.values()), found, RowPlaces(path))
 
 
 def _numbers(path: Path, name: str, values: NDArray[Any]) -> dict[str, pa.Array]:

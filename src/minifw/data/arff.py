@@ -13,9 +13,8 @@ from minifw.data.encoded import as_utf8
 from minifw.data.frame import Frame
 from minifw.data.kinds import missing_of, numbers_of
 from minifw.data.layout import Layout
-from minifw.data.reading import read_bytes, twice
+from minifw.data.reading import twice
 from minifw.data.rows import Scanner, line_at
-from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, short, short_word
 
 NUMBERS = ("numeric", "real", "integer")
@@ -35,22 +34,15 @@ class Attribute:
     values: tuple[str, ...] | None = None
 
 
-def read_arff(path: Path, expected: str | None = None, progress: Progress | None = None) -> Frame:
-    """Return the columns of an ARFF file, compressed or not, as cells.
-
-    Raises:
-        DataError: it is none, or a cell is not what its column is declared to hold.
-        ArtefactError: it has changed: its checksum is not the expected one.
-
-    """
-    content, checksum = read_bytes(path, expected)
-    return frame_of_arff(path, unpacked(path, content), checksum, progress)
-
-
 def frame_of_arff(
     path: Path, content: bytes, checksum: str, progress: Progress | None = None
 ) -> Frame:
-    """Return the columns of the content of an ARFF file."""
+    """Return the columns of the content of an ARFF file as cells.
+
+    Raises:
+        DataError: it is none, or a cell is not what its column is declared to hold.
+
+    """
     text = as_utf8(path, content, None)
     attributes, start, line = _head(path, text)
     names = tuple(attribute.name for attribute in attributes)

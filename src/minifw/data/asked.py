@@ -9,11 +9,11 @@ import numpy as np
 
 from minifw.data import cells
 from minifw.data.encoding import Encoding
-from minifw.data.faults import Faults, by_column, in_words
+from minifw.data.faults import Faults, by_column
 from minifw.data.frame import Frame
 from minifw.data.generated import Floats
 from minifw.data.kinds import Column, Mask, column_of, words_of
-from minifw.data.reading import no_column
+from minifw.data.reading import in_words, no_column
 from minifw.errors import DataError
 
 

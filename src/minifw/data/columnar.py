@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minifw.data.frame import Frame, RowPlaces
-from minifw.data.reading import check_memory, read_bytes, twice, unreadable
+from minifw.data.reading import check_memory, twice, unreadable
 from minifw.errors import DataError, short_word
 
 if TYPE_CHECKING:
@@ -16,21 +16,15 @@ INDEX = "__index_level_"
 """How pandas begins the name of a column that holds an index without a name."""
 
 
-def read_parquet(path: Path, expected: str | None = None) -> Frame:
-    """Return the columns of a Parquet file.
+def frame_of_parquet(path: Path, content: bytes, checksum: str) -> Frame:
+    """Return the columns of the content of a Parquet file.
 
     Whole numbers become int64, other numbers float64, and dates and times text; null stays null.
 
     Raises:
         DataError: it is none, or a column holds lists or bytes.
-        ArtefactError: it has changed: its checksum is not the expected one.
 
     """
-    return frame_of_parquet(path, *read_bytes(path, expected))
-
-
-def frame_of_parquet(path: Path, content: bytes, checksum: str) -> Frame:
-    """Return the columns of the content of a Parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -1,13 +1,8 @@
-"""Datasets: samples normalised, stacked over seeds, and in batches.
-
-Everything random comes from an explicit generator. `generator(seed, purpose)` returns a separate
-one for each pair of seed and purpose, so that seed k of a stack equals seed k alone, and drawing
-more data does not change the initial weights.
-"""
+"""Datasets: samples normalised, and stacked over seeds."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -20,27 +15,20 @@ from minifw.data import arrays
 from minifw.data.encoding import Encoding, Prepared
 from minifw.data.generated import Floats, Points
 from minifw.data.samples import Samples
+from minifw.data.scaling import (
+    Normalize,
+    check_range,
+    check_squares,
+    of_features,
+    shift_and_scale,
+)
 from minifw.errors import DataError, DtypeError, short, short_word
 from minifw.nn import Module, Network
 from minifw.nn.module import in_mode
 from minifw.statistics.measure import ERROR, Measure, Task
 
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
-LARGEST, SMALLEST = 1e150, 1e-150
-"""Of targets: squares of such numbers are numbers of float64, and so are their sums."""
 """The kinds of numbers by their names in a config."""
-
-Normalize = Literal[True, False, "together"]
-"""Whether features are normalised: each by its own numbers, or all by the same."""
-Purpose = Literal["data", "init", "shuffle", "validation", "dropout", "noise"]
-# Every published number depends on this order: append, never reorder.
-PURPOSES: tuple[Purpose, ...] = ("data", "init", "shuffle", "validation", "dropout", "noise")
-
-
-def generator(seed: int, purpose: Purpose) -> np.random.Generator:
-    """Return the generator that belongs to this seed and purpose, in its initial state."""
-    key = (PURPOSES.index(purpose),)
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
 
 
 @dataclass(frozen=True)
@@ -159,8 +147,6 @@ class Dataset:
             DataError: `x` has another shape, or holds what is no finite number.
 
         """
-        from minifw.data import arrays
-
         return arrays.inputs(self, x)
 
     def classes_of(self, output: Tensor) -> NDArray[np.str_]:
@@ -174,8 +160,6 @@ class Dataset:
                 network that diverged.
 
         """
-        from minifw.data import arrays
-
         return arrays.classes_of(self, output)
 
     def values_of(self, output: Tensor) -> Floats:
@@ -189,8 +173,6 @@ class Dataset:
             DataError: there is not one output for each target, or one is no finite number.
 
         """
-        from minifw.data import arrays
-
         return arrays.values_of(self, output)
 
     def predict(self, network: Network, x: ArrayLike) -> NDArray[Any]:
@@ -301,10 +283,7 @@ def stack_seeds(
     A third entry of each are points for validation. Normalising shifts and scales each feature to
     mean 0 and standard deviation 1 *of the training samples of that seed*; all others are shifted
     and scaled by the same numbers. A feature that is constant, up to rounding, is only shifted.
-    `together` all features are shifted and scaled by the mean and standard deviation of all their
-    numbers: by its own, a pixel that is nearly constant in training could become huge in others.
-    Gaps are filled, and categories chosen, as the `encoding` of a table says; what is no number is
-    not normalised.
+    Gaps are filled, and categories chosen, as the `encoding` of a table says.
     Of regression, whose `measure` has targets, these are numbers instead of classes,
     `(n, targets)`, and are normalised likewise.
 
@@ -323,19 +302,11 @@ def stack_seeds(
             known.append(encoding.prepared(drawn[0][0]))
             draw = [(encoding.applied(points, known[-1]), wanted) for points, wanted in drawn]
         with np.errstate(all="ignore"):
-            if normalize:
-                of_train = draw[0][0]
-                if normalize == "together":
-                    numbers = of_train if encoding is None else of_train[:, encoding.numeric]
-                    of_train = numbers.reshape(-1, 1) if numbers.size else of_train
-                shift[place], scale[place] = _shift_and_scale(of_train)
-                if encoding is not None:
-                    shift[place, ~encoding.numeric] = 0
-                    scale[place, ~encoding.numeric] = 1
+            shift[place], scale[place] = of_features(draw[0][0], normalize, encoding)
             moved = [((points - shift[place]) / scale[place], wanted) for points, wanted in draw]
             if count:
                 if normalize_target:
-                    target_shift[place], target_scale[place] = _shift_and_scale(
+                    target_shift[place], target_scale[place] = shift_and_scale(
                         np.asarray(draw[0][1], np.float64)
                     )
                 moved = [
@@ -345,23 +316,15 @@ def stack_seeds(
         if not stacks:
             outputs = len(classes) if one_hot and not count else None
             stacks = [_empty(len(seeds), part, outputs, dtype) for part in moved]
-        for stack, (inputs, wanted) in zip(stacks, moved, strict=True):
+        for stack, points in zip(stacks, moved, strict=True):
             own = stack.of(place)
-            own.inputs.copy_(torch.from_numpy(inputs))
-            if own.labels is None:
-                own.targets.copy_(torch.from_numpy(wanted))
-                _check_range(
-                    own.targets, target_scale[place], "target", measure.targets, seeds[place]
-                )
-            elif one_hot:
-                own.labels.copy_(torch.from_numpy(wanted))
-                own.targets.zero_().scatter_(-1, own.labels.unsqueeze(-1), 1)
-            else:
-                own.labels.copy_(torch.from_numpy(wanted))
-                own.targets.copy_(own.labels)
-            _check_range(own.inputs, scale[place], "feature", features, seeds[place])
+            _write(own, points, one_hot)
+            if count:
+                beyond = target_scale[place], "target", measure.targets, seeds[place]
+                check_range(own.targets, *beyond)
+            check_range(own.inputs, scale[place], "feature", features, seeds[place])
         if count:
-            _check_squares(draw, measure.targets, seeds[place])
+            check_squares(draw, measure.targets, seeds[place])
     if count:
         stacks = [replace(part, scale=torch.from_numpy(target_scale)) for part in stacks]
     train, test, *validation = (part.map(lambda values: values.to(device)) for part in stacks)
@@ -381,35 +344,18 @@ def stack_seeds(
     )
 
 
-def _check_range(values: Tensor, scale: Floats, what: str, names: Sequence[str], seed: int) -> None:
-    """Raise a DataError where a column of `(n, columns)` is not of finite numbers."""
-    fine = values.isfinite().all(0).numpy() & np.isfinite(scale)
-    if not fine.all():
-        name = short_word(names[int(fine.argmin())])
-        beyond = str(values.dtype).removeprefix("torch.")
-        mend = "data.normalize, dtype, or leaving it out by data.features"
-        if what == "target":
-            mend = "data.normalize_target, dtype, or another unit"
-        raise DataError(
-            f"with seed {seed}, {what} '{name}' has numbers beyond {beyond}; {mend} may help"
-        )
-
-
-def _check_squares(draw: Sequence[Points], names: Sequence[str], seed: int) -> None:
-    """Raise a DataError where squares of a target, or of its spread, are not numbers of float64.
-
-    Errors are root mean squares in its own unit: they would be infinite, or 0.
-    """
-    wanted = np.concatenate([np.asarray(part[1], np.float64) for part in draw])
-    largest = np.abs(wanted).max(0)
-    spread = (wanted / 2).max(0) - (wanted / 2).min(0)
-    for name, most, each in zip(names, largest, spread, strict=True):
-        if most > LARGEST or 0 < each < SMALLEST:
-            got = f"numbers up to {most:g}" if most > LARGEST else f"a spread of {2 * each:g}"
-            raise DataError(
-                f"with seed {seed}, target '{short_word(name)}' has {got}, of which squared errors "
-                "are beyond float64; another unit helps"
-            )
+def _write(own: Samples, points: Points, one_hot: bool) -> None:
+    """Write the samples of a seed into its memory, as `_empty` has made it."""
+    inputs, wanted = points
+    own.inputs.copy_(torch.from_numpy(inputs))
+    if own.labels is None:
+        own.targets.copy_(torch.from_numpy(wanted))
+        return
+    own.labels.copy_(torch.from_numpy(wanted))
+    if one_hot:
+        own.targets.zero_().scatter_(-1, own.labels.unsqueeze(-1), 1)
+    else:
+        own.targets.copy_(own.labels)
 
 
 def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) -> Samples:
@@ -427,66 +373,6 @@ def _empty(seeds: int, points: Points, outputs: int | None, dtype: torch.dtype) 
         torch.empty(seeds, *wide, dtype=torch.int64 if outputs is None else dtype),
         torch.empty(seeds, *wanted.shape, dtype=torch.int64),
     )
-
-
-def _shift_and_scale(inputs: Floats) -> tuple[Floats, Floats]:
-    """Return mean and standard deviation of each feature; 1 for a constant feature.
-
-    Because of rounding the computed variance of a constant is rarely 0. So it is compared with the
-    bound of its rounding error, as in scikit-learn's StandardScaler (Chan, Golub and LeVeque 1983).
-    """
-    # Scaling by a power of two changes no digit, and keeps squares from over- and underflow.
-    unit = np.frexp(np.abs(inputs).max(0))[1]
-    scaled = np.ldexp(inputs, -unit)
-    samples, mean, std = len(inputs), scaled.mean(0), scaled.std(0)
-    rounding = samples * np.finfo(np.float64).eps
-    constant = std**2 <= rounding * std**2 + (rounding * mean) ** 2
-    scale = np.ldexp(std, unit)
-    return np.ldexp(mean, unit), np.where(constant | (scale == 0), 1, scale)  # 0: underflow
-
-
-class BatchOrder:
-    """Returns the next epoch's order of samples, `(seeds, samples)`, with each call.
-
-    Each seed has its own generator, so its order does not depend on other seeds.
-    """
-
-    def __init__(self, seeds: Sequence[int], samples: int) -> None:
-        self.samples = samples
-        self._generators = [generator(seed, "shuffle") for seed in seeds]
-
-    def __call__(self) -> Tensor:
-        orders = [rng.permutation(self.samples) for rng in self._generators]
-        return torch.from_numpy(np.stack(orders))
-
-    @property
-    def state(self) -> NDArray[np.uint64]:
-        """The state of all generators, `(seeds, 6)`; setting it restores them.
-
-        A row holds the upper and lower halves of PCG64's state and increment, whether half of a
-        number is left over, and that half.
-        """
-        return np.array([_to_words(rng.bit_generator.state) for rng in self._generators], np.uint64)
-
-    @state.setter
-    def state(self, rows: NDArray[np.uint64]) -> None:
-        for rng, row in zip(self._generators, rows, strict=True):
-            rng.bit_generator.state = _from_words(row)
-
-
-_LOWER = 2**64 - 1
-
-
-def _to_words(state: Mapping[str, Any]) -> list[int]:
-    values = state["state"]["state"], state["state"]["inc"]
-    halves = [half for value in values for half in (value >> 64, value & _LOWER)]
-    return [*halves, state["has_uint32"], state["uinteger"]]
-
-
-def _from_words(row: NDArray[np.uint64]) -> dict[str, Any]:
-    a, b, c, d, has_half, half = map(int, row)
-    state = {"state": a << 64 | b, "inc": c << 64 | d}
-    return {"bit_generator": "PCG64", "state": state, "has_uint32": has_half, "uinteger": half}
 
 
 def balance(dataset: Dataset) -> tuple[Floats, Floats]:

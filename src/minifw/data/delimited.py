@@ -19,9 +19,8 @@ from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.kinds import Mask
 from minifw.data.layout import Layout, layout_of
-from minifw.data.reading import check_memory, read_bytes, unreadable
+from minifw.data.reading import check_memory, unreadable
 from minifw.data.rows import COMMENTS, Scanner, comment_line, line_at
-from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, short_word
 
 if TYPE_CHECKING:
@@ -37,24 +36,6 @@ SPACES = (b" ", b"\t", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e", b"\x1f")
 LARGEST_BLOCK = (1 << 31) - 1
 
 
-def read_delimited(
-    path: Path,
-    dialect: Dialect | None = None,
-    expected: str | None = None,
-    progress: Progress | None = None,
-) -> Frame:
-    """Return the columns of a text file, compressed or not, as cells.
-
-    Raises:
-        DataError: it cannot be read so; in one line with the place, and the key that mends it.
-        ArtefactError: it has changed: its checksum is not the expected one.
-
-    """
-    content, checksum = read_bytes(path, expected)
-    check_text(path, content)
-    return frame_of_text(path, unpacked(path, content), checksum, dialect or Dialect(), progress)
-
-
 def frame_of_text(
     path: Path,
     content: bytes,
@@ -62,7 +43,12 @@ def frame_of_text(
     dialect: Dialect,
     progress: Progress | None = None,
 ) -> Frame:
-    """Return the columns of a text; `checksum` is that of the file it is from."""
+    """Return the columns of a text as cells; `checksum` is that of the file it is from.
+
+    Raises:
+        DataError: it cannot be read so; in one line with the place, and the key that mends it.
+
+    """
     check_text(path, content)
     text = as_utf8(path, content, dialect.encoding)
     layout = layout_of(path, text, dialect)

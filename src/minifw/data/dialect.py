@@ -90,16 +90,21 @@ def delimiter_of(text: bytes, start: int, comment: str) -> str:
     return choice
 
 
-def sample(rows: Iterable[Row]) -> list[list[str]]:
-    """Return the cells of the first rows."""
-    found: list[list[str]] = []
+def first_rows(rows: Iterable[Row]) -> list[Row]:
+    """Return the rows that are looked at."""
+    found: list[Row] = []
     seen = 0
     for row in islice(rows, SAMPLE):
-        found.append(row.cells)
+        found.append(row)
         seen += len(row.cells)
         if seen > ENOUGH and len(found) > 20:
             break
     return found
+
+
+def sample(rows: Iterable[Row]) -> list[list[str]]:
+    """Return the cells of the rows that are looked at."""
+    return [row.cells for row in first_rows(rows)]
 
 
 def usual_length(rows: Sequence[Sequence[str]]) -> int:

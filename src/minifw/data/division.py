@@ -14,7 +14,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from minifw.data.dataset import generator
 from minifw.data.folds import fold_sizes, folds
 from minifw.data.generated import Integers
 from minifw.data.grouping import check_groups, drawn, nearest, surely_there
@@ -28,6 +27,7 @@ from minifw.data.splitting import (
     split_sizes,
     validation_size,
 )
+from minifw.data.streams import generator
 from minifw.errors import DataError
 
 SEEDS = 100

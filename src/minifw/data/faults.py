@@ -116,10 +116,3 @@ def listed(names: Sequence[str]) -> str:
     """Return names of columns as a list in a config, the first of many."""
     shown = ", ".join(map(short_word, names[:MOST_COLUMNS]))
     return shown + (", …" if len(names) > MOST_COLUMNS else "")
-
-
-def in_words(names: Sequence[str]) -> str:
-    """Return names of columns for a message, the first of many."""
-    more = len(names) - 20
-    shown = ", ".join(f"'{short_word(name)}'" for name in names[:20])
-    return shown + (f" and {more} more" if more > 0 else "")

@@ -16,11 +16,11 @@ import numpy as np
 from minifw.data import cells
 from minifw.data.encoding import Encoding
 from minifw.data.facts import noticed, remarks
-from minifw.data.faults import Faults, by_column, in_words, listed
+from minifw.data.faults import Faults, by_column, listed
 from minifw.data.frame import Frame
 from minifw.data.generated import Integers
 from minifw.data.kinds import MOSTLY, Column, Mask, column_of, missing_of, words_of
-from minifw.data.reading import check_memory, twice
+from minifw.data.reading import check_memory, in_words, twice
 from minifw.data.roles import Choice, Roles, roles_of
 from minifw.data.table import Table
 from minifw.errors import DataError, short_word

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from minifw.data.unpacked import unpacked
 from minifw.errors import DataError
 
 Kind = Literal["csv", "parquet", "arff", "npy", "npz", "idx"]
@@ -48,6 +49,20 @@ def kind_of(content: bytes) -> Kind:
     if _ARFF.match(content):
         return "arff"
     return next((kind for start, (_, kind) in BINARY.items() if content.startswith(start)), "csv")
+
+
+def opened(path: Path, content: bytes) -> tuple[Kind, bytes]:
+    """Return the kind that reads a file, and its content, unpacked if it is compressed.
+
+    Raises:
+        DataError: it is none that can be read here; or it is compressed, and damaged or too large.
+
+    """
+    if (kind := kind_of(content)) != "csv":
+        return kind, content
+    check_text(path, content)
+    content = unpacked(path, content)
+    return kind_of(content), content
 
 
 def check_text(path: Path, content: bytes) -> None:

@@ -8,11 +8,10 @@ from minifw.data.arff import frame_of_arff
 from minifw.data.columnar import frame_of_parquet
 from minifw.data.delimited import Progress, frame_of_text
 from minifw.data.dialect import Dialect
-from minifw.data.formats import check_text, kind_of
+from minifw.data.formats import opened
 from minifw.data.frame import Frame
 from minifw.data.npy import frame_of_array
 from minifw.data.reading import read_bytes
-from minifw.data.unpacked import unpacked
 from minifw.system.reading import progress_of
 
 
@@ -31,15 +30,12 @@ def read_frame(
     """
     content, checksum = read_bytes(path, expected)
     progress = progress or progress_of(path, len(content))
-    kind = kind_of(content)
-    if kind == "parquet":
-        return frame_of_parquet(path, content, checksum)
-    if kind == "npy":
-        return frame_of_array(path, content, checksum)
-    if kind == "csv":
-        check_text(path, content)
-        content = unpacked(path, content)
-        kind = kind_of(content)
-    if kind == "arff":
-        return frame_of_arff(path, content, checksum, progress)
+    kind, content = opened(path, content)
+    match kind:
+        case "parquet":
+            return frame_of_parquet(path, content, checksum)
+        case "npy":
+            return frame_of_array(path, content, checksum)
+        case "arff":
+            return frame_of_arff(path, content, checksum, progress)
     return frame_of_text(path, content, checksum, dialect or Dialect(), progress)

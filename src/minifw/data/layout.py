@@ -5,16 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 
 from minifw.data.dialect import (
-    ENOUGH,
     MOSTLY,
     NAMED,
-    SAMPLE,
     Dialect,
     delimiter_of,
+    first_rows,
     has_header,
     is_number,
     looks_counted,
@@ -81,7 +79,7 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     else:
         delimiter = dialect.delimiter or delimiter_of(text, start, comment)
     scanner = Scanner(delimiter)
-    rows = _first(scanner, text, start, comment)
+    rows = first_rows(scanner.rows(text, start, comment))
     if not rows:
         after = f" after the {dialect.skip} lines of data.skip" if dialect.skip else ""
         if comment and len(comment_line(comment).findall(text, start)) > 1:
@@ -140,18 +138,6 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
         same = (row for row in rows if len(row.cells) == width)
         line = line_at(text, next(same, first).start)
     return Layout(begin, delimiter, comment, names, named, line, tuple(notes))
-
-
-def _first(scanner: Scanner, text: bytes, start: int, comment: str) -> list[Row]:
-    """Return some rows of the beginning."""
-    found: list[Row] = []
-    seen = 0
-    for row in islice(scanner.rows(text, start, comment), SAMPLE):
-        found.append(row)
-        seen += len(row.cells)
-        if seen > ENOUGH and len(found) > 20:
-            break
-    return found
 
 
 def _counts(scanner: Scanner, text: bytes, rows: Sequence[Row], comment: str) -> bool:

@@ -12,26 +12,20 @@ from numpy.typing import NDArray
 
 from minifw.data.archives import bytes_needed
 from minifw.data.frame import Frame, RowPlaces
-from minifw.data.reading import check_memory, read_bytes, twice, unreadable
+from minifw.data.reading import check_memory, twice, unreadable
 from minifw.errors import DataError, short_word
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 
-def read_npy(path: Path, expected: str | None = None) -> Frame:
+def frame_of_array(path: Path, content: bytes, checksum: str) -> Frame:
     """Return the columns of an array, `(samples, columns)`, or of records, `(samples,)`.
 
     Raises:
         DataError: it is none, is damaged, or has another shape.
-        ArtefactError: it has changed: its checksum is not the expected one.
 
     """
-    return frame_of_array(path, *read_bytes(path, expected))
-
-
-def frame_of_array(path: Path, content: bytes, checksum: str) -> Frame:
-    """Return the columns of the content of a .npy file."""
     array = _array(path, content)
     names = array.dtype.names
     if array.ndim == 1 and names is not None:

@@ -51,13 +51,18 @@ def no_column(absent: Sequence[str], names: Sequence[str]) -> str:
 
     Of one the name may be misspelt; several are of another file.
     """
-    shown = ", ".join(f"'{short_word(name)}'" for name in absent[:20])
-    more = f" and {len(absent) - 20} more" if len(absent) > 20 else ""
     near = suggestion(absent[0], names)
     if len(absent) > 1:
         some = ", ".join(map(short_word, names[:20]))
         near = f"; known here: {some}{', …' if len(names) > 20 else ''}"
-    return f"there is no column {shown}{more}{near}"
+    return f"there is no column {in_words(absent)}{near}"
+
+
+def in_words(names: Sequence[str]) -> str:
+    """Return names of columns for a message, the first of many."""
+    more = len(names) - 20
+    shown = ", ".join(f"'{short_word(name)}'" for name in names[:20])
+    return shown + (f" and {more} more" if more > 0 else "")
 
 
 def twice(names: Sequence[str]) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from minifw.data.generated import Integers, Points
+from minifw.data.generated import Floats, Integers, Points
 from minifw.errors import DataError, short_word
 
 
@@ -48,16 +48,18 @@ def _quotas(labels: Integers, training: int, testing: int) -> tuple[Integers, In
     return first, shares(counts - first, testing)
 
 
-def shares(counts: Integers, size: int) -> Integers:
+def shares(counts: Integers | Floats, size: int) -> Integers:
     """Return how many of each class make `size` samples that have the classes' shares of `counts`.
 
-    By largest remainders: each class gets the whole part of its share, `size counts / sum`, and
-    those with the largest rests get one more each; of equal rests the class that stands first.
+    These may be weights too, which are no whole numbers. By largest remainders: each class gets
+    the whole part of its share, `size counts / sum`, and those with the largest rests get one more
+    each; of equal rests the class that stands first.
     """
-    whole, rest = np.divmod(counts * size, max(1, counts.sum()))
+    parts, rest = np.divmod(counts * size, counts.sum() or 1)
+    whole = parts.astype(np.int64)
     largest = np.argsort(-rest, kind="stable")[: size - whole.sum()]
     whole[largest] += 1
-    return np.asarray(whole, np.int64)
+    return whole
 
 
 def place_in_class(labels: Integers) -> Integers:
@@ -75,7 +77,7 @@ def check_strata(
     """Raise a DataError if a stratified split leaves a purpose without a sample of some class.
 
     `validation` of the `training` samples are not trained on. Without `testing` none of these are
-    for testing.
+    for testing. A class that no label is, such as one of a test file alone, is in no part.
     """
     first, second = _quotas(labels, training, testing)
     kept = shares(first, validation)
@@ -84,12 +86,13 @@ def check_strata(
         parts["test"] = second
     if validation:
         parts["validation"] = kept
-    for number in np.argsort(np.bincount(labels), kind="stable"):  # the rarest first
+    counts = np.bincount(labels)
+    for number in np.argsort(counts, kind="stable"):  # the rarest first
         for purpose, quota in parts.items():
-            if not quota[number]:
+            if counts[number] and not quota[number]:
                 raise DataError(
                     f"stratified needs a sample of each class in every part, but class "
-                    f"'{short_word(classes[number])}', of {np.bincount(labels)[number]} in "
+                    f"'{short_word(classes[number])}', of {counts[number]} in "
                     f"{len(labels)} samples, has none of the {quota.sum()} {purpose} samples; "
                     "other sizes, or split: random"
                 )

@@ -11,20 +11,15 @@ from minifw.config.starter import Key
 from minifw.data import archives
 from minifw.data.dialect import THOUSANDS, is_number
 from minifw.data.encoded import as_utf8, encoding_of
-from minifw.data.formats import kind_of
+from minifw.data.formats import opened
 from minifw.data.layout import layout_of
 from minifw.data.reading import read_bytes
-from minifw.data.unpacked import unpacked
 from minifw.errors import DataError, short_word
 
 
 def kind_and_content(path: Path) -> tuple[str, bytes]:
-    """Return the kind of data that reads a file, and its bytes, unpacked if they are text."""
-    content, _ = read_bytes(path, None)
-    kind = kind_of(content)
-    if kind == "csv":
-        content = unpacked(path, content)
-        kind = kind_of(content)
+    """Return the kind of data that reads a file, and its bytes, unpacked if it is compressed."""
+    kind, content = opened(path, read_bytes(path, None)[0])
     if kind == "idx":
         raise DataError(f"{path}: is one of MNIST's files; name the folder that it is in")
     return kind, content

@@ -9,7 +9,7 @@ from typing import Any
 
 from minifw.data import Floats, arrays
 from minifw.data.asked import asked_of
-from minifw.data.frame import Frame
+from minifw.data.frame import Frame, RowPlaces
 from minifw.errors import DataError, short_word
 from minifw.experiment import asking
 from minifw.experiment.prediction import Networks
@@ -70,4 +70,4 @@ def _frame(where: str, x: Any, names: list[str]) -> Frame:
     if len({len(column) for column in found}) > 1:
         raise DataError(f"{where}: x must have columns of the same length")
     path = Path(f"{where}: x")
-    return Frame(path, tuple(names), tuple(found), "", lambda row: f"{path}: row {row + 1}")
+    return Frame(path, tuple(names), tuple(found), "", RowPlaces(path))
