@@ -66,11 +66,16 @@ def data_keys() -> str:
             if name != "kind":
                 row = _row(name, _kind(inner), inner, name in choice.get("required", []))
                 kinds.setdefault(row, []).extend(here)
-    groups = [known]
-    for key in ("exclude", "path", "split", "test"):  # what these kinds have in common
-        groups += [some for row, some in kinds.items() if row.startswith(f"| `{key}`")]
-    names = ["all", "files of columns", "files", "tables", "generated", "tables"]
-    known_as = {frozenset(some): name for name, some in zip(names, groups, strict=False)}
+    known_as = {frozenset(known): "all"}
+    for name, start in (  # of each group a key that its kinds alone have
+        ("files of columns", "| `exclude`"),
+        ("files", "| `path`"),
+        ("tables", "| `split`"),
+        ("generated", "| `train` | whole number"),
+    ):
+        for row, some in kinds.items():
+            if row.startswith(start) and len(some) > 1:
+                known_as[frozenset(some)] = name
     rows = []
     for row, some in sorted(kinds.items(), key=lambda row: (-len(row[1]), row[1])):
         lacks = [kind for kind in known if kind not in some]

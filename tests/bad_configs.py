@@ -336,7 +336,7 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.eta.x=3", "--set train.eta.x=3: there is nothing at train.eta.x"),
     ("network.9=relu", "--set network.9=relu: there is nothing at network.9"),
     ("network.x=relu", "--set network.x=relu: there is nothing at network.x"),
-    ("train.eta=[", "--set train.eta=[: not valid YAML: did not find expected node content"),
+    ("train.eta=[", "--set train.eta=[: train.eta: must be a number, got '[' (text)"),
     ("train.eta=&a 1", "--set train.eta=&a 1: train.eta: anchors (&name) are not allowed"),
     ("train.eta=\ud800", "--set train.eta=\\ud800: character U+D800 is not allowed"),
     ("train.\x1b[31m=1", "--set train.\\x1b[31m=1: train.\\x1b[31m: unknown key; known here: "

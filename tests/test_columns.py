@@ -270,6 +270,15 @@ def test_numbers_can_be_categories() -> None:
     assert files.table_of(some, Choice(categorical=[])).features == ("rank",)
 
 
+@pytest.mark.parametrize("form", ["{:02}.11.2026", "2026-11-{:02} 10:00", "11/{}/26"])
+def test_dates_are_called_so(form: str) -> None:
+    some = frame(
+        day=[form.format(n) for n in range(1, 31)], a=["1", "2", "3"] * 10, y=["p", "q"] * 15
+    )
+    (note,) = files.table_of(some, Choice()).notes
+    assert note.startswith("column 'day' is left out, with 30 different dates in 30 rows")
+
+
 def test_words_that_are_nearly_all_different_are_left_out_unless_they_are_named() -> None:
     words = [f"name {number}" for number in range(30)]
     some = frame(name=words, a=["1", "2", "3"] * 10, empty=[""] * 30, y=["p", "q"] * 15)

@@ -174,7 +174,10 @@ def test_points_beside_decimal_commas_separate_thousands(tmp_path: Path) -> None
     """Else 1.154 would be a little more than one, beside 987."""
     frame = read(tmp_path, "a;b;c\n0,5;987;1.234,5\n1,5;1.154;2,5\n")
     assert rows(frame) == [["0.5", "987", "1234.5"], ["1.5", "1154", "2.5"]]
-    assert noted(frame) == "points separate thousands in numbers of: 'b' 1, 'c' 1"
+    assert noted(frame) == (
+        "points are taken to separate thousands, as in 1.154, since decimals have a comma: "
+        "'b' 1, 'c' 1"
+    )
     # Also where new samples happen to have no comma, as the key says it.
     alone = read(tmp_path, "a;b\n1.154;1\n987;2\n", decimal=",")
     assert rows(alone) == [["1154", "1"], ["987", "2"]]

@@ -154,7 +154,7 @@ def test_types_of_parquet_become_numbers_truth_or_text(tmp_path: Path) -> None:
     assert columns(frame) == {
         "whole": [1, None], "huge": [2.0**64, 0], "real": [1.5, None], "money": [1.25, None],
         "word": ["x", None], "coded": ["u", "v"], "truth": [True, None],
-        "day": ["2026-11-26", None], "moment": ["2026-11-26 03:00:00.000000", None],
+        "day": ["2026-11-26", None], "moment": ["2026-11-26 03:00:00", None],
         "never": [None, None], "large": ["p", "q"],
     }  # fmt: skip
     types = [str(column.type) for column in frame.columns]
@@ -162,6 +162,18 @@ def test_types_of_parquet_become_numbers_truth_or_text(tmp_path: Path) -> None:
     assert frame.where(1) == f"{tmp_path / 'a.parquet'}: row 2"
     assert frame.checksum == hashlib.sha256(content).hexdigest()
     assert frame.named
+
+
+def test_times_at_midnight_are_dates(tmp_path: Path) -> None:
+    """So pandas writes a column of dates; with one other time all keep theirs."""
+    days = [datetime.datetime(2026, 11, day) for day in (25, 26)]
+    content = parquet_of(
+        day=[*days, None], time=[*days, datetime.datetime(2026, 11, 27, 3, 0, 0, 500000)]
+    )
+    assert columns(read(tmp_path, content)) == {
+        "day": ["2026-11-25", "2026-11-26", None],
+        "time": ["2026-11-25 00:00:00", "2026-11-26 00:00:00", "2026-11-27 03:00:00.500000"],
+    }
 
 
 def test_a_table_of_pandas_is_read_without_its_index(tmp_path: Path) -> None:

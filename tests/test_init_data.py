@@ -208,6 +208,15 @@ def test_a_column_by_number_and_several_targets(minifw: Minifw) -> None:
     assert minifw("validate", "one.yaml", "two.yaml").code == 0
 
 
+def test_keys_that_are_given_have_a_comment_too(minifw: Minifw) -> None:
+    Path("t.csv").write_text("a,p,y\n" + "".join(f"{i},{i % 6},{i % 2}\n" for i in range(60)))
+    good(minifw("init", "mine", "--data", "t.csv", "--target", "y", "--set", "data.split=grouped",
+                "--set", "data.group=p", "--set", "data.folds=3"))  # fmt: skip
+    text = Path("mine.yaml").read_text()
+    assert "  group: p                    # rows with the same value stay together" in text
+    assert "  folds: 3                    # parts; each is tested by networks trained on" in text
+
+
 def test_keys_that_are_given_are_kept(minifw: Minifw) -> None:
     Path("t.txt").write_text(
         "".join(f"{i % 7}|{i % 5}|{'no' if i % 2 else 'yes'}\n" for i in range(50))

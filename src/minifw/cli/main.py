@@ -71,6 +71,8 @@ def minifw(
       minifw compare --seeds 20                   against PyTorch, both modes
       minifw train simplenet --set train.eta=0.1  another learning rate
       minifw init mine                            a config of your own
+      minifw init mine --data birds.csv           a config that fits a data file
+      minifw data birds.csv                       what is in a data file
       minifw show mine.yaml                       every key and where it is set
     """
     help_alone(context)

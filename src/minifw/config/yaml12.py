@@ -342,7 +342,7 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
         if re.fullmatch(r"[!-/:-@\[-`{-}]", text.strip()):  # data.decimal=, has no meaning in YAML
             text = "'{}'".format(text.strip().replace("'", "''"))
         try:
-            value = text if _is_sign(text) else parse(text, given)
+            value = parse(text, given)
         except ConfigError:
             source.faults += given.faults
             return
@@ -356,14 +356,6 @@ def override(raw: dict[str, Any], assignment: str, source: Source) -> None:
         Fault(here, None if fault.path is None else (*path, *fault.path), fault.what)
         for fault in given.faults
     ]
-
-
-def _is_sign(text: str) -> bool:
-    """Return whether a value is one of these signs alone, which then stands for itself.
-
-    In YAML they begin something, and alone are a fault, or no value at all.
-    """
-    return text in {",", "|", "#", "%", "&", "*", "!", ">", "@", "`", "?", "-"}
 
 
 def put(raw: dict[str, Any], key: str, value: Any, place: Place, source: Source) -> None:

@@ -77,13 +77,24 @@ def arrow_column(path: Path, name: str, values: Any) -> pa.Array:
         if str(kind) in ("string", "large_string", "string_view", "null"):
             return compute.utf8_trim_whitespace(compute.cast(values, pa.string()))
         if types.is_temporal(kind):
-            return compute.cast(values, pa.string())
+            return _without_midnight(compute.cast(values, pa.string()))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
     raise DataError(
         f"{path}: column '{short_word(name)}' must hold numbers, truth values, words or times, "
         f"got {short_word(str(kind))}; write a file without it"
     )
+
+
+def _without_midnight(times: pa.Array) -> pa.Array:
+    """Return times as text: without a fraction of nothing, and dates alone if all are midnights."""
+    from pyarrow import compute
+
+    times = compute.replace_substring_regex(times, r"(:\d\d)\.0+(Z?)$", r"\1\2")
+    midnight = r" 00:00:00Z?$"
+    if compute.all(compute.match_substring_regex(times, midnight)).as_py():
+        times = compute.replace_substring_regex(times, midnight, "")
+    return times
 
 
 def _whole_numbers(values: pa.Array) -> pa.Array:

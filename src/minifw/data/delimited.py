@@ -290,24 +290,27 @@ def _with_points(
         return columns
     thousands = [_matches(column, THOUSANDS) for column in columns]
     points = [_matches(column, _POINT) for column in columns]
-    pointed = [(mask & ~dots).any() for mask, dots in zip(points, thousands, strict=True)]
+    pointed = [bool((mask & ~dots).any()) for mask, dots in zip(points, thousands, strict=True)]
     if decimal is None and any(pointed):
-        _check_either(path, names, columns, commas, points)
+        _check_either(path, names, columns, commas, points, pointed)
         notes.append(
             "numbers with a comma are taken as text, since others have a point; see data.decimal"
         )
         return columns
-    found, separated = [], []
-    for name, column, comma, dots, points_too in zip(
-        names, columns, commas, thousands, pointed, strict=True
-    ):
-        if dots.any() and not points_too:
+    changed, separated, example = [], [], ""
+    for name, column, dots, other in zip(names, columns, thousands, pointed, strict=True):
+        if dots.any() and not other:
             separated.append(f"'{short_word(name)}' {int(dots.sum())}")
+            example = example or column[int(np.argmax(dots))].as_py()
             column = _replaced(column, dots, ".", "")
-        found.append(_replaced(column, comma, ",", ".") if comma.any() else column)
+        comma = _matches(column, DECIMAL_COMMA)
+        changed.append(_replaced(column, comma, ",", ".") if comma.any() else column)
     if separated:
-        notes.append(f"points separate thousands in numbers of: {', '.join(separated)}")
-    return found
+        notes.append(
+            f"points are taken to separate thousands, as in {short_word(example)}, since decimals "
+            f"have a comma: {', '.join(separated)}"
+        )
+    return changed
 
 
 _COMMA = f"{DECIMAL_COMMA}|{THOUSANDS.removesuffix('?')}"
@@ -335,13 +338,14 @@ def _check_either(
     columns: Sequence[pa.Array],
     commas: Sequence[Mask],
     points: Sequence[Mask],
+    pointed: Sequence[bool],
 ) -> None:
     """Raise a DataError if a column is of numbers if commas are decimal, and others have points."""
     for name, column, comma in zip(names, columns, commas, strict=True):
         whole = _matches(column, "[+-]?[0-9]+")
-        known = len(column) - int(np.asarray(_is_empty(column)).sum())
+        known = len(column) - int(_is_empty(column).sum())
         if comma.any() and (comma | whole).sum() >= MOSTLY * known:
-            other = next(n for n, mask in enumerate(points) if mask.any())
+            other = pointed.index(True)
             cells = (
                 f"'{short_word(column[int(np.argmax(comma))].as_py())}' in column "
                 f"'{short_word(name)}'",

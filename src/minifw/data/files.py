@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -160,6 +161,10 @@ def none_left(frame: Frame, notes: Sequence[str]) -> DataError:
     return DataError(f"{frame.path}: no column is left to be a feature", *notes)
 
 
+_DATE = re.compile(r"\d{4}-\d\d?-\d\d?(?!\d)|\d\d?([./-])\d\d?\1(\d{4}|\d\d)(?!\d)")
+"""Begins with a date: 2026-01-05, 05.01.2026, 1/5/26."""
+
+
 def useless(column: Column) -> str | None:
     """Return what a column has that says nothing of other samples, None if it may do.
 
@@ -170,7 +175,8 @@ def useless(column: Column) -> str | None:
         return "no value"
     if column.kind == "words" and len(column.categories) > max(FEW, present / 2):
         alike = like_numbers(column)
-        return f"{len(column.categories)} different words in {present} rows" + (alike or "")
+        what = "dates" if all(map(_DATE.match, column.categories)) else "words"
+        return f"{len(column.categories)} different {what} in {present} rows" + (alike or "")
     return None
 
 

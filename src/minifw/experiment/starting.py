@@ -231,10 +231,25 @@ def _data_keys(
         keys.append(Key("missing", choice.missing, what))
     said = section.model_dump(mode="json")
     known = {key.name for key in keys}
-    keys += [Key(key, said[key]) for key in sorted(given) if key not in known]
+    keys += [Key(key, said[key], _GIVEN.get(key, "")) for key in sorted(given) if key not in known]
     if not {"train", "folds", "test_path"} & {*given}:
         keys.append(Key("train", 0.8, "the share of training samples; the others are for testing"))
     return keys
+
+
+_GIVEN = {
+    "decimal": "the point of numbers",
+    "folds": "parts; each is tested by networks trained on the others",
+    "group": "rows with the same value stay together, in training or testing",
+    "header": "whether the first line names the columns",
+    "normalize": "whether features get mean 0 and standard deviation 1",
+    "share": "the fraction of the training samples that is used",
+    "split": "how samples are drawn: random, stratified or grouped",
+    "split_seed": "one division of the samples for all seeds",
+    "test_path": "a second file: its rows are for testing",
+    "validation": "training samples that are kept to choose by",
+}
+"""Comments on keys that were given by `--set`."""
 
 
 def _of_target(table: Table) -> str:
@@ -299,7 +314,7 @@ def _starter(
     return Starter(
         name,
         f"For {Path(file).name}, as `minifw init --data` writes it: {rows} samples, {features} "
-        f"features, {outputs} {'target' if table.targets else 'classes'}"
+        f"feature{'s' * (features != 1)}, {outputs} {'target' if table.targets else 'classes'}"
         f"{'s' if table.targets and outputs > 1 else ''}.",
         data,
         f"{features} features of the data{one_hot}; {hidden}.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +31,7 @@ class Prediction:
     votes: NDArray[np.int64]
     scores: Floats
     spread: Floats
-    each: NDArray[np.str_]
+    each: NDArray[np.str_] = field(repr=False)
     names: tuple[str, ...]
     seeds: tuple[int, ...]
 
@@ -51,6 +51,6 @@ class Estimate:
 
     values: Floats
     spread: Floats
-    each: Floats
+    each: Floats = field(repr=False)
     names: tuple[str, ...]
     seeds: tuple[int, ...]

@@ -226,7 +226,7 @@ class Run:
         """
         networks = self._networks(mode, seed)
         if networks.about.targets:
-            raise UsageError("predict: this run is a regression; estimate gives its numbers")
+            raise UsageError("predict: this run is a regression; run.estimate(x) gives its numbers")
         answer = prediction.predict(networks, samples("predict", x, networks))
         names = np.array(networks.about.classes)
         return Prediction(
@@ -257,7 +257,7 @@ class Run:
         """
         networks = self._networks(mode, seed)
         if not networks.about.targets:
-            raise UsageError("estimate: this run has classes; predict names them")
+            raise UsageError("estimate: this run has classes; run.predict(x) names them")
         found = estimates.predict(networks, samples("estimate", x, networks))
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -40,9 +40,9 @@ class Scores:
     auc: Floats
     log_loss: Floats | None
     calibration_error: Floats | None
-    calibration: dict[str, Floats] | None
+    calibration: dict[str, Floats] | None = field(repr=False)
     confusion: Integers | None
-    confusion_of_seeds: Integers | None
+    confusion_of_seeds: Integers | None = field(repr=False)
 
 
 def of_record(record: ScoreRecord, names: tuple[str, ...]) -> Scores:

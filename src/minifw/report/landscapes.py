@@ -377,7 +377,8 @@ def _number(
 
 
 def _middle_word(report: Report) -> str:
-    return f"{report.middle}{report.results.measured.head},"
+    unit = report.results.measured.head
+    return f"{report.middle}{unit}," if unit else report.middle
 
 
 def _panels(report: Report, sides: Sequence[Side], errors: Errors) -> Figure:
