@@ -94,7 +94,7 @@ def test_points_between_thousands_are_taken_out_where_the_point_is_a_comma() -> 
     text = "a;b;y\n1.234,5;0,5;u\n-12.000;1,5;v\n7;2,5;u\n"
     frame = read_frame(write(text), Dialect(decimal=","))
     assert frame.columns[0].to_pylist() == ["1234.5", "-12000", "7"]
-    assert "points separate thousands in numbers of: " in frame.notes[-1]
+    assert "points are taken to separate thousands, as in 1.234,5" in frame.notes[-1]
     text = "a;b;y\n0.125;0,5;u\n1.250;1,5;v\n"  # 0.125 cannot be 125
     frame = read_frame(write(text), Dialect(decimal=","))
     assert frame.columns[0].to_pylist() == ["0.125", "1.250"]

@@ -127,6 +127,13 @@ def missing_of(values: pa.Array) -> Mask:
     return _mask(words) | _mask(nan) | _mask(values.is_null())
 
 
+def is_empty(values: pa.Array) -> Mask:
+    """Return which cells of text are empty."""
+    from pyarrow import compute
+
+    return _mask(compute.equal(compute.binary_length(values), 0))
+
+
 def words_of(values: pa.Array) -> tuple[list[str], Integers]:
     """Return the different cells of a column, and the place of each cell among them."""
     import pyarrow as pa

@@ -81,14 +81,7 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     scanner = Scanner(delimiter)
     rows = first_rows(scanner.rows(text, start, comment))
     if not rows:
-        after = f" after the {dialect.skip} lines of data.skip" if dialect.skip else ""
-        if comment and len(comment_line(comment).findall(text, start)) > 1:
-            after += (
-                f", as all begin with {comment}, which marks comments; data.comment: '' for none"
-            )
-        raise DataError(
-            f"{path}: expects a line of column names and then samples, got 0 line(s){after}"
-        )
+        raise _nothing(path, text, start, comment, dialect)
     notes: list[str] = []
     if comment:
         notes.append(f"lines that begin with {comment} are left out as comments")
@@ -103,7 +96,55 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
     if dialect.delimiter is not None and width == 1:
         _check_delimiter(path, text, first, comment, delimiter)
     cells = _completed(first.cells, others, width)
-    header = dialect.header
+    header = _is_header(path, line, first, cells, others, delimiter, dialect)
+    looks = not header and dialect.header is None and dialect.names is None
+    if looks and looks_counted(first.cells, others):
+        notes.append(
+            f"line {line} is taken as a sample, though it looks like names: "
+            f"{short_word(', '.join(first.cells))}; data.header: true makes it names"
+        )
+    if not header:
+        width = usual_length([row.cells for row in rows])
+        if comment and dialect.names is None:
+            notes += _named_in(scanner, text, first.start, comment, width)
+    names = _names(path, cells if header else [""] * width, dialect, line)
+    if header and dialect.names is None:
+        notes += _unnamed(cells, len(first.cells), others, line)
+    begin = rows[1].start if header else first.start
+    named = header or dialect.names is not None
+    if len(first.cells) != width:
+        same = (row for row in rows if len(row.cells) == width)
+        line = line_at(text, next(same, first).start)
+    return Layout(begin, delimiter, comment, names, named, line, tuple(notes))
+
+
+def _nothing(path: Path, text: bytes, start: int, comment: str, dialect: Dialect) -> DataError:
+    """Return the error for a text without a row."""
+    after = f" after the {dialect.skip} lines of data.skip" if dialect.skip else ""
+    if comment and len(comment_line(comment).findall(text, start)) > 1:
+        after += f", as all begin with {comment}, which marks comments; data.comment: '' for none"
+    return DataError(
+        f"{path}: expects a line of column names and then samples, got 0 line(s){after}"
+    )
+
+
+def _is_header(
+    path: Path,
+    line: int,
+    first: Row,
+    cells: Sequence[str],
+    others: Sequence[Sequence[str]],
+    delimiter: str,
+    dialect: Dialect,
+) -> bool:
+    """Return whether the first row names the columns; `cells` are its names, completed.
+
+    Raises:
+        DataError: it has another number of cells than the others, or looks like neither names nor
+            a sample; or there is nothing but names.
+
+    """
+    header, width = dialect.header, usual_length(others) or len(first.cells)
     if header is None:
         header = None if len(cells) != width else has_header(cells, others)
     if header is not False and len(cells) != width:
@@ -117,27 +158,9 @@ def layout_of(path: Path, text: bytes, dialect: Dialect) -> Layout:
             f"{short(', '.join(first.cells))}; data.header: true or false says which, data.skip: "
             f"{line} leaves it out"
         )
-    looks = header is False and dialect.header is None and dialect.names is None
-    if looks and looks_counted(first.cells, others):
-        notes.append(
-            f"line {line} is taken as a sample, though it looks like names: "
-            f"{short_word(', '.join(first.cells))}; data.header: true makes it names"
-        )
     if header and not others:
         raise DataError(f"{path}: expects a line of column names and then samples, got 1 line(s)")
-    if header is False:
-        width = usual_length([row.cells for row in rows])
-        if comment and dialect.names is None:
-            notes += _named_in(scanner, text, first.start, comment, width)
-    names = _names(path, cells if header else [""] * width, dialect, line)
-    if header and dialect.names is None:
-        notes += _unnamed(cells, len(first.cells), others, line)
-    begin = rows[1].start if header else first.start
-    named = header or dialect.names is not None
-    if len(first.cells) != width:
-        same = (row for row in rows if len(row.cells) == width)
-        line = line_at(text, next(same, first).start)
-    return Layout(begin, delimiter, comment, names, named, line, tuple(notes))
+    return header
 
 
 def _counts(scanner: Scanner, text: bytes, rows: Sequence[Row], comment: str) -> bool:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-import numpy as np
 import torch
 
 from minifw import nn
 from minifw.compile import CannotCompileError
 from minifw.compile.compilers import require_compiler
 from minifw.config import heads
-from minifw.config.declared import Normalize
 from minifw.config.dividing import note_seeds
 from minifw.config.model import Config
 from minifw.config.source import Source
 from minifw.config.tabled import Tabled
 from minifw.config.wiring import note_network
-from minifw.data import DTYPES, Dataset
+from minifw.data import Dataset
 from minifw.data.division import Division
 from minifw.data.images import image_of
 from minifw.data.table import Table
@@ -35,6 +33,7 @@ from minifw.experiment.build import (
     read_table,
 )
 from minifw.experiment.drawing import division_of, fault_of_division, sizes_of, trained_on
+from minifw.experiment.draws import check_draws
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
 from minifw.runs.results import CrossValidation
@@ -312,9 +311,7 @@ def plan(
         compiling,
         margin if manifest is None else manifest.margin,
     )
-    _check_draws(made)
-    _check_altered(made)
-    _check_tokens(made)
+    check_draws(made.config, source, table, made.seeds)
     _check_covered(made)
     return made
 
@@ -395,53 +392,6 @@ def _check_compiler(config: Config, begun: Run) -> None:
         require_compiler(str(begun.path))
 
 
-def _check_draws(plan: Plan) -> None:
-    """Raise a ConfigError if a seed draws samples of a file that are beyond the dtype."""
-    config, table = plan.config, plan.table
-    if table is None or not _may_overflow(table, config.data.normalize, DTYPES[config.dtype]):
-        return
-    try:
-        for seed in plan.seeds:
-            plan.draw([seed])
-    except DataError as fault:
-        plan.source.add(("data",), str(fault))
-        raise plan.source.error() from None
-
-
-def _check_altered(plan: Plan) -> None:
-    """Raise a ConfigError if altered samples lack a class, exceed the dtype, or are no tokens."""
-    config, noise = plan.config, plan.config.data.feature_noise or 0.0
-    if noise and any(needs.takes_tokens(config)):
-        what = "a layer takes the features as whole numbers, which noise would not leave"
-        plan.source.add(("data", "feature_noise"), what, of_key=True)
-        raise plan.source.error()
-    is_risky = bool(noise) or config.data.imbalance is not None
-    if plan.table is not None:  # it has the samples of each class; noise is below 10 deviations
-        kept = np.float64 if config.data.normalize else config.dtype
-        with np.errstate(over="ignore"):
-            reach = np.nanmax(np.abs(plan.table.inputs)) * (1 + 10 * noise)
-        is_risky = noise > 0 and bool(reach > np.finfo(kept).max)
-    try:
-        for seed in plan.seeds if is_risky else ():
-            plan.draw([seed])
-    except DataError as fault:
-        key = "feature_noise" if "beyond" in str(fault) else "imbalance"
-        plan.source.add(("data", key), str(fault))
-        raise plan.source.error() from None
-
-
-def _check_tokens(plan: Plan) -> None:
-    """Raise a ConfigError if a layer takes whole numbers, and those that are drawn are not such."""
-    if not any(needs.takes_tokens(plan.config)):
-        return
-    filled = plan.table is not None and plan.table.encoding is not None
-    for seed in plan.seeds if filled else plan.seeds[:1]:  # each fills gaps with its own numbers
-        for part in plan.draw([seed]).data.parts.values():
-            needs.note_tokens(plan.config, plan.source, part.inputs.numpy(force=True))
-            if plan.source.faults:
-                raise plan.source.error()
-
-
 def _check_covered(plan: Plan) -> None:
     """Raise a ConfigError if steps must be compiled and some operation is not covered."""
     if plan.config.train.compile is not True:
@@ -452,34 +402,6 @@ def _check_covered(plan: Plan) -> None:
                 ("train", "compile"), f"steps cannot be compiled: {why}; false trains plainly"
             )
             raise plan.source.error()
-
-
-def _may_overflow(table: Table, normalize: Normalize, dtype: torch.dtype) -> bool:
-    """Return whether samples of some seed could be beyond the dtype.
-
-    Whether they are depends on the samples that are drawn; this is rarely true.
-    """
-    largest = torch.finfo(dtype).max
-    if table.inputs.dtype.kind != "f":
-        return False
-    together = normalize == "together"
-    for values in [table.inputs] if together else table.inputs.T:
-        column = values[~np.isnan(values)]
-        if not column.size:
-            continue
-        with np.errstate(over="ignore"):
-            if not normalize:
-                reach = np.abs(column).max()
-            else:
-                # Different numbers differ at least by rounding: this bounds the standard deviation
-                # from below, and thus normalised samples from above.
-                sizes = np.abs(column[column != 0])
-                nearest = sizes.min(initial=np.inf) * np.finfo(np.float64).eps / 2
-                span = column.max() - column.min()
-                reach = max(span, span / max(nearest, 5e-324) * len(column))
-        if reach > largest:
-            return True
-    return False
 
 
 def _check_device(config: Config, source: Source) -> None:
