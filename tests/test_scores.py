@@ -28,7 +28,8 @@ from minifw.report import classes, plots
 from minifw.report import scores as report
 from minifw.report.tables import of_results
 from minifw.runs.directory import load
-from minifw.runs.results import CalibrationRecord, Results
+from minifw.runs.results import Results
+from minifw.runs.scores import CalibrationRecord
 from minifw.statistics import scores
 
 Floats = NDArray[np.float64]

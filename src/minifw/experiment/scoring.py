@@ -18,12 +18,7 @@ from minifw.data import Floats, Integers, Samples
 from minifw.experiment.build import build_network
 from minifw.experiment.plan import Experiment
 from minifw.nn.module import in_mode
-from minifw.runs.results import (
-    CONFUSION_CLASSES,
-    CONFUSION_NUMBERS,
-    CalibrationRecord,
-    ScoreRecord,
-)
+from minifw.runs.scores import CONFUSION_CLASSES, CONFUSION_NUMBERS, CalibrationRecord, ScoreRecord
 from minifw.statistics import scores
 from minifw.training import Checkpoint, fits_of, one_thread, placement
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -44,3 +46,21 @@ def on_threads(threads: int | None) -> Iterator[int]:
         yield torch.get_num_threads()
     finally:
         torch.set_num_threads(before)
+
+
+def one_of(what: str, asked: Any, known: list[Any]) -> Any:
+    """Return the requested seed or mode, or the only one if none was requested.
+
+    Raises:
+        UsageError: it does not exist, or none was requested and there are several.
+
+    """
+    if asked is None and len(known) == 1:
+        return known[0]
+    if isinstance(asked, str | Integral) and not isinstance(asked, bool) and asked in known:
+        return asked
+    many = len(known) > 8
+    shown = f"{known[0]} to {known[-1]}" if many else ", ".join(map(str, known))
+    if asked is None:
+        raise UsageError(f"{what}: this run has several, choose one of {shown}")
+    raise UsageError(f"{what}: must be one of {shown}, as in this run, got {asked!r}")

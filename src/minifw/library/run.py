@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from minifw import nn, runs
@@ -21,196 +18,21 @@ from minifw.data import Dataset, Floats
 from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
+from minifw.library.arguments import one_of
+from minifw.library.metrics import Metrics, metrics_of
+from minifw.library.predictions import Estimate, Prediction
+from minifw.library.result import Result, result_of
 from minifw.library.samples import samples
 from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
-from minifw.runs import Arm, Mode, records
-from minifw.runs.results import Count
-from minifw.training import SERIES, VALIDATION
 
 if TYPE_CHECKING:
-    import pandas
     from matplotlib.figure import Figure
-
-Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
 New = ArrayLike | Mapping[str, Any] | os.PathLike[str]
 """New samples: an array, columns by their names, as a DataFrame has them, or the path of a file."""
-
-
-class _Line(BaseModel):
-    """A line of metrics.jsonl."""
-
-    model_config = ConfigDict(strict=True)
-
-    mode: Mode
-    arm: Arm
-    epoch: Count
-    train_loss: list[Number | None]
-    train_error: list[Number | None]
-    test_error: list[Number | None]
-    test_loss: list[Number | None] | None = None
-    validation_error: list[Number | None] | None = None
-    validation_loss: list[Number | None] | None = None
-
-    @property
-    def series(self) -> tuple[str, ...]:
-        """The names of its measurements."""
-        known = (*SERIES, *VALIDATION)
-        return tuple(name for name in known if getattr(self, name) is not None)
-
-
-_OTHERS = ("r2", "mae", "validation_error", "test_loss", "validation_loss")
-"""Results that not every run has."""
-
-
-def _floats(values: list[float | None] | None) -> Any:
-    return None if values is None else np.array(values, np.float64)
-
-
-def _tuple(values: list[Any] | None) -> Any:
-    return None if values is None else tuple(values)
-
-
-@dataclass(frozen=True)
-class Result:
-    """The results of one arm in one mode; arrays hold one number for each seed.
-
-    A seed that diverged has NaN. Errors are in percent of the samples; of regression they are root
-    mean squared errors in the targets' own unit, `mae` is the mean absolute error in it and `r2`
-    the coefficient of determination, both of the test samples (None of classification);
-    `target_rmse` has the error of each target by its name, where there are several.
-    `train_loss` is in the scale of the loss. `diverged_epoch` is the epoch in which a seed
-    diverged, None for the others. `seconds` is the time spent in training steps. `not_compiled` is
-    why steps could not be `compiled`; None if they were, or were not meant to be.
-    `validation_error` and `validation_loss` are None for a run without samples for validation
-    (`data.validation`). With early stopping (`train.early_stopping`) all numbers are those of the
-    weights that a seed kept, `stopped_epoch` is the one after which a seed stopped, None for one
-    that did not, and `best_epoch` that of its best evaluation; both are None for a run without it.
-    """
-
-    test_error: Floats
-    train_error: Floats
-    train_loss: Floats
-    diverged_epoch: tuple[int | None, ...]
-    seconds: float
-    compiled: bool
-    not_compiled: str | None = None
-    validation_error: Floats | None = None
-    test_loss: Floats | None = None
-    validation_loss: Floats | None = None
-    stopped_epoch: tuple[int | None, ...] | None = None
-    best_epoch: tuple[int, ...] | None = None
-    r2: Floats | None = None
-    mae: Floats | None = None
-    target_rmse: dict[str, Floats] | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The predictions of a run's networks for n samples.
-
-    Attributes:
-        classes: the predicted class of each sample, `(n,)` of text: the class with the most votes;
-            with equal votes, the one with the largest mean score.
-        votes: how many networks chose each class, `(n, classes)`.
-        scores: mean score of each class over the networks, `(n, classes)`: a probability after
-            training with cross-entropy, otherwise the network's output.
-        spread: standard deviation of the scores over the networks (n - 1), `(n, classes)`.
-        each: the class that each network chose, `(seeds, n)` of text.
-        names: the names of the classes, in the order of the columns above.
-            seeds: the seeds whose networks voted; those that diverged are left out.
-
-    """
-
-    classes: NDArray[np.str_]
-    votes: NDArray[np.int64]
-    scores: Floats
-    spread: Floats
-    each: NDArray[np.str_] = field(repr=False)
-    names: tuple[str, ...]
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """The predictions of a run's networks by regression for n samples, in the targets' own unit.
-
-    Attributes:
-        values: the mean over the networks, `(n, targets)`.
-        spread: its standard deviation over the networks (n - 1), `(n, targets)`.
-        each: what each network says, `(seeds, n, targets)`.
-        names: the names of the targets.
-        seeds: the seeds whose networks were asked; those that diverged are left out.
-
-    """
-
-    values: Floats
-    spread: Floats
-    each: Floats = field(repr=False)
-    names: tuple[str, ...]
-    seeds: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Metrics:
-    """All measurements of a run: loss and errors over the epochs, for each mode, arm and seed."""
-
-    seeds: tuple[int, ...]
-    _lines: tuple[_Line, ...]
-
-    def arrays(self, mode: str | None = None, arm: str = "minifw") -> dict[str, NDArray[Any]]:
-        """Return the measurements of one arm in one mode as NumPy arrays.
-
-        `epoch` is `(k,)`; `train_loss`, `train_error`, `test_error` and `test_loss` are
-        `(k, seeds)`, with NaN after a seed has diverged; so are `validation_error` and
-        `validation_loss`, where there are any. After a seed has stopped early, they are those of
-        the weights that it kept. `mode` may be left out if the run has only one.
-
-        Raises:
-            UsageError: the run has several modes, or no such mode or arm.
-
-        """
-        modes = list(dict.fromkeys(line.mode for line in self._lines))
-        arms = list(dict.fromkeys(line.arm for line in self._lines))
-        mode = _one("mode", mode, modes)
-        arm = _one("arm", arm, arms)
-        lines = [line for line in self._lines if (line.mode, line.arm) == (mode, arm)]
-        found: dict[str, NDArray[Any]] = {"epoch": np.array([line.epoch for line in lines])}
-        for name in self._series:
-            found[name] = np.array([getattr(line, name) for line in lines], np.float64)
-        return found
-
-    def frame(self) -> pandas.DataFrame:
-        """Return all measurements as a pandas DataFrame, a row for each mode, arm, epoch and seed.
-
-        Raises:
-            UsageError: pandas is not installed.
-
-        """
-        try:
-            import pandas
-        except ImportError:
-            raise UsageError(
-                "metrics.frame: needs pandas, which is not installed: pip install pandas; "
-                "metrics.arrays() needs only NumPy"
-            ) from None
-        seeds = len(self.seeds)
-        columns: dict[str, Any] = {
-            key: np.repeat([getattr(line, key) for line in self._lines], seeds)
-            for key in ("mode", "arm", "epoch")
-        }
-        columns["seed"] = np.tile(np.array(self.seeds), len(self._lines))
-        for name in self._series:
-            values = [getattr(line, name) for line in self._lines]
-            columns[name] = np.array(values, np.float64).reshape(-1)
-        return pandas.DataFrame(columns)
-
-    @property
-    def _series(self) -> tuple[str, ...]:
-        return self._lines[0].series if self._lines else SERIES
 
 
 class Run:
@@ -237,20 +59,7 @@ class Run:
                 f"{run.path}/results.json: has other seeds, modes or arms than the manifest"
             )
         self._results = {
-            (mode, arm): Result(
-                np.array(of_arm.test_error, np.float64),
-                np.array(of_arm.train_error, np.float64),
-                np.array(of_arm.train_loss, np.float64),
-                tuple(of_arm.diverged_epoch),
-                of_arm.seconds,
-                of_arm.compiled,
-                of_arm.not_compiled,
-                **{name: _floats(getattr(of_arm, name)) for name in _OTHERS},
-                **{name: _tuple(getattr(of_arm, name)) for name in ("stopped_epoch", "best_epoch")},
-                target_rmse=None
-                if of_arm.target_rmse is None
-                else {name: _floats(values) for name, values in of_arm.target_rmse.items()},
-            )
+            (mode, arm): result_of(of_arm)
             for mode, arms in results.modes.items()
             for arm, of_arm in arms.items()
         }
@@ -297,7 +106,7 @@ class Run:
         if not isinstance(words, tuple) or len(words) != 2:
             raise UsageError(f"run[…]: must be a mode, or a mode and an arm, got {key!r}")
         mode, arm = words
-        return self._results[_one("mode", mode, self.modes), _one("arm", arm, self.arms)]
+        return self._results[one_of("mode", mode, self.modes), one_of("arm", arm, self.arms)]
 
     def _only(self) -> Result:
         if len(self.modes) > 1:
@@ -348,7 +157,7 @@ class Run:
                 that did not measure scores.
 
         """
-        key = _one("mode", mode, self.modes), _one("arm", arm, self.arms)
+        key = one_of("mode", mode, self.modes), one_of("arm", arm, self.arms)
         if key not in self._scores:
             if self._results[key].r2 is not None:
                 raise UsageError(
@@ -363,17 +172,7 @@ class Run:
     @cached_property
     def metrics(self) -> Metrics:
         """Loss and errors of all seeds over the epochs."""
-        where = f"{self.path}/metrics.jsonl"
-        lines: list[_Line] = []
-        for number, text in enumerate(self._run.read_text("metrics.jsonl").splitlines(), 1):
-            place = f"{where}:{number}"
-            line = records.checked(_Line, records.parse(text.encode(), place), place)
-            if any(len(getattr(line, name)) != len(self.seeds) for name in line.series):
-                raise ArtefactError(f"{place}: must hold {len(self.seeds)} numbers, one a seed")
-            if lines and line.series != lines[0].series:
-                raise ArtefactError(f"{place}: must have the same measurements as other lines")
-            lines.append(line)
-        return Metrics(tuple(self.seeds), tuple(lines))
+        return metrics_of(self._run)
 
     def data(self) -> Dataset:
         """Return the samples of all seeds, stacked, as the run has drawn and normalised them.
@@ -399,7 +198,7 @@ class Run:
             mode: the mode; it may be left out if the run has only one.
 
         """
-        networks = self._networks(mode, _one("seed", seed, self.seeds))
+        networks = self._networks(mode, one_of("seed", seed, self.seeds))
         network = networks.network
         values = [value[0].clone() for _, value, _ in network.parameters()]
         states = [value[0].clone() for _, value in network.states()]
@@ -407,7 +206,7 @@ class Run:
 
     def inputs(self, x: New, seed: int | None = None) -> Tensor:
         """Return samples `(n, features)` in the data's units, normalised for a seed's network."""
-        networks = self._networks(self.modes[0], _one("seed", seed, self.seeds))
+        networks = self._networks(self.modes[0], one_of("seed", seed, self.seeds))
         return networks.normal(samples("inputs", x, networks))[0]
 
     def predict(self, x: New, seed: int | None = None, *, mode: str | None = None) -> Prediction:
@@ -464,9 +263,9 @@ class Run:
         return Estimate(found.values, found.spread, found.each, names, seeds)
 
     def _networks(self, mode: str | None, seed: int | None) -> prediction.Networks:
-        mode = _one("mode", mode, self.modes)
+        mode = one_of("mode", mode, self.modes)
         if seed is not None:
-            seed = _one("seed", seed, self.seeds)
+            seed = one_of("seed", seed, self.seeds)
         return prediction.load(self._run, mode, seed, allow_code=self._allow_code)
 
     # -------------------------------------------------------------------- figures and tables
@@ -508,21 +307,3 @@ class Run:
         modes = ", ".join(self.modes)
         seeds = f"{len(self.seeds)} seed{'' if len(self.seeds) == 1 else 's'}"
         return f"<Run {self.path}: {self.status}, {seeds}, {modes}>"
-
-
-def _one(what: str, asked: Any, known: list[Any]) -> Any:
-    """Return the requested seed or mode, or the only one if none was requested.
-
-    Raises:
-        UsageError: it does not exist, or none was requested and there are several.
-
-    """
-    if asked is None and len(known) == 1:
-        return known[0]
-    if isinstance(asked, str | Integral) and not isinstance(asked, bool) and asked in known:
-        return asked
-    many = len(known) > 8
-    shown = f"{known[0]} to {known[-1]}" if many else ", ".join(map(str, known))
-    if asked is None:
-        raise UsageError(f"{what}: this run has several, choose one of {shown}")
-    raise UsageError(f"{what}: must be one of {shown}, as in this run, got {asked!r}")

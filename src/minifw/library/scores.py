@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minifw.data import Floats, Integers
-from minifw.runs.results import ScoreRecord
+from minifw.runs.scores import ScoreRecord
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ training of classes draws them, so their parts have fixed places, which are foun
 from __future__ import annotations
 
 import textwrap
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,7 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from minifw.config.mode import Mode
 from minifw.report.lettering import fitted, width
-from minifw.runs.results import CalibrationRecord, Results
+from minifw.runs.results import Results
+from minifw.runs.scores import CalibrationRecord
 from minifw.statistics.intervals import known
 
 NUMBERED = 20
@@ -120,7 +122,7 @@ def reliability(results: Results) -> Figure:
     return figure
 
 
-def free_corner(record: CalibrationRecord) -> str:
+def free_corner(record: CalibrationRecord) -> Literal["lower right", "upper left"]:
     """Return the corner for the legend. Networks that are less sure than right fill the usual one.
 
     The legend takes half of the width, and a seventh of the height.

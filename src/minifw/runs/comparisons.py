@@ -9,7 +9,8 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from minifw.runs.results import Count, Error, Finite, Line, Margin, Measured, PairRecord, Points
+from minifw.runs.fields import Count, Error, Finite, Line, Margin, Points
+from minifw.runs.results import Measured, PairRecord
 
 
 class _Record(BaseModel):

@@ -27,7 +27,7 @@ from pydantic import (
 from minifw.config.source import dotted, kind_of
 from minifw.errors import ArtefactError, short
 from minifw.runs.arms import ARMS, MODES, Arm, Mode
-from minifw.runs.results import Count, Margin, Seconds
+from minifw.runs.fields import Count, Margin, Seconds
 from minifw.system.files import checksum
 
 FORMAT = 1

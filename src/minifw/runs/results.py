@@ -11,27 +11,23 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 
 from minifw.runs.arms import Arm, Mode, titled
+from minifw.runs.fields import (
+    Count,
+    Error,
+    Finite,
+    Line,
+    Margin,
+    MeasureName,
+    Part,
+    Percent,
+    Points,
+    Probability,
+    Seconds,
+    Unit,
+)
+from minifw.runs.scores import ScoreRecord
 from minifw.statistics.measure import ERROR, Measure
 from minifw.statistics.overlap import Overlap
-
-Count = Annotated[int, Field(ge=0, le=2**53)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
-Percent = Annotated[float, Field(ge=0, le=1e3, allow_inf_nan=False)]
-Error = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-"""An error as the run's measure says: in percent, or in the unit of the targets."""
-Probability = Annotated[float, Field(ge=0, le=1)]
-Points = Annotated[list[Finite], Field(min_length=2, max_length=2)]
-Margin = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Line = Annotated[str, Field(max_length=100_000)]
-MeasureName = Literal["error", "rmse"]
-Unit = Annotated[str, Field(min_length=1, max_length=40)]
-
-
-class _Part(BaseModel):
-    """A model that ignores unknown keys, which a later minifw may write."""
-
-    model_config = ConfigDict(strict=True)
 
 
 class Measured(BaseModel):
@@ -57,7 +53,7 @@ def of_measure(measure: Measure) -> dict[str, Any]:
     return {"measure": name, "unit": measure.unit or None, "targets": list(measure.targets)}
 
 
-class Summary(_Part):
+class Summary(Part):
     """Test errors over the seeds: what `minifw.statistics.summary.Summary` says.
 
     Min, median, mean and max are None if all seeds diverged; an old run lacks the others.
@@ -78,14 +74,14 @@ class Summary(_Part):
     mean_interval: Points | None = None
 
 
-class ListedArm(_Part):
+class ListedArm(Part):
     """Results of one arm in one mode that lists of runs show."""
 
     summary: Summary
     seconds: Seconds
 
 
-class Listed(_Part):
+class Listed(Part):
     """Keys of results.json that lists of runs show; old runs may lack the others."""
 
     modes: dict[Mode, dict[Arm, ListedArm]]
@@ -111,71 +107,7 @@ OPTIONAL = (
 """Results of an arm that not every run has."""
 
 
-CONFUSION_CLASSES = 100
-"""A confusion matrix of more classes is not kept."""
-CONFUSION_NUMBERS = 2000
-"""Those of each seed are kept if they are not more numbers together."""
-
-Counts = list[list[Count]]
-"""A confusion matrix: a row for each class, a column for each class that was chosen."""
-
-
-class CalibrationRecord(_Part):
-    """A reliability diagram over all seeds, in bins of equal width of the largest probability.
-
-    Bin k of K has the test samples of all seeds whose chosen class has a probability above k / K
-    and up to (k + 1) / K: `count` of them, `right` ones among these, and `confidence`, the mean of
-    the probabilities, None of an empty bin.
-    """
-
-    count: Annotated[list[Count], Field(min_length=1, max_length=1000)]
-    right: list[Count]
-    confidence: list[Probability | None]
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if not len(self.count) == len(self.right) == len(self.confidence) or any(
-            right > count or (mean is None) != (count == 0)
-            for count, right, mean in zip(self.count, self.right, self.confidence, strict=True)
-        ):
-            raise ValueError("calibration: each bin must have a count, right ones and a mean")
-        return self
-
-
-class ScoreRecord(_Part):
-    """What is measured of classifiers besides their error, on the test samples.
-
-    Lists have a figure for each seed, None if it diverged: `balanced_error` and
-    `calibration_error` in percent, `auc` (None too where a class has no test sample), `log_loss`.
-    `confusion` counts the samples of all seeds, in the order of `data.class_balance`; it is None of
-    more than `CONFUSION_CLASSES` classes. `confusion_of_seeds` has the counts of each seed, zeros
-    if it diverged, where they are few. `log_loss`, `calibration_error` and `calibration` are None
-    where outputs are no probabilities. What they are is in `minifw.statistics.scores`.
-    """
-
-    balanced_error: Annotated[list[Percent | None], FailFast()]
-    auc: Annotated[list[Probability | None], FailFast()]
-    log_loss: Annotated[list[Error | None] | None, FailFast()] = None
-    calibration_error: Annotated[list[Percent | None] | None, FailFast()] = None
-    confusion: Counts | None = None
-    confusion_of_seeds: Annotated[list[Counts] | None, FailFast()] = None
-    calibration: CalibrationRecord | None = None
-
-    def of_seeds(self) -> dict[str, Sized]:
-        """Return the lists with a value for each seed, by name."""
-        names = ("balanced_error", "auc", "log_loss", "calibration_error", "confusion_of_seeds")
-        found = {name: getattr(self, name) for name in names}
-        return {f"scores.{name}": value for name, value in found.items() if value is not None}
-
-    def check_classes(self, classes: int) -> None:
-        """Raise a ValueError if a confusion matrix is not of so many classes."""
-        some = [self.confusion] * (self.confusion is not None) + (self.confusion_of_seeds or [])
-        for counts in some:
-            if [len(row) for row in counts or ()] != [classes] * classes:
-                raise ValueError(f"confusion: must be {classes} rows of {classes} counts")
-
-
-class ArmResults(_Part):
+class ArmResults(Part):
     """Results of one arm in one mode; lists have a value for each seed, None if it diverged.
 
     `validation_error` and `validation_loss` are None where there are no samples for validation.
@@ -216,7 +148,7 @@ class ArmResults(_Part):
         return found | (self.scores.of_seeds() if self.scores is not None else {})
 
 
-class Parity(_Part):
+class Parity(Part):
     """The differences between two arms in one mode, at the first step and at the end.
 
     None where nothing can be compared. `different_seeds` end with different test errors.
@@ -233,7 +165,7 @@ class Parity(_Part):
     draws_differ: bool | None = None
 
 
-class PairRecord(_Part):
+class PairRecord(Part):
     """Two arms over the same seeds: what `minifw.statistics.paired.Pair` says.
 
     `difference` is the mean of a's test error minus b's, in the unit of errors. `diverged` counts
@@ -264,7 +196,7 @@ class PairRecord(_Part):
     test: Literal["sign-flip", "corrected t"] = "sign-flip"
 
 
-class CrossValidation(_Part):
+class CrossValidation(Part):
     """Folds that were trained: how many a division has, and how many divisions.
 
     `ratio` is that of test samples to all others.
@@ -280,7 +212,7 @@ class CrossValidation(_Part):
         return Overlap(self.ratio, self.folds * self.divisions)
 
 
-class Data(_Part):
+class Data(Part):
     """The samples of each seed; class frequencies and the error of guessing, in percent.
 
     Of regression there are `targets` in place of classes, and `mean_error` is the error of guessing
@@ -294,7 +226,7 @@ class Data(_Part):
     features: Annotated[list[str], Field(min_length=1)]
     train: Count
     test: Count
-    class_balance: dict[str, Percent] = {}
+    class_balance: dict[str, Percent] = Field(default_factory=dict)
     majority_error: Percent | None = None
     validation: Count | None = None
     targets: Annotated[list[str], Field(min_length=1)] | None = None
@@ -320,7 +252,7 @@ class Data(_Part):
         return self
 
 
-class StoppingRecord(_Part):
+class StoppingRecord(Part):
     """When a seed stopped: the section `train.early_stopping` of the config."""
 
     patience: Annotated[int, Field(ge=1)]
@@ -329,7 +261,7 @@ class StoppingRecord(_Part):
     restore: Literal["best", "last"]
 
 
-class Results(_Part):
+class Results(Part):
     """Final errors, times and parity of a run, from which tables and figures are made.
 
     `parity` and `speedup` (the other arm's time divided by minifw's) are None if minifw is the only

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from minifw.errors import ArtefactError, DivergedError
 from minifw.runs import records
 from minifw.runs.directory import Run
-from minifw.runs.results import Count, CrossValidation, Error, Finite, Measured, Seconds
+from minifw.runs.fields import Count, Error, Finite, Seconds
+from minifw.runs.results import CrossValidation, Measured
 from minifw.statistics.overlap import Overlap
 
 STUDY = "study.json"

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from minifw.errors import ArtefactError
 from minifw.runs import records
 from minifw.runs.arms import Mode
-from minifw.runs.results import Count, Error, Line, Measured
+from minifw.runs.fields import Count, Error, Line
+from minifw.runs.results import Measured
 from minifw.runs.studies import Crossing, StudyResults
 
 Fraction = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]

@@ -19,7 +19,8 @@ from minifw.report.pairs import pairs, summary
 from minifw.report.tables import write_table
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
-from minifw.runs.results import Line, Margin, of_measure
+from minifw.runs.fields import Line, Margin
+from minifw.runs.results import of_measure
 from minifw.runs.studies import CELLS, STUDY, CellResults, Study, StudyResults
 from minifw.statistics.measure import Measure
 from minifw.statistics.overlap import Overlap
