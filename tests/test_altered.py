@@ -15,6 +15,7 @@ from minifw.data.altered import Alteration, altered
 from minifw.data.dataset import Dataset
 from minifw.errors import ConfigError, DataError
 from minifw.experiment import plan as planning
+from minifw.experiment.drawing import samples_of
 from minifw.study.lanes import Lane, stack, structure
 
 NAMES = ("a", "b", "c")
@@ -194,7 +195,7 @@ def test_only_training_samples_are_altered(tmp_path: Path, kind: str) -> None:
     for part in ("test", "validation"):
         for values in ("inputs", "labels"):
             assert getattr(made.parts[part], values).equal(getattr(plain.parts[part], values))
-    assert made.train.count == plan.sizes.train == planning.samples_of(plan.config, plan.table)[0]
+    assert made.train.count == plan.sizes.train == samples_of(plan.config, plan.table)[0]
     assert made.train.count < plain.train.count
     assert plan.sizes.test == plain.test.count
     alone = plan.draw([1]).data

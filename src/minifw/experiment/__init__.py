@@ -15,6 +15,7 @@ __all__ = [
     "build",
     "check_converged",
     "checkpointer",
+    "drawing",
     "estimates",
     "gradcheck",
     "inputs",

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minifw.config.generated import Generated
+from minifw.config.model import Config
 from minifw.config.tabled import Tabled
 from minifw.data import Points, altered, generator, held_out, validation_size
 from minifw.data.division import Division, Sizes
 from minifw.data.table import Table
 from minifw.errors import DataError
+from minifw.runs.results import CrossValidation
 
 
 def division_of(section: Tabled, table: Table) -> Division:
@@ -152,3 +154,27 @@ def trained_on(section: Generated | Tabled, seed: int, table: Table | None, left
     # A stratified split has as many samples of a class in each seed.
     (first,) = drawn(section, [seed], table, table.classes)
     return len(first[0][1])
+
+
+def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
+    """Return how many samples are for training, for testing and for validation.
+
+    `table` holds those of a table.
+
+    Raises:
+        DataError: there are not that many.
+
+    """
+    left, test, validation = sizes_of(config.data, table)
+    return trained_on(config.data, config.seed, table, left), test, validation
+
+
+def cross_validation(config: Config, table: Table | None, seeds: int) -> CrossValidation | None:
+    """Return the folds that so many seeds test, None without cross-validation."""
+    folds = getattr(config.data, "folds", None)
+    if folds is None:
+        return None
+    train, test, validation = sizes_of(config.data, table)
+    again = getattr(config.data, "split_seed", None) is None
+    divisions = max(1, seeds // folds) if again else 1
+    return CrossValidation(folds=folds, divisions=divisions, ratio=test / (train + validation))

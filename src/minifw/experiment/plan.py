@@ -32,7 +32,13 @@ from minifw.experiment.build import (
     outputs,
     read_table,
 )
-from minifw.experiment.drawing import division_of, fault_of_division, sizes_of, trained_on
+from minifw.experiment.drawing import (
+    cross_validation,
+    division_of,
+    fault_of_division,
+    sizes_of,
+    trained_on,
+)
 from minifw.experiment.draws import check_draws
 from minifw.runs import Arm, Mode, Run
 from minifw.runs.records import Manifest, PartName
@@ -337,30 +343,6 @@ def _samples(
     except DataError as fault:
         source.add(("data", key), str(fault))
         raise source.error() from None
-
-
-def samples_of(config: Config, table: Table | None) -> tuple[int, int, int]:
-    """Return how many samples are for training, for testing and for validation.
-
-    `table` holds those of a table.
-
-    Raises:
-        DataError: there are not that many.
-
-    """
-    left, test, validation = sizes_of(config.data, table)
-    return trained_on(config.data, config.seed, table, left), test, validation
-
-
-def cross_validation(config: Config, table: Table | None, seeds: int) -> CrossValidation | None:
-    """Return the folds that so many seeds test, None without cross-validation."""
-    folds = getattr(config.data, "folds", None)
-    if folds is None:
-        return None
-    train, test, validation = sizes_of(config.data, table)
-    again = getattr(config.data, "split_seed", None) is None
-    divisions = max(1, seeds // folds) if again else 1
-    return CrossValidation(folds=folds, divisions=divisions, ratio=test / (train + validation))
 
 
 def lacks_batches(config: Config, modes: Sequence[Mode]) -> bool:

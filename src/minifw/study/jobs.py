@@ -23,7 +23,7 @@ from minifw.errors import ArtefactError
 from minifw.experiment import memory
 from minifw.experiment.build import build_stopping, names, outputs, read_table
 from minifw.experiment.checkpointer import CLOCKS
-from minifw.experiment.plan import samples_of
+from minifw.experiment.drawing import samples_of
 from minifw.study.lanes import Lane, stack
 from minifw.system.files import checksum
 from minifw.training import Checkpoint, History

@@ -23,7 +23,7 @@ from minifw.data import BatchOrder, Dataset
 from minifw.data.encoding import Prepared
 from minifw.data.table import Table
 from minifw.experiment.build import build_data, build_loss, build_network
-from minifw.experiment.plan import samples_of
+from minifw.experiment.drawing import samples_of
 
 
 class Lane(NamedTuple):

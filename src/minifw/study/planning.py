@@ -11,6 +11,7 @@ from minifw.config.model import Config
 from minifw.config.source import MAX_FAULTS, Source
 from minifw.errors import ConfigError, DataError, UsageError
 from minifw.experiment import plan as planning
+from minifw.experiment.drawing import samples_of
 from minifw.runs.results import CrossValidation
 from minifw.runs.studies import Cell, Study
 from minifw.statistics.measure import Measure
@@ -183,7 +184,7 @@ def plan(
                 sizes.most_at_once,
                 made.features,
                 made.measure,
-                planning.samples_of(config, made.table)[1],
+                samples_of(config, made.table)[1],
                 None if made.table is None else made.table.checksum,
                 made.notes,
                 made.cross_validation,
