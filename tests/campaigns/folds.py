@@ -106,7 +106,7 @@ def coverage(
 
 def table(experiments: int) -> str:
     """Return the table in Markdown."""
-    lines = [f"| 95 % interval holds the true | {' | '.join(METHODS)} |"]
+    lines = [f"| 95 % interval holds the true error or difference | {' | '.join(METHODS)} |"]
     lines.append(f"| --- |{' ---: |' * len(METHODS)}")
     for name, learners in (("mean error", [ALL]), ("difference", [ALL, FEW])):
         for count, divisions in DIVISIONS:

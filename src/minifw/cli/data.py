@@ -64,11 +64,11 @@ def data(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Show what is in a data file or a config's data, and how it will be used.
+    """Show what is in a data file, or in the data of a config.
 
-    Rows, columns with their kind, range and gaps; classes or targets; samples that are there twice,
-    in the training and the test part of the first seed too. A file without a config is used as by
-    the config that `minifw init --data` would write.
+    How they will be used is shown too: rows; columns with their kind, range and gaps; classes or
+    targets; samples that are there twice, in the training and the test part of the first seed too.
+    A file without a config is used as by the config that `minifw init --data` would write.
 
     \b
     Examples:

@@ -30,8 +30,8 @@ AT_ONCE = 2**18
 class Scored:
     """The scores of a group of seeds, one figure a seed, NaN for one that diverged.
 
-    `counts` and `bins` are sums over the seeds that did not; `of_seeds` has the counts of each if
-    they are few. `bins` are `(3, BINS)`: samples, right ones and the sum of their probabilities.
+    `counts` are sums over the seeds that did not; `of_seeds` has the counts of each if they are
+    few. `bins` are `(seeds, 3, BINS)`: samples, right ones and the sum of their probabilities.
     """
 
     figures: dict[str, Floats]
@@ -48,7 +48,7 @@ def scored(experiment: Experiment, trained: Checkpoint) -> Scored:
     keeps = classes <= CONFUSION_CLASSES
     few = len(experiment.plan.seeds) * classes**2 <= CONFUSION_NUMBERS
     counts = np.zeros((classes, classes), np.int64)
-    bins = np.zeros((3, scores.BINS))
+    bins: list[Floats] = []  # of each seed: a sum depends on the order of its terms
     of_seeds: list[Integers] = []
     figures: dict[str, list[Floats]] = {}
     first = 0
@@ -65,7 +65,7 @@ def scored(experiment: Experiment, trained: Checkpoint) -> Scored:
             of_seed |= {"log_loss": part.log_loss, "calibration_error": part.calibration.error}
             found_bins = part.calibration
             each = (found_bins.count, found_bins.right, found_bins.confidence)
-            bins += [values[fine].sum(0) for values in each]
+            bins.append(np.where(fine[:, None, None], np.stack(each, 1), 0))
         for name, values in of_seed.items():
             figures.setdefault(name, []).append(np.where(fine, values, np.nan))
         part.confusion[~fine] = 0
@@ -76,7 +76,7 @@ def scored(experiment: Experiment, trained: Checkpoint) -> Scored:
         {name: np.concatenate(values) for name, values in figures.items()},
         counts if keeps else None,
         np.concatenate(of_seeds) if few and keeps else None,
-        bins if link is not None else None,
+        np.concatenate(bins) if bins else None,
     )
 
 
@@ -125,7 +125,7 @@ def record(groups: Sequence[Scored]) -> ScoreRecord:
     if of_seeds:
         figures["confusion_of_seeds"] = np.concatenate(of_seeds).tolist()
     if bins:
-        count, right, confidence = np.sum(bins, 0)
+        count, right, confidence = np.concatenate(bins).sum(0)
         means = confidence / np.where(count > 0, count, np.nan)
         figures["calibration"] = CalibrationRecord(
             count=count.astype(int).tolist(),
