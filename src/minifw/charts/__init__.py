@@ -1,0 +1,40 @@
+"""Charts as descriptions, and the two ways they are drawn: inline SVG, and matplotlib's files."""
+
+from minifw.charts.model import (
+    Areas,
+    Axis,
+    Band,
+    Bars,
+    Cells,
+    Chart,
+    Column,
+    Dots,
+    Line,
+    Mark,
+    Note,
+    Panel,
+    Rule,
+    Scale,
+    Shape,
+    Span,
+)
+
+__all__ = [
+    "Areas",
+    "Axis",
+    "Band",
+    "Bars",
+    "Cells",
+    "Chart",
+    "Column",
+    "Dots",
+    "Line",
+    "Mark",
+    "Note",
+    "Panel",
+    "Rule",
+    "Scale",
+    "Shape",
+    "Span",
+    "model",
+]

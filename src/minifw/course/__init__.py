@@ -1,0 +1,3 @@
+"""Exercises that grade themselves: the framework's passes, blanked out."""
+
+__all__: list[str] = []
