@@ -136,12 +136,16 @@ Mark = Line | Band | Dots | Span | Bars | Rule | Cells | Areas | Note
 
 @dataclass(frozen=True)
 class Panel:
-    """A pair of axes with its marks, the first one at the bottom."""
+    """A pair of axes with its marks, the first one at the bottom.
+
+    A `square` one is as high as wide, as where both axes measure the same.
+    """
 
     title: str
     x: Axis
     y: Axis
     marks: tuple[Mark, ...]
+    square: bool = False
 
 
 @dataclass(frozen=True)
