@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from minifw.charts.lettering import broken, fitted, width
-from minifw.charts.model import Areas, Axis, Cells, Chart, Panel
+from minifw.charts.model import Areas, Axis, Cells, Chart, Panel, Rule
 from minifw.charts.reach import extents
 from minifw.charts.scales import Extent, Tick, ticks
 
@@ -43,6 +43,8 @@ class Box:
     before: float
     """Room for ticks and the label to the left of it."""
     below: float
+    above: float
+    """How far the title is from it: more where a line's text is between."""
 
 
 def lay_out(chart: Chart) -> tuple[list[Box], float]:
@@ -52,8 +54,8 @@ def lay_out(chart: Chart) -> tuple[list[Box], float]:
     for row in _rows(chart.panels):
         room = (WIDTH - GAP * (len(row) - 1)) / len(row)
         placed = [_box(panel, n * (room + GAP), room) for n, panel in enumerate(row)]
-        titles = max(len(box.title) for box in placed)
-        start = top + (titles * (NORMAL + 4) + 6 if titles else 6)
+        heads = [box.above - 8 + len(box.title) * (NORMAL + 4) for box in placed]
+        start = top + 6 + max(heads)
         boxes += [_moved(box, start) for box in placed]
         top = start + max(box.high + box.below for box in placed) + GAP / 2
     return boxes, top
@@ -93,10 +95,11 @@ def _box(panel: Panel, left: float, room: float) -> Box:
         over = longest * 0.82 - before - wide / max(len(x_ticks), 1) / 2
         if over > 0:
             before, wide = before + over, wide - over
+    ruled = any(isinstance(mark, Rule) and not mark.horizontal for mark in panel.marks)
     title = tuple(broken(panel.title, room - 4, NORMAL)) if panel.title else ()
     return Box(
         panel, x, y, left + before, 0.0, wide, high, x_ticks, y_ticks, slanted, title,
-        fitted(panel.y.label, high, NORMAL), before, below,
+        fitted(panel.y.label, high, NORMAL), before, below, 22.0 if ruled else 8.0,
     )  # fmt: skip
 
 

@@ -28,26 +28,32 @@ class Entry:
 
 
 def named(chart: Chart) -> list[Entry]:
-    """Return the names of marks in their order, each once for its colour.
+    """Return the names of marks in their order, each once, with marks of each of its colours.
 
     What an axis or a text in the picture names needs none, and neither do lines that are hidden.
     """
-    found: dict[tuple[str, int], list[Named]] = {}
+    found: dict[str, list[Named]] = {}
     for panel in chart.panels:
         on_axis = {*panel.x.categories, *panel.y.categories}
         for mark in panel.marks:
             if isinstance(mark, Named) and mark.name and mark.name not in on_axis:
                 if isinstance(mark, Line) and mark.quiet:
                     continue
-                same = found.setdefault((mark.name, mark.color), [])
+                same = found.setdefault(mark.name, [])
                 if not any(_alike(mark, other) for other in same):
                     same.append(mark)
-    return [Entry(name, tuple(marks)) for (name, _), marks in found.items()]
+    return [
+        Entry(name, tuple(sorted(marks, key=lambda mark: mark.color)))
+        for name, marks in found.items()
+    ]
 
 
 def _alike(one: Named, other: Named) -> bool:
     """Return whether two marks look the same in a legend."""
-    looks = [(type(m), getattr(m, "dashed", None), getattr(m, "shape", None)) for m in (one, other)]
+    looks = [
+        (type(mark), mark.color, getattr(mark, "dashed", None), getattr(mark, "shape", None))
+        for mark in (one, other)
+    ]
     return looks[0] == looks[1]
 
 
@@ -57,7 +63,8 @@ def lay_out(entries: Iterable[Entry], top: float) -> tuple[list[Entry], float]:
     left = 0.0
     for entry in entries:
         text = fitted(entry.name, 320, NORMAL)
-        room = GLYPH + 6 + width(text, NORMAL) + 18
+        colours = len({mark.color for mark in entry.marks})
+        room = GLYPH * max(colours, 1) + 6 + width(text, NORMAL) + 18
         if left and left + room > WIDTH:
             left, top = 0.0, top + ROW
         placed.append(Entry(entry.name, entry.marks, left, top, text))

@@ -55,8 +55,18 @@ class Frame:
 
 
 def line(mark: Line, frame: Frame) -> str:
-    """Return the path of a line, interrupted where a number is missing."""
-    return "".join(run(_thinned(each)) for each in _unbroken(frame.points(mark.x, mark.y)))
+    """Return the path of a line, interrupted where a number is missing.
+
+    Lines of single seeds, which are many and thin, have fewer points.
+    """
+    parts = _unbroken(frame.points(mark.x, mark.y))
+    return "".join(run(_simple(each, 0.6 if mark.quiet else 0.12)) for each in parts)
+
+
+def alone(mark: Line, frame: Frame) -> Points:
+    """Return the points of a line that have no neighbour, which a thin line would hide."""
+    parts = [each for each in _unbroken(frame.points(mark.x, mark.y)) if len(each) == 1]
+    return np.concatenate([np.zeros((0, 2)), *parts])
 
 
 def run(points: Points, close: bool = False) -> str:
@@ -99,6 +109,34 @@ def _thinned(points: Points) -> Points:
     return points[sorted(kept)]
 
 
+def _simple(points: Points, tolerance: float) -> Points:
+    """Return the points that a line needs to be nowhere further than `tolerance` from all of them.
+
+    As Douglas and Peucker (1973): the farthest point from a straight line is kept, if it is too
+    far, and both parts are looked at again.
+    """
+    points = _thinned(points)
+    kept = np.zeros(len(points), bool)
+    kept[[0, -1]] = True
+    open_parts = [(0, len(points) - 1)]
+    while open_parts:
+        first, last = open_parts.pop()
+        if last - first < 2:
+            continue
+        start, way = points[first], points[last] - points[first]
+        away = points[first + 1 : last] - start
+        length = float(np.hypot(*way))
+        if length:
+            far = np.abs(away[:, 0] * way[1] - away[:, 1] * way[0]) / length
+        else:
+            far = np.hypot(*away.T)
+        worst = int(far.argmax())
+        if far[worst] > tolerance:
+            kept[first + 1 + worst] = True
+            open_parts += [(first, first + 1 + worst), (first + 1 + worst, last)]
+    return points[kept]
+
+
 def band(mark: Band, frame: Frame) -> str:
     """Return the path around the area between two lines."""
     low, high = frame.points(mark.x, mark.low), frame.points(mark.x, mark.high)
@@ -106,7 +144,9 @@ def band(mark: Band, frame: Frame) -> str:
     parts = []
     for each in np.split(both, np.flatnonzero(np.isnan(both).any(1))):
         whole = each[~np.isnan(each).any(1)]
-        there, back = _thinned(whole[:, :2]), _thinned(whole[:, 2:])
+        if not len(whole):
+            continue
+        there, back = _simple(whole[:, :2], 0.12), _simple(whole[:, 2:], 0.12)
         parts.append(run(np.concatenate([there, back[::-1]]), close=True))
     return "".join(parts)
 

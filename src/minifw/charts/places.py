@@ -23,7 +23,7 @@ def middle(mark: Areas, x: Extent, y: Extent) -> tuple[float, float, float] | No
     for polygon in mark.polygons:
         corners = _shares(polygon, x, y)
         if len(corners) > 2:
-            inside |= _within(points, corners).reshape(inside.shape)
+            inside ^= _within(points, corners).reshape(inside.shape)
     if not inside.any():
         return None
     around = np.pad(inside, 1)

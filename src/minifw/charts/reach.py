@@ -20,7 +20,7 @@ from minifw.charts.model import (
     Rule,
     Span,
 )
-from minifw.charts.scales import Extent, Floats, extent, floats
+from minifw.charts.scales import Ends, Extent, Floats, extent, floats
 
 
 def extents(panel: Panel) -> tuple[Extent, Extent]:
@@ -28,13 +28,20 @@ def extents(panel: Panel) -> tuple[Extent, Extent]:
 
     Rows of names, and those of a heat map, go from top to bottom, as people read.
     """
+    flipped = panel.y.scale == "category" or any(isinstance(m, Cells) for m in panel.marks)
+    if filling := [mark for mark in panel.marks if isinstance(mark, Areas | Cells)]:
+        x, y = (_values(filling, of_y) for of_y in (False, True))
+        return extent(panel.x, x, "tight"), extent(panel.y, y, "tight", flipped)
     x, y = (_values(panel.marks, of_y) for of_y in (False, True))
-    cells = any(isinstance(mark, Cells) for mark in panel.marks)
-    continuous = (Line, Band, Areas, Cells, Rule, Note)
-    tight = all(isinstance(mark, continuous) for mark in panel.marks)
-    filled = cells or any(isinstance(mark, Areas) for mark in panel.marks)
-    flipped = cells or panel.y.scale == "category"
-    return extent(panel.x, x, tight), extent(panel.y, y, filled, flipped)
+    ends: list[Ends] = ["free", "free"]
+    if all(isinstance(mark, Line | Band | Rule | Note) for mark in panel.marks):
+        ends[0] = "tight"
+    for mark in panel.marks:
+        if isinstance(mark, Bars):
+            ends[0 if mark.horizontal else 1] = "zero"
+    if panel.square and panel.x.scale == panel.y.scale != "category":
+        x = y = [*x, *y]  # the diagonal is where both are equal
+    return extent(panel.x, x, ends[0]), extent(panel.y, y, ends[1], flipped)
 
 
 def _values(marks: Sequence[Mark], of_y: bool) -> list[Floats]:

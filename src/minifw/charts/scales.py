@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,6 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from minifw.charts.model import Axis, Scale
 
 Floats = NDArray[np.float64]
+
+Ends = Literal["free", "tight", "zero"]
+
+HUGE = 1e300
+"""Larger numbers, and their inverse, are drawn at this one, whose sums are finite."""
 
 MARGIN = 0.04
 """Share of an axis that stays free at each end."""
@@ -30,13 +35,17 @@ class Tick(NamedTuple):
 
 @dataclass(frozen=True)
 class Extent:
-    """An axis from `low` to `high`; a `flipped` one has `low` on top, as rows of a table."""
+    """An axis from `low` to `high`; a `flipped` one has `low` on top, as rows of a table.
+
+    `whole` is whether all its values are integers, `known` whether there are any.
+    """
 
     scale: Scale
     low: float
     high: float
     whole: bool = False
     flipped: bool = False
+    known: bool = True
 
     def shares(self, values: ArrayLike) -> Floats:
         """Return how far along the axis values lie, 0 to 1; NaN where a log scale has no place."""
@@ -59,15 +68,18 @@ def floats(values: ArrayLike) -> Floats:
 
 
 def extent(
-    axis: Axis, values: Sequence[Floats], tight: bool = False, flipped: bool = False
+    axis: Axis, values: Sequence[Floats], ends: Ends = "free", flipped: bool = False
 ) -> Extent:
-    """Return the extent of an axis that shows these values; a `tight` one ends at the last one."""
+    """Return the extent of an axis that shows these values.
+
+    Its ends are a little beyond the values, or `tight` at them; or it begins at `zero`, as of bars.
+    """
     if axis.scale == "category":
         return Extent("category", -0.5, max(len(axis.categories), 1) - 0.5, True, flipped)
     every = np.concatenate([np.zeros(0), *(each.ravel() for each in values)])
-    every = every[np.isfinite(every)]
+    every = np.clip(every[np.isfinite(every)], -HUGE, HUGE)
     if axis.scale == "log":
-        every = every[every > 0]
+        every = np.maximum(every[every > 0], 1 / HUGE)
     whole = bool(len(every)) and bool((every == np.round(every)).all())
     if axis.limits is not None:
         low, high = axis.limits
@@ -75,21 +87,23 @@ def extent(
             return Extent(axis.scale, low, high, whole, flipped)
     if not len(every):
         low, high = (1.0, 10.0) if axis.scale == "log" else (0.0, 1.0)
-        return Extent(axis.scale, low, high, False, flipped)
+        return Extent(axis.scale, low, high, False, flipped, known=False)
     low, high = float(every.min()), float(every.max())
-    around = _around_log(low, high) if axis.scale == "log" else _around(low, high, tight)
+    around = _around_log(low, high) if axis.scale == "log" else _around(low, high, ends, whole)
     return Extent(axis.scale, *around, whole, flipped)
 
 
-def _around(low: float, high: float, tight: bool) -> tuple[float, float]:
+def _around(low: float, high: float, ends: Ends, whole: bool) -> tuple[float, float]:
     """Return ends around values: at zero where that is near, never below it without need."""
     # Rounding alone is no difference that an axis should make large.
-    if high - low <= 1e-9 * max(abs(low), abs(high)):
-        half = abs(high) / 10 or 1.0
+    if high - low <= 1e-9 * max(abs(low), abs(high)) + 1 / HUGE:
+        half = max(abs(high) / 10, 1.0 if whole else 0.0) or 1.0
         return low - half, high + half
-    if tight:
-        return low, high
     margin = MARGIN * (high - low)
+    if ends == "tight":
+        return low, high
+    if ends == "zero":
+        return (low - margin if low < 0 else 0.0), (high + margin if high > 0 else 0.0)
     if 0 <= low <= max(high / 4, margin):
         return 0.0 if low > 0 else -margin / 4, high + margin
     if high <= 0 and -high <= max(-low / 4, margin):
@@ -104,6 +118,8 @@ def _around_log(low: float, high: float) -> tuple[float, float]:
 
 def ticks(extent: Extent, most: int) -> list[Tick]:
     """Return at most about so many ticks, two at least where numbers allow it."""
+    if not extent.known:
+        return []
     if extent.scale == "log":
         found = _log_ticks(extent.low, extent.high, most)
         if len(found) >= 2:
@@ -124,14 +140,14 @@ def nice(step: float) -> float:
 
 def _log_ticks(low: float, high: float, most: int) -> list[float]:
     """Return powers of ten, every second or third where there are many; 2 and 5 where few."""
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    for factors in ((1, 2, 5), (1, 3), (1,)):
+    first, last = math.floor(math.log10(low)), min(math.ceil(math.log10(high)), 307)
+    for factors in ((1, 2, 5), (1,)):
         found = [f * 10.0**power for power in range(first, last + 1) for f in factors]
         found = [value for value in found if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
         if len(found) <= most:
             return found
     powers = [power for power in range(first, last + 1) if low <= 10.0**power <= high]
-    every = -(-len(powers) // max(most, 1))
+    every = max(1, round(nice(len(powers) / max(most, 1))))
     return [10.0**power for power in powers if power % every == 0]
 
 

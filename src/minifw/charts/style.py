@@ -37,7 +37,8 @@ stroke-linecap:round}
 .chart .quiet .line{stroke-width:.8;stroke-opacity:.55}
 .seeds .chart .quiet,.chart.seeds .quiet{display:inline}
 .chart .band{fill:var(--c);fill-opacity:.2;stroke:none}
-.chart .area{fill:var(--c);fill-opacity:.22;stroke:var(--c);stroke-width:.8}
+.chart .area{fill:var(--c);fill-opacity:.22;fill-rule:evenodd;stroke:var(--ink);stroke-width:.8;
+stroke-opacity:.7}
 .chart .span{fill:none;stroke:var(--c);stroke-width:3}
 .chart .bar{fill:var(--c);fill-opacity:.85;stroke:var(--c)}
 .chart .hollow{fill-opacity:.2}

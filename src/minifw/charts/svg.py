@@ -82,7 +82,7 @@ def _panel(box: Box, marked: bool) -> Iterator[str]:
     right, bottom = box.left + box.wide, box.top + box.high
     for n, line in enumerate(reversed(box.title)):
         left = box.left - box.before + 2
-        yield _text(left, box.top - 8 - n * (NORMAL + 3), line, "name", box.panel.title)
+        yield _text(left, box.top - box.above - n * (NORMAL + 3), line, "name", box.panel.title)
     filled = any(isinstance(mark, Cells | Areas) for mark in box.panel.marks)
     if not filled:
         across = "".join(
@@ -188,6 +188,7 @@ def _mark(mark: Mark, box: Box, frame: Frame, marked: bool) -> tuple[str, str]:
     match mark:
         case Line():
             shapes = _path(_line_kind(mark), markup.line(mark, frame))
+            shapes += _shape(markup.alone(mark, frame), "circle", mark.color, "")
             if marked:
                 shapes += _pointed(mark, frame)
             return shapes, ""
@@ -277,13 +278,10 @@ def _rule(mark: Rule, frame: Frame) -> tuple[str, str]:
     if np.isnan(x):
         return "", ""
     d = f"M{number(x)} {number(frame.top)}v{number(frame.high)}"
-    right = x < frame.left + frame.wide / 2
-    room = frame.left + frame.wide - x if right else x - frame.left
-    text = fitted(mark.text, room - 6, SMALL)
-    beside = x + 5 if right else x - 5
-    return _path("rule", d), _text(
-        beside, frame.top + SMALL, text, "note" if right else "note end", mark.text
-    )
+    text = fitted(mark.text, frame.wide, SMALL)
+    half = width(text, SMALL) / 2  # of a text that stays over the panel
+    middle = min(max(x, frame.left + half), max(frame.left + frame.wide - half, frame.left + half))
+    return _path("rule", d), _text(middle, frame.top - 5, text, "note mid", mark.text)
 
 
 def _region(mark: Areas, box: Box) -> str:
@@ -322,7 +320,9 @@ def _cells(mark: Cells, frame: Frame) -> tuple[str, str]:
 def _entry(entry: legend.Entry, marked: bool) -> Iterator[str]:
     """Return a name of the legend with a small picture of each of its marks."""
     left, middle = entry.left + 2, entry.top + 8
-    for mark in entry.marks:
+    for n, mark in enumerate(entry.marks):
+        if n and mark.color != entry.marks[n - 1].color:
+            left += legend.GLYPH
         kind, end = f"c{mark.color % COLORS}", number(left + 20)
         start = f"M{number(left)} {number(middle)}"
         point = np.array([[left + 10, middle]])
@@ -339,4 +339,4 @@ def _entry(entry: legend.Entry, marked: bool) -> Iterator[str]:
                 known = {Band: f"band {kind}", Areas: f"area {kind}"}
                 box = f"M{number(left)} {number(middle - 6)}h20v12h-20z"
                 yield _path(known.get(type(mark)) or _bar_kind(mark), box)
-    yield _text(entry.left + legend.GLYPH + 4, middle + 4, entry.text, "label", entry.name)
+    yield _text(left + legend.GLYPH + 2, middle + 4, entry.text, "label", entry.name)
