@@ -22,8 +22,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from minifw.charts import Chart, Column, Line
+from minifw.charts.style import STYLE
+from minifw.charts.svg import inline
 from minifw.errors import harmless
-from minifw.page import drawing
 from minifw.page.document import Document, Piece
 from minifw.report.tables import Cell, Interval, Table
 from minifw.system.environment import installed_version
@@ -34,7 +35,8 @@ TEMPLATE = "page.html.j2"
 def html(document: Document) -> str:
     """Return the page of a document; the same document gives the same bytes."""
     templates = _templates()
-    style, script = (_source(templates, name) for name in ("page.css", "page.js"))
+    style = _source(templates, "page.css") + STYLE
+    script = _source(templates, "page.js")
     return templates.get_template(TEMPLATE).render(
         document=document,
         sections=_sections(document),
@@ -151,7 +153,7 @@ def _has_quiet(chart: Chart) -> bool:
 
 
 def _drawn(chart: Chart, identifier: str) -> Markup:
-    return Markup(drawing.inline(chart, identifier))
+    return Markup(inline(chart, identifier))
 
 
 # -------------------------------------------------------------------------------------- templates
