@@ -37,4 +37,6 @@ __all__ = [
     "Shape",
     "Span",
     "model",
+    "style",
+    "svg",
 ]
