@@ -21,6 +21,7 @@ from minifw.cli import (
     data,
     gradcheck,
     predict,
+    report,
     runs,
     sweep,
     training,
@@ -84,6 +85,7 @@ sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
+app.command()(report.report)
 data.register(app)
 gradcheck.register(app)
 compiling.register(app)

@@ -18,6 +18,7 @@ from minifw.cli.options import (
     Threads,
 )
 from minifw.cli.planning import check_threads, plan_of, set_threads
+from minifw.cli.report import Report, page_after
 from minifw.cli.workers import (
     AllowMixed,
     AllowRemote,
@@ -44,6 +45,7 @@ def train(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    report: Report = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -61,7 +63,7 @@ def train(
     write_plots = write_plots_soon()
     set_threads(threads)  # imports torch
     plan = plan_of(config, overrides, seeds, allow_code=allow_code)
-    start(plan, runs_dir, quiet, as_json, write_plots=write_plots)
+    start(plan, runs_dir, quiet, as_json, report, write_plots=write_plots)
 
 
 def resume(
@@ -76,6 +78,7 @@ def resume(
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    report: Report = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -126,23 +129,28 @@ def resume(
 
         with executor_for(where, say) as place:
             done = running.resume(path, kinds.KINDS, shown, say, *place, allow_code=allow_code)
-        studies.report(done, as_json)
+        with page_after(done.run, report, as_json, allow_code):
+            studies.report(done, as_json)
         return
-    _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
+    _report(experiment.resume(path, shown, allow_code=allow_code), as_json, report)
 
 
-def start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, **how: WritePlots) -> None:
-    """Train, leave a run directory, and print the results."""
+def start(
+    plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, report: bool, **how: WritePlots
+) -> None:
+    """Train, leave a run directory, print the results, and make a page if `report` is true."""
     from minifw import experiment
 
-    _report(experiment.start(plan, runs_dir, display(quiet or as_json), **how), as_json)
+    _report(experiment.start(plan, runs_dir, display(quiet or as_json), **how), as_json, report)
 
 
-def _report(outcome: Outcome, as_json: bool) -> None:
+def _report(outcome: Outcome, as_json: bool, report: bool) -> None:
     try:
         from minifw.cli import summary
 
-        summary.report(outcome, as_json)
+        # Code of the user has been allowed, or there would be no outcome.
+        with page_after(outcome.run, report, as_json, allow_code=True):
+            summary.report(outcome, as_json)
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise
