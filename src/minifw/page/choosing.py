@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minifw.page.document import Document, Grid, Listing, Section
+from minifw.page.run import document_of
 from minifw.report import tables
 from minifw.runs import Run
 
 
 def document_of_all(some: Sequence[Run], allow_code: bool = False) -> Document:
     """Return the document of one finished run, or of several."""
+    if len(some) == 1 and some[0].manifest.kind == "train":
+        return document_of(some[0], allow_code)
     sections = []
     for number, run in enumerate(some):
         grids: list[Grid] = []

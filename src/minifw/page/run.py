@@ -1,0 +1,73 @@
+"""The page of one run: of train, or of a comparison with PyTorch; others have their own files."""
+
+from __future__ import annotations
+
+from minifw.page import arms, curves, findings, methods, series, shared, spread
+from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
+from minifw.page.words import many, sentence
+from minifw.report import tables
+from minifw.runs import Run
+from minifw.runs.results import Results
+
+
+def document_of(run: Run, allow_code: bool = False) -> Document:
+    """Return the page of a finished run of any kind.
+
+    Args:
+        run: a finished run.
+        allow_code: whether the Python files that its config names may be run; without, the page
+            says less of the network.
+
+    Raises:
+        ArtefactError: a file of the run is missing, damaged, or not minifw's.
+        StorageError: one cannot be read.
+
+    """
+    return of_train(run, allow_code)
+
+
+def of_train(run: Run, allow_code: bool = False) -> Document:
+    """Return the page of a run of train, or of a comparison with PyTorch."""
+    results, config = run.results(), shared.config_of(run, allow_code)
+    said = findings.of_run(results)
+    quotes = (
+        Quote("Methods", methods.of_run(results, config, shared.versions(run))),
+        Quote("Result", said),
+    )
+    grids = [Grid(name, table) for name, table in tables.of_results(results).items()]
+    return Document(
+        title=f"{results.name}: {_kind(results)}",
+        lead=(sentence(f"{many(len(results.seeds), 'seed')} of {results.about}"), said),
+        sections=(
+            Section("summary", "In two paragraphs", (*quotes, *_notes(results))),
+            Section("tables", "Tables", tuple(grids)),
+            Section("charts", "Charts", tuple(charts(run, results))),
+            *shared.endings(run, config),
+        ),
+    )
+
+
+def _kind(results: Results) -> str:
+    if results.other is not None:
+        return "compared with PyTorch"
+    return "trained in both modes" if len(results.modes) > 1 else "a run"
+
+
+def _notes(results: Results) -> list[Piece]:
+    notes = [*(results.data.notes or ()), *findings.stops(arms.of_results(results))]
+    return [Paragraph(sentence(note)) for note in notes]
+
+
+def charts(run: Run, results: Results) -> list[Piece]:
+    """Return the charts of a run."""
+    measure = results.measured
+    sides = arms.of_results(results, series.of_run(run))
+    found = [
+        curves.learning(sides, measure, results.data.test),
+        spread.spread(sides, measure),
+    ]
+    pairs = [(inside[0], inside[1]) for inside in arms.groups(sides).values() if len(inside) == 2]
+    said = [f"{results.title(m)}: {p.sentence}" for m, p in (results.pairs or {}).items()]
+    if pairs and (chart := spread.paired(pairs, measure, said)) is not None:
+        found.append(chart)
+    return [Picture(chart) for chart in found]
