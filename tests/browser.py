@@ -17,7 +17,13 @@ from urllib import request
 MISSING = [name for name in ("chromedriver", "chromium") if shutil.which(name) is None]
 """What this machine lacks of a browser; tests that need one are skipped then."""
 
-SWITCHES = ("--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage")
+SWITCHES = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--hide-scrollbars",
+    "--disable-dev-shm-usage",
+)
 
 
 def call(method: str, address: str, body: dict[str, Any] | None = None) -> Any:
@@ -95,7 +101,11 @@ class Browser:
 
     def print(self, file: Path) -> None:
         """Print the page into a PDF file."""
-        file.write_bytes(base64.b64decode(self.chrome("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"]))
+        file.write_bytes(
+            base64.b64decode(
+                self.chrome("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)["data"]
+            )
+        )
 
 
 @contextmanager
@@ -106,7 +116,11 @@ def browser(*more: str, preferences: dict[str, Any] | None = None) -> Iterator[B
     )
     try:
         assert driver.stdout is not None
-        port = next(found[1] for line in driver.stdout if (found := re.search(r"successfully on port (\d+)", line)))
+        port = next(
+            found[1]
+            for line in driver.stdout
+            if (found := re.search(r"successfully on port (\d+)", line))
+        )
         root = f"http://127.0.0.1:{port}/session"
         chrome: dict[str, Any] = {"args": [*SWITCHES, *more]}
         if preferences:
@@ -123,7 +137,7 @@ def browser(*more: str, preferences: dict[str, Any] | None = None) -> Iterator[B
             call("DELETE", address)
     finally:
         driver.terminate()
-        driver.wait()
+        driver.communicate()
 
 
 def violations(page: Browser, axe: str, options: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
