@@ -7,6 +7,7 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from itertools import pairwise
 
 VOID = {"meta", "link", "input", "br", "hr", "img"}
 
@@ -121,7 +122,7 @@ def check(source: str) -> Parsed:
     levels = [int(heading.tag[1]) for heading in page.all("h1", "h2", "h3", "h4", "h5", "h6")]
     assert levels[0] == 1
     assert levels.count(1) == 1
-    assert all(after - before <= 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all(after - before <= 1 for before, after in pairwise(levels))
     assert all(heading.text.strip() for heading in page.all("h1", "h2", "h3", "h4"))
     for tag in ("header", "nav", "main", "footer"):
         assert page.one(tag)

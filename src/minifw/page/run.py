@@ -10,23 +10,24 @@ from minifw.runs import Run
 from minifw.runs.results import Results
 
 
-def document_of(run: Run, allow_code: bool = False) -> Document:
+def document_of(run: Run, allow_code: bool = False, prefix: str = "") -> Document:
     """Return the page of a finished run of any kind.
 
     Args:
         run: a finished run.
         allow_code: whether the Python files that its config names may be run; without, the page
             says less of the network.
+        prefix: of the places of its sections, on a page of several runs.
 
     Raises:
         ArtefactError: a file of the run is missing, damaged, or not minifw's.
         StorageError: one cannot be read.
 
     """
-    return of_train(run, allow_code)
+    return of_train(run, allow_code, prefix)
 
 
-def of_train(run: Run, allow_code: bool = False) -> Document:
+def of_train(run: Run, allow_code: bool, prefix: str) -> Document:
     """Return the page of a run of train, or of a comparison with PyTorch."""
     results, config = run.results(), shared.config_of(run, allow_code)
     said = findings.of_run(results)
@@ -39,10 +40,10 @@ def of_train(run: Run, allow_code: bool = False) -> Document:
         title=f"{results.name}: {_kind(results)}",
         lead=(sentence(f"{many(len(results.seeds), 'seed')} of {results.about}"), said),
         sections=(
-            Section("summary", "In two paragraphs", (*quotes, *_notes(results))),
-            Section("tables", "Tables", tuple(grids)),
-            Section("charts", "Charts", tuple(charts(run, results))),
-            *shared.endings(run, config),
+            Section(f"{prefix}summary", "In two paragraphs", (*quotes, *_notes(results))),
+            Section(f"{prefix}tables", "Tables", tuple(grids)),
+            Section(f"{prefix}charts", "Charts", tuple(charts(run, results))),
+            *shared.endings(run, config, prefix),
         ),
     )
 
