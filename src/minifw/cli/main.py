@@ -19,6 +19,7 @@ from minifw.cli import (
     compiling,
     configs,
     data,
+    explain,
     gradcheck,
     predict,
     runs,
@@ -86,6 +87,7 @@ app.command()(bench.bench)
 predict.register(app)
 data.register(app)
 gradcheck.register(app)
+explain.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
