@@ -19,6 +19,7 @@ from minifw.cli import (
     compiling,
     configs,
     data,
+    explain,
     gradcheck,
     predict,
     report,
@@ -88,6 +89,7 @@ predict.register(app)
 app.command()(report.report)
 data.register(app)
 gradcheck.register(app)
+explain.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
