@@ -18,6 +18,7 @@ from minifw.cli import (
     compare,
     compiling,
     configs,
+    course,
     data,
     gradcheck,
     predict,
@@ -89,6 +90,7 @@ gradcheck.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(course.app, name="course")
 
 
 # ------------------------------------------------------------------------------ errors, exit codes
