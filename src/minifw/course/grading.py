@@ -20,7 +20,7 @@ from minifw.errors import CheckError, MinifwError, UsageError, one_line
 State = Literal["done", "wrong", "begun", "not begun"]
 
 
-class TimeUp(BaseException):  # noqa: N818  no Exception, so that no `except Exception` stops it
+class TimeUp(BaseException):
     """The time for a file is over; `apart` raises it in the file."""
 
 
@@ -172,11 +172,11 @@ def _random_numbers_as_before() -> Iterator[None]:
     import numpy as np
     import torch
 
-    state = np.random.get_state()  # noqa: NPY002
+    state = np.random.get_state()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        np.random.seed(0)  # noqa: NPY002
+        np.random.seed(0)
         try:
             yield
         finally:
-            np.random.set_state(state)  # noqa: NPY002
+            np.random.set_state(state)
