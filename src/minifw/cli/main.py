@@ -18,6 +18,7 @@ from minifw.cli import (
     compare,
     compiling,
     configs,
+    course,
     data,
     explain,
     gradcheck,
@@ -93,6 +94,7 @@ explain.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(course.app, name="course")
 
 
 # ------------------------------------------------------------------------------ errors, exit codes
