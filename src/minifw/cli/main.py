@@ -19,6 +19,7 @@ from minifw.cli import (
     compiling,
     configs,
     data,
+    export,
     gradcheck,
     predict,
     runs,
@@ -84,6 +85,7 @@ sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
+export.register(app)
 data.register(app)
 gradcheck.register(app)
 compiling.register(app)
