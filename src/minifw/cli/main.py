@@ -21,6 +21,7 @@ from minifw.cli import (
     course,
     data,
     explain,
+    export,
     gradcheck,
     predict,
     report,
@@ -88,6 +89,7 @@ variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
 app.command()(report.report)
+export.register(app)
 data.register(app)
 gradcheck.register(app)
 explain.register(app)
