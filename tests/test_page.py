@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,9 +10,8 @@ import pytest
 
 import pages
 from browser import MISSING, browser
-from conftest import SMALL, Minifw
+from conftest import SMALL
 from minifw.charts import Axis, Band, Chart, Line, Panel
-from minifw.errors import StorageError
 from minifw.page import html as making
 from minifw.page.document import (
     Document,

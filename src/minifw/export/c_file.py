@@ -21,7 +21,7 @@ from minifw.errors import ArtefactError, UsageError, harmless
 from minifw.export.columns import Preparation
 from minifw.export.parcel import About, Parcel, about_of, comment, commented, only_seed
 from minifw.export.twin import ends_of
-from minifw.nn.module import Module, in_mode
+from minifw.nn.module import in_mode
 
 WIDTH = 96
 
