@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from minifw.charts import Axis, Band, Chart, Column, Line, Mark, Panel, Rule
+from minifw.charts import Axis, Band, Chart, Column, Dots, Line, Mark, Panel, Rule, Shape
 from minifw.page.arms import Side, groups
 from minifw.page.words import listed, many, moved, sentence
 from minifw.report.bands import WORDS, Curve, Floats, falls_late, spans_decades
@@ -18,6 +18,11 @@ EACH = 40
 """Points of the line of one seed, at most."""
 SEEDS = 24
 """Seeds of an arm whose lines are drawn, at most."""
+TWIN = 12
+"""Points of the dots that stand for PyTorch's line."""
+SHAPES: dict[str, Shape] = {
+    "train_error": "square", "test_error": "circle", "validation_error": "diamond",
+}  # fmt: skip
 SHOWN = 8
 """Epochs of the table in the page."""
 VALIDATION = 4
@@ -46,7 +51,7 @@ def learning(sides: Sequence[Side], measure: Measure, test_samples: int | None =
     )
     first = min((c[0][c[0] > 0].min() for c in curves.values() if (c[0] > 0).any()), default=1.0)
     x = Axis("epoch", "log" if log_x else "linear")
-    y = Axis(measure.axis(""), "log" if log_y else "linear", limits=None if log_y else _top(bands))
+    y = Axis(measure.axis(""), "log" if log_y else "linear", limits=_limits(bands, log_y, floor))
     panels, quiet = [], 0
     for group, inside in groups(sides).items():
         marks: list[Mark] = []
@@ -59,8 +64,9 @@ def learning(sides: Sequence[Side], measure: Measure, test_samples: int | None =
             marks += lines
             for kind, curve in own.items():
                 band, line = _median(side, kind, curve, log_x, first, floor)
-                over += [line]
-                marks += [band] if len({*np.ravel(curve[1])}) > 1 and _spread(curve) else []
+                over.append(line)
+                if _spread(curve) and not side.twin:
+                    marks.append(band)
         gone = [f"{side.name}: all seeds diverged" for side in inside if not side.left.any()]
         if not over:
             marks.append(Rule("; ".join(gone) or "nothing was measured", 0.0))
@@ -80,10 +86,12 @@ def _spread(curve: Curve) -> bool:
     return bool((curve[1][:, 0] < curve[1][:, 2]).any())
 
 
-def _top(bands: Sequence[Floats]) -> tuple[float, float] | None:
-    """Return the ends of a linear axis of errors, which begins at 0."""
-    top = max((float(band.max()) for band in bands), default=0.0)
-    return (0.0, 1.05 * top or 1.0)
+def _limits(bands: Sequence[Floats], log: bool, floor: float) -> tuple[float, float]:
+    """Return the ends of the axis of errors, the same in all panels; a linear one begins at 0."""
+    top = max((float(band.max()) for band in bands), default=0.0) or 1.0
+    if not log:
+        return 0.0, 1.05 * top
+    return (floor or min(float(band.min()) for band in bands)) / 1.2, 1.2 * top
 
 
 def _floor(bands: Sequence[Floats], samples: int | None) -> float:
@@ -111,14 +119,19 @@ def _places(epochs: Floats, log: bool, first: float) -> Floats:
 
 def _median(
     side: Side, kind: str, curve: Curve, log: bool, first: float, floor: float
-) -> tuple[Band, Line]:
+) -> tuple[Band, Line | Dots]:
     """Return the band between the quartiles, and the line of the median."""
     epochs, bands = curve
     some = thinned(epochs, DRAWN, log)
     low, median, high = np.maximum(bands[some].T, floor)
     x = _places(epochs[some], log, first)
+    shape = SHAPES[kind]
     color = VALIDATION if kind == "validation_error" else side.color
     name = f"{side.name}, {WORDS[kind]}"
+    if side.twin:  # where it learns the same, lines would hide each other
+        few = thinned(epochs, TWIN, log)
+        x = _places(epochs[few], log, first)
+        return Band(name, x, x, x), Dots(name, x, np.maximum(bands[few, 1], floor), color, shape)
     dashed = kind != "test_error"
     return Band(f"{name}, quartiles", x, low, high, color), Line(name, x, median, color, dashed)
 
@@ -155,6 +168,8 @@ def _caption(
     most = max(len(side.seeds) for side in sides)
     kinds = listed([WORDS[k] for k in WORDS if any(kind == k for _, kind in curves)])
     what = f"{kinds} {measure.name} {measure.what} against epochs"
+    if any(side.twin for side in sides):
+        what += " (lines: minifw, dots: the other framework)"
     parts = [f"{what}, {'' if most == 1 else 'median '}of {many(most, 'seed')}"]
     if most > 1:
         parts[0] += ", and the band between its quartiles"

@@ -29,6 +29,12 @@ def of_run(results: Results) -> str:
     return " ".join([*said, *map(sentence, _beside(results))])
 
 
+def brief(results: Results) -> list[str]:
+    """Return the errors of each mode in a sentence, those of minifw's networks."""
+    ours = [side for side in of_results(results) if not side.twin]
+    return [described(side, results.measured, len(ours) > 1) for side in ours]
+
+
 def described(side: Side, measure: Measure, several: bool) -> str:
     """Return the errors of an arm as a sentence, with its name where there are `several`."""
     if not several:

@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from minifw.page import arms, curves, findings, methods, series, shared, spread
+from minifw.page import (
+    arms,
+    classes,
+    curves,
+    findings,
+    methods,
+    numbers,
+    regions,
+    series,
+    shared,
+    spread,
+)
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
 from minifw.page.words import many, sentence
 from minifw.report import tables
@@ -38,11 +49,14 @@ def of_train(run: Run, allow_code: bool, prefix: str) -> Document:
     grids = [Grid(name, table) for name, table in tables.of_results(results).items()]
     return Document(
         title=f"{results.name}: {_kind(results)}",
-        lead=(sentence(f"{many(len(results.seeds), 'seed')} of {results.about}"), said),
+        lead=(
+            sentence(f"{many(len(results.seeds), 'seed')} of {results.about}"),
+            *findings.brief(results),
+        ),
         sections=(
             Section(f"{prefix}summary", "In two paragraphs", (*quotes, *_notes(results))),
             Section(f"{prefix}tables", "Tables", tuple(grids)),
-            Section(f"{prefix}charts", "Charts", tuple(charts(run, results))),
+            Section(f"{prefix}charts", "Charts", tuple(charts(run, results, allow_code))),
             *shared.endings(run, config, prefix),
         ),
     )
@@ -59,7 +73,7 @@ def _notes(results: Results) -> list[Piece]:
     return [Paragraph(sentence(note)) for note in notes]
 
 
-def charts(run: Run, results: Results) -> list[Piece]:
+def charts(run: Run, results: Results, allow_code: bool) -> list[Piece]:
     """Return the charts of a run."""
     measure = results.measured
     sides = arms.of_results(results, series.of_run(run))
@@ -71,4 +85,10 @@ def charts(run: Run, results: Results) -> list[Piece]:
     said = [f"{results.title(m)}: {p.sentence}" for m, p in (results.pairs or {}).items()]
     if pairs and (chart := spread.paired(pairs, measure, said)) is not None:
         found.append(chart)
-    return [Picture(chart) for chart in found]
+    of_classes = [classes.confusion(results), classes.calibration(results)]
+    return [
+        *map(Picture, found),
+        *regions.pieces(run, results, allow_code),
+        *(Picture(chart) for chart in of_classes if chart is not None),
+        *map(Picture, numbers.charts(run, results)),
+    ]

@@ -8,6 +8,7 @@ __all__ = [
     "comparison",
     "pairings",
     "pairs",
+    "planes",
     "plots",
     "points",
     "process",
