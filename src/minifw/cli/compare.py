@@ -10,6 +10,7 @@ import typer
 from minifw.cli.options import (
     AllowCode,
     Json,
+    Live,
     Quiet,
     RunsDir,
     Set,
@@ -93,6 +94,7 @@ def compare(
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare with PyTorch, or configs or runs with each other.
@@ -124,10 +126,14 @@ def compare(
         if not where.here:
             raise UsageError("compare: PyTorch is compared in one process, without workers")
         _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
-                      as_json, quiet)  # fmt: skip
+                      as_json, live, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
 
+    if live:
+        from minifw.cli.live import refuse
+
+        refuse("comparison of configs or runs")
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
@@ -160,6 +166,7 @@ def _with_pytorch(
     threads: int | None,
     allow_code: bool,
     as_json: bool,
+    live: bool,
     quiet: bool,
 ) -> None:
     others, reference = _references(), reference or "pytorch"
@@ -178,7 +185,7 @@ def _with_pytorch(
         margin=margin,
         allow_code=allow_code,
     )
-    start(plan, runs_dir, quiet, as_json)
+    start(plan, runs_dir, quiet, as_json, live)
 
 
 def _references() -> dict[str, list[Arm]]:
