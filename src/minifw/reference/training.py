@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -55,7 +56,7 @@ def fit(
     batch_size: int | None,
     eval_every: int,
     at_once: bool = False,
-    on_epoch: Callable[[int, int], None] = lambda position, epoch: None,
+    on_epoch: Callable[[int, int, History], None] = lambda position, epoch, history: None,
     on_seed: OnSeed | None = None,
     done: Checkpoint | None = None,
     stopping: EarlyStopping | None = None,
@@ -63,10 +64,10 @@ def fit(
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
     The other arguments are those of `minifw.fit`. With a `batch_size` each seed has its own order
-    of batches. `on_epoch` is called with the position of the seed (0 for all at once) and the
-    number of the epoch. If seeds are trained one after another, `on_seed` is called after each with
-    the number of finished seeds and a function that returns them; a later call with that as `done`
-    continues with the next seed.
+    of batches. `on_epoch` is called with the position of the seed (0 for all at once), the number
+    of the epoch, and the history of this seed. If seeds are trained one after another, `on_seed` is
+    called after each with the number of finished seeds and a function that returns them; a later
+    call with that as `done` continues with the next seed.
     """
     samples = data.train.count
     rows = max(part.count for part in data.parts.values())
@@ -86,8 +87,8 @@ def fit(
             epochs,
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
-            on_epoch=lambda epoch, history: on_epoch(position, epoch),
-            history=History.of(some.train.stack),
+            on_epoch=lambda epoch, history: on_epoch(position, epoch, history),
+            history=replace(History.of(some.train.stack), measure=data.measure),
             stopping=stopping,
         )
         weights = {name: value.clone().cpu() for name, value in twins.tensors().items()}
