@@ -3,32 +3,16 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import pty
 import re
-import signal
-import struct
-import subprocess
-import sys
-import termios
-import threading
-import time
-from collections.abc import Callable
-from fcntl import ioctl
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from minifw import runs
 from minifw.cli import live
 from minifw.cli.curves import ASCII, PRETTY, Curve, Scale, beside, legend, marks_for, panel
 from minifw.experiment.arms import Follower
 from minifw.statistics.measure import Measure
 from minifw.training import History
-from test_commands import Minifw
 
 SMALL = (
     "simplenet", "--seeds", "3", "--set", "data.train=40", "--set", "data.test=40",
