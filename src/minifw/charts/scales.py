@@ -157,19 +157,12 @@ def _beside(value: float, step: float, values: Sequence[float]) -> str:
     if largest >= 1e6 or step < 1e-4:
         power = math.floor(math.log10(largest))
         digits = max(0, power - math.floor(math.log10(step) + 1e-9))
-        # Above this a factor would save nothing.
-        if digits <= 6:
-            return (
-                "0"
-                if value == 0
-                else f"{minus(f'{value / 10.0**power:.{digits}f}')}×10{_raised(power)}"
-            )
+        if digits <= 6:  # else a factor would save nothing
+            lead = minus(f"{value / 10.0**power:.{digits}f}")
+            return "0" if value == 0 else f"{lead}×10{_raised(power)}"
     decimals = max(0, -math.floor(math.log10(step) + 1e-9))
-    return minus(
-        f"{round(value, decimals) + 0.0:,.{decimals}f}".replace(
-            ",", "\N{NARROW NO-BREAK SPACE}" if largest >= 1e4 else ""
-        )
-    )
+    text = f"{round(value, decimals) + 0.0:,.{decimals}f}"
+    return minus(text.replace(",", " " if largest >= 1e4 else ""))
 
 
 def numeral(value: float) -> str:

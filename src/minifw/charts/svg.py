@@ -117,9 +117,11 @@ def _ticks(box: Box, frame: Frame) -> Iterator[str]:
     bottom = box.top + box.high
     for tick, x in zip(box.x_ticks, _places(box, frame, False), strict=True):
         name = whole[0].get(int(tick.at), "") if axes[0].scale == "category" else ""
-        if box.slanted:
-            turn = f' transform="rotate(-35 {number(x + 4)} {number(bottom + 14)})"'
-            yield _text(x + 4, bottom + 14, tick.text, "tick end", name, turn)
+        if box.turned:
+            turn = (
+                f' transform="rotate({number(-box.turned)} {number(x + 4)} {number(bottom + 12)})"'
+            )
+            yield _text(x + 4, bottom + 12, tick.text, "tick end", name, turn)
         else:
             yield _text(x, bottom + 15, tick.text, "tick mid", name)
     for tick, y in zip(box.y_ticks, _places(box, frame, True), strict=True):
@@ -339,4 +341,10 @@ def _entry(entry: legend.Entry, marked: bool) -> Iterator[str]:
                 known = {Band: f"band {kind}", Areas: f"area {kind}"}
                 box = f"M{number(left)} {number(middle - 6)}h20v12h-20z"
                 yield _path(known.get(type(mark)) or _bar_kind(mark), box)
+            case Cells():
+                each = (legend.SCALE - 6) / len(LIGHT.steps)
+                for step in range(len(LIGHT.steps)):
+                    corner = f"M{number(left + step * each)} {number(middle - 6)}"
+                    yield _path(f"cell s{step}", f"{corner}h{number(each)}v12h{number(-each)}z")
+                left += legend.SCALE - legend.GLYPH
     yield _text(left + legend.GLYPH + 2, middle + 4, entry.text, "label", entry.name)

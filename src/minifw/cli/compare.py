@@ -10,6 +10,7 @@ import typer
 from minifw.cli.options import (
     AllowCode,
     Json,
+    Live,
     Quiet,
     RunsDir,
     Set,
@@ -95,6 +96,7 @@ def compare(
     tls_key: TlsKey = None,
     report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare with PyTorch, or configs or runs with each other.
@@ -126,10 +128,14 @@ def compare(
         if not where.here:
             raise UsageError("compare: PyTorch is compared in one process, without workers")
         _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
-                      report, as_json, quiet)  # fmt: skip
+                      report, as_json, live, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
 
+    if live:
+        from minifw.cli.live import refuse
+
+        refuse("comparison of configs or runs")
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
@@ -164,6 +170,7 @@ def _with_pytorch(
     allow_code: bool,
     report: bool,
     as_json: bool,
+    live: bool,
     quiet: bool,
 ) -> None:
     others, reference = _references(), reference or "pytorch"
@@ -182,7 +189,7 @@ def _with_pytorch(
         margin=margin,
         allow_code=allow_code,
     )
-    start(plan, runs_dir, quiet, as_json, report)
+    start(plan, runs_dir, quiet, as_json, live, report)
 
 
 def _references() -> dict[str, list[Arm]]:

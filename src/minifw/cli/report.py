@@ -104,6 +104,7 @@ def report(
             raise UsageError(f"{option}: is for pieces; --pieces DIR writes them")
     from minifw import runs
     from minifw.page import choosing, writing
+    from minifw.page.pieces import write_pieces
 
     some_runs = writing.read([runs.find(runs_dir, text) for text in some])
     if out is None and len(some_runs) > 1:
@@ -114,7 +115,7 @@ def report(
         print(harmless(page))
     files: list[Path] = []
     if pieces is not None:
-        files = writing.write_pieces(document, pieces, wanted, columns or 2, style)
+        files = write_pieces(document, pieces, wanted, columns or 2, style)
         if not as_json:
             print(harmless(pieces))
     if as_json:

@@ -10,6 +10,7 @@ from minifw.cli.options import (
     AllowCode,
     ConfigName,
     Json,
+    Live,
     OneRun,
     Quiet,
     RunsDir,
@@ -35,7 +36,7 @@ from minifw.library.progress import display
 from minifw.system.machine import processors
 
 if TYPE_CHECKING:
-    from minifw.experiment import Outcome, Plan, WritePlots
+    from minifw.experiment import Outcome, Plan, ShowProgress, WritePlots
 
 
 def train(
@@ -47,6 +48,7 @@ def train(
     allow_code: AllowCode = False,
     report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the network of a config, all seeds at once.
@@ -63,7 +65,7 @@ def train(
     write_plots = write_plots_soon()
     set_threads(threads)  # imports torch
     plan = plan_of(config, overrides, seeds, allow_code=allow_code)
-    start(plan, runs_dir, quiet, as_json, report, write_plots=write_plots)
+    start(plan, runs_dir, quiet, as_json, live, report, write_plots=write_plots)
 
 
 def resume(
@@ -80,6 +82,7 @@ def resume(
     tls_key: TlsKey = None,
     report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Resume a run that was interrupted or that crashed.
@@ -100,6 +103,10 @@ def resume(
     manifest = runs.load(path).manifest
     if manifest.kind == "train" and not where.here:
         raise UsageError(f"{path}: a run of one config is resumed in one process, without workers")
+    if live and manifest.kind != "train":
+        from minifw.cli.live import refuse
+
+        refuse(manifest.kind)
     before = manifest.threads
 
     import torch
@@ -121,7 +128,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    shown = display(quiet or as_json)
+    shown = _display(live, quiet, as_json)
     if manifest.kind != "train":
         from minifw.cli import studies
         from minifw.library.progress import say
@@ -136,12 +143,27 @@ def resume(
 
 
 def start(
-    plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, report: bool, **how: WritePlots
+    plan: Plan,
+    runs_dir: Path,
+    quiet: bool,
+    as_json: bool,
+    live: bool,
+    report: bool,
+    **how: WritePlots,
 ) -> None:
     """Train, leave a run directory, print the results, and make a page if `report` is true."""
     from minifw import experiment
 
-    _report(experiment.start(plan, runs_dir, display(quiet or as_json), **how), as_json, report)
+    shown = _display(live, quiet, as_json)
+    _report(experiment.start(plan, runs_dir, shown, **how), as_json, report)
+
+
+def _display(live: bool, quiet: bool, as_json: bool) -> ShowProgress:
+    if live:
+        from minifw.cli.live import curves
+
+        return curves(quiet)
+    return display(quiet or as_json)
 
 
 def _report(outcome: Outcome, as_json: bool, report: bool) -> None:

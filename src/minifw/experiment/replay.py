@@ -17,7 +17,7 @@ from torch import Tensor
 
 from minifw import nn
 from minifw.compile.compilers import require_compiler
-from minifw.data import BatchOrder, Dataset
+from minifw.data import BatchOrder, Dataset, Floats
 from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import inputs
 from minifw.experiment.build import build_loss, build_optimizer, build_stopping
@@ -120,6 +120,30 @@ def replay_steps(
     return again.after_steps(tuple(steps))
 
 
+def before_step(
+    what: Run | Plan, seed: int, mode: Mode | None, step: int, *, allow_code: bool = False
+) -> Ready:
+    """Train one seed again for so many steps, and return it ready for the next one.
+
+    Raises:
+        UsageError: as `replay`; or the seed has diverged or stopped before.
+
+    """
+    again = _Again.of(what, seed, mode, allow_code)
+    again.check("step", [step], again.plan.config.train.epochs * again.steps - 1)
+    return again.before(step)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A seed that is ready for a step, which has the learning rate `eta`; all is its own."""
+
+    experiment: Experiment
+    mode: Mode
+    learner: Learner
+    eta: float
+
+
 @dataclass(frozen=True)
 class _Again:
     """One seed of a plan, and how it is trained as in the whole run."""
@@ -184,7 +208,8 @@ class _Again:
                 if rest == 0 or history.all_ended:
                     found[step] = weights[epoch]
                 else:
-                    found[step] = self._some_steps(network, optimizer, order, epoch, rest)
+                    learner = self._begun(network, optimizer, order, epoch, rest)
+                    found[step] = learner.network.state_dict()
         assert history is not None
         return self._replayed(steps, [found[step] for step in steps], history)
 
@@ -235,31 +260,55 @@ class _Again:
         ended = {epoch: network.state_dict() for epoch in epochs if epoch >= history.epoch}
         return history, found | ended
 
-    def _some_steps(
+    def before(self, step: int) -> Ready:
+        """Return the learner after so many steps, with the learning rate of the next one."""
+        network = self.experiment.network()
+        order, optimizer = self._order(), build_optimizer(self.plan.config, network)
+        epoch, rest = divmod(step, self.steps)
+        history, _ = self._train(network, optimizer, order, (epoch,))
+        if history.all_ended:
+            how = "diverged" if (history.diverged >= 0).any() else "stopped early"
+            raise UsageError(
+                f"step: seed {self.experiment.seeds[0]} {how} in epoch {history.epoch}, so that "
+                f"there is no step {step}; one of at most {history.epoch * self.steps} may be there"
+            )
+        learner = self._begun(network, optimizer, order, epoch, rest)
+        factors = self._factors(epoch + 1)
+        factor = 1.0 if factors is None else float(factors[rest])
+        return Ready(self.experiment, self.mode, learner, self.plan.config.train.eta * factor)
+
+    def _factors(self, epoch: int) -> Floats | None:
+        """Return the factor of the learning rate in each step of an epoch, counted from 1."""
+        train, samples = self.plan.config.train, self.experiment.data.train.count
+        batch = self.plan.batch_size(self.mode) or samples
+        return by_epoch(train.schedule.make(), samples, batch, train.epochs)(epoch)
+
+    def _begun(
         self,
         network: nn.Network,
         optimizer: nn.Optimizer,
         order: BatchOrder | None,
         epoch: int,
         count: int,
-    ) -> Weights:
-        """Return the weights after the first steps of the epoch that follows this one."""
+    ) -> Learner:
+        """Return a learner that has taken the first steps of the epoch that follows this one."""
         config, samples = self.plan.config, self.experiment.data.train
-        loss = build_loss(config, len(self.experiment.data.features))
         # Copies, so that the training of later epochs can go on from here.
         network, optimizer = copy.deepcopy((network, optimizer))
         order = copy.deepcopy(order)
+        loss = build_loss(config, len(self.experiment.data.features))
         learner = Learner(network.train(), loss, optimizer)
+        if count == 0:
+            return learner
         batch = self.plan.batch_size(self.mode) or samples.count
         indices = torch.arange(samples.count)[None] if order is None else order()
-        rates = by_epoch(config.train.schedule.make(), samples.count, batch, config.train.epochs)
-        factors = rates(epoch + 1)
+        factors = self._factors(epoch + 1)
         with one_thread():
             for step in range(count):
                 some = samples.in_order(indices[:, step * batch : (step + 1) * batch])
                 factor = 1.0 if factors is None else float(factors[step])
                 learner.step(*some, config.train.eta * factor)
-        return network.state_dict()
+        return learner
 
     def _replayed(
         self, at: tuple[int, ...], weights: Sequence[Weights], history: History

@@ -43,6 +43,7 @@ def html(document: Document) -> str:
         policy=_policy(style, script),
         style=Markup(style),
         script=Markup(script),
+        once=_Labels(),
         version=installed_version("minifw"),
     )
 
@@ -100,6 +101,20 @@ def _slug(text: str) -> str:
     It has no two dashes in a row: those are between a section, its pieces, and what is in them.
     """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "part"
+
+
+class _Labels:
+    """Labels of regions, of which a page has each once; a long one is shortened."""
+
+    def __init__(self) -> None:
+        self.taken: set[str] = set()
+
+    def __call__(self, text: str) -> str:
+        short = text if len(text) <= 80 else f"{text[:79].rstrip()}…"
+        labels = (short if number == 1 else f"{short} ({number})" for number in count(1))
+        free = next(each for each in labels if each not in self.taken)
+        self.taken.add(free)
+        return free
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from minifw import runs
 from minifw.errors import ArtefactError, UsageError
 from minifw.page.choosing import document_of_all
-from minifw.page.document import Document, Grid
+from minifw.page.document import Document
 from minifw.page.html import html
 from minifw.system.files import checksum, write_output
 
@@ -91,25 +91,3 @@ def _is_whole(run: runs.Run) -> bool:
     except ArtefactError:
         return False
     return True
-
-
-def write_pieces(
-    document: Document,
-    folder: Path,
-    formats: Sequence[str],
-    columns: int = 2,
-    style: Path | None = None,
-) -> list[Path]:
-    """Write the tables of a document into a folder, and return the files."""
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for section in document.sections:
-        for piece in section.pieces:
-            if isinstance(piece, Grid):
-                table = piece.table
-                made = {"md": table.markdown, "csv": table.csv, "tex": table.latex}
-                for ending, text in made.items():
-                    if ending in formats:
-                        written.append(folder / f"{piece.name}.{ending}")
-                        write_output(written[-1], text().encode())
-    return written

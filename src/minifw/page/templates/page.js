@@ -10,6 +10,18 @@ function say(text) {
   setTimeout(() => { said.textContent = text; }, 50);
 }
 
+// A box that has all of its content in view needs no stop on the way of the Tab key.
+const boxes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const wide = target.scrollWidth > target.clientWidth + 1;
+    const scrolls = wide || target.scrollHeight > target.clientHeight + 1;
+    target.setAttribute("role", scrolls ? "region" : "group");
+    if (scrolls) target.tabIndex = 0;
+    else target.removeAttribute("tabindex");
+  }
+});
+for (const box of document.querySelectorAll('[role="region"]')) boxes.observe(box);
+
 // ---------------------------------------------------------------------------- copying and saving
 
 function select(element) {
