@@ -145,10 +145,7 @@ def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared
         panels=(
             Panel(
                 "",
-                Axis(
-                    f"difference of test {measure.errors}"
-                    + f", {measure.points}" * bool(measure.points)
-                ),
+                Axis(f"difference of test {measure.errors}{unit}"),
                 Axis("", "category", names),
                 tuple(marks),
             ),

@@ -170,7 +170,8 @@ def _against(report: Report, side: Side, errors: Errors, alone: bool) -> Panel:
         ]
         if len(single) <= DOTS:
             top = max([top, *(error for _, error in single)])
-            marks.append(Dots("a seed", *zip(*single, strict=True), 7))  # type: ignore[arg-type]
+            at, own = np.array(single).T
+            marks.append(Dots("a seed", at, own, 7))
     if alone and side.numeric:
         order = np.argsort(x, kind="stable")
         marks.append(Band("95 % interval", x[order], low[order], high[order], 0))
@@ -182,8 +183,6 @@ def _against(report: Report, side: Side, errors: Errors, alone: bool) -> Panel:
         best = cells.index(errors.best)
         marks.append(Dots("best by validation", [x[best]], [middle[best]], 1, "diamond"))
     gone = [k for k in range(len(errors.n)) if errors.gone(k) and places[k] >= 0]
-    if gone or not side.numeric:
-        gone = [k for k in gone if side.numeric or places[k] >= 0]
     if gone:
         marks.append(
             Dots("all seeds diverged", places[gone], np.full(len(gone), 1.06 * top), 7, "cross")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minifw.config.axes import in_one_line
-from minifw.errors import short
+from minifw.errors import short_word
 from minifw.page import maps, methods, shared
 from minifw.page.document import Document, Grid, Picture, Quote, Section
 from minifw.page.words import listed, many, seed_range, sentence
@@ -114,9 +114,10 @@ def _methods(run: Run, report: Report, allow_code: bool) -> str:
 def _values(report: Report, key: str) -> str:
     """Return a key with its values, or with the ends of many numbers."""
     values = list(dict.fromkeys(in_one_line(cell.set[key]) for cell in report.results.cells))
-    numbers = [v for cell in report.results.cells if type(v := cell.set[key]) in (int, float)]
+    found = [cell.set[key] for cell in report.results.cells]
+    numbers = [v for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(values) <= VALUES:
-        return f"{key} of {listed([short(value) for value in values])}"
+        return f"{key} of {listed([short_word(value) for value in values])}"
     if len(numbers) == len(report.results.cells):
         return f"{len(values)} values of {key} between {min(numbers):g} and {max(numbers):g}"
     return f"{len(values)} values of {key}"
