@@ -77,7 +77,7 @@ def _methods(
     left = max(int(side.left.sum()) for side in sides)
     said.append(methods.statistics(overlap, left, pairs=True))
     if len(found.pairs) > 1:
-        said.append(f"p is corrected for {len(found.pairs)} pairs by Holm's method")
+        said.append(f"the p values are corrected for {len(found.pairs)} pairs by Holm's method")
     said.append(methods.framework(shared.versions(run), results.dtype))
     return " ".join(sentence(each, named=":" in each[:80]) for each in said if each)
 

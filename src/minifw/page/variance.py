@@ -168,14 +168,14 @@ def networks(report: Report) -> Chart | None:
         return None
     shown = seeds[part][:SEEDS]
     x, y, labels, means = [], [], [], []
-    for seed, own in zip(shown, errors, strict=False):
+    for place, (seed, own) in enumerate(zip(shown, errors, strict=False)):
         known = own[np.isfinite(own)]
         means.append(float(known.mean()) if len(known) else np.nan)
         some = known if len(known) <= DOTS else _some(known)
-        x += (seed + 0.6 * ((np.arange(len(some)) * GOLDEN) % 1 - 0.5)).tolist()
+        x += (place + 0.6 * ((np.arange(len(some)) * GOLDEN) % 1 - 0.5)).tolist()
         y += some.tolist()
         labels += [f"seed {seed}"] * len(some)
-    where = np.array([v for s in shown for v in (s - 0.4, s + 0.4, np.nan)])
+    where = np.array([v for s in range(len(shown)) for v in (s - 0.4, s + 0.4, np.nan)])
     line = np.array([v for mean in means for v in (mean, mean, np.nan)])
     name = PARTS[part]
     parts = [f"test {measure.name} {measure.what} of the networks of each seed of the {name}",
@@ -199,7 +199,7 @@ def networks(report: Report) -> Chart | None:
         panels=(
             Panel(
                 "",
-                Axis(f"seed of the {name}"),
+                Axis(f"seed of the {name}", "category", tuple(map(str, shown))),
                 Axis(measure.axis(), limits=(0.0, 1.06 * float(np.nanmax(errors)) or 1.0)),
                 (
                     Dots("a network", x, y, 0, labels=tuple(labels)),
