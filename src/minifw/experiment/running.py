@@ -42,6 +42,7 @@ from minifw.experiment.predicted import predicted
 from minifw.experiment.results import Trained
 from minifw.report import plots, tables
 from minifw.runs import ARMS, RESULTS, Arm, Mode, Run
+from minifw.runs.norms import NORMS
 from minifw.runs.records import FORMAT, Manifest, PartName
 from minifw.runs.results import Results
 from minifw.system.environment import environment
@@ -267,6 +268,10 @@ def _complete(
             run.write("decision.npz", decision(last, trained))
     else:
         run.known.pop("decision.npz", None)  # no figure of an old file
+    if (norms := outcomes.norms(last, trained)) is not None:
+        run.write(NORMS, norms)
+    else:
+        run.known.pop(NORMS, None)
     made = tables.write_tables(run)
     write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())
