@@ -26,6 +26,7 @@ from minifw.library.samples import samples
 from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
+from minifw.runs.norms import Gradients, gradients_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,6 +175,25 @@ class Run:
         """Loss and errors of all seeds over the epochs."""
         return metrics_of(self._run)
 
+    def gradients(self, mode: str | None = None) -> Gradients:
+        """Return how large activations, gradients, weights and updates of each layer were.
+
+        Args:
+            mode: the mode; it may be left out if the run has only one.
+
+        Raises:
+            UsageError: there is no such mode, or the run has not recorded them: its config needs
+                `train.record: gradients`.
+
+        """
+        mode = one_of("mode", mode, self.modes)
+        found: dict[str, Gradients] = {**gradients_of(self._run)}
+        if mode not in found:
+            raise UsageError(
+                "gradients: this run has not recorded them; train.record: gradients does"
+            )
+        return found[mode]
+
     def data(self) -> Dataset:
         """Return the samples of all seeds, stacked, as the run has drawn and normalised them.
 
@@ -273,8 +293,9 @@ class Run:
     def figure(self, name: str) -> Figure:
         """Draw a figure of the run.
 
-        They are "errors"; "decision" if the data has two features; "confusion" and, if outputs
-        are probabilities, "calibration" of classification; "predicted" of regression.
+        They are "errors"; "gradients" if they were recorded; "decision" if the data has two
+        features; "confusion" and, if outputs are probabilities, "calibration" of classification;
+        "predicted" of regression.
 
         Raises:
             UsageError: there is no figure of this name.
