@@ -22,13 +22,14 @@ def with_mistakes(
 
     """
     return {
-        words: _maker(type(right.__name__, (right,), {method: wrong}), arguments)
+        words: maker(type(right.__name__, (right,), {method: wrong}), *arguments)
         for words, wrong in mistakes.items()
     }
 
 
-def _maker(variant: type, arguments: tuple[Any, ...]) -> Callable[[tuple[int, ...]], Any]:
-    return lambda stack: variant(*arguments, stack=stack)
+def maker(module: Callable[..., Any], *arguments: Any) -> Callable[[tuple[int, ...]], Any]:
+    """Return a function of the stack that makes this module, as `check_module` wants it."""
+    return lambda stack: module(*arguments, stack=stack)
 
 
 def like(

@@ -89,9 +89,8 @@ def _modules(sizes: tuple[int, ...]) -> list[nn.Module]:
     generators = [torch.Generator().manual_seed(n) for n in range(len(sizes))]
     modules: list[nn.Module] = []
     for here, there, generator in zip(sizes, sizes[1:], generators, strict=False):
-        linear = nn.Linear(here, there, dtype=torch.float64)
+        linear = nn.Linear(here, there, bias=False, dtype=torch.float64)
         linear.weight.copy_(torch.randn(there, here, generator=generator, dtype=torch.float64))
-        linear.bias.zero_()
         modules += [linear, nn.Tanh()]
     return modules[:-1]
 

@@ -111,7 +111,7 @@ class Conv1d(nn.Module):
 from collections.abc import Callable
 from typing import Any
 
-from minifw.course.variants import with_mistakes
+from minifw.course.variants import maker, with_mistakes
 from minifw.nn.checks import check_equal, check_module
 from minifw.nn.convolution import Convolution
 
@@ -208,7 +208,7 @@ def check_backward(mine: Any) -> None:
     """All that minifw claims of its own modules."""
     for arguments, shape in ((2, 3, 3, 1), (2, 2, 5)), ((2, 3, 2, 0), (1, 2, 4)):
         check_module(
-            lambda stack, arguments=arguments: mine.Conv1d(*arguments, stack=stack),
+            maker(mine.Conv1d, *arguments),
             [shape],
             stacks=((3,), (1,)),
             mistakes=with_mistakes(Conv1d, "backward", MISTAKES, *arguments),

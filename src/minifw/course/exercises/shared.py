@@ -62,13 +62,12 @@ class Twice(nn.Module):
         """Return y `(…, samples, size)`, and remember x, h and y."""
         h = torch.tanh(x @ self.weight.mT)
         y = torch.tanh(h @ self.weight.mT)
-        self.remember((x,), (y,), saved=h)
+        self.remember((x,), (y,), saved=(x, h, y))
         return y
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Take dL/dy, add dL/dW to `self.weight_grad`, return dL/dx."""
-        call = self.recall(gradient)
-        (x,), (y,), h = call.inputs, call.outputs, call.saved
+        x, h, y = self.recall(gradient).saved
         # --- your code
         of_b = gradient * (1 - y * y)
         self.weight_grad += of_b.mT @ h
@@ -83,7 +82,7 @@ class Twice(nn.Module):
 from collections.abc import Callable
 from typing import Any
 
-from minifw.course.variants import with_mistakes
+from minifw.course.variants import maker, with_mistakes
 from minifw.nn.checks import check_module
 from minifw.nn.variables import Record
 
@@ -94,8 +93,7 @@ Steps = Callable[[Any, Tensor, Tensor, Tensor, Tensor], Tensor]
 
 def _backward(wrong: Steps) -> Callable[[Any, Tensor], Tensor]:
     def backward(self: Any, gradient: Tensor) -> Tensor:
-        call = self.recall(gradient)
-        return wrong(self, gradient, call.inputs[0], call.saved, call.outputs[0])
+        return wrong(self, gradient, *self.recall(gradient).saved)
 
     return backward
 
@@ -156,7 +154,7 @@ def check_backward(mine: Any) -> None:
     wrong = {words: _backward(steps) for words, steps in MISTAKES.items()}
     for size, samples in (3, 5), (4, 1):
         check_module(
-            lambda stack, size=size: mine.Twice(size, stack=stack),
+            maker(mine.Twice, size),
             [(samples, size)],
             mistakes=with_mistakes(Twice, "backward", wrong, size),
         )
