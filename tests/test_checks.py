@@ -236,7 +236,7 @@ MISTAKES: list[tuple[Any, tuple[int, int], set[str], str]] = [
     ),
     (TurnedRound, (4, 3), {GRADIENTS}, "'weight' at .*; it is the transpose of the right one$"),
     (WithoutSum, (4, 3), {GRADIENTS}, "'bias' at .* that of the last sample alone: the sum over samples is missing$"),
-    (MeanOfSamples, (4, 3), {GRADIENTS}, "'weight' at .*; it is 0.2 times the right one, 1 / the number of samples$"),
+    (MeanOfSamples, (4, 3), {GRADIENTS}, r"'weight' at .*; it is 0.2 times the right one, 1 / the number of samples: a mean where a sum is meant\?$"),
     (NothingForBias, (4, 3), {GRADIENTS}, "'bias' at .*; backward gives 0 everywhere"),
     (Overwrites, (4, 3), {"backward adds", TWICE}, "'weight', which held 1 before backward, at .*; backward must add to it, and overwrites it$"),
     (Overwrites, (4, 3), {"backward adds", TWICE}, "used twice in a network, the gradient of 'weight' at .*; the gradient of the second use is missing$"),
@@ -539,7 +539,7 @@ class LossInDouble(Absolute):
     ("kind", "message"),
     [
         (WithoutMean, r"WithoutMean\(reduction='mean'\): the gradient of the output at .* it is 18 times the right one, the number of samples · outputs"),
-        (WithoutMean, "'sample'.*; it is 6 times the right one, the number of samples$"),
+        (WithoutMean, r"'sample'.*; it is 6 times the right one, the number of samples: a sum where a mean is meant\?$"),
         (WithoutTwo, "it is 0.5 times the right one$"),
         (OneValue, r"function must have one value a network: shape \(3,\), got \(\)"),
         (MeanOfStack, r"in a stack \(3,\), network \[0\]: grad at .*; a loss must not mix networks"),

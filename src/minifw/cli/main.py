@@ -18,9 +18,13 @@ from minifw.cli import (
     compare,
     compiling,
     configs,
+    course,
     data,
+    explain,
+    export,
     gradcheck,
     predict,
+    report,
     runs,
     sweep,
     training,
@@ -84,11 +88,15 @@ sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
+app.command()(report.report)
+export.register(app)
 data.register(app)
 gradcheck.register(app)
+explain.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")
+app.add_typer(course.app, name="course")
 
 
 # ------------------------------------------------------------------------------ errors, exit codes

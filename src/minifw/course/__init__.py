@@ -1,3 +1,6 @@
-"""Exercises that grade themselves: the framework's passes, blanked out."""
+"""Exercises that grade themselves: the framework's passes, blanked out.
 
-__all__: list[str] = []
+The door names rooms: torch is imported where something is graded.
+"""
+
+__all__ = ["apart", "exercise", "folder", "grading", "solving", "syllabus"]

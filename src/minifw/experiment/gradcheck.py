@@ -18,6 +18,7 @@ from minifw.errors import UsageError
 from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Plan
 from minifw.nn import Loss, Network
+from minifw.nn.diagnosis import Mistakes
 from minifw.nn.differences import Comparison, compare
 from minifw.nn.module import as_tuple
 from minifw.nn.registry import LayerDeclaration, declaration_of
@@ -204,7 +205,7 @@ class _Once:
             gradient,
             lambda: [run()],
             [weight],
-            sizes={"samples": samples, "outputs": outputs},
+            mistakes=lambda: Mistakes(sizes={"samples": samples, "outputs": outputs}),
             at_most=self.elements,
             seed=self.seed,
         )

@@ -208,8 +208,8 @@ def layer_name(config: Config, position: int) -> str | None:
     return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
-def about(config: Config, features: int) -> str:
-    """Return network, data and loss as text for a caption."""
+def layers_in_words(config: Config, features: int) -> tuple[str, str]:
+    """Return the sizes of what goes from layer to layer, and their kinds: `2-25-2`, `relu`."""
     wired = wiring(config)
     all_shapes = wired.shapes(features)
     shapes, words = all_shapes[:1], []
@@ -218,6 +218,11 @@ def about(config: Config, features: int) -> str:
             shapes.append(shape)
         if layer.called != "linear":
             words.append(layer.word)
+    return "-".join(map(in_words, shapes)), "/".join(dict.fromkeys(words)) or "linear"
+
+
+def about(config: Config, features: int) -> str:
+    """Return network, data and loss as text for a caption."""
     section = config.data
     samples = (
         f"{section.train}+{section.test} points"
@@ -225,8 +230,8 @@ def about(config: Config, features: int) -> str:
         else section.about
     )
     samples = ", ".join([samples, *section.alteration.words])
-    kinds = "/".join(dict.fromkeys(words)) or "linear"
-    network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
+    sizes, kinds = layers_in_words(config, features)
+    network = f"layers {sizes}, {kinds}"
     loss = heads.in_words(config.loss)
     if config.optimizer.called != "sgd":
         loss += f"; {config.optimizer.word}"

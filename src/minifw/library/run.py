@@ -18,7 +18,7 @@ from minifw.data import Dataset, Floats
 from minifw.errors import ArtefactError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.build import data_of
-from minifw.library.arguments import one_of
+from minifw.library.arguments import one_of, path_of
 from minifw.library.metrics import Metrics, metrics_of
 from minifw.library.predictions import Estimate, Prediction
 from minifw.library.result import Result, result_of
@@ -302,6 +302,21 @@ class Run:
         `table4` what else was measured of the test samples; a run has those of its own modes.
         """
         return tables.of_results(self._run.results())
+
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Make one page of the run, as `minifw report` does, and return where it is.
+
+        Args:
+            path: the HTML file; by default `report.html` in the run's directory.
+
+        Raises:
+            StorageError: it could not be written.
+
+        """
+        from minifw.page import writing  # templates, which few programs need
+
+        out = None if path is None else path_of("report", path)
+        return writing.write_report([self.path], out, self._allow_code)
 
     def __repr__(self) -> str:
         modes = ", ".join(self.modes)

@@ -8,7 +8,7 @@ large for the function or may have crossed a kink near the point.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-Index = tuple[int, ...]
+from minifw.nn.diagnosis import Index, Mistakes, diagnose
+
 Outputs = Callable[[], Sequence[Tensor]]
 """Computes the outputs from the present values of the tensors."""
 
@@ -100,8 +101,7 @@ def compare(
     outputs: Outputs,
     weights: Sequence[Tensor],
     *,
-    sizes: Mapping[str, int] | None = None,
-    suspects: Mapping[str, Tensor] | None = None,
+    mistakes: Callable[[], Mistakes] = Mistakes,
     at_most: int | None = None,
     seed: int = 0,
     tolerance: float = TOLERANCE,
@@ -114,8 +114,7 @@ def compare(
         gradient: what `backward` gave, of the shape of `tensor`.
         outputs: computes the outputs; they depend on `tensor` as it is when this is called.
         weights: one tensor for each output, of its shape.
-        sizes: values that a forgotten factor may have, by their names, such as `{"samples": 5}`.
-        suspects: for each known mistake, described in words, the gradient if it were corrected.
+        mistakes: returns those that are known, so that the message can name one; called if needed.
         at_most: how many numbers are compared, chosen by `seed`; by default all.
         tolerance: the largest relative error. It is relative to the larger of the two numbers, or
             to the rounding error if both are smaller than that.
@@ -130,12 +129,25 @@ def compare(
     worst = max(wrong or kinks or found, key=lambda element: element.error)
     suspicion = ""
     if wrong:
-        suspicion = _suspicion(probe, gradient, found, sizes or {}, suspects or {})
+        suspicion = _suspicion(probe, gradient, found, mistakes())
     zero = all(element.analytic == element.numeric == 0 for element in found)
     hidden = sum(element.kind == "right" and not _near(element, tolerance) for element in found)
     return Comparison(
         name, tensor.numel(), len(found), len(wrong), len(kinks), worst, suspicion, zero, hidden
     )
+
+
+def elements(
+    tensor: Tensor,
+    gradient: Tensor,
+    outputs: Outputs,
+    weights: Sequence[Tensor],
+    indices: Sequence[Index],
+    tolerance: float = TOLERANCE,
+) -> list[Element]:
+    """Compare these numbers of a gradient with finite differences; see `compare`."""
+    probe = _Probe(tensor, outputs, weights, tolerance)
+    return [probe.element(index, float(gradient[index])) for index in indices]
 
 
 def _near(element: Element, tolerance: float) -> bool:
@@ -261,62 +273,20 @@ class _Probe:
 
 
 def _suspicion(
-    probe: _Probe,
-    gradient: Tensor,
-    found: Sequence[Element],
-    sizes: Mapping[str, int],
-    suspects: Mapping[str, Tensor],
+    probe: _Probe, gradient: Tensor, found: Sequence[Element], mistakes: Mistakes
 ) -> str:
     """Return the mistake that would give these numbers, or ""."""
     compared = [element for element in found if element.kind in ("right", "wrong")]
-    analytic = torch.tensor([element.analytic for element in compared], dtype=torch.float64)
-    numeric = torch.tensor([element.numeric for element in compared], dtype=torch.float64)
-    if not analytic.isfinite().all():
-        return "backward gives numbers that are not finite"
-    if not analytic.any():
-        return "backward gives 0 everywhere; perhaps it never adds to this gradient"
-    ratio = float((analytic * numeric).sum() / numeric.square().sum())
-    if _close(analytic, ratio * numeric):
-        return _factor(ratio, sizes, several=len(compared) > 1)
     indices = [element.index for element in compared]
-    if gradient.ndim > 1 and len(compared) > 1:
-        *_, rows, columns = gradient.shape
-        turned = gradient.reshape(*gradient.shape[:-2], columns, rows).mT
-        if _close(torch.stack([turned[index] for index in indices]), numeric):
-            return "it is the transpose of the right one"
-    for why, right in suspects.items():
-        if len(compared) > 1 and _close(torch.stack([right[index] for index in indices]), numeric):
-            return why
+    numeric = torch.tensor([element.numeric for element in compared], dtype=torch.float64)
     samples = [part for index in indices if (part := probe.samples.get(index)) is not None]
-    if samples and len(samples) == len(compared) and len(samples[0]) > 1:
-        for place, word in ((0, "first"), (-1, "last")):
-            if _close(analytic, torch.stack([part[place] for part in samples])):
-                return f"it is that of the {word} sample alone: the sum over samples is missing"
-    return ""
 
-
-def _close(found: Tensor, expected: Tensor) -> bool:
-    scale = float(expected.abs().max())
-    return scale > 0 and float((found - expected).abs().max()) <= 1e-5 * scale
-
-
-def _factor(ratio: float, sizes: Mapping[str, int], *, several: bool) -> str:
-    """Return in words the wrong factor that all numbers of a gradient have."""
-    names: dict[float, list[str]] = {1.0: [], 2.0: [], 0.5: []}
-    singles = [(name, size) for name, size in sizes.items() if size > 1]
-    pairs = [(f"{a} · {b}", m * n) for i, (a, m) in enumerate(singles) for b, n in singles[i + 1 :]]
-    for name, size in (*singles, *pairs):
-        names.setdefault(float(size), []).append(f"the number of {name}")
-        names.setdefault(1 / size, []).append(f"1 / the number of {name}")
-    sign = "the sign is wrong" if ratio < 0 else ""
-    for value, words in names.items():
-        if abs(abs(ratio) - value) <= 1e-5 * value:
-            named = " or ".join(words)
-            if named and value in (2.0, 0.5):
-                named = f"perhaps {named}"
-            factor = ", ".join(filter(None, [f"it is {value:.6g} times the right one", named]))
-            return " and ".join(filter(None, [sign, factor if value != 1 else ""]))
-    if not several:
+    def one_sample(analytic: Tensor) -> str:
+        if samples and len(samples) == len(compared) and len(samples[0]) > 1:
+            for place, word in ((0, "first"), (-1, "last")):
+                alone = torch.stack([part[place] for part in samples])
+                if torch.allclose(analytic, alone, rtol=0, atol=1e-5 * float(alone.abs().max())):
+                    return f"it is that of the {word} sample alone: the sum over samples is missing"
         return ""
-    times = f"all its numbers are {abs(ratio):.6g} times the right ones"
-    return " and ".join(filter(None, [sign, times]))
+
+    return diagnose(gradient, indices, numeric, mistakes, one_sample)

@@ -4,9 +4,11 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 """
 
 __all__ = [
+    "bands",
     "comparison",
     "pairings",
     "pairs",
+    "planes",
     "plots",
     "points",
     "process",

@@ -19,7 +19,7 @@ from minifw.nn import Schedule as OfRates
 from minifw.nn.module import described, in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training import arguments
-from minifw.training.compiled import Outputs, Steps
+from minifw.training.compiled import Outputs, Steps, may_be_divided
 from minifw.training.division import Division, one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
@@ -214,9 +214,12 @@ class _Stack(Trainer):
         self.evaluation = schedule.evaluation or schedule.training
         self.threads = self.training.threads or torch.get_num_threads()
         self.evaluators = self.evaluation.threads or torch.get_num_threads()
+        self.rows = schedule.rows
+        if self.rows is not None and not may_be_divided(learner, data.train):
+            self.rows = None
         self.code: tuple[Steps, Outputs] | None = None
         if schedule.compiled:
-            self.code = compile_steps(learner, data, batch_size)
+            self.code = compile_steps(learner, data, batch_size, self.rows)
         self.part: Part | None = None
         self._divide(learner, data, eta)
         if schedule.compiled:
@@ -235,6 +238,8 @@ class _Stack(Trainer):
             self.evaluated = self.shards
             if evaluation != training:
                 self.evaluated = divide(learner, data, evaluation)
+        for shard in self.evaluated:
+            shard.rows = self.rows
         if self.code is not None:
             steps, outputs = self.code
             for shard in self.shards:
