@@ -336,25 +336,26 @@ def test_a_study_says_that_it_keeps_none(minifw: Minifw) -> None:
     assert "train.record: is for a run of one config; a sweep keeps none of that" in answer.err
 
 
-@pytest.mark.parametrize("fault", ["shape", "dtype", "lacks", "garbage", "pickle"])
-def test_a_damaged_file_is_refused_in_one_line(minifw: Minifw, fault: str) -> None:
+def test_a_damaged_file_is_refused_in_one_line(minifw: Minifw) -> None:
     run = finished(minifw, "runs", "train", *SMALL, *RECORD, "--seeds", "2")
     with np.load(io.BytesIO(run.read(NORMS))) as arrays:
-        found: dict[str, Any] = {name: arrays[name] for name in arrays.files}
-    if fault == "shape":
-        found["sgd/gradient"] = found["sgd/gradient"][:, :1]
-    elif fault == "dtype":
-        found["sgd/epochs"] = found["sgd/epochs"].astype(np.float64)
-    elif fault == "lacks":
-        del found["sgd/update"]
-    elif fault == "pickle":
-        found["layers"] = np.array([{"a": 1}], object)
-    file = io.BytesIO()
-    np.savez(file, **found)
-    run.write(NORMS, b"PK garbage" if fault == "garbage" else file.getvalue())
-    run.commit()
-    with pytest.raises(ArtefactError, match="norms.npz: not a minifw file of norms"):
-        gradients_of(runs.load(run.path))
+        sound: dict[str, Any] = {name: arrays[name] for name in arrays.files}
+    faults = [
+        sound | {"sgd/gradient": sound["sgd/gradient"][:, :1]},
+        sound | {"sgd/epochs": sound["sgd/epochs"].astype(np.float64)},
+        sound | {"sgd/final": sound["sgd/final"][0]},
+        sound | {"layers": np.array([{"a": 1}], object)},
+        {name: values for name, values in sound.items() if name != "sgd/update"},
+    ]
+    files = []
+    for found in faults:
+        file = io.BytesIO()
+        np.savez(file, **found)
+        files.append(file.getvalue())
+    for wrong in [*files, b"PK garbage", b""]:
+        run.write(NORMS, wrong)
+        with pytest.raises(ArtefactError, match="norms.npz: not a minifw file of norms"):
+            gradients_of(run)
 
 
 # ------------------------------------------------------------------------------ what they say
