@@ -101,7 +101,7 @@ def test_each_config_has_a_picture(path: Path, its_data: Any) -> None:
     assert_apart(picture)
     svg = ElementTree.fromstring(diagram.inline(Diagram("a", "A network", "c", picture), "one"))
     assert svg.get("role") == "img"
-    named = {part.get("id"): part.text for part in svg if part.get("id")}
+    named = {part.get("id", ""): part.text for part in svg if part.get("id")}
     assert svg.get("aria-labelledby") == " ".join(named)
     words = named["one-desc"]
     assert words is not None

@@ -132,7 +132,7 @@ def print_explained(found: Explained) -> None:
 def _glance(found: Explained) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the table of all layers: a line each."""
     head = ("layer", "y", "numbers", "|y|", "|dL/dy|", "dead", "update")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for layer in found.layers:
         size = sum(each.value.size for each in layer.parameters)
         rows.append(
@@ -212,7 +212,7 @@ def _as_json(found: Explained) -> dict[str, Any]:
     content = asdict(found)
     for layer, known in zip(content["layers"], found.layers, strict=True):
         layer["share"] = known.share
-    return _plain(content)
+    return {key: _plain(value) for key, value in content.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -75,7 +75,7 @@ def sketch(config: Config, features: int) -> Sketch:
     """Return the picture of a checked config's network, for so many features."""
     wired = wiring(config)
     losses = {
-        end: f"{loss.word}{'' if getattr(loss, 'weight', 1) == 1 else f' · {loss.weight:g}'}"  # type: ignore[attr-defined]
+        end: f"{loss.word}{'' if getattr(loss, 'weight', 1) == 1 else f' · {loss.weight:g}'}"
         for end, (_, loss) in zip(wired.ends, each(config.loss), strict=True)
     }
     nodes = [Node(0, (), INPUTS, str(features), 0)]

@@ -18,7 +18,7 @@ MOST_LAYERS = 40
 """Layers of a network that is drawn on the page of a run."""
 MOST_STATES = 60
 """Lines that a step may execute to be on the page of a run; each takes about 1 kB there."""
-MOST_WEIGHTS = 200_000
+MOST_WEIGHTS = 20_000
 """Parameters of a network whose step is explained on the page of a run."""
 
 
@@ -35,7 +35,7 @@ def section_of(run: Run, allow_code: bool = False, prefix: str = "") -> Section 
         features = len(inputs.read(run).features)
         if len(config.network) > MOST_LAYERS:
             return None
-        pieces = [_diagram(config, features)]
+        pieces: list[Piece] = [_diagram(config, features)]
     except MinifwError:
         return None
     try:
