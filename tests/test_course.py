@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from conftest import Minifw
+from conftest import ROOT, Minifw
+from documents import blocks
 from minifw.course import apart, grading, solving, syllabus
 from minifw.course import folder as folders
 from minifw.course.exercise import EXERCISES, Exercise
@@ -327,6 +328,24 @@ def test_a_teacher_leaves_out_reorders_and_adds(tmp_path: Path) -> None:
     )
     assert folders.init(folder)[1] == []  # nothing is overwritten
     assert (folder / "doubling.py").read_text() == wrong
+
+
+def test_the_page_shows_an_exercise_and_what_messages_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs/course.md"
+    shown, program = blocks(page, "python")
+    (tmp_path / "doubling.py").write_text(shown)
+    exercise = Exercise.read(tmp_path / "doubling.py")
+    (tmp_path / "mine").mkdir()
+    assert graded(exercise, exercise.blank, tmp_path / "mine").state == "not begun"
+    assert graded(exercise, exercise.solution, tmp_path / "mine").state == "done"
+    wrong = graded(exercise, exercise.solution.replace("2 *", "3 *"), tmp_path / "mine")
+    assert wrong.faults == ("doubling.py:7: double(3.0) must be 6.0, got 9.0",)
+    exec(program, {})
+    assert capsys.readouterr().out == blocks(page, "text")[1]
+    table = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", page.read_text(), re.MULTILINE))
+    assert [*table.values()] == [*OURS]
 
 
 @pytest.mark.parametrize(
