@@ -18,7 +18,7 @@ tables: .venv/installed  ## Tables 1 and 2 of the report, minifw beside PyTorch,
 test: .venv/installed  ## every claim once, warnings as errors
 	$(PYTEST) -m "not slow"
 
-test-all: .venv/installed  ## the larger looks at the same claims too: minutes
+test-all: .venv/installed  ## the larger looks at the same claims too: half an hour
 	$(PYTEST)
 
 test-lowest: .venv-lowest/installed  ## all tests with the lowest versions that pyproject.toml promises
@@ -39,7 +39,7 @@ test-torch: .venv-torch/bin/python  ## what records and compiles, with another t
 bench: .venv/installed  ## a training step beside PyTorch and JAX, in benchmarks/: some minutes
 	$(BIN)/minifw bench
 
-check: lint types layers docs test-all quick  ## all that must hold before a commit
+check: lint types layers docs test quick  ## all that must hold before a commit
 
 docs: .venv/installed  ## the documentation as a site, in site/; needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet

@@ -280,7 +280,7 @@ def test_packaged_configs_are_the_same_in_pytorch(
     """The gradients of the first step in float64, and the errors after two epochs of few steps."""
     few = ["train.epochs=2", "train.batch_size=32"]
     if "modular-addition" not in path.read_text(encoding="utf-8"):
-        few.append("data.train=200")
+        few.append("data.train=100")  # iris has 150 samples
     words = [word for key in few for word in ("--set", key)]
     answer = minifw("compare", path, "--seeds", 2, *words, *its_data(path), "--json")
     assert answer.code == 0, answer.err

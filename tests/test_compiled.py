@@ -97,6 +97,61 @@ def test_compiled_training_is_plain_training(tmp_path: Path, case: str) -> None:
     assert not any(torch.equal(value, start[name]) for name, value in plain.items())
 
 
+class MeanApart(nn.Module):
+    """Takes away the mean over all samples that it gets: samples are not independent."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x - x.mean(-2, keepdim=True)
+
+    def backward(self, gradient: torch.Tensor) -> torch.Tensor:
+        return gradient - gradient.mean(-2, keepdim=True)
+
+
+@pytest.mark.parametrize("mixes", [False, True])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=needs_compiler)])
+def test_many_samples_are_evaluated_some_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, compiled: bool, mixes: bool
+) -> None:
+    """The errors are those of all at once; where samples are not independent, it is all at once."""
+    exp = experiment_of(tmp_path, seeds=3)
+    taken: list[int] = []
+
+    class Counts(nn.ReLU):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            taken.append(x.shape[-2])
+            return super().forward(x)
+
+    ends = []
+    for at_once in (None, 7):
+        modules = [*network_of(exp), *([MeanApart()] if mixes else [])]
+        network, loss = nn.Sequential(Counts(), *modules), build_loss(exp.config)
+        taken.clear()
+        history = fit(
+            network, loss, nn.SGD(network), exp.data, epochs=3, eta=0.05, batch_size=15,
+            next_order=data.BatchOrder(exp.seeds, 40), schedule=Schedule(compiled=compiled, rows=at_once),
+        )  # fmt: skip
+        ends.append((network.state_dict(), history, max(taken)))
+    (weights, whole, _), (others, parts, most) = ends
+    assert all(torch.equal(value, others[name]) for name, value in weights.items())
+    np.testing.assert_array_equal(parts.test_error, whole.test_error)
+    np.testing.assert_allclose(parts.train_loss, whole.train_loss, rtol=1e-12)
+    if not compiled:
+        assert most == (exp.data.train.count if mixes else 15)  # that of a step
+
+
+def test_what_an_evaluation_holds_decides_how_many_samples_it_takes() -> None:
+    """Of LeNet's 10,000 test images some thousands, so that its steps can be recorded."""
+    lenet = StepSizes((6 * 28 * 28, 16 * 10 * 10, 120, 84, 10), 61_706, 4)
+    rows = lenet.rows_at_once(10_000)
+    assert rows == 2**28 // (2 * 4 * (4704 + 1600 + 214))
+    assert lenet.recording_bytes(128, rows, 784) < PLAIN_BYTES
+    assert lenet.recording_bytes(128, 10_000, 784) > PLAIN_BYTES
+    assert scheduled(lenet, 5, 128, 10_000, 2).rows == rows
+    small = StepSizes((25, 25, 25, 2), 1427, 4)
+    assert small.rows_at_once(10_000) == 10_000
+    assert scheduled(small, 5, 128, 10_000, 2).rows is None
+
+
 # ------------------------------------------------------------------ every module, loss and stack
 
 

@@ -26,6 +26,7 @@ from matplotlib.text import Text
 
 from conftest import ROOT, SMALL, Minifw
 from minifw import runs
+from minifw.charts import canvas
 from minifw.experiment import decision as outcomes
 from minifw.report import curves, lettering, plots, regions
 from minifw.report.process import Artist
@@ -424,7 +425,7 @@ def test_a_figure_that_cannot_be_drawn_loses_no_run(
     assert run.status() == "complete"
     drawn = {name for name in run.known if "plots" in name}
     assert drawn == {f"plots/{n}.{e}" for n in ("errors", "confusion") for e in ("svg", "png")}
-    monkeypatch.setattr(plots, "_matplotlib", broken)
+    monkeypatch.setattr(canvas, "_matplotlib", broken)
     assert minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet").code == 0
 
 
@@ -474,7 +475,7 @@ def test_without_matplotlib_there_is_a_message(
     def missing() -> Any:
         raise ModuleNotFoundError("No module named 'matplotlib'")
 
-    monkeypatch.setattr(plots, "_matplotlib", missing)
+    monkeypatch.setattr(canvas, "_matplotlib", missing)
     answer = minifw("train", "simplenet", *SMALL, "--set", "train.epochs=2", "--quiet")
     assert answer.code == 0
     assert answer.err.count("this figure is left out: ModuleNotFoundError: No module") == 3

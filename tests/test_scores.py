@@ -54,7 +54,7 @@ def calibration_error(largest: Floats, right: NDArray[np.bool_], bins: int) -> f
     """In percent, as the code of Guo et al. 2017 finds it, bin by bin."""
     total = 0.0
     for low, high in zip(np.arange(bins) / bins, np.arange(1, bins + 1) / bins, strict=True):
-        inside = (largest > low) & (largest <= high)
+        inside = (largest > low + 1e-10) & (largest <= high + 1e-10)  # 1/3 is on a border
         if inside.any():
             gap = abs(right[inside].mean() - largest[inside].mean())
             total += 100 * float(inside.mean() * gap)
@@ -62,6 +62,26 @@ def calibration_error(largest: Floats, right: NDArray[np.bool_], bins: int) -> f
 
 
 # ----------------------------------------------------------------------------- against scikit-learn
+
+
+def test_calibration_of_probabilities_on_a_border_and_of_networks_that_overflowed() -> None:
+    """1/3 is in the fifth bin of 15, whatever its last bit; a network with NaN is in none."""
+    third = np.nextafter(1 / 3, [0.0, 1 / 3, 1.0])
+    right = np.array([True, False, False])
+    found = scores.calibration(third, right)
+    assert found.count.tolist() == [0, 0, 0, 0, 3, *[0] * 10]
+    assert found.error == pytest.approx(0, abs=1e-9)
+    both = scores.calibration(np.array([[0.9, np.nan, 0.7], third]), np.stack([right, right]))
+    assert both.count.sum(-1).tolist() == [0, 3]
+    assert both.error == pytest.approx([np.nan, 0], abs=1e-9, nan_ok=True)
+
+
+def test_a_network_whose_outputs_overflow_on_the_test_samples_is_recorded(minifw: Minifw) -> None:
+    words = ("--set", "loss=cross-entropy", "--set", "train.eta=1e30", "--set", "train.epochs=1")
+    answer = minifw("train", "simplenet", *SMALL, *words, "--seeds", 20, "--json")
+    assert answer.code == 0, answer.err
+    lost = answer.json["scores"]["log_loss"].count(None)
+    assert lost > sum(seed is None for seed in answer.json["test_error"])
 
 
 @settings(max_examples=150, deadline=None)

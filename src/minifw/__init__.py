@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from minifw.library.variance import Variance, variance
     from minifw.training import EarlyStopping
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Comparison",

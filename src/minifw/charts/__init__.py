@@ -36,5 +36,12 @@ __all__ = [
     "Scale",
     "Shape",
     "Span",
+    "canvas",
+    "drawn",
+    "files",
     "model",
+    "notation",
+    "regions",
+    "style",
+    "svg",
 ]

@@ -115,7 +115,10 @@ class Cells:
 
 @dataclass(frozen=True)
 class Areas:
-    """Filled polygons, each a sequence of (x, y), such as the regions of a class."""
+    """Filled polygons, each a sequence of (x, y), such as the regions of a class.
+
+    A polygon within another one is a hole.
+    """
 
     name: str
     polygons: Sequence[ArrayLike]
@@ -136,12 +139,16 @@ Mark = Line | Band | Dots | Span | Bars | Rule | Cells | Areas | Note
 
 @dataclass(frozen=True)
 class Panel:
-    """A pair of axes with its marks, the first one at the bottom."""
+    """A pair of axes with its marks: areas below lines, else the first one at the bottom.
+
+    A `square` one is as high as wide, as where both axes measure the same.
+    """
 
     title: str
     x: Axis
     y: Axis
     marks: tuple[Mark, ...]
+    square: bool = False
 
 
 @dataclass(frozen=True)

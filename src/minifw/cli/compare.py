@@ -10,6 +10,7 @@ import typer
 from minifw.cli.options import (
     AllowCode,
     Json,
+    Live,
     Quiet,
     RunsDir,
     Set,
@@ -17,6 +18,7 @@ from minifw.cli.options import (
     configs_or_runs_like,
 )
 from minifw.cli.planning import check_count, import_torch, plan_of, set_threads
+from minifw.cli.report import Report
 from minifw.cli.training import start
 from minifw.cli.workers import (
     AllowMixed,
@@ -92,7 +94,9 @@ def compare(
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare with PyTorch, or configs or runs with each other.
@@ -124,10 +128,14 @@ def compare(
         if not where.here:
             raise UsageError("compare: PyTorch is compared in one process, without workers")
         _with_pytorch(given[0], overrides, seeds, reference, margin, runs_dir, threads, allow_code,
-                      as_json, quiet)  # fmt: skip
+                      report, as_json, live, quiet)  # fmt: skip
         return
     from minifw.cli import comparing
 
+    if live:
+        from minifw.cli.live import refuse
+
+        refuse("comparison of configs or runs")
     if reference is not None:
         raise UsageError("--reference: is for one config, which is compared with PyTorch")
     found = words.meant(given, runs_dir)
@@ -138,16 +146,17 @@ def compare(
         check_count("--seeds", seeds)
         set_threads(threads)
         plan = comparing.of_configs(given, paths, overrides or [], seeds, margin, allow_code)
-        comparing.train(plan, runs_dir, quiet, as_json, where)
+        comparing.train(plan, runs_dir, quiet, as_json, where, report)
         return
     unused: dict[str, object] = {"--set": overrides, "--seeds": seeds, "--threads": threads_given}
     unused |= {"--workers": on_workers, "--scheduler": scheduler}
     for option, value in unused.items():
         if value is not None:
             raise UsageError(f"{option}: is for configs; of runs nothing is trained")
-    comparing.of_runs(
-        [run for run in found if not isinstance(run, Path)], margin, runs_dir, as_json, not no_save
-    )
+    if no_save and report:
+        raise UsageError("--report: needs the run directory that --no-save leaves out")
+    chosen = [run for run in found if not isinstance(run, Path)]
+    comparing.of_runs(chosen, margin, runs_dir, as_json, not no_save, report)
 
 
 def _with_pytorch(
@@ -159,7 +168,9 @@ def _with_pytorch(
     runs_dir: Path,
     threads: int | None,
     allow_code: bool,
+    report: bool,
     as_json: bool,
+    live: bool,
     quiet: bool,
 ) -> None:
     others, reference = _references(), reference or "pytorch"
@@ -178,7 +189,7 @@ def _with_pytorch(
         margin=margin,
         allow_code=allow_code,
     )
-    start(plan, runs_dir, quiet, as_json)
+    start(plan, runs_dir, quiet, as_json, report, live)
 
 
 def _references() -> dict[str, list[Arm]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from minifw.cli.options import print_json
+from minifw.cli.report import page_after
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.cli.workers import Where, executor_for
 from minifw.config import loading
@@ -47,12 +48,13 @@ def of_configs(
     return comparison.plan(arms, seeds, margin)
 
 
-def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, where: Where) -> None:
-    """Train all arms, leave a run directory, and print the comparison."""
+def train(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, where: Where, page: bool) -> None:
+    """Train all arms, leave a run directory, print the comparison, and make a `page`."""
     base, shown = plan.configs[0], display(quiet or as_json)
     with executor_for(where, say) as place:
         outcome = running.start(plan, Comparison(), base, runs_dir, shown, say, *place)
-    report(outcome, as_json)
+    with page_after(outcome.run, page, as_json, allow_code=True):
+        report(outcome, as_json)
 
 
 def of_runs(
@@ -61,11 +63,19 @@ def of_runs(
     runs_dir: Path,
     as_json: bool,
     save: bool,
+    page: bool,
 ) -> None:
-    """Compare finished runs, leave a run directory unless `save` is false, and print."""
+    """Compare finished runs, leave a run directory unless `save` is false, and print.
+
+    Of what is saved, a page is made if `page` is true.
+    """
     paired = pairing.compare(chosen, margin)
-    run = pairing.keep(paired, runs_dir) if save else None
-    _print(run, paired.results, as_json)
+    if not save:
+        _print(None, paired.results, as_json)
+        return
+    run = pairing.keep(paired, runs_dir)
+    with page_after(run, page, as_json):
+        _print(run, paired.results, as_json)
 
 
 def report(outcome: Outcome, as_json: bool) -> None:

@@ -20,8 +20,11 @@ from minifw.cli import (
     configs,
     course,
     data,
+    explain,
+    export,
     gradcheck,
     predict,
+    report,
     runs,
     sweep,
     training,
@@ -85,8 +88,11 @@ sweep.register(app)
 variance.register(app)
 app.command()(bench.bench)
 predict.register(app)
+app.command()(report.report)
+export.register(app)
 data.register(app)
 gradcheck.register(app)
+explain.register(app)
 compiling.register(app)
 configs.register(app)
 app.add_typer(runs.app, name="runs")

@@ -127,6 +127,9 @@ Json = Annotated[
     typer.Option("--json", help="Print one JSON object instead of text.", callback=_json_alone),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress on stderr.")]
+Live = Annotated[
+    bool, typer.Option("--live", help="Curves in the terminal while it trains: median, quartiles.")
+]
 Threads = Annotated[
     int | None,
     typer.Option(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from minifw.cli.options import AllowCode, Json, OneRun, RunsDir, print_json
+from minifw.cli.options import AllowCode, Json, RunsDir, print_json, runs_like
 from minifw.errors import UsageError, harmless, one_line
 from minifw.system.files import write_output
 
@@ -27,8 +27,18 @@ def register(app: typer.Typer) -> None:
     app.command()(predict)
 
 
+Asking = Annotated[
+    str,
+    typer.Argument(
+        metavar="RUN",
+        help="A run's directory, its name, a part of its name, or a file of minifw export.",
+        autocompletion=runs_like,
+    ),
+]
+
+
 def predict(
-    run: OneRun,
+    run: Asking,
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="File with the run's features, of any kind.")
     ],
@@ -69,21 +79,16 @@ def predict(
       minifw predict a1b2c3 new.csv
       minifw predict a1b2c3 new.csv --seed 0
       minifw predict a1b2c3 new.csv --all-seeds --out classes.csv
+      minifw predict net.onnx new.csv
     """
     if all_seeds and seed is not None:
         raise UsageError("--all-seeds: cannot be used with --seed, which selects one seed")
-    from minifw import runs
-
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
-    found = runs.load(runs.find(runs_dir, run))
-    if out is not None and out.resolve().is_relative_to(found.path.resolve()):
-        raise UsageError(
-            f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
-        )
-    from minifw.experiment import prediction
-
-    networks = prediction.load(found, mode, seed, allow_code=allow_code)
+    if Path(run).is_file():
+        networks, known, where = _exported(Path(run), seed, mode, out, allow_code=allow_code)
+    else:
+        networks, known, where = _of_run(runs_dir, run, seed, mode, out, allow_code=allow_code)
     about = networks.about
     answer = _estimated if about.targets else _voted
     lines, compared, asked = answer(networks, file, all_seeds)
@@ -95,7 +100,7 @@ def predict(
     if as_json:
         print_json(
             {
-                "run_dir": str(found.path),
+                **where,
                 "seeds": networks.seeds,
                 "left_out": networks.left_out,
                 "features": about.features,
@@ -114,9 +119,41 @@ def predict(
     (_tell_errors if about.targets else _tell)(networks, compared)
     for note in asked.notes:
         print(one_line(f"minifw: data: {note}"), file=sys.stderr)
-    if asked.checksum == found.manifest.data_checksum:
+    if asked.checksum == known:
         what = "this is the file that the run was trained on: most of these samples are not new"
         print(f"minifw: {what}", file=sys.stderr)
+
+
+Found = tuple["Networks", str | None, dict[str, str]]
+"""Networks, the checksum of the file that they were trained on, and where they are from."""
+
+
+def _of_run(
+    runs_dir: Path, run: str, seed: int | None, mode: str | None, out: Path | None, *,
+    allow_code: bool,
+) -> Found:  # fmt: skip
+    from minifw import runs
+
+    found = runs.load(runs.find(runs_dir, run))
+    if out is not None and out.resolve().is_relative_to(found.path.resolve()):
+        raise UsageError(
+            f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
+        )
+    from minifw.experiment import prediction
+
+    networks = prediction.load(found, mode, seed, allow_code=allow_code)
+    return networks, found.manifest.data_checksum, {"run_dir": str(found.path)}
+
+
+def _exported(
+    path: Path, seed: int | None, mode: str | None, out: Path | None, *, allow_code: bool
+) -> Found:
+    from minifw.export import load
+
+    if out is not None and out.exists() and out.samefile(path):
+        raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
+    networks, about = load(path, seed, mode, allow_code=allow_code)
+    return networks, about.data_checksum, {"file": str(path)}
 
 
 Answer = tuple[Callable[[], Iterable[dict[str, Any]]], Any, "Asked"]

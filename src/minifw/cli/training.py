@@ -10,6 +10,7 @@ from minifw.cli.options import (
     AllowCode,
     ConfigName,
     Json,
+    Live,
     OneRun,
     Quiet,
     RunsDir,
@@ -18,6 +19,7 @@ from minifw.cli.options import (
     Threads,
 )
 from minifw.cli.planning import check_threads, plan_of, set_threads
+from minifw.cli.report import Report, page_after
 from minifw.cli.workers import (
     AllowMixed,
     AllowRemote,
@@ -34,7 +36,7 @@ from minifw.library.progress import display
 from minifw.system.machine import processors
 
 if TYPE_CHECKING:
-    from minifw.experiment import Outcome, Plan, WritePlots
+    from minifw.experiment import Outcome, Plan, ShowProgress, WritePlots
 
 
 def train(
@@ -44,7 +46,9 @@ def train(
     runs_dir: RunsDir = Path("runs"),
     threads: Threads = None,
     allow_code: AllowCode = False,
+    report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Train the network of a config, all seeds at once.
@@ -61,7 +65,7 @@ def train(
     write_plots = write_plots_soon()
     set_threads(threads)  # imports torch
     plan = plan_of(config, overrides, seeds, allow_code=allow_code)
-    start(plan, runs_dir, quiet, as_json, write_plots=write_plots)
+    start(plan, runs_dir, quiet, as_json, report, live, write_plots=write_plots)
 
 
 def resume(
@@ -76,7 +80,9 @@ def resume(
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    report: Report = False,
     as_json: Json = False,
+    live: Live = False,
     quiet: Quiet = False,
 ) -> None:
     """Resume a run that was interrupted or that crashed.
@@ -97,6 +103,10 @@ def resume(
     manifest = runs.load(path).manifest
     if manifest.kind == "train" and not where.here:
         raise UsageError(f"{path}: a run of one config is resumed in one process, without workers")
+    if live and manifest.kind != "train":
+        from minifw.cli.live import refuse
+
+        refuse(manifest.kind)
     before = manifest.threads
 
     import torch
@@ -118,7 +128,7 @@ def resume(
             file=sys.stderr,
         )
     torch.set_num_threads(threads or before)
-    shown = display(quiet or as_json)
+    shown = _display(live, quiet, as_json)
     if manifest.kind != "train":
         from minifw.cli import studies
         from minifw.library.progress import say
@@ -126,23 +136,43 @@ def resume(
 
         with executor_for(where, say) as place:
             done = running.resume(path, kinds.KINDS, shown, say, *place, allow_code=allow_code)
-        studies.report(done, as_json)
+        with page_after(done.run, report, as_json, allow_code):
+            studies.report(done, as_json)
         return
-    _report(experiment.resume(path, shown, allow_code=allow_code), as_json)
+    _report(experiment.resume(path, shown, allow_code=allow_code), as_json, report)
 
 
-def start(plan: Plan, runs_dir: Path, quiet: bool, as_json: bool, **how: WritePlots) -> None:
-    """Train, leave a run directory, and print the results."""
+def start(
+    plan: Plan,
+    runs_dir: Path,
+    quiet: bool,
+    as_json: bool,
+    report: bool,
+    live: bool,
+    **how: WritePlots,
+) -> None:
+    """Train, leave a run directory, print the results, and make a page if `report` is true."""
     from minifw import experiment
 
-    _report(experiment.start(plan, runs_dir, display(quiet or as_json), **how), as_json)
+    outcome = experiment.start(plan, runs_dir, _display(live, quiet, as_json), **how)
+    _report(outcome, as_json, report)
 
 
-def _report(outcome: Outcome, as_json: bool) -> None:
+def _display(live: bool, quiet: bool, as_json: bool) -> ShowProgress:
+    if live:
+        from minifw.cli.live import curves
+
+        return curves(quiet)
+    return display(quiet or as_json)
+
+
+def _report(outcome: Outcome, as_json: bool, report: bool) -> None:
     try:
         from minifw.cli import summary
 
-        summary.report(outcome, as_json)
+        # Code of the user has been allowed, or there would be no outcome.
+        with page_after(outcome.run, report, as_json, allow_code=True):
+            summary.report(outcome, as_json)
     except Interrupted as end:
         end.add_note(f"the run is over: {outcome.run.path}")
         raise

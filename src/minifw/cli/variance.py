@@ -18,6 +18,7 @@ from minifw.cli.options import (
     print_json,
 )
 from minifw.cli.planning import check_count, set_threads
+from minifw.cli.report import Report, page_after
 from minifw.cli.terminal import print_table, print_wrapped
 from minifw.cli.workers import (
     AllowMixed,
@@ -77,6 +78,7 @@ def variance(
     tls_ca: TlsCa = None,
     tls_cert: TlsCert = None,
     tls_key: TlsKey = None,
+    page: Report = False,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -114,7 +116,8 @@ def variance(
     shown = display(quiet or as_json)
     with executor_for(where, say) as place:
         done = running.start(plan, study.Variance(), checked, runs_dir, shown, say, *place)
-    report(done, as_json)
+    with page_after(done.run, page, as_json, allow_code=True):
+        report(done, as_json)
 
 
 def report(outcome: Outcome, as_json: bool) -> None:

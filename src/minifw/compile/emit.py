@@ -155,34 +155,55 @@ class Emitter:
         return [*before, *inside, *converted, *after, *moved]
 
     def _all_steps(self) -> str:
-        load, store, check = [], [], []
+        store, check = [], []
         recording = self.plan.recording
         for before, after in zip(recording.before, recording.after, strict=True):
-            rows, columns = before.shape
-            tensor = f"state[{before.position}] + lane * {rows * columns}"
-            first, *others = sorted(self.plan.need[before])
-            load.append(self._outside(before, first, tensor, load=True))
-            load += [self._conversion(before, first, other) for other in others]
             if after is not before:
+                rows, columns = before.shape
+                first, *_ = sorted(self.plan.need[before])
+                tensor = _tensor(before)
                 store.append(self._outside(before, first, tensor, load=False))
                 check.append(f"sum += zero_if_finite({tensor}, {rows * columns});")
         output = sum(v.shape[0] * v.shape[1] for v in recording.outputs)
         batch, chunks = self.plan.batch, self.plan.batch // self.plan.chunk
-        return _all_steps(load, store, check, batch, output * chunks)
+        return _all_steps(self._load(), store, check, batch, output * chunks)
+
+    def _load(self) -> list[str]:
+        """Return the lines that copy the state of a lane into its memory."""
+        load = []
+        for before in self.plan.recording.before:
+            first, *others = sorted(self.plan.need[before])
+            load.append(self._outside(before, first, _tensor(before), load=True))
+            load += [self._conversion(before, first, other) for other in others]
+        return load
 
     def text(self) -> str:
         """Return the C of the step."""
-        recording = self.plan.recording
         step, all_steps = self._step(), self._all_steps()
+        kernels = f"{len(self.names)} kernels, vectors of {self.length}"
+        title = (
+            f"/* One training step on {self.plan.batch} samples, for each lane (network):\n"
+            f"   {kernels} {'float64' if self.plan.recording.double else 'float32'} numbers. */"
+        )
+        memory = (
+            f"/* The numbers of a lane's memory. */\nEXPORT Index memory = {self.plan.memory};\n"
+        )
+        return "\n".join([title, *self._parts(step), all_steps, memory])
+
+    def alone(self) -> tuple[str, list[str]]:
+        """Return the C of a step without what calls it, and the lines that load the state."""
+        step, load = self._step(), self._load()
+        return "\n".join(self._parts(step)), load
+
+    def _parts(self, step: list[str]) -> list[str]:
+        """Return the parts of the text up to a step: what all need, tables and kernels."""
+        recording = self.plan.recording
         functions = []
         for function, name in self.names.items():
             comment = "\n   ".join([*self._comments[name], *self._notes[name]])
             functions.append(f"/* {comment} */\nNOINLINE static void {name}{function}")
         tables = [self._table(*stored, name) for stored, name in self._shared.tables.items()]
-        number = "float64" if recording.double else "float32"
         parts = [
-            f"/* One training step on {self.plan.batch} samples, for each lane (network):\n"
-            f"   {len(functions)} kernels, vectors of {self.length} {number} numbers. */",
             prelude(recording.double, self.plan.machine.vector_bytes, self._shared.operations),
             frame(),
             repeats(self._shared.repeats),
@@ -191,10 +212,8 @@ class Emitter:
             *tables,
             *functions,
             _step(step),
-            all_steps,
-            f"/* The numbers of a lane's memory. */\nEXPORT Index memory = {self.plan.memory};\n",
         ]
-        return "\n".join(part for part in parts if part)
+        return [part for part in parts if part]
 
     def _outside(self, value: Value, layout: Layout, tensor: str, *, load: bool) -> str:
         """Return the C that copies a state from its tensor into the memory, or back."""
@@ -214,6 +233,11 @@ class Emitter:
                 at = c * pitch + r if layout == "down" else r * pitch + c
                 numbers[at] = literal(value.numbers[r * columns + c], self.plan.recording.double)
         return f"static const T {name}[] ALIGNED = {{{', '.join(numbers)}}};"
+
+
+def _tensor(state: Value) -> str:
+    """Return the C of the tensor of a lane that holds a state."""
+    return f"state[{state.position}] + lane * {state.shape[0] * state.shape[1]}"
 
 
 def _step(body: list[str]) -> str:
@@ -264,7 +288,7 @@ def _origins(kernel: Kernel) -> list[str]:
             lines.append(f"{module}: {line}")
         if formula and "#" not in line:  # the line has no comment that says more
             lines.append(f"    {formula}")
-    return [line.replace("*/", "* /") for line in dict.fromkeys(lines)]
+    return [line.replace("*/", "* /").replace("/*", "/ *") for line in dict.fromkeys(lines)]
 
 
 def _in_rows(parameters: list[str]) -> list[str]:

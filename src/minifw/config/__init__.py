@@ -18,6 +18,7 @@ __all__ = [
     "mode",
     "model",
     "name",
+    "networks",
     "own_table",
     "packaged",
     "parts",

@@ -23,6 +23,7 @@ __all__ = [
     "memory",
     "plan",
     "prediction",
+    "replay",
     "results",
     "resume",
     "scoring",

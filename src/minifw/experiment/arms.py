@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -24,6 +24,14 @@ class Progress(Protocol):
     """Called with the progress of an arm; `text` is its present loss and errors."""
 
     def __call__(self, done: int, text: str) -> None: ...
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A progress display that shows curves too: it is called before the progress of each epoch."""
+
+    def follow(self, histories: Sequence[History]) -> None:
+        """Take what was recorded, of all seeds or of one after another; it still grows."""
 
 
 ShowProgress = Callable[[str, int], AbstractContextManager[Progress]]
@@ -50,6 +58,8 @@ def train_minifw(
         nonlocal latest
         if history.epochs[-1] == epoch:
             latest = _how_it_goes(history, data.measure)
+        if isinstance(progress, Follower):
+            progress.follow([history])
         progress(epoch, latest)
         checkpointer.offer(
             epoch % config.train.checkpoint_every == 0,
@@ -75,6 +85,7 @@ def train_minifw(
         schedule=schedule,
         history=history,
         stopping=build_stopping(config),
+        norms=config.train.record == "gradients",
     )
     history.best, history.last = {}, {}  # nothing continues from here
     return Checkpoint.of(network, history, optimizer, order)
@@ -92,7 +103,13 @@ def train_pytorch(
     config, data = experiment.config, experiment.data
     epochs, seeds = config.train.epochs, experiment.seeds
 
-    def on_epoch(position: int, epoch: int) -> None:
+    histories: list[History] = []
+
+    def on_epoch(position: int, epoch: int, history: History) -> None:
+        if not histories or histories[-1] is not history:
+            histories.append(history)
+        if isinstance(progress, Follower):
+            progress.follow(histories)
         text = "all seeds" if at_once else f"seed {position + 1} of {len(seeds)}"
         progress(position * epochs + epoch, text)
         checkpointer.check()

@@ -12,6 +12,7 @@ from minifw.config import heads
 from minifw.config.columned import Columned, Idx, Npz
 from minifw.config.generated import Generated
 from minifw.config.model import Config
+from minifw.config.networks import build_network as build_network
 from minifw.config.own_table import OwnTable
 from minifw.config.tabled import ModularAddition, Parity, Sklearn, Tabled
 from minifw.config.wiring import wiring
@@ -19,7 +20,6 @@ from minifw.data import (
     DTYPES,
     Dataset,
     Samples,
-    generator,
     stack_seeds,
     tables,
 )
@@ -131,33 +131,6 @@ def read_table(section: Tabled, expected: str | None) -> Table:
         case Parity():
             return tables.parity(section.bits)
     raise AssertionError(f"no reader for {section}")
-
-
-def build_network(config: Config, seeds: Sequence[int], features: int) -> nn.Network:
-    """Return the stack of networks, one for each seed, with its initial weights."""
-    generators = [generator(seed, "init") for seed in seeds]
-    given = {
-        "stack": (len(seeds),),
-        "generators": generators,
-        "dtype": DTYPES[config.dtype],
-        "device": config.device,
-    }
-    wired = wiring(config)
-    shapes = wired.shapes(features)
-    modules: list[nn.Module] = []
-    for position, layer in enumerate(wired.layers):
-        if (again := wired.used[position]) != position:
-            modules.append(modules[again])
-            continue
-        init = getattr(layer, "init", None) or config.init
-        modules.append(layer.module(*wired.taken(position, shapes), init=init.make(), **given))
-    network: nn.Network
-    if wired.is_chain:
-        network = nn.Sequential(*modules)
-    else:
-        network = nn.Wired(modules, wired.inputs, wired.ends, joined=len(wired.ends) > 1)
-    network.reseed([generator(seed, "dropout") for seed in seeds])
-    return network
 
 
 def build_loss(config: Config, features: int | None = None) -> nn.Loss:

@@ -80,6 +80,10 @@ class Sizes:
     @property
     def largest(self) -> int:
         """Samples that are evaluated at once."""
+        return self.step.rows_at_once(self._largest_part)
+
+    @property
+    def _largest_part(self) -> int:
         return max(self.train, self.test, self.validation)
 
     @property
@@ -89,7 +93,8 @@ class Sizes:
 
     def schedule(self, seeds: int, compiling: Compiling = PLAINLY) -> Schedule:
         """Return how this many seeds are trained and evaluated."""
-        return scheduled(self.step, seeds, self.batch_size, self.largest, self.threads, compiling)
+        largest = self._largest_part
+        return scheduled(self.step, seeds, self.batch_size, largest, self.threads, compiling)
 
     def bytes(self) -> int:
         """Return the estimated peak memory of the run in bytes, without the program itself."""
@@ -170,7 +175,8 @@ class Sizes:
         Parts of the same size share their memory. That of training and test samples alone is within
         what is reckoned with; a third part would not be.
         """
-        parts = {self.train, self.test, self.validation}
+        sizes = (self.train, self.test, self.validation)
+        parts = {self.step.rows_at_once(size) for size in sizes}
         return sum(parts) - self.largest if self.validation else 0
 
     def _ensemble(self) -> int:

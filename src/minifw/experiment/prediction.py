@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self
@@ -54,6 +54,8 @@ class Networks:
     """With what each network fills gaps, and which categories it knows."""
     dialect: Dialect | None = None
     """How a file of text is written, by the run's config."""
+    config: Config | None = None
+    """What the networks were made by, on the CPU; None of code that is not ours."""
 
     def normal(self, samples: Floats) -> Tensor:
         """Return samples `(n, features)` as each network takes them, `(seeds, n, features)`."""
@@ -62,6 +64,15 @@ class Networks:
                 samples = self.about.coded.applied(samples, self.prepared)
             normal = (samples - self.shift[:, None]) / self.scale[:, None]
         return torch.from_numpy(normal).to(self.dtype)
+
+    def outputs(self, samples: Floats) -> Tensor:
+        """Return all outputs, `(seeds, n, …)`, for samples `(n, features)` in the data's units."""
+        output: Tensor = self.network.forward(self.normal(samples))
+        return output
+
+    def scores(self, output: Tensor) -> Tensor:
+        """Return the scores of classes from the outputs `(seeds, n, classes)`."""
+        return torch.softmax(output, -1) if self.about.score == "probability" else output
 
     @property
     def widest(self) -> int:
@@ -148,6 +159,40 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
         raise UsageError(f"{where}: {who} diverged; there is no network to ask")
     left_out = [about.seeds[place] for place in asked if diverged[place] >= 0]
     seeds = [about.seeds[place] for place in places]
+    weights = {name: value[places] for name, value in checkpoint.weights.items()}
+    return networks_of(
+        config, about, seeds, weights, [numbers[places] for numbers in moved],
+        prepared and prepared.of(places), left_out, f"{where}/{inputs.INPUTS}",
+    )  # fmt: skip
+
+
+def networks_of(
+    config: Config,
+    about: Inputs,
+    seeds: list[int],
+    weights: Mapping[str, Tensor],
+    moved: Sequence[Floats],
+    prepared: Prepared | None,
+    left_out: list[int],
+    where: str,
+) -> Networks:
+    """Return networks with trained weights, ready to be asked.
+
+    Args:
+        config: what they are made by, on the CPU.
+        about: their inputs and outputs.
+        seeds: one for each network.
+        weights: their parameters and states, `(seeds, …)`.
+        moved: shift and scale, of inputs and of targets, `(seeds, …)`.
+        prepared: with what each fills gaps.
+        left_out: seeds of which there is no network.
+        where: what `about` was read from, for messages.
+
+    Raises:
+        ArtefactError: the outputs are not those that `about` names.
+        StateError: the weights are not those of the config's network.
+
+    """
     network = build_network(config, seeds, len(about.features))
     shapes = wiring(config).outputs(len(about.features))
     columns = heads.columns(config.loss, shapes)
@@ -155,30 +200,29 @@ def load(run: Run, mode: str | None, seed: int | None, *, allow_code: bool = Fal
     if shape != (about.outputs,):
         key = "targets" if about.targets else "classes"
         raise ArtefactError(
-            f"{where}/{inputs.INPUTS}: {key}: must be {in_words(shape)}, one for each output, "
-            f"got {about.outputs}"
+            f"{where}: {key}: must be {in_words(shape)}, one for each output, got {about.outputs}"
         )
-    network.load_state_dict({name: value[places] for name, value in checkpoint.weights.items()})
+    network.load_state_dict(weights)
     network.eval()
-    dtype = DTYPES[config.dtype]
-    shift, scale, *of_targets = (numbers[places] for numbers in moved)
+    shift, scale, target_shift, target_scale = moved
     return Networks(
         about,
         seeds,
         left_out,
         network,
-        dtype,
+        DTYPES[config.dtype],
         shift,
         scale,
-        target_shift=of_targets[0],
-        target_scale=of_targets[1],
+        target_shift,
+        target_scale,
         columns=columns,
-        prepared=prepared and prepared.of(places),
-        dialect=_dialect(config, about),
+        prepared=prepared,
+        dialect=dialect_of(config, about),
+        config=config,
     )
 
 
-def _dialect(config: Config, about: Inputs) -> Dialect | None:
+def dialect_of(config: Config, about: Inputs) -> Dialect | None:
     """Return how a file of new samples is written, of which targets may be unknown."""
     if not isinstance(config.data, Columned):
         return None
@@ -239,7 +283,7 @@ def outputs_of(networks: Networks, samples: Floats) -> Iterator[Tensor]:
 
 def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
     """Return the outputs for these samples, the first of which has the number `first`."""
-    output = networks.network.forward(networks.normal(samples))
+    output = networks.outputs(samples)
     fine = (
         output.isfinite().all(-1).all(0).numpy()
     )  # an input beyond the dtype gives outputs that are not finite
@@ -252,8 +296,7 @@ def _of_some(networks: Networks, samples: Floats, first: int) -> Tensor:
 
 def _voted(networks: Networks, output: Tensor) -> Prediction:
     """Return the predictions of classes from outputs."""
-    if networks.about.score == "probability":
-        output = torch.softmax(output, -1)
+    output = networks.scores(output)
     each = output.max(-1).indices.numpy()
     values = output.double().numpy()
     votes = np.stack([(each == number).sum(0) for number in range(values.shape[-1])], -1)

@@ -21,9 +21,11 @@ from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.experiment.scoring import Scored, fitted, numbers, record, scored
 from minifw.runs import ARMS, Arm, Mode
+from minifw.runs import norms as recorded
 from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
 from minifw.training import Checkpoint, History, find_gradients, placement
+from minifw.training.norms import SAMPLES
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
@@ -41,6 +43,22 @@ def metrics(trained: Trained) -> list[str]:
                     line[name] = numbers(getattr(history, name)[index])
                 lines.append(json.dumps(line, allow_nan=False) + "\n")
     return lines
+
+
+def norms(last: Experiment, trained: Trained) -> bytes | None:
+    """Return the content of norms.npz; None if norms were not recorded."""
+    modes: dict[Mode, dict[str, Any]] = {}
+    for mode, arms in trained.items():
+        history = arms["minifw"].history
+        if history.norms:
+            series = {kind: np.stack(values) for kind, values in history.norms.items()}
+            final = history.final_norms("dead")
+            modes[mode] = {"epochs": np.array(history.epochs), "final": final, **series}
+    if not modes:
+        return None
+    config = last.config
+    layers = [f"network.{k} ({layer.word})" for k, layer in enumerate(config.network)]
+    return recorded.content(layers, min(SAMPLES, last.data.train.count), modes)
 
 
 @dataclass(frozen=True)
@@ -208,8 +226,8 @@ def layer_name(config: Config, position: int) -> str | None:
     return None if position < 0 else f"network.{position} ({config.network[position].word})"
 
 
-def about(config: Config, features: int) -> str:
-    """Return network, data and loss as text for a caption."""
+def layers_in_words(config: Config, features: int) -> tuple[str, str]:
+    """Return the sizes of what goes from layer to layer, and their kinds: `2-25-2`, `relu`."""
     wired = wiring(config)
     all_shapes = wired.shapes(features)
     shapes, words = all_shapes[:1], []
@@ -218,6 +236,11 @@ def about(config: Config, features: int) -> str:
             shapes.append(shape)
         if layer.called != "linear":
             words.append(layer.word)
+    return "-".join(map(in_words, shapes)), "/".join(dict.fromkeys(words)) or "linear"
+
+
+def about(config: Config, features: int) -> str:
+    """Return network, data and loss as text for a caption."""
     section = config.data
     samples = (
         f"{section.train}+{section.test} points"
@@ -225,8 +248,8 @@ def about(config: Config, features: int) -> str:
         else section.about
     )
     samples = ", ".join([samples, *section.alteration.words])
-    kinds = "/".join(dict.fromkeys(words)) or "linear"
-    network = f"layers {'-'.join(map(in_words, shapes))}, {kinds}"
+    sizes, kinds = layers_in_words(config, features)
+    network = f"layers {sizes}, {kinds}"
     loss = heads.in_words(config.loss)
     if config.optimizer.called != "sgd":
         loss += f"; {config.optimizer.word}"

@@ -20,10 +20,13 @@ from minifw.experiment.plan import Experiment
 from minifw.nn.module import in_mode
 from minifw.runs.scores import CONFUSION_CLASSES, CONFUSION_NUMBERS, CalibrationRecord, ScoreRecord
 from minifw.statistics import scores
-from minifw.training import Checkpoint, fits_of, one_thread, placement
+from minifw.training import Checkpoint, fits_of, in_parts, one_thread
 
-AT_ONCE = 2**18
+AT_ONCE = 2**16
 """Numbers of outputs that are scored together, as far as whole networks allow."""
+
+BYTES = 2**24
+"""Memory for the networks whose outputs are found together: that of training is still held."""
 
 
 @dataclass(frozen=True)
@@ -93,11 +96,12 @@ def _outputs(experiment: Experiment, trained: Checkpoint) -> Iterator[tuple[Samp
     """Yield the test samples of some seeds with their networks' outputs, group after group."""
     test = experiment.data.test
     step = replace(experiment.plan.sizes.step, number=8)
+    rows = step.rows_at_once(test.count)
     classes = len(experiment.plan.classes)
     scored_numbers = classes * max(test.count, classes)
     size = min(
         max(1, AT_ONCE // max(1, scored_numbers)),
-        step.networks_in(placement.PLAIN_BYTES, test.count),
+        step.networks_in(BYTES, rows),
     )
     features = len(experiment.data.features)
     for first in range(0, len(experiment.seeds), size):
@@ -108,7 +112,7 @@ def _outputs(experiment: Experiment, trained: Checkpoint) -> Iterator[tuple[Samp
         network.load_state_dict(network.tensors() | weights)
         mine = test.of(some)
         with in_mode(network, training=False), one_thread():
-            yield mine, network.forward(mine.inputs)
+            yield mine, in_parts(network.forward, mine, rows)
 
 
 def record(groups: Sequence[Scored]) -> ScoreRecord:

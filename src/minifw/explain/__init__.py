@@ -1,3 +1,30 @@
 """One step of training, layer by layer: what each line of code makes, and what came back."""
 
-__all__: list[str] = []
+from minifw.explain.model import (
+    Cost,
+    Dead,
+    Explained,
+    Gradient,
+    Layer,
+    Moment,
+    Numbers,
+    Trained,
+)
+from minifw.explain.step import explain
+
+__all__ = [
+    "Cost",
+    "Dead",
+    "Explained",
+    "Gradient",
+    "Layer",
+    "Moment",
+    "Numbers",
+    "Trained",
+    "explain",
+    "model",
+    "numeric",
+    "step",
+    "trace",
+    "watch",
+]

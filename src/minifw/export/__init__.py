@@ -1,3 +1,7 @@
-"""Trained networks in the forms of other programs."""
+"""Trained networks in the forms of other programs, and back."""
 
-__all__: list[str] = []
+from minifw.export.formats import FORMATS
+from minifw.export.reading import load
+from minifw.export.writing import export
+
+__all__ = ["FORMATS", "export", "load"]

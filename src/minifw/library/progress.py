@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def display(quiet: bool) -> ShowProgress:
     """Return a command's progress on stderr: none, a bar on a terminal, or lines."""
-    return _no_progress if quiet else _bar if sys.stderr.isatty() else _plain_lines
+    return _no_progress if quiet else _bar if sys.stderr.isatty() else plain_lines
 
 
 def for_program(wanted: bool | None) -> ShowProgress:
@@ -31,7 +31,7 @@ def for_program(wanted: bool | None) -> ShowProgress:
         return _notebook_bar
     if sys.stderr is not None and sys.stderr.isatty():
         return _bar
-    return _plain_lines if wanted else _no_progress
+    return plain_lines if wanted else _no_progress
 
 
 def say(text: str) -> None:
@@ -45,7 +45,7 @@ def _no_progress(label: str, total: int) -> Iterator[Progress]:
 
 
 @contextmanager
-def _plain_lines(label: str, total: int) -> Iterator[Progress]:
+def plain_lines(label: str, total: int) -> Iterator[Progress]:
     """Print an occasional line on stderr, for logs and pipes."""
     last = time.monotonic()
 

@@ -110,6 +110,21 @@ class Study:
         """Draw the main figure."""
         raise NotImplementedError
 
+    def report(self, path: str | os.PathLike[str] | None = None) -> Path:
+        """Make one page of the study, as `minifw report` does, and return where it is.
+
+        Args:
+            path: the HTML file; by default `report.html` in the run's directory.
+
+        Raises:
+            StorageError: it could not be written.
+
+        """
+        from minifw.page import writing  # templates, which few programs need
+
+        out = None if path is None else path_of("report", path)
+        return writing.write_report([self.path], out)
+
     def _drawn(self, figure: Figure) -> Figure:
         """Return the figure, so that a notebook shows it."""
 

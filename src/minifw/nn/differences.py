@@ -137,6 +137,19 @@ def compare(
     )
 
 
+def elements(
+    tensor: Tensor,
+    gradient: Tensor,
+    outputs: Outputs,
+    weights: Sequence[Tensor],
+    indices: Sequence[Index],
+    tolerance: float = TOLERANCE,
+) -> list[Element]:
+    """Compare these numbers of a gradient with finite differences; see `compare`."""
+    probe = _Probe(tensor, outputs, weights, tolerance)
+    return [probe.element(index, float(gradient[index])) for index in indices]
+
+
 def _near(element: Element, tolerance: float) -> bool:
     """Return whether both numbers are equal as far as `tolerance` says, however small they are."""
     a, b = element.analytic, element.numeric

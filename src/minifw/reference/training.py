@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ from minifw.training import (
     errors_of,
     evaluate,
     finite,
+    in_parts,
     run_epochs,
     wait_for,
 )
@@ -54,7 +56,7 @@ def fit(
     batch_size: int | None,
     eval_every: int,
     at_once: bool = False,
-    on_epoch: Callable[[int, int], None] = lambda position, epoch: None,
+    on_epoch: Callable[[int, int, History], None] = lambda position, epoch, history: None,
     on_seed: OnSeed | None = None,
     done: Checkpoint | None = None,
     stopping: EarlyStopping | None = None,
@@ -62,15 +64,17 @@ def fit(
     """Train a twin of each network of the stack, in PyTorch, one after another or `at_once`.
 
     The other arguments are those of `minifw.fit`. With a `batch_size` each seed has its own order
-    of batches. `on_epoch` is called with the position of the seed (0 for all at once) and the
-    number of the epoch. If seeds are trained one after another, `on_seed` is called after each with
-    the number of finished seeds and a function that returns them; a later call with that as `done`
-    continues with the next seed.
+    of batches. `on_epoch` is called with the position of the seed (0 for all at once), the number
+    of the epoch, and the history of this seed. If seeds are trained one after another, `on_seed` is
+    called after each with the number of finished seeds and a function that returns them; a later
+    call with that as `done` continues with the next seed.
     """
     samples = data.train.count
     rows = max(part.count for part in data.parts.values())
-    most = StepSizes.of(network, data.train).networks_in(AT_ONCE_BYTES, rows)
-    snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most)
+    sizes = StepSizes.of(network, data.train)
+    at_a_time = sizes.rows_at_once(rows)
+    most = sizes.networks_in(AT_ONCE_BYTES, at_a_time)
+    snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most, at_a_time)
 
     def trained(arm: Loop | Ensemble, position: int, which: int | slice) -> Checkpoint:
         drawn = BatchOrder(list(seeds) if at_once else [seeds[position]], samples)
@@ -83,8 +87,8 @@ def fit(
             epochs,
             next_order=None if batch_size is None else lambda: drawn()[own],
             eval_every=eval_every,
-            on_epoch=lambda epoch, history: on_epoch(position, epoch),
-            history=History.of(some.train.stack),
+            on_epoch=lambda epoch, history: on_epoch(position, epoch, history),
+            history=replace(History.of(some.train.stack), measure=data.measure),
             stopping=stopping,
         )
         weights = {name: value.clone().cpu() for name, value in twins.tensors().items()}
@@ -163,7 +167,7 @@ class _Twins(Trainer):
         if now or len(self.snapshots.weights) == self.snapshots.most:
             self.snapshots.evaluate(self.data, history)
         if now:
-            gone, values = _evaluate(self.arm, self.data)
+            gone, values = _evaluate(self.arm, self.data, self.snapshots.rows)
             spread = [self._spread(each, np.nan) for each in values]
             _record(history, history.epoch, self._spread(gone, False), *spread)
 
@@ -201,10 +205,13 @@ class _Twins(Trainer):
 
 
 class _Snapshots:
-    """Weights of up to `most` past epochs, to be evaluated together by minifw."""
+    """Weights of up to `most` past epochs, to be evaluated together by minifw.
 
-    def __init__(self, network: ours.Network, loss: ours.Loss, most: int) -> None:
-        self.network, self.loss, self.most = network, loss, most
+    So many `rows`, samples of each network, are evaluated at a time.
+    """
+
+    def __init__(self, network: ours.Network, loss: ours.Loss, most: int, rows: int) -> None:
+        self.network, self.loss, self.most, self.rows = network, loss, most, rows
         self.buffers = ours.Buffers()
         self.weights: dict[int, State] = {}  # by epoch
 
@@ -236,6 +243,7 @@ class _Snapshots:
             self.buffers,
             None,
             parts.get("validation"),
+            self.rows,
         )
         gone = ~finite([*stacked.values()], values[0].shape)
         for epoch, *of_epoch in zip(self.weights, gone, *values, strict=True):
@@ -244,11 +252,13 @@ class _Snapshots:
 
 
 @torch.no_grad()
-def _evaluate(arm: Loop | Ensemble, data: Dataset) -> tuple[NDArray[np.bool_], Evaluation]:
+def _evaluate(
+    arm: Loop | Ensemble, data: Dataset, rows: int
+) -> tuple[NDArray[np.bool_], Evaluation]:
     """Return which networks have diverged, and loss and errors, computed by PyTorch alone."""
     found: list[Floats] = []
     for samples in data.parts.values():
-        output = arm.output(samples.inputs)
+        output = in_parts(arm.output, samples, rows)
         losses: Tensor = arm.losses(output, samples.targets)
         found += [errors_of(output, samples), losses.double().numpy(force=True)]
     error, loss, *others = found

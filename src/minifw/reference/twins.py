@@ -212,8 +212,8 @@ class Wired(nn.Module):
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs, -1)
 
 
-def twin(network: ours.Network, seed: int) -> nn.Module:
-    """Return network number `seed` of a stack in PyTorch, weights copied.
+def twin(network: ours.Network, seed: int | None) -> nn.Module:
+    """Return network number `seed` of a stack in PyTorch, or that of no stack, weights copied.
 
     It is an nn.Sequential if it is a chain. What acts several times is one layer there too.
     """

@@ -4,13 +4,16 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 """
 
 __all__ = [
+    "bands",
     "comparison",
     "pairings",
     "pairs",
+    "planes",
     "plots",
     "points",
     "process",
     "scores",
+    "sides",
     "sweeps",
     "tables",
     "variance",

@@ -16,6 +16,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocato
 from numpy.typing import NDArray
 
 from minifw.config.mode import Mode
+from minifw.report.bands import WORDS, Curve, Floats, falls_late, quartiles, spans_decades
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs import ARMS, Arm
 from minifw.runs.results import ArmResults, Results
@@ -36,11 +37,6 @@ STYLES: dict[str, dict[str, Any]] = {
 DASHES = {"train_error": (4, 2), "test_error": (1, 0), "validation_error": (1, 1.5)}
 MARKERS = {"train_error": "s", "test_error": "o", "validation_error": "D"}  # of the other arm
 ALONE = {"train_error": "v", "test_error": "^", "validation_error": "d"}  # of a single point
-WORDS = {"train_error": "training", "test_error": "test", "validation_error": "validation"}
-
-Floats = NDArray[np.float64]
-Curve = tuple[Floats, Floats]
-"""Epochs, and for each the lower quartile, median and upper quartile of an error: (epochs, 3)."""
 
 
 # ------------------------------------------------------------------------------------- errors
@@ -71,7 +67,7 @@ def error_curves(results: Results, lines: Sequence[str]) -> Figure:
                 for kind in DASHES
                 if kind != "validation_error" or results.data.validation is not None
             }
-            late = late or _falls_late(curves["train_error"], curves["test_error"])
+            late = late or falls_late(curves["train_error"], curves["test_error"])
             for kind, (epochs, bands) in curves.items():
                 line = _draw(axis, epochs, bands, arm, kind)
                 handles[line.get_label()] = line
@@ -99,31 +95,7 @@ def _curve(lines: list[dict[str, Any]], kind: str, left: NDArray[np.bool_]) -> C
     """Return the quartiles of an error over the seeds that have not diverged, `left`."""
     epochs = np.array([line["epoch"] for line in lines], dtype=float)
     errors = np.array([line[kind] for line in lines], dtype=float)[:, left]  # None becomes NaN
-    known = ~np.isnan(errors).any(1)
-    if not known.any():
-        return np.zeros(0), np.zeros((0, 3))
-    return epochs[known], np.percentile(errors[known], [25, 50, 75], axis=1).T
-
-
-LATE = 10
-"""How many times as many epochs the test error takes for half of its fall, to be late."""
-
-
-def _falls_late(train: Curve, test: Curve) -> bool:
-    """Return whether the test error falls long after the training error, as in grokking.
-
-    Then one of them would be a vertical line at the edge of a linear axis of epochs.
-    """
-    halves = [_half_fallen(*curve) for curve in (train, test)]
-    return 0 < LATE * halves[0] <= halves[1]
-
-
-def _half_fallen(epochs: Floats, bands: Floats) -> float:
-    """Return the first epoch at which the median is halfway from the first value to the lowest."""
-    median = bands[:, 1]
-    if not len(median) or median[0] == median.min():
-        return 0.0
-    return float(epochs[(median <= (median[0] + median.min()) / 2).argmax()])
+    return quartiles(epochs, errors)
 
 
 def _logarithmic(axis: Axes, epochs: int) -> None:
@@ -214,8 +186,7 @@ def _scale(axes: Sequence[Axes], bands: Sequence[Floats], one: float | None) -> 
     single wrong sample, where there is such an error.
     """
     values = np.concatenate([*(band.ravel() for band in bands), np.zeros(0)])
-    ends = [band[-1, 1] for band in bands if len(band)]
-    if not len(values) or min(ends) >= values.max() / 5:
+    if not spans_decades(bands):
         axes[0].set_ylim(0, 1.05 * values.max(initial=0) or 100)
         return ""
     top = values.max()

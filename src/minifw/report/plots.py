@@ -6,31 +6,22 @@ it. `curves.py` and `regions.py` draw; they and matplotlib are imported when the
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
-import logging
-import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from minifw.charts.canvas import defaults, pdf, png, svg
 from minifw.errors import MinifwError, harmless
 from minifw.runs import Files, Run
+from minifw.runs.norms import NORMS, gradients_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SETTINGS: dict[str, Any] = {
-    "svg.hashsalt": "minifw",
-    "text.parse_math": False,  # a $ in the name of a class is no mathematics
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-}
-
+__all__ = [
+    "FOLDER", "Made", "defaults", "drawings", "made", "pdf", "png", "svg", "write_figure",
+    "write_made", "write_plots", "write_scaling",
+]  # fmt: skip
 
 FOLDER = "plots"
 """The folder of a run's figures."""
@@ -74,6 +65,14 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return classes.reliability(results)
 
+    def gradients() -> Figure:
+        from minifw.charts import drawn
+        from minifw.report import norms
+
+        chart = norms.chart(gradients_of(run))
+        assert chart is not None
+        return drawn.figure(chart)
+
     figures = {"errors": errors}
     if "predicted.npz" in run.known:
         figures["predicted"] = predicted
@@ -83,6 +82,8 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
         figures["confusion"] = confusion
     if any(each.calibration is not None for each in scores):
         figures["calibration"] = calibration
+    if NORMS in run.known:
+        figures["gradients"] = gradients
     return figures
 
 
@@ -137,88 +138,3 @@ def write_made(run: Files, name: str, figure: Made) -> bool:
     for ending, content in figure.items():
         run.write(f"{name}.{ending}", content)
     return True
-
-
-def svg(figure: Figure) -> bytes:
-    """Return a figure as the content of an SVG file, the same for the same figure."""
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-
-    file = io.BytesIO()
-    with _drawn_by(FigureCanvasSVG, figure, dpi=72) as canvas:
-        canvas.print_svg(file, metadata={"Date": None})
-    return file.getvalue()
-
-
-def pdf(figure: Figure) -> bytes:
-    """Return a figure as the content of a PDF file, the same for the same figure."""
-    from matplotlib.backends.backend_pdf import FigureCanvasPdf
-
-    file = io.BytesIO()
-    with _drawn_by(FigureCanvasPdf, figure, dpi=72) as canvas:
-        canvas.print_pdf(file, metadata={"CreationDate": None})
-    return file.getvalue()
-
-
-def png(figure: Figure, dpi: float) -> bytes:
-    """Return a figure as the content of a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-
-    file = io.BytesIO()
-    with _drawn_by(FigureCanvasAgg, figure, dpi) as canvas:
-        canvas.print_png(file)
-    return file.getvalue()
-
-
-@contextlib.contextmanager
-def _drawn_by(canvas: Any, figure: Figure, dpi: float) -> Iterator[Any]:
-    """Within this block a figure has another canvas and resolution.
-
-    `Figure.savefig` does the same, and draws everything twice.
-    """
-    before, usual = figure.canvas, figure.dpi
-    figure.dpi = dpi
-    try:
-        yield canvas(figure)
-    finally:
-        figure.dpi = usual
-        figure.set_canvas(before)
-
-
-@contextlib.contextmanager
-def defaults() -> Iterator[None]:
-    """Within this block figures have minifw's style and ignore the user's matplotlibrc."""
-    matplotlib = _matplotlib()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about deprecated settings
-        original = {
-            key: value
-            for key, value in matplotlib.rcParamsDefault.items()
-            if not key.startswith("backend")  # no display is needed for files
-        }
-    with matplotlib.rc_context(original | SETTINGS), warnings.catch_warnings():
-        # A character that the font lacks is drawn as a box; no warning is needed.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        yield
-
-
-def _matplotlib() -> Any:
-    """Return matplotlib; a matplotlibrc or MPLBACKEND that it cannot read is ignored."""
-    # Its log (a bad line in a matplotlibrc, no home for its cache) is of no use here.
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    with contextlib.suppress(Exception):
-        return importlib.import_module("matplotlib")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
-        del sys.modules[name]  # imported only in part
-    # It searches a matplotlibrc in the current folder first, then in $MATPLOTLIBRC.
-    instead = {"MATPLOTLIBRC": os.devnull, "MPLBACKEND": "agg"}
-    before = {key: os.environ.get(key) for key in instead}
-    os.environ |= instead
-    try:
-        with contextlib.chdir(Path(__file__).parent):
-            return importlib.import_module("matplotlib")
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value

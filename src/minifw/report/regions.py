@@ -6,7 +6,6 @@ and wrongly classified points are large and black.
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from minifw.report import planes
 from minifw.report.lettering import fitted, legend_below, new_figure, short
+from minifw.report.planes import Content, Floats
 from minifw.runs.results import Results
 
 TINTS = (
@@ -33,9 +34,7 @@ BORDER: dict[str, Any] = {"color": "black", "linewidth": 1.2}
 MARKED = 10
 """With more classes than this, all points have the same marker."""
 
-Content = dict[str, Any]
 Ints = NDArray[np.integer]
-Floats = NDArray[np.float64]
 
 
 def decision_regions(results: Results, file: bytes) -> Figure:
@@ -43,8 +42,7 @@ def decision_regions(results: Results, file: bytes) -> Figure:
 
     `file` is the decision.npz that `decision.decision` makes.
     """
-    with np.load(io.BytesIO(file), allow_pickle=False) as arrays:
-        content: Content = {name: arrays[name] for name in arrays.files}
+    content = planes.read(file)
     features, classes = results.data.features, list(results.data.class_balance)
     modes = [mode for mode in results.modes if f"{mode}/x" in content]
     if not modes:
@@ -55,10 +53,7 @@ def decision_regions(results: Results, file: bytes) -> Figure:
     figure = new_figure(4.6 * len(modes), 4.5)
     axes = figure.subplots(1, len(modes), squeeze=False)[0]
     for axis, mode in zip(axes, modes, strict=True):
-        mine = {
-            name.partition("/")[2]: array for name, array in content.items()
-            if name.startswith(f"{mode}/")
-        }  # fmt: skip
+        mine = planes.of_mode(content, mode)
         paint(axis, mine)
         _points(axis, mine, len(classes))
         _true_border(axis, content, mine)
@@ -101,7 +96,7 @@ def paint(axis: Axes, content: Content) -> None:
     Classes are painted from the last to the first, each where its score is above those of all later
     classes. Regions of earlier classes cover them, with the borders there.
     """
-    best, scores = content["decision"], scores_over_plane(content)
+    best, scores = content["decision"], planes.scores_over_plane(content)
     present = np.unique(best)
     axis.set_facecolor(TINTS[present[-1] % len(TINTS)])
     lead = scores[..., present[-1]]
@@ -119,24 +114,6 @@ def paint(axis: Axes, content: Content) -> None:
             *plane, levels=[0], colors=BORDER["color"], linewidths=BORDER["linewidth"], **above
         )
         lead = np.maximum(lead, scores[..., number])
-
-
-def scores_over_plane(content: Content) -> Floats:
-    """Return the scores of all classes over the plane, `(y, x, classes)`.
-
-    With many classes only the margin between the best two is known: the best class gets the margin,
-    the second 0, and all others minus the margin.
-    """
-    if "scores" in content:
-        scores = content["scores"].astype(float)
-    else:
-        best, second, margin = content["decision"], content["second"], content["margin"]
-        margin = margin.astype(float)[..., None]
-        classes = np.arange(max(best.max(), second.max()) + 1)
-        scores = np.where(classes == best[..., None], margin, -margin)
-        scores[second[..., None] == classes] = 0
-    kept: Floats = np.clip(np.nan_to_num(scores), -1e30, 1e30)
-    return kept
 
 
 def _name_regions(axis: Axes, x: Floats, y: Floats, decision: Ints, classes: list[str]) -> None:

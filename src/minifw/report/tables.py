@@ -13,6 +13,7 @@ from itertools import chain
 from statistics import median_low
 from typing import NamedTuple
 
+from minifw.charts.notation import OTHER_LETTERS, has_other_letters, markdown, tex
 from minifw.errors import harmless
 from minifw.runs import ARMS, MODES, Mode, Run
 from minifw.runs.comparisons import ArmSummary
@@ -94,7 +95,7 @@ class Table:
     def markdown(self) -> str:
         """Return the caption and a table in GitHub's Markdown."""
         lines = [
-            _markdown(self.titled(self.caption)),
+            markdown(self.titled(self.caption)),
             "",
             _pipes(self.head),
             _pipes(["---", *["---:"] * (len(self.head) - 1)]),
@@ -125,17 +126,21 @@ class Table:
                 writer.writerow([name, *chain(*map(_exact, cells, wide))])
         return text.getvalue()
 
+    @property
+    def _texts(self) -> list[str]:
+        return [self.caption, *self.head, *(cell for row in self.body for cell in row)]
+
     def latex(self) -> str:
         """Return a `table` environment; LaTeX numbers it, and `\\ref` finds its label."""
         sentence = self.caption[:1].upper() + self.caption[1:]
         lines = [
             r"% in the preamble: \usepackage{booktabs}",
-            *([_OTHER_LETTERS] if _has_other_letters(self) else []),
-            r"\begin{table}", r"  \centering", rf"  \caption{{{_tex(sentence)}}}",
+            *([OTHER_LETTERS] if has_other_letters(self._texts) else []),
+            r"\begin{table}", r"  \centering", rf"  \caption{{{tex(sentence)}}}",
             rf"  \label{{tab:{self.label}}}",
             rf"  \begin{{tabular}}{{l{'r' * (len(self.head) - 1)}}}", r"    \toprule",
-            f"    {' & '.join(map(_tex, self.head))} \\\\", r"    \midrule",
-            *(f"    {' & '.join(map(_tex, row))} \\\\" for row in self.body),
+            f"    {' & '.join(map(tex, self.head))} \\\\", r"    \midrule",
+            *(f"    {' & '.join(map(tex, row))} \\\\" for row in self.body),
             r"    \bottomrule", r"  \end{tabular}", r"\end{table}",
         ]  # fmt: skip
         return "\n".join(lines) + "\n"
@@ -446,45 +451,4 @@ def counted(count: int, noun: str) -> str:
 
 
 def _pipes(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(map(_markdown, cells)) + " |"
-
-
-# Characters with a meaning in Markdown, since a caption holds a user's words. An underscore within
-# a word has none.
-_MARKUP = re.compile(r"[\\`*\[\]<>|~$]|(?<!\w)_|_(?!\w)")
-
-
-def _markdown(text: str) -> str:
-    return _MARKUP.sub(r"\\\g<0>", harmless(text))
-
-
-# ----------------------------------------------------------------------------------- LaTeX
-
-_TEX = str.maketrans(
-    {sign: f"\\{sign}" for sign in "&%$#_{}"}
-    | {
-        "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
-        "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}",
-        '"': r"{\ttfamily\symbol{34}}",  # the straight quote in every font encoding
-        "‐": "-", "‑": "-", "‒": "--", "–": "--", "—": "---", "−": r"\ensuremath{-}",
-        "×": r"\ensuremath{\times}", "µ": r"\ensuremath{\mu}", "…": r"\ldots{}",
-        "‘": "`", "’": "'", "“": "``", "”": "''",
-    }
-)  # fmt: skip
-
-_NOT_IN_OT1 = set("«»ÐÞðþĄąĐđĘęĦħĮįĸĿŀŉŊŋŦŧŲųſ")  # LaTeX's default encoding
-_OTHER_LETTERS = "% the letters in this caption need XeLaTeX or LuaLaTeX, and a font that has them"
-
-
-def _tex(text: str) -> str:
-    """Return a user's text escaped for LaTeX."""
-    # Two of these in a row would become a ligature.
-    apart = re.sub(r"(?<=[-`',])(?=[-`',])|(?<=[?!])(?=`)", "\0", harmless(text))
-    return apart.translate(_TEX).replace("\0", "{}")
-
-
-def _has_other_letters(table: Table) -> bool:
-    """Return whether a text has letters that pdfLaTeX does not have by default."""
-    texts = [table.caption, *table.head, *(cell for row in table.body for cell in row)]
-    left = set("".join(texts).translate(_TEX))
-    return bool(left & _NOT_IN_OT1) or any(ord(sign) > 0x17F for sign in left)
+    return "| " + " | ".join(map(markdown, cells)) + " |"

@@ -50,10 +50,11 @@ RESULTS = "results.json"
 
 OVER = ("complete", "diverged")
 STATUSES = (
-    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
+    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable", "older",
 )  # fmt: skip
 """An `empty` run has no manifest yet. In a `damaged` run the manifest or results.json is wrong, in
-an `unreadable` one the permission to read them is missing."""
+an `unreadable` one the permission to read them is missing. An `older` run has a format from before
+those that are read."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
 """The name of a run's directory, as made by `create`."""
@@ -353,7 +354,15 @@ def _entry(path: Path) -> Entry:
             if not _there(path / MANIFEST):
                 # It was killed before its first manifest, or is just starting.
                 return Entry(path, "empty" if holder(path) is None else "running")
-        return Entry(path, "damaged", run)
+        return Entry(path, "older" if run is None and _older(path) else "damaged", run)
+
+
+def _older(path: Path) -> bool:
+    """Whether the manifest of a run that cannot be loaded is of an older format."""
+    with suppress(ArtefactError, StorageError):
+        data = files.read(path, MANIFEST, records.MAX_BYTES)
+        return records.older(records.parse(data, str(path)))
+    return False
 
 
 def delete(path: Path) -> None:

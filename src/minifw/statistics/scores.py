@@ -42,14 +42,15 @@ class Calibration:
 
     @property
     def error(self) -> Floats:
-        """The expected calibration error in percentage points, `(…)`.
+        """The expected calibration error in percentage points, `(…)`; NaN without samples.
 
         That is Σ count / n · |right / count - mean probability| over the bins. Source: Naeini et
         al. 2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al. 2017,
         "On calibration of modern neural networks".
         """
         gaps = np.abs(self.right - self.confidence).sum(-1)
-        return np.asarray(100 * gaps / self.count.sum(-1), np.float64)
+        samples = self.count.sum(-1)
+        return np.asarray(100 * gaps / np.where(samples > 0, samples, np.nan), np.float64)
 
 
 @dataclass(frozen=True)
@@ -166,21 +167,27 @@ def log_loss(labels: Integers, logs: Floats) -> Floats:
 
 
 def calibration(largest: Floats, right: NDArray[np.bool_]) -> Calibration:
-    """Return the bins of the probabilities `(…, n)` of the chosen classes; see `Calibration`."""
+    """Return the bins of the probabilities `(…, n)` of the chosen classes; see `Calibration`.
+
+    A probability within 1e-9 of a border is on it: 1/3, that of three equal outputs, is in the same
+    bin whatever its last bit. A network with NaN among them, of outputs that overflowed, has no
+    samples in the bins.
+    """
     stack = largest.shape[:-1]
     networks = np.arange(math.prod(stack)).reshape(*stack, 1)
-    known = np.where(np.isnan(largest), 0, largest)
-    place = np.clip(np.ceil(known * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    known = np.broadcast_to(~np.isnan(largest).any(-1, keepdims=True), largest.shape)
+    values = np.where(known, largest, 0)
+    place = np.clip(np.ceil((values * BINS).round(9)).astype(np.int64) - 1, 0, BINS - 1)
     cells = (networks * BINS + place).ravel()
 
-    def total(weights: NDArray[np.generic] | None) -> NDArray[np.generic]:
-        sums = np.bincount(cells, weights, networks.size * BINS)
+    def total(weights: NDArray[np.generic]) -> NDArray[np.generic]:
+        sums = np.bincount(cells, weights.ravel(), networks.size * BINS)
         return sums.reshape(*stack, BINS)
 
     return Calibration(
-        total(None).astype(np.int64),
-        total(right.ravel()).astype(np.int64),
-        total(largest.ravel()).astype(np.float64),
+        total(known).astype(np.int64),
+        total(known & right).astype(np.int64),
+        total(values).astype(np.float64),
     )
 
 

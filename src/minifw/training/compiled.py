@@ -130,6 +130,7 @@ class Outputs:
     Args:
         learner: only its formulas and shapes are used.
         parts: only their sizes and dtypes are used; parts of a size share the code.
+        rows: samples of each network at a time, if outputs may be found so; None: all.
 
     Attributes:
         programs: by the number of samples that each takes at a time.
@@ -139,9 +140,11 @@ class Outputs:
 
     """
 
-    def __init__(self, learner: Learner, *parts: Samples) -> None:
-        divided = _may_be_divided(learner, parts[0])
-        self._most = IMAGES if divided else max(samples.count for samples in parts)
+    def __init__(self, learner: Learner, *parts: Samples, rows: int | None = None) -> None:
+        if _has_images(learner, parts[0]):
+            rows = IMAGES
+        divided = rows is not None and may_be_divided(learner, parts[0])
+        self._most = rows if rows and divided else max(samples.count for samples in parts)
         sizes = {min(samples.count, self._most): samples for samples in parts}
         self.programs = {
             count: _program(learner, samples, True, count, train=False)
@@ -163,14 +166,14 @@ class Outputs:
         return end.unflatten(0, stack) if stack else end[0]
 
 
-def _may_be_divided(learner: Learner, samples: Samples) -> bool:
-    """Whether evaluation takes some samples at a time: of convolutions, and the outputs are those.
-
-    What a network makes of images takes much memory, which would be slow to go through.
-    """
+def _has_images(learner: Learner, samples: Samples) -> bool:
+    """Whether there are convolutions, whose results take much memory, slow to go through."""
     dimensions = len(samples.stack)
-    if all(value.ndim - dimensions < 3 for _, value, _ in learner.network.parameters()):
-        return False
+    return any(value.ndim - dimensions >= 3 for _, value, _ in learner.network.parameters())
+
+
+def may_be_divided(learner: Learner, samples: Samples) -> bool:
+    """Whether the outputs of some samples at a time are those of all at once."""
     state, inputs, _ = lanes_of(learner, samples)
     try:
         alone = learner.on([value[:1].clone() for value in state]).network

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -28,21 +29,25 @@ def evaluate(
     buffers: Buffers,
     compiled: Callable[[Samples], Tensor] | None = None,
     validation: Samples | None = None,
+    rows: int | None = None,
 ) -> Evaluation:
     """Return loss and errors of the networks of a stack; intermediate results reuse memory.
 
-    `compiled`, if given, computes the networks' outputs.
+    `compiled`, if given, computes the networks' outputs; else they are computed of so many `rows`,
+    samples of each network, at a time (None: of all).
     """
     differs = _differs_in_use(network)
 
     def output(samples: Samples) -> Tensor:
         if compiled is not None:
             return compiled(samples)
+        return in_parts(forward, samples, rows)
+
+    def forward(inputs: Tensor) -> Tensor:
         # A step with samples of this shape may compute other results.
-        shape = samples.inputs.shape
-        key = ("evaluation", shape) if differs else shape
+        key = ("evaluation", inputs.shape) if differs else inputs.shape
         with in_mode(network, training=False), buffers.reuse_in_thread(key):
-            output: Tensor = network.forward(samples.inputs)
+            output: Tensor = network.forward(inputs)
         return output
 
     def measured(samples: Samples) -> tuple[Floats, Floats]:
@@ -53,6 +58,18 @@ def evaluate(
     error, losses = measured(train)
     others = [test] if validation is None else [test, validation]
     return losses, error, *(value for samples in others for value in measured(samples))
+
+
+def in_parts(
+    forward: Callable[[Tensor], Tensor], samples: Samples, rows: int | None = None
+) -> Tensor:
+    """Return `forward` of all inputs, computed of so many samples at a time; None: of all."""
+    if rows is None or samples.count <= rows:
+        return forward(samples.inputs)
+    # Each result is copied before the next one overwrites it.
+    dim = len(samples.stack)
+    parts = [forward(some).clone() for some in samples.inputs.split(rows, dim)]
+    return torch.cat(parts, dim)
 
 
 def _differs_in_use(network: Network) -> bool:

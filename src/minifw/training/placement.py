@@ -26,6 +26,10 @@ from minifw.training.division import Division, divided
 # per seed hardly depends on it (docs/decisions.md).
 PLAIN_BYTES = 2**30
 
+# What an evaluation may hold of one network: of more samples, some are evaluated at a time. The
+# number of seeds is not in it, so that a seed of a stack is evaluated as it is alone.
+EVALUATION_BYTES = 2**28
+
 # A single network uses torch's threads from this many results of a layer on. Every operation waits
 # for the slowest thread, which is very slow on busy processors (docs/decisions.md).
 ALONE_FROM = 262_144
@@ -41,12 +45,14 @@ class Schedule:
     """How `fit` divides and executes the steps; results depend on it only by rounding.
 
     An evaluation takes more samples than a step of SGD, so it has its own division (None: the
-    same). If compiling fails, `otherwise` is used instead; None makes it an error. `not_compiled`
-    is why steps are not compiled although that would save time, None if that is not so.
+    same); `rows` are the samples that it takes at a time, None: all. If compiling fails,
+    `otherwise` is used instead; None makes it an error. `not_compiled` is why steps are not
+    compiled although that would save time, None if that is not so.
     """
 
     training: Division = UNDIVIDED
     evaluation: Division | None = None
+    rows: int | None = None
     compiled: bool = False
     otherwise: Schedule | None = None
     not_compiled: str | None = None
@@ -106,6 +112,10 @@ class StepSizes:
         """Return the bytes of recording a step, and beside it an evaluation, on three networks."""
         inputs = self.number * features * (rows + evaluated)
         return 3 * (inputs + self.step_bytes(rows) + self.forward_bytes(evaluated))
+
+    def rows_at_once(self, samples: int) -> int:
+        """Return how many of `samples` of a network are evaluated at a time."""
+        return max(1, min(samples, EVALUATION_BYTES // max(1, self.forward_bytes(1))))
 
     def networks_in(self, most: int, rows: int) -> int:
         """Return how many networks fit in `most` bytes, with a step of `rows` samples."""
@@ -213,13 +223,14 @@ def for_data(
     on_cpu = data.train.inputs.is_cpu
     sizes, seeds = StepSizes.of(network, data.train), math.prod(stack)
     threads = torch.get_num_threads() if on_cpu else 1
-    evaluated = max(part.count for part in data.parts.values())
+    largest = max(part.count for part in data.parts.values())
+    evaluated = sizes.rows_at_once(largest)
     features = data.train.inputs.shape[-1]
     to_do = work(
         sizes, seeds, batch_size, epochs, samples, threads, features=features, evaluated=evaluated
     )
     compiling = decide(compile, why_plain(to_do), on_cpu)
-    return scheduled(sizes, seeds, batch_size, evaluated, threads, compiling)
+    return scheduled(sizes, seeds, batch_size, largest, threads, compiling)
 
 
 def scheduled(
@@ -232,12 +243,14 @@ def scheduled(
 ) -> Schedule:
     """Return how `seeds` networks take steps of `batch_size` on at most `threads` threads.
 
-    `samples` is the number of samples that are evaluated at once.
+    `samples` is the number of samples of the largest part that is evaluated.
     """
-    in_memory = sizes.networks_in(PLAIN_BYTES, samples)
+    rows = sizes.rows_at_once(samples)
+    in_memory = sizes.networks_in(PLAIN_BYTES, rows)
     plain = Schedule(
         training=_divided(sizes, seeds, batch_size, in_memory, threads),
-        evaluation=_divided(sizes, seeds, samples, in_memory, threads),
+        evaluation=_divided(sizes, seeds, rows, in_memory, threads),
+        rows=rows if rows < samples else None,
     )
     if not compiling.compiled:
         return replace(plain, not_compiled=compiling.why if compiling.is_fault else None)

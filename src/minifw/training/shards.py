@@ -42,6 +42,7 @@ class Shard:
         self.compiled: Epochs | None = None
         self.sound = False  # whether all weights are known to be finite after the epoch
         self.outputs: Outputs | None = None
+        self.rows: int | None = None  # samples that are evaluated at a time
         self.start: list[Tensor] = []  # weights and state before the epoch
         self.buffers = buffers  # shared by all shards: valid until the thread's next shard
         self.batches = Buffers()  # of this shard alone
@@ -172,7 +173,7 @@ class Shard:
         outputs = None if self.outputs is None else partial(self.outputs.of, learner)
         return evaluate(
             learner.network, learner.loss, data.train, data.test, self.buffers, outputs,
-            data.validation,
+            data.validation, self.rows,
         )  # fmt: skip
 
     def _batches(self, order: Tensor | None, batch_size: int) -> tuple[Batch, list[Batch]]:
@@ -224,7 +225,9 @@ def divide(
     return shards
 
 
-def compile_steps(learner: Learner, data: Dataset, batch_size: int) -> tuple[Steps, Outputs]:
+def compile_steps(
+    learner: Learner, data: Dataset, batch_size: int, rows: int | None = None
+) -> tuple[Steps, Outputs]:
     """Compile steps and evaluation of a whole stack, for all shards of it.
 
     Raises:
@@ -234,7 +237,7 @@ def compile_steps(learner: Learner, data: Dataset, batch_size: int) -> tuple[Ste
     with drawn_again():  # plainly too, if steps turn out not to be compiled
         check_steps(learner, data.train)
         # The C compiler is a process of its own.
-        with beside(lambda: Outputs(learner, *data.parts.values())) as evaluation:
+        with beside(lambda: Outputs(learner, *data.parts.values(), rows=rows)) as evaluation:
             steps = Steps(learner, data.train, batch_size)
     return steps, evaluation.result()
 

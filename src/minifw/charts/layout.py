@@ -1,0 +1,156 @@
+"""Where the panels of a chart lie, and what stands around each: titles, ticks and labels.
+
+All is in units of which a letter has 12: a chart has 720 to its width in a page, and in a file as
+many as letters of its size have room.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from minifw.charts.lettering import broken, fitted, width
+from minifw.charts.model import Areas, Axis, Cells, Chart, Panel, Rule
+from minifw.charts.reach import extents
+from minifw.charts.scales import Extent, Tick, ticks
+
+WIDTH = 720.0
+SMALL, NORMAL = 11.0, 12.0
+"""Sizes of letters: at ticks and in cells, and elsewhere."""
+GAP = 18.0
+LINE = 12.0
+"""From a line of small letters to the next one."""
+BOLD = 1.15
+"""How many times as wide bold letters are, at most."""
+NAMES = 150.0
+"""The most room for names beside a panel."""
+
+
+@dataclass(frozen=True)
+class Box:
+    """A panel in its place: `left`, `top`, `wide` and `high` are of the part with the marks.
+
+    `turned` is by how many degrees names below it are, `title` has its lines of text.
+    """
+
+    panel: Panel
+    x: Extent
+    y: Extent
+    left: float
+    top: float
+    wide: float
+    high: float
+    x_ticks: tuple[Tick, ...]
+    y_ticks: tuple[Tick, ...]
+    turned: float
+    title: tuple[str, ...]
+    y_label: str
+    before: float
+    """Room for ticks and the label to the left of it."""
+    below: float
+    above: float
+    """How far the title is from it: more where a line's text is between."""
+
+
+def lay_out(chart: Chart, wide: float = WIDTH) -> tuple[list[Box], float]:
+    """Return the boxes of a chart's panels and the height that they take."""
+    boxes: list[Box] = []
+    top = 4.0
+    for row in _rows(chart.panels, wide):
+        room = (wide - GAP * (len(row) - 1)) / len(row)
+        placed = [_box(panel, n * (room + GAP), room) for n, panel in enumerate(row)]
+        heads = [box.above - 8 + len(box.title) * (NORMAL + 4) for box in placed]
+        start = top + 6 + max(heads)
+        boxes += [_moved(box, start) for box in placed]
+        top = start + max(box.high + box.below for box in placed) + GAP / 2
+    return boxes, top
+
+
+def _rows(panels: Sequence[Panel], wide: float) -> list[list[Panel]]:
+    """Return the panels in rows of about the same length, each panel with 220 units at least.
+
+    Where a panel has long names beside it, it has 340.
+    """
+    names = [name for panel in panels for name in panel.y.categories]
+    least = 340 if any(width(name, SMALL) > NAMES / 2 for name in names) else 220
+    most = max(1, int(wide / least))
+    rows = -(-len(panels) // most)
+    each = -(-len(panels) // max(rows, 1))
+    return [[*panels[n : n + each]] for n in range(0, len(panels), max(each, 1))]
+
+
+def _box(panel: Panel, left: float, room: float) -> Box:
+    x, y = extents(panel)
+    high = _height(panel, room)
+    y_ticks = _ticks(panel.y, y, high, NAMES if room > 300 else 0.35 * room, 34)
+    beside = max((width(tick.text, SMALL) for tick in y_ticks), default=0.0)
+    before = beside + 8 + (NORMAL + 6 if panel.y.label else 0)
+    after = 12.0
+    wide = room - before - after
+    if _square(panel):
+        wide = high = min(wide, 340.0)
+        y_ticks = _ticks(panel.y, y, high, NAMES, 34)
+    elif any(isinstance(mark, Cells) for mark in panel.marks):
+        wide = min(wide, 64.0 * (x.high - x.low))
+    x_ticks, turned = _below(panel.x, x, wide)
+    longest = max((width(tick.text, SMALL) for tick in x_ticks), default=0.0)
+    down = longest * math.sin(math.radians(turned)) + 14 if turned else SMALL + 4
+    below = (down if x_ticks else 0.0) + 6 + (NORMAL + 6 if panel.x.label else 0)
+    if turned:  # the first name reaches to the left of its place
+        aside = longest * math.cos(math.radians(turned))
+        over = aside - before - wide / max(len(panel.x.categories), 1) / 2
+        if over > 0:
+            before, wide = before + over, wide - over
+    ruled = any(isinstance(mark, Rule) and not mark.horizontal for mark in panel.marks)
+    title = tuple(broken(panel.title, (room - 4) / BOLD, NORMAL)) if panel.title else ()
+    return Box(
+        panel, x, y, left + before, 0.0, wide, high, x_ticks, y_ticks, turned, title,
+        fitted(panel.y.label, high, NORMAL), before, below, 22.0 if ruled else 8.0,
+    )  # fmt: skip
+
+
+def _moved(box: Box, top: float) -> Box:
+    return Box(**{**vars(box), "top": top})
+
+
+def _square(panel: Panel) -> bool:
+    return panel.square or any(isinstance(mark, Areas) for mark in panel.marks)
+
+
+def _height(panel: Panel, room: float) -> float:
+    if panel.y.scale == "category":
+        each = 28.0 if len(panel.y.categories) <= 12 else 16.0
+        return max(60.0, each * len(panel.y.categories))
+    if any(isinstance(mark, Cells) for mark in panel.marks):
+        return 260.0
+    return max(170.0, min(270.0, 0.68 * room))
+
+
+def _ticks(axis: Axis, side: Extent, room: float, names: float, each: float) -> tuple[Tick, ...]:
+    """Return the ticks along a side with this room, one each so many units; names are shortened."""
+    if axis.scale != "category":
+        return tuple(ticks(side, max(3, int(room / each))))
+    step = -(-LINE * len(axis.categories) // room)  # some are left out where they are very many
+    return tuple(
+        Tick(n, fitted(name, names, SMALL))
+        for n, name in enumerate(axis.categories)
+        if n % max(step, 1) == 0
+    )
+
+
+def _below(axis: Axis, side: Extent, room: float) -> tuple[tuple[Tick, ...], float]:
+    """Return the ticks below a panel, and by how much they must be turned to have room."""
+    if axis.scale == "category":
+        slot = room / max(len(axis.categories), 1)
+        longest = max((width(name, SMALL) for name in axis.categories), default=0.0)
+        turned = 0.0
+        if longest > slot - 6 and slot < 90:
+            turned = 35.0 if slot > LINE / math.sin(math.radians(35)) else 90.0
+        return _ticks(axis, side, room, 110.0 if turned else slot - 6, 0), turned
+    for most in range(max(4, int(room / 55)), 0, -1):
+        found = ticks(side, most)
+        wide = sum(width(tick.text, SMALL) + 12 for tick in found)
+        if wide <= room or most == 1:
+            return tuple(found), 0.0
+    return (), 0.0
