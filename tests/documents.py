@@ -69,6 +69,11 @@ def run_command(minifw: Minifw, line: str) -> None:
     short = []
     if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass
+    elif words[0] == "course":
+        if words[1] != "init":
+            assert minifw("course", "init", "exercises").code == 0
+            solved = ("course", "solve", "1", "--write", "--dir", "exercises")
+            assert minifw(*solved).code == 0
     elif words[0] in ("train", "compare"):
         short = ["--set", "train.epochs=2", "--quiet"]
         if words[0] == "compare":  # PyTorch takes its time
