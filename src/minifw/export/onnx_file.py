@@ -101,7 +101,7 @@ def read(path: Path) -> tuple[About, Callable[[Floats], Floats]]:
         ArtefactError: it is no graph, or of another program.
 
     """
-    onnx = _imported("onnx")
+    onnx, _ = _imported("onnx"), _imported("onnxruntime")
     content, _ = read_bytes(path, None)
     try:
         properties = onnx.load_from_string(content).metadata_props
