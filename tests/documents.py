@@ -67,8 +67,8 @@ def run_command(minifw: Minifw, line: str) -> None:
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
         run.rename(f"{str(run)[:-6]}{name}")
     if words[0] == "predict" and words[1].startswith("net."):
-        run = minifw("train", "simplenet", "--set", "train.epochs=2", "--quiet", "--json")
-        assert minifw("export", run.json["run_dir"], "--out", words[1]).code == 0
+        made = minifw("train", "simplenet", "--set", "train.epochs=2", "--quiet", "--json")
+        assert minifw("export", made.json["run_dir"], "--out", words[1]).code == 0
     short = []
     if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass

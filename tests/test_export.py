@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
@@ -28,9 +29,13 @@ from minifw.data import Floats
 from minifw.errors import ArtefactError, CheckError, DataError, StateError, UsageError
 from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.prediction import Networks
-from minifw.export import FORMATS, c_file, export, load, onnx_file, parcel
+from minifw.export import FORMATS, c_file, export, load, parcel, source
 from minifw.export.columns import samples_to_try
+from minifw.export.twin import model_of
+from minifw.nn.registry import REGISTRY, LayerDeclaration
+from minifw.reference import layers
 from minifw.reference import load as load_state
+from minifw.reference.twins import layer_like
 from minifw.training import Checkpoint
 
 CONFIGS = sorted((ROOT / "src/minifw/examples").glob("*.yaml"))
@@ -457,15 +462,13 @@ def test_onnx_that_is_not_installed_is_one_line(
 def test_a_graph_that_says_something_else_is_not_written(
     plain: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = onnx_file.model_of
-
     def other(*arguments: Any) -> Any:
-        model = usual(*arguments)
+        model = model_of(*arguments)
         with torch.no_grad():
             next(model.parameters()).add_(1e-3)
         return model
 
-    monkeypatch.setattr(onnx_file, "model_of", other)
+    monkeypatch.setattr("minifw.export.onnx_file.model_of", other)
     with pytest.raises(CheckError, match="in onnxruntime the graph gives numbers that are"):
         export(plain, Path("net.onnx"))
     assert not Path("net.onnx").exists()
@@ -635,3 +638,106 @@ def test_the_program_of_the_page_compiles_and_says_what_minifw_says(tmp_path: Pa
     np.testing.assert_allclose(
         [[*map(float, pair.split(", "))] for _, pair in lines], scores.T, atol=2e-6
     )
+
+
+# ----------------------------------------------------------------------------- layers, one by one
+
+
+@pytest.mark.parametrize(
+    "declaration", {id(d): d for d in REGISTRY[LayerDeclaration].values()}.values(),
+    ids=lambda declaration: declaration.word,
+)  # fmt: skip
+def test_the_source_of_each_layer_makes_its_twin(declaration: LayerDeclaration) -> None:
+    given = {"dtype": torch.float64}
+    known = inspect.signature(declaration.make).parameters
+    module = declaration.make(
+        **declaration.case, **{name: value for name, value in given.items() if name in known}
+    ).eval()
+    name, text = source.call_of(module)
+    layer = eval(text, {"nn": torch.nn, **vars(layers)})  # what the file would say
+    like = layer_like(module, None)
+    assert type(layer).__name__ == name == type(like).__name__
+    assert str(layer) == str(like)
+    layer = layer.to(torch.float64).eval()
+    layer.load_state_dict(like.state_dict())
+    shapes = declaration.input_shapes
+    whole = declaration.whole is not None
+    x = [
+        torch.ones(shape) if whole else torch.randn(shape, dtype=torch.float64) for shape in shapes
+    ]
+    assert torch.equal(layer(*x), like(*x))
+
+
+OWN = """
+from pathlib import Path
+
+import torch
+
+from minifw import nn
+
+Path("it-ran").touch()
+
+
+@nn.layer(twin=nn.Twin("LeakyReLU", negative_slope=lambda ours: 0.25))
+class Leaky(nn.ActivationFunction):
+    def function(self, x):
+        return torch.maximum(x, 0.25 * x)  # */ /* ??/
+
+    def derivative(self, x, y):
+        return torch.full_like(x, 0.25).masked_fill_(x > 0, 1)
+
+
+class Lonely(Leaky):
+    declaration = None
+
+
+class Theirs(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.leaky_relu(x, 0.25)
+
+
+@nn.layer(twin=nn.Twin(Theirs))
+class Paired(Leaky):
+    pass
+"""
+
+
+def test_layers_of_ones_own_travel_as_far_as_their_source(minifw: Minifw) -> None:
+    Path("mine.py").write_text(OWN)
+    Path("d.csv").write_text(people())
+    lacks = {
+        "Leaky": {},
+        "Paired": {"torch-code": "its PyTorch twin Theirs is a user's own class, whose source"},
+        "Lonely": dict.fromkeys(("torch", "torch-code", "onnx"), "there is no PyTorch twin of it"),
+    }
+    for name, missing in lacks.items():
+        answer = minifw(
+            "train", "simplenet", "--set", "data={kind: csv, path: d.csv, target: kind}",
+            "--set", f"network=[{{linear: 5}}, {{python: mine.{name}}}, {{linear: 3}}]",
+            "--set", "train.epochs=2", "--set", "train.compile=false", "--allow-code", "-q", "--json",
+        )  # fmt: skip
+        assert answer.code == 0, answer.err
+        run = Path(answer.json["run_dir"])
+        assert minifw("export", run).code == 2  # its code may not run
+        for kind, known in FORMATS.items():
+            if kind == "c" and not COMPILER:
+                continue
+            file = f"{name}{known.suffix}"
+            answer = minifw("export", run, "--format", kind, "--out", file, "--allow-code")
+            if kind in missing:
+                assert (answer.code, answer.err.count("\n")) == (2, 1), (name, kind)
+                assert missing[kind] in answer.err
+                assert not Path(file).exists()
+                continue
+            assert answer.code == 0, answer.err
+            Path("it-ran").unlink()
+            refused = minifw("predict", file, "d.csv")
+            assert (refused.code, Path("it-ran").exists()) == (2, False), kind
+            assert "allow-code" in refused.err
+            said = minifw("predict", run, "d.csv", "--allow-code")
+            again = minifw("predict", file, "d.csv", "--allow-code")
+            np.testing.assert_allclose(table(again)[2], table(said)[2], atol=2e-6)
+            Path("it-ran").touch()
+            if kind == "c":
+                assert COMPILER
+                subprocess.run([COMPILER, *STRICT, "-c", file, "-o", "net.o"], check=True)
