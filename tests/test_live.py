@@ -67,7 +67,7 @@ def test_a_panel_is_drawn_to_scale_and_arms_differ_in_their_marks() -> None:
 
 def test_a_panel_is_not_drawn_beyond_what_was_measured() -> None:
     lines = panel("", [curve_of([8.0], [8.0])], 4, (28, 5), PRETTY, plainly)
-    assert lines[1] == "     8 │●●●●●              "
+    assert lines[1] == "     8 │●●●●●" + " " * 15
     empty = panel("", [Curve.of([], [])], 4, (28, 5), PRETTY, plainly)
     assert {line[8:].strip() for line in empty[1:-2]} == {""}
 

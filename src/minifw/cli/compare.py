@@ -189,7 +189,7 @@ def _with_pytorch(
         margin=margin,
         allow_code=allow_code,
     )
-    start(plan, runs_dir, quiet, as_json, live, report)
+    start(plan, runs_dir, quiet, as_json, report, live)
 
 
 def _references() -> dict[str, list[Arm]]:

@@ -65,7 +65,7 @@ def train(
     write_plots = write_plots_soon()
     set_threads(threads)  # imports torch
     plan = plan_of(config, overrides, seeds, allow_code=allow_code)
-    start(plan, runs_dir, quiet, as_json, live, report, write_plots=write_plots)
+    start(plan, runs_dir, quiet, as_json, report, live, write_plots=write_plots)
 
 
 def resume(
@@ -147,15 +147,15 @@ def start(
     runs_dir: Path,
     quiet: bool,
     as_json: bool,
-    live: bool,
     report: bool,
+    live: bool,
     **how: WritePlots,
 ) -> None:
     """Train, leave a run directory, print the results, and make a page if `report` is true."""
     from minifw import experiment
 
-    shown = _display(live, quiet, as_json)
-    _report(experiment.start(plan, runs_dir, shown, **how), as_json, report)
+    outcome = experiment.start(plan, runs_dir, _display(live, quiet, as_json), **how)
+    _report(outcome, as_json, report)
 
 
 def _display(live: bool, quiet: bool, as_json: bool) -> ShowProgress:

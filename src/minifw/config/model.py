@@ -107,6 +107,16 @@ class Train(Section):
         description="stops each seed that has learned enough, by its samples of data.validation; "
         "by default all train to the last epoch",
     )
+    record: Literal["gradients"] | None = Field(
+        None,
+        description="keep at each evaluation how large activations, gradients, weights and updates "
+        "of each layer are: `gradients`; minifw's own networks, not PyTorch's",
+    )
+    tensorboard: bool = Field(
+        False,
+        description="write event files of loss and errors for TensorBoard, in the run's folder "
+        "`tensorboard`; needs minifw[tensorboard]",
+    )
     compile: Annotated[Literal["auto", True, False], BeforeValidator(no_number)] = Field(
         "auto",
         description="compile steps to machine code: true, false, or auto (where it saves time)",

@@ -85,6 +85,7 @@ def train_minifw(
         schedule=schedule,
         history=history,
         stopping=build_stopping(config),
+        norms=config.train.record == "gradients",
     )
     history.best, history.last = {}, {}  # nothing continues from here
     return Checkpoint.of(network, history, optimizer, order)

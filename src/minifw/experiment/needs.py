@@ -6,6 +6,7 @@ Found before a run begins, which would otherwise end in the middle of its first 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,3 +64,10 @@ def note_tokens(config: Config, source: Source, inputs: NDArray[np.float64]) -> 
                 f"takes whole numbers from 0 to {most}, but the data has numbers from "
                 f"{np.nanmin(inputs):g} to {np.nanmax(inputs):g}{normalized}",
             )
+
+
+def note_tensorboard(config: Config, source: Source) -> None:
+    """Note a fault if the config wants event files and TensorBoard is not installed."""
+    if config.train.tensorboard and find_spec("tensorboard") is None:
+        what = 'needs TensorBoard, which is not installed: pip install "minifw[tensorboard]"'
+        source.add(("train", "tensorboard"), f"{what}; false trains without")

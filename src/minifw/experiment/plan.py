@@ -243,6 +243,8 @@ def plan(
     source = source or Source(config.name)
     manifest = None if begun is None else begun.manifest
     _check_device(config, source)
+    if begun is None:  # a run that has begun goes on without
+        needs.note_tensorboard(config, source)
     if lacks_batches(config, modes):
         what = (
             "this key is missing; compare runs mode 'sgd' too; --set train.batch_size=32 gives it"

@@ -21,9 +21,11 @@ from minifw.experiment.build import build_loss, build_network
 from minifw.experiment.plan import Experiment, Plan
 from minifw.experiment.scoring import Scored, fitted, numbers, record, scored
 from minifw.runs import ARMS, Arm, Mode
+from minifw.runs import norms as recorded
 from minifw.runs.results import ArmResults, Data, Parity, Results, StoppingRecord, Summary
 from minifw.statistics.summary import summarize
 from minifw.training import Checkpoint, History, find_gradients, placement
+from minifw.training.norms import SAMPLES
 
 Trained = dict[Mode, dict[Arm, Checkpoint]]
 """The checkpoint of each arm in each mode."""
@@ -41,6 +43,22 @@ def metrics(trained: Trained) -> list[str]:
                     line[name] = numbers(getattr(history, name)[index])
                 lines.append(json.dumps(line, allow_nan=False) + "\n")
     return lines
+
+
+def norms(last: Experiment, trained: Trained) -> bytes | None:
+    """Return the content of norms.npz; None if norms were not recorded."""
+    modes: dict[Mode, dict[str, Any]] = {}
+    for mode, arms in trained.items():
+        history = arms["minifw"].history
+        if history.norms:
+            series = {kind: np.stack(values) for kind, values in history.norms.items()}
+            final = history.final_norms("dead")
+            modes[mode] = {"epochs": np.array(history.epochs), "final": final, **series}
+    if not modes:
+        return None
+    config = last.config
+    layers = [f"network.{k} ({layer.word})" for k, layer in enumerate(config.network)]
+    return recorded.content(layers, min(SAMPLES, last.data.train.count), modes)
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,14 @@ from minifw.experiment.arms import TRAIN, ShowProgress
 from minifw.experiment.build import build_loss, build_optimizer
 from minifw.experiment.checkpointer import Checkpointer
 from minifw.experiment.decision import decision
+from minifw.experiment.events import Events
 from minifw.experiment.plan import Experiment, Plan, lacks_batches
 from minifw.experiment.plan import plan as make_plan
 from minifw.experiment.predicted import predicted
 from minifw.experiment.results import Trained
 from minifw.report import plots, tables
 from minifw.runs import ARMS, RESULTS, Arm, Mode, Run
+from minifw.runs.norms import NORMS
 from minifw.runs.records import FORMAT, Manifest, PartName
 from minifw.runs.results import Results
 from minifw.system.environment import environment
@@ -177,19 +179,20 @@ def _train(
         stop.check()
         trained: OfGroups = {mode: {arm: [] for arm in plan.arms} for mode in plan.modes}
         observed = []
+        events = Events(run, plan.config.train.tensorboard)
         for number, seeds in enumerate(groups, 1):
             if number > 1:
                 drawn.clear()  # frees memory for the next group
                 gc.collect()  # modules that PyTorch imports late refer to the samples in cycles
             if not drawn:
                 drawn.append(plan.draw(seeds))
-            _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop)
+            _train_group(run, drawn[0], (number, len(groups)), trained, show_progress, stop, events)
             latest: Trained = {
                 mode: {arm: parts[-1] for arm, parts in arms.items()}
                 for mode, arms in trained.items()
             }
             observed.append(outcomes.observe(drawn[0], latest))
-        return _complete(run, drawn[0], observed, trained, write_plots)
+        return _complete(run, drawn[0], observed, trained, write_plots, events)
     except Interrupted as fault:
         run.commit(status="interrupted")
         allow = " --allow-code" if any(name.endswith(".py") for name in run.known) else ""
@@ -212,6 +215,7 @@ def _train_group(
     trained: OfGroups,
     show_progress: ShowProgress,
     stop: Stop,
+    events: Events,
 ) -> None:
     """Train a group's unfinished parts; `number` is that of the group, and of all groups."""
     epochs = experiment.config.train.epochs
@@ -227,7 +231,8 @@ def _train_group(
                     total = epochs * (len(experiment.seeds) if arm == "pytorch" else 1)
                     label = f"{ARMS[arm]} {mode} {name.group}".rstrip()
                     with show_progress(label, total) as progress:
-                        checkpointer.finish(TRAIN[arm](experiment, mode, progress, checkpointer))
+                        watch = events.watching(name, experiment.seeds, progress)
+                        checkpointer.finish(TRAIN[arm](experiment, mode, watch, checkpointer))
                 checkpoint = checkpointer.load()
                 assert checkpoint is not None
                 # Drop what only an unfinished training needs; it would be held for all groups.
@@ -240,6 +245,7 @@ def _complete(
     observed: Sequence[outcomes.Observed],
     of_groups: OfGroups,
     write_plots: WritePlots,
+    events: Events,
 ) -> Outcome:
     """Write the results of the trained arms, and mark the run as finished.
 
@@ -267,6 +273,11 @@ def _complete(
             run.write("decision.npz", decision(last, trained))
     else:
         run.known.pop("decision.npz", None)  # no figure of an old file
+    if (norms := outcomes.norms(last, trained)) is not None:
+        run.write(NORMS, norms)
+    else:
+        run.known.pop(NORMS, None)
+    events.finish(trained, plan.seeds)
     made = tables.write_tables(run)
     write_plots(run)
     everything_diverged = all(arms["minifw"].history.all_diverged for arms in trained.values())

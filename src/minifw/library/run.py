@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from minifw import export as exporting
 from minifw import nn, runs
 from minifw.config.model import Config
 from minifw.data import Dataset, Floats
@@ -26,6 +27,7 @@ from minifw.library.samples import samples
 from minifw.library.scores import Scores, of_record
 from minifw.report import plots, tables
 from minifw.report.tables import Table
+from minifw.runs.norms import Gradients, gradients_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -174,6 +176,25 @@ class Run:
         """Loss and errors of all seeds over the epochs."""
         return metrics_of(self._run)
 
+    def gradients(self, mode: str | None = None) -> Gradients:
+        """Return how large activations, gradients, weights and updates of each layer were.
+
+        Args:
+            mode: the mode; it may be left out if the run has only one.
+
+        Raises:
+            UsageError: there is no such mode, or the run has not recorded them: its config needs
+                `train.record: gradients`.
+
+        """
+        mode = one_of("mode", mode, self.modes)
+        found: dict[str, Gradients] = {**gradients_of(self._run)}
+        if mode not in found:
+            raise UsageError(
+                "gradients: this run has not recorded them; train.record: gradients does"
+            )
+        return found[mode]
+
     def data(self) -> Dataset:
         """Return the samples of all seeds, stacked, as the run has drawn and normalised them.
 
@@ -262,6 +283,46 @@ class Run:
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)
 
+    def export(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        format: str | None = None,  # noqa: A002, as the command calls it
+        seed: int | None = None,
+        *,
+        all_seeds: bool = False,
+        mode: str | None = None,
+    ) -> Path:
+        """Write a trained network for other programs, as `minifw export` does; return the file.
+
+        Args:
+            path: the file; by default the run's name, in the working directory.
+            format: "torch", "torch-code", "safetensors", "npz", "onnx" or "c"; by default that of
+                the file's ending, or "torch".
+            seed: the seed; by default the one whose test error is nearest to the median.
+            all_seeds: all networks in one file, `(seeds, …)`; of safetensors and npz.
+            mode: the mode; it may be left out if the run has only one.
+
+        Raises:
+            UsageError: there is no such format, seed or mode, the seed diverged, or the format
+                cannot hold the network.
+            CheckError: onnxruntime does not predict what minifw does.
+
+        """
+        if format is not None and not isinstance(format, str):
+            raise UsageError(f"format: must be text, got {format!r}")
+        if seed is not None:
+            seed = one_of("seed", seed, self.seeds)
+        written, _ = exporting.export(
+            self._run,
+            None if path is None else path_of("path", path),
+            format,
+            seed=seed,
+            all_seeds=all_seeds,
+            mode=one_of("mode", mode, self.modes),
+            allow_code=self._allow_code,
+        )
+        return written
+
     def _networks(self, mode: str | None, seed: int | None) -> prediction.Networks:
         mode = one_of("mode", mode, self.modes)
         if seed is not None:
@@ -273,8 +334,9 @@ class Run:
     def figure(self, name: str) -> Figure:
         """Draw a figure of the run.
 
-        They are "errors"; "decision" if the data has two features; "confusion" and, if outputs
-        are probabilities, "calibration" of classification; "predicted" of regression.
+        They are "errors"; "gradients" if they were recorded; "decision" if the data has two
+        features; "confusion" and, if outputs are probabilities, "calibration" of classification;
+        "predicted" of regression.
 
         Raises:
             UsageError: there is no figure of this name.

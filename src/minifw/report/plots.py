@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from minifw.charts.canvas import defaults, pdf, png, svg
 from minifw.errors import MinifwError, harmless
 from minifw.runs import Files, Run
+from minifw.runs.norms import NORMS, gradients_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -64,6 +65,14 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return classes.reliability(results)
 
+    def gradients() -> Figure:
+        from minifw.charts import drawn
+        from minifw.report import norms
+
+        chart = norms.chart(gradients_of(run))
+        assert chart is not None
+        return drawn.figure(chart)
+
     figures = {"errors": errors}
     if "predicted.npz" in run.known:
         figures["predicted"] = predicted
@@ -73,6 +82,8 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
         figures["confusion"] = confusion
     if any(each.calibration is not None for each in scores):
         figures["calibration"] = calibration
+    if NORMS in run.known:
+        figures["gradients"] = gradients
     return figures
 
 

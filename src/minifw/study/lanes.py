@@ -50,7 +50,7 @@ def structure(config: Config) -> str:
         content.pop(key, None)
     for layer in content["network"]:
         layer.pop("init", None)
-    for key in ("eta", "checkpoint_every"):
+    for key in ("eta", "checkpoint_every", "record", "tensorboard"):
         del content["train"][key]
     for key in config.optimizer.per_network:
         number = content["optimizer"].pop(key)

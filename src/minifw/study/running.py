@@ -71,6 +71,9 @@ def start(
     study = plan.study
     for line in plan.notes:
         note(f"data: {line}")
+    for key in ("record", "tensorboard"):
+        if any(getattr(config.train, key) for config in plan.configs):
+            note(f"train.{key}: is for a run of one config; a {study.kind} keeps none of that")
     surroundings = environment() | {"threads": torch.get_num_threads()}
     with on_signals(patient=True) as stop:
         stop.check()

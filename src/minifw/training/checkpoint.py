@@ -9,6 +9,7 @@ The format is safetensors, which holds numbers and no code. The weights have the
     history/<name>          of each evaluation, and of each seed that diverged; validation_error
                             and validation_loss only where there are samples for validation,
                             stopped, best_epoch and kept only with early stopping
+    norms/<kind>            of each evaluation, (evaluations, seeds, layers), with train.record
     best/<weight>           of each seed's best evaluation, with early stopping
     last/<weight>           the last ones of seeds that ended with their best ones
 
@@ -33,7 +34,7 @@ from torch import Tensor
 from minifw.data import BatchOrder
 from minifw.errors import ArtefactError, StateError
 from minifw.nn import Network, Optimizer
-from minifw.training.history import SERIES, STOPPING, VALIDATION, History
+from minifw.training.history import NORMS, SERIES, STOPPING, VALIDATION, History
 
 _NEWER = ("test_loss", "validation_loss")
 """What checkpoints of an earlier minifw have not measured."""
@@ -104,6 +105,8 @@ class Checkpoint:
         if history.stops_early:
             for name in STOPPING:
                 tensors[f"history/{name}"] = torch.from_numpy(getattr(history, name))
+        for kind, norms in history.norms.items():
+            tensors[f"norms/{kind}"] = torch.from_numpy(np.stack(norms))
         for kind, values in (("optimizer", self.optimizer), *_kept(history)):
             tensors |= {f"{kind}/{name}": value for name, value in values.items()}
         tensors |= self.weights
@@ -159,6 +162,11 @@ class Checkpoint:
         if "history/best_epoch" in tensors:
             for name in STOPPING:
                 setattr(history, name, take(f"history/{name}", torch.int64, seeds))
+        for kind in NORMS:
+            if f"norms/{kind}" in tensors:
+                history.norms[kind] = list(
+                    take(f"norms/{kind}", torch.float64, [len(epochs), *seeds, None])
+                )
         rows = None
         if "state/generators" in tensors:
             rows = take("state/generators", torch.int64, [None, 6]).view(np.uint64)
@@ -207,6 +215,7 @@ class Checkpoint:
         if validation is not None:
             fits &= bool(history.validation_error) == validation
         fits &= _fits_stopping(history, self.weights)
+        fits &= all(values[0].shape[-1] == layers for values in history.norms.values())
         if not fits:
             raise ArtefactError(f"{where}: not the checkpoint of a training with this config")
 

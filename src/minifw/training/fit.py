@@ -24,6 +24,7 @@ from minifw.training.division import Division, one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
 from minifw.training.history import History
 from minifw.training.learner import Learner
+from minifw.training.norms import measure
 from minifw.training.part import Part
 from minifw.training.placement import Schedule, for_data
 from minifw.training.rates import Factors
@@ -50,6 +51,7 @@ def fit(
     rates: OfRates | None = None,
     history: History | None = None,
     stopping: EarlyStopping | None = None,
+    norms: bool = False,
 ) -> History:
     """Train a stack of networks, each on its own data, and return the history.
 
@@ -79,6 +81,8 @@ def fit(
             bit for bit those of one training without a break.
         stopping: ends each network by its own samples for validation, which `data` must have; a
             network that has stopped changes no more while others go on.
+        norms: whether the norms of activations, gradients, weights and updates of each layer are
+            recorded too, at each evaluation, in `history.norms`; training goes on as without.
 
     Training ends early when every seed has diverged or stopped, and when `on_epoch` calls
     `history.stop()`.
@@ -120,6 +124,7 @@ def fit(
             )
         schedule = replace(schedule.otherwise, not_compiled=failed)
         stack = _Stack(learner, data, batch_size, rate, schedule, factors, history.epoch)
+    stack.norms = norms
     history.compiled, history.not_compiled = schedule.compiled, schedule.not_compiled
     if history.not_compiled is not None:
         what = f"steps are not compiled: {history.not_compiled}; training is plain"
@@ -226,6 +231,7 @@ class _Stack(Trainer):
             # Small tensors: torch's own threads would only keep a processor busy.
             self.threads = min(self.threads, len(self.shards))
         self.workers = Workers(max(self.threads, self.evaluators))
+        self.norms = False  # whether norms are recorded
         self.order: Tensor | None = None
         self.last: list[Batch] = []  # output and targets of each shard's latest step
 
@@ -290,6 +296,16 @@ class _Stack(Trainer):
         if self.part is not None:
             values = [self.part.spread(each) for each in values]
         history.record(history.epoch, *values)
+        if self.norms:
+            history.note(measure(self.learner, self.data.train, self._rate()))
+
+    def _rate(self) -> Rates:
+        """Return the learning rate of the latest step, or before all of the first."""
+        factors = self.factors if self.epoch else self.factors_of(1)
+        factor = 1.0 if factors is None else float(factors[-1 if self.epoch else 0])
+        if isinstance(self.eta, Sequence):
+            return [factor * rate for rate in self.eta]
+        return factor * self.eta
 
     def tensors(self) -> dict[str, Tensor]:
         return self.learner.network.tensors()

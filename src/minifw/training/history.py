@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +16,8 @@ SERIES = ("train_loss", "train_error", "test_error", "test_loss")
 """The measurements of an evaluation, by their names in a History."""
 VALIDATION = ("validation_error", "validation_loss")
 """More of them, where there are samples for validation."""
+NORMS = ("activation", "gradient", "weight", "update", "dead")
+"""The kinds of norms of layers, where they are recorded."""
 STOPPING = ("stopped", "best_epoch", "kept")
 """What early stopping notes of each network."""
 
@@ -53,6 +55,8 @@ class History:
         best: by name, the weights of the best evaluation of each network, while training goes on.
         last: by name, the last weights of networks that ended with their best ones although they
             did not stop: training continues from these.
+        norms: by kind, for each of `epochs` `(…, layers)`, where these were recorded; after a
+            network has stopped, those of the weights that it kept (`minifw.training.norms`).
 
     """
 
@@ -75,6 +79,7 @@ class History:
     kept: NDArray[np.int64] = field(default_factory=_none)
     best: dict[str, Tensor] = field(default_factory=dict, repr=False)
     last: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    norms: dict[str, list[Floats]] = field(default_factory=dict, repr=False)
     stops_now: bool = False
     """Whether `stop` was called in this epoch."""
     measure: Measure = ERROR
@@ -121,6 +126,28 @@ class History:
         ]
         return np.array(found, np.float64).reshape(epochs.shape)
 
+    def norms_at(self, kind: str, epochs: NDArray[np.int64]) -> Floats:
+        """Return of each network the norms of a kind after its own one of `epochs`, as `at`."""
+        rows = {epoch: row for row, epoch in enumerate(self.epochs)}
+        values = np.stack(self.norms[kind]).reshape(len(self.norms[kind]), epochs.size, -1)
+        found = [values[rows.get(int(epoch), -1), k] for k, epoch in enumerate(epochs.flat)]
+        return np.array(found, np.float64).reshape(*epochs.shape, values.shape[-1])
+
+    def final_norms(self, kind: str) -> Floats:
+        """Return the norms of the weights with which the networks ended, as `final` does."""
+        left = self.diverged < 0
+        return self.norms_at(kind, np.where(left, self.kept, -1))
+
+    def note(self, norms: Mapping[str, Floats]) -> None:
+        """Append the norms of the latest evaluation, by kind, `(…, layers)` each; as `record`."""
+        gone = (self.diverged >= 0) & (self.diverged <= self.epochs[-1])
+        stopped = self.stopped >= 0
+        for kind, measured in norms.items():
+            if stopped.any():
+                measured = np.where(stopped[..., None], self.final_norms(kind), measured)
+            series = self.norms.setdefault(kind, [])
+            series.append(np.where(gone[..., None], np.nan, measured))
+
     def final(self, name: str) -> Floats:
         """Return what was measured of the weights with which the networks ended."""
         latest: Floats = getattr(self, name)[-1]
@@ -155,6 +182,13 @@ class History:
                 missing = [after] * (len(longest.epochs) - len(values))
                 columns.append(np.stack([*values, *missing]))
             setattr(joined, name, list(np.concatenate(columns, 1)))
+        for kind in longest.norms:
+            columns = []
+            for history in histories:
+                values = np.stack(history.norms[kind])
+                after = np.where((history.stopped >= 0)[:, None], history.final_norms(kind), np.nan)
+                columns.append(np.stack([*values, *[after] * (len(longest.epochs) - len(values))]))
+            joined.norms[kind] = list(np.concatenate(columns, 1))
         return joined
 
     def lanes(self, networks: Sequence[int]) -> History:
@@ -168,6 +202,7 @@ class History:
             **{name: getattr(self, name)[some] for name in STOPPING},
             best={name: value[some] for name, value in self.best.items()},
             last={name: value[some] for name, value in self.last.items()},
+            norms={kind: [each[some] for each in values] for kind, values in self.norms.items()},
         )
         for name in self.series:
             setattr(chosen, name, [values[some] for values in getattr(self, name)])
@@ -182,6 +217,7 @@ class History:
             diverged_layer=self.diverged_layer.copy(),
             best={name: value.clone().cpu() for name, value in self.best.items()},
             last={name: value.clone().cpu() for name, value in self.last.items()},
+            norms={kind: list(values) for kind, values in self.norms.items()},
         )
         for name in STOPPING:
             setattr(copied, name, getattr(self, name).copy())
