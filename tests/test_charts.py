@@ -38,6 +38,7 @@ from minifw.charts import (
     files,
     svg,
 )
+from minifw.charts.layout import lay_out
 from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
 from minifw.charts.markup import Frame, quiet_lines
@@ -293,6 +294,13 @@ def test_widths_are_not_below_those_of_a_wide_font() -> None:
             TextPath((0, 0), text, size=12, prop=FontProperties("DejaVu Sans")).get_extents().width
         )
         assert real * 0.99 <= width(text, 12) <= 1.25 * real, text
+
+
+def test_axes_of_the_same_limits_make_a_square() -> None:
+    same = Axis("a", limits=(0, 2))
+    for axes, square in (((same, same), True), ((same, Axis("b", limits=(0, 3))), False)):
+        ((box,), _) = lay_out(chart(Dots("d", [1], [1]), x=axes[0], y=axes[1]))
+        assert (box.wide == box.high) == square
 
 
 # ------------------------------------------------------------------------------------- what is said
