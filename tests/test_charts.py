@@ -190,7 +190,17 @@ def test_places_are_those_of_the_numbers() -> None:
     assert np.isnan(frame.points([0], [1])[0, 0])  # a log scale has no place for zero
 
 
-def test_a_thousand_equal_names_are_shortened_and_whole_in_their_titles() -> None:
+def test_the_first_row_is_on_top() -> None:
+    names = Axis("", "category", ("first", "second"))
+    root = parsed(chart(Dots("", [0, 1], [0, 1]), y=names))
+    first, second = (each for each in root.iter("text") if each.text in names.categories)
+    assert (first.text, second.text) == names.categories
+    assert float(first.attrib["y"]) < float(second.attrib["y"])
+    heat = chart(Cells("c", [[0.0], [1.0]]))
+    assert extents(heat.panels[0])[1].shares([0, 1]).tolist() == [0.75, 0.25]
+
+
+def test_a_long_name_is_shortened_and_whole_in_its_title() -> None:
     name = "train.optimizer.learning_rate=0.001 and more of it " * 3
     root = parsed(chart(Dots("", [1], [0]), y=Axis("", "category", (name,))))
     (text,) = [each for each in root.iter("text") if "…" in (each.text or "")]
