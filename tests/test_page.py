@@ -211,6 +211,11 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
             page.run("return document.querySelector('[aria-current=step]').textContent")[0] == "w"
         )
         assert shown(".place") == ["Step 3 of 3"]
+        page.run("document.querySelector('.lines').style.maxHeight = '2em'")
+        page.press(HOME, RIGHT)
+        inside = "const box = document.querySelector('.lines').getBoundingClientRect();"
+        line = "const line = document.querySelector('.code .now').getBoundingClientRect();"
+        assert page.run(f"{inside}{line} return line.top >= box.top && line.top < box.bottom")
         page.press(HOME)
         assert shown(".state")[0].startswith("Line 1: y")
         # Each seed on demand.
