@@ -25,6 +25,7 @@ from minifw.charts import (
     Bars,
     Cells,
     Chart,
+    Column,
     Dots,
     Line,
     Mark,
@@ -39,7 +40,7 @@ from minifw.charts import (
 )
 from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
-from minifw.charts.markup import Frame
+from minifw.charts.markup import Frame, quiet_lines
 from minifw.charts.markup import line as path_of
 from minifw.charts.palette import DARK, HIGH, LIGHT, Palette
 from minifw.charts.places import middle
@@ -70,7 +71,7 @@ def every_mark(text: str) -> Chart:
         Span(text, [0, 1], [0, 0], [1, 2], 4), Bars(text, [0, 1], [1, 2], 5), Rule(text, 1),
         Rule(text, 0.5, horizontal=False), Note(text, 0, 1),
     )  # fmt: skip
-    heat = (Cells(text, [[1, 2], [np.nan, 4]], ((text, text), (text, text))),)
+    heat = (Cells(text, np.array([[1, 2], [np.nan, 4]]), ((text, text), (text, text))),)
     fields = (Areas(text, [[(0, 0), (1, 0), (1, 1)]]), Dots(text, [0.5], [0.5], shape="cross"))
     panels = (
         Panel(text, names, Axis(text), marks),
@@ -152,15 +153,24 @@ def points_of(d: str) -> NDArray[np.float64]:
     return np.array(numbers).reshape(-1, 2).cumsum(0)
 
 
-@pytest.mark.parametrize(("quiet", "far"), [(False, 0.25), (True, 0.75)])
-def test_fewer_points_make_the_same_line(quiet: bool, far: float) -> None:
+def test_fewer_points_make_the_same_line() -> None:
     rng = np.random.default_rng(0)
-    x, y = np.arange(300.0), 40 * np.exp(-np.arange(300) / 60) + 0.05 * rng.normal(size=300)
+    x, y = np.arange(300.0), 40 * np.exp(-np.arange(300) / 60) + 0.02 * rng.normal(size=300)
     frame = Frame(Extent("linear", 0, 300), Extent("linear", 0, 50), 0, 0, 600, 300)
-    kept = points_of(path_of(Line("a", x, y, quiet=quiet), frame))
-    assert len(kept) < (120 if quiet else 290)
-    between = np.interp(frame.x(x), *kept.T)
-    assert np.abs(between - frame.y(y)).max() < far * 2.3  # measured upright, not across
+    for draw, most, far in ((path_of, 200, 0.25), (alone, 60, 1.5)):
+        kept = points_of(draw(Line("a", x, y), frame))
+        assert 10 < len(kept) < most
+        assert np.abs(np.interp(frame.x(x), *kept.T) - frame.y(y)).max() < far
+
+
+def alone(line: Line, frame: Frame) -> str:
+    return quiet_lines([line], frame, 1)
+
+
+def test_twenty_seeds_of_ten_thousand_noisy_epochs_are_small() -> None:
+    rng = np.random.default_rng(0)
+    seeds = [Line("", range(10001), rng.random(10001), n % 2, quiet=True) for n in range(40)]
+    assert len(svg.inline(chart(*seeds), "a")) < 45_000
 
 
 def test_what_limits_leave_out_is_cut_off_at_the_panel() -> None:
@@ -271,6 +281,7 @@ def test_names_fit_their_room() -> None:
 
 
 def test_widths_are_not_below_those_of_a_wide_font() -> None:
+    from matplotlib.font_manager import FontProperties
     from matplotlib.textpath import TextPath
 
     for text in (
@@ -279,7 +290,9 @@ def test_widths_are_not_below_those_of_a_wide_font() -> None:
         "test error, %",
         "1×10⁻⁵ − 20 000",
     ):
-        real = TextPath((0, 0), text, size=12, prop={"family": "DejaVu Sans"}).get_extents().width
+        real = (
+            TextPath((0, 0), text, size=12, prop=FontProperties("DejaVu Sans")).get_extents().width
+        )
         assert real * 0.99 <= width(text, 12) <= 1.25 * real, text
 
 
@@ -456,7 +469,7 @@ def test_a_style_file_that_is_missing_is_one_line(tmp_path: Path) -> None:
 
 # ------------------------------------------------------------------------------------- files
 
-DATA = {
+DATA: dict[str, Column] = {
     "seed": [0, 1, 2],
     "error": [0.1 + 0.2, None, 1e-17],
     "name": ["a,b", '"', "שלום"],
@@ -506,7 +519,7 @@ def test_tables_for_reading_are_short_and_escaped(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="there is no TeX")
 def test_latex_takes_the_table_and_the_picture(tmp_path: Path) -> None:
-    data = {"a": [1e-9, -2.5], "<name> $": ["\\x{", "50 %"]}
+    data: dict[str, Column] = {"a": [1e-9, -2.5], "<name> $": ["\\x{", "50 %"]}
     of = Chart(
         "n", "T", "A caption with # and ~^", "d", chart(Line("a", [0, 1], [0, 1])).panels, data
     )

@@ -13,6 +13,7 @@ import numpy as np
 from minifw.charts import legend
 from minifw.charts.canvas import defaults
 from minifw.charts.layout import NORMAL, SMALL, Box, lay_out
+from minifw.charts.legend import Named
 from minifw.charts.lettering import fitted, width
 from minifw.charts.model import (
     Areas,
@@ -82,7 +83,7 @@ class _Drawing:
 
     def size(self, letters: float) -> float:
         """Return a size of letters in points."""
-        return letters * self.unit
+        return float(letters * self.unit)
 
     # ----------------------------------------------------------------------------- around a panel
 
@@ -244,13 +245,13 @@ class _Drawing:
         letters = min(SMALL, SMALL * slot / longest) if longest else SMALL
         if letters < 0.6 * SMALL or box.high / max(rows, 1) < 10:
             return True
-        for (row, column), value in np.ndenumerate(values):
+        shades = floats(mesh.cmap(mesh.norm(np.ma.masked_invalid(values))))
+        dark = known & (shades @ [0.3, 0.59, 0.11, 0.0] < 0.55)
+        for row, column in np.ndindex(values.shape):
             if row < len(mark.texts) and column < len(mark.texts[row]):
-                red, green, blue, _ = mesh.cmap(mesh.norm(value)) if known[row, column] else [1] * 4
-                dark = 0.3 * red + 0.59 * green + 0.11 * blue < 0.55
                 axes.text(
                     column, row, mark.texts[row][column], ha="center", va="center",
-                    fontsize=self.size(letters), color="white" if dark else "black",
+                    fontsize=self.size(letters), color="white" if dark[row, column] else "black",
                 )  # fmt: skip
         return True
 
@@ -328,7 +329,7 @@ class _Drawing:
                 fontsize=self.size(NORMAL),
             )  # fmt: skip
 
-    def _glyph(self, axes: Axes, mark: legend.Named, left: float, middle: float) -> None:
+    def _glyph(self, axes: Axes, mark: Named, left: float, middle: float) -> None:
         from matplotlib.patches import Rectangle
 
         ends, center = ([left, left + 20], [middle] * 2), ([left + 10], [middle])

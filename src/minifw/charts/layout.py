@@ -120,8 +120,7 @@ def _square(panel: Panel) -> bool:
 
 def _height(panel: Panel, room: float) -> float:
     if panel.y.scale == "category":
-        cells = any(isinstance(mark, Cells) for mark in panel.marks)
-        each = 28.0 if cells or len(panel.y.categories) <= 12 else 17.0
+        each = 28.0 if len(panel.y.categories) <= 12 else 16.0
         return max(60.0, each * len(panel.y.categories))
     if any(isinstance(mark, Cells) for mark in panel.marks):
         return 260.0

@@ -5,7 +5,8 @@ A mark is one path, however many points it has; positions are exact to a tenth o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,9 @@ FAR = 4000.0
 
 COLUMN = 1.5
 """Units along x within which a line keeps its first, last, lowest and highest point only."""
+
+SHARED = 4000
+"""Points of all lines of single seeds in a panel, about: they are many, thin and not asked for."""
 
 
 class Frame:
@@ -55,12 +59,19 @@ class Frame:
 
 
 def line(mark: Line, frame: Frame) -> str:
-    """Return the path of a line, interrupted where a number is missing.
-
-    Lines of single seeds, which are many and thin, have fewer points.
-    """
+    """Return the path of a line, interrupted where a number is missing."""
     parts = _unbroken(frame.points(mark.x, mark.y))
-    return "".join(run(_simple(each, 0.6 if mark.quiet else 0.12)) for each in parts)
+    return "".join(run(_simple(each, 0.12)) for each in parts)
+
+
+def quiet_lines(marks: Sequence[Line], frame: Frame, lines: int) -> str:
+    """Return the path of lines of single seeds, exact to half a unit.
+
+    All `lines` of a panel share about SHARED points, however many they are.
+    """
+    column = min(16.0, max(COLUMN, 4 * frame.wide * lines / SHARED))
+    parts = chain(*(_unbroken(frame.points(mark.x, mark.y)) for mark in marks))
+    return "".join(run(np.round(_simple(each, 0.7, column))) for each in parts)
 
 
 def alone(mark: Line, frame: Frame) -> Points:
@@ -93,29 +104,30 @@ def _unbroken(points: Points) -> Iterator[Points]:
             yield whole
 
 
-def _thinned(points: Points) -> Points:
+def _thinned(points: Points, column: float) -> Points:
     """Return a line that looks the same with fewer points, where it has very many along x."""
     x, y = points.T
     if len(points) < 4 or (np.diff(x) < 0).any():
         return points
-    columns = np.floor(x / COLUMN)
+    columns = np.floor(x / column)
     starts = np.flatnonzero(np.diff(columns, prepend=columns[0] - 1))
     if 4 * len(starts) >= len(points):
         return points
     kept = {0, len(points) - 1}
-    for first, last in zip(starts, [*starts[1:], len(points)], strict=True):
+    ends = [*starts[1:].tolist(), len(points)]
+    for first, last in zip(starts.tolist(), ends, strict=True):
         kept |= {first, last - 1, first + int(y[first:last].argmin()),
                  first + int(y[first:last].argmax())}  # fmt: skip
     return points[sorted(kept)]
 
 
-def _simple(points: Points, tolerance: float) -> Points:
+def _simple(points: Points, tolerance: float, column: float = COLUMN) -> Points:
     """Return the points that a line needs to be nowhere further than `tolerance` from all of them.
 
     As Douglas and Peucker (1973): the farthest point from a straight line is kept, if it is too
     far, and both parts are looked at again.
     """
-    points = _thinned(points)
+    points = _thinned(points, column)
     kept = np.zeros(len(points), bool)
     kept[[0, -1]] = True
     open_parts = [(0, len(points) - 1)]

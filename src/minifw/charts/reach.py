@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minifw.charts.model import (
     Areas,
@@ -48,7 +49,7 @@ def _values(marks: Sequence[Mark], of_y: bool) -> list[Floats]:
     return [floats(each) for each in chain(*(_of(mark, of_y) for mark in marks))]
 
 
-def _of(mark: Mark, of_y: bool) -> Iterable[object]:
+def _of(mark: Mark, of_y: bool) -> Sequence[ArrayLike]:
     match mark:
         case Line() | Dots() | Note():
             return [mark.y if of_y else mark.x]
@@ -67,7 +68,7 @@ def _of(mark: Mark, of_y: bool) -> Iterable[object]:
         case Cells():
             return [np.array([-0.5, floats(mark.values).shape[0 if of_y else 1] - 0.5])]
         case Areas():
-            return [floats(polygon)[:, int(of_y)] for polygon in mark.polygons if len(polygon)]
+            return [floats(polygon).reshape(-1, 2)[:, int(of_y)] for polygon in mark.polygons]
 
 
 def slot(bars: Sequence[Bars]) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -23,7 +25,9 @@ def regions(x: ArrayLike, y: ArrayLike, scores: ArrayLike) -> list[list[Floats]]
         others = np.delete(scores, number, -1).max(-1, initial=-np.inf)
         ahead = np.nan_to_num(scores[..., number] - others, posinf=1.0, neginf=-1.0)
         lines = contour_generator(x, y, ahead, fill_type=FillType.OuterOffset)
-        polygons, offsets = lines.filled(0.0, max(float(ahead.max()), 0.0) + 1.0)
+        # Of all its kinds of answers this one has two parts, as the kind above says.
+        filled: Any = lines.filled(0.0, max(float(ahead.max()), 0.0) + 1.0)
+        polygons, offsets = filled
         found.append(
             [
                 floats(part)

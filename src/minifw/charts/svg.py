@@ -153,7 +153,8 @@ def _exceeds(mark: Mark, frame: Frame) -> bool:
             pair = (mark.length, mark.at) if mark.horizontal else (mark.at, mark.length)
             return frame.exceeds(frame.points(*pair))
         case Areas():
-            return any(frame.exceeds(frame.points(*floats(p).T)) for p in mark.polygons if len(p))
+            rings = [floats(polygon).reshape(-1, 2) for polygon in mark.polygons]
+            return any(frame.exceeds(frame.points(*ring.T)) for ring in rings)
     return False
 
 
@@ -162,17 +163,21 @@ def _exceeds(mark: Mark, frame: Frame) -> bool:
 
 def _marks(box: Box, frame: Frame, marked: bool) -> Iterator[tuple[str, str]]:
     """Return the shapes and the texts of the marks; what fills is below, then single seeds."""
-    quiet: dict[int, str] = {}
+    quiet: dict[int, list[Line]] = {}
     filling, others = [], []
     for mark in box.panel.marks:
         if isinstance(mark, Line) and mark.quiet:
-            quiet[mark.color] = quiet.get(mark.color, "") + markup.line(mark, frame)
+            quiet.setdefault(mark.color % COLORS, []).append(mark)
         elif isinstance(mark, Areas | Cells | Band | Bars):
             filling.append(_mark(mark, box, frame, marked))
         else:
             others.append(_mark(mark, box, frame, marked))
     yield from filling
-    paths = "".join(_path(f"line c{color % COLORS}", d) for color, d in quiet.items())
+    count = sum(map(len, quiet.values()))
+    paths = "".join(
+        _path(f"line c{color}", markup.quiet_lines(marks, frame, count))
+        for color, marks in quiet.items()
+    )
     if paths:
         yield f'<g class="quiet">{paths}</g>', ""
     yield from others
@@ -339,8 +344,8 @@ def _entry(entry: legend.Entry, marked: bool) -> Iterator[str]:
                 yield _path(f"span {kind}", f"{start}H{end}")
             case Band() | Areas() | Bars():
                 known = {Band: f"band {kind}", Areas: f"area {kind}"}
-                box = f"M{number(left)} {number(middle - 6)}h20v12h-20z"
-                yield _path(known.get(type(mark)) or _bar_kind(mark), box)
+                looks = _bar_kind(mark) if isinstance(mark, Bars) else known[type(mark)]
+                yield _path(looks, f"M{number(left)} {number(middle - 6)}h20v12h-20z")
             case Cells():
                 each = (legend.SCALE - 6) / len(LIGHT.steps)
                 for step in range(len(LIGHT.steps)):

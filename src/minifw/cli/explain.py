@@ -76,6 +76,8 @@ def explain(
     check_count("--samples", samples)
     if step < 0:
         raise UsageError(f"--step: must be at least 0, got {step}")
+    if seed is not None and not 0 <= seed <= 2**32:
+        raise UsageError(f"--seed: must be 0 to {2**32}, got {seed}")
     plan = plan_of(config, overrides, allow_code=allow_code)
     from minifw import explain as explaining
 
@@ -180,7 +182,7 @@ def _print_layer(layer: Layer) -> None:
     if layer.again:
         print_wrapped("  its parameters are those of an earlier layer, which has the sums")
     if layer.came is None:
-        print_wrapped("  no gradient comes to it: the loss does not depend on it")
+        print_wrapped("  no gradient is made here: nothing in it or before it is trained", indent=2)
     elif not layer.given:
         print_wrapped("  dL/dx is not made: nothing before it is trained", indent=2)
     if (dead := layer.dead) is not None and dead.in_step:

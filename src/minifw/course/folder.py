@@ -16,7 +16,7 @@ COURSE = """\
 exercises:
 {exercises}
 
-# Seconds that one exercise may take.
+# Seconds of computing that one exercise may take.
 time_limit: {limit:g}
 """
 

@@ -20,6 +20,10 @@ from minifw.errors import CheckError, MinifwError, UsageError, one_line
 State = Literal["done", "wrong", "begun", "not begun"]
 
 
+LINES = 2
+"""So many faults of one check are told; the others follow from them, as a rule."""
+
+
 class TimeUp(BaseException):
     """The time for a file is over; `apart` raises it in the file."""
 
@@ -106,7 +110,7 @@ def _try(exercise: Exercise, source: str, lines: dict[str, int], file: _File) ->
         except (CheckError, AssertionError) as fault:
             at = _last_line(fault, file.path)  # the learner's own assert is at its line
             words = fault.lines if isinstance(fault, MinifwError) else (reason(fault),)
-            for said in words:
+            for said in words[:LINES]:
                 file.say(at or line, said)
         except (Exception, SystemExit) as fault:
             file.say(*_told(fault, file.path, line))
@@ -126,8 +130,13 @@ def _line_for(check: str, lines: dict[str, int]) -> int:
 
 def _last_line(fault: BaseException, path: Path) -> int | None:
     """Return the innermost line of the learner's file that an exception came through."""
-    frames = traceback.extract_tb(fault.__traceback__)
-    return next((frame.lineno for frame in frames[::-1] if frame.filename == str(path)), None)
+    if isinstance(fault, SyntaxError) and fault.filename == str(path):
+        return fault.lineno
+    line = None
+    for frame, number in traceback.walk_tb(fault.__traceback__):
+        if frame.f_code.co_filename == str(path):
+            line = number
+    return line
 
 
 def _told(fault: BaseException, path: Path, line: int | None) -> tuple[int | None, str]:
@@ -137,8 +146,13 @@ def _told(fault: BaseException, path: Path, line: int | None) -> tuple[int | Non
         return at or line, fault.lines[0]
     if isinstance(fault, TimeUp):
         return at or line, str(fault)
+    if isinstance(fault, MemoryError):
+        traceback.clear_frames(fault.__traceback__)  # what took the memory is needed no more
+        return at or line, "MemoryError: it asked for more memory than an exercise may have"
     if isinstance(fault, RecursionError):
         return at or line, "RecursionError: a function calls itself again and again"
+    if isinstance(fault, SyntaxError):
+        return at or line, reason(fault)
     what = f"{type(fault).__name__}: {reason(fault)}" if str(fault) else type(fault).__name__
     return at or line, what + _hint(str(fault))
 

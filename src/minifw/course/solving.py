@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import textwrap
-from datetime import datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,8 @@ def write(exercise: Exercise, path: Path) -> Path | None:
             raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
         if old == exercise.solution.encode():
             return None
-        kept = path.with_name(f"{path.stem}.{datetime.now():%Y%m%d-%H%M%S}.bak")
+        names = (path.with_name(f"{path.stem}.{number}.bak") for number in count(1))
+        kept = next(name for name in names if not name.exists())
         publish(kept, old, replace=False)
     publish(path, exercise.solution.encode())
     return kept

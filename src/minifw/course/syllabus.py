@@ -14,17 +14,18 @@ from minifw.errors import UsageError, did_you_mean
 FILE = "course.yaml"
 
 OURS = (
-    "linear",
+    "linear", "activation", "chain", "mse", "cross_entropy", "shared", "residual", "momentum",
+    "adam", "he", "convolution",
 )  # fmt: skip
 """minifw's own exercises, in their order."""
 
 TIME_LIMIT = 20.0
-"""Seconds that one exercise may take, unless `time_limit` says otherwise."""
+"""Seconds of computing that one exercise may take, unless `time_limit` says otherwise."""
 
 
 @dataclass(frozen=True)
 class Course:
-    """The folder of a course, its exercises in order, and the seconds that each may take."""
+    """The folder of a course, its exercises in order, and the seconds of computing for each."""
 
     folder: Path
     exercises: tuple[Exercise, ...]

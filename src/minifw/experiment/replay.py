@@ -82,7 +82,7 @@ def replay(
     Args:
         what: a run of `train` or `compare`, whose data are generated or in a file that is still
             there and has not changed; or a plan, which has read its data.
-        seed: one of its seeds.
+        seed: one of its seeds; of a plan any seed.
         mode: None is its first, or only, mode.
         epochs: after which weights are wanted; 0 is before the first, and the last one gives what
             the run's checkpoint holds.
@@ -158,12 +158,13 @@ class _Again:
         plan = what if isinstance(what, Plan) else _plan(what, allow_code)
         where = plan.config.name if isinstance(what, Plan) else str(what.path)
         seeds, modes = plan.seeds, plan.modes
-        if seed not in seeds:
+        if isinstance(what, Run) and seed not in seeds:
             raise UsageError(f"{where}: seed: must be {seeds[0]} to {seeds[-1]}, got {seed}")
         if mode is not None and mode not in modes:
             raise UsageError(f"{where}: mode: must be {' or '.join(modes)}, got '{mode}'")
         mode = mode or modes[0]
-        number, group = next(pair for pair in enumerate(plan.groups, 1) if seed in pair[1])
+        groups = [*enumerate(plan.groups, 1)]
+        number, group = next((pair for pair in groups if seed in pair[1]), groups[0])
         compiled, threads = plan.compiling[mode].compiled, None
         if isinstance(what, Run):
             part = what.manifest.parts.get(str(PartName("minifw", mode, number, len(plan.groups))))

@@ -18,9 +18,8 @@ from minifw.compile import CannotCompileError, Forward, library
 from minifw.data import Floats
 from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, UsageError, harmless
-from minifw.export.columns import Preparation
+from minifw.export.columns import Ends, Preparation
 from minifw.export.parcel import About, Parcel, about_of, comment, commented, only_seed
-from minifw.export.twin import ends_of
 from minifw.nn.module import in_mode
 
 WIDTH = 96
@@ -41,27 +40,28 @@ def c_file(parcel: Parcel) -> bytes:
         raise UsageError(f"--format c: {fault}") from None
     before, driver = _template().split("/* HERE */\n")
     preparation = Preparation.of(parcel)
-    _, _, shift, scale = ends_of(parcel)
+    ends = Ends.of(parcel)
     outputs, features = about.outputs, len(about.features)
     columns = about.coded.columns
     state = [*networks.network.tensors().values()]
     words = [word for column in columns for word in column.categories if column.kind == "words"]
+    who = f"{in_comment(parcel.about.name)}, seed {parcel.about.seeds[0]}"
+    counts = [-1 if count is None else count for count in preparation.words]
+    names = ", ".join(f"weights_{k}" for k in range(len(state)))
     lines = [
-        f"/* {in_comment(parcel.about.name)}, seed {parcel.about.seeds[0]}: {before.removeprefix('/* ')}",
+        f"/* {who}: {before.removeprefix('/* ')}",
         # Comments quote lines of code, which may be a user's own.
         "\n".join(map(harmless, forward.text.split("\n"))),
-        "/* --------------------------------------------------------------------- the trained network */",
+        "/* ------------------------------------------------------------- the trained network */",
         "",
         f"enum {{ COLUMNS = {len(columns)}, FEATURES = {features}, OUTPUTS = {outputs} }};",
         "const int minifw_columns = COLUMNS, minifw_outputs = OUTPUTS;",
         texts("minifw_column_names", [column.name for column in columns]),
         texts("minifw_output_names", about.targets or about.classes),
-        "/* How many words a column has, -1 for numbers; the place of a gap; the words, and where those of a",
-        "   column begin. */",
-        numbers(
-            "static const int", "word_counts", [-1 if n is None else n for n in preparation.words]
-        ),
+        "/* By column: how many words it has, -1 of numbers; where a gap stands among them. */",
+        numbers("static const int", "word_counts", counts),
         numbers("static const int", "gaps", preparation.gaps),
+        "/* The words of all columns, and where those of each begin. */",
         texts("minifw_words", words or [""]),
         numbers("const int", "minifw_first_word", _firsts(preparation.words)),
         "/* By feature. */",
@@ -70,12 +70,12 @@ def c_file(parcel: Parcel) -> bytes:
         doubles("shift", preparation.shift),
         doubles("scale", preparation.scale),
         "/* By output. */",
-        doubles("output_shift", shift or [0.0] * outputs),
-        doubles("output_scale", scale or [1.0] * outputs),
+        doubles("output_shift", ends.target_shift or [0.0] * outputs),
+        doubles("output_scale", ends.target_scale or [1.0] * outputs),
         f"enum {{ IS_REGRESSION = {int(bool(about.targets))} }};",
         "",
         *(_weights(k, value) for k, value in enumerate(state)),
-        f"static const T *const state[] = {{{', '.join(f'weights_{k}' for k in range(len(state)))}}};",
+        f"static const T *const state[] = {{{names or 0}}};",
         f"static T memory[{forward.memory}] ALIGNED;",
         "",
         driver.replace("  /* LOADING */", "\n".join(f"  {line}" for line in forward.loading)),
@@ -96,7 +96,8 @@ def _forward(parcel: Parcel) -> Forward:
     networks = parcel.networks
     network = networks.network
     count = len(network.parameters())
-    (begin, end), probability, _, _ = ends_of(parcel)
+    ends = Ends.of(parcel)
+    begin, end = ends.columns
     named: dict[int, tuple[str, Any]] = {}
 
     def function(state: Sequence[Tensor], x: Tensor) -> Tensor:
@@ -106,7 +107,7 @@ def _forward(parcel: Parcel) -> Forward:
         with in_mode(one, training=False):
             output: Tensor = one.forward(x)
         output = output[..., begin:end]
-        return torch.softmax(output, -1) if probability else output
+        return torch.softmax(output, -1) if ends.probability else output
 
     def name_of(thing: object) -> str | None:
         return in_comment(named[id(thing)][0]) if id(thing) in named else None

@@ -68,6 +68,28 @@ class Preparation:
         )
 
 
+@dataclass(frozen=True)
+class Ends:
+    """What is done with the outputs of a network: as the arguments of `reference.rows.Model`."""
+
+    columns: tuple[int, int]
+    probability: bool
+    target_shift: list[float]
+    target_scale: list[float]
+
+    @classmethod
+    def of(cls, parcel: Parcel) -> Ends:
+        """Return that of the one network of a parcel."""
+        networks, about = parcel.networks, parcel.networks.about
+        asked = networks.columns or slice(0, about.outputs)
+        return cls(
+            (asked.start, asked.stop),
+            about.score == "probability",
+            networks.target_shift[0].tolist(),
+            networks.target_scale[0].tolist(),
+        )
+
+
 def samples_to_try(parcel: Parcel, count: int = 64) -> Floats:
     """Return made-up samples `(count, features)` in the data's units, for a check.
 

@@ -17,7 +17,7 @@ from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, CheckError, UsageError
 from minifw.experiment import estimates, prediction
 from minifw.export.columns import rows_of, samples_to_try
-from minifw.export.parcel import KEY, About, Parcel, about_of, only_seed
+from minifw.export.parcel import KEY, About, Parcel, about_of, first_line, only_seed
 from minifw.export.twin import model_of
 
 TOLERANCE = 1e-5
@@ -29,7 +29,8 @@ ROWS, SCORES = "rows", "scores"
 def onnx_file(parcel: Parcel) -> bytes:
     """Return the graph, from `rows` (n, columns) of double to `scores` (n, outputs).
 
-    It is run in onnxruntime, on made-up samples, beside minifw.
+    It is run in onnxruntime, on made-up samples, beside minifw. The network computes in its own
+    dtype, or in float32 where onnxruntime lacks operations in float64.
 
     Raises:
         UsageError: ONNX is not installed, or a layer has no counterpart.
@@ -37,40 +38,53 @@ def onnx_file(parcel: Parcel) -> bytes:
 
     """
     only_seed(parcel, "onnx")
-    onnx = _imported("onnx")
+    _imported("onnxruntime")
     rows = rows_of(parcel.networks.about.coded, samples := samples_to_try(parcel))
+    content = _graph(parcel, rows, parcel.networks.dtype)
+    if _missing(content):
+        content = _graph(parcel, rows, torch.float32)
+    if lacks := _missing(content):
+        raise UsageError(f"--format onnx: onnxruntime lacks an operation of this network: {lacks}")
+    _check(parcel, _function(content)(rows), samples)
+    return content
+
+
+def _graph(parcel: Parcel, rows: Floats, dtype: torch.dtype) -> bytes:
+    """Return the graph whose network computes in `dtype`."""
+    onnx = _imported("onnx")
     file = io.BytesIO()
     with warnings.catch_warnings(), torch.no_grad():
         # The older exporter: the new one takes twenty times as long for the same graph.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            model_of(parcel), (torch.from_numpy(rows),), file, dynamo=False,
+            model_of(parcel, dtype), (torch.from_numpy(rows),), file, dynamo=False,
             input_names=[ROWS], output_names=[SCORES],
             dynamic_axes={ROWS: {0: "n"}, SCORES: {0: "n"}},
         )  # fmt: skip
     made = onnx.load_from_string(file.getvalue())
     onnx.helper.set_model_props(made, {KEY: parcel.about.text()})
     content: bytes = made.SerializeToString()
-    _check(parcel, _function(content), rows, samples)
     return content
 
 
-def _check(
-    parcel: Parcel, function: Callable[[Floats], Floats], rows: Floats, samples: Floats
-) -> None:
-    """Raise a CheckError unless the graph says what minifw says, to TOLERANCE."""
+def _missing(content: bytes) -> str:
+    """Return which operation onnxruntime has not for its dtype, empty if it has all."""
+    try:
+        _function(content)
+    except Exception as fault:
+        if type(fault).__name__ != "NotImplemented":  # a class of its private module
+            raise
+        return first_line(fault).rpartition(" : ")[2]
+    return ""
+
+
+def _check(parcel: Parcel, theirs: Floats, samples: Floats) -> None:
+    """Raise a CheckError unless a graph's numbers are minifw's, to TOLERANCE."""
     networks = parcel.networks
     if networks.about.targets:
         ours = estimates.predict(networks, samples).values
     else:
         ours = prediction.predict(networks, samples).scores
-    try:
-        theirs = function(rows)
-    except Exception as fault:  # onnxruntime has many
-        line = next(iter(str(fault).splitlines()), type(fault).__name__)
-        raise UsageError(
-            f"--format onnx: onnxruntime cannot run this network in {networks.dtype}: {line}"
-        ) from None
     largest = np.maximum(1, np.abs(ours).max(0))
     away = float((np.abs(theirs - ours) / largest).max())
     if not away <= TOLERANCE:
@@ -93,14 +107,12 @@ def read(path: Path) -> tuple[About, Callable[[Floats], Floats]]:
         properties = onnx.load_from_string(content).metadata_props
         text = {entry.key: entry.value for entry in properties}.get(KEY)
     except Exception as fault:  # protobuf has its own
-        line = next(iter(str(fault).splitlines()), type(fault).__name__)
-        raise ArtefactError(f"{path}: is no ONNX graph: {line}") from None
+        raise ArtefactError(f"{path}: is no ONNX graph: {first_line(fault)}") from None
     about = about_of(text, path, "metadata 'minifw'")
     try:
         function = _function(content)
     except Exception as fault:
-        line = next(iter(str(fault).splitlines()), type(fault).__name__)
-        raise ArtefactError(f"{path}: onnxruntime cannot run it: {line}") from None
+        raise ArtefactError(f"{path}: onnxruntime cannot run it: {first_line(fault)}") from None
     return about, function
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
@@ -89,9 +88,7 @@ class About(BaseModel):
         if about.encoding is None:
             return None
         if self.fill is None or self.known is None:
-            raise ArtefactError(
-                f"{where}: fill and known: must be there, for its columns are coded"
-            )
+            raise ArtefactError(f"{where}: fill, known: must be there, since columns are coded")
         shape = (len(about.seeds), len(about.features))
         fill = _array(self.fill, shape, f"{where}: fill")
         known = _array(self.known, shape, f"{where}: known")
@@ -224,6 +221,6 @@ def only_seed(parcel: Parcel, kind: str) -> None:
         )
 
 
-def as_tensor(values: Floats) -> Tensor:
-    """Return an array as a tensor of its own memory."""
-    return torch.from_numpy(np.array(values))
+def first_line(fault: BaseException) -> str:
+    """Return the first line of what another library says, or its kind if it says nothing."""
+    return next(iter(str(fault).splitlines()), type(fault).__name__)

@@ -12,7 +12,7 @@ import pprint
 import textwrap
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import astuple
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,8 @@ from torch import nn
 from minifw.data import Floats
 from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, UsageError
-from minifw.export.columns import Preparation
+from minifw.export.columns import Ends, Preparation
 from minifw.export.parcel import About, Parcel, about_of, comment, commented, only_seed
-from minifw.export.twin import ends_of
 from minifw.nn import Module
 from minifw.nn.registry import LayerDeclaration
 from minifw.nn.wired import table
@@ -38,8 +37,8 @@ HEAD = '''\
 """A network that minifw trained, as a module of PyTorch; this file needs nothing else.
 
     model = trained()
-    model(rows(({...},)))    # scores of classes, (n, classes), or numbers in the target's unit
-    model.network           # the network itself; it takes what model.rows makes of a row
+    model(rows([{...}]))    # scores of CLASSES, (n, classes), or TARGETS in their own unit
+    model.network           # the network alone; it takes what model.rows makes of rows
 
 A row has a number for each of COLUMNS. A word is its place in WORDS, NaN a gap; `rows` makes them
 of words and numbers as they stand in a data file.
@@ -79,14 +78,14 @@ TRAINED = '''\
 def weight(dtype: str, shape: Sequence[int], text: str) -> Tensor:
     """Return a tensor from its numbers in base64, the lowest byte first."""
     flat = torch.frombuffer(bytearray(base64.b64decode(text)), dtype=getattr(torch, dtype))
-    return flat.view(*shape)
+    return flat.view(tuple(shape))
 
 
 def trained() -> Model:
     """Return the trained model, in evaluation mode."""
     network = Network().to(DTYPE)
     network.layers.load_state_dict({name: weight(*value) for name, value in WEIGHTS.items()})
-    return Model(Rows(*PREPARATION, DTYPE), network, *ENDS)
+    return Model(Rows(**PREPARATION, dtype=DTYPE), network, **ENDS)
 '''
 
 
@@ -115,11 +114,9 @@ def torch_code(parcel: Parcel) -> bytes:
         HEAD,
         *(f"{name} = {literal(value)}" for name, value in constants.items()),
         f"DTYPE = {parcel.networks.dtype}",
-        "PREPARATION = " + literal(astuple(Preparation.of(parcel))),
-        '"""For each column the number of its words, and the place of a gap among them; for each feature',
-        'fill, known, shift and scale."""',
-        "ENDS = " + literal(ends_of(parcel)),
-        '"""The outputs that are asked for, whether they become probabilities; shift and scale."""',
+        "# The arguments of Rows, and of Model.",
+        "PREPARATION = " + literal(asdict(Preparation.of(parcel))),
+        "ENDS = " + literal(asdict(Ends.of(parcel))),
         "",
         "",
         *(f"{text}\n" for text in (*sources, inspect.getsource(rows.Rows))),
@@ -134,7 +131,7 @@ def torch_code(parcel: Parcel) -> bytes:
         *(f"# {line}" for line in comment(parcel.about)),
         "",
     ]
-    return "\n".join(lines).encode("ascii")
+    return "\n".join(lines).encode()
 
 
 def literal(value: Any) -> str:
@@ -154,13 +151,20 @@ def _call(module: Module) -> tuple[str, str]:
     called = twin_of(module, LayerDeclaration)
     if not isinstance(called.name, str):
         raise UsageError(
-            f"--format torch-code: {module}: its PyTorch twin {called} is a user's own class, whose "
-            "source does not stand alone; safetensors, npz and onnx do without it"
+            f"--format torch-code: {module}: its PyTorch twin {called} is a user's own class, "
+            "whose source does not stand alone; torch, safetensors, npz and onnx do without it"
         )
-    arguments = called.arguments(module)
-    where = "" if called.name in layers.__all__ else "nn."
-    text = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-    return called.name, f"{where}{called.name}({text})"
+    kind = getattr(layers if called.name in layers.__all__ else nn, called.name)
+    usual = {name: p.default for name, p in inspect.signature(kind).parameters.items()}
+    words = [
+        f"{name}={value!r}"
+        for name, value in called.arguments(module).items()
+        if usual.get(name, inspect.Parameter.empty) != value
+    ]
+    return (
+        called.name,
+        f"{'nn.' if kind.__module__ != layers.__name__ else ''}{called.name}({', '.join(words)})",
+    )
 
 
 def _network(parcel: Parcel, calls: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from torch import Tensor
 from minifw.config.networks import build_network
 from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, ModuleError
-from minifw.export.parcel import KEY, About, Parcel, about_of, only_seed
+from minifw.export.parcel import KEY, About, Parcel, about_of, first_line, only_seed
 from minifw.nn.module import described
 from minifw.reference import twin
 from minifw.reference.loading import as_ours, read_state
@@ -69,8 +69,7 @@ def read_npz(path: Path) -> tuple[About, dict[str, Tensor]]:
         text = arrays.pop(KEY, None)
         tensors = {name: torch.from_numpy(value) for name, value in arrays.items()}
     except Exception as fault:  # zip, headers and dtypes each have their own
-        line = next(iter(str(fault).splitlines()), type(fault).__name__)
-        raise ArtefactError(f"{path}: is no archive of arrays: {line}") from None
+        raise ArtefactError(f"{path}: is no archive of arrays: {first_line(fault)}") from None
     return about_of(None if text is None else str(text), path, "array 'minifw'"), tensors
 
 

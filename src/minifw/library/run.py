@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from minifw import export as exporting
 from minifw import nn, runs
 from minifw.config.model import Config
 from minifw.data import Dataset, Floats
@@ -281,6 +282,46 @@ class Run:
         found = estimates.predict(networks, samples("estimate", x, networks))
         names, seeds = tuple(networks.about.targets), tuple(networks.seeds)
         return Estimate(found.values, found.spread, found.each, names, seeds)
+
+    def export(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        format: str | None = None,  # noqa: A002, as the command calls it
+        seed: int | None = None,
+        *,
+        all_seeds: bool = False,
+        mode: str | None = None,
+    ) -> Path:
+        """Write a trained network for other programs, as `minifw export` does; return the file.
+
+        Args:
+            path: the file; by default the run's name, in the working directory.
+            format: "torch", "torch-code", "safetensors", "npz", "onnx" or "c"; by default that of
+                the file's ending, or "torch".
+            seed: the seed; by default the one whose test error is nearest to the median.
+            all_seeds: all networks in one file, `(seeds, …)`; of safetensors and npz.
+            mode: the mode; it may be left out if the run has only one.
+
+        Raises:
+            UsageError: there is no such format, seed or mode, the seed diverged, or the format
+                cannot hold the network.
+            CheckError: onnxruntime does not predict what minifw does.
+
+        """
+        if format is not None and not isinstance(format, str):
+            raise UsageError(f"format: must be text, got {format!r}")
+        if seed is not None:
+            seed = one_of("seed", seed, self.seeds)
+        written, _ = exporting.export(
+            self._run,
+            None if path is None else path_of("path", path),
+            format,
+            seed=seed,
+            all_seeds=all_seeds,
+            mode=one_of("mode", mode, self.modes),
+            allow_code=self._allow_code,
+        )
+        return written
 
     def _networks(self, mode: str | None, seed: int | None) -> prediction.Networks:
         mode = one_of("mode", mode, self.modes)

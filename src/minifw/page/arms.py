@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Side:
     overlap: Overlap | None = None
     stopped: tuple[int, ...] = ()
     """The epochs after which seeds stopped early."""
+    crossed: bool = False
+    """Whether networks share seeds, so that they are not independent: they have no interval."""
     twin: bool = False
     """Whether it is PyTorch's, which learns as minifw's does."""
 
@@ -49,7 +51,10 @@ class Side:
     @property
     def summary(self) -> Summary:
         """The figures of its errors."""
-        return summarize(self.errors.tolist(), self.overlap)
+        found = summarize(self.errors.tolist(), self.overlap)
+        if self.crossed:
+            found = replace(found, median_interval=None, mean_interval=None)
+        return found
 
 
 def of_results(

@@ -204,7 +204,9 @@ def _description(
     for number, side in enumerate(sides):
         who = f"{side.full_name}: " if len(sides) > 1 else ""
         if (number, "test_error") not in curves:
-            said.append(sentence(f"{who}there is no curve, since all seeds diverged"))
+            said.append(
+                sentence(f"{who}there is no curve, since all seeds diverged", named=bool(who))
+            )
             continue
         median = "median " if side.left.sum() > 1 else ""
         words = []
@@ -213,7 +215,7 @@ def _description(
                 of = curves[number, kind][1][:, 1]
                 name = f"the {median}{WORDS[kind]} {measure.name}"
                 words.append(f"{name} {moved(measure, of[0], of[-1])}")
-        said.append(sentence(f"{who}{', '.join(words)}"))
+        said.append(sentence(f"{who}{', '.join(words)}", named=bool(who)))
     return " ".join(said)
 
 

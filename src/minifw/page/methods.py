@@ -64,13 +64,17 @@ def of_run(results: Results, config: Config | None, versions: Mapping[str, str])
     return " ".join(sentence(each) for each in said if each)
 
 
-def of_config(about: str, config: Config | None, features: int, optimizer: str | None) -> list[str]:
+def of_config(about: str, config: Config | None, layers: bool = False) -> list[str]:
     """Return what is trained by a study's config, a sentence each."""
-    said = [*_network(about, config, features)]
-    if config is not None:
-        said += _data_of(config)
-        said.append(_of_train(config, optimizer))
-    return said
+    if config is None:
+        return [f"networks were trained as their configs say: {about}"]
+    features = _features(config) if layers else None
+    return [*_network(about, config, features), *_data_of(config), _of_train(config)]
+
+
+def _features(config: Config) -> int:
+    """Return the number of features where the data say it; 0 of a file, which is not read."""
+    return len(config.data.feature_names) if isinstance(config.data, Generated) else 0
 
 
 def statistics(overlap: Overlap | None, seeds: int, pairs: bool, figure: str = "median") -> str:
@@ -103,17 +107,26 @@ def framework(versions: Mapping[str, str], dtype: str) -> str:
 # ------------------------------------------------------------------------------------- parts
 
 
-def _network(about: str, config: Config | None, features: int) -> list[str]:
+def _network(about: str, config: Config | None, features: int | None) -> list[str]:
     if config is None:
         return [f"the config {about} names Python files, which a page does not run"]
-    sizes, kinds = layers_in_words(config, features)
+    if features == 0:
+        sizes, kinds = "", "/".join(dict.fromkeys(layer.word for layer in config.network))
+    else:
+        sizes, kinds = _layers(about) if features is None else layers_in_words(config, features)
     said = [LAYERS.get(kind, kind) for kind in kinds.split("/") if kind != "linear"]
     inside = f" ({listed(said)})" if said else ", all linear"
     init = INITS.get(config.init.called, f"initial weights by {config.init.word}")
     return [
-        f"networks with layers of sizes {sizes}{inside} and {init} were trained to minimise "
-        f"{_loss(config)}"
+        f"networks with {f'layers of sizes {sizes}' if sizes else 'layers'}{inside} and {init} "
+        f"were trained to minimise {_loss(config)}"
     ]
+
+
+def _layers(about: str) -> tuple[str, str]:
+    """Return sizes and kinds of the layers from the words that a study has for its first config."""
+    sizes, _, kinds = about.rpartition("; layers ")[2].partition("; ")[0].partition(", ")
+    return sizes, kinds
 
 
 def _loss(config: Config) -> str:
@@ -157,8 +170,15 @@ def _data_of(config: Config) -> list[str]:
     data = config.data
     if isinstance(data, Generated):
         sizes = f"{data.train:,} training and {data.test:,} test samples"
-        return [f"there were {sizes} of the {_name(config)} data"]
-    return [f"the samples were those of the {_name(config)} data"]
+        said = f"there were {sizes} of the {_name(config)} data"
+    else:
+        said = f"the samples were those of the {_name(config)} data"
+    if data.normalize:
+        said += ", normalised per feature by the training samples"
+    if data.validation is not None:
+        held = f"{100 * data.validation:g} %" if data.validation < 1 else f"{data.validation:,}"
+        said += f"; {held} of the training samples were kept for validation"
+    return [said, *data.alteration.words]
 
 
 def _training(
@@ -183,7 +203,7 @@ def _training(
     return text
 
 
-def _of_train(config: Config, optimizer: str | None) -> str:
+def _of_train(config: Config) -> str:
     way = _way(config.train.mode, config.train.batch_size)
     return (
         f"training was by {_optimizer(config)} {way}, with a learning rate of "

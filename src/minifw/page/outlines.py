@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import contourpy
 import numpy as np
@@ -14,8 +15,6 @@ Integers = NDArray[np.integer]
 
 TOLERANCE = 0.004
 """How far a simpler outline may be from the true one, as a share of the plane's sides."""
-ROOM = 0.07
-"""The distance from the border that the name of a region needs, as a share of the plane."""
 
 
 def ahead(scores: Floats, decision: Integers, number: int) -> Floats:
@@ -35,8 +34,8 @@ def regions(x: Floats, y: Floats, lead: Floats) -> list[Floats]:
     """
     contours = contourpy.contour_generator(x, y, lead, fill_type=contourpy.FillType.OuterOffset)
     found = []
-    points, offsets = contours.filled(0.0, float(lead.max()) + 1.0)
-    for polygon, ends in zip(points, offsets, strict=True):
+    filled: Any = contours.filled(0.0, float(lead.max()) + 1.0)
+    for polygon, ends in zip(*filled, strict=True):
         if polygon is None or ends is None:
             continue
         sides = np.array([np.ptp(x), np.ptp(y)])
@@ -93,16 +92,5 @@ def _distance(points: Floats, a: Floats, b: Floats) -> Floats:
     length = float(np.hypot(*along))
     offset = points - a
     if length == 0:
-        return np.hypot(*offset.T)
-    return np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length
-
-
-def middle(inside: NDArray[np.bool_]) -> tuple[int, int] | None:
-    """Return row and column of the point farthest from the region's border; None without room."""
-    from scipy import ndimage
-
-    distance = ndimage.distance_transform_edt(np.pad(inside, 1))[1:-1, 1:-1]
-    if distance.max() < ROOM * max(inside.shape):
-        return None
-    row, column = np.unravel_index(int(distance.argmax()), distance.shape)
-    return int(row), int(column)
+        return np.asarray(np.hypot(*offset.T))
+    return np.asarray(np.abs(offset[:, 0] * along[1] - offset[:, 1] * along[0]) / length)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from minifw.charts import Areas, Axis, Chart, Dots, Line, Mark, Note, Panel, Shape
+from minifw.charts import Areas, Axis, Chart, Dots, Line, Mark, Panel, Shape
 from minifw.errors import MinifwError, short_word
 from minifw.experiment.replay import Replayed, replay
 from minifw.page import outlines
@@ -242,18 +242,14 @@ def _panel(
     corners = np.array([(x[0], y[0]), (x[-1], y[0]), (x[-1], y[-1]), (x[0], y[-1])])
     names = [short_word(name) for name in classes]
     # The last class lies below the others, so that no gap is left between two of them.
-    marks: list[Mark] = [Areas(f"region of class {names[present[-1]]}", [corners], present[-1])]
+    marks: list[Mark] = [Areas(f"class {names[present[-1]]}", [corners], present[-1])]
     for k in present[:-1]:
-        marks.append(Areas(f"region of class {names[k]}", outlines.regions(x, y, leads[k]), k))
+        marks.append(Areas(f"class {names[k]}", outlines.regions(x, y, leads[k]), k))
     border = outlines.borders(x, y, [leads[k] for k in present[:-1]])
     if len(border):
         marks.append(Line("border of the decision", border[:, 0], border[:, 1], 7))
     marks += _true_border(content, x, y)
     marks += _dots(frame, names)
-    if len(classes) <= NAMED:
-        for k in present:
-            if (place := outlines.middle(frame.decision == k)) is not None:
-                marks.append(Note(names[k], float(x[place[1]]), float(y[place[0]])))
     features = [short_word(name) for name in results.data.features]
     return Panel(
         f"{results.title(mode)}, test error {frame.error:.1f} %",
@@ -286,12 +282,12 @@ def _dots(frame: Frame, names: Sequence[str]) -> list[Mark]:
     )
     right = answers == labels
     marks: list[Mark] = []
-    groups = [(f"class {name}", labels == k, k) for k, name in enumerate(names)]
+    groups = [(f"sample of class {name}", labels == k, k) for k, name in enumerate(names)]
     if len(names) > NAMED:
         groups = [("test sample", np.ones(len(labels), bool), 0)]
     for name, chosen, k in groups:
         if (some := chosen & right).any():
-            marks.append(Dots(name, *points[some].T, k, SHAPES[k % len(SHAPES)]))
+            marks.append(Dots(name, points[some, 0], points[some, 1], k, SHAPES[k % len(SHAPES)]))
     if (~right).any():
-        marks.append(Dots("wrong answer", *points[~right].T, 7, "cross"))
+        marks.append(Dots("wrong answer", points[~right, 0], points[~right, 1], 7, "cross"))
     return marks

@@ -14,7 +14,10 @@ from minifw.page import (
     shared,
     spread,
 )
+from minifw.page.comparison import of_comparison
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
+from minifw.page.sweep import of_sweep
+from minifw.page.variance import of_variance
 from minifw.page.words import many, sentence
 from minifw.report import tables
 from minifw.runs import Run
@@ -35,7 +38,8 @@ def document_of(run: Run, allow_code: bool = False, prefix: str = "") -> Documen
         StorageError: one cannot be read.
 
     """
-    return of_train(run, allow_code, prefix)
+    makers = {"compare": of_comparison, "sweep": of_sweep, "variance": of_variance}
+    return makers.get(run.manifest.kind, of_train)(run, allow_code, prefix)
 
 
 def of_train(run: Run, allow_code: bool, prefix: str) -> Document:

@@ -6,13 +6,15 @@ import shlex
 from contextlib import suppress
 from typing import Any
 
-from minifw.config import yaml12
+from minifw.config import loading, yaml12
+from minifw.config.code import Code
 from minifw.config.model import Config
 from minifw.config.source import KeyPath, Source
 from minifw.errors import MinifwError, UsageError, harmless
 from minifw.experiment import inputs
 from minifw.page.document import Facts, Listing, Paragraph, Piece, Section
-from minifw.runs import Run
+from minifw.runs import Run, records
+from minifw.runs.studies import STUDY, Study
 
 CONFIG, ENVIRONMENT, PAGE = "config.yaml", "env.json", "report.html"
 LINES = 400
@@ -145,3 +147,19 @@ def _files(run: Run) -> Facts:
     if len(known) > FILES:
         title += f"; the first {FILES} of {len(known):,}"
     return Facts(title, tuple(sorted(known)[:FILES]))
+
+
+def config_of_cell(run: Run, number: int, allow_code: bool = False) -> Config | None:
+    """Return the config of a cell of a study; None if it would run a user's code.
+
+    Raises:
+        ArtefactError: the study has no such cell, or its config is damaged.
+
+    """
+    where = str(run.path / STUDY)
+    study = records.checked(Study, run.read_json(STUDY), where)
+    code = Code(allow_code, lambda name: run.read(name) if name in run.known else None)
+    try:
+        return loading.of_run(study.cells[number].config, run.path / STUDY, code)
+    except UsageError:
+        return None

@@ -196,7 +196,7 @@ def _panel(one: Side, other: Side, some: list[int], both: Mask, measure: Measure
         ),
     )  # fmt: skip
     if (one.errors[both] == other.errors[both]).all():
-        marks += (Note("all on the line", limits[0] + 0.1 * (limits[1] - limits[0]), limits[1]),)
+        marks += (Note("all on the line", low + 0.3 * (top - low), low + 0.85 * (top - low)),)
     unit = measure.head
     return Panel(
         one.group,

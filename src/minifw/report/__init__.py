@@ -13,6 +13,7 @@ __all__ = [
     "points",
     "process",
     "scores",
+    "sides",
     "sweeps",
     "tables",
     "variance",

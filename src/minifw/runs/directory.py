@@ -8,6 +8,8 @@
         results.json      final errors, times and parity, from which the tables are made
         metrics.jsonl     one line for each evaluation of each arm
         decision.npz      one network's decision over the plane, where there are two features
+        norms.npz         with train.record, how large gradients and others of each layer were
+        tensorboard/      with train.tensorboard, event files
         predicted.npz     of regression, one network's predictions of the test samples
         tables/           table1 to table4 in .md, .csv, .tex, .json
         plots/            .svg and .png
@@ -50,10 +52,11 @@ RESULTS = "results.json"
 
 OVER = ("complete", "diverged")
 STATUSES = (
-    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable",
+    *OVER, "running", "interrupted", "failed", "crashed", "empty", "damaged", "unreadable", "older",
 )  # fmt: skip
 """An `empty` run has no manifest yet. In a `damaged` run the manifest or results.json is wrong, in
-an `unreadable` one the permission to read them is missing."""
+an `unreadable` one the permission to read them is missing. An `older` run has a format from before
+those that are read."""
 
 _NAME = re.compile(r"[0-9]{8}T[0-9]{6}Z-[A-Za-z0-9_-]+-[0-9a-f]{6}")
 """The name of a run's directory, as made by `create`."""
@@ -353,7 +356,15 @@ def _entry(path: Path) -> Entry:
             if not _there(path / MANIFEST):
                 # It was killed before its first manifest, or is just starting.
                 return Entry(path, "empty" if holder(path) is None else "running")
-        return Entry(path, "damaged", run)
+        return Entry(path, "older" if run is None and _older(path) else "damaged", run)
+
+
+def _older(path: Path) -> bool:
+    """Whether the manifest of a run that cannot be loaded is of an older format."""
+    with suppress(ArtefactError, StorageError):
+        data = files.read(path, MANIFEST, records.MAX_BYTES)
+        return records.older(records.parse(data, str(path)))
+    return False
 
 
 def delete(path: Path) -> None:

@@ -204,13 +204,35 @@ class Manifest(_Record):
 
         """
         content = parse(data, where)
+        if older(content):
+            again = (
+                f"minifw train {where.removesuffix('manifest.json')}config.yaml makes the run anew"
+            )
+            raise ArtefactError(
+                f"{where}: a run of a minifw before format {FORMAT}, which kept nothing to go on "
+                f"from or to predict with; {again}"
+            )
         if not isinstance(content, dict) or not {"files", "parts"} <= content.keys():
             raise ArtefactError(f"{where}: not the manifest of a run of this minifw")
         if (known := content.get("format")) != FORMAT:
-            raise ArtefactError(f"{where}: this minifw knows format {FORMAT}, got {_came(known)}")
+            newer = isinstance(known, int) and known > FORMAT
+            hint = "; a newer minifw made this run: pip install --upgrade minifw" if newer else ""
+            raise ArtefactError(
+                f"{where}: this minifw knows format {FORMAT}, got {_came(known)}{hint}"
+            )
         if content.pop("checksum", None) != _checksum(content):
             raise ArtefactError(f"{where}: damaged: it is not what its own checksum says")
         return checked(cls, content, where)
+
+
+def older(content: Any) -> bool:
+    """Whether this is the manifest of a run from before formats had numbers; it has no `parts`."""
+    first = {"status", "name", "seeds", "modes", "arms", "versions", "files"}
+    return (
+        isinstance(content, dict)
+        and first <= content.keys()
+        and not ({"format", "parts", "checksum"} & content.keys())
+    )
 
 
 # ------------------------------------------------------------------------------- text to objects
@@ -262,7 +284,10 @@ def checked(kind: type[Model], value: Any, where: str) -> Model:
         what = f"{must}, got {came}"
     key = f"{dotted(first['loc'])}: " if first["loc"] else ""
     more = f", and {len(faults) - 1} more" if len(faults) > 1 else ""
-    raise ArtefactError(f"{where}: {key}{what}{more}") from None
+    # Keys have been added since runs have a format, never taken away.
+    age = "; if an older minifw made this run, train its config.yaml anew"
+    hint = age if first["type"] == "missing" else ""
+    raise ArtefactError(f"{where}: {key}{what}{more}{hint}") from None
 
 
 def _came(value: Any) -> str:

@@ -17,12 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from minifw import __version__
+
 
 def environment() -> dict[str, Any]:
     """Return versions, processor and command line."""
-    packages = {name: installed_version(name) for name in ("minifw", "torch", "numpy")}
+    packages = {name: installed_version(name) for name in ("torch", "numpy")}
     return {
-        "versions": {"python": platform.python_version(), **packages},
+        "versions": {"python": platform.python_version(), "minifw": __version__, **packages},
         "platform": _platform(),
         "machine": platform.machine(),
         "processor": _processor(),

@@ -156,6 +156,10 @@ def _try_all(checks: Iterable[Check]) -> None:
             check()
         except CheckError as fault:
             faults += [line for line in fault.lines if line not in faults]
+        except Exception:
+            if not faults:
+                raise
+            break  # it follows, as a rule, from what was found already
     if faults:
         raise CheckError(*faults)
 
