@@ -33,7 +33,9 @@ ORDER = (
     "cross-entropy", "starter", "residual", "iris", "diabetes", "parity", "digits-cnn", "two-heads",
     "grokking", "lenet",
 )  # fmt: skip
-WITHOUT = {"lenet": "MNIST's files, which do not come with it ([how](examples.md#lenet-on-files-like-mnists))"}
+WITHOUT = {
+    "lenet": "MNIST's files, which do not come with it ([how](examples.md#lenet-on-files-like-mnists))"
+}
 """What a config lacks that minifw does not bring."""
 HEAD = """# Gallery
 
