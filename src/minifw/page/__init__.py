@@ -8,6 +8,7 @@ __all__ = [
     "html",
     "many",
     "markdown",
+    "norms",
     "pieces",
     "run",
     "steps",

@@ -6,6 +6,7 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 __all__ = [
     "bands",
     "comparison",
+    "norms",
     "pairings",
     "pairs",
     "planes",

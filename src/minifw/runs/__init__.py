@@ -37,6 +37,7 @@ __all__ = [
     "find",
     "folders",
     "load",
+    "norms",
     "records",
     "results",
     "scores",

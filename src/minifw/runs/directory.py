@@ -8,6 +8,8 @@
         results.json      final errors, times and parity, from which the tables are made
         metrics.jsonl     one line for each evaluation of each arm
         decision.npz      one network's decision over the plane, where there are two features
+        norms.npz         with train.record, how large gradients and others of each layer were
+        tensorboard/      with train.tensorboard, event files
         predicted.npz     of regression, one network's predictions of the test samples
         tables/           table1 to table4 in .md, .csv, .tex, .json
         plots/            .svg and .png

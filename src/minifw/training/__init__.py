@@ -30,6 +30,7 @@ __all__ = [
     "fit",
     "fits_of",
     "in_parts",
+    "norms",
     "one_thread",
     "placement",
     "rates",
