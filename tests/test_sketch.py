@@ -106,9 +106,9 @@ def test_each_config_has_a_picture(path: Path, its_data: Any) -> None:
     words = named["one-desc"]
     assert words is not None
     assert all(node.title in words for node in picture.nodes)
-    boxes = [part for part in svg if part.tag == "rect"]
+    boxes = [part for part in svg.iter() if part.tag == "rect"]
     assert len(boxes) == len(picture.nodes)
-    arrows = [part for part in svg if part.tag == "path"]
+    arrows = [part for part in svg.iter() if part.tag == "path"]
     assert len(arrows) == sum(len(node.takes) for node in picture.nodes)
     assert not any("style" in part.attrib for part in svg.iter())
 
