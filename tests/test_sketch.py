@@ -137,6 +137,14 @@ def test_many_crossing_values_are_drawn_apart() -> None:
     assert sum("●" in line for line in lines) == len(picture.nodes)
 
 
+def test_a_lane_that_is_taken_again_has_room_below() -> None:
+    layers = "{linear: 2, from: inputs, name: a}, {linear: 2, from: inputs, name: b}"
+    more = "{add: [a, b], name: c}, {linear: 2, from: inputs, name: d}, {add: [c, d, inputs]}"
+    picture = of("simplenet", f"network=[{layers}, {more}]")
+    assert picture.node(2).lane == picture.node(4).lane
+    assert_apart(picture)
+
+
 def test_names_stay_text_and_long_ones_are_shortened() -> None:
     name = "a" * 60
     picture = of("simplenet", f"network=[{{linear: 3, name: {name}}}, tanh, {{linear: 2}}]")
