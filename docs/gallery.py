@@ -1,6 +1,6 @@
-"""Writes docs/gallery.md: trains every packaged config, draws a small figure of each, and says what came out.
+"""Writes docs/gallery.md: trains every packaged config, and draws a small figure of each.
 
-    python docs/gallery.py             all of them: two minutes
+    python docs/gallery.py             all of them: some minutes
     python docs/gallery.py iris …      only these; the others are kept
 
 A config that needs files which do not come with minifw has no figure.
@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -27,25 +28,30 @@ IMAGES = HERE / "images/gallery"
 MEASURED = IMAGES / "measured.json"
 SEEDS = 20
 LINE, BAND, DOT = "#1f5fa8", "#b9d0ea", "#c2571a"
+POINTS = ("#8a6d3b", "#1f5fa8", "#b2182b", "#2c7a2c", "#6a4c93")
 SIDES = ("#f4f4f4", "#cfdff2", "#f6dcc7", "#d9ecd5", "#e6d9ec")
 ORDER = (
     "simplenet", "simplenet-sgd", "disk-best", "disk-quarter", "half-plane", "two-branch",
     "cross-entropy", "starter", "residual", "iris", "diabetes", "parity", "digits-cnn", "two-heads",
     "grokking", "lenet",
 )  # fmt: skip
-WITHOUT = {"lenet": "MNIST's files, which do not come with it ([how](examples.md#lenet-on-files-like-mnists))"}
+WITHOUT = {
+    "lenet": "It needs MNIST's files, which do not come with minifw "
+    "([how](examples.md#lenet-on-files-like-mnists))."
+}
 """What a config lacks that minifw does not bring."""
 HEAD = """# Gallery
 
-Every config that comes with minifw, trained as it is over {seeds} seeds, with the median test error of the
-seeds, the smallest and the largest. `python docs/gallery.py` makes this page and its figures.
+Every config that comes with minifw, trained as it is over {seeds} seeds. `python docs/gallery.py`
+makes this page and its figures.
 
-Left: the test error against epochs, median and the band of the middle half of the seeds. Middle: the test
-error that each seed ends with, one dot for each. Right, where the data are two-dimensional: what the seed of
-the median takes for which class, and its test samples.
+Left: the test error against epochs, the median and the band of the middle half of the seeds.
+Middle: the test error that each seed ends with, one dot for each; the line is the median. Right,
+where the data are two-dimensional: what the network nearest to the median takes for which class,
+and its test samples. Of `diabetes` the error is the RMSE, in the unit of the target.
 
-| config | data | test error, median (least to largest) | training, s |
-| --- | --- | ---: | ---: |
+| config | data | test error, median (least to largest) |
+| --- | --- | ---: |
 """
 
 
@@ -69,20 +75,18 @@ def measured(run: minifw.Run) -> dict[str, object]:
     """Return what the page says of a run."""
     errors = run.test_error
     results = json.loads((run.path / "results.json").read_text("utf-8"))
-    (mode,) = run.modes
     rmse = results.get("measure") == "rmse"
     low, middle, high = (float(x) for x in (np.min(errors), np.median(errors), np.max(errors)))
     digits, unit = (1, "") if rmse else (2, " %")
     return {
         "word": "test RMSE" if rmse else "test error, %",
         "text": f"{middle:.{digits}f}{unit} ({low:.{digits}f} to {high:.{digits}f})",
-        "seconds": round(results["modes"][mode]["minifw"]["seconds"], 2),
         "data": run.config.data.kind,
     }
 
 
 def draw(run: minifw.Run, word: str) -> Figure:
-    """Return the small figure of a run: curves, the errors of all seeds, and the plane if there is one."""
+    """Return the small figure of a run: curves, errors of all seeds, the plane if there is one."""
     plane = (run.path / "decision.npz").exists()
     figure = Figure(figsize=(6.4, 1.9), layout="constrained", facecolor="white")
     left, middle, *right = figure.subplots(1, 3, width_ratios=(2, 1, 1.1))
@@ -116,26 +120,23 @@ def regions(run: minifw.Run, axes: Axes) -> None:
     final = run.test_error
     seed = int(np.argmin(np.abs(final - np.median(final))))
     test = run.data().test
-    scale = run.data()
     points = test.inputs[seed].numpy()
     labels = test.labels[seed].numpy() if test.labels is not None else np.zeros(len(points))
     low, high = points.min(0), points.max(0)
     grid = np.stack(np.meshgrid(*(np.linspace(low[i], high[i], 160) for i in (0, 1))), -1)
     network = run.network(run.seeds[seed])
-    import torch
-
     x = torch.as_tensor(grid.reshape(-1, 2), dtype=test.inputs.dtype)
     scores = network.forward(x).numpy()
     classes = scores.argmax(1) if scores.shape[1] > 1 else (scores[:, 0] > 0.5).astype(int)
     levels = np.arange(classes.max() + 2) - 0.5
     shown = classes.reshape(grid.shape[:2])
     axes.contourf(grid[..., 0], grid[..., 1], shown, levels, colors=SIDES[: len(levels) - 1])
-    for each, marker in zip(np.unique(labels), "ox^sv", strict=False):
-        of = points[labels == each]
-        axes.plot(of[:, 0], of[:, 1], marker, color="#555555", markersize=1.2, alpha=0.6)
+    for each, color in zip(np.unique(labels), POINTS, strict=False):
+        of = points[labels == each][::2]
+        axes.plot(of[:, 0], of[:, 1], ".", color=color, markersize=1.8)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.set_xlabel("regions of the middle seed", fontsize=8)
+    axes.set_xlabel("the seed of the median", fontsize=8)
     axes.set_aspect("auto")
 
 
@@ -145,13 +146,11 @@ def page(known: dict[str, dict[str, object]]) -> str:
     for name in ORDER:
         about = first_line(name)
         if name in WITHOUT:
-            rows.append(f"| [`{name}`](#{name}) | idx | – | – |")
-            sections.append(f"## {name}\n\n{about} It needs {WITHOUT[name]}.\n")
+            rows.append(f"| [`{name}`](#{name}) | idx | – |")
+            sections.append(f"## {name}\n\n{about} {WITHOUT[name]}\n")
             continue
         found = known[name]
-        rows.append(
-            f"| [`{name}`](#{name}) | {found['data']} | {found['text']} | {found['seconds']} |"
-        )
+        rows.append(f"| [`{name}`](#{name}) | {found['data']} | {found['text']} |")
         said = f"{name}: test error against epochs, and of {SEEDS} seeds: {found['text']}"
         sections.append(
             f"## {name}\n\n{about}\n\n```text\nminifw train {name} --seeds {SEEDS}\n```\n\n"

@@ -38,14 +38,14 @@ from minifw.charts import (
     files,
     svg,
 )
+from minifw.charts.layout import lay_out
 from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
 from minifw.charts.markup import Frame, quiet_lines
 from minifw.charts.markup import line as path_of
-from minifw.charts.palette import DARK, HIGH, LIGHT, Palette
+from minifw.charts.palette import DARK, HIGH, LIGHT, Palette, tint
 from minifw.charts.places import middle
 from minifw.charts.reach import extents
-from minifw.charts.regions import regions
 from minifw.charts.scales import Extent, extent, numeral, ticks
 from minifw.charts.style import STYLE
 from minifw.errors import StorageError, UsageError
@@ -190,7 +190,17 @@ def test_places_are_those_of_the_numbers() -> None:
     assert np.isnan(frame.points([0], [1])[0, 0])  # a log scale has no place for zero
 
 
-def test_a_thousand_equal_names_are_shortened_and_whole_in_their_titles() -> None:
+def test_the_first_row_is_on_top() -> None:
+    names = Axis("", "category", ("first", "second"))
+    root = parsed(chart(Dots("", [0, 1], [0, 1]), y=names))
+    first, second = (each for each in root.iter("text") if each.text in names.categories)
+    assert (first.text, second.text) == names.categories
+    assert float(first.attrib["y"]) < float(second.attrib["y"])
+    heat = chart(Cells("c", [[0.0], [1.0]]))
+    assert extents(heat.panels[0])[1].shares([0, 1]).tolist() == [0.75, 0.25]
+
+
+def test_a_long_name_is_shortened_and_whole_in_its_title() -> None:
     name = "train.optimizer.learning_rate=0.001 and more of it " * 3
     root = parsed(chart(Dots("", [1], [0]), y=Axis("", "category", (name,))))
     (text,) = [each for each in root.iter("text") if "…" in (each.text or "")]
@@ -296,6 +306,13 @@ def test_widths_are_not_below_those_of_a_wide_font() -> None:
         assert real * 0.99 <= width(text, 12) <= 1.25 * real, text
 
 
+def test_axes_of_the_same_limits_make_a_square() -> None:
+    same = Axis("a", limits=(0, 2))
+    for axes, square in (((same, same), True), ((same, Axis("b", limits=(0, 3))), False)):
+        ((box,), _) = lay_out(chart(Dots("d", [1], [1]), x=axes[0], y=axes[1]))
+        assert (box.wide == box.high) == square
+
+
 # ------------------------------------------------------------------------------------- what is said
 
 
@@ -327,7 +344,7 @@ def test_lines_of_several_colours_differ_by_their_points() -> None:
         if "dots" in each.get("class", "")
     }
     assert {kind.split()[1] for kind in kinds} == {"circle", "square", "diamond", "cross"}
-    alone = parsed(chart(lines[0]))
+    alone = parsed(chart(lines[0], Line("dashed", [0, 1], [1, 0], 1, dashed=True)))
     assert not [each for each in alone.iter() if "dots" in each.get("class", "")]
 
 
@@ -372,28 +389,23 @@ def test_the_first_colours_differ_for_who_sees_fewer(palette: Palette, kind: str
 # ------------------------------------------------------------------------------------- regions
 
 
-def test_regions_are_where_a_score_is_the_largest() -> None:
-    x = np.linspace(-2, 2, 41)
-    radius = np.hypot(x, x[:, None])
-    inner, outer = regions(x, x, np.stack([1 - radius, radius - 1], -1))
-    assert [len(inner), len(outer)] == [1, 2]  # the outer one has a hole
-    assert area(inner[0]) == pytest.approx(np.pi, rel=0.01)
-    assert sorted(map(area, outer)) == pytest.approx([np.pi, 16], rel=0.01)
-    x_side, y_side = extents(Panel("", Axis("x"), Axis("y"), (Areas("o", outer),)))
-    at = middle(Areas("o", outer), x_side, y_side)
-    assert at is not None
-    assert np.hypot(*(4 * np.array(at[:2]) - 2)) > 1.2  # not in the hole
+def test_the_name_of_a_region_is_not_in_its_hole() -> None:
+    turn = np.linspace(0, 2 * np.pi, 60)[:-1, None]
+    ring = np.hstack([np.cos(turn), np.sin(turn)])
+    field = np.array([(-2, -2), (2, -2), (2, 2), (-2, 2)])
+    for polygons in ([field, ring], [ring, field]):
+        sides = extents(Panel("", Axis("x"), Axis("y"), (Areas("o", polygons),)))
+        at = middle(Areas("o", polygons), *sides)
+        assert at is not None
+        assert np.hypot(*(4 * np.array(at[:2]) - 2)) > 1.2
+    assert middle(Areas("o", []), *sides) is None
 
 
-def area(ring: NDArray[np.float64]) -> float:
-    """By the shoelace formula."""
-    x, y = ring.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def test_one_class_has_the_whole_plane() -> None:
-    (only,) = regions([0, 1], [0, 1], np.zeros((2, 2, 1)))
-    assert area(only[0]) == pytest.approx(1)
+def test_an_area_hides_those_before_it_and_marks_stand_out_from_it() -> None:
+    assert "opacity" not in re.search(r"\.chart \.area\{.*?\}", STYLE, re.DOTALL)[0]  # type: ignore[index]
+    for palette in (LIGHT, DARK):
+        for color in palette.series:
+            assert contrast(color, tint(color, palette.paper)) >= 3, color
 
 
 # ------------------------------------------------------------------------------------- matplotlib

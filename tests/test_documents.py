@@ -5,6 +5,8 @@ from __future__ import annotations
 import pkgutil
 import re
 import runpy
+import shlex
+import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,13 +18,36 @@ from conftest import ROOT, Minifw
 from documents import DOCUMENTS, PAGES, README, anchors, blocks, commands, links, run_command
 from minifw import errors, nn
 
-LINES = {line: page.name for page in PAGES for line in commands(page)}
+TUTORIAL = ROOT / "docs/tutorial.md"
+LINES = {line: page.name for page in PAGES if page != TUTORIAL for line in commands(page)}
 NEW = {line: page for line, page in LINES.items() if line not in commands(README)}
 
 
 @pytest.mark.parametrize("line", NEW, ids=lambda line: f"{NEW[line]}: {line}")
 def test_every_command_of_the_pages_runs(minifw: Minifw, line: str) -> None:
     run_command(minifw, line)
+
+
+def test_the_tutorial_goes_from_an_empty_folder_to_a_result(minifw: Minifw, tmp_path: Path) -> None:
+    """All of its commands in order, as they are; what it shows was printed, but for the numbers."""
+    printed = []
+    for line in (line for block in blocks(TUTORIAL, "sh") for line in block.splitlines()):
+        if line.startswith("minifw "):
+            answer = minifw(*shlex.split(line)[1:])
+            assert answer.code == 0, answer.err
+            printed += answer.out.splitlines()
+        else:
+            subprocess.run(["sh", "-c", line], cwd=tmp_path, check=True)
+    printed += (tmp_path / "mine.yaml").read_text("utf-8").splitlines()
+    shown = [line for block in blocks(TUTORIAL, "text") for line in block.splitlines()]
+    known = {without_numbers(line) for line in printed}
+    assert [line for line in shown if without_numbers(line) not in known] == []
+    (page,) = tmp_path.glob("runs/*/report.html")
+    assert page.read_text("utf-8").startswith("<!doctype html>")
+
+
+def without_numbers(line: str) -> str:
+    return re.sub(r"[\d.]+|[ ─]+|\b(?:higher|lower)\b", " ", line).strip()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +84,12 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_in_the_site() -> None:
     text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
     site = yaml.safe_load(text)
-    named = [name for entry in site["nav"] for name in entry.values()]
+    named: list[str] = []
+    for entry in site["nav"]:
+        for page in entry.values():
+            named += (
+                [page] if isinstance(page, str) else [name for e in page for name in e.values()]
+            )
     assert sorted(named) == sorted(page.name for page in PAGES)
     assert site["theme"]["font"] is False  # the pages ask nobody for anything
     assert site["strict"]

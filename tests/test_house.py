@@ -191,10 +191,14 @@ def test_every_program_of_the_readme_runs(
 
 
 def test_what_the_pages_quote_is_so(minifw: Minifw, tmp_path: Path) -> None:
-    code, error = (
+    code, again, error = (
         next(block.strip("\n") for block in blocks(ROOT / "docs" / page, "text") if word in block)
-        for page, word in (("framework.md", "def backward"), ("configs.md", "did you mean"))
-    )
+        for page, word in (
+            ("framework.md", "def backward"), ("teacher.md", "def backward"),
+            ("configs.md", "did you mean"),
+        )
+    )  # fmt: skip
+    assert code == again
     assert code in (ROOT / "src/minifw/nn/linear.py").read_text()
     assert minifw("init", "mine").code == 0
     mine = tmp_path / "mine.yaml"

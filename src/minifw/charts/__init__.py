@@ -41,7 +41,7 @@ __all__ = [
     "files",
     "model",
     "notation",
-    "regions",
+    "palette",
     "style",
     "svg",
 ]

@@ -115,13 +115,14 @@ def _moved(box: Box, top: float) -> Box:
 
 
 def _square(panel: Panel) -> bool:
-    return panel.square or any(isinstance(mark, Areas) for mark in panel.marks)
+    same = panel.x.limits is not None and panel.x.limits == panel.y.limits
+    return panel.square or same or any(isinstance(mark, Areas) for mark in panel.marks)
 
 
 def _height(panel: Panel, room: float) -> float:
     if panel.y.scale == "category":
         each = 28.0 if len(panel.y.categories) <= 12 else 16.0
-        return max(60.0, each * len(panel.y.categories))
+        return max(100.0, each * len(panel.y.categories))
     if any(isinstance(mark, Cells) for mark in panel.marks):
         return 260.0
     return max(170.0, min(270.0, 0.68 * room))
