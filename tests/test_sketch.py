@@ -106,9 +106,9 @@ def test_each_config_has_a_picture(path: Path, its_data: Any) -> None:
     words = named["one-desc"]
     assert words is not None
     assert all(node.title in words for node in picture.nodes)
-    boxes = [part for part in svg if part.tag == "rect"]
+    boxes = [part for part in svg.iter() if part.tag == "rect"]
     assert len(boxes) == len(picture.nodes)
-    arrows = [part for part in svg if part.tag == "path"]
+    arrows = [part for part in svg.iter() if part.tag == "path"]
     assert len(arrows) == sum(len(node.takes) for node in picture.nodes)
     assert not any("style" in part.attrib for part in svg.iter())
 
@@ -135,6 +135,14 @@ def test_many_crossing_values_are_drawn_apart() -> None:
     lines = drawing.text(picture).splitlines()
     assert max(map(len, lines)) <= 80
     assert sum("●" in line for line in lines) == len(picture.nodes)
+
+
+def test_a_lane_that_is_taken_again_has_room_below() -> None:
+    layers = "{linear: 2, from: inputs, name: a}, {linear: 2, from: inputs, name: b}"
+    more = "{add: [a, b], name: c}, {linear: 2, from: inputs, name: d}, {add: [c, d, inputs]}"
+    picture = of("simplenet", f"network=[{layers}, {more}]")
+    assert picture.node(2).lane == picture.node(4).lane
+    assert_apart(picture)
 
 
 def test_names_stay_text_and_long_ones_are_shortened() -> None:

@@ -93,18 +93,14 @@ def sketch(config: Config, features: int) -> Sketch:
                 losses.get(value),
             )
         )  # fmt: skip
-    again = {position for position, used in enumerate(wired.used) if used != position}
-    again |= {wired.used[position] for position in again}
-    return Sketch(tuple(_placed(_folded(nodes, again))))
+    return Sketch(tuple(_placed(_folded(nodes))))
 
 
-def _folded(nodes: Sequence[Node], again: set[int]) -> list[Node]:
+def _folded(nodes: Sequence[Node]) -> list[Node]:
     """Return the nodes with blocks that are repeated one after the other as one node each."""
-    uses = Counter(value for node in nodes for value in node.takes)
 
-    def is_plain(node: Node) -> bool:
-        value = node.value
-        return node.takes == (value - 1,) and uses[value - 1] == 1 and value - 1 not in again
+    def is_plain(node: Node) -> bool:  # what others take has a name, and is like no other layer
+        return node.takes == (node.value - 1,)
 
     def key(node: Node) -> tuple[str, str, int]:
         return node.title.partition(" ")[2], node.shape, node.parameters

@@ -14,9 +14,9 @@ from minifw.charts.lettering import escaped, fitted, number
 from minifw.explain.sketch import Node, Sketch
 from minifw.page.document import Diagram
 
-BOX, HIGH = 214.0, 34.0
+BOX, HIGH = 226.0, 34.0
 """Width and height of a box."""
-ACROSS, DOWN = 240.0, 60.0
+ACROSS, DOWN = 252.0, 60.0
 """From one lane to the next, and from one row to the next."""
 EDGE = 4.0
 """Free space around."""
@@ -33,7 +33,8 @@ def inline(piece: Diagram, identifier: str) -> str:
         f'<title id="{own}-title">{escaped(piece.title)}</title>',
         f'<desc id="{own}-desc">{escaped(description(sketch))}</desc>',
         *(_arrow(sketch.node(value), node, left) for node in sketch.nodes for value in node.takes),
-        *(part for node in sketch.nodes for part in _box(node, left)),
+        *(_box(node, left) for node in sketch.nodes),
+        *(text for node in sketch.nodes for text in _texts(node, left)),
     ]
     size = f"0 0 {number(wide)} {number(high)}"
     return (
@@ -57,22 +58,26 @@ def _corner(node: Node, left: float) -> tuple[float, float]:
     return left + node.lane * ACROSS, EDGE + node.row * DOWN
 
 
-def _box(node: Node, left: float) -> Iterator[str]:
+def _box(node: Node, left: float) -> str:
     x, y = _corner(node, left)
     rounded = HIGH / 2 if not node.takes or node.loss else 4
     dashed = ' stroke-dasharray="4 3"' if node.folded else ""
-    yield (
+    return (
         f'<rect class="axis" x="{number(x)}" y="{number(y)}" width="{number(BOX)}" '
         f'height="{number(HIGH)}" rx="{number(rounded)}"{dashed}/>'
     )
+
+
+def _texts(node: Node, left: float) -> Iterator[str]:
+    x, y = _corner(node, left)
     below = [node.shape, f"{node.parameters:,} parameters" if node.parameters else ""]
     below.append(f"→ {node.loss}" if node.loss else "")
     middle = number(x + BOX / 2)
-    for text, down, name in (
-        (node.title, 14, "name mid"),
-        (" · ".join(filter(None, below)), 27, "tick mid"),
+    for text, down, size, name in (
+        (node.title, 14, 12, "name mid"),
+        (" · ".join(filter(None, below)), 27, 11, "tick mid"),
     ):
-        fits = escaped(fitted(text, BOX - 12, 12 if down < 20 else 11))
+        fits = escaped(fitted(text, BOX - 12, size))
         yield f'<text class="{name}" x="{middle}" y="{number(y + down)}">{fits}</text>'
 
 
