@@ -82,7 +82,9 @@ class Residual(Twice):
 
 def _chain(modules: list[nn.Module], gradient: Tensor) -> Any:
     chain = nn.Sequential(*modules)
-    chain.forward(modules[0].input)
+    x = modules[0].input
+    assert isinstance(x, Tensor)
+    chain.forward(x)
     return chain.backward(gradient)
 
 
