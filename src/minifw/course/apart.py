@@ -25,9 +25,9 @@ from minifw.course.grading import Grade, TimeUp, grade
 from minifw.course.syllabus import Course
 from minifw.errors import MinifwError, UsageError, WorkerError, harmless, short
 
-PATIENCE = 3.0
-"""So many times the limit may pass on the clock: the limit is one of computing, for a machine may
-be busy with other things. Then the file is killed, if it has not let itself be stopped."""
+PATIENCE, GRACE = 3.0, 10.0
+"""So many times the limit, and so many seconds, may pass on the clock, for a machine may be busy
+with other things: the limit is one of computing. Then the file is killed, if it is not over."""
 MEMORY = 1 << 30
 """Bytes that a file may ask for, above what torch takes."""
 OUTPUT = 1 << 24
@@ -96,7 +96,7 @@ def _grade_apart(exercise: Path, file: Path, limit: float) -> dict[str, Any]:
             _in_the_fork(exercise, file, limit, into, printed)
         os.close(into)
         try:
-            answer = _read(out, time.monotonic() + 2 + PATIENCE * limit)
+            answer = _read(out, time.monotonic() + GRACE + PATIENCE * limit)
         finally:
             os.close(out)
             with suppress(ProcessLookupError, PermissionError):
@@ -105,7 +105,7 @@ def _grade_apart(exercise: Path, file: Path, limit: float) -> dict[str, Any]:
                 os.kill(child, signal.SIGKILL)
             _, status = os.waitpid(child, 0)
         if answer is None:
-            what = f"did not end within {limit:g} s and would not be stopped: an endless loop?"
+            what = f"did not end, nor let itself be stopped after {limit:g} s: an endless loop?"
             return _lost(file, what)
         try:
             found: dict[str, Any] = json.loads(answer)
@@ -130,6 +130,9 @@ def _in_the_fork(exercise: Path, file: Path, limit: float, into: int, out: IO[by
             answer = grade(Exercise.read(exercise), file).as_json()
         except MinifwError as fault:
             answer = {"unusable": [*fault.lines]}
+        except (TimeUp, MemoryError) as fault:  # while a fault of the file was being told
+            signal.setitimer(signal.ITIMER_PROF, 0)
+            answer = _lost(file, str(fault) or "MemoryError")
         signal.setitimer(signal.ITIMER_PROF, 0)
         with suppress(Exception):
             sys.stdout.flush()
@@ -140,7 +143,7 @@ def _in_the_fork(exercise: Path, file: Path, limit: float, into: int, out: IO[by
 
 def _time_up(limit: float) -> Any:
     def stop(number: int, frame: FrameType | None) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0.1)  # again, if the file catches this one
+        signal.setitimer(signal.ITIMER_PROF, 0.5)  # again, if the file catches this one
         raise TimeUp(f"did not end within {limit:g} s: an endless loop?")
 
     return stop
