@@ -15,6 +15,7 @@ __all__ = [
     "build",
     "check_converged",
     "checkpointer",
+    "decision",
     "drawing",
     "estimates",
     "gradcheck",
