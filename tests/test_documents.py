@@ -87,7 +87,9 @@ def test_every_page_is_in_the_site() -> None:
     named: list[str] = []
     for entry in site["nav"]:
         for page in entry.values():
-            named += [page] if isinstance(page, str) else [name for e in page for name in e.values()]
+            named += (
+                [page] if isinstance(page, str) else [name for e in page for name in e.values()]
+            )
     assert sorted(named) == sorted(page.name for page in PAGES)
     assert site["theme"]["font"] is False  # the pages ask nobody for anything
     assert site["strict"]
