@@ -85,10 +85,10 @@ class Browser:
             if event["method"] == "Network.requestWillBeSent"
         ]
 
-    def looks(self, scheme: str) -> None:
-        """Make the reader one who prefers `light` or `dark`."""
+    def looks(self, scheme: str, media: str = "") -> None:
+        """Make the reader one who prefers `light` or `dark`, on the screen or in `print`."""
         features = [{"name": "prefers-color-scheme", "value": scheme}]
-        self.chrome("Emulation.setEmulatedMedia", media="", features=features)
+        self.chrome("Emulation.setEmulatedMedia", media=media, features=features)
 
     def picture(self, file: Path) -> None:
         """Write a picture of the whole page."""

@@ -41,7 +41,7 @@ def run_command(minifw: Minifw, line: str) -> None:
     """Run a command line of a document in an empty folder, in a short form; it ends with 0.
 
     What it names is there: the packaged configs, `mine.yaml`, `own.yaml`, `more.yaml`, `sweep.yaml`,
-    `mine.csv`, `new.csv`, run a1b2c3.
+    `mine.csv`, `new.csv`, run a1b2c3, exported networks `net.…`.
     """
     here = Path()
     (here / "configs").symlink_to(ROOT / "src/minifw/examples")
@@ -66,9 +66,17 @@ def run_command(minifw: Minifw, line: str) -> None:
         quick = ("--seeds", 2, "--set", "train.epochs=2", "--quiet", "--json")
         run = Path(minifw("train", "simplenet", *quick).json["run_dir"])
         run.rename(f"{str(run)[:-6]}{name}")
+    if words[0] == "predict" and words[1].startswith("net."):
+        made = minifw("train", "simplenet", "--set", "train.epochs=2", "--quiet", "--json")
+        assert minifw("export", made.json["run_dir"], "--out", words[1]).code == 0
     short = []
     if "--help" in words or (words[0] == "compare" and "a1b2c3" in words):
         pass
+    elif words[0] == "course":
+        if words[1] != "init":
+            assert minifw("course", "init", "exercises").code == 0
+            solved = ("course", "solve", "1", "--write", "--dir", "exercises")
+            assert minifw(*solved).code == 0
     elif words[0] in ("train", "compare"):
         short = ["--set", "train.epochs=2", "--quiet"]
         if words[0] == "compare":  # PyTorch takes its time

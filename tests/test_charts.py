@@ -42,10 +42,9 @@ from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
 from minifw.charts.markup import Frame, quiet_lines
 from minifw.charts.markup import line as path_of
-from minifw.charts.palette import DARK, HIGH, LIGHT, Palette
+from minifw.charts.palette import DARK, HIGH, LIGHT, Palette, tint
 from minifw.charts.places import middle
 from minifw.charts.reach import extents
-from minifw.charts.regions import regions
 from minifw.charts.scales import Extent, extent, numeral, ticks
 from minifw.charts.style import STYLE
 from minifw.errors import StorageError, UsageError
@@ -327,7 +326,7 @@ def test_lines_of_several_colours_differ_by_their_points() -> None:
         if "dots" in each.get("class", "")
     }
     assert {kind.split()[1] for kind in kinds} == {"circle", "square", "diamond", "cross"}
-    alone = parsed(chart(lines[0]))
+    alone = parsed(chart(lines[0], Line("dashed", [0, 1], [1, 0], 1, dashed=True)))
     assert not [each for each in alone.iter() if "dots" in each.get("class", "")]
 
 
@@ -372,28 +371,23 @@ def test_the_first_colours_differ_for_who_sees_fewer(palette: Palette, kind: str
 # ------------------------------------------------------------------------------------- regions
 
 
-def test_regions_are_where_a_score_is_the_largest() -> None:
-    x = np.linspace(-2, 2, 41)
-    radius = np.hypot(x, x[:, None])
-    inner, outer = regions(x, x, np.stack([1 - radius, radius - 1], -1))
-    assert [len(inner), len(outer)] == [1, 2]  # the outer one has a hole
-    assert area(inner[0]) == pytest.approx(np.pi, rel=0.01)
-    assert sorted(map(area, outer)) == pytest.approx([np.pi, 16], rel=0.01)
-    x_side, y_side = extents(Panel("", Axis("x"), Axis("y"), (Areas("o", outer),)))
-    at = middle(Areas("o", outer), x_side, y_side)
-    assert at is not None
-    assert np.hypot(*(4 * np.array(at[:2]) - 2)) > 1.2  # not in the hole
+def test_the_name_of_a_region_is_not_in_its_hole() -> None:
+    turn = np.linspace(0, 2 * np.pi, 60)[:-1, None]
+    ring = np.hstack([np.cos(turn), np.sin(turn)])
+    field = np.array([(-2, -2), (2, -2), (2, 2), (-2, 2)])
+    for polygons in ([field, ring], [ring, field]):
+        sides = extents(Panel("", Axis("x"), Axis("y"), (Areas("o", polygons),)))
+        at = middle(Areas("o", polygons), *sides)
+        assert at is not None
+        assert np.hypot(*(4 * np.array(at[:2]) - 2)) > 1.2
+    assert middle(Areas("o", []), *sides) is None
 
 
-def area(ring: NDArray[np.float64]) -> float:
-    """By the shoelace formula."""
-    x, y = ring.T
-    return abs(float(x @ np.roll(y, -1) - y @ np.roll(x, -1))) / 2
-
-
-def test_one_class_has_the_whole_plane() -> None:
-    (only,) = regions([0, 1], [0, 1], np.zeros((2, 2, 1)))
-    assert area(only[0]) == pytest.approx(1)
+def test_an_area_hides_those_before_it_and_marks_stand_out_from_it() -> None:
+    assert "opacity" not in re.search(r"\.chart \.area\{.*?\}", STYLE, re.DOTALL)[0]  # type: ignore[index]
+    for palette in (LIGHT, DARK):
+        for color in palette.series:
+            assert contrast(color, tint(color, palette.paper)) >= 3, color
 
 
 # ------------------------------------------------------------------------------------- matplotlib

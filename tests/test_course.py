@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from conftest import Minifw
+from conftest import ROOT, Minifw
+from documents import blocks
+from minifw import nn
 from minifw.course import apart, grading, solving, syllabus
 from minifw.course import folder as folders
 from minifw.course.exercise import EXERCISES, Exercise
@@ -58,6 +64,78 @@ def test_what_minifw_runs_is_shown_beside(name: str) -> None:
         if source.exists():  # losses and optimizers are packages
             first = code.strip().splitlines()[0]
             assert first in source.read_text()
+
+
+class Twice(nn.Network):
+    def __init__(self, size: int, stack: tuple[int, ...] = ()) -> None:
+        self.linear, self.tanh = nn.Linear(size, size, bias=False, stack=stack), nn.Tanh()
+        self.register_modules(self.linear, self.tanh)
+
+    def forward(self, x: Any) -> Any:
+        return self.tanh(self.linear(self.tanh(self.linear(x))))
+
+
+class Residual(Twice):
+    def forward(self, x: Any) -> Any:
+        return x + self.tanh(self.linear(x))
+
+
+def _chain(modules: list[nn.Module], gradient: Tensor) -> Any:
+    chain = nn.Sequential(*modules)
+    chain.forward(modules[0].input)
+    return chain.backward(gradient)
+
+
+def _held(w: Tensor, g: Tensor) -> nn.Module:
+    module = nn.Module()
+    module.register_parameter("w", w)
+    module.w_grad.copy_(g)
+    return module
+
+
+def _sgd(w: Tensor, g: Tensor, v: Tensor, eta: float, mu: float) -> None:
+    optimizer = nn.SGD(_held(w, g), momentum=mu)
+    optimizer.state["w"] = v
+    optimizer.step(eta)
+
+
+def _adam(
+    w: Tensor, g: Tensor, m: Tensor, v: Tensor, t: int, eta: float, b1: float, b2: float, eps: float
+) -> None:
+    optimizer = nn.Adam(_held(w, g), b1, b2, eps)
+    optimizer.state |= {"w.mean": m, "w.square": v}
+    for name, beta in (("1.mean", b1), ("1.square", b2)):
+        optimizer.state[name].fill_(1 - beta ** (t - 1))
+    optimizer.step(eta)
+
+
+def _he(inputs: int, outputs: int, generator: np.random.Generator) -> Tensor:
+    shape = outputs, inputs
+    return torch.from_numpy(nn.KaimingNormal().draw_weight(generator, shape, inputs, outputs))
+
+
+MINIFWS: dict[str, dict[str, Any]] = {
+    "linear": {"Linear": nn.Linear},
+    "activation": {"ReLU": nn.ReLU, "Tanh": nn.Tanh},
+    "chain": {"backward": _chain},
+    "mse": {"MSE": nn.LossMSE},
+    "cross_entropy": {"CrossEntropy": nn.LossCrossEntropy},
+    "shared": {"Twice": Twice},
+    "residual": {"Residual": Residual},
+    "momentum": {"step": _sgd},
+    "adam": {"step": _adam},
+    "he": {"he_normal": _he},
+    "convolution": {
+        "Conv1d": lambda c, o, k, p, **more: nn.Conv1d(c, o, k, padding=p, **more),
+    },
+}
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_what_minifw_itself_runs_passes_the_same_checks(name: str) -> None:
+    """So a solution cannot drift from the framework."""
+    for _, check in OF[name].checks():
+        check(SimpleNamespace(**MINIFWS[name]))
 
 
 # ------------------------------------------------------------------------------ planted mistakes
@@ -327,6 +405,24 @@ def test_a_teacher_leaves_out_reorders_and_adds(tmp_path: Path) -> None:
     )
     assert folders.init(folder)[1] == []  # nothing is overwritten
     assert (folder / "doubling.py").read_text() == wrong
+
+
+def test_the_page_shows_an_exercise_and_what_messages_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = ROOT / "docs/course.md"
+    shown, program = blocks(page, "python")
+    (tmp_path / "doubling.py").write_text(shown)
+    exercise = Exercise.read(tmp_path / "doubling.py")
+    (tmp_path / "mine").mkdir()
+    assert graded(exercise, exercise.blank, tmp_path / "mine").state == "not begun"
+    assert graded(exercise, exercise.solution, tmp_path / "mine").state == "done"
+    wrong = graded(exercise, exercise.solution.replace("2 *", "3 *"), tmp_path / "mine")
+    assert wrong.faults == ("doubling.py:7: double(3.0) must be 6.0, got 9.0",)
+    exec(program, {})
+    assert capsys.readouterr().out == blocks(page, "text")[1]
+    table = dict(re.findall(r"^\| (\d+) \| `(\w+)` \|", page.read_text(), re.MULTILINE))
+    assert [*table.values()] == [*OURS]
 
 
 @pytest.mark.parametrize(

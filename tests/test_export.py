@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import json
 import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,15 +19,24 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import yaml
 
 from conftest import ROOT, Answer, Minifw
-from minifw import runs
+from documents import blocks
+from minifw import load as load_run
+from minifw import nn, runs, train
 from minifw.data import Floats
-from minifw.errors import ArtefactError, CheckError
-from minifw.experiment import estimates, prediction
+from minifw.errors import ArtefactError, CheckError, DataError, StateError, UsageError
+from minifw.experiment import estimates, inputs, prediction
 from minifw.experiment.prediction import Networks
-from minifw.export import FORMATS, c_file, export, load, onnx_file, parcel
+from minifw.export import FORMATS, c_file, export, load, parcel, source
 from minifw.export.columns import samples_to_try
+from minifw.export.twin import model_of
+from minifw.nn.registry import REGISTRY, LayerDeclaration
+from minifw.reference import layers
+from minifw.reference import load as load_state
+from minifw.reference.twins import layer_like
+from minifw.training import Checkpoint
 
 CONFIGS = sorted((ROOT / "src/minifw/examples").glob("*.yaml"))
 SAME = ("torch", "safetensors", "npz")
@@ -113,23 +124,25 @@ def people(rows: int = 60) -> str:
     return "\n".join(lines) + "\n"
 
 
-def trained(minifw: Minifw, *words: object) -> runs.Run:
-    answer = minifw(
-        "train", "simplenet", "--set", "data={kind: csv, path: d.csv, target: kind}", "--quiet",
-        "--set", "train={eta: 0.05, epochs: 2, batch_size: 10}", "--set", "loss=cross-entropy",
-        "--set", "network=[{linear: 5}, relu, {linear: 3}]", *words, "--json",
-    )  # fmt: skip
-    assert answer.code == 0, answer.err
-    return runs.load(Path(answer.json["run_dir"]))
+SETTINGS: dict[str, Any] = {
+    "train.eta": 0.05, "train.epochs": 2, "train.batch_size": 10, "loss": "cross-entropy",
+    "network": [{"linear": 5}, "relu", {"linear": 3}],
+}  # fmt: skip
+
+
+def trained(folder: Path, seeds: int = 3, **more: Any) -> runs.Run:
+    """A run of the data in d.csv of this folder."""
+    data = {"kind": "csv", "path": str(folder / "d.csv"), "target": "kind", **more.pop("data", {})}
+    overrides = {"data": data, **SETTINGS, **more}
+    run = train("simplenet", seeds=seeds, overrides=overrides, runs_dir=folder, progress=False)
+    return runs.load(run.path)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_other_networks_predict_the_same_in_every_format(
-    name: str, minifw: Minifw, tmp_path: Path
-) -> None:
+def test_other_networks_predict_the_same_in_every_format(name: str, tmp_path: Path) -> None:
     dtype, network = NETWORKS[name]
-    Path("d.csv").write_text(people())
-    run = trained(minifw, "--seeds", 2, "--set", f"network={network}", "--set", f"dtype={dtype}")
+    (tmp_path / "d.csv").write_text(people())
+    run = trained(tmp_path, 2, network=yaml.safe_load(network), dtype=dtype)
     kinds = [kind for kind in FORMATS if kind != "c" or COMPILER]
     check_formats(run, tmp_path, tuple(kinds), single="elu" in network)
 
@@ -161,17 +174,33 @@ def hostile_rows(count: int = 80) -> list[list[str]]:
 COLUMNS = ["age */", "city ??/", 'member "', "'x\\", "kind\u00e9"]
 
 
-def write(name: str, rows: list[list[str]], columns: list[str]) -> None:
+def write(name: str | Path, rows: list[list[str]], columns: list[str]) -> None:
     with Path(name).open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])
 
 
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Runs of three seeds: of numbers, and one that fills gaps and knows words."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in ("plain", "words")}
+    (folders["plain"] / "d.csv").write_text(people())
+    write(folders["words"] / "d.csv", hostile_rows(), COLUMNS)
+    more = {"plain": {}, "words": {"target": COLUMNS[-1], "missing": "median"}}
+    return {name: trained(folder, data=more[name]).path for name, folder in folders.items()}
+
+
 @pytest.fixture
-def words(minifw: Minifw) -> runs.Run:
+def words(minifw: Minifw, made: dict[str, Path]) -> runs.Run:
     """A run that fills gaps and knows words, of three seeds."""
-    write("d.csv", hostile_rows(), COLUMNS)
-    data = {"kind": "csv", "path": "d.csv", "target": COLUMNS[-1], "missing": "median"}
-    return trained(minifw, "--seeds", 3, "--set", f"data={json.dumps(data)}")
+    shutil.copyfile(made["words"].parent / "d.csv", "d.csv")
+    return runs.load(made["words"])
+
+
+@pytest.fixture
+def plain(minifw: Minifw, made: dict[str, Path]) -> runs.Run:
+    """A run of four columns of numbers, of three seeds."""
+    shutil.copyfile(made["plain"].parent / "d.csv", "d.csv")
+    return runs.load(made["plain"])
 
 
 def table(answer: Answer) -> tuple[list[str], list[str], Floats]:
@@ -288,18 +317,11 @@ print(json.dumps([scores.tolist(), net.CLASSES, "minifw" in sys.modules]))
 # ------------------------------------------------------------------------------ what is refused
 
 
-@pytest.fixture
-def plain(minifw: Minifw) -> runs.Run:
-    Path("d.csv").write_text(people())
-    return trained(minifw, "--seeds", 3)
-
-
 def test_code_does_not_run_unasked(plain: runs.Run, minifw: Minifw) -> None:
     for kind, what in (("torch-code", "runs"), ("c", "compiles and runs")):
         path, _ = export(plain, None, kind)
-        source = path.read_text()
-        trap = "open('ran', 'w')\n" if kind == "torch-code" else "#error ran\n"
-        path.write_text(trap + source)
+        trap = "open('ran', 'w').close()\n" if kind == "torch-code" else "#error ran\n"
+        path.write_text(path.read_text() + trap)
         answer = minifw("predict", path, "d.csv")
         assert (answer.code, answer.out) == (2, "")
         assert answer.err == (
@@ -308,6 +330,7 @@ def test_code_does_not_run_unasked(plain: runs.Run, minifw: Minifw) -> None:
         assert not Path("ran").exists()
         answer = minifw("predict", path, "d.csv", "--allow-code")
         assert Path("ran").exists() if kind == "torch-code" else "error" in answer.err
+        Path("ran").unlink(missing_ok=True)
     path.write_text("minifw-export 1\nAAAA\n")
     assert minifw("predict", path, "d.csv", "--allow-code").code == 4
 
@@ -320,7 +343,8 @@ def test_files_of_other_programs_are_refused(minifw: Minifw) -> None:
     np.savez("a.npz", x=np.zeros(3))
     Path("a.py").write_text("print('ran')\n")
     Path("a.c").write_text("int main(void) { return 0; }\n")
-    torch.onnx.export(net, (torch.zeros(1, 4),), "a.onnx", dynamo=False)
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(net, (torch.zeros(1, 4),), "a.onnx", dynamo=False)
     Path("d.csv").write_text(people())
     for format_ in FORMATS.values():
         file = f"a{format_.suffix}"
@@ -363,16 +387,40 @@ def test_what_cannot_be_exported_is_refused(plain: runs.Run, minifw: Minifw) -> 
         assert (answer.code, answer.out) in ((2, ""), (6, "")), words
         assert answer.err.startswith(message)
         assert answer.err.count("\n") == 1
-    assert not list(Path().glob("net*")) and not list(Path().glob("simplenet*"))
+    assert [path.name for path in Path().iterdir()] == ["d.csv"]
 
 
-def test_a_diverged_seed_is_refused_and_left_out(minifw: Minifw) -> None:
-    Path("d.csv").write_text(people())
-    run = trained(
-        minifw, "--seeds", 3, "--set", "train.eta=[0.1, 0.1, 0.1]",
-    ) if False else trained(minifw, "--seeds", 3)  # fmt: skip
-    file = run.path / "checkpoints/minifw-full-batch.safetensors"
-    assert file.exists()
+def test_a_diverged_seed_is_refused_and_left_out(
+    plain: runs.Run, minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Checkpoint.from_bytes.__func__  # type: ignore[attr-defined]
+
+    def one_gone(cls: type[Checkpoint], content: bytes, where: str) -> Checkpoint:
+        checkpoint: Checkpoint = real(cls, content, where)
+        checkpoint.history.diverged[1] = 5
+        return checkpoint
+
+    monkeypatch.setattr(Checkpoint, "from_bytes", classmethod(one_gone))
+    answer = minifw("export", plain.path, "--seed", 1)
+    message = f"{plain.path}: seed 1 diverged; there is no network to ask\n"
+    assert (answer.code, answer.out, answer.err) == (2, "", message)
+    answer = minifw("export", plain.path, "--all-seeds", "--format", "npz", "--out", "a.npz")
+    assert answer.err == "minifw: left out, since diverged: seed 1\n"
+    networks, _ = load(Path("a.npz"))
+    assert networks.seeds == [0, 2]
+    assert minifw("predict", "a.npz", "d.csv").out == minifw("predict", plain.path, "d.csv").out
+
+
+def test_a_run_of_an_older_minifw_is_refused(
+    plain: runs.Run, minifw: Minifw, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(inputs, "NORMALIZATION", "of a later minifw")
+    answer = minifw("export", plain.path)
+    assert (answer.code, answer.out) == (4, "")
+    assert answer.err == (
+        f"{plain.path}: made by a minifw that kept neither normalisation nor names of columns; "
+        f"minifw train {plain.path}/config.yaml makes it anew\n"
+    )
 
 
 def test_all_seeds_in_one_file_vote_as_the_run(plain: runs.Run, minifw: Minifw) -> None:
@@ -414,15 +462,13 @@ def test_onnx_that_is_not_installed_is_one_line(
 def test_a_graph_that_says_something_else_is_not_written(
     plain: runs.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    usual = onnx_file.model_of
-
     def other(*arguments: Any) -> Any:
-        model = usual(*arguments)
+        model = model_of(*arguments)
         with torch.no_grad():
             next(model.parameters()).add_(1e-3)
         return model
 
-    monkeypatch.setattr(onnx_file, "model_of", other)
+    monkeypatch.setattr("minifw.export.onnx_file.model_of", other)
     with pytest.raises(CheckError, match="in onnxruntime the graph gives numbers that are"):
         export(plain, Path("net.onnx"))
     assert not Path("net.onnx").exists()
@@ -489,3 +535,209 @@ def test_literals_of_c_are_the_bytes_of_the_text(tmp_path: Path) -> None:
     subprocess.run([COMPILER, *STRICT, "a.c", "-o", "a"], cwd=tmp_path, check=True)
     said = subprocess.run([tmp_path / "a"], capture_output=True, check=True).stdout
     assert said == b"".join(text.encode("utf-8", "surrogatepass") + b"\n" for text in texts)
+
+
+# ---------------------------------------------------------------- PyTorch's weights in our networks
+
+
+def theirs() -> torch.nn.Sequential:
+    return torch.nn.Sequential(
+        torch.nn.Linear(4, 5), torch.nn.BatchNorm1d(5), torch.nn.ReLU(), torch.nn.Dropout(0.5),
+        torch.nn.Linear(5, 3),
+    )  # fmt: skip
+
+
+def ours() -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, 3)
+    )
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_a_state_dict_of_pytorch_becomes_ours(tmp_path: Path, suffix: str) -> None:
+    net, x = theirs(), torch.randn(20, 4)
+    net(x)  # which changes the running means
+    net.eval()
+    path = tmp_path / f"net{suffix}"
+    if suffix == ".pt":
+        torch.save(net.state_dict(), path)
+    else:
+        safetensors.torch.save_file(net.state_dict(), path)
+    network = load_state(path, ours()).eval()
+    torch.testing.assert_close(network.forward(x), net(x).detach())
+
+
+def test_an_exported_state_dict_says_what_its_network_is(plain: runs.Run) -> None:
+    path, parcel_ = export(plain, Path("net.pt"), seed=2)
+    network = load_state(path)
+    assert not network.stack
+    x = torch.randn(3, 4)
+    torch.testing.assert_close(network.forward(x), parcel_.networks.network.forward(x[None])[0])
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), torch.nn.ReLU(), torch.nn.Linear(5, 3))
+    net.load_state_dict(torch.load(path, weights_only=True))  # strictly: nothing else is there
+    torch.testing.assert_close(net(x).detach(), network.forward(x))
+
+
+def test_names_and_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "net.pt"
+    state = theirs().state_dict()
+    for changed, network, message in (
+        (state, nn.Sequential(nn.Linear(4, 5)),
+         "has '1.weight', '1.bias', '1.running_mean' and 4 more, which the network has not"),
+        ({name: value for name, value in state.items() if name != "4.bias"}, ours(),
+         "lacks '4.bias' of the network"),
+        ({f"net.{name}": value for name, value in state.items()}, ours(),
+         "lacks '0.weight', '0.bias', '1.weight' and 6 more of the network, and has 'net.0.weight', "
+         "'net.0.bias', 'net.1.weight' and 6 more, which the network has not"),
+        (state | {"4.weight": torch.zeros(3, 4)}, ours(),
+         "'4.weight' must be (3, 5) of float32, as '4.weight' of the network, got (3, 4) of float32"),
+    ):  # fmt: skip
+        torch.save(changed, path)
+        before = network.state_dict()
+        with pytest.raises(StateError) as fault:
+            load_state(path, network)
+        assert fault.value.lines[0] == f"{path}: {message}"
+        for name, value in network.state_dict().items():
+            assert torch.equal(value, before[name])
+    torch.save(state, path)
+    for arguments, error, message in (
+        ((path,), ArtefactError, "does not say what its network is; give one: load"),
+        ((path, nn.Sequential(nn.Linear(4, 5, stack=(2,)))), UsageError, "is a stack of networks"),
+        ((tmp_path / "no.pt", ours()), DataError, "no.pt"),
+    ):
+        with pytest.raises(error, match=message):
+            load_state(*arguments)
+    torch.save([1], path)
+    with pytest.raises(ArtefactError, match="must be a state dict"):
+        load_state(path, ours())
+
+
+def test_a_run_of_the_library_exports(plain: runs.Run) -> None:
+    run = load_run(plain.path)
+    assert run.export() == Path("simplenet.pt")
+    assert run.export("a.c", seed=0, mode="full-batch") == Path("a.c")
+    assert run.export(format="npz", all_seeds=True) == Path("simplenet.npz")
+    with pytest.raises(UsageError, match="seed: must be one of 0, 1, 2, as in this run, got 5"):
+        run.export(seed=5)
+
+
+@needs_compiler
+def test_the_program_of_the_page_compiles_and_says_what_minifw_says(tmp_path: Path) -> None:
+    (program,) = blocks(ROOT / "docs/export.md", "c")
+    run = train(
+        "cross-entropy", seeds=1, overrides={"train.epochs": 1}, runs_dir=tmp_path, progress=False
+    )
+    run.export(tmp_path / "net.c")
+    (tmp_path / "main.c").write_text(program)
+    assert COMPILER
+    subprocess.run([COMPILER, *STRICT, "net.c", "main.c", "-o", "main"], cwd=tmp_path, check=True)
+    said = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    scores = run.predict([[0.5, 0.25], [0.0, 1.0]]).scores
+    lines = [line.split(": ") for line in said.splitlines()]
+    assert [name for name, _ in lines] == ["0", "1"]
+    np.testing.assert_allclose(
+        [[*map(float, pair.split(", "))] for _, pair in lines], scores.T, atol=2e-6
+    )
+
+
+# ----------------------------------------------------------------------------- layers, one by one
+
+
+@pytest.mark.parametrize(
+    "declaration", {id(d): d for d in REGISTRY[LayerDeclaration].values()}.values(),
+    ids=lambda declaration: declaration.word,
+)  # fmt: skip
+def test_the_source_of_each_layer_makes_its_twin(declaration: LayerDeclaration) -> None:
+    given = {"dtype": torch.float64}
+    known = inspect.signature(declaration.make).parameters
+    module = declaration.make(
+        **declaration.case, **{name: value for name, value in given.items() if name in known}
+    ).eval()
+    name, text = source.call_of(module)
+    layer = eval(text, {"nn": torch.nn, **vars(layers)})  # what the file would say
+    like = layer_like(module, None)
+    assert type(layer).__name__ == name == type(like).__name__
+    assert str(layer) == str(like)
+    layer = layer.to(torch.float64).eval()
+    layer.load_state_dict(like.state_dict())
+    shapes = declaration.input_shapes
+    whole = declaration.whole is not None
+    x = [
+        torch.ones(shape) if whole else torch.randn(shape, dtype=torch.float64) for shape in shapes
+    ]
+    assert torch.equal(layer(*x), like(*x))
+
+
+OWN = """
+from pathlib import Path
+
+import torch
+
+from minifw import nn
+
+Path("it-ran").touch()
+
+
+@nn.layer(twin=nn.Twin("LeakyReLU", negative_slope=lambda ours: 0.25))
+class Leaky(nn.ActivationFunction):
+    def function(self, x):
+        return torch.maximum(x, 0.25 * x)  # */ /* ??/
+
+    def derivative(self, x, y):
+        return torch.full_like(x, 0.25).masked_fill_(x > 0, 1)
+
+
+class Lonely(Leaky):
+    declaration = None
+
+
+class Theirs(torch.nn.Module):
+    def forward(self, x):
+        return torch.nn.functional.leaky_relu(x, 0.25)
+
+
+@nn.layer(twin=nn.Twin(Theirs))
+class Paired(Leaky):
+    pass
+"""
+
+
+def test_layers_of_ones_own_travel_as_far_as_their_source(minifw: Minifw) -> None:
+    Path("mine.py").write_text(OWN)
+    Path("d.csv").write_text(people())
+    lacks = {
+        "Leaky": {},
+        "Paired": {"torch-code": "its PyTorch twin Theirs is a user's own class, whose source"},
+        "Lonely": dict.fromkeys(("torch", "torch-code", "onnx"), "there is no PyTorch twin of it"),
+    }
+    for name, missing in lacks.items():
+        answer = minifw(
+            "train", "simplenet", "--set", "data={kind: csv, path: d.csv, target: kind}",
+            "--set", f"network=[{{linear: 5}}, {{python: mine.{name}}}, {{linear: 3}}]",
+            "--set", "train.epochs=2", "--set", "train.compile=false", "--allow-code", "-q", "--json",
+        )  # fmt: skip
+        assert answer.code == 0, answer.err
+        run = Path(answer.json["run_dir"])
+        assert minifw("export", run).code == 2  # its code may not run
+        for kind, known in FORMATS.items():
+            if kind == "c" and not COMPILER:
+                continue
+            file = f"{name}{known.suffix}"
+            answer = minifw("export", run, "--format", kind, "--out", file, "--allow-code")
+            if kind in missing:
+                assert (answer.code, answer.err.count("\n")) == (2, 1), (name, kind)
+                assert missing[kind] in answer.err
+                assert not Path(file).exists()
+                continue
+            assert answer.code == 0, answer.err
+            Path("it-ran").unlink()
+            refused = minifw("predict", file, "d.csv")
+            assert (refused.code, Path("it-ran").exists()) == (2, False), kind
+            assert "allow-code" in refused.err
+            said = minifw("predict", run, "d.csv", "--allow-code")
+            again = minifw("predict", file, "d.csv", "--allow-code")
+            np.testing.assert_allclose(table(again)[2], table(said)[2], atol=2e-6)
+            Path("it-ran").touch()
+            if kind == "c":
+                assert COMPILER
+                subprocess.run([COMPILER, *STRICT, "-c", file, "-o", "net.o"], check=True)

@@ -28,7 +28,7 @@ from conftest import ROOT, SMALL, Minifw
 from minifw import runs
 from minifw.charts import canvas
 from minifw.experiment import decision as outcomes
-from minifw.report import curves, lettering, plots, regions
+from minifw.report import curves, lettering, planes, plots, regions
 from minifw.report.process import Artist
 from minifw.runs import Run
 from minifw.runs.results import Results
@@ -365,7 +365,7 @@ def test_best_and_second_are_enough_for_borders(monkeypatch: pytest.MonkeyPatch)
     kept = outcomes.decided_plane(outputs)
     assert {*whole} == {"decision", "scores"}
     assert {*kept} == {"decision", "second", "margin"}
-    again = regions.scores_over_plane(kept)
+    again = planes.scores_over_plane(kept)
     order = np.sort(whole["scores"], -1)
     np.testing.assert_array_equal(again.argmax(-1), whole["decision"])
     margin = order[..., -1] - order[..., -2]

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
+import minifw as minifw_
 import pages
 from browser import MISSING, browser
-from conftest import SMALL
-from minifw.charts import Axis, Band, Chart, Line, Panel
+from conftest import SMALL, Minifw
+from minifw.charts import Axis, Band, Chart, Line, Panel, files
+from minifw.cli import report
+from minifw.errors import StorageError
 from minifw.page import html as making
 from minifw.page.document import (
     Document,
@@ -27,7 +33,11 @@ from minifw.page.document import (
     Steps,
 )
 from minifw.page.html import html
+from minifw.page.markdown import markdown
+from minifw.page.pieces import write_pieces
 from minifw.report.tables import Interval, Table
+from minifw.runs import directory, load
+from minifw.system.lock import hold
 
 QUICK = (*SMALL, "--set", "train.epochs=4", "--quiet")
 
@@ -242,3 +252,196 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
         white = page.run("return getComputedStyle(document.body).backgroundColor")
         page.looks("dark")
         assert page.run("return getComputedStyle(document.body).backgroundColor") != white
+
+
+# ------------------------------------------------------------------------------------------ runs
+
+
+def manifest(run: Path) -> Any:
+    return json.loads((run / "manifest.json").read_text())
+
+
+def test_a_page_is_a_file_of_its_run(minifw: Minifw, tmp_path: Path) -> None:
+    done = minifw("train", "simplenet", "--seeds", 3, *QUICK, "--report")
+    *_, where, page = map(Path, done.out.splitlines())
+    assert (done.code, done.err, page) == (0, "", where / "report.html")
+    pages.check(page.read_text(encoding="utf-8"))
+    before = manifest(where), page.read_bytes()
+    assert "report.html" in before[0]["files"]
+    assert minifw("report", where).out == f"{page}\n"  # again: the same, and still one of its files
+    assert (manifest(where), page.read_bytes()) == before
+    page.write_text("damaged")
+    assert minifw("runs", "verify", where).code == 4
+    assert minifw("report", where.name[-6:], "--json").json == {"report": str(page), "pieces": []}
+    assert minifw("runs", "verify", where).code == 0
+    assert (manifest(where), page.read_bytes()) == before
+    out = minifw("report", where, where, "--out", "else.html")  # twice the same is one run
+    assert (out.code, Path("else.html").read_bytes()) == (0, before[1])
+    assert minifw("resume", where, "--report").code == 2  # it is over
+    loaded = minifw_.load(where)
+    assert isinstance(loaded, minifw_.Run)
+    assert loaded.report() == page
+    assert loaded.report(tmp_path / "mine.html").read_bytes() == before[1]
+
+
+def test_a_page_is_an_extra(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is wrong with it, a run ends as it would without, and says so in a line."""
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("planted\n\x1b[2J")
+
+    with monkeypatch.context() as planted:
+        planted.setattr("minifw.page.writing.html", fail)
+        done = minifw("train", "simplenet", *QUICK, "--report", "--json")
+        assert done.code == 0
+        run = Path(done.json["run_dir"])
+        (line,) = done.err.splitlines()
+        assert line.startswith("minifw: there is no page: ZeroDivisionError('planted\\n\\x1b[2J')")
+        assert line.endswith(f"minifw report {run} tries again")
+    assert minifw("runs", "verify", run).code == 0
+    assert manifest(run)["status"] == "complete"
+    assert not (run / "report.html").exists()
+
+    def full(*_: object, **__: object) -> str:
+        raise StorageError("report.html: cannot be written: No space left on device")
+
+    page = minifw("report", run)
+    assert page.code == 0
+    with monkeypatch.context() as planted:  # while one page takes the place of another
+        planted.setattr("minifw.page.writing.html", lambda _: "another")
+        planted.setattr("minifw.runs.directory.publish", once_full(full))
+        assert minifw("report", run).code == 6
+    assert minifw("runs", "verify", run).code == 0
+
+
+def once_full(full: Callable[..., str]) -> Callable[..., str]:
+    """Return a `publish` for which the disk is full, but for manifests."""
+    real = directory.publish
+
+    def publish(path: Path, *more: Any, **how: Any) -> str:
+        return (real if path.name == "manifest.json" else full)(path, *more, **how)
+
+    return publish
+
+
+def test_studies_have_pages_too(minifw: Minifw) -> None:
+    few = (*SMALL, "--set", "train.epochs=2", "--quiet", "--report")
+    runs = []
+    for words in (
+        ("sweep", "simplenet", "--over", "train.eta=0.1,0.2", "--seeds", 2),
+        ("variance", "simplenet", "--data", 2, "--init", 2),
+        ("compare", "simplenet", "half-plane", "--seeds", 2),
+        ("compare", "--seeds", 2),
+    ):
+        done = minifw(*words, *few)
+        assert done.code == 0, done.err
+        page = Path(done.out.splitlines()[-1])
+        assert page.name == "report.html"
+        pages.check(page.read_text(encoding="utf-8"))
+        runs.append(page.parent)
+        assert minifw("runs", "verify", page.parent).code == 0
+    assert minifw("report", *runs).err == "--out: must name a file for the page of 4 runs\n"
+    assert not Path("all.html").exists()
+    assert minifw("report", *runs, "--out", "all.html").out == "all.html\n"
+    pages.check(Path("all.html").read_text(encoding="utf-8"))
+
+
+def test_what_has_no_page_says_so_in_a_line(minifw: Minifw, tmp_path: Path) -> None:
+    run = Path(minifw("train", "simplenet", *QUICK, "--json").json["run_dir"])
+    saved = (run / "manifest.json").read_bytes()
+
+    def refused(*words: object) -> str:
+        done = minifw("report", *words)
+        assert done.code != 0
+        (line,) = done.err.splitlines()
+        return f"{done.code} {line}"
+
+    def altered(**keys: object) -> str:
+        load(run).commit(**keys)
+        answer = refused(run)
+        (run / "manifest.json").write_bytes(saved)
+        return answer
+
+    assert "minifw resume" in altered(status="interrupted")
+    assert "crashed" in altered(status="running")
+    assert altered(format=0).startswith("4 ")
+    results = (run / "results.json").read_bytes()
+    (run / "results.json").write_bytes(results.replace(b"0", b"1", 1))
+    assert refused(run).startswith("4 ")
+    (run / "results.json").write_bytes(results)
+    assert refused("nothing").startswith("2 nothing: there is no such run")
+    assert refused(tmp_path).startswith("4 ")
+    assert refused(run, "--out", "no/where.html").startswith("6 ")
+    assert refused(run, "--format", "pfd").startswith("2 --format: must be of svg, ")
+    assert refused(run, "--format", "svg") == "2 --format: is for pieces; --pieces DIR writes them"
+    assert refused(run, "--pieces", "p", "--columns", 3) == "2 --columns: must be 1 or 2, got 3"
+    assert refused(run, "--pieces", "p", "--style", "none.mplstyle").startswith("2 ")
+    assert not Path("p").exists()
+    assert not (run / "report.html").exists()
+    with hold(run):
+        assert "is at work on this run" in refused(run)
+    assert minifw("compare", run, run, "--no-save", "--report").code == 2
+
+
+def test_a_run_of_which_nothing_is_left_has_a_page(minifw: Minifw) -> None:
+    done = minifw("train", "simplenet", *QUICK, "--set", "train.eta=1e9", "--report")
+    assert done.code == 3
+    pages.check(Path(done.out.splitlines()[-1]).read_text(encoding="utf-8"))
+
+
+def test_a_comparison_of_20_seeds_is_small(minifw: Minifw) -> None:
+    """With as many evaluations and test samples as usual, since it is these that fill a page."""
+    few = ("data.train=20", "train.batch_size=20", "train.epochs=100", "train.eval_every=1")
+    words = [word for key in few for word in ("--set", key)]
+    done = minifw("compare", "--seeds", 20, *words, "--reference", "vmap", "--report", "--quiet")
+    assert done.code == 0, done.err
+    assert Path(done.out.splitlines()[-1]).stat().st_size < 300_000
+
+
+# ---------------------------------------------------------------------------------------- pieces
+
+
+def test_every_piece_is_a_file_of_its_own(tmp_path: Path) -> None:
+    document = everything(lambda word: f"{word}{HOSTILE[4]}")
+    written = write_pieces(document, tmp_path, ["csv", "tex", "parquet", "md"])
+    names = sorted(path.name for path in written)
+    assert len({*names}) == len(names)
+    assert names == sorted(path.name for path in tmp_path.iterdir())
+    stems = {"table1", "two", "curves", "epoch-1", "epoch-10", "epoch-100", "step-1"}
+    assert {path.stem for path in written if path.suffix == ".parquet"} == stems
+    assert (tmp_path / "table1.csv").read_text().splitlines()[1] == "n,20.0,,"
+    table = parquet.read_table(tmp_path / "curves.parquet")
+    assert table.num_rows == 10
+    text = (tmp_path / "report.md").read_text()
+    assert text.startswith("# compare: simplenet")
+    for heading in ("## Results", "### Methods", "#### epoch 10", "### config.yaml"):
+        assert f"\n{heading}" in text
+
+
+def test_pieces_of_the_same_name_are_different_files(tmp_path: Path) -> None:
+    table = everything().sections[0].pieces[1]
+    assert isinstance(table, Grid)
+    names = ("../../up", "same", "Same", "same", "report", "")
+    pieces = tuple(Grid(name, table.table) for name in names)
+    document = Document("t", (), (Section("s", "S", pieces),))
+    written = write_pieces(document, tmp_path / "made" / "here", ["md"])
+    assert [path.name for path in written] == [
+        "up.md", "same.md", "Same-2.md", "same-3.md", "report-2.md", "piece.md", "report.md",
+    ]  # fmt: skip
+    assert {path.parent for path in written} == {tmp_path / "made" / "here"}
+
+
+def test_the_whole_as_markdown_has_no_other_markup() -> None:
+    listing = Listing("```", "a\n````\n<b>\x1b")
+    texts = ("# no heading", "1. no list", "- none", "<script>", "![no](picture)")
+    pieces = (listing, *map(Paragraph, texts))
+    text = markdown(Document("<b>*", (), (Section("s", "S", pieces),)), None)
+    assert "`````\na\n````\n<b>\\x1b\n`````" in text
+    for line in ("\\# no heading", "1\\. no list", "\\- none", "\\<script\\>"):
+        assert f"\n{line}\n" in text
+    assert "\n![no]" not in text
+
+
+def test_the_command_knows_all_formats() -> None:
+    """It names them before matplotlib is there."""
+    assert report.FORMATS == files.FORMATS

@@ -41,7 +41,6 @@ __all__ = [
     "files",
     "model",
     "notation",
-    "regions",
     "style",
     "svg",
 ]

@@ -28,6 +28,7 @@ from minifw.charts.model import (
     Rule,
     Span,
 )
+from minifw.charts.palette import LIGHT, tint
 from minifw.charts.places import middle
 from minifw.charts.reach import beside, counts
 from minifw.charts.scales import floats
@@ -80,6 +81,11 @@ class _Drawing:
 
     def color(self, number: int) -> Any:
         return self.colors[number % len(self.colors)]
+
+    def tint(self, number: int) -> str:
+        from matplotlib.colors import to_hex
+
+        return tint(to_hex(self.color(number)), LIGHT.paper)
 
     def size(self, letters: float) -> float:
         """Return a size of letters in points."""
@@ -264,9 +270,8 @@ class _Drawing:
         if not rings:
             return False
         outline = Outline.make_compound_path(*(Outline(ring, closed=True) for ring in rings))
-        color = self.color(mark.color)
-        axes.add_patch(PathPatch(outline, facecolor=color, alpha=0.25, linewidth=0))
-        axes.add_patch(PathPatch(outline, fill=False, edgecolor="black", linewidth=0.5))
+        color = self.tint(mark.color)
+        axes.add_patch(PathPatch(outline, facecolor=color, edgecolor=color, linewidth=0.4))
         found = middle(mark, box.x, box.y)
         if found is not None and found[2] * box.high >= SMALL / 2:
             room = 2 * min(found[0], 1 - found[0]) * box.wide
@@ -307,9 +312,9 @@ class _Drawing:
         if np.isfinite(x + y):
             left = x < 0.5
             shift = 4 / box.wide if left else -4 / box.wide
-            text = fitted(mark.text, box.wide, SMALL)
-            self._text(axes, x + shift, y + 3 / box.high, text, SMALL,
-                       ha="left" if left else "right")  # fmt: skip
+            text = fitted(mark.text, box.wide / 2, SMALL)
+            up = min(y + 3 / box.high, 1 - SMALL / box.high)
+            self._text(axes, x + shift, up, text, SMALL, ha="left" if left else "right")
 
     # ----------------------------------------------------------------------------- below
 
@@ -347,6 +352,8 @@ class _Drawing:
                 looks: dict[str, Any] = {"facecolor": color, "alpha": 0.22, "linewidth": 0}
                 if isinstance(mark, Bars):
                     looks = self._filled(mark)
+                if isinstance(mark, Areas):
+                    looks = {"facecolor": self.tint(mark.color)}
                 axes.add_patch(Rectangle((left, middle - 6), 20, 12, **looks))
             case Cells():
                 ends_of_scale = (left, left + legend.SCALE - 6, middle - 6, middle + 6)

@@ -121,7 +121,7 @@ def _square(panel: Panel) -> bool:
 def _height(panel: Panel, room: float) -> float:
     if panel.y.scale == "category":
         each = 28.0 if len(panel.y.categories) <= 12 else 16.0
-        return max(60.0, each * len(panel.y.categories))
+        return max(100.0, each * len(panel.y.categories))
     if any(isinstance(mark, Cells) for mark in panel.marks):
         return 260.0
     return max(170.0, min(270.0, 0.68 * room))

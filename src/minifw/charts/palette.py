@@ -53,6 +53,20 @@ HIGH = 5
 """The first step whose text has the colour `text_high`."""
 
 
+TINT = 0.22
+"""The share of a colour in the areas that have it, which hide what is below them."""
+
+
+def tint(color: str, paper: str) -> str:
+    """Return a colour of an area: so light that marks of the same colour stand out from it."""
+    parts = zip(_channels(color), _channels(paper), strict=True)
+    return "#" + "".join(f"{round(TINT * one + (1 - TINT) * other):02x}" for one, other in parts)
+
+
+def _channels(color: str) -> list[int]:
+    return [int(color[n : n + 2], 16) for n in (1, 3, 5)]
+
+
 def step_of(share: float) -> int:
     """Return the step of the scale for a share, from 0 to 1, of the way to the highest value."""
     return min(len(LIGHT.steps) - 1, max(0, int(share * len(LIGHT.steps))))

@@ -94,5 +94,6 @@ def beside(mark: Bars, marks: Sequence[Mark]) -> tuple[float, float]:
 
 
 def counts(marks: Iterable[Mark]) -> bool:
-    """Return whether lines of several colours must differ by their points too."""
-    return len({mark.color for mark in marks if isinstance(mark, Line) and not mark.quiet}) > 1
+    """Return whether lines of several colours, alike else, must differ by their points too."""
+    looks = {(m.dashed, m.color) for m in marks if isinstance(m, Line) and not m.quiet}
+    return len({dashed for dashed, _ in looks}) < len(looks)

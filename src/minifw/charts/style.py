@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from minifw.charts.palette import DARK, LIGHT, Palette
+from minifw.charts.palette import DARK, LIGHT, Palette, tint
 
 
 def _colours(palette: Palette) -> str:
@@ -10,6 +10,7 @@ def _colours(palette: Palette) -> str:
         "paper": palette.paper, "ink": palette.ink, "soft": palette.soft, "grid": palette.grid,
         "single": palette.quiet, "low": palette.text_low, "high": palette.text_high,
         **{f"c{n}": colour for n, colour in enumerate(palette.series)},
+        **{f"t{n}": tint(colour, palette.paper) for n, colour in enumerate(palette.series)},
         **{f"s{n}": colour for n, colour in enumerate(palette.steps)},
     }  # fmt: skip
     return ".chart{" + ";".join(f"--{name}:{colour}" for name, colour in named.items()) + "}"
@@ -37,8 +38,7 @@ stroke-linecap:round}
 .chart .quiet .line{stroke-width:.8;stroke-opacity:.55}
 .seeds .chart .quiet,.chart.seeds .quiet{display:inline}
 .chart .band{fill:var(--c);fill-opacity:.2;stroke:none}
-.chart .area{fill:var(--c);fill-opacity:.22;fill-rule:evenodd;stroke:var(--ink);stroke-width:.8;
-stroke-opacity:.7}
+.chart .area{fill:var(--t);fill-rule:evenodd;stroke:var(--t);stroke-width:.6}
 .chart .span{fill:none;stroke:var(--c);stroke-width:3}
 .chart .bar{fill:var(--c);fill-opacity:.85;stroke:var(--c)}
 .chart .hollow{fill-opacity:.2}
@@ -56,8 +56,9 @@ stroke-opacity:.7}
 .chart .cell-text.small{font-size:8.5px}
 """
 
-_CLASSES = "".join(f".chart .c{n}{{--c:var(--c{n})}}" for n in range(len(LIGHT.series))) + "".join(
-    f".chart .s{n}{{fill:var(--s{n})}}" for n in range(len(LIGHT.steps))
+_CLASSES = "".join(
+    [f".chart .c{n}{{--c:var(--c{n});--t:var(--t{n})}}" for n in range(len(LIGHT.series))]
+    + [f".chart .s{n}{{fill:var(--s{n})}}" for n in range(len(LIGHT.steps))]
 )
 
 STYLE = (

@@ -220,9 +220,9 @@ def _mark(mark: Mark, box: Box, frame: Frame, marked: bool) -> tuple[str, str]:
             if np.isnan([x, y]).any():
                 return "", ""
             left = x < frame.left + frame.wide / 2
-            text = fitted(mark.text, frame.wide, SMALL)
-            kind = "note" if left else "note end"
-            return "", _text(x + (4 if left else -4), y - 4, text, kind, mark.text)
+            text = fitted(mark.text, frame.wide / 2, SMALL)
+            kind, y = "note" if left else "note end", max(y - 4, frame.top + SMALL)
+            return "", _text(x + (4 if left else -4), y, text, kind, mark.text)
 
 
 def _line_kind(mark: Line) -> str:

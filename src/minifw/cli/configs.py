@@ -88,19 +88,27 @@ def show(
     config: ConfigName,
     overrides: Set = None,
     seeds: Seeds = None,
+    graph: Annotated[
+        bool, typer.Option("--graph", help="Show the network as a picture, and nothing else.")
+    ] = False,
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
     """Show every key of a config, and the sizes of the network.
 
-    Each key is shown with its value and where the value comes from.
+    Each key is shown with its value and where the value comes from. --graph draws the network:
+    each value runs down a lane to the last layer that takes it.
 
     \b
     Examples:
       minifw show mine.yaml
+      minifw show residual --graph
       minifw show simplenet --seeds 20 --set data.kind=moons
     """
     plan = plan_of(config, overrides, seeds, allow_code=allow_code)
+    if graph and not as_json:
+        print_graph(plan)
+        return
     values = _leaves(plan.config.model_dump(mode="json"))
     layers = _layers(plan)
     needed, free = _memory(plan)
@@ -154,6 +162,22 @@ def show(
         print_wrapped(f"Steps are compiled; minifw compile {config} --show prints the C.")
     else:
         print_wrapped(f"Steps are not compiled: {why_plain}.")
+
+
+def print_graph(plan: Plan) -> None:
+    """Print the network of a plan as a picture."""
+    from minifw.cli.terminal import print_picture
+    from minifw.explain import drawing
+    from minifw.explain.sketch import sketch
+
+    picture = sketch(plan.config, plan.sizes.features)
+    print_picture(drawing.text(picture))
+    print()
+    folds = " Blocks of layers that are repeated are shown once." if picture.folds else ""
+    print_wrapped(
+        f"{plan.config.name}: {picture.parameters:,} parameters. Outputs are those of one "
+        f"sample.{folds}"
+    )
 
 
 def schema() -> None:

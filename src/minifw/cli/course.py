@@ -89,7 +89,7 @@ def list_(folder: Dir = Path(), as_json: Json = False) -> None:
 def check(
     number: Annotated[
         str | None,
-        typer.Argument(metavar="[N]", help="An exercise: its number or name. Default: all."),
+        typer.Argument(metavar="N", help="An exercise: its number or name. Default: all."),
     ] = None,
     folder: Dir = Path(),
     as_json: Json = False,

@@ -13,7 +13,7 @@ import typer
 from minifw.cli.options import AllowCode, ConfigName, Json, Set, print_json
 from minifw.cli.planning import check_count, plan_of
 from minifw.cli.terminal import framed, print_wrapped, width
-from minifw.errors import UsageError
+from minifw.errors import UsageError, harmless
 
 if TYPE_CHECKING:
     from minifw.explain import Explained, Gradient, Layer, Numbers
@@ -88,10 +88,19 @@ def explain(
     except UsageError as fault:
         lines = (f"--{line}" if _is_option(line) else line for line in fault.lines)
         raise UsageError(*lines) from None
+    if out is not None:
+        from minifw.page.explained import document_of_step
+        from minifw.page.html import html
+        from minifw.system.files import write_output
+
+        page = html(document_of_step(found, plan.config))
+        write_output(out, page.encode(errors="backslashreplace"))
     if as_json:
-        print_json(_as_json(found))
-    else:
-        print_explained(found)
+        print_json({**_as_json(found), "page": None if out is None else str(out)})
+        return
+    print_explained(found)
+    if out is not None:
+        print(harmless(out))
 
 
 def _is_option(line: str) -> bool:
@@ -100,6 +109,8 @@ def _is_option(line: str) -> bool:
 
 def print_explained(found: Explained) -> None:
     """Print a step: at a glance, then each layer, the loss and the optimiser."""
+    from minifw.explain.text import conclusion, title
+
     print_wrapped(title(found))
     print()
     print(framed(*_glance(found), lines=False, right=(2, 3, 4, 5, 6)))
@@ -118,40 +129,10 @@ def print_explained(found: Explained) -> None:
     print_wrapped(conclusion(found))
 
 
-def title(found: Explained) -> str:
-    """Return what is explained, in a sentence."""
-    when = "the initial weights" if found.step == 0 else f"the weights after {found.step} steps"
-    return (
-        f"{found.config}, seed {found.seed}: one step from {when}, on the first {found.samples} "
-        f"training sample{'s' * (found.samples > 1)}, in float64"
-    )
-
-
-def conclusion(found: Explained) -> str:
-    """Return how gradients and differences agree, in a sentence."""
-    from minifw.nn.differences import TOLERANCE
-
-    every = found.gradients
-    compared, kinks = sum(one.compared for one in every), sum(one.kinks for one in every)
-    wrong = [one for one in every if not one.error <= TOLERANCE]
-    text = f"{compared} numbers of {len(every)} gradients are shown beside central differences: "
-    if wrong:
-        worst = max(wrong, key=lambda one: one.error)
-        text += (
-            f"{len(wrong)} gradients differ, {worst.numbers.name} by {worst.error:.0e}; "
-            f"minifw gradcheck {found.config} says more."
-        )
-    else:
-        text += f"all are equal to a relative error of {TOLERANCE:g}."
-    if kinks:
-        text += f" {kinks} more lie on a kink, where there is no derivative."
-    return text
-
-
 def _glance(found: Explained) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the table of all layers: a line each."""
     head = ("layer", "y", "numbers", "|y|", "|dL/dy|", "dead", "update")
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for layer in found.layers:
         size = sum(each.value.size for each in layer.parameters)
         rows.append(
@@ -231,7 +212,7 @@ def _as_json(found: Explained) -> dict[str, Any]:
     content = asdict(found)
     for layer, known in zip(content["layers"], found.layers, strict=True):
         layer["share"] = known.share
-    return _plain(content)
+    return {key: _plain(value) for key, value in content.items()}
 
 
 def _plain(value: Any) -> Any:

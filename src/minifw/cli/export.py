@@ -91,6 +91,9 @@ def export(
         )
     else:
         print(harmless(path))
+    if left_out := parcel.networks.left_out:
+        which = ", ".join(map(str, left_out))
+        print(f"minifw: left out, since diverged: seed {which}", file=sys.stderr)
     if seed is None and not all_seeds and len(found.manifest.seeds) > 1:
         which = f"seed {about.seeds[0]}, whose test error is nearest to the median of"
         print(f"minifw: {which} {len(found.manifest.seeds)} seeds", file=sys.stderr)

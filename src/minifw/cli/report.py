@@ -109,6 +109,11 @@ def report(
     some_runs = writing.read([runs.find(runs_dir, text) for text in some])
     if out is None and len(some_runs) > 1:
         raise UsageError(f"--out: must name a file for the page of {len(some_runs)} runs")
+    if style is not None:
+        from minifw.charts.canvas import defaults
+
+        with defaults(style):
+            pass  # a wrong one is refused before anything is written
     document = choosing.document_of_all(some_runs, allow_code)
     page = writing.write_page(document, some_runs, out)
     if not as_json:

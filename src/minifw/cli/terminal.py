@@ -27,6 +27,9 @@ _SEAMS = re.compile(r"(?<=[_=/:])(?=.)|(?<=\.)(?=[^\W\d])")
 
 PLAIN = str.maketrans({"–": "-", "—": "-", "−": "-", "×": "x", "µ": "u", "…": "...", "’": "'"})
 
+DRAWN = str.maketrans("│─├┤┬┴┼╭╮╰╯●⋮→", "|-+++++++++o:>")
+"""Signs that draw lines, as ASCII."""
+
 
 def width() -> int:
     """Return how many columns the terminal has, 80 in a pipe; COLUMNS says otherwise."""
@@ -63,6 +66,15 @@ def print_wrapped(text: str, indent: int = 0) -> None:
                 paragraph, width(), break_on_hyphens=False, subsequent_indent=" " * indent
             )
         )
+
+
+def print_picture(text: str) -> None:
+    """Print lines as they are; signs that draw lines become ASCII where the output lacks them."""
+    try:
+        text.encode(encoding())
+    except UnicodeEncodeError:
+        text = text.translate(DRAWN)
+    print(_sayable(text))
 
 
 def framed(

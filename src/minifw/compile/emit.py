@@ -288,7 +288,9 @@ def _origins(kernel: Kernel) -> list[str]:
             lines.append(f"{module}: {line}")
         if formula and "#" not in line:  # the line has no comment that says more
             lines.append(f"    {formula}")
-    return [line.replace("*/", "* /").replace("/*", "/ *") for line in dict.fromkeys(lines)]
+    for odd, plain in (("*/", "* /"), ("/*", "/ *"), ("??", "? ?")):  # ??/ is a trigraph
+        lines = [line.replace(odd, plain) for line in lines]
+    return [*dict.fromkeys(lines)]
 
 
 def _in_rows(parameters: list[str]) -> list[str]:

@@ -48,11 +48,13 @@ class _File:
 
     path: Path
     faults: list[str] = field(default_factory=list)
+    said: set[str] = field(default_factory=set)
 
     def say(self, line: int | None, what: str) -> None:
-        text = one_line(f"{self.path.name}{f':{line}' if line else ''}: {what}")
-        if text not in self.faults:
-            self.faults.append(text)
+        if what not in self.said:
+            self.said.add(what)
+            at = f":{line}" if line else ""
+            self.faults.append(one_line(f"{self.path.name}{at}: {what}"))
 
 
 def grade(exercise: Exercise, path: Path) -> Grade:

@@ -155,7 +155,7 @@ class _Again:
 
     @classmethod
     def of(cls, what: Run | Plan, seed: int, mode: Mode | None, allow_code: bool) -> _Again:
-        plan = what if isinstance(what, Plan) else _plan(what, allow_code)
+        plan = what if isinstance(what, Plan) else plan_of(what, allow_code)
         where = plan.config.name if isinstance(what, Plan) else str(what.path)
         seeds, modes = plan.seeds, plan.modes
         if isinstance(what, Run) and seed not in seeds:
@@ -318,8 +318,11 @@ class _Again:
         return Replayed(self.experiment, self.mode, at, tuple(weights), history.epoch, gone)
 
 
-def _plan(run: Run, allow_code: bool) -> Plan:
-    """Return the plan of a run, from its own files."""
+def plan_of(run: Run, allow_code: bool = False) -> Plan:
+    """Return the plan of a run, from its own files and its data; steps are planned plainly.
+
+    Raises: as `replay`.
+    """
     manifest = run.manifest
     if manifest.kind != "train":
         raise UsageError(

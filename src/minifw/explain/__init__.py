@@ -10,6 +10,7 @@ from minifw.explain.model import (
     Numbers,
     Trained,
 )
+from minifw.explain.sketch import Sketch
 from minifw.explain.step import explain
 
 __all__ = [
@@ -20,11 +21,15 @@ __all__ = [
     "Layer",
     "Moment",
     "Numbers",
+    "Sketch",
     "Trained",
+    "drawing",
     "explain",
     "model",
     "numeric",
+    "sketch",
     "step",
+    "text",
     "trace",
     "watch",
 ]

@@ -52,7 +52,7 @@ def onnx_file(parcel: Parcel) -> bytes:
 def _graph(parcel: Parcel, rows: Floats, dtype: torch.dtype) -> bytes:
     """Return the graph whose network computes in `dtype`."""
     onnx = _imported("onnx")
-    file = io.BytesIO()
+    file: Any = io.BytesIO()  # more than the annotation of torch's exporter takes
     with warnings.catch_warnings(), torch.no_grad():
         # The older exporter: the new one takes twenty times as long for the same graph.
         warnings.simplefilter("ignore")
@@ -101,7 +101,7 @@ def read(path: Path) -> tuple[About, Callable[[Floats], Floats]]:
         ArtefactError: it is no graph, or of another program.
 
     """
-    onnx = _imported("onnx")
+    onnx, _ = _imported("onnx"), _imported("onnxruntime")
     content, _ = read_bytes(path, None)
     try:
         properties = onnx.load_from_string(content).metadata_props

@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from minifw import __version__, runs
+from minifw import runs
 from minifw.config.model import Config
 from minifw.data import Floats
 from minifw.data.encoding import Prepared
@@ -26,6 +26,7 @@ from minifw.experiment.decision import median_seed
 from minifw.experiment.inputs import Inputs
 from minifw.experiment.prediction import Networks
 from minifw.runs import Run, records
+from minifw.system.environment import installed_version
 
 KEY = "minifw"
 """The name of the JSON in each format."""
@@ -146,7 +147,7 @@ def packed(
     prepared = networks.prepared
     files = sorted(name for name in run.known if name.endswith(".py"))
     about = About(
-        minifw=__version__,
+        minifw=installed_version("minifw"),
         name=run.manifest.name,
         mode=mode or run.manifest.modes[0],
         inputs=networks.about.model_copy(update={"seeds": networks.seeds}),

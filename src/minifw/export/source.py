@@ -98,7 +98,7 @@ def torch_code(parcel: Parcel) -> bytes:
     """
     only_seed(parcel, "torch-code")
     about, network = parcel.networks.about, parcel.networks.network
-    parts = [_call(module) for module in network]
+    parts = [call_of(module) for module in network]
     own = {name for name, _ in parts if name in layers.__all__}
     sources = [inspect.getsource(getattr(layers, name)) for name in sorted(own)]
     constants = {
@@ -141,7 +141,7 @@ def literal(value: Any) -> str:
     return text.encode("ascii", "backslashreplace").decode()
 
 
-def _call(module: Module) -> tuple[str, str]:
+def call_of(module: Module) -> tuple[str, str]:
     """Return the class of PyTorch that is a layer's twin, and the call that makes it.
 
     Raises:

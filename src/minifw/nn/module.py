@@ -600,7 +600,7 @@ def descend(parameters: Sequence[Parameter], directions: list[Tensor], eta: floa
 
 def of_networks(numbers: Tensor, value: Tensor) -> Tensor:
     """Return one number for each network, `(stack)`, in a shape that is broadcast to `value`."""
-    return numbers.reshape(*numbers.shape, *[1] * (value.ndim - numbers.ndim))
+    return numbers.reshape((*numbers.shape, *[1] * (value.ndim - numbers.ndim)))
 
 
 def as_tuple(value: Tensors) -> tuple[Tensor, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from minifw.charts import Chart
+from minifw.explain import Sketch
 from minifw.report.tables import Table
 
 
@@ -89,7 +90,17 @@ class Steps:
     states: tuple[State, ...]
 
 
-Piece = Paragraph | Quote | Grid | Picture | Slides | Listing | Facts | Steps
+@dataclass(frozen=True)
+class Diagram:
+    """A network as boxes with arrows; `sketch` says where each stands."""
+
+    name: str
+    title: str
+    caption: str
+    sketch: Sketch
+
+
+Piece = Paragraph | Quote | Grid | Picture | Slides | Listing | Facts | Steps | Diagram
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from minifw.charts import Chart, Column, Line
 from minifw.charts.style import STYLE
 from minifw.charts.svg import inline
 from minifw.errors import harmless
-from minifw.page.document import Document, Piece
+from minifw.page import diagram
+from minifw.page.document import Diagram, Document, Piece
 from minifw.report.tables import Cell, Interval, Table
 from minifw.system.environment import installed_version
 
@@ -171,6 +172,10 @@ def _drawn(chart: Chart, identifier: str) -> Markup:
     return Markup(inline(chart, identifier))
 
 
+def _drawn_network(piece: Diagram, identifier: str) -> Markup:
+    return Markup(diagram.inline(piece, identifier))
+
+
 # -------------------------------------------------------------------------------------- templates
 
 
@@ -185,7 +190,13 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals.update(drawn=_drawn, has_quiet=_has_quiet, of_chart=_of_chart, of_table=_of_table)
+    made.globals.update(
+        drawn=_drawn,
+        drawn_network=_drawn_network,
+        has_quiet=_has_quiet,
+        of_chart=_of_chart,
+        of_table=_of_table,
+    )
     return made
 
 

@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from minifw.charts import Chart
 from minifw.charts.notation import markdown as escaped
 from minifw.errors import harmless
+from minifw.explain import drawing
 from minifw.page.document import (
+    Diagram,
     Document,
     Facts,
     Grid,
@@ -61,6 +63,10 @@ def _of_piece(piece: Piece, picture: str | None) -> Iterator[str]:
         case Facts(title, pairs):
             yield f"### {escaped(title)}"
             yield "\n".join(f"- {escaped(name)}: {escaped(value)}" for name, value in pairs)
+        case Diagram():
+            yield f"### {escaped(piece.title)}"
+            yield _fenced(drawing.text(piece.sketch))
+            yield _paragraph(piece.caption)
         case Steps():
             yield f"### {escaped(piece.title)}"
             yield _paragraph(piece.caption)

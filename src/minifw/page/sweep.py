@@ -66,10 +66,7 @@ def result(report: Report) -> list[str]:
         return [f"All {count:,} networks of {many(len(outcome.cells), 'cell')} diverged."]
     low, high = min(figures, key=figures.__getitem__), max(figures, key=figures.__getitem__)
     if outcome.best is None:
-        said.append(
-            "No cell is the best: that needs samples for validation, which were not kept "
-            "(data.validation)."
-        )
+        said.append("No cell is the best, since there are no samples for validation.")
     if low != high:
         said.append(
             sentence(

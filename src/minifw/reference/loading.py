@@ -18,7 +18,7 @@ from minifw.config import loading
 from minifw.config.code import Code
 from minifw.config.networks import build_network
 from minifw.data.reading import read_bytes
-from minifw.errors import ArtefactError, ModuleError, StateError, UsageError
+from minifw.errors import ArtefactError, StateError, UsageError
 from minifw.nn.module import described
 from minifw.reference.twins import names, twin
 
@@ -38,14 +38,15 @@ def load(
         path: the file, `.safetensors`, or else as `torch.save` writes it.
         network: one network without a stack, whose weights become those of the file. The tensors
             must have the names and shapes of its PyTorch twin: for a `Sequential` those of an
-            `nn.Sequential` of the same layers, `0.weight`, `0.bias`, `2.weight`, … Without it the
-            file must be one of `minifw export`, which says what the network is.
+            `nn.Sequential` of the same layers, `0.weight`, `0.bias`, `2.weight`, …; their numbers
+            become those of the network's dtype. Without it the file must be one of `minifw
+            export`, which says what the network is.
         allow_code: whether the network may consist of a user's own modules, which the file has.
 
     Raises:
         DataError: the file cannot be read.
         ArtefactError: it is no state dict, or does not say what its network is.
-        StateError: names, shapes or dtypes are not those of the network's twin.
+        StateError: names or shapes are not those of the network's twin.
         UsageError: a layer has no counterpart in PyTorch.
 
     """
@@ -55,10 +56,7 @@ def load(
         network = _described(path, about, allow_code)
     elif network.stack:
         raise UsageError(f"{network}: is a stack of networks; a state dict is that of one network")
-    try:
-        network.load_state_dict(as_ours(state, network, str(path)))
-    except ModuleError as fault:
-        raise type(fault)(f"{path}: {fault.lines[0]}") from None
+    network.load_state_dict(as_ours(state, network, str(path)))
     return network
 
 
@@ -155,8 +153,8 @@ def as_ours(
     for mine, name in names(network, net).items():
         if state[name].shape != found[mine].shape:
             raise StateError(
-                f"{where}: '{name}' is {described(state[name])}, '{mine}' of the network "
-                f"{described(found[mine])}"
+                f"{where}: '{name}' must be {described(found[mine])}, as '{mine}' of the network, "
+                f"got {described(state[name])}"
             )
         found[mine] = state[name].to(found[mine].dtype)
     return found

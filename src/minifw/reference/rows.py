@@ -30,6 +30,11 @@ class Rows(nn.Module):
 
     """
 
+    fill: Tensor
+    known: Tensor
+    shift: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         words: Sequence[int | None],
@@ -86,6 +91,9 @@ class Model(nn.Module):
         target_shift, target_scale: of a regression, for each target.
 
     """
+
+    target_shift: Tensor
+    target_scale: Tensor
 
     def __init__(
         self,

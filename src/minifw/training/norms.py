@@ -57,7 +57,9 @@ def measure(learner: Learner, samples: Samples, eta: Rates) -> Norms:
     inputs, targets = (v.narrow(len(stack), 0, count) for v in (samples.inputs, samples.targets))
     if not stack:
         return _of_networks(_copied(learner, None), inputs, targets, eta, ())
-    most = StepSizes.of(learner.network, samples).networks_in(BYTES, count)
+    with drawn_again():  # and of a copy: a module may draw with a generator of its own
+        alone = _copied(learner, slice(1)).network
+        most = StepSizes.of(alone, samples.of(slice(1))).networks_in(BYTES, count)
     if isinstance(eta, Sequence) and not takes_rates(learner.optimizer):
         most = 1
     cuts = [*range(0, stack[0], most), stack[0]]
@@ -85,7 +87,8 @@ def _of_networks(
     network = learner.network
     rate: float | Tensor
     if isinstance(eta, Sequence):
-        rate = eta[0] if len(set(eta)) == 1 else torch.tensor(eta).to(learner.weights[0])
+        rates = torch.tensor(eta, dtype=torch.float64).to(learner.weights[0])
+        rate = eta[0] if len(set(eta)) == 1 else rates
     else:
         rate = eta
     before = [value.clone() for value in learner.weights]
@@ -102,14 +105,14 @@ def _of_networks(
                 .movedim(len(stack) + 1, len(stack))
                 .reshape(*stack, result.shape[len(stack) + 1], -1)
             )
-            found["dead"].add(position, zero.all(-1).double())
+            found["dead"].count(position, zero.all(-1))
     for (name, value, gradient), old in zip(network.parameters(), before, strict=True):
         position = int(name.partition(".")[0])
         found["gradient"].add(position, gradient)
         found["weight"].add(position, old)
         found["update"].add(position, value - old)
-    rms = {kind: sums.rms for kind, sums in found.items()}
-    return rms | {"dead": rms["dead"] ** 2}
+    return {kind: sums.means if kind == "dead" else np.sqrt(sums.means)
+            for kind, sums in found.items()}  # fmt: skip
 
 
 class _Sums:
@@ -128,9 +131,14 @@ class _Sums:
         self.squares[..., layer] += norms.square().numpy(force=True)
         self.counts[layer] += rows.shape[-1]
 
+    def count(self, layer: int, which: Tensor) -> None:
+        """Add 1 for each unit `(…, units)` that is true, 0 for the others."""
+        self.squares[..., layer] += which.sum(-1).numpy(force=True)
+        self.counts[layer] += which.shape[-1]
+
     @property
-    def rms(self) -> Floats:
-        """The root mean square of each layer, NaN where there is nothing."""
+    def means(self) -> Floats:
+        """The mean square of each layer, NaN where there is nothing."""
         with np.errstate(invalid="ignore", divide="ignore"):
-            means: Floats = np.sqrt(self.squares / self.counts)
+            means: Floats = self.squares / self.counts
         return means

@@ -128,7 +128,9 @@ def check_forward(mine: Any) -> None:
         arguments = 3, 4, 3, padding
         module = mine.Conv1d(*arguments, stack=stack, dtype=torch.float64)
         ours = Conv1d(*arguments, stack=stack, dtype=torch.float64)
-        ours.load_state_dict(module.state_dict())
+        for _, value, _ in ours.parameters():
+            value.copy_(_numbers(*value.shape))
+        module.load_state_dict(ours.state_dict())
         x = _numbers(*stack, samples, 3, 6)
         right = ours.forward(x)
         bias = ours.bias.unsqueeze(-2).unsqueeze(-1)
@@ -206,6 +208,7 @@ MISTAKES = {
 
 def check_backward(mine: Any) -> None:
     """All that minifw claims of its own modules."""
+    check_forward(mine)  # the derivative of a wrong function says nothing
     for arguments, shape in ((2, 3, 3, 1), (2, 2, 5)), ((2, 3, 2, 0), (1, 2, 4)):
         check_module(
             maker(mine.Conv1d, *arguments),

@@ -59,9 +59,9 @@ def he_normal(inputs: int, outputs: int, generator: np.random.Generator) -> Tens
 
 from typing import Any
 
-from minifw.nn.initializers import KaimingNormal
+from minifw import nn
 
-IN_MINIFW = (KaimingNormal,)
+IN_MINIFW = (nn.KaimingNormal,)
 
 INPUTS, OUTPUTS = 300, 700
 
