@@ -38,6 +38,7 @@ from minifw.charts import (
     files,
     svg,
 )
+from minifw.charts.layout import lay_out
 from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
 from minifw.charts.markup import Frame, quiet_lines
@@ -189,7 +190,17 @@ def test_places_are_those_of_the_numbers() -> None:
     assert np.isnan(frame.points([0], [1])[0, 0])  # a log scale has no place for zero
 
 
-def test_a_thousand_equal_names_are_shortened_and_whole_in_their_titles() -> None:
+def test_the_first_row_is_on_top() -> None:
+    names = Axis("", "category", ("first", "second"))
+    root = parsed(chart(Dots("", [0, 1], [0, 1]), y=names))
+    first, second = (each for each in root.iter("text") if each.text in names.categories)
+    assert (first.text, second.text) == names.categories
+    assert float(first.attrib["y"]) < float(second.attrib["y"])
+    heat = chart(Cells("c", [[0.0], [1.0]]))
+    assert extents(heat.panels[0])[1].shares([0, 1]).tolist() == [0.75, 0.25]
+
+
+def test_a_long_name_is_shortened_and_whole_in_its_title() -> None:
     name = "train.optimizer.learning_rate=0.001 and more of it " * 3
     root = parsed(chart(Dots("", [1], [0]), y=Axis("", "category", (name,))))
     (text,) = [each for each in root.iter("text") if "…" in (each.text or "")]
@@ -293,6 +304,13 @@ def test_widths_are_not_below_those_of_a_wide_font() -> None:
             TextPath((0, 0), text, size=12, prop=FontProperties("DejaVu Sans")).get_extents().width
         )
         assert real * 0.99 <= width(text, 12) <= 1.25 * real, text
+
+
+def test_axes_of_the_same_limits_make_a_square() -> None:
+    same = Axis("a", limits=(0, 2))
+    for axes, square in (((same, same), True), ((same, Axis("b", limits=(0, 3))), False)):
+        ((box,), _) = lay_out(chart(Dots("d", [1], [1]), x=axes[0], y=axes[1]))
+        assert (box.wide == box.high) == square
 
 
 # ------------------------------------------------------------------------------------- what is said

@@ -26,6 +26,7 @@ from minifw.page.document import (
     Listing,
     Paragraph,
     Picture,
+    Piece,
     Quote,
     Section,
     Slides,
@@ -35,8 +36,8 @@ from minifw.page.document import (
 from minifw.page.html import html
 from minifw.page.markdown import markdown
 from minifw.page.pieces import write_pieces
-from minifw.report.tables import Interval, Table
-from minifw.runs import directory, load
+from minifw.report.tables import Cell, Interval, Table
+from minifw.runs import load
 from minifw.system.lock import hold
 
 QUICK = (*SMALL, "--set", "train.epochs=4", "--quiet")
@@ -59,7 +60,10 @@ def chart(name: str, word: Word) -> Chart:
 
 def everything(word: Word = str) -> Document:
     """A document with each kind of piece, and with each of its words as `word` makes it."""
-    cells = [("n", [20.0, None]), (word("mean"), [1.23456789, Interval(1.0, 2.0)])]
+    cells: list[tuple[str, list[Cell]]] = [
+        ("n", [20.0, None]),
+        (word("mean"), [1.23456789, Interval(1.0, 2.0)]),
+    ]
     table = Table(
         word("of errors."), ["", word("minifw"), word("PyTorch")], cells, unit=" %", number=1
     )
@@ -207,6 +211,11 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
             page.run("return document.querySelector('[aria-current=step]').textContent")[0] == "w"
         )
         assert shown(".place") == ["Step 3 of 3"]
+        page.run("document.querySelector('.lines').style.maxHeight = '2em'")
+        page.press(HOME, RIGHT)
+        inside = "const box = document.querySelector('.lines').getBoundingClientRect();"
+        line = "const line = document.querySelector('.code .now').getBoundingClientRect();"
+        assert page.run(f"{inside}{line} return line.top >= box.top && line.top < box.bottom")
         page.press(HOME)
         assert shown(".state")[0].startswith("Line 1: y")
         # Each seed on demand.
@@ -316,7 +325,7 @@ def test_a_page_is_an_extra(minifw: Minifw, monkeypatch: pytest.MonkeyPatch) -> 
 
 def once_full(full: Callable[..., str]) -> Callable[..., str]:
     """Return a `publish` for which the disk is full, but for manifests."""
-    real = directory.publish
+    from minifw.system.files import publish as real
 
     def publish(path: Path, *more: Any, **how: Any) -> str:
         return (real if path.name == "manifest.json" else full)(path, *more, **how)
@@ -434,7 +443,7 @@ def test_pieces_of_the_same_name_are_different_files(tmp_path: Path) -> None:
 def test_the_whole_as_markdown_has_no_other_markup() -> None:
     listing = Listing("```", "a\n````\n<b>\x1b")
     texts = ("# no heading", "1. no list", "- none", "<script>", "![no](picture)")
-    pieces = (listing, *map(Paragraph, texts))
+    pieces: tuple[Piece, ...] = (listing, *map(Paragraph, texts))
     text = markdown(Document("<b>*", (), (Section("s", "S", pieces),)), None)
     assert "`````\na\n````\n<b>\\x1b\n`````" in text
     for line in ("\\# no heading", "1\\. no list", "\\- none", "\\<script\\>"):

@@ -70,7 +70,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     ),
     "stopping": (
         "train", "cross-entropy", "--seeds", "3", "--set", "data.validation=10", "--set",
-        "train.early_stopping.patience=1", *QUICK, "--set", "train.epochs=40",
+        "train.early_stopping.patience=1", "--set", "train.early_stopping.monitor=error", *QUICK, "--set", "train.epochs=40",
     ),
     "heads": (
         "train", "two-heads", "--seeds", "2", "--set", "train.epochs=2", "--set", "data.train=60",
@@ -524,6 +524,20 @@ def test_regions_go_through_training(made: Make) -> None:
     first = regions._frame(again, 0, final)
     assert slider.charts[0].data["taken for"] == [str(answer) for answer in first.answers]
     assert last.data["taken for"] != slider.charts[0].data["taken for"]
+
+
+def test_regions_end_where_the_seed_stopped(made: Make) -> None:
+    run = made("stopping")
+    (slider,) = slides(document_of(run))
+    found, seeds = results(run), run.manifest.seeds
+    seed = int(planes.of_mode(planes.read(run.read("decision.npz")), "sgd")["seed"])
+    end, best = (found[key][seeds.index(seed)] for key in ("stopped_epoch", "best_epoch"))
+    assert end is not None
+    assert slider.labels[-1] == f"epoch {end}"
+    words = (
+        f"Seed {seed} ended in epoch {end}, with the weights of its best evaluation, after epoch"
+    )
+    assert f"{words} {best}." in slider.caption
 
 
 def test_epochs_are_spaced_by_their_logarithms() -> None:

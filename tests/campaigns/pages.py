@@ -33,7 +33,7 @@ STUDIES = {
         "--set", "train.epochs=100", "--over", "train.eta=0.01,0.03,0.1,0.3",
         "--over", "train.mode=full-batch,sgd",
     ),
-    "variance": ("variance", "simplenet-sgd", "--set", "train.epochs=50", "--order", "5"),
+    "variance": ("variance", "simplenet-sgd", "--set", "train.epochs=50", "--data", "8", "--init", "8"),
     "train": ("train", "iris", "--seeds", "5"),
 }  # fmt: skip
 

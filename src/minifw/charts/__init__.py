@@ -41,6 +41,7 @@ __all__ = [
     "files",
     "model",
     "notation",
+    "palette",
     "style",
     "svg",
 ]

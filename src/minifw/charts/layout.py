@@ -115,7 +115,8 @@ def _moved(box: Box, top: float) -> Box:
 
 
 def _square(panel: Panel) -> bool:
-    return panel.square or any(isinstance(mark, Areas) for mark in panel.marks)
+    same = panel.x.limits is not None and panel.x.limits == panel.y.limits
+    return panel.square or same or any(isinstance(mark, Areas) for mark in panel.marks)
 
 
 def _height(panel: Panel, room: float) -> float:

@@ -141,7 +141,7 @@ Mark = Line | Band | Dots | Span | Bars | Rule | Cells | Areas | Note
 class Panel:
     """A pair of axes with its marks: areas below lines, else the first one at the bottom.
 
-    A `square` one is as high as wide, as where both axes measure the same.
+    A `square` one is as high as wide, and so is one whose axes have the same limits, or areas.
     """
 
     title: str

@@ -10,32 +10,19 @@ from __future__ import annotations
 
 import copy
 import json
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from annotated_types import Lt
-from pydantic import ValidationError
-
-from minifw.config import altered, axes, dividing, own, yaml12
+from minifw.config import altered, axes, checked, dividing, own, spelled, yaml12
 from minifw.config.axes import Value
 from minifw.config.code import Code
 from minifw.config.columned import AtPath
-from minifw.config.declared import Declared
-from minifw.config.generated import Generated
-from minifw.config.layers import NAME
-from minifw.config.messages import keys_of_kind, note_faults
 from minifw.config.model import Config
 from minifw.config.own_table import OwnTable
-from minifw.config.short import kind_key
-from minifw.config.source import Fault, KeyPath, Source, kind_of
+from minifw.config.source import Fault, Source, kind_of
 from minifw.config.targets import OPTIONAL, note_task
-from minifw.config.wiring import note_network
-from minifw.data import validation_size
-from minifw.errors import ArtefactError, ConfigError, DataError, short
+from minifw.errors import ArtefactError, ConfigError
 
 
 def load(path: Path, overrides: Sequence[str] = (), *, allow_code: bool = False) -> Config:
@@ -139,30 +126,30 @@ class Parsed:
         of a cell has no section `sweep`.
         """
         raw, source, path = copy.deepcopy(self.raw), self.source.copy(), self.path
-        before = _kinds(raw)
+        before = spelled.kinds(raw)
         for assignment in overrides:
             key, equals, value = assignment.partition("=")
-            yaml12.override(raw, f"{_written_out(raw, key, source)}{equals}{value}", source)
+            yaml12.override(raw, f"{spelled.written_out(raw, key, source)}{equals}{value}", source)
         if cell is not None:
             raw.pop("sweep", None)
             for key, found in cell:
-                key = _written_out(raw, key, source)
+                key = spelled.written_out(raw, key, source)
                 yaml12.put(raw, key, found.value, found.place, source)
-        _forget_old_kinds(raw, before, source)
-        _spell_out(raw, source)
+        spelled.forget_old_kinds(raw, before, source)
+        spelled.spell_out(raw, source)
         own.take(raw, source, self.code, path.absolute().parent)
-        checked = _validate(raw, source)
-        _check_train(checked, source)
-        _check_chain(checked, source)
-        note_task(checked.config, source, checked.faulty)
-        altered.note_altered(checked.config, source, checked.faulty)
-        dividing.note_division(checked.config, source, checked.faulty)
-        _check_numbers(checked, source)
-        if checked.config.sweep is not None and "sweep" not in checked.faulty:
-            axes.of_section(checked.config.sweep, source)
+        made = checked.validate(raw, source)
+        checked.check_train(made, source)
+        checked.check_chain(made, source)
+        note_task(made.config, source, made.faulty)
+        altered.note_altered(made.config, source, made.faulty)
+        dividing.note_division(made.config, source, made.faulty)
+        checked.check_numbers(made, source)
+        if made.config.sweep is not None and "sweep" not in made.faulty:
+            axes.of_section(made.config.sweep, source)
         if source.faults:
             raise source.error()
-        config = _with_whole_paths(checked.config, source, path.absolute().parent)
+        config = _with_whole_paths(made.config, source, path.absolute().parent)
         given = [*overrides, *(str(value.value) for _, value in cell or ())]
         if self.size + sum(map(len, given)) > _SHORT:
             _check_size(config, source)
@@ -240,259 +227,3 @@ def _count(value: Any) -> int:
 
 def _required() -> str:
     return ", ".join(key for key, value in Config.model_fields.items() if value.is_required())
-
-
-def _kinds(raw: dict[str, Any]) -> dict[KeyPath, str]:
-    """Return the kind of each section and layer that has one."""
-    network = raw.get("network")
-    layers = enumerate(network) if isinstance(network, list) else ()
-    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in raw.items()]
-    sections += [(("network", position), layer) for position, layer in layers]
-    found = {}
-    for path, value in sections:
-        kind = value.get("kind") if isinstance(value, dict) else value
-        if isinstance(kind, str):
-            found[path] = kind
-    return found
-
-
-def _forget_old_kinds(raw: dict[str, Any], before: dict[KeyPath, str], source: Source) -> None:
-    """Drop the keys of the old kind where `--set` has changed a kind.
-
-    `--set data.kind=moons` must not complain about the disk's radius in the file. Keys that `--set`
-    itself gave are kept, and so are keys that neither kind knows, since those are mistakes.
-    """
-    for path, kind in _kinds(raw).items():
-        old = before.get(path, kind)
-        section: Any = raw
-        for part in path:
-            section = section[part]
-        if kind == old or not isinstance(section, dict):
-            continue
-        known_before, known_now = keys_of_kind(path, old), keys_of_kind(path, kind)
-        for key in [*section] if known_now else []:
-            given = source.place((*path, key)).given
-            if key in known_before - known_now and not given:
-                del section[key]
-                for kept in (source.places, source.keys):
-                    for below in [p for p in kept if p[: len(path) + 1] == (*path, key)]:
-                        del kept[below]
-
-
-def _written_out(raw: dict[str, Any], key: str, source: Source) -> str:
-    """Return the key that an override of `key` sets, after making the layer fit for it.
-
-    `network.0.out_features` writes the short form `linear: 25` out; `network.0.linear` is
-    `network.0.out_features` where the layer is written out already.
-    """
-    network, path = raw.get("network"), yaml12.key_path(key)
-    if not isinstance(network, list) or path[:1] != ("network",) or len(path) < 3:
-        return key
-    position = path[1]
-    if not isinstance(position, int) or position >= len(network):
-        return key
-    layer = network[position]
-    kind = kind_key(layer)
-    if isinstance(layer, dict) and kind is not None and path[2] != kind:
-        _spell_out(raw, source)
-        rest = layer[kind]
-        keys = rest if isinstance(rest, dict) else {own.short_key(kind): rest}
-        more = {key: value for key, value in layer.items() if key != kind}
-        network[position] = {"kind": kind, **keys, **more}
-    elif isinstance(layer, dict) and len(path) == 3 and path[2] == layer.get("kind"):
-        return f"network.{position}.{own.short_key(layer['kind'])}"
-    return key
-
-
-def _spell_out(raw: dict[str, Any], source: Source) -> None:
-    """Give each key that a short form leaves out the place of the short form.
-
-    With `- linear: 25` in line 9, network.0.kind and network.0.out_features are in line 9.
-    """
-    network = raw.get("network")
-    layers = network if isinstance(network, list) else []
-    for kept in (source.places, source.keys):
-        for path in [p for p in kept if p[:1] == ("network",) and len(p) > 2]:
-            position, layer = path[1], None
-            # It is not an index of a layer after `--set network=relu --set network.0.linear=3`.
-            if isinstance(position, int) and position < len(layers):
-                layer = layers[position]
-            kind = kind_key(layer)
-            if kind is None or path[2] != kind:
-                continue
-            size = own.short_key(kind)
-            if len(path) > 3:
-                inner = path[3:] if isinstance(path[3], str) else (size, *path[3:])
-                kept[(*path[:2], *inner)] = kept[path]
-            else:
-                kept[(*path[:2], "kind")] = source.keys[path]
-                if isinstance(layer, dict) and not isinstance(layer[kind], dict):
-                    kept[(*path[:2], size)] = kept[path]
-            if path in source.bad:
-                source.bad.add((*path[:2], *(path[3:] or (size,))))
-    for path in _kinds(raw):
-        if path in source.places:
-            source.places.setdefault((*path, "kind"), source.places[path])
-
-
-@dataclass(frozen=True)
-class _Checked:
-    """A config whose faulty values were replaced by placeholders, so that checks can continue.
-
-    `faulty` names the sections that were replaced, `unknown` the layers. Checks across keys skip
-    these.
-    """
-
-    config: Config
-    faulty: frozenset[str] = frozenset()
-    unknown: frozenset[int] = frozenset()
-
-
-_PLACEHOLDERS = {
-    "name": "x",
-    "data": "disk",
-    "network": ["relu"],
-    "loss": "mse",
-    "train": {"eta": 1, "epochs": 1},
-}
-
-
-def _validate(raw: dict[str, Any], source: Source) -> _Checked:
-    """Note the faults of each section; return a config with placeholders for the faulty ones."""
-    paths = [*source.bad]
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        paths += note_faults(error, raw, source)
-    if not paths:
-        return _Checked(config)
-    faulty = {str(path[0]) for path in paths if path}
-    sound = {key: raw[key] for key in Config.model_fields if key in raw and key not in faulty}
-    unknown: set[int] = set()
-    if "network" in faulty and ("network",) not in paths:
-        faulty.remove("network")
-        sound["network"] = layers = [*raw["network"]]
-        for _, position, *_ in (path for path in paths if path[0] == "network"):
-            if isinstance(position, int):
-                # A misspelt word is read as a layer that keeps the size; others may have any size.
-                layer = raw["network"][position]
-                if not isinstance(layer, str) or own.short_key(layer) != "value":
-                    unknown.add(position)
-                layers[position] = {"kind": "relu", **_wires(raw["network"][position])}
-    config = Config.model_validate({**_PLACEHOLDERS, **sound})
-    return _Checked(config, frozenset(faulty), frozenset(unknown))
-
-
-def _wires(layer: Any) -> dict[str, Any]:
-    """Return the keys of a faulty layer that say how it is wired, if they are sound."""
-    if not isinstance(layer, dict):
-        return {}
-    name = layer.get("name")
-    return {"name": name} if isinstance(name, str) and re.match(NAME, name) else {}
-
-
-# ---------------------------------------------------------------------------- checks across keys
-
-
-def _check_train(checked: _Checked, source: Source) -> None:
-    """Check that mode sgd has a batch size of at most the number of training samples.
-
-    And that early stopping has samples for validation.
-    """
-    train, path, most = checked.config.train, ("train", "batch_size"), _training(checked, source)
-    if "train" in checked.faulty:
-        return
-    lacks = "data" not in checked.faulty and checked.config.data.validation is None
-    if train.early_stopping is not None and lacks:
-        what = "needs samples for validation; data.validation=0.2 keeps some of those for training"
-        source.add(("train", "early_stopping"), what, late=True)
-    if train.mode != "sgd":
-        return
-    if train.batch_size is None:
-        source.add(path, "this key is missing; mode 'sgd' needs it", late=True)
-    elif most is not None and train.batch_size > most[0]:
-        source.add(path, f"must be at most {most[1]}, got {train.batch_size}")
-
-
-def _training(checked: _Checked, source: Source) -> tuple[int, str] | None:
-    """Return how many generated samples are trained on, and these in words; None if unknown."""
-    data = checked.config.data
-    if "data" in checked.faulty or not isinstance(data, Generated):
-        return None
-    left, key = data.train, "train"
-    try:
-        if data.validation is not None:
-            key = "validation"
-            left -= validation_size(left, data.validation)
-        if data.share is not None:
-            key = "share"
-            left = data.alteration.size(left)
-        if data.imbalance is not None and not data.is_regression:
-            altered.note_classes(data, left, source)
-    except DataError as fault:
-        source.add(("data", key), str(fault))
-        return None
-    line = source.line(("data", key))
-    if key == "train":
-        return left, f"data.train = {left}{line}"
-    return left, f"the {left} training samples that data.{key} leaves{line}"
-
-
-def _check_chain(checked: _Checked, source: Source) -> None:
-    """Check that every layer fits the one before it, and the first fits the data."""
-    if "network" in checked.faulty:
-        return
-    data, features, classes = checked.config.data, None, None
-    if "data" not in checked.faulty and isinstance(data, Generated):
-        features, classes = len(data.feature_names), data.outputs
-    sure = "loss" not in checked.faulty
-    note_network(checked.config, source, features, classes, checked.unknown, sure)
-
-
-_LARGEST = {dtype: float(np.finfo(dtype).max) for dtype in ("float32", "float64")}
-
-
-def _check_numbers(checked: _Checked, source: Source) -> None:
-    """Check that every number, and what is computed from it, is finite in the config's dtype."""
-    config, faulty = checked.config, checked.faulty
-    if "dtype" in faulty:
-        return
-    largest = _LARGEST[config.dtype]
-    # Samples and weights may be several times larger; distances are squared, in float64.
-    drawn = min(largest / 100, 1e150)
-    for path, value in _numbers(config.model_dump(exclude={"sweep"})):
-        bound = largest if path == ("train", "eta") else drawn
-        if path[0] not in faulty and abs(value) > bound:
-            limit = f"at most {bound:.5g}" if value > 0 else f"at least {-bound:.5g}"
-            source.add(path, f"must be {limit} for dtype {config.dtype}, got {short(value)}")
-    if config.dtype == "float64":
-        return
-    rounded = "in dtype float32; dtype: float64 can hold it"
-    if "train" not in faulty and config.train.eta <= 2**-150:
-        source.add(("train", "eta"), f"{short(config.train.eta)} is 0 {rounded}")
-    for path, value, bound in _below(config):
-        if path[0] not in faulty and np.float32(value) >= np.float32(bound):
-            source.add(path, f"{short(value)} is {bound:g} {rounded}")
-
-
-def _below(config: Config) -> Iterator[tuple[KeyPath, float, float]]:
-    """Yield each number of a declared section that must be below a bound, with that bound."""
-    sections: list[tuple[KeyPath, Any]] = [((key,), value) for key, value in config]
-    sections += [(("network", position), layer) for position, layer in enumerate(config.network)]
-    for path, section in sections:
-        if isinstance(section, Declared):
-            for name, field in type(section).model_fields.items():
-                value = getattr(section, name)
-                bounds: list[Any] = [each.lt for each in field.metadata if isinstance(each, Lt)]
-                for bound in bounds if isinstance(value, float) else ():
-                    yield (*path, name), value, float(bound)
-
-
-def _numbers(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, float]]:
-    """Yield all floats in a config, each with its path."""
-    if isinstance(value, float):
-        yield path, value
-    elif isinstance(value, (dict, list, tuple)):
-        items = value.items() if isinstance(value, dict) else enumerate(value)
-        for part, inner in items:
-            yield from _numbers(inner, (*path, part))

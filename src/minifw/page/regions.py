@@ -66,8 +66,8 @@ def pieces(run: Run, results: Results, allow_code: bool) -> list[Piece]:
     last = {mode: _final(own) for mode in results.modes if (own := planes.of_mode(content, mode))}
     if not last:
         return []
-    why, frames = _through(run, results, last, allow_code)
-    end = results.epochs
+    end = max(_ended(results, mode, frame) for mode, frame in last.items())
+    why, frames = _through(run, results, last, end, allow_code)
     if frames is None:
         chart = _chart("regions", "Decision regions at the end", end, last, results, content)
         return [
@@ -103,7 +103,7 @@ def epochs_of(last: int) -> list[int]:
 
 
 def _through(
-    run: Run, results: Results, last: Mapping[Mode, Frame], allow_code: bool
+    run: Run, results: Results, last: Mapping[Mode, Frame], end: int, allow_code: bool
 ) -> tuple[str, dict[int, dict[Mode, Frame]] | None]:
     """Return the frames by epoch and mode; or why there are none, and None."""
     count = len(results.seeds)
@@ -113,7 +113,7 @@ def _through(
             f"training one seed again would take about {slow:.0f} s, more than {PATIENCE:.0f}",
             None,
         )
-    at = epochs_of(results.epochs)
+    at = epochs_of(end)
     frames: dict[int, dict[Mode, Frame]] = {epoch: {} for epoch in at}
     for mode, final in last.items():
         try:
@@ -123,6 +123,13 @@ def _through(
         for place, epoch in enumerate(at):
             frames[epoch][mode] = _frame(again, place, final) if epoch < at[-1] else final
     return "", frames
+
+
+def _ended(results: Results, mode: Mode, frame: Frame) -> int:
+    """Return the epoch after which a seed was trained no more."""
+    stopped = results.modes[mode]["minifw"].stopped_epoch
+    place = results.seeds.index(frame.seed)
+    return results.epochs if stopped is None else stopped[place] or results.epochs
 
 
 def _final(content: planes.Content) -> Frame:
@@ -216,6 +223,15 @@ def _caption(frames: Mapping[Mode, Frame], results: Results) -> str:
         f"the class that {which} ({who})",
         f"points are {some} test samples, crosses those that it gets wrong",
     ]
+    for mode, frame in frames.items():
+        best = results.modes[mode]["minifw"].best_epoch
+        if results.early_stopping is not None and best is not None:
+            end, kept = _ended(results, mode, frame), best[results.seeds.index(frame.seed)]
+            restored = results.early_stopping.restore == "best"
+            which = (
+                f"of its best evaluation, after epoch {kept:,}" if restored else "that it had last"
+            )
+            parts.append(f"seed {frame.seed} ended in epoch {end:,}, with the weights {which}")
     return " ".join(sentence(part) for part in parts)
 
 

@@ -8,6 +8,7 @@ from minifw.page import (
     curves,
     findings,
     methods,
+    norms,
     numbers,
     regions,
     series,
@@ -88,6 +89,8 @@ def charts(run: Run, results: Results, allow_code: bool) -> list[Piece]:
     pairs = [(inside[0], inside[1]) for inside in arms.groups(sides).values() if len(inside) == 2]
     said = [f"{results.title(m)}: {p.sentence}" for m, p in (results.pairs or {}).items()]
     if pairs and (chart := spread.paired(pairs, measure, said)) is not None:
+        found.append(chart)
+    if (chart := norms.norms_chart(run)) is not None:
         found.append(chart)
     of_classes = [classes.confusion(results), classes.calibration(results)]
     return [

@@ -15,6 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
+from minifw.charts.palette import LIGHT
 from minifw.config.mode import Mode
 from minifw.report.lettering import fitted, width
 from minifw.runs.results import Results
@@ -140,7 +141,7 @@ def _draw_bins(above: Axes, below: Axes, record: CalibrationRecord) -> None:
     means = 100 * np.array(record.confidence, np.float64)[some]
     right = 100 * np.array(record.right)[some] / count[some]
     above.plot((0, 100), (0, 100), color="#999999", linewidth=0.8, label="right as often as said")
-    color = "#1b3a6b"
+    color = LIGHT.series[0]
     above.plot(means, right, color=color, linewidth=1.2, marker="o", markersize=4, label="networks")
     few = count[some] < FEW
     above.plot(
@@ -152,7 +153,9 @@ def _draw_bins(above: Axes, below: Axes, record: CalibrationRecord) -> None:
     _say_if_empty(above, record.count)
     edges = np.linspace(0, 100, len(count) + 1)
     shares = 100 * count / max(count.sum(), 1)
-    below.bar(edges[:-1], shares, np.diff(edges), align="edge", color="#7fa8c9", edgecolor="white")
+    below.bar(
+        edges[:-1], shares, np.diff(edges), align="edge", color=LIGHT.steps[4], edgecolor="white"
+    )
     for axis in (above, below):
         axis.set_xlim(0, 100)
         axis.grid(alpha=0.3, linewidth=0.5)

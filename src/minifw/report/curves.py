@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from minifw.charts.palette import LIGHT
 from minifw.config.mode import Mode
 from minifw.report.bands import WORDS, Curve, Floats, falls_late, quartiles, spans_decades
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
@@ -23,14 +24,14 @@ from minifw.runs.results import ArmResults, Results
 
 # Frameworks differ by gray value and by line or marker, train and test by dashes.
 _CIRCLES = {
-    "color": "#e08214",
+    "color": LIGHT.series[1],
     "linewidth": 0,
     "marker": "o",
     "markersize": 5,
     "markerfacecolor": "none",
 }
 STYLES: dict[str, dict[str, Any]] = {
-    "minifw": {"color": "#1b3a6b", "linewidth": 1.4},
+    "minifw": {"color": LIGHT.series[0], "linewidth": 1.4},
     "pytorch": _CIRCLES,
     "vmap": _CIRCLES,
 }
@@ -213,10 +214,10 @@ def _scale(axes: Sequence[Axes], bands: Sequence[Floats], one: float | None) -> 
 # ------------------------------------------------------------------------------------- scaling
 
 LINES: dict[str, dict[str, Any]] = {
-    "minifw": {"color": "#1b3a6b", "linewidth": 1.8, "marker": "o"},
-    "minifw, plain": {"color": "#1b3a6b", "linewidth": 1, "dashes": (4, 2), "marker": "s"},
-    "PyTorch vmap": {"color": "#e08214", "linewidth": 1, "dashes": (1, 1), "marker": "^"},
-    "JAX": {"color": "#555555", "linewidth": 1, "dashes": (6, 2, 1, 2), "marker": "x"},
+    "minifw": {"color": LIGHT.series[0], "linewidth": 1.8, "marker": "o"},
+    "minifw, plain": {"color": LIGHT.series[0], "linewidth": 1, "dashes": (4, 2), "marker": "s"},
+    "PyTorch vmap": {"color": LIGHT.series[1], "linewidth": 1, "dashes": (1, 1), "marker": "^"},
+    "JAX": {"color": LIGHT.series[4], "linewidth": 1, "dashes": (6, 2, 1, 2), "marker": "x"},
 }
 
 

@@ -16,16 +16,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
+from minifw.charts.palette import LIGHT
 from minifw.report.lettering import fitted, lay_out, new_figure, short
 from minifw.report.sides import Errors, Side, is_grid
 from minifw.report.sweeps import Report, in_order, keys_of, short_names
 from minifw.report.tables import counted
 
-BLUE, GRAY = "#1b3a6b", "#777777"
+BLUE, GRAY = LIGHT.series[0], "#777777"
 _STAR: dict[str, Any] = {
     "marker": "*",
     "markersize": 11,
-    "color": "#e08214",
+    "color": LIGHT.series[1],
     "markeredgecolor": "black",
 }
 _CROSS: dict[str, Any] = {"marker": "x", "markersize": 6, "color": "black", "linewidth": 0}

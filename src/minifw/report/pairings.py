@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from minifw.charts.palette import LIGHT
 from minifw.report.lettering import lay_out, new_figure, short, width
 from minifw.report.tables import counted
 from minifw.runs.comparisons import Compared
@@ -31,7 +32,7 @@ PAIRS = 15
 RIGHT = 3.5
 """Inches of the axis of differences."""
 
-DARK, GRAY = "#1b3a6b", "#999999"
+DARK, GRAY = LIGHT.series[0], "#999999"
 
 Floats = NDArray[np.float64]
 

@@ -8,11 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from minifw.charts.palette import LIGHT
 from minifw.report.lettering import fitted, lay_out, legend_below, new_figure
 from minifw.runs.results import Results
 
 MARKERS = "os^Dv<>Pd*"
-GRAYS = ("#1b3a6b", "#e08214", "#555555", "#7fa8c9", "#a6611a")
+COLORS = LIGHT.series
 
 
 def against_true(results: Results, file: bytes) -> Figure:
@@ -45,7 +46,7 @@ def against_true(results: Results, file: bytes) -> Figure:
             axis.plot(
                 true[:, column], found[:, column], linestyle="", markersize=3.5, alpha=0.7,
                 marker=MARKERS[column % len(MARKERS)], markerfacecolor="none",
-                color=GRAYS[column % len(GRAYS)], label=label,
+                color=COLORS[column % len(COLORS)], label=label,
             )  # fmt: skip
         seed, error = int(content[f"{mode}/seed"]), float(content[f"{mode}/error"])
         title = f"{results.title(mode)} – seed {seed}, test {measure.name} {measure.figure(error)}"

@@ -12,15 +12,21 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from minifw.charts.palette import LIGHT
 from minifw.report import variance
 from minifw.report.lettering import fitted, lay_out, new_figure
 from minifw.report.variance import Report
 from minifw.runs import titled
 
-BARS: dict[str, Any] = {"color": "#c9d2e0", "edgecolor": "#1b3a6b", "linewidth": 0.8}
-INTERVALS: dict[str, Any] = {"color": "#1b3a6b", "linewidth": 1.4, "capsize": 3, "fmt": "none"}
+BARS: dict[str, Any] = {"color": LIGHT.steps[2], "edgecolor": LIGHT.series[0], "linewidth": 0.8}
+INTERVALS: dict[str, Any] = {
+    "color": LIGHT.series[0],
+    "linewidth": 1.4,
+    "capsize": 3,
+    "fmt": "none",
+}
 NETWORKS: dict[str, Any] = {
-    "color": "#1b3a6b", "linewidth": 0, "marker": "o", "markersize": 3,
+    "color": LIGHT.series[0], "linewidth": 0, "marker": "o", "markersize": 3,
     "markerfacecolor": "none", "markeredgewidth": 0.6,
 }  # fmt: skip
 MOST_SEEDS = 40
@@ -43,7 +49,7 @@ def _draw_shares(axis: Axes, report: Report) -> None:
     for place, part in enumerate(names):
         share, interval = outcome.shares[part], outcome.intervals[part]
         if report.is_fixed(part):
-            axis.text(1, place, "one level", va="center", color="#555555")
+            axis.text(1, place, "one level", va="center", color=LIGHT.series[4])
         elif share is not None:
             axis.barh(place, 100 * share, height=0.6, **BARS)
             if interval is not None:

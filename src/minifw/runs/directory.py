@@ -11,6 +11,7 @@
         predicted.npz     of regression, one network's predictions of the test samples
         tables/           table1 to table4 in .md, .csv, .tex, .json
         plots/            .svg and .png
+        report.html       the run as one page, if it was asked for
         lock              the process that works on it; deleted when the run is finished
 
 A file is valid once the manifest names it with its checksum. So several files change together:

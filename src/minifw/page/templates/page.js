@@ -102,6 +102,7 @@ for (const box of document.querySelectorAll(".slides")) {
 for (const box of document.querySelectorAll(".steps")) {
   const states = [...box.querySelectorAll(".state")];
   const lines = [...box.querySelectorAll(".code > li")];
+  const code = box.querySelector(".lines");
   const control = box.querySelector(".control");
   const [first, back, forward] = control.querySelectorAll("button");
   const place = control.querySelector(".place");
@@ -115,6 +116,7 @@ for (const box of document.querySelectorAll(".steps")) {
       if (each === line) each.setAttribute("aria-current", "step");
       else each.removeAttribute("aria-current");
     }
+    code.scrollTop = line.offsetTop - code.clientHeight / 3;
     place.textContent = `Step ${at + 1} of ${states.length}`;
     // A button that a reader has just pressed keeps the focus, so it is never `disabled`.
     for (const button of [first, back]) button.setAttribute("aria-disabled", String(at === 0));
