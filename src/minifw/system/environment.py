@@ -17,14 +17,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from minifw import __version__
-
 
 def environment() -> dict[str, Any]:
     """Return versions, processor and command line."""
     packages = {name: installed_version(name) for name in ("torch", "numpy")}
+    # What is installed may be an older link to this code, whose metadata are as they were then.
+    own = str(sys.modules["minifw"].__version__)
     return {
-        "versions": {"python": platform.python_version(), "minifw": __version__, **packages},
+        "versions": {"python": platform.python_version(), "minifw": own, **packages},
         "platform": _platform(),
         "machine": platform.machine(),
         "processor": _processor(),
