@@ -324,6 +324,11 @@ def test_errors_in_words(errors: list[float | None], said: str) -> None:
     assert findings.figures(side(errors), ERROR) == said
 
 
+def test_the_middle_is_the_median_and_not_the_mean() -> None:
+    said = findings.figures(side([0.0, 1.0, 2.0, 3.0, 50.0]), ERROR)
+    assert said.startswith("the median test error was 2.00 % (95 % interval ")
+
+
 def test_seeds_that_diverged_are_named_or_counted() -> None:
     errors = [None if k % 2 else float(k) for k in range(30)]
     said = findings.figures(side(errors), ERROR)
@@ -594,6 +599,7 @@ def test_each_point_is_in_the_region_of_its_class() -> None:
     decision = scores.argmax(-1)
     leads = np.stack([outlines.ahead(scores, decision, k) for k in range(3)], -1)
     assert ((leads > 0).sum(-1) == 1).all()
+    assert (leads != 0).all()  # a border goes beside a point, not through it
     assert (leads.argmax(-1) == decision).all()
 
 
