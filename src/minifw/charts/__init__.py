@@ -39,6 +39,8 @@ __all__ = [
     "canvas",
     "drawn",
     "files",
+    "layout",
+    "lettering",
     "model",
     "notation",
     "palette",
