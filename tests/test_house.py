@@ -143,8 +143,8 @@ def test_whether_to_compile_is_decided_in_one_place() -> None:
     assert calls_of("decide") == {"experiment/plan.py:_compiling", "training/placement.py:for_data"}
     assert calls_of("_compiling") == {"experiment/plan.py:plan"}
     assert calls_of("require_compiler") == {
-        "experiment/plan.py:_check_compiler", "experiment/replay.py:of",
-        "training/placement.py:decide",
+        "experiment/replay.py:of",
+        "experiment/plan.py:_check_compiler", "training/placement.py:decide",
     }  # fmt: skip
 
 
