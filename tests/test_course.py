@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +21,7 @@ from minifw.course import apart, grading, solving, syllabus
 from minifw.course import folder as folders
 from minifw.course.exercise import EXERCISES, Exercise
 from minifw.course.syllabus import OURS
-from minifw.errors import UsageError
+from minifw.errors import StorageError, UsageError
 
 OF = {name: Exercise.read(EXERCISES / f"{name}.py") for name in OURS}
 
@@ -434,7 +435,7 @@ def test_the_page_shows_an_exercise_and_what_messages_say(
         ("exercises: [linear, linear]", "exercises.1: 'linear' stands here twice"),
         ("exercises: [own/nothing.py]", "exercises.0: there is no file"),
         ("exercises: [3]", "must be the name of an exercise or the path of a Python file, got a number"),
-        ("exercises: []", "exercises: must be a list of exercises"),
+        ("exercises: []", "exercises: must be a list of exercises, got a list without any"),
         ("exercise: [linear]", "exercise: unknown key; did you mean 'exercises'?"),
         ("exercises: [linear]\ntime_limit: 0", "course.yaml:2:13: time_limit: must be seconds above 0"),
         ("exercises: [linear]\ntime_limit: soon", "time_limit: must be seconds above 0"),
@@ -537,3 +538,14 @@ def test_what_is_asked_wrongly_is_a_line(minifw: Minifw, tmp_path: Path) -> None
     listed = minifw("course", "list", "--dir", "class")
     assert "The mean squared error" in listed.out
     assert max(map(len, listed.out.splitlines())) <= 80
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = tmp_path / "linear.py"
+    os.mkfifo(pipe)
+    grade = grading.grade(OF["linear"], pipe)
+    assert grade == grading.Grade("linear", "wrong", ("linear.py: this is a pipe, not a file",))
+    with pytest.raises(StorageError, match="this is a pipe, not a file"):
+        solving.write(OF["linear"], pipe)
+    with pytest.raises(UsageError, match="this is a pipe, not a file"):
+        Exercise.read(pipe)

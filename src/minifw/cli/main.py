@@ -181,7 +181,7 @@ def _call(stop: Stop) -> int:
         _complain("minifw: interrupted; nothing was begun")
         return 130
     except Interrupted as end:
-        notes = getattr(end, "__notes__", ["nothing was begun"])
+        notes = dict.fromkeys(getattr(end, "__notes__", ["nothing was begun"]))  # each once
         _complain("; ".join(["minifw: interrupted", *notes]))
         return end.exit_code
     except MinifwError as fault:

@@ -37,6 +37,7 @@ from types import ModuleType
 from typing import Any
 
 from minifw.errors import UsageError
+from minifw.system.files import open_input
 
 BEGIN, END, CHECKS = "# --- your code", "# --- end", "# --- checks"
 BLANK = "...  # your code"
@@ -62,7 +63,8 @@ class Exercise:
 
         """
         try:
-            source = path.read_text(encoding="utf-8")
+            with open_input(path) as opened:
+                source = opened.read().decode()
         except (OSError, UnicodeDecodeError) as fault:
             raise UsageError(f"{path}: cannot be read: {reason(fault)}") from None
         made = cls(path.stem, path, source)

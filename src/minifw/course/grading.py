@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from minifw.course.exercise import Exercise, functions, is_blank, reason, run
 from minifw.errors import CheckError, MinifwError, UsageError, one_line
+from minifw.system.files import open_input
 
 State = Literal["done", "wrong", "begun", "not begun"]
 
@@ -69,7 +70,8 @@ def grade(exercise: Exercise, path: Path) -> Grade:
         there_is_none = f"{path.name}: there is no such file; `minifw course init` writes it"
         return Grade(name, "not begun", (), (there_is_none,))
     try:
-        source = path.read_text(encoding="utf-8")
+        with open_input(path) as opened:  # a pipe would be waited for
+            source = opened.read().decode()
         tree = ast.parse(source)
     except (OSError, SyntaxError, ValueError, RecursionError, MemoryError) as fault:
         file.say(getattr(fault, "lineno", None), reason(fault))

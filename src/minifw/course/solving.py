@@ -10,7 +10,7 @@ from typing import Any
 
 from minifw.course.exercise import Exercise
 from minifw.errors import StorageError
-from minifw.system.files import publish
+from minifw.system.files import open_input, publish
 
 IN_MINIFW = "IN_MINIFW"
 """The name under which an exercise may list functions and classes of minifw that do the same."""
@@ -39,7 +39,8 @@ def write(exercise: Exercise, path: Path) -> Path | None:
     kept = None
     if path.exists():
         try:
-            old = path.read_bytes()
+            with open_input(path) as opened:  # a pipe would be waited for
+                old = opened.read()
         except OSError as fault:
             raise StorageError(f"{path}: cannot be read: {fault.strerror}") from None
         if old == exercise.solution.encode():

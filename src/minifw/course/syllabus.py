@@ -86,7 +86,8 @@ def read(folder: Path) -> Course:
         source.add(("time_limit",), f"must be seconds above 0 and at most 3600, got {limit!r}")
     entries = raw.get("exercises")
     if not isinstance(entries, list) or not entries:
-        what = f"must be a list of exercises, got {kind_of(entries)}"
+        what = "a list without any" if entries == [] else kind_of(entries)
+        what = f"must be a list of exercises, got {what}"
         source.add(("exercises",), what if "exercises" in raw else "is missing: a list of names")
         raise source.error()
     found: list[Exercise] = []
