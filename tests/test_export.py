@@ -652,6 +652,17 @@ def test_names_and_shapes_that_do_not_fit_are_named(tmp_path: Path) -> None:
         assert fault.value.lines[0] == f"{path}: {message}"
         for name, value in network.state_dict().items():
             assert torch.equal(value, before[name])
+    weight = state["4.weight"]
+    for value, message in (
+        (weight.to_sparse(), "'4.weight' must be a dense tensor"),
+        (weight.to("meta"), "'4.weight' must be a dense tensor"),
+        (weight * 1j, "'4.weight' must hold real numbers, got .* of complex64"),
+        (weight.double() * 1e300, "all numbers must be finite in float32, but those of '4.weight'"),
+        (weight * torch.nan, "all numbers must be finite in float32, but those of '4.weight'"),
+    ):
+        torch.save(state | {"4.weight": value}, path)
+        with pytest.raises(StateError, match=message):
+            load_state(path, ours())
     torch.save(state, path)
     for arguments, error, message in (
         ((path,), ArtefactError, "does not say what its network is; give one: load"),

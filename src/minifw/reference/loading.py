@@ -46,7 +46,8 @@ def load(
     Raises:
         DataError: the file cannot be read.
         ArtefactError: it is no state dict, or does not say what its network is.
-        StateError: names or shapes are not those of the network's twin.
+        StateError: names or shapes are not those of the network's twin, or a number is not finite,
+            real and there.
         UsageError: a layer has no counterpart in PyTorch.
 
     """
@@ -56,7 +57,14 @@ def load(
         network = _described(path, about, allow_code)
     elif network.stack:
         raise UsageError(f"{network}: is a stack of networks; a state dict is that of one network")
-    network.load_state_dict(as_ours(state, network, str(path)))
+    found = as_ours(state, network, str(path))
+    for name, value in found.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise StateError(
+                f"{path}: all numbers must be finite in {str(value.dtype).removeprefix('torch.')}, "
+                f"but those of '{name}' of the network are not"
+            )
+    network.load_state_dict(found)
     return network
 
 
@@ -157,7 +165,12 @@ def as_ours(
                 f"{where}: '{name}' must be {described(found[mine])}, as '{mine}' of the network, "
                 f"got {described(state[name])}"
             )
-        found[mine] = state[name].to(found[mine].dtype)
+        value = state[name]
+        if value.layout != torch.strided or value.is_quantized or value.is_meta:
+            raise StateError(f"{where}: '{name}' must be a dense tensor, with all of its numbers")
+        if value.is_complex():
+            raise StateError(f"{where}: '{name}' must hold real numbers, got {described(value)}")
+        found[mine] = value.to(found[mine].dtype)
     return found
 
 
