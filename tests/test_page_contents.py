@@ -17,8 +17,20 @@ from conftest import SMALL
 from minifw import runs
 from minifw.charts import Band, Cells, Chart, Dots, Line, Span
 from minifw.cli import main
+from minifw.config import loading
+from minifw.config.packaged import find_config
 from minifw.experiment.replay import replay
-from minifw.page import curves, findings, outlines, regions, spread, sweep, words
+from minifw.page import (
+    comparison,
+    curves,
+    findings,
+    methods,
+    outlines,
+    regions,
+    spread,
+    sweep,
+    words,
+)
 from minifw.page.arms import Side
 from minifw.page.document import (
     Document,
@@ -205,14 +217,51 @@ def test_methods_say_what_was_done(made: Make) -> None:
         ("stopping", "30 training, 10 validation and 30 test samples"),
         ("stopping", "at most 40 epochs; each network stopped after 1 evaluation without a lower"),
         ("heads", "the sum of the losses of its heads (cross-entropy mean + 0.1 mse mean)"),
-        ("sweep", "the sweep took train.eta of 0.01, 0.1 and 1000000.0 and train.batch_size of 5"),
-        ("comparison", "2 arms were compared: simplenet-sgd and cross-entropy."),
-        ("variance", "Each of 3 seeds of the data, 2 seeds of the initial weights and 2 seeds of"),
+        ("sweep", "the sweep tried train.eta (0.01, 0.1, 1000000.0) and train.batch_size (5, 15)"),
+        ("line", "validation error (on further samples, as many as for the test), and reported"),
+        ("comparison", "2 configurations were compared: simplenet-sgd and cross-entropy."),
+        (
+            "variance",
+            "3 seeds of the data, 2 seeds of the initial weights and 2 seeds of the order",
+        ),
         ("variance", "generalised confidence intervals (Weerahandi 1993"),
     ],
 )
 def test_methods_of_other_runs(made: Make, kind: str, part: str) -> None:
     assert part in quote(document_of(made(kind)), "Methods")
+
+
+def test_methods_of_a_study_have_the_division_the_schedule_and_early_stopping() -> None:
+    """They are read off the config, and leave out nothing that those of a run say."""
+    keys = ("data.split=stratified", "data.validation=0.2", "data.label_noise=0.1",
+            "train.schedule=cosine", "train.early_stopping.patience=5")  # fmt: skip
+    said = " ".join(methods.of_config("", loading.load(find_config("iris"), keys), layers=True))
+    for part in (
+        "the samples were those of scikit-learn's iris data, of which 80 % were drawn for "
+        "training, stratified by class, and the others for testing",
+        "20 % of the training samples were kept for validation",
+        "on purpose, the training samples were altered: ",
+        "(schedule: cosine), for at most ",
+        "; each network stopped after 5 evaluations without a lower validation loss, and kept",
+    ):
+        assert part in said
+
+
+def test_what_all_configs_share_is_said_once(made: Make) -> None:
+    said = quote(document_of(made("comparison")), "Methods")
+    names = ("simplenet-sgd: networks with layers of sizes ", "cross-entropy: networks with ")
+    for part in (*names, "the disk data", "the moons data"):
+        assert said.count(part) == 1
+    told = {"a": ["one", "two", "three"], "b": ["one", "another", "three"]}
+    assert comparison.together(told) == ["In both, one.", "Three.", "a: two.", "b: another."]
+    told |= {"c": ["one"]}
+    assert comparison.together(told) == [
+        "In all, one.",
+        "a: two.",
+        "Three.",
+        "b: another.",
+        "Three.",
+    ]
 
 
 def test_the_result_is_the_median_with_its_interval(made: Make) -> None:
@@ -254,7 +303,7 @@ def test_the_result_of_a_regression_has_its_unit(made: Make) -> None:
     assert said.startswith(f"The median test RMSE was {median} (95 % interval ")
     assert "mm" in median
     r2 = f"{np.median(found['r2']):.3f}".replace("-", "−")
-    assert said.endswith(f"; median R²: {r2}.")
+    assert said.endswith(f"; the median R² was {r2}.")
 
 
 def test_the_result_of_folds_is_a_mean(made: Make) -> None:
@@ -277,8 +326,8 @@ def test_the_result_of_a_sweep_is_its_best_cell_with_a_caution(made: Make) -> No
     smallest = min(left, key=lambda cell: float(np.median(cell["test_error"])))
     said = quote(document_of(run), "Result")
     median = np.median(best["test_error"])
-    assert f"{best['name']} (median validation error " in said
-    assert f"Its test error: median {median:.2f} %" in said
+    assert f"{best['name']}, by its median validation error of " in said
+    assert f"Its median test error is {median:.2f} % (95 % interval " in said
     assert f"goes from {np.median(smallest['test_error']):.2f} % ({smallest['name']}) to" in said
     assert "smaller by chance too" in said
     assert f"Of 18 networks 6 diverged, all of {len(gone)} cells among them." in said
@@ -293,7 +342,7 @@ def test_the_result_of_a_study_of_variance_has_the_shares(made: Make) -> None:
     said = quote(document_of(made("variance")), "Result")
     assert f"The mean test error of 12 networks was {outcome['mean']:.2f} %" in said
     low, high = outcome["intervals"]["init"]
-    share = f"initial weights {100 * outcome['shares']['init']:.0f} %"
+    share = f"{100 * outcome['shares']['init']:.0f} % to the initial weights"
     assert f"{share} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)" in said
 
 
@@ -655,8 +704,8 @@ def test_command_environment_and_files_are_those_of_the_run(made: Make) -> None:
     file = f"{run.path.name}/config.yaml"
     threads = run.manifest.threads
     again = f"minifw compare {file} --reference vmap --threads {threads}"
-    assert texts["This repeats it"] == again
-    assert texts["It was asked for by"].startswith("minifw compare simplenet --seeds 3")
+    assert texts["This repeats it, from the folder that the run is in"] == again
+    assert texts["The command that made it"].startswith("minifw compare simplenet --seeds 3")
     facts = {piece.title: dict(piece.pairs) for piece in found if isinstance(piece, Facts)}
     assert facts["SHA-256 of each file, as in manifest.json"] == run.manifest.files
     assert facts["Where it ran"]["torch"] == run.manifest.versions["torch"]

@@ -166,7 +166,7 @@ def calibration(results: Results) -> Chart | None:
     many_bins = len(next(iter(bins.values())).count)
     return Chart(
         name="calibration",
-        title="Are the probabilities true?",
+        title="Are the probabilities right?",
         caption=sentence(
             f"answers to the test samples in {many_bins} bins of the probability that the network "
             f"gives its answer; {_over(results)}"

@@ -96,7 +96,7 @@ def _caption(sides: Sequence[Side], measure: Measure, drawn: int) -> str:
     if most > DOTS and drawn == DOTS:
         some = f"dots are {DOTS} of the seeds of an arm, evenly chosen from the smallest error on"
     if drawn:
-        parts.append(some + "; left and right within an arm mean nothing" * (drawn > 1))
+        parts.append(some + "; its place to the left or right means nothing" * (drawn > 1))
     if drawn < 2:
         pass
     elif any(side.overlap is not None for side in sides):
