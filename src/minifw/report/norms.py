@@ -8,7 +8,7 @@ import numpy as np
 
 from minifw.charts import Axis, Band, Chart, Line, Mark, Panel
 from minifw.report.bands import Floats
-from minifw.runs.arms import Mode
+from minifw.runs import Mode
 from minifw.runs.norms import Gradients
 
 NAME = "gradients"
@@ -140,7 +140,7 @@ def _gradients(of: Gradients) -> Iterator[str]:
 
 
 def _dead(of: Gradients) -> Iterator[str]:
-    """Say how many units of each ReLU are dead at the end."""
+    """Say how many units of each activation function are dead at the end."""
     shares = of.dead_at_end
     layers = [int(layer) for layer in np.flatnonzero(~np.isnan(shares).all(0))]
     if not layers:
@@ -157,4 +157,4 @@ def _dead(of: Gradients) -> Iterator[str]:
             f"samples, in the median over the seeds: {', '.join(said)}."
         )
     else:
-        yield f"no unit of a ReLU is dead at the end, in more than {100 * DEAD:.0f} % of a layer."
+        yield f"no layer has more than {100 * DEAD:.0f} % of dead units at the end."
