@@ -45,7 +45,7 @@ def confusion(results: Results) -> Chart | None:
             Panel(
                 results.title(mode),
                 Axis("taken for", "category", names),
-                Axis("class of the test samples", "category", names),
+                Axis("true class", "category", names),
                 (
                     Cells(
                         "% of the samples of a class", shares, texts if len(names) <= TEXTS else ()
@@ -61,6 +61,7 @@ def confusion(results: Results) -> Chart | None:
             columns["taken for"] += names
             columns["samples"] += of_mode[row].astype(int).tolist()
             columns["percent of the class"] += [None if v != v else v for v in shares[row].tolist()]
+    answers = int(max(of_mode.sum() for of_mode in counts.values()))
     rows = sorted(
         (k for k in range(len(columns["class"])) if columns["class"][k] != columns["taken for"][k]),
         key=lambda k: -columns["samples"][k],
@@ -70,7 +71,7 @@ def confusion(results: Results) -> Chart | None:
         title="Which class is taken for which",
         caption=sentence(
             "a row has the test samples of a class, in percent by the class that they were taken "
-            f"for; {_over(results)}, by the networks of minifw"
+            f"for; {_over(results)}, {answers:,} answers, by the networks of minifw"
         )
         + " The table has the mistakes, the most frequent first.",
         description=" ".join(map(sentence, said)),
@@ -163,13 +164,14 @@ def calibration(results: Results) -> Chart | None:
         columns["right"] += right.tolist()
         columns["mean probability, %"] += [None if v != v else round(v, 3) for v in means.tolist()]
         columns["right, %"] += [None if v != v else round(v, 3) for v in shares.tolist()]
+    answers = max(sum(record.count) for record in bins.values())
     many_bins = len(next(iter(bins.values())).count)
     return Chart(
         name="calibration",
         title="Are the probabilities right?",
         caption=sentence(
             f"answers to the test samples in {many_bins} bins of the probability that the network "
-            f"gives its answer; {_over(results)}"
+            f"gives its answer; {_over(results)}, {answers:,} answers"
         )
         + " Below the line probabilities are too large. A bin of few answers says little.",
         description=" ".join(map(sentence, said)),

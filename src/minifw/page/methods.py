@@ -138,6 +138,9 @@ def _loss(config: Config) -> str:
     name = LOSSES.get(loss.called, loss.word)
     kind = "mse" if loss.called in ("mse", "l1", "huber") else "other"
     how = REDUCTIONS[kind].get(getattr(loss, "reduction", "mean"), "")
+    smooth = loss.keys.get("label_smoothing")
+    name += f" with label smoothing {smooth:g}" if smooth else ""
+    name += " weighted by class" if loss.keys.get("weights") else ""
     return f"the {name}" + (f", {how}" if how else "")
 
 
