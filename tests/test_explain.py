@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from torch import Tensor
 
 from conftest import ROOT, Minifw
 from minifw import nn
+from minifw.cli.explain import print_explained
 from minifw.config import loading
 from minifw.config.packaged import find_config
 from minifw.experiment import plan as plans
@@ -304,3 +307,15 @@ def test_faults_are_one_line(minifw: Minifw, words: Sequence[object], message: s
     answer = minifw("explain", "simplenet", *words)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.splitlines() == [message]
+
+
+def test_only_a_difference_can_lie_on_a_kink(capsys: pytest.CaptureFixture[str]) -> None:
+    """A number that is none for another reason, an overflow for instance, is shown as it is."""
+    found = explain(planned("simplenet"), 0)
+    lost = Numbers.of("output", torch.full((4, 2), math.nan, dtype=torch.float64))
+    rows = ((math.nan, 0.5), *(found.cost.gradient.numeric or ())[1:])
+    gradient = replace(found.cost.gradient, numeric=rows)
+    print_explained(replace(found, cost=replace(found.cost, output=lost, gradient=gradient)))
+    out = capsys.readouterr().out
+    assert re.search(r"output +4×2 +nan +nan +nan\s", out)
+    assert re.search(r"numeric +kink +0.5\s", out)

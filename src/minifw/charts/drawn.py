@@ -30,7 +30,7 @@ from minifw.charts.model import (
 )
 from minifw.charts.palette import LIGHT, tint
 from minifw.charts.places import middle
-from minifw.charts.reach import beside, counts
+from minifw.charts.reach import MANY, SHAPES, along, beside, counts
 from minifw.charts.scales import floats
 
 if TYPE_CHECKING:
@@ -41,9 +41,6 @@ INCHES = {1: 3.4, 2: 7.0}
 """The width of a figure by the columns of a page that it goes over."""
 
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "x"}
-SHAPES = tuple(MARKERS)
-MANY = 300
-"""Points of a mark from which they are small."""
 
 
 def figure(chart: Chart, columns: int = 2, style: Path | None = None) -> Figure:
@@ -150,7 +147,7 @@ class _Drawing:
         """Draw a mark; return whether there was anything to draw."""
         match mark:
             case Line():
-                return self._line(axes, mark)
+                return self._line(axes, mark, box)
             case Band():
                 x, low, high = map(floats, (mark.x, mark.low, mark.high))
                 color = self.color(mark.color)
@@ -180,19 +177,15 @@ class _Drawing:
                 self._note(axes, mark, box)
                 return True
 
-    def _line(self, axes: Axes, mark: Line) -> bool:
+    def _line(self, axes: Axes, mark: Line, box: Box) -> bool:
         x, y = np.broadcast_arrays(floats(mark.x), floats(mark.y))
         if not mark.quiet:
             axes.plot(x, y, **self._looks(mark))
             known = np.isfinite(x) & np.isfinite(y)
-            some = np.flatnonzero(known)
+            shares = box.x.shares(x)
+            some = np.flatnonzero(known & np.isfinite(shares))
             if self.marked and len(some):
-                start = 0.08 + 0.04 * (mark.color % 4)
-                wanted = axes.transAxes.transform(
-                    np.stack([start + np.arange(6) / 6, np.zeros(6)], 1)
-                )[:, 0]
-                places = axes.transData.transform(np.stack([x[some], y[some]], 1))[:, 0]
-                near = sorted({int(np.abs(places - place).argmin()) for place in wanted})
+                near = along(shares[some], mark.color)
                 axes.plot(x[some][near], y[some][near], **self._points(mark))
             # A point without neighbours makes no visible line.
             before, after = np.roll(known, 1), np.roll(known, -1)

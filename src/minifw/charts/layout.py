@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minifw.charts.lettering import broken, fitted, width
 from minifw.charts.model import Areas, Axis, Cells, Chart, Panel, Rule
@@ -62,7 +62,7 @@ def lay_out(chart: Chart, wide: float = WIDTH) -> tuple[list[Box], float]:
         placed = [_box(panel, n * (room + GAP), room) for n, panel in enumerate(row)]
         heads = [box.above - 8 + len(box.title) * (NORMAL + 4) for box in placed]
         start = top + 6 + max(heads)
-        boxes += [_moved(box, start) for box in placed]
+        boxes += [replace(box, top=start) for box in placed]
         top = start + max(box.high + box.below for box in placed) + GAP / 2
     return boxes, top
 
@@ -108,10 +108,6 @@ def _box(panel: Panel, left: float, room: float) -> Box:
         panel, x, y, left + before, 0.0, wide, high, x_ticks, y_ticks, turned, title,
         fitted(panel.y.label, high, NORMAL), before, below, 22.0 if ruled else 8.0,
     )  # fmt: skip
-
-
-def _moved(box: Box, top: float) -> Box:
-    return Box(**{**vars(box), "top": top})
 
 
 def _square(panel: Panel) -> bool:

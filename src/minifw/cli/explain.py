@@ -186,7 +186,9 @@ def _print_tensors(rows: Sequence[Numbers | Gradient]) -> None:
         shown = _first(numbers.rows[0], numbers.size, count)
         _print_line(numbers.name, _shape(numbers.shape), f"{numbers.norm:.4g}", shown)
         if isinstance(row, Gradient) and row.numeric is not None:
-            _print_line("  numeric", "", "", _first(row.numeric[0], numbers.size, count))
+            shown = ["kink" if text == "nan" else text for text in
+                     _first(row.numeric[0], numbers.size, count)]  # fmt: skip
+            _print_line("  numeric", "", "", shown)
 
 
 def _print_line(name: str, shape: str, norm: str, numbers: Sequence[str]) -> None:
@@ -198,7 +200,7 @@ def _print_line(name: str, shape: str, norm: str, numbers: Sequence[str]) -> Non
 
 def _first(row: Sequence[float], size: int, count: int) -> list[str]:
     """Return the first numbers of a row, the last one with a mark if there are more."""
-    shown = ["kink" if math.isnan(value) else f"{value:.3g}" for value in row[:count]]
+    shown = [f"{value:.3g}" for value in row[:count]]
     shown += [""] * (count - len(shown))
     return [*shown, " …"] if size > min(len(row), count) else shown
 

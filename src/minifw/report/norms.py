@@ -53,7 +53,8 @@ def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
         return None
     columns = ("mode", "of", "layer", "epoch", "lower quartile", "median", "upper quartile")
     data = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
-    ends = [row for row in rows if row[3] in (0, max(r[3] for r in rows if r[0] == row[0]))]
+    last = {mode: max((row[3] for row in rows if row[0] == mode), default=0) for mode in modes}
+    ends = [row for row in rows if row[3] in (0, last[row[0]])]
     first = next(iter(modes.values()))
     seeds = len(first.seeds)
     return Chart(
