@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,6 @@ from torch import Tensor
 
 from conftest import ROOT, Minifw
 from minifw import nn
-from minifw.cli.explain import print_explained
 from minifw.config import loading
 from minifw.config.packaged import find_config
 from minifw.experiment import plan as plans
@@ -292,8 +289,7 @@ FAULTS: list[tuple[Sequence[object], str]] = [
     (("--seed", -1), "--seed: must be 0 to 4294967296, got -1"),
     (
         ("--step", 900, "--set", "train.eta=1e9"),
-        "--step: seed 0 diverged in epoch 2, so that there is no step 900; one of at most 2 may "
-        "be there",
+        "--step: seed 0 diverged in epoch 2, so that there is no step 900; must be 0 to 1",
     ),
     (
         ("--samples", 1, "--set", "network=[{linear: 4}, batch-norm1d, {linear: 2}]"),
@@ -309,13 +305,13 @@ def test_faults_are_one_line(minifw: Minifw, words: Sequence[object], message: s
     assert answer.err.splitlines() == [message]
 
 
-def test_only_a_difference_can_lie_on_a_kink(capsys: pytest.CaptureFixture[str]) -> None:
-    """A number that is none for another reason, an overflow for instance, is shown as it is."""
-    found = explain(planned("simplenet"), 0)
-    lost = Numbers.of("output", torch.full((4, 2), math.nan, dtype=torch.float64))
-    rows = ((math.nan, 0.5), *(found.cost.gradient.numeric or ())[1:])
-    gradient = replace(found.cost.gradient, numeric=rows)
-    print_explained(replace(found, cost=replace(found.cost, output=lost, gradient=gradient)))
-    out = capsys.readouterr().out
-    assert re.search(r"output +4×2 +nan +nan +nan\s", out)
-    assert re.search(r"numeric +kink +0.5\s", out)
+def test_a_step_of_a_network_that_diverged_says_so(minifw: Minifw) -> None:
+    words = ("simplenet-sgd", "--set", "train.eta=1e30", "--samples", 1)
+    answer = minifw("explain", *words, "--step", 2)
+    assert answer.code == 0
+    assert "kink" not in answer.out
+    assert "nan" in answer.out
+    assert "after 2 steps" in answer.out
+    assert "Not all numbers of this step are finite" in answer.out
+    assert "Not all" not in minifw("explain", *words).out
+    assert "after 1 step," in minifw("explain", *words, "--step", 1).out

@@ -143,6 +143,7 @@ def test_whether_to_compile_is_decided_in_one_place() -> None:
     assert calls_of("decide") == {"experiment/plan.py:_compiling", "training/placement.py:for_data"}
     assert calls_of("_compiling") == {"experiment/plan.py:plan"}
     assert calls_of("require_compiler") == {
+        "experiment/replay.py:of",
         "experiment/plan.py:_check_compiler", "training/placement.py:decide",
     }  # fmt: skip
 
@@ -152,9 +153,13 @@ def test_nobody_asks_whether_a_module_is_linear() -> None:
     layers = {name for name, value in vars(minifw.nn).items() if "declaration" in dir(value)}
     assert {"Linear", "ReLU", "LossMSE", "SGD"} <= layers
     for file in (ROOT / "src/minifw").rglob("*.py"):
+        if file.parent.name == "exercises":  # their checks are of one module each
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
                 asked = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(node.args[1])}
+                if "ast" in asked:  # a Constant of Python's grammar
+                    continue
                 assert not asked & layers, f"{file.name}:{node.lineno}"
 
 

@@ -114,7 +114,7 @@ def test_two_panels_stand_below_each_other_where_there_is_no_room() -> None:
 class Terminal(io.StringIO):
     """What a terminal shows: it knows what the display uses, and fails on anything else."""
 
-    encoding = "utf-8"  # type: ignore[assignment]
+    encoding = "utf-8"
 
     def __init__(self, columns: int = 80, rows: int = 24) -> None:
         super().__init__()
@@ -164,6 +164,7 @@ class Sized(live.Screen):
     """A screen whose size is that of its Terminal."""
 
     def size(self) -> tuple[int, int]:
+        assert isinstance(self.stream, Terminal)
         return self.stream.columns, self.stream.rows
 
 
@@ -179,7 +180,7 @@ def history_of(evaluations: int, seeds: int = 4, measure: Measure | None = None)
     history = History.of((seeds,))
     history.measure = measure or history.measure
     for epoch in range(evaluations):
-        error = 40 / (1 + epoch) + np.arange(seeds)
+        error = 40 / (1 + epoch) + np.arange(seeds, dtype=np.float64)
         history.record(epoch, error, error, error + 1, error)
         history.epoch = epoch
     return history

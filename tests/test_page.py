@@ -385,8 +385,25 @@ def test_what_has_no_page_says_so_in_a_line(minifw: Minifw, tmp_path: Path) -> N
     assert refused(run, "--format", "svg") == "2 --format: is for pieces; --pieces DIR writes them"
     assert refused(run, "--pieces", "p", "--columns", 3) == "2 --columns: must be 1 or 2, got 3"
     assert refused(run, "--pieces", "p", "--style", "none.mplstyle").startswith("2 ")
+    Path("file").write_text("")
+    assert refused(run, "--pieces", "file") == (
+        "2 --pieces: must be a folder, which may be new, got the file 'file'"
+    )
+    for name in ("results.json", "page.html", "report.html"):
+        assert "is inside a run, whose" in refused(run, run, "--out", run / "tables" / name)
+    assert "is inside a run, whose" in refused(run, "--out", run / "results.json")
+    assert "is inside a run, whose" in refused(run, "--pieces", run)
+    plot = minifw("data", "simplenet", "--plot", run / "plots" / "new.png")
+    assert (plot.code, "is inside a run, whose" in plot.err) == (2, True)
+    page = minifw("explain", "simplenet", "--out", run / "step.html")
+    assert (page.code, "is inside a run, whose" in page.err) == (2, True)
+    assert load(run).faults() == load(run).strangers() == []
     assert not Path("p").exists()
     assert not (run / "report.html").exists()
+    assert minifw("report", run, "--out", run / "report.html").code == 0
+    assert load(run).faults() == load(run).strangers() == []
+    (run / "report.html").unlink()
+    (run / "manifest.json").write_bytes(saved)
     with hold(run):
         assert "is at work on this run" in refused(run)
     assert minifw("compare", run, run, "--no-save", "--report").code == 2

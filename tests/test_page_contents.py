@@ -18,7 +18,7 @@ from minifw import runs
 from minifw.charts import Band, Cells, Chart, Dots, Line, Span
 from minifw.cli import main
 from minifw.experiment.replay import replay
-from minifw.page import curves, findings, outlines, regions, spread, sweep, words
+from minifw.page import curves, findings, outlines, regions, spread, sweep
 from minifw.page.arms import Side
 from minifw.page.document import (
     Document,
@@ -36,7 +36,7 @@ from minifw.page.html import html
 from minifw.page.many import document_of_runs
 from minifw.page.run import document_of
 from minifw.page.series import Series
-from minifw.report import planes, sweeps
+from minifw.report import planes, sweeps, words
 from minifw.runs import Run
 from minifw.runs.studies import results_of
 from minifw.statistics.measure import ERROR, Measure

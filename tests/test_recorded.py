@@ -15,9 +15,9 @@ from torch import Tensor
 import minifw as library
 from conftest import COMPILED, Minifw
 from minifw import nn, runs
+from minifw.charts import Line
 from minifw.data import Dataset
 from minifw.errors import ArtefactError, UsageError
-from minifw.page.norms import norms_chart
 from minifw.report import norms as report
 from minifw.runs.norms import KINDS, NORMS, Gradients, content, gradients_of
 from minifw.training import History, norms
@@ -38,7 +38,9 @@ PLAIN, COMPILE = Schedule(), Schedule(compiled=True)
 def data_of(seeds: int, samples: int = 30, validation: bool = False) -> Dataset:
     rng = np.random.default_rng(1)
     x = rng.normal(size=(seeds, samples, 3))
-    more = {"x_validation": x[:, :9], "y_validation": np.arange(9) % 2} if validation else {}
+    more: dict[str, Any] = (
+        {"x_validation": x[:, :9], "y_validation": np.arange(9) % 2} if validation else {}
+    )
     single = [
         Dataset.from_arrays(
             of, np.arange(samples) % 2, of[:6], np.arange(6) % 2, dtype="float64",
@@ -100,14 +102,14 @@ def test_norms_are_those_of_a_step_as_autograd_has_it() -> None:
         x, y = data.train.inputs[k], data.train.targets[k]
         hidden = x @ w["0.weight"].T + w["0.bias"]
         output = hidden.relu() @ w["2.weight"].T + w["2.bias"]
-        torch.nn.functional.cross_entropy(output, y).backward()
+        torch.nn.functional.cross_entropy(output, y).backward()  # type: ignore[no-untyped-call]
 
         def rms(*values: Tensor) -> float:
             return float(
                 torch.cat([value.detach().flatten() for value in values]).square().mean().sqrt()
             )
 
-        gradients = {name: value.grad for name, value in w.items()}
+        gradients = {name: value.grad for name, value in w.items() if value.grad is not None}
         wanted = {
             "activation": [rms(hidden), rms(hidden.relu()), rms(output)],
             "gradient": [rms(gradients["0.weight"], gradients["0.bias"]), np.nan,
@@ -122,11 +124,11 @@ def test_norms_are_those_of_a_step_as_autograd_has_it() -> None:
 
 def test_a_unit_is_dead_if_it_is_zero_for_all_samples_and_a_channel_at_all_places() -> None:
     learner, data = learner_of(2), data_of(2)
-    bias = next(value for name, value, _ in learner.network.parameters() if name == "0.bias")
+    bias: Any = next(value for name, value, _ in learner.network.parameters() if name == "0.bias")
     bias[0, :3], bias[1, :6] = -100, -100
     assert norms.measure(learner, data.train, 0.1)["dead"][:, 1].tolist() == [3 / 8, 6 / 8]
     one: dict[str, Any] = {"stack": (1,)}
-    convolution = nn.Conv2d(1, 4, 2, **one)
+    convolution: Any = nn.Conv2d(1, 4, 2, **one)
     images = nn.Sequential(
         nn.Unflatten((1, 3, 3)), convolution, nn.ReLU(), nn.Flatten(), nn.Linear(16, 2, **one)
     )
@@ -137,7 +139,7 @@ def test_a_unit_is_dead_if_it_is_zero_for_all_samples_and_a_channel_at_all_place
     of_images = Learner(images, nn.LossCrossEntropy(), nn.SGD(images))
     (shares,) = norms.measure(of_images, x.train, 0.1)["dead"]
     with torch.no_grad():
-        results = images[1].forward(x.train.inputs.unflatten(-1, (1, 3, 3)))
+        results = images[1].forward(x.train.inputs.unflatten(-1, (1, 3, 3)))  # type: ignore[no-untyped-call]
     assert shares[2] == float((results <= 0).all(1).flatten(2).all(-1).double().mean()) >= 0.25
 
 
@@ -255,10 +257,10 @@ def test_a_run_keeps_them_and_its_results_are_the_same(minifw: Minifw) -> None:
     assert found.gradient.shape == (4, 3, 7)
     assert found.samples == 40
     np.testing.assert_array_equal(found.dead_at_end, found.dead[-1])
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
     assert [panel.title for panel in chart.panels] == ["Activations", "Gradients", "Updates"]
-    assert norms_chart(without) is None
+    assert report.of_run(without) is None
     assert {"plots/gradients.svg", "plots/gradients.png"} <= set(run.known)
     assert "plots/gradients.svg" not in without.known
     with pytest.raises(UsageError, match="train.record: gradients does"):
@@ -317,7 +319,7 @@ def test_groups_of_seeds_have_the_norms_of_one_stack(
 def test_a_comparison_keeps_those_of_minifw_in_both_modes(minifw: Minifw) -> None:
     run = finished(minifw, "runs", "compare", *SMALL, *RECORD, "--seeds", "2")
     assert [*gradients_of(run)] == ["full-batch", "sgd"]
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
     assert chart.panels[0].title == "Activations, full gradient"
     assert len(chart.panels) == 6
@@ -379,7 +381,7 @@ def test_what_norms_say_of_a_network() -> None:
     calm = report.findings({"sgd": of([[0.1, 0.2], [0.01, 0.02]], [0.0])})
     assert calm == [
         "No gradients vanish or explode between the first layer and the last.",
-        "No unit of a ReLU is dead at the end, in more than 1 % of a layer.",
+        "No layer has more than 1 % of dead units at the end.",
     ]
     vanishing = report.findings({"sgd": of([[1e-6, 0.1], [1e-2, 0.1]], [0.4])})
     assert (
@@ -405,7 +407,7 @@ def test_vanishing_gradients_are_found_in_a_deep_network_of_sigmoids(minifw: Min
     layers = ", ".join(["{linear: 10}", "sigmoid"] * 8)
     words = ("--set", f"network=[{layers}, {{linear: 2}}]", "--seeds", "3")
     run = finished(minifw, "runs", "train", *SMALL, *RECORD, *words)
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
     assert (
         "Before training, gradients vanish on the way back: those of network.0" in chart.description
@@ -416,9 +418,9 @@ def test_a_chart_breaks_where_a_norm_is_zero_and_lists_all_numbers() -> None:
     chart = report.chart({"sgd": of([[0.1, 0.2], [0.0, 0.2]], [0.0])})
     assert chart is not None
     line = next(
-        m for m in chart.panels[1].marks if m.name == "network.0 (linear)" and hasattr(m, "y")
+        m for m in chart.panels[1].marks if isinstance(m, Line) and m.name == "network.0 (linear)"
     )
-    assert np.isnan(np.asarray(line.y)[1])  # type: ignore[union-attr]
+    assert np.isnan(np.asarray(line.y)[1])
     lengths = {len(column) for column in chart.data.values()}
     assert lengths == {3 * 2 * 2}
     assert report.chart({"sgd": of([[np.nan, np.nan]], [np.nan], np.nan)}) is None

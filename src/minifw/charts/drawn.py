@@ -14,7 +14,7 @@ from minifw.charts import legend
 from minifw.charts.canvas import defaults
 from minifw.charts.layout import NORMAL, SMALL, Box, lay_out
 from minifw.charts.legend import Named
-from minifw.charts.lettering import fitted, width
+from minifw.charts.lettering import broken, fitted, width
 from minifw.charts.model import (
     Areas,
     Band,
@@ -40,26 +40,32 @@ if TYPE_CHECKING:
 INCHES = {1: 3.4, 2: 7.0}
 """The width of a figure by the columns of a page that it goes over."""
 
+CAPTION = 12
+"""Lines of a caption below a figure, at most."""
+
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "x"}
 
 
-def figure(chart: Chart, columns: int = 2, style: Path | None = None) -> Figure:
+def figure(
+    chart: Chart, columns: int = 2, style: Path | None = None, *, captioned: bool = False
+) -> Figure:
     """Return a chart as a figure over one or two columns, in minifw's style or that of a file.
 
-    Lines of single seeds are left out. `canvas` makes files of it.
+    Lines of single seeds are left out. With `captioned` the caption stands below, for a picture
+    that has no text around it. `canvas` makes files of it.
 
     Raises:
         UsageError: the file is no style of matplotlib's.
 
     """
     with defaults(style):
-        return _Drawing(chart, INCHES[columns]).figure
+        return _Drawing(chart, INCHES[columns], captioned).figure
 
 
 class _Drawing:
     """A figure while it is drawn. Units are those of `layout`, of which a letter has 12."""
 
-    def __init__(self, chart: Chart, inches: float) -> None:
+    def __init__(self, chart: Chart, inches: float, captioned: bool) -> None:
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
@@ -68,13 +74,18 @@ class _Drawing:
         self.wide = 72 * inches / self.unit
         boxes, end = lay_out(chart, self.wide)
         entries, end = legend.lay_out(legend.named(chart), end + 4, self.wide)
-        self.high = end + 4
+        caption = broken(chart.caption, self.wide - 4, SMALL, CAPTION) if captioned else []
+        self.high = end + 4 + (len(caption) + 0.5 * bool(caption)) * (SMALL + 3)
         self.figure = Figure(figsize=(inches, self.high * self.unit / 72))
         self.marked = counts(mark for panel in chart.panels for mark in panel.marks)
         for box in boxes:
             self.panel(box)
         if entries:
             self.legend(entries)
+        if caption:
+            place = 2 / self.wide, 1 - (end + 8) / self.high
+            text = "\n".join(caption)
+            self.figure.text(*place, text, va="top", fontsize=self.size(SMALL), linespacing=1.2)
 
     def color(self, number: int) -> Any:
         return self.colors[number % len(self.colors)]

@@ -88,11 +88,12 @@ def _box(panel: Panel, left: float, room: float) -> Box:
     before = beside + 8 + (NORMAL + 6 if panel.y.label else 0)
     after = 12.0
     wide = room - before - after
-    if _square(panel):
-        wide = high = min(wide, 340.0)
-        y_ticks = _ticks(panel.y, y, high, NAMES, 34)
-    elif any(isinstance(mark, Cells) for mark in panel.marks):
+    cells = any(isinstance(mark, Cells) for mark in panel.marks)
+    if cells:
         wide = min(wide, 64.0 * (x.high - x.low))
+    if _square(panel):
+        wide = high = min(max(wide, 180.0) if cells else wide, 340.0, room - before - after)
+        y_ticks = _ticks(panel.y, y, high, NAMES, 34)
     x_ticks, turned = _below(panel.x, x, wide)
     longest = max((width(tick.text, SMALL) for tick in x_ticks), default=0.0)
     down = longest * math.sin(math.radians(turned)) + 14 if turned else SMALL + 4

@@ -10,7 +10,7 @@ from minifw.explain.model import (
     Numbers,
     Trained,
 )
-from minifw.explain.sketch import Sketch
+from minifw.explain.sketch import Node, Sketch
 from minifw.explain.step import explain
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Gradient",
     "Layer",
     "Moment",
+    "Node",
     "Numbers",
     "Sketch",
     "Trained",

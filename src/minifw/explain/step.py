@@ -14,8 +14,8 @@ from torch import Tensor
 
 from minifw import nn
 from minifw.errors import UsageError
+from minifw.experiment import Plan
 from minifw.experiment.build import build_loss, build_network, build_optimizer
-from minifw.experiment.plan import Plan
 from minifw.experiment.replay import before_step
 from minifw.explain.model import (
     PHASES,

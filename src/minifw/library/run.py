@@ -188,7 +188,7 @@ class Run:
 
         """
         mode = one_of("mode", mode, self.modes)
-        found: dict[str, Gradients] = {**gradients_of(self._run)}
+        found: dict[str, Gradients] = dict(gradients_of(self._run).items())
         if mode not in found:
             raise UsageError(
                 "gradients: this run has not recorded them; train.record: gradients does"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from minifw.charts.layout import WIDTH
 from minifw.charts.lettering import escaped, fitted, number
-from minifw.explain.sketch import Node, Sketch
+from minifw.explain import Node, Sketch
 from minifw.page.document import Diagram
 
 BOX, HIGH = 226.0, 34.0

@@ -11,8 +11,8 @@ from minifw.explain.sketch import sketch
 from minifw.explain.text import conclusion, title
 from minifw.page.document import Diagram, Document, Grid, Paragraph, Piece, Section
 from minifw.page.steps import steps_of
-from minifw.page.words import listed, many
 from minifw.report.tables import Table
+from minifw.report.words import listed, many
 from minifw.runs import Run
 
 MOST_LAYERS = 40

@@ -9,7 +9,7 @@ from minifw.config.generated import Generated
 from minifw.config.heads import in_words
 from minifw.config.model import Config, word_of
 from minifw.experiment.results import layers_in_words
-from minifw.page.words import listed, many, seed_range, sentence
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import ARMS, Mode
 from minifw.runs.results import Data, Results
 from minifw.statistics.overlap import Overlap

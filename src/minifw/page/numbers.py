@@ -9,7 +9,7 @@ import numpy as np
 
 from minifw.charts import Axis, Chart, Dots, Line, Mark, Panel, Rule, Shape
 from minifw.errors import short_word
-from minifw.page.words import listed, many, sentence
+from minifw.report.words import listed, many, sentence
 from minifw.runs import Mode, Run
 from minifw.runs.results import Results
 

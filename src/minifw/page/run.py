@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from minifw.page import (
     arms,
-    classes,
     curves,
     findings,
     methods,
-    norms,
     numbers,
     regions,
     series,
@@ -19,8 +17,8 @@ from minifw.page.comparison import of_comparison
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
 from minifw.page.sweep import of_sweep
 from minifw.page.variance import of_variance
-from minifw.page.words import many, sentence
-from minifw.report import tables
+from minifw.report import classes, norms, tables
+from minifw.report.words import many, sentence
 from minifw.runs import Run
 from minifw.runs.results import Results
 
@@ -90,7 +88,7 @@ def charts(run: Run, results: Results, allow_code: bool) -> list[Piece]:
     said = [f"{results.title(m)}: {p.sentence}" for m, p in (results.pairs or {}).items()]
     if pairs and (chart := spread.paired(pairs, measure, said)) is not None:
         found.append(chart)
-    if (chart := norms.norms_chart(run)) is not None:
+    if (chart := norms.of_run(run)) is not None:
         found.append(chart)
     of_classes = [classes.confusion(results), classes.calibration(results)]
     return [

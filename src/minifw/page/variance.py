@@ -9,10 +9,10 @@ import numpy as np
 from minifw.charts import Axis, Bars, Chart, Dots, Line, Mark, Panel, Span
 from minifw.page import methods, shared
 from minifw.page.document import Document, Grid, Paragraph, Picture, Quote, Section
-from minifw.page.words import listed, many, sentence
 from minifw.report import variance
 from minifw.report.bands import Floats
 from minifw.report.variance import PARTS, PURPOSES, Report
+from minifw.report.words import listed, many, sentence
 from minifw.runs import Run, titled
 from minifw.runs.studies import CELLS, results_of
 from minifw.runs.variance import Part

@@ -5,6 +5,7 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 
 __all__ = [
     "bands",
+    "classes",
     "comparison",
     "norms",
     "pairings",
@@ -18,4 +19,5 @@ __all__ = [
     "sweeps",
     "tables",
     "variance",
+    "words",
 ]

@@ -8,8 +8,8 @@ import numpy as np
 
 from minifw.charts import Axis, Band, Chart, Line, Mark, Panel
 from minifw.report.bands import Floats
-from minifw.runs.arms import Mode
-from minifw.runs.norms import Gradients
+from minifw.runs import Mode, Run
+from minifw.runs.norms import Gradients, gradients_of
 
 NAME = "gradients"
 FAR = 1000.0
@@ -25,6 +25,14 @@ PANELS = {
     "ratio": ("Updates", "update / weights, RMS of each"),
 }
 MODES: Mapping[Mode, str] = {"full-batch": "full gradient", "sgd": "SGD"}
+
+
+def of_run(run: Run) -> Chart | None:
+    """Return the norms of a run's layers over the epochs; None if it has not recorded them.
+
+    The chart's description is what the norms say: vanishing or exploding gradients, dead units.
+    """
+    return chart(gradients_of(run))
 
 
 def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
@@ -141,7 +149,7 @@ def _gradients(of: Gradients) -> Iterator[str]:
 
 
 def _dead(of: Gradients) -> Iterator[str]:
-    """Say how many units of each ReLU are dead at the end."""
+    """Say how many units of each activation function are dead at the end."""
     shares = of.dead_at_end
     layers = [int(layer) for layer in np.flatnonzero(~np.isnan(shares).all(0))]
     if not layers:
@@ -158,4 +166,4 @@ def _dead(of: Gradients) -> Iterator[str]:
             f"samples, in the median over the seeds: {', '.join(said)}."
         )
     else:
-        yield f"no unit of a ReLU is dead at the end, in more than {100 * DEAD:.0f} % of a layer."
+        yield f"no layer has more than {100 * DEAD:.0f} % of dead units at the end."

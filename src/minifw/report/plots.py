@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from minifw.charts import drawn
 from minifw.charts.canvas import defaults, pdf, png, svg
-from minifw.errors import MinifwError, harmless
+from minifw.errors import ArtefactError, MinifwError, harmless
+from minifw.report import classes, norms
 from minifw.runs import Files, Run
-from minifw.runs.norms import NORMS, gradients_of
+from minifw.runs.norms import NORMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +39,6 @@ def write_plots(run: Run) -> None:
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
     """Return the function that draws each figure of a run, by name; see `defaults`."""
     results = run.results()
-    ours = [arms["minifw"] for arms in results.modes.values()]
-    scores = [outcome.scores for outcome in ours if outcome.scores is not None]
 
     def errors() -> Figure:
         from minifw.report import curves
@@ -55,33 +56,22 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return predicted.against_true(results, run.read("predicted.npz"))
 
-    def confusion() -> Figure:
-        from minifw.report import classes
-
-        return classes.confusion_matrix(results)
-
-    def calibration() -> Figure:
-        from minifw.report import classes
-
-        return classes.reliability(results)
-
     def gradients() -> Figure:
-        from minifw.charts import drawn
-        from minifw.report import norms
-
-        chart = norms.chart(gradients_of(run))
-        assert chart is not None
-        return drawn.figure(chart)
+        chart = norms.of_run(run)
+        if chart is None:
+            raise ArtefactError(f"{run.path / NORMS}: has no layer with parameters")
+        return drawn.figure(chart, captioned=True)
 
     figures = {"errors": errors}
     if "predicted.npz" in run.known:
         figures["predicted"] = predicted
     if "decision.npz" in run.known:
         figures["decision"] = decision
-    if any(each.confusion is not None for each in scores):
-        figures["confusion"] = confusion
-    if any(each.calibration is not None for each in scores):
-        figures["calibration"] = calibration
+    for chart in (classes.confusion(results), classes.calibration(results)):
+        if chart is not None:
+            # A few classes of one mode need no more room.
+            columns = 1 if len(chart.panels) == 1 and chart.panels[0].square else 2
+            figures[chart.name] = partial(drawn.figure, chart, columns, captioned=True)
     if NORMS in run.known:
         figures["gradients"] = gradients
     return figures

@@ -46,7 +46,8 @@ class Gradients:
         gradient: of the gradient of the loss by a layer's parameters.
         weight: of these parameters.
         update: of their change in the step.
-        dead: of a ReLU, the share of units (or channels) that were 0 for all samples.
+        dead: of an activation function, the share of units (or channels) that were 0 for all
+            samples.
         dead_at_end: `(seeds, layers)`, that of the weights with which a seed ended.
 
     """

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from minifw.data import Floats, Samples
-from minifw.nn import ReLU
+from minifw.nn import ActivationFunction
 from minifw.nn.module import in_mode
 from minifw.nn.optimizers import takes_rates
 from minifw.training.division import one_thread
@@ -50,7 +50,8 @@ def measure(learner: Learner, samples: Samples, eta: Rates) -> Norms:
         gradient: RMS of the loss's gradient by a layer's parameters, NaN without any.
         weight: RMS of these parameters.
         update: RMS of their change in this step.
-        dead: of a ReLU, the share of units, or channels, that are 0 for all samples; NaN of others.
+        dead: of an activation function, the share of units, or channels, that are 0 for all
+            samples; NaN of others.
 
     """
     stack, count = samples.stack, min(SAMPLES, samples.count)
@@ -98,7 +99,7 @@ def _of_networks(
     found = {kind: _Sums(stack, len(layers)) for kind in NORMS}
     for position, result in network.results():
         found["activation"].add(position, result)
-        if isinstance(layers[position], ReLU):
+        if isinstance(layers[position], ActivationFunction):
             # Samples stand first, then units, or channels with the places of an image.
             zero = (
                 (result == 0)
