@@ -7,7 +7,6 @@ from minifw.page import (
     curves,
     findings,
     methods,
-    numbers,
     regions,
     series,
     shared,
@@ -17,7 +16,7 @@ from minifw.page.comparison import of_comparison
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
 from minifw.page.sweep import of_sweep
 from minifw.page.variance import of_variance
-from minifw.report import classes, norms, tables
+from minifw.report import classes, norms, predicted, tables
 from minifw.report.words import many, sentence
 from minifw.runs import Run
 from minifw.runs.results import Results
@@ -95,5 +94,5 @@ def charts(run: Run, results: Results, allow_code: bool) -> list[Piece]:
         *map(Picture, found),
         *regions.pieces(run, results, allow_code),
         *(Picture(chart) for chart in of_classes if chart is not None),
-        *map(Picture, numbers.charts(run, results)),
+        *map(Picture, predicted.charts(run, results)),
     ]

@@ -13,6 +13,7 @@ __all__ = [
     "planes",
     "plots",
     "points",
+    "predicted",
     "process",
     "scores",
     "sides",

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from minifw.charts import drawn
+from minifw.charts import Chart, drawn
 from minifw.charts.canvas import defaults, pdf, png, svg
-from minifw.errors import ArtefactError, MinifwError, harmless
-from minifw.report import classes, norms
+from minifw.errors import MinifwError, harmless
+from minifw.report import classes, norms, predicted
 from minifw.runs import Files, Run
 from minifw.runs.norms import NORMS
 
@@ -51,30 +51,33 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return regions.decision_regions(results, run.read("decision.npz"))
 
-    def predicted() -> Figure:
-        from minifw.report import predicted
-
-        return predicted.against_true(results, run.read("predicted.npz"))
+    def against_true() -> Figure:
+        return _captioned(predicted.charts(run, results)[0])
 
     def gradients() -> Figure:
         chart = norms.of_run(run)
         if chart is None:
-            raise ArtefactError(f"{run.path / NORMS}: has no layer with parameters")
-        return drawn.figure(chart, captioned=True)
+            raise ValueError("no layer has parameters")
+        return _captioned(chart)
 
     figures = {"errors": errors}
-    if "predicted.npz" in run.known:
-        figures["predicted"] = predicted
+    errors_of = [arms["minifw"].test_error for arms in results.modes.values()]
+    if predicted.FILE in run.known and any(e is not None for own in errors_of for e in own):
+        figures["predicted"] = against_true
     if "decision.npz" in run.known:
         figures["decision"] = decision
     for chart in (classes.confusion(results), classes.calibration(results)):
         if chart is not None:
-            # A few classes of one mode need no more room.
-            columns = 1 if len(chart.panels) == 1 and chart.panels[0].square else 2
-            figures[chart.name] = partial(drawn.figure, chart, columns, captioned=True)
+            figures[chart.name] = partial(_captioned, chart)
     if NORMS in run.known:
         figures["gradients"] = gradients
     return figures
+
+
+def _captioned(chart: Chart) -> Figure:
+    """Draw a chart with its caption, in one column of a paper if it is a single square."""
+    columns = 1 if len(chart.panels) == 1 and chart.panels[0].square else 2
+    return drawn.figure(chart, columns, captioned=True)
 
 
 def write_scaling(files: Files, name: str) -> bool:
