@@ -17,6 +17,7 @@ import torch
 from conftest import SMALL
 from minifw import runs
 from minifw.charts import Band, Cells, Chart, Dots, Line, Span, legend
+from minifw.charts.svg import inline
 from minifw.cli import main
 from minifw.config import loading
 from minifw.config.packaged import find_config
@@ -30,7 +31,6 @@ from minifw.page import (
     regions,
     spread,
     sweep,
-    words,
 )
 from minifw.page.arms import Side
 from minifw.page.document import (
@@ -49,7 +49,9 @@ from minifw.page.html import html
 from minifw.page.many import document_of_runs
 from minifw.page.run import document_of
 from minifw.page.series import Series
-from minifw.report import planes, sweeps
+from minifw.report import planes, sweeps, words
+from minifw.report import spread as of_variance
+from minifw.report.variance import Report
 from minifw.runs import Run
 from minifw.runs.studies import results_of
 from minifw.statistics.measure import ERROR, Measure
@@ -617,6 +619,23 @@ def test_shares_are_those_of_the_study(made: Make) -> None:
     assert data["test error"] == errors.tolist()
     assert data["seed of the data"] == np.repeat([0, 1, 2], 4).tolist()
     assert data["seed of the order of batches"] == np.tile([0, 1], 6).tolist()
+
+
+def test_the_figure_of_a_study_of_variance_has_both_charts(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made("variance")
+    report = Report.of(results_of(run), "cells.json")
+    chart = of_variance.both(report)
+    of_page = [charts(document_of(run))[name] for name in ("shares", "networks")]
+    assert [panel.x for panel in chart.panels] == [part.panels[0].x for part in of_page]
+    assert chart.caption == " ".join(part.caption for part in of_page)
+    monkeypatch.setattr(Report, "errors", np.full_like(report.errors, np.nan))
+    nothing = report.outcome.model_copy(update={"total_sd": None})
+    chart = of_variance.both(Report(report.results, nothing))
+    assert [panel.marks for panel in chart.panels] == [()]
+    assert chart.caption == "All 12 networks diverged."
+    assert "nothing to draw" in inline(chart, "a")
 
 
 # ---------------------------------------------------------------------------------------- regions

@@ -8,8 +8,8 @@ from minifw.charts import Axis, Chart, Dots, Mark, Panel, Rule, Span
 from minifw.page import arms, curves, findings, methods, series, shared, spread
 from minifw.page.arms import Side
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
-from minifw.page.words import listed, many, seed_range, sentence
 from minifw.report import comparison
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord

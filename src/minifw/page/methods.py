@@ -11,7 +11,7 @@ from minifw.config.heads import in_words
 from minifw.config.model import Config, Stopping, word_of
 from minifw.config.tabled import Tabled
 from minifw.experiment.results import layers_in_words
-from minifw.page.words import listed, many, seed_range, sentence
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import ARMS, Mode
 from minifw.runs.results import Data, Results, StoppingRecord
 from minifw.statistics.overlap import Overlap

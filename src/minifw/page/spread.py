@@ -10,8 +10,8 @@ from minifw.charts import Axis, Chart, Dots, Line, Mark, Note, Panel, Span
 from minifw.page.arms import Side, groups
 from minifw.page.findings import described
 from minifw.page.series import Mask
-from minifw.page.words import listed, many, seeds_named, sentence
 from minifw.report.bands import Floats
+from minifw.report.words import listed, many, seeds_named, sentence
 from minifw.statistics.measure import Measure
 
 DOTS = 150
