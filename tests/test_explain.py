@@ -289,8 +289,7 @@ FAULTS: list[tuple[Sequence[object], str]] = [
     (("--seed", -1), "--seed: must be 0 to 4294967296, got -1"),
     (
         ("--step", 900, "--set", "train.eta=1e9"),
-        "--step: seed 0 diverged in epoch 2, so that there is no step 900; one of at most 2 may "
-        "be there",
+        "--step: seed 0 diverged in epoch 2, so that there is no step 900; must be 0 to 1",
     ),
     (
         ("--samples", 1, "--set", "network=[{linear: 4}, batch-norm1d, {linear: 2}]"),
@@ -304,3 +303,15 @@ def test_faults_are_one_line(minifw: Minifw, words: Sequence[object], message: s
     answer = minifw("explain", "simplenet", *words)
     assert (answer.code, answer.out) == (2, "")
     assert answer.err.splitlines() == [message]
+
+
+def test_a_step_of_a_network_that_diverged_says_so(minifw: Minifw) -> None:
+    words = ("simplenet-sgd", "--set", "train.eta=1e30", "--samples", 1)
+    answer = minifw("explain", *words, "--step", 2)
+    assert answer.code == 0
+    assert "kink" not in answer.out
+    assert "nan" in answer.out
+    assert "after 2 steps" in answer.out
+    assert "Not all numbers of this step are finite" in answer.out
+    assert "Not all" not in minifw("explain", *words).out
+    assert "after 1 step," in minifw("explain", *words, "--step", 1).out

@@ -375,6 +375,12 @@ def test_pickles_run_nothing(minifw: Minifw) -> None:
     answer = minifw("predict", "a.pt", "d.csv")
     assert (answer.code, Path("ran").exists()) == (4, False)
     assert "is no state dict that torch.load reads with weights_only=True" in answer.err
+    Path("zeros.npz").write_bytes(bytes(100))
+    Path("zeros.pt").write_bytes(bytes(100))
+    for name in ("a.pt", "zeros.pt", "zeros.npz"):  # nobody is told to load them without care
+        answer = minifw("predict", name, "d.csv")
+        assert answer.code == 4
+        assert len(answer.err) < 150, answer.err
 
 
 def test_what_cannot_be_exported_is_refused(plain: runs.Run, minifw: Minifw) -> None:
@@ -382,7 +388,7 @@ def test_what_cannot_be_exported_is_refused(plain: runs.Run, minifw: Minifw) -> 
         (("--format", "keras"), "--format: must be one of torch, torch-code, safetensors, npz, onnx, c, got 'keras'"),
         (("--format", "c", "--out", "net.pt"), "--out: a file of c must end in .c, got 'net.pt'"),
         (("--out", "net.xyz"), "--out: must end in one of .pt, .py, .safetensors, .npz, .onnx, .c, got"),
-        (("--out", plain.path / "net.c"), f"--out: '{plain.path}/net.c' is inside the run"),
+        (("--out", plain.path / "net.c"), f"--out: '{plain.path}/net.c' is inside a run"),
         (("--seed", 9), "--seed: must be 0 to 2, as in this run, got 9"),
         (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),
         (("--all-seeds",), "--all-seeds: a file of torch is one network; safetensors and npz hold"),

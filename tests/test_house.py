@@ -153,9 +153,13 @@ def test_nobody_asks_whether_a_module_is_linear() -> None:
     layers = {name for name, value in vars(minifw.nn).items() if "declaration" in dir(value)}
     assert {"Linear", "ReLU", "LossMSE", "SGD"} <= layers
     for file in (ROOT / "src/minifw").rglob("*.py"):
+        if file.parent.name == "exercises":  # their checks are of one module each
+            continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "isinstance":
                 asked = {getattr(n, "attr", getattr(n, "id", "")) for n in ast.walk(node.args[1])}
+                if "ast" in asked:  # a Constant of Python's grammar
+                    continue
                 assert not asked & layers, f"{file.name}:{node.lineno}"
 
 

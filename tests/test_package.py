@@ -311,6 +311,8 @@ def test_how_to_cite_it_is_valid_and_says_what_the_archives_say(said: Message) -
     cited: dict[str, Any] = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     jsonschema.validate(cited, CITATION)
     assert cited["version"] == __version__
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert changes.startswith(f"# Changes\n\n## {__version__}\n")
     assert cited["license"] == said["License-Expression"]
     assert cited["title"] == f"minifw: {said['Summary'][0].lower()}{said['Summary'][1:]}"
     assert sorted(cited["keywords"]) == sorted(said["Keywords"].split(","))

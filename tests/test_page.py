@@ -150,6 +150,19 @@ def test_what_cannot_be_seen_is_spelled_out(text: str) -> None:
     whole.encode()
 
 
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    said = "The error was 2.50 % (95 % interval, 10 seeds): 3 points % more."
+    page = html(Document("t", (said,), (Section("s", "S", (Quote("Result", said),)),)))
+    kept = said.replace("0 %", "0\u00a0%").replace("95 %", "95\u00a0%")
+    kept = kept.replace("10 seeds", "10\u00a0seeds").replace("3 points", "3\u00a0points")
+    assert page.count(kept) == 2
+
+
+def test_a_page_says_which_version_of_this_code_made_it() -> None:
+    # Not that of what is installed, which may be an older link to this code.
+    assert f"Made by minifw {minifw_.__version__}." in html(Document("t", (), ()))
+
+
 def test_names_of_sections_may_be_anything_even_the_pages_own() -> None:
     names = ("content", "content", "Ä <b>", "a--1", "a", "said", "", "contents")
     sections = tuple(Section(name, "Title", (Listing("text", "x"),) * 2) for name in names)
@@ -243,6 +256,13 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
         saved = page.wait("window.saved.then(done)").splitlines()
         assert saved[1] == "n,20.0,"
         assert saved[2].endswith(",1.23456789,1.0 2.0")
+        # No line ends between a number and its unit, and what is copied has common spaces.
+        page.run(
+            "document.querySelector('blockquote').textContent = '2.50\u00a0%';"
+            "navigator.clipboard.writeText = async (text) => { window.copied = text; };"
+            "document.querySelector('button.copy').click();"
+        )
+        assert page.wait("setTimeout(() => done(window.copied), 200)") == "2.50 %"
         assert page.console() == []
         # The policy is in force: not even what gets into the page would run, or ask for anything.
         page.run(
@@ -385,8 +405,25 @@ def test_what_has_no_page_says_so_in_a_line(minifw: Minifw, tmp_path: Path) -> N
     assert refused(run, "--format", "svg") == "2 --format: is for pieces; --pieces DIR writes them"
     assert refused(run, "--pieces", "p", "--columns", 3) == "2 --columns: must be 1 or 2, got 3"
     assert refused(run, "--pieces", "p", "--style", "none.mplstyle").startswith("2 ")
+    Path("file").write_text("")
+    assert refused(run, "--pieces", "file") == (
+        "2 --pieces: must be a folder, which may be new, got the file 'file'"
+    )
+    for name in ("results.json", "page.html", "report.html"):
+        assert "is inside a run, whose" in refused(run, run, "--out", run / "tables" / name)
+    assert "is inside a run, whose" in refused(run, "--out", run / "results.json")
+    assert "is inside a run, whose" in refused(run, "--pieces", run)
+    plot = minifw("data", "simplenet", "--plot", run / "plots" / "new.png")
+    assert (plot.code, "is inside a run, whose" in plot.err) == (2, True)
+    page = minifw("explain", "simplenet", "--out", run / "step.html")
+    assert (page.code, "is inside a run, whose" in page.err) == (2, True)
+    assert load(run).faults() == load(run).strangers() == []
     assert not Path("p").exists()
     assert not (run / "report.html").exists()
+    assert minifw("report", run, "--out", run / "report.html").code == 0
+    assert load(run).faults() == load(run).strangers() == []
+    (run / "report.html").unlink()
+    (run / "manifest.json").write_bytes(saved)
     with hold(run):
         assert "is at work on this run" in refused(run)
     assert minifw("compare", run, run, "--no-save", "--report").code == 2
@@ -416,7 +453,7 @@ def test_every_piece_is_a_file_of_its_own(tmp_path: Path) -> None:
     names = sorted(path.name for path in written)
     assert len({*names}) == len(names)
     assert names == sorted(path.name for path in tmp_path.iterdir())
-    stems = {"table1", "two", "curves", "epoch-1", "epoch-10", "epoch-100", "step-1"}
+    stems = {"table1", "two", "curves", "epoch-1", "epoch-10", "epoch-100"}
     assert {path.stem for path in written if path.suffix == ".parquet"} == stems
     assert (tmp_path / "table1.csv").read_text().splitlines()[1] == "n,20.0,,"
     table = parquet.read_table(tmp_path / "curves.parquet")

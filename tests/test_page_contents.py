@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ import torch
 
 from conftest import SMALL
 from minifw import runs
-from minifw.charts import Band, Cells, Chart, Dots, Line, Span
+from minifw.charts import Band, Cells, Chart, Dots, Line, Span, legend
+from minifw.charts.svg import inline
 from minifw.cli import main
 from minifw.config import loading
 from minifw.config.packaged import find_config
@@ -30,7 +32,6 @@ from minifw.page import (
     shared,
     spread,
     sweep,
-    words,
 )
 from minifw.page.arms import Side
 from minifw.page.document import (
@@ -49,7 +50,9 @@ from minifw.page.html import html
 from minifw.page.many import document_of_runs
 from minifw.page.run import document_of
 from minifw.page.series import Series
-from minifw.report import planes, sweeps
+from minifw.report import planes, sweeps, words
+from minifw.report import spread as of_variance
+from minifw.report.variance import Report
 from minifw.runs import Run
 from minifw.runs.studies import results_of
 from minifw.statistics.measure import ERROR, Measure
@@ -157,7 +160,8 @@ def test_each_kind_of_run_is_a_document(made: Make, kind: str) -> None:
     run = made(kind)
     document = document_of(run)
     names = [section.identifier for section in document.sections]
-    assert names == ["summary", "tables", "charts", "config", "environment", "files"]
+    network = ["network"] if run.manifest.kind == "train" else []
+    assert names == ["summary", "tables", "charts", *network, "config", "environment", "files"]
     assert document.title
     assert document.lead
     texts = [quote(document, "Methods"), quote(document, "Result"), *document.lead]
@@ -189,7 +193,8 @@ def test_tables_are_those_of_the_run(made: Make) -> None:
         ("variance", ["shares", "seeds"]),
     ):
         run = made(kind)
-        grids = [piece for piece in pieces(document_of(run)) if isinstance(piece, Grid)]
+        tables = next(s for s in document_of(run).sections if s.identifier == "tables")
+        grids = [piece for piece in tables.pieces if isinstance(piece, Grid)]
         assert [grid.name for grid in grids] == names
         for grid in grids:
             assert grid.table.csv() == run.read_text(f"tables/{grid.name}.csv"), grid.name
@@ -266,9 +271,9 @@ def test_methods_have_what_was_done_to_gaps(made: Make) -> None:
     )
     said = quote(document_of(made("gaps")), "Methods")
     assert f" samples of the data in gaps.csv (2 features, 2 classes){done}" in said
-    said = " ".join(map(words.sentence, methods.of_config("", shared.config_of(made("gaps")))))
+    said = " ".join(map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True)))
     divided = "of which 80 % were drawn for training, stratified by class, and the others for"
-    assert f"those of the data in gaps.csv, {divided} testing{done[22:]}" in said
+    assert f"those of the data in gaps.csv, {divided} testing{done[21:]}" in said
 
 
 def test_what_all_configs_share_is_said_once(made: Make) -> None:
@@ -460,6 +465,28 @@ def test_curves_are_the_measurements(made: Make) -> None:
     assert said in chart.description
 
 
+def test_a_curves_band_and_line_are_one_entry_of_the_legend(made: Make) -> None:
+    chart = charts(document_of(made("train")))["curves"]
+    entries = {entry.name: {type(mark) for mark in entry.marks} for entry in legend.named(chart)}
+    assert entries == {"minifw, training": {Band, Line}, "minifw, test": {Band, Line}}
+    # Of several arms, bands of all errors would lie over each other.
+    chart = charts(document_of(made("comparison")))["curves"]
+    bands = [mark.name for mark in chart.panels[0].marks if isinstance(mark, Band)]
+    assert len(bands) == 2
+    assert all(name.endswith(", test") for name in bands)
+    assert "(of training there is none)" in chart.caption
+
+
+def test_a_logarithmic_axis_says_so() -> None:
+    falling = np.geomspace(50, 1, 9)[:, None] * np.array([1.0, 1.1, 1.2])
+    for errors, scale in ((falling, " (log scale)"), (falling + 50, "")):
+        of = {"train_error": errors, "test_error": errors}
+        arm = side(errors[-1].tolist(), series=Series(np.arange(9.0), of))
+        (panel,) = curves.learning([arm], ERROR, 100).panels
+        assert panel.y.label == ERROR.axis("") + scale
+        assert (panel.y.scale == "log") == bool(scale)
+
+
 def test_spread_has_each_seed(made: Make) -> None:
     run = made("train")
     errors = results(run)["test_error"]
@@ -473,6 +500,44 @@ def test_spread_has_each_seed(made: Make) -> None:
     (interval,) = (mark for mark in panel.marks if isinstance(mark, Span))
     summary = run.results().modes["sgd"]["minifw"].summary
     assert [interval.low[0], interval.high[0]] == summary.median_interval  # type: ignore[index]
+
+
+def test_dots_are_beside_the_interval_and_farther_out_where_many_are_near() -> None:
+    errors = np.array([*np.linspace(9, 10, 41), 30.0])
+    found = spread.sideways(errors)
+    assert (np.abs(found) >= spread.FREE).all()
+    assert np.abs(found).max() > 0.9
+    assert abs(found[-1]) < 0.2
+    assert spread.sideways(np.array([5.0])).tolist() == [0.0]
+    assert np.isfinite(spread.sideways(np.full(4, 2.0))).all()
+
+
+def test_an_interval_is_within_its_panel_and_so_is_an_error_of_zero() -> None:
+    arm = side([0.0, 3.0, 3.0, 13.0, 13.0])
+    arm = replace(arm, overlap=Overlap(0.25, 5))
+    (panel,) = spread.spread([arm], ERROR).panels
+    (interval,) = (mark for mark in panel.marks if isinstance(mark, Span))
+    assert panel.y.limits is not None
+    low, high = panel.y.limits
+    assert low < 0
+    assert float(np.max(interval.high)) > 13
+    assert high > float(np.max(interval.high))
+    (panel,) = spread.spread([side([10.0, 20.0, 30.0])], ERROR).panels
+    assert panel.y.limits is not None
+    assert panel.y.limits[0] == 0
+
+
+def test_one_seed_has_no_median() -> None:
+    (panel,) = spread.spread([side([7.0])], ERROR).panels
+    (dot,) = panel.marks
+    assert isinstance(dot, Dots)
+    assert (np.asarray(dot.x).tolist(), np.asarray(dot.y).tolist()) == ([0.0], [7.0])
+
+
+def test_a_legend_names_what_dots_are_once_for_all_arms() -> None:
+    sides = [replace(side([1.0, 2.0, 4.0]), name=name, color=n) for n, name in enumerate("abc")]
+    entries = legend.named(spread.spread(sides, ERROR))
+    assert [entry.name for entry in entries] == ["a seed", "95 % interval of the median", "median"]
 
 
 def test_seeds_that_diverged_are_crosses_above_all_others() -> None:
@@ -578,6 +643,23 @@ def test_shares_are_those_of_the_study(made: Make) -> None:
     assert data["test error"] == errors.tolist()
     assert data["seed of the data"] == np.repeat([0, 1, 2], 4).tolist()
     assert data["seed of the order of batches"] == np.tile([0, 1], 6).tolist()
+
+
+def test_the_figure_of_a_study_of_variance_has_both_charts(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made("variance")
+    report = Report.of(results_of(run), "cells.json")
+    chart = of_variance.both(report)
+    of_page = [charts(document_of(run))[name] for name in ("shares", "networks")]
+    assert [panel.x for panel in chart.panels] == [part.panels[0].x for part in of_page]
+    assert chart.caption == " ".join(part.caption for part in of_page)
+    monkeypatch.setattr(Report, "errors", np.full_like(report.errors, np.nan))
+    nothing = report.outcome.model_copy(update={"total_sd": None})
+    chart = of_variance.both(Report(report.results, nothing))
+    assert [panel.marks for panel in chart.panels] == [()]
+    assert chart.caption == "All 12 networks diverged."
+    assert "nothing to draw" in inline(chart, "a")
 
 
 # ---------------------------------------------------------------------------------------- regions

@@ -132,8 +132,8 @@ def test_the_file_is_written_where_its_name_leads(minifw: Minifw) -> None:
         (
             f"{run}/config.yaml",
             2,
-            f"--out: '{run}/config.yaml' is inside the run, whose files must not change; "
-            "name a file outside",
+            f"--out: '{run}/config.yaml' is inside a run, whose files must not change; "
+            "name one outside",
         ),
     ):
         answer = minifw("predict", run, "d.csv", "--out", wrong)

@@ -78,6 +78,10 @@ def data(
     """
     if plot is not None and plot.suffix.lower() not in ENDINGS:
         raise UsageError(f"--plot: must end in .png, .svg or .pdf, got {short(str(plot))}")
+    if plot is not None:
+        from minifw.runs import refuse_inside
+
+        refuse_inside(plot, "--plot")
     chosen = task_of(task)
     import_torch()
     path = Path(what)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -78,6 +78,12 @@ def explain(
         raise UsageError(f"--step: must be at least 0, got {step}")
     if seed is not None and not 0 <= seed <= 2**32:
         raise UsageError(f"--seed: must be 0 to {2**32}, got {seed}")
+    if out is not None:
+        from minifw.runs import refuse_inside
+
+        if out.exists() and Path(config).exists() and out.samefile(config):
+            raise UsageError(f"--out: '{out}' is the config, and is not overwritten")
+        refuse_inside(out, "--out")
     plan = plan_of(config, overrides, allow_code=allow_code)
     from minifw import explain as explaining
 
@@ -186,7 +192,9 @@ def _print_tensors(rows: Sequence[Numbers | Gradient]) -> None:
         shown = _first(numbers.rows[0], numbers.size, count)
         _print_line(numbers.name, _shape(numbers.shape), f"{numbers.norm:.4g}", shown)
         if isinstance(row, Gradient) and row.numeric is not None:
-            _print_line("  numeric", "", "", _first(row.numeric[0], numbers.size, count))
+            kink = "kink" if row.kinks else "nan"
+            words = [kink if isnan(value) else value for value in row.numeric[0]]
+            _print_line("  numeric", "", "", _first(words, numbers.size, count))
 
 
 def _print_line(name: str, shape: str, norm: str, numbers: Sequence[str]) -> None:
@@ -196,9 +204,9 @@ def _print_line(name: str, shape: str, norm: str, numbers: Sequence[str]) -> Non
     )
 
 
-def _first(row: Sequence[float], size: int, count: int) -> list[str]:
+def _first(row: Sequence[float | str], size: int, count: int) -> list[str]:
     """Return the first numbers of a row, the last one with a mark if there are more."""
-    shown = ["kink" if math.isnan(value) else f"{value:.3g}" for value in row[:count]]
+    shown = [each if isinstance(each, str) else f"{each:.3g}" for each in row[:count]]
     shown += [""] * (count - len(shown))
     return [*shown, " …"] if size > min(len(row), count) else shown
 
@@ -220,4 +228,4 @@ def _plain(value: Any) -> Any:
         return {key: _plain(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [*map(_plain, value)]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return None if isinstance(value, float) and not isfinite(value) else value

@@ -85,10 +85,14 @@ def predict(
         raise UsageError("--all-seeds: cannot be used with --seed, which selects one seed")
     if out is not None and out.exists() and file.exists() and out.samefile(file):
         raise UsageError(f"--out: '{out}' is the file to read, and is not overwritten")
+    if out is not None:
+        from minifw.runs import refuse_inside
+
+        refuse_inside(out, "--out")
     if Path(run).is_file():
         networks, known, where = _exported(Path(run), seed, mode, out, allow_code=allow_code)
     else:
-        networks, known, where = _of_run(runs_dir, run, seed, mode, out, allow_code=allow_code)
+        networks, known, where = _of_run(runs_dir, run, seed, mode, allow_code=allow_code)
     about = networks.about
     answer = _estimated if about.targets else _voted
     lines, compared, asked = answer(networks, file, all_seeds)
@@ -129,16 +133,11 @@ Found = tuple["Networks", str | None, dict[str, str]]
 
 
 def _of_run(
-    runs_dir: Path, run: str, seed: int | None, mode: str | None, out: Path | None, *,
-    allow_code: bool,
-) -> Found:  # fmt: skip
+    runs_dir: Path, run: str, seed: int | None, mode: str | None, *, allow_code: bool
+) -> Found:
     from minifw import runs
 
     found = runs.load(runs.find(runs_dir, run))
-    if out is not None and out.resolve().is_relative_to(found.path.resolve()):
-        raise UsageError(
-            f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
-        )
     from minifw.experiment import prediction
 
     networks = prediction.load(found, mode, seed, allow_code=allow_code)

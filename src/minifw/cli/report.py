@@ -16,7 +16,6 @@ from minifw.errors import (
     Interrupted,
     MinifwError,
     UsageError,
-    did_you_mean,
     harmless,
     one_line,
 )
@@ -84,7 +83,7 @@ def report(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Make one page of finished runs: an HTML file that needs nothing else.
+    """Make one page of finished runs, an HTML file.
 
     It has sentences for a paper, tables, figures with their numbers, the config, and how to repeat
     it. It loads nothing and sends nothing.
@@ -109,6 +108,12 @@ def report(
     some_runs = writing.read([runs.find(runs_dir, text) for text in some])
     if out is None and len(some_runs) > 1:
         raise UsageError(f"--out: must name a file for the page of {len(some_runs)} runs")
+    if pieces is not None:
+        runs.refuse_inside(pieces, "--pieces")
+        if pieces.exists() and not pieces.is_dir():
+            raise UsageError(
+                f"--pieces: must be a folder, which may be new, got the file '{pieces}'"
+            )
     if style is not None:
         from minifw.charts.canvas import defaults
 
@@ -132,10 +137,7 @@ def _formats(text: str | None) -> tuple[str, ...]:
     words = tuple(dict.fromkeys(FORMATS if text is None else text.split(",")))
     for word in words:
         if word not in FORMATS:
-            raise UsageError(
-                f"--format: must be of {', '.join(FORMATS)}, got '{word}'"
-                f"{did_you_mean(word, FORMATS)}"
-            )
+            raise UsageError(f"--format: must be of {', '.join(FORMATS)}, got '{word}'")
     return words
 
 

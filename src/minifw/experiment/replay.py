@@ -271,7 +271,7 @@ class _Again:
             how = "diverged" if (history.diverged >= 0).any() else "stopped early"
             raise UsageError(
                 f"step: seed {self.experiment.seeds[0]} {how} in epoch {history.epoch}, so that "
-                f"there is no step {step}; one of at most {history.epoch * self.steps} may be there"
+                f"there is no step {step}; must be 0 to {history.epoch * self.steps - 1}"
             )
         learner = self._begun(network, optimizer, order, epoch, rest)
         factors = self._factors(epoch + 1)

@@ -62,9 +62,9 @@ def places(shape: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
 class Gradient:
     """dL/d(a tensor) as a backward pass gave it, and central differences of the same numbers.
 
-    `numeric` are the rows of the numbers shown; NaN on a kink, where there is no derivative. It is
-    None where the tensor holds whole numbers. `error` is the largest relative error of those that
-    are compared.
+    `numeric` are the rows of the numbers shown; NaN on a kink, where there is no derivative, and
+    where the loss is not finite. It is None where the tensor holds whole numbers. `error` is the
+    largest relative error of those that are compared.
     """
 
     numbers: Numbers
@@ -197,6 +197,13 @@ class Explained:
     """The norm of the update of all parameters."""
     code: tuple[str, ...] = field(default=(), repr=False)
     moments: tuple[Moment, ...] = field(default=(), repr=False)
+
+    @property
+    def finite(self) -> bool:
+        """Whether all values and gradients are finite, so that gradients can be compared."""
+        norms = [layer.output.norm for layer in self.layers]
+        norms += [gradient.numbers.norm for gradient in self.gradients]
+        return all(map(math.isfinite, (self.cost.value, self.update, *norms)))
 
     @property
     def gradients(self) -> list[Gradient]:

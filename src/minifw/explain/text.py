@@ -8,7 +8,11 @@ from minifw.nn.differences import TOLERANCE
 
 def title(found: Explained) -> str:
     """Return what is explained, in a sentence without its full stop."""
-    when = "the initial weights" if found.step == 0 else f"the weights after {found.step} steps"
+    when = (
+        "the initial weights"
+        if found.step == 0
+        else f"the weights after {found.step} step{'s' * (found.step > 1)}"
+    )
     return (
         f"{found.config}, seed {found.seed}: one step from {when}, on the first {found.samples} "
         f"training sample{'s' * (found.samples > 1)}, in float64"
@@ -17,6 +21,11 @@ def title(found: Explained) -> str:
 
 def conclusion(found: Explained) -> str:
     """Return how gradients and differences agree, in a sentence."""
+    if not found.finite:
+        return (
+            "Not all numbers of this step are finite, so that gradients cannot be compared: the "
+            "network has diverged; --step shows an earlier step, and a smaller train.eta may help."
+        )
     every = found.gradients
     compared, kinks = sum(one.compared for one in every), sum(one.kinks for one in every)
     wrong = [one for one in every if not one.error <= TOLERANCE]

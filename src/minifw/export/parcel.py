@@ -223,5 +223,8 @@ def only_seed(parcel: Parcel, kind: str) -> None:
 
 
 def first_line(fault: BaseException) -> str:
-    """Return the first line of what another library says, or its kind if it says nothing."""
-    return next(iter(str(fault).splitlines()), type(fault).__name__)
+    """Return the first sentence of what another library says, or its kind if it says nothing.
+
+    What comes after it is advice about that library, such as to load what may run code.
+    """
+    return next(iter(str(fault).splitlines()), type(fault).__name__).partition(". ")[0]

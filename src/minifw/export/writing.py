@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from minifw.errors import UsageError
 from minifw.export import c_file, onnx_file, source, weights
 from minifw.export.formats import FORMATS, format_of
 from minifw.export.parcel import Parcel, packed
-from minifw.runs import Run
+from minifw.runs import Run, refuse_inside
 from minifw.system.files import write_output
 
 WRITERS: dict[str, Callable[[Parcel], bytes]] = {
@@ -54,10 +53,7 @@ def export(
     kind = format_of(kind, out)
     if out is None:
         out = Path(f"{run.manifest.name}{FORMATS[kind].suffix}")
-    if out.resolve().is_relative_to(run.path.resolve()):
-        raise UsageError(
-            f"--out: '{out}' is inside the run, whose files must not change; name a file outside"
-        )
+    refuse_inside(out, "--out")
     parcel = packed(run, mode, seed, all_seeds=all_seeds, allow_code=allow_code)
     write_output(out, WRITERS[kind](parcel))
     return out, parcel

@@ -8,8 +8,8 @@ from minifw.charts import Axis, Chart, Dots, Mark, Panel, Rule, Span
 from minifw.page import arms, curves, findings, methods, series, shared, spread
 from minifw.page.arms import Side
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
-from minifw.page.words import listed, many, seed_range, sentence
 from minifw.report import comparison
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
@@ -119,6 +119,11 @@ def _charts(sides: list[Side], found: Compared) -> list[Piece]:
     return [Picture(chart) for chart in charts if chart is not None]
 
 
+def _interval(sides: dict[str, Side]) -> str:
+    corrected = any(side.overlap is not None for side in sides.values())
+    return "corrected for training sets that overlap" if corrected else "bootstrap"
+
+
 def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared) -> Chart | None:
     """Return the chart of the differences: each seed, their mean and interval, a row a pair."""
     if not pairs:
@@ -131,7 +136,7 @@ def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared
             np.nan_to_num(sides[name].errors, nan=pair.worst) for name in (pair.a, pair.b)
         )
         some = spread.some_of(one - other)
-        y = row + 0.3 * (2 * ((np.arange(len(some)) * spread.GOLDEN) % 1) - 1)
+        y = row + 0.3 * spread.sideways((one - other)[some])
         labels = tuple(f"seed {sides[pair.a].seeds[k]}" for k in some)
         marks.append(Dots("a seed", (one - other)[some], y, 0, labels=labels))
     known = [(row, pair) for row, pair in enumerate(pairs) if pair.interval is not None]
@@ -145,7 +150,7 @@ def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared
     parts = [
         f"differences of test {measure.errors} {measure.in_points}, seed by seed: below 0 the "
         "first arm is better",
-        f"dots: seeds; diamonds: their mean, with its 95 % interval, over "
+        f"dots: seeds; diamonds: their mean, with its 95 % interval ({_interval(sides)}), over "
         f"{many(pairs[0].n, 'seed')}",
     ]
     if any(sum(pair.diverged) for pair in pairs):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minifw.page.arms import Side, groups, of_results
-from minifw.page.words import between, listed, many, seeds_named, sentence
+from minifw.report.words import between, listed, many, seeds_named, sentence
 from minifw.runs.results import Results
 from minifw.statistics.measure import Measure
 

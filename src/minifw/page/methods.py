@@ -11,7 +11,7 @@ from minifw.config.heads import in_words
 from minifw.config.model import Config, Stopping, word_of
 from minifw.config.tabled import Tabled
 from minifw.experiment.results import layers_in_words
-from minifw.page.words import listed, many, seed_range, sentence
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import ARMS, Mode
 from minifw.runs.results import Data, Results, StoppingRecord
 from minifw.statistics.overlap import Overlap
@@ -138,6 +138,9 @@ def _loss(config: Config) -> str:
     name = LOSSES.get(loss.called, loss.word)
     kind = "mse" if loss.called in ("mse", "l1", "huber") else "other"
     how = REDUCTIONS[kind].get(getattr(loss, "reduction", "mean"), "")
+    smooth = loss.keys.get("label_smoothing")
+    name += f" with label smoothing {smooth:g}" if smooth else ""
+    name += " weighted by class" if loss.keys.get("weights") else ""
     return f"the {name}" + (f", {how}" if how else "")
 
 

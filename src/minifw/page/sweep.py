@@ -9,9 +9,9 @@ from minifw.config.model import Config
 from minifw.errors import short_word
 from minifw.page import maps, methods, shared
 from minifw.page.document import Document, Grid, Picture, Quote, Section
-from minifw.page.words import listed, many, seed_range, sentence
 from minifw.report import sweeps
 from minifw.report.sweeps import Report
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import Run
 from minifw.runs.studies import CELLS, results_of
 

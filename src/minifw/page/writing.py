@@ -61,6 +61,10 @@ def write_report(paths: Sequence[Path], out: Path | None = None, allow_code: boo
 
 def write_page(document: Document, some: Sequence[runs.Run], out: Path | None) -> Path:
     """Write the document of these runs as a page, and return where it is."""
+    if out is not None and len(some) == 1 and out.resolve() == (some[0].path / PAGE).resolve():
+        out = None
+    if out is not None:
+        runs.refuse_inside(out, "--out")
     data = html(document).encode(errors="backslashreplace")
     if out is None:
         _put(some[0].path, data)

@@ -118,7 +118,8 @@ def read_state(path: Path) -> tuple[dict[str, Tensor], str | None]:
 
 
 def _first(fault: BaseException) -> str:
-    return next(iter(str(fault).splitlines()), type(fault).__name__)
+    """Return the first sentence of what PyTorch says: the next is advice to load without care."""
+    return next(iter(str(fault).splitlines()), type(fault).__name__).partition(". ")[0]
 
 
 def as_ours(

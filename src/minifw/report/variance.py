@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from minifw.charts import drawn
 from minifw.data import Floats
 from minifw.errors import harmless
 from minifw.report.tables import Cell, Table, Two, label_of
@@ -182,7 +183,7 @@ def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
     def variance() -> Figure:
         from minifw.report import spread
 
-        return spread.figure(report)
+        return drawn.figure(spread.both(report), captioned=True)
 
     return {"variance": variance}
 

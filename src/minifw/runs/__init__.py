@@ -15,6 +15,7 @@ from minifw.runs.directory import (
     find,
     folders,
     load,
+    refuse_inside,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "load",
     "norms",
     "records",
+    "refuse_inside",
     "results",
     "scores",
     "studies",

@@ -396,6 +396,25 @@ def delete(path: Path) -> None:
             raise StorageError(f"{path}: {what}") from None
 
 
+def refuse_inside(path: Path, option: str) -> None:
+    """Refuse a file, or a folder, that a user wants to be written into any run.
+
+    Raises:
+        UsageError: it is a run's directory, or inside one.
+
+    """
+    target = path.resolve()
+    for folder in (target, *target.parents):
+        with suppress(ArtefactError, StorageError):
+            if not _is_run(folder):
+                continue
+            if not _NAME.fullmatch(folder.name):
+                load(folder)  # other programs have a manifest.json too
+            raise UsageError(
+                f"{option}: '{path}' is inside a run, whose files must not change; name one outside"
+            )
+
+
 def _is_run(path: Path) -> bool:
     return _there(path / MANIFEST) or _there(path / LOCK)
 
