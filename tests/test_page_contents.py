@@ -29,6 +29,7 @@ from minifw.page import (
     methods,
     outlines,
     regions,
+    shared,
     spread,
     sweep,
 )
@@ -65,6 +66,13 @@ network: [{linear: 8}, tanh, {linear: 1}]
 loss: mse
 train: {eta: 0.1, epochs: 6, eval_every: 2}
 """
+GAPS = """
+name: gaps
+data: {kind: csv, path: gaps.csv, missing: median, split: stratified}
+network: [{linear: 2}]
+loss: cross-entropy
+train: {eta: 0.1, epochs: 2}
+"""
 WORDS: Mapping[str, Sequence[str]] = {
     "train": ("train", "simplenet-sgd", "--seeds", "5", *QUICK, "--set", "train.eta=0.2"),
     "one": ("train", "simplenet", "--seeds", "1", *QUICK),
@@ -80,6 +88,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     ),
     "diverged": ("train", "simplenet", "--seeds", "3", "--set", "train.eta=1e6", *QUICK),
     "regression": ("train", "waves.yaml", "--seeds", "4"),
+    "gaps": ("train", "gaps.yaml", "--seeds", "2"),
     "folds": (
         "train", "iris", "--set", "data.folds=3", "--seeds", "3", "--set", "train.epochs=4",
     ),
@@ -107,6 +116,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
                 Path("waves.yaml").write_text(SINE)
+                Path("gaps.yaml").write_text(GAPS)
+                rows = ["x,y,c", "?,1,b", *(f"{n},{n % 2},{'ab'[n % 2]}" for n in range(39))]
+                Path("gaps.csv").write_text("\n".join(rows))
                 patch.setattr(main, "leave_process", sys.exit)
                 options = ("--runs-dir", kind, "--quiet")
                 patch.setattr(sys, "argv", ["minifw", *WORDS[kind], *options])
@@ -250,6 +262,18 @@ def test_methods_of_a_study_have_the_division_the_schedule_and_early_stopping() 
         "; each network stopped after 5 evaluations without a lower validation loss, and kept",
     ):
         assert part in said
+
+
+def test_methods_have_what_was_done_to_gaps(made: Make) -> None:
+    done = (
+        ", stratified by class; missing values were filled with the median of the training "
+        "samples; features were normalised per feature by the training samples."
+    )
+    said = quote(document_of(made("gaps")), "Methods")
+    assert f" samples of the data in gaps.csv (2 features, 2 classes){done}" in said
+    said = " ".join(map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True)))
+    divided = "of which 80 % were drawn for training, stratified by class, and the others for"
+    assert f"those of the data in gaps.csv, {divided} testing{done[21:]}" in said
 
 
 def test_what_all_configs_share_is_said_once(made: Make) -> None:
@@ -417,7 +441,7 @@ def test_curves_are_the_measurements(made: Make) -> None:
     chart = charts(document_of(run))["curves"]
     rows = list(zip(chart.data["arm"], chart.data["of"], chart.data["epoch"], strict=True))
     for name, mode, arm in (
-        ("Full gradient, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
+        ("Full batch, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
     ):  # fmt: skip
         for line in (line for line in lines if (line["mode"], line["arm"]) == (mode, arm)):
             for kind, word in (("test_error", "test"), ("train_error", "training")):

@@ -321,7 +321,7 @@ def test_a_comparison_keeps_those_of_minifw_in_both_modes(minifw: Minifw) -> Non
     assert [*gradients_of(run)] == ["full-batch", "sgd"]
     chart = report.of_run(run)
     assert chart is not None
-    assert chart.panels[0].title == "Activations, full gradient"
+    assert chart.panels[0].title == "Activations, full batch"
     assert len(chart.panels) == 6
     found = library.load(run.path)
     assert isinstance(found.gradients("sgd"), Gradients)

@@ -309,7 +309,7 @@ def test_compare_has_the_scores_of_both_arms(minifw: Minifw) -> None:
     table = run.tables["table4"]
     assert [*table.head] == ["", "minifw", "minifw, 95 %", "PyTorch", "PyTorch, 95 %"]
     assert [name for name, _ in table.rows[::4]] == [
-        "Full gradient: balanced error, %",
+        "Full batch: balanced error, %",
         "SGD: balanced error, %",
     ]
     assert max(map(len, answer.out.splitlines())) <= 80

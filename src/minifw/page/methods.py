@@ -158,8 +158,10 @@ def _samples(data: Data, config: Config | None) -> list[str]:
     else:
         about = f"{features}, {many(len(data.class_balance), 'class').replace('classs', 'classes')}"
     said = [f"there were {listed(sizes)} {noun}{what} ({about})"]
-    if config is not None and config.data.normalize:
-        said[0] += ", normalised per feature by the training samples"
+    if config is not None:
+        if data.division is not None and "fold" not in data.division:
+            said[0] += _way_of_division(config.data)
+        said[0] += _prepared(config.data)
     if data.altered:
         said.append(_altered(data.altered))
     return said
@@ -172,7 +174,7 @@ def _name(config: Config) -> str:
     if word_of(data) == "sklearn":
         return f"scikit-learn's {data.about} data"
     if isinstance(data, AtPath):
-        return f"the data in {data.about} ({word_of(data)})"
+        return f"the data in {data.about}"
     return f"the {word_of(data)} data ({data.about})"
 
 
@@ -183,8 +185,7 @@ def _data_of(config: Config) -> list[str]:
         said = f"there were {sizes} of {_name(config)}"
     else:
         said = f"the samples were those of {_name(config)}{_divided(data)}"
-    if data.normalize:
-        said += ", normalised per feature by the training samples"
+    said += _prepared(data)
     if data.validation is not None:
         held = f"{100 * data.validation:g} %" if data.validation < 1 else f"{data.validation:,}"
         said += f"; {held} of the training samples were kept for validation"
@@ -197,6 +198,25 @@ def _altered(words: Sequence[str]) -> str:
     return f"on purpose, the training samples were altered: {'; '.join(words)}"
 
 
+def _prepared(data: Any) -> str:
+    """Return what was done to the features of all samples."""
+    missing = getattr(data, "missing", "error")
+    said = ""
+    if missing == "drop":
+        said += "; rows with missing values were left out"
+    elif missing != "error":
+        said += f"; missing values were filled with the {missing} of the training samples"
+    if data.normalize:
+        who = "; features were" if said else ","
+        said += f"{who} normalised per feature by the training samples"
+    return said
+
+
+def _way_of_division(data: Any) -> str:
+    ways = {"stratified": ", stratified by class", "grouped": ", by whole groups"}
+    return ways.get(getattr(data, "split", ""), "")
+
+
 def _divided(data: Any) -> str:
     """Return how a file's samples are divided, by the keys of its config: no file is read."""
     if getattr(data, "folds", None):
@@ -205,8 +225,7 @@ def _divided(data: Any) -> str:
         return ""
     train = data.usual_train if data.train is None else data.train
     share = f"{100 * train:g} %" if train < 1 else f"{train:,}"
-    way = {"stratified": ", stratified by class", "grouped": ", by whole groups"}
-    how = way.get(getattr(data, "split", ""), "")
+    how = _way_of_division(data)
     rest = "the others" if getattr(data, "test", None) is None else "others of them"
     return f", of which {share} were drawn for training{how}, and {rest} for testing"
 

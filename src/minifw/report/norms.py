@@ -24,7 +24,7 @@ PANELS = {
     "gradient": ("Gradients", "RMS of dL/dθ of a layer"),
     "ratio": ("Updates", "update / weights, RMS of each"),
 }
-MODES: Mapping[Mode, str] = {"full-batch": "full gradient", "sgd": "SGD"}
+MODES: Mapping[Mode, str] = {"full-batch": "full batch", "sgd": "SGD"}
 
 
 def of_run(run: Run) -> Chart | None:
