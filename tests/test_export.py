@@ -429,6 +429,7 @@ def test_what_cannot_be_exported_is_refused(plain: runs.Run, minifw: Minifw) -> 
     for words, message in (
         (("--format", "keras"), "--format: must be one of torch, torch-code, safetensors, npz, onnx, c, got 'keras'"),
         (("--format", "c", "--out", "net.pt"), "--out: a file of c must end in .c, got 'net.pt'"),
+        (("--out", "net.xyz"), "--out: must end in one of .pt, .py, .safetensors, .npz, .onnx, .c, got"),
         (("--out", plain.path / "net.c"), f"--out: '{plain.path}/net.c' is inside a run"),
         (("--seed", 9), "--seed: must be 0 to 2, as in this run, got 9"),
         (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),
