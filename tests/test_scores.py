@@ -504,3 +504,58 @@ def test_a_run_without_scores_says_how_to_have_them(
     with pytest.raises(UsageError, match=r"did not measure them; minifw train .*config\.yaml"):
         old.scores()
     assert not {"confusion", "calibration"} & {*plots.drawings(run)}
+
+
+MIXES = """
+from minifw import nn
+import torch
+
+
+class Theirs(torch.nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+
+@nn.layer(twin=nn.Twin(Theirs))
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+    def backward(self, gradient):
+        return gradient - gradient.mean(-2, keepdim=True)
+"""
+
+
+@pytest.mark.parametrize("layer", ["python: mixes.Centred", "batch-norm1d"])
+def test_all_that_is_evaluated_in_parts_is_as_evaluated_whole(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    """Errors, losses and scores of both arms, also where a layer mixes samples."""
+    Path("mixes.py").write_text(MIXES)
+    words = ("compare", "simplenet", *SMALL, "--seeds", 2, "--allow-code", "--json", "--set")
+    network = f"network=[{{linear: 5}}, {{{layer}}}, relu, {{linear: 2}}]"
+    if layer == "batch-norm1d":
+        network = network.replace("{batch-norm1d}", "{batch-norm1d: {track_running_stats: false}}")
+    settings = (
+        "dtype=float64",
+        "--set",
+        "loss=cross-entropy",
+        "--set",
+        "train.epochs=3",
+        "--set",
+        "train.compile=false",
+    )
+    whole = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+    monkeypatch.setattr("minifw.training.placement.EVALUATION_BYTES", 2000)
+    parts = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+
+    def numbers(run: library.Run) -> list[float]:
+        found: list[float] = []
+        for arms in json.loads((run.path / "results.json").read_text())["modes"].values():
+            for arm in ("minifw", "pytorch"):
+                kept = arms[arm]
+                found += [*kept["train_loss"], *kept["test_loss"], *kept["test_error"]]
+                found += [*kept["scores"]["log_loss"], *kept["scores"]["auc"]]
+        return found
+
+    np.testing.assert_allclose(numbers(parts), numbers(whole), rtol=1e-9)
