@@ -78,7 +78,7 @@ class Linear(nn.Module):
 
     def backward(self, gradient: Tensor) -> Tensor:
         """Take dL/dy, add dL/dW and dL/db to the gradients, return dL/dx."""
-        (x,) = self.recall(gradient).inputs
+        (x,) = self.recall(gradient).inputs  # what `forward` remembered
         # --- your code
         self.weight_grad += gradient.mT @ x
         self.bias_grad += gradient.sum(-2)
