@@ -327,7 +327,7 @@ def test_panels_beside_each_other_are_of_one_size_whatever_their_ticks() -> None
 
 
 def test_a_label_that_is_too_long_for_its_side_has_two_lines() -> None:
-    cells = Cells("c", [[1.0, 2], [3, 4]])
+    cells = Cells("c", np.array([[1.0, 2], [3, 4]]))
     names = Axis("", "category", ("a", "b"))
     found = chart(cells, x=names, y=replace(names, label="class of the test samples"))
     ((box,), _) = lay_out(found)
