@@ -370,6 +370,16 @@ def test_a_name_is_in_the_legend_once_with_each_of_its_colours() -> None:
     assert named(chart(Dots("cat", [0], [0]), x=Axis("", "category", ("cat",)))) == []
 
 
+def test_a_region_too_small_for_its_name_has_none_of_it() -> None:
+    thin, wide = ([[(0, 0), (0, 9), (w, 9), (w, 0)]] for w in (0.08, 0.5))
+    for areas, seen in ((thin, False), (wide, True)):
+        square = Areas("rest", [[(0, 0), (0, 9), (1, 9), (1, 0)]], 1)
+        root = parsed(chart(square, Areas("class 0", areas, 0)))
+        inside = [each.text for each in root.iter("text") if "region" in each.get("class", "")]
+        assert ("class 0" in inside) == seen
+        assert all("…" not in (text or "") for text in inside)
+
+
 def test_areas_are_named_in_the_order_of_their_colours() -> None:
     square = [[(0, 0), (0, 1), (1, 1)]]
     marks = Areas("class 1", square, 1), Areas("class 0", square, 0), Line("border", [0], [1])

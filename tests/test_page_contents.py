@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -72,6 +73,13 @@ data: {kind: csv, path: gaps.csv, missing: median, split: stratified}
 network: [{linear: 2}]
 loss: cross-entropy
 train: {eta: 0.1, epochs: 2}
+"""
+SMOOTH = """
+name: smooth
+data: {kind: disk, train: 40, test: 30}
+network: [{linear: 8}, tanh, {linear: 2}]
+loss: {kind: cross-entropy, label_smoothing: 0.1}
+train: {eta: 0.1, epochs: 6}
 """
 WORDS: Mapping[str, Sequence[str]] = {
     "train": ("train", "simplenet-sgd", "--seeds", "5", *QUICK, "--set", "train.eta=0.2"),
@@ -293,6 +301,29 @@ def test_what_all_configs_share_is_said_once(made: Make) -> None:
         "b: another.",
         "Three.",
     ]
+
+
+def test_methods_name_what_changes_the_loss(tmp_path: Path) -> None:
+    file = tmp_path / "smooth.yaml"
+    file.write_text(SMOOTH)
+    said = methods.of_config("", loading.load(file), layers=True)
+    assert "minimise the cross-entropy with label smoothing 0.1" in said[0]
+
+
+def test_captions_say_how_many_and_how_intervals_were_made(made: Make) -> None:
+    for kind, how in (
+        ("comparison", "bootstrap"),
+        ("compare", "bootstrap"),
+        ("sweep", "bootstrap"),
+    ):
+        document = document_of(made(kind))
+        for chart in charts(document).values():
+            assert re.search(r"\d seeds?\b", chart.caption), chart.name
+            if any(isinstance(mark, Span) for panel in chart.panels for mark in panel.marks):
+                assert how in chart.caption, chart.name
+        for grid in (piece for piece in pieces(document) if isinstance(piece, Grid)):
+            if kind == "comparison":
+                assert "Intervals: 95 %, bootstrap" in grid.table.caption
 
 
 def test_the_result_is_the_median_with_its_interval(made: Make) -> None:

@@ -107,7 +107,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         out = asked.out or Path(folder)
         out.mkdir(parents=True, exist_ok=True)
-        files = {f"page-{n}": path for n, path in enumerate(asked.page or [], 1)}
+        files = {f"page-{n}": path.absolute() for n, path in enumerate(asked.page or [], 1)}
         if not files:
             files = {name: train(words, Path(folder)) for name, words in STUDIES.items()}
         for name, file in files.items():

@@ -29,7 +29,7 @@ from minifw.charts.model import (
     Span,
 )
 from minifw.charts.palette import LIGHT, tint
-from minifw.charts.places import middle
+from minifw.charts.places import middle, named_within
 from minifw.charts.reach import MANY, SHAPES, along, beside, counts
 from minifw.charts.scales import floats
 
@@ -288,7 +288,7 @@ class _Drawing:
         if found is not None and found[2] * box.high >= SMALL / 2:
             room = 2 * min(found[0], 1 - found[0]) * box.wide
             self._text(
-                axes, found[0], found[1], fitted(mark.name, room, NORMAL), NORMAL,
+                axes, found[0], found[1], named_within(mark.name, room), NORMAL,
                 ha="center", va="center", weight="bold",
             )  # fmt: skip
         return True

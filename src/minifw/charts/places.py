@@ -5,9 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from minifw.charts.layout import NORMAL
+from minifw.charts.lettering import fitted
 from minifw.charts.model import Areas
 from minifw.charts.scales import Extent, Floats, floats
 
+LEFT = 8
+"""Signs of a shortened name, at least; the legend has the whole one."""
 CELLS = 24
 """Places along each axis that are tried."""
 
@@ -32,6 +36,12 @@ def middle(mark: Areas, x: Extent, y: Extent) -> tuple[float, float, float] | No
     best = int(distances.argmax())
     row, column = (there[best] - 1 + 0.5) / CELLS
     return float(column), float(row), float((distances[best] - 0.5) / CELLS)
+
+
+def named_within(name: str, room: float) -> str:
+    """Return the name of regions as it has room; nothing where too little of it would be left."""
+    text = fitted(name, room, NORMAL)
+    return "" if text != name and len(text) < LEFT else text
 
 
 def _shares(polygon: ArrayLike, x: Extent, y: Extent) -> Floats:

@@ -29,7 +29,7 @@ from minifw.charts.model import (
     Span,
 )
 from minifw.charts.palette import HIGH, LIGHT
-from minifw.charts.places import middle
+from minifw.charts.places import middle, named_within
 from minifw.charts.reach import MANY, SHAPES, along, beside, counts
 from minifw.charts.scales import floats
 
@@ -289,7 +289,8 @@ def _region(mark: Areas, box: Box) -> str:
         return ""
     x, y = box.left + found[0] * box.wide, box.top + (1 - found[1]) * box.high
     room = 2 * min(x - box.left, box.left + box.wide - x)
-    return _text(x, y + 4, fitted(mark.name, room, NORMAL), "region mid", mark.name)
+    text = named_within(mark.name, room)
+    return _text(x, y + 4, text, "region mid", mark.name) if text else ""
 
 
 def _cells(mark: Cells, frame: Frame) -> tuple[str, str]:

@@ -100,9 +100,8 @@ def sideways(values: Floats) -> Floats:
     near = float(np.ptp(values)) / NEAR or 1.0
     dense = np.exp(-(((values[:, None] - values) / near) ** 2) / 2).sum(1)
     places = 2 * ((np.arange(len(values)) * GOLDEN) % 1) - 1
-    side: Floats = np.where(places < 0, -1.0, 1.0)
-    far: Floats = FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
-    return side * far
+    out = FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
+    return np.asarray(np.where(places < 0, -out, out), np.float64)
 
 
 def some_of(errors: Floats) -> list[int]:

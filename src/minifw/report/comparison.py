@@ -58,7 +58,7 @@ def arms_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         lacking = _LEFT_OUT if terminal else ()
         head, rows = _by_row("arm", [*found.arms], columns, lacking)
     return Table(
-        caption,
+        f"{caption}{_intervals(found)}",
         head,
         rows,
         number=1,
@@ -94,7 +94,7 @@ def pairs_table(name: str, found: Compared, *, terminal: bool = False) -> Table:
         f"the smaller {measure.name}{_same(found)}{_gone(found)}"
     )
     return Table(
-        caption,
+        f"{caption}{_intervals(found)}; of the probability Wilson's",
         head,
         rows,
         number=2,
@@ -137,6 +137,13 @@ def _gone(found: Compared) -> str:
         f". Diverged: {shown}; they are left out of an arm's figures, and count as "
         f"{_worst(found)} in differences"
     )
+
+
+def _intervals(found: Compared) -> str:
+    """Return how the intervals of medians and means were made."""
+    if any(pair.test == "corrected t" for pair in found.pairs):
+        return ". Intervals: 95 %, corrected for training sets that overlap"
+    return ". Intervals: 95 %, bootstrap"
 
 
 def _worst(found: Compared) -> str:
