@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
@@ -38,7 +39,7 @@ from minifw.charts import (
     files,
     svg,
 )
-from minifw.charts.layout import lay_out
+from minifw.charts.layout import NAMES, lay_out
 from minifw.charts.legend import named
 from minifw.charts.lettering import broken, fitted, number, width
 from minifw.charts.markup import Frame, quiet_lines
@@ -205,7 +206,7 @@ def test_a_long_name_is_shortened_and_whole_in_its_title() -> None:
     root = parsed(chart(Dots("", [1], [0]), y=Axis("", "category", (name,))))
     (text,) = [each for each in root.iter("text") if "…" in (each.text or "")]
     assert text[0].text == name
-    assert width(text.text or "", 11) <= 150
+    assert 100 < width(text.text or "", 11) <= NAMES
 
 
 # ------------------------------------------------------------------------------------- numbers
@@ -319,6 +320,42 @@ def test_axes_of_the_same_limits_make_a_square() -> None:
         assert (box.wide == box.high) == square
 
 
+def test_panels_beside_each_other_are_of_one_size_whatever_their_ticks() -> None:
+    ends = Axis("PyTorch: test error, %", limits=(0, 59.7)), Axis("error, %", limits=(0, 4.24))
+    panels = tuple(Panel("p", axis, axis, (Dots("d", [1], [1]),)) for axis in ends)
+    boxes, _ = lay_out(replace(chart(), panels=panels))
+    assert {(box.wide, box.high, box.top) for box in boxes} == {
+        (boxes[0].wide, boxes[0].high, boxes[0].top)
+    }
+    for box in boxes:  # the label is beside the ticks, not over them
+        ticks = max(width(tick.text, 11) for tick in box.y_ticks)
+        assert box.before >= ticks + 6 + 12
+
+
+def test_a_label_that_is_too_long_for_its_side_has_two_lines() -> None:
+    cells = Cells("c", [[1.0, 2.0], [3.0, 4.0]])
+    names = Axis("", "category", ("a", "b"))
+    found = chart(cells, x=names, y=replace(names, label="class of the test samples"))
+    ((box,), _) = lay_out(found)
+    assert box.y_label == ("class of the", "test samples")
+    ((short,), _) = lay_out(chart(cells, x=names, y=replace(names, label="true class")))
+    assert short.y_label == ("true class",)
+    assert box.before > short.before
+    words = [text.text for text in parsed(found).iter() if text.get("transform", "") != ""]
+    assert words == ["class of the", "test samples"]
+
+
+def test_one_name_below_dots_does_not_take_all_the_room() -> None:
+    dots = Dots("d", [0, 0.1], [1, 2])
+    for count, most in ((1, 171.0), (2, 341.0), (9, 720.0)):
+        names = tuple(f"arm {n}" for n in range(count))
+        ((box,), _) = lay_out(chart(dots, x=Axis("", "category", names)))
+        assert most / 2 < box.wide < most
+    bars = Bars("b", [0], [1])
+    ((box,), _) = lay_out(chart(bars, x=Axis("", "category", ("one",))))
+    assert box.wide > 600
+
+
 # ------------------------------------------------------------------------------------- what is said
 
 
@@ -331,6 +368,12 @@ def test_a_name_is_in_the_legend_once_with_each_of_its_colours() -> None:
         ("half", [0, 1]), ("a", [0]),
     ]  # fmt: skip
     assert named(chart(Dots("cat", [0], [0]), x=Axis("", "category", ("cat",)))) == []
+
+
+def test_areas_are_named_in_the_order_of_their_colours() -> None:
+    square = [[(0, 0), (0, 1), (1, 1)]]
+    marks = Areas("class 1", square, 1), Areas("class 0", square, 0), Line("border", [0], [1])
+    assert [entry.name for entry in named(chart(*marks))] == ["class 0", "class 1", "border"]
 
 
 def test_a_heat_map_without_numbers_says_what_its_colours_mean() -> None:
@@ -441,6 +484,15 @@ def test_text_of_a_figure_is_within_it_and_apart(name: str, columns: int) -> Non
                 shown = [each for each in labels if each.get_text() and not each.get_rotation()]
                 boxes = [each.get_window_extent().padded(-0.5) for each in shown]
                 assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
+def test_a_dot_at_the_edge_is_whole_and_one_outside_is_cut_off() -> None:
+    with canvas.defaults():
+        for y, cut in ((0.0, False), (-1.0, True)):
+            axis = Axis("y", limits=(0, 2))
+            figure = drawn.figure(chart(Dots("d", [1, 2], [y, 1]), y=axis), 1)
+            (line,) = figure.axes[0].lines
+            assert line.get_clip_on() == cut
 
 
 def texts_of(figure: object) -> Iterator[Text]:

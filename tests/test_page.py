@@ -150,6 +150,19 @@ def test_what_cannot_be_seen_is_spelled_out(text: str) -> None:
     whole.encode()
 
 
+def test_no_line_ends_between_a_number_and_its_unit() -> None:
+    said = "The error was 2.50 % (95 % interval, 10 seeds): 3 points % more."
+    page = html(Document("t", (said,), (Section("s", "S", (Quote("Result", said),)),)))
+    kept = said.replace("0 %", "0\u00a0%").replace("95 %", "95\u00a0%")
+    kept = kept.replace("10 seeds", "10\u00a0seeds").replace("3 points", "3\u00a0points")
+    assert page.count(kept) == 2
+
+
+def test_a_page_says_which_version_of_this_code_made_it() -> None:
+    # Not that of what is installed, which may be an older link to this code.
+    assert f"Made by minifw {minifw_.__version__}." in html(Document("t", (), ()))
+
+
 def test_names_of_sections_may_be_anything_even_the_pages_own() -> None:
     names = ("content", "content", "Ä <b>", "a--1", "a", "said", "", "contents")
     sections = tuple(Section(name, "Title", (Listing("text", "x"),) * 2) for name in names)
@@ -243,6 +256,13 @@ def test_a_page_in_a_browser(tmp_path: Path) -> None:
         saved = page.wait("window.saved.then(done)").splitlines()
         assert saved[1] == "n,20.0,"
         assert saved[2].endswith(",1.23456789,1.0 2.0")
+        # No line ends between a number and its unit, and what is copied has common spaces.
+        page.run(
+            "document.querySelector('blockquote').textContent = '2.50\u00a0%';"
+            "navigator.clipboard.writeText = async (text) => { window.copied = text; };"
+            "document.querySelector('button.copy').click();"
+        )
+        assert page.wait("setTimeout(() => done(window.copied), 200)") == "2.50 %"
         assert page.console() == []
         # The policy is in force: not even what gets into the page would run, or ask for anything.
         page.run(
@@ -433,7 +453,7 @@ def test_every_piece_is_a_file_of_its_own(tmp_path: Path) -> None:
     names = sorted(path.name for path in written)
     assert len({*names}) == len(names)
     assert names == sorted(path.name for path in tmp_path.iterdir())
-    stems = {"table1", "two", "curves", "epoch-1", "epoch-10", "epoch-100", "step-1"}
+    stems = {"table1", "two", "curves", "epoch-1", "epoch-10", "epoch-100"}
     assert {path.stem for path in written if path.suffix == ".parquet"} == stems
     assert (tmp_path / "table1.csv").read_text().splitlines()[1] == "n,20.0,,"
     table = parquet.read_table(tmp_path / "curves.parquet")

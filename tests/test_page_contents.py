@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,23 @@ import torch
 
 from conftest import SMALL
 from minifw import runs
-from minifw.charts import Band, Cells, Chart, Dots, Line, Span
+from minifw.charts import Band, Cells, Chart, Dots, Line, Span, legend
 from minifw.charts.svg import inline
 from minifw.cli import main
+from minifw.config import loading
+from minifw.config.packaged import find_config
 from minifw.experiment.replay import replay
-from minifw.page import curves, findings, outlines, regions, spread, sweep
+from minifw.page import (
+    comparison,
+    curves,
+    findings,
+    methods,
+    outlines,
+    regions,
+    shared,
+    spread,
+    sweep,
+)
 from minifw.page.arms import Side
 from minifw.page.document import (
     Document,
@@ -53,6 +66,13 @@ network: [{linear: 8}, tanh, {linear: 1}]
 loss: mse
 train: {eta: 0.1, epochs: 6, eval_every: 2}
 """
+GAPS = """
+name: gaps
+data: {kind: csv, path: gaps.csv, missing: median, split: stratified}
+network: [{linear: 2}]
+loss: cross-entropy
+train: {eta: 0.1, epochs: 2}
+"""
 WORDS: Mapping[str, Sequence[str]] = {
     "train": ("train", "simplenet-sgd", "--seeds", "5", *QUICK, "--set", "train.eta=0.2"),
     "one": ("train", "simplenet", "--seeds", "1", *QUICK),
@@ -68,6 +88,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     ),
     "diverged": ("train", "simplenet", "--seeds", "3", "--set", "train.eta=1e6", *QUICK),
     "regression": ("train", "waves.yaml", "--seeds", "4"),
+    "gaps": ("train", "gaps.yaml", "--seeds", "2"),
     "folds": (
         "train", "iris", "--set", "data.folds=3", "--seeds", "3", "--set", "train.epochs=4",
     ),
@@ -95,6 +116,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
                 Path("waves.yaml").write_text(SINE)
+                Path("gaps.yaml").write_text(GAPS)
+                rows = ["x,y,c", "?,1,b", *(f"{n},{n % 2},{'ab'[n % 2]}" for n in range(39))]
+                Path("gaps.csv").write_text("\n".join(rows))
                 patch.setattr(main, "leave_process", sys.exit)
                 options = ("--runs-dir", kind, "--quiet")
                 patch.setattr(sys, "argv", ["minifw", *WORDS[kind], *options])
@@ -136,7 +160,8 @@ def test_each_kind_of_run_is_a_document(made: Make, kind: str) -> None:
     run = made(kind)
     document = document_of(run)
     names = [section.identifier for section in document.sections]
-    assert names == ["summary", "tables", "charts", "config", "environment", "files"]
+    network = ["network"] if run.manifest.kind == "train" else []
+    assert names == ["summary", "tables", "charts", *network, "config", "environment", "files"]
     assert document.title
     assert document.lead
     texts = [quote(document, "Methods"), quote(document, "Result"), *document.lead]
@@ -168,7 +193,8 @@ def test_tables_are_those_of_the_run(made: Make) -> None:
         ("variance", ["shares", "seeds"]),
     ):
         run = made(kind)
-        grids = [piece for piece in pieces(document_of(run)) if isinstance(piece, Grid)]
+        tables = next(s for s in document_of(run).sections if s.identifier == "tables")
+        grids = [piece for piece in tables.pieces if isinstance(piece, Grid)]
         assert [grid.name for grid in grids] == names
         for grid in grids:
             assert grid.table.csv() == run.read_text(f"tables/{grid.name}.csv"), grid.name
@@ -208,14 +234,63 @@ def test_methods_say_what_was_done(made: Make) -> None:
         ("stopping", "30 training, 10 validation and 30 test samples"),
         ("stopping", "at most 40 epochs; each network stopped after 1 evaluation without a lower"),
         ("heads", "the sum of the losses of its heads (cross-entropy mean + 0.1 mse mean)"),
-        ("sweep", "the sweep took train.eta of 0.01, 0.1 and 1000000.0 and train.batch_size of 5"),
-        ("comparison", "2 arms were compared: simplenet-sgd and cross-entropy."),
-        ("variance", "Each of 3 seeds of the data, 2 seeds of the initial weights and 2 seeds of"),
+        ("sweep", "the sweep tried train.eta (0.01, 0.1, 1000000.0) and train.batch_size (5, 15)"),
+        ("line", "validation error (on further samples, as many as for the test), and reported"),
+        ("comparison", "2 configurations were compared: simplenet-sgd and cross-entropy."),
+        (
+            "variance",
+            "3 seeds of the data, 2 seeds of the initial weights and 2 seeds of the order",
+        ),
         ("variance", "generalised confidence intervals (Weerahandi 1993"),
     ],
 )
 def test_methods_of_other_runs(made: Make, kind: str, part: str) -> None:
     assert part in quote(document_of(made(kind)), "Methods")
+
+
+def test_methods_of_a_study_have_the_division_the_schedule_and_early_stopping() -> None:
+    """They are read off the config, and leave out nothing that those of a run say."""
+    keys = ("data.split=stratified", "data.validation=0.2", "data.label_noise=0.1",
+            "train.schedule=cosine", "train.early_stopping.patience=5")  # fmt: skip
+    said = " ".join(methods.of_config("", loading.load(find_config("iris"), keys), layers=True))
+    for part in (
+        "the samples were those of scikit-learn's iris data, of which 80 % were drawn for "
+        "training, stratified by class, and the others for testing",
+        "20 % of the training samples were kept for validation",
+        "on purpose, the training samples were altered: ",
+        "(schedule: cosine), for at most ",
+        "; each network stopped after 5 evaluations without a lower validation loss, and kept",
+    ):
+        assert part in said
+
+
+def test_methods_have_what_was_done_to_gaps(made: Make) -> None:
+    done = (
+        ", stratified by class; missing values were filled with the median of the training "
+        "samples; features were normalised per feature by the training samples."
+    )
+    said = quote(document_of(made("gaps")), "Methods")
+    assert f" samples of the data in gaps.csv (2 features, 2 classes){done}" in said
+    said = " ".join(map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True)))
+    divided = "of which 80 % were drawn for training, stratified by class, and the others for"
+    assert f"those of the data in gaps.csv, {divided} testing{done[21:]}" in said
+
+
+def test_what_all_configs_share_is_said_once(made: Make) -> None:
+    said = quote(document_of(made("comparison")), "Methods")
+    names = ("simplenet-sgd: networks with layers of sizes ", "cross-entropy: networks with ")
+    for part in (*names, "the disk data", "the moons data"):
+        assert said.count(part) == 1
+    told = {"a": ["one", "two", "three"], "b": ["one", "another", "three"]}
+    assert comparison.together(told) == ["In both, one.", "Three.", "a: two.", "b: another."]
+    told |= {"c": ["one"]}
+    assert comparison.together(told) == [
+        "In all, one.",
+        "a: two.",
+        "Three.",
+        "b: another.",
+        "Three.",
+    ]
 
 
 def test_the_result_is_the_median_with_its_interval(made: Make) -> None:
@@ -257,7 +332,7 @@ def test_the_result_of_a_regression_has_its_unit(made: Make) -> None:
     assert said.startswith(f"The median test RMSE was {median} (95 % interval ")
     assert "mm" in median
     r2 = f"{np.median(found['r2']):.3f}".replace("-", "−")
-    assert said.endswith(f"; median R²: {r2}.")
+    assert said.endswith(f"; the median R² was {r2}.")
 
 
 def test_the_result_of_folds_is_a_mean(made: Make) -> None:
@@ -280,8 +355,8 @@ def test_the_result_of_a_sweep_is_its_best_cell_with_a_caution(made: Make) -> No
     smallest = min(left, key=lambda cell: float(np.median(cell["test_error"])))
     said = quote(document_of(run), "Result")
     median = np.median(best["test_error"])
-    assert f"{best['name']} (median validation error " in said
-    assert f"Its test error: median {median:.2f} %" in said
+    assert f"{best['name']}, by its median validation error of " in said
+    assert f"Its median test error is {median:.2f} % (95 % interval " in said
     assert f"goes from {np.median(smallest['test_error']):.2f} % ({smallest['name']}) to" in said
     assert "smaller by chance too" in said
     assert f"Of 18 networks 6 diverged, all of {len(gone)} cells among them." in said
@@ -296,7 +371,7 @@ def test_the_result_of_a_study_of_variance_has_the_shares(made: Make) -> None:
     said = quote(document_of(made("variance")), "Result")
     assert f"The mean test error of 12 networks was {outcome['mean']:.2f} %" in said
     low, high = outcome["intervals"]["init"]
-    share = f"initial weights {100 * outcome['shares']['init']:.0f} %"
+    share = f"{100 * outcome['shares']['init']:.0f} % to the initial weights"
     assert f"{share} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)" in said
 
 
@@ -366,7 +441,7 @@ def test_curves_are_the_measurements(made: Make) -> None:
     chart = charts(document_of(run))["curves"]
     rows = list(zip(chart.data["arm"], chart.data["of"], chart.data["epoch"], strict=True))
     for name, mode, arm in (
-        ("Full gradient, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
+        ("Full batch, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
     ):  # fmt: skip
         for line in (line for line in lines if (line["mode"], line["arm"]) == (mode, arm)):
             for kind, word in (("test_error", "test"), ("train_error", "training")):
@@ -390,6 +465,28 @@ def test_curves_are_the_measurements(made: Make) -> None:
     assert said in chart.description
 
 
+def test_a_curves_band_and_line_are_one_entry_of_the_legend(made: Make) -> None:
+    chart = charts(document_of(made("train")))["curves"]
+    entries = {entry.name: {type(mark) for mark in entry.marks} for entry in legend.named(chart)}
+    assert entries == {"minifw, training": {Band, Line}, "minifw, test": {Band, Line}}
+    # Of several arms, bands of all errors would lie over each other.
+    chart = charts(document_of(made("comparison")))["curves"]
+    bands = [mark.name for mark in chart.panels[0].marks if isinstance(mark, Band)]
+    assert len(bands) == 2
+    assert all(name.endswith(", test") for name in bands)
+    assert "(of training there is none)" in chart.caption
+
+
+def test_a_logarithmic_axis_says_so() -> None:
+    falling = np.geomspace(50, 1, 9)[:, None] * np.array([1.0, 1.1, 1.2])
+    for errors, scale in ((falling, " (log scale)"), (falling + 50, "")):
+        of = {"train_error": errors, "test_error": errors}
+        arm = side(errors[-1].tolist(), series=Series(np.arange(9.0), of))
+        (panel,) = curves.learning([arm], ERROR, 100).panels
+        assert panel.y.label == ERROR.axis("") + scale
+        assert (panel.y.scale == "log") == bool(scale)
+
+
 def test_spread_has_each_seed(made: Make) -> None:
     run = made("train")
     errors = results(run)["test_error"]
@@ -403,6 +500,44 @@ def test_spread_has_each_seed(made: Make) -> None:
     (interval,) = (mark for mark in panel.marks if isinstance(mark, Span))
     summary = run.results().modes["sgd"]["minifw"].summary
     assert [interval.low[0], interval.high[0]] == summary.median_interval  # type: ignore[index]
+
+
+def test_dots_are_beside_the_interval_and_farther_out_where_many_are_near() -> None:
+    errors = np.array([*np.linspace(9, 10, 41), 30.0])
+    found = spread.sideways(errors)
+    assert (np.abs(found) >= spread.FREE).all()
+    assert np.abs(found).max() > 0.9
+    assert abs(found[-1]) < 0.2
+    assert spread.sideways(np.array([5.0])).tolist() == [0.0]
+    assert np.isfinite(spread.sideways(np.full(4, 2.0))).all()
+
+
+def test_an_interval_is_within_its_panel_and_so_is_an_error_of_zero() -> None:
+    arm = side([0.0, 3.0, 3.0, 13.0, 13.0])
+    arm = replace(arm, overlap=Overlap(0.25, 5))
+    (panel,) = spread.spread([arm], ERROR).panels
+    (interval,) = (mark for mark in panel.marks if isinstance(mark, Span))
+    assert panel.y.limits is not None
+    low, high = panel.y.limits
+    assert low < 0
+    assert float(np.max(interval.high)) > 13
+    assert high > float(np.max(interval.high))
+    (panel,) = spread.spread([side([10.0, 20.0, 30.0])], ERROR).panels
+    assert panel.y.limits is not None
+    assert panel.y.limits[0] == 0
+
+
+def test_one_seed_has_no_median() -> None:
+    (panel,) = spread.spread([side([7.0])], ERROR).panels
+    (dot,) = panel.marks
+    assert isinstance(dot, Dots)
+    assert (np.asarray(dot.x).tolist(), np.asarray(dot.y).tolist()) == ([0.0], [7.0])
+
+
+def test_a_legend_names_what_dots_are_once_for_all_arms() -> None:
+    sides = [replace(side([1.0, 2.0, 4.0]), name=name, color=n) for n, name in enumerate("abc")]
+    entries = legend.named(spread.spread(sides, ERROR))
+    assert [entry.name for entry in entries] == ["a seed", "95 % interval of the median", "median"]
 
 
 def test_seeds_that_diverged_are_crosses_above_all_others() -> None:
@@ -675,8 +810,8 @@ def test_command_environment_and_files_are_those_of_the_run(made: Make) -> None:
     file = f"{run.path.name}/config.yaml"
     threads = run.manifest.threads
     again = f"minifw compare {file} --reference vmap --threads {threads}"
-    assert texts["This repeats it"] == again
-    assert texts["It was asked for by"].startswith("minifw compare simplenet --seeds 3")
+    assert texts["This repeats it, from the folder that the run is in"] == again
+    assert texts["The command that made it"].startswith("minifw compare simplenet --seeds 3")
     facts = {piece.title: dict(piece.pairs) for piece in found if isinstance(piece, Facts)}
     assert facts["SHA-256 of each file, as in manifest.json"] == run.manifest.files
     assert facts["Where it ran"]["torch"] == run.manifest.versions["torch"]

@@ -309,7 +309,7 @@ def test_compare_has_the_scores_of_both_arms(minifw: Minifw) -> None:
     table = run.tables["table4"]
     assert [*table.head] == ["", "minifw", "minifw, 95 %", "PyTorch", "PyTorch, 95 %"]
     assert [name for name, _ in table.rows[::4]] == [
-        "Full gradient: balanced error, %",
+        "Full batch: balanced error, %",
         "SGD: balanced error, %",
     ]
     assert max(map(len, answer.out.splitlines())) <= 80
@@ -407,7 +407,7 @@ def texts(count: int, **more: Any) -> list[str]:
     assert chart is not None
     with plots.defaults():
         figure = drawn.figure(chart)
-    names = {"Full gradient", "taken for", "class of the test samples", ""}
+    names = {"Full batch", "taken for", "class of the test samples", ""}
     written = [text.get_text() for text in figure.axes[0].texts]
     return [text for text in written if text not in names]
 
@@ -504,3 +504,58 @@ def test_a_run_without_scores_says_how_to_have_them(
     with pytest.raises(UsageError, match=r"did not measure them; minifw train .*config\.yaml"):
         old.scores()
     assert not {"confusion", "calibration"} & {*plots.drawings(run)}
+
+
+MIXES = """
+from minifw import nn
+import torch
+
+
+class Theirs(torch.nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+
+@nn.layer(twin=nn.Twin(Theirs))
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+    def backward(self, gradient):
+        return gradient - gradient.mean(-2, keepdim=True)
+"""
+
+
+@pytest.mark.parametrize("layer", ["python: mixes.Centred", "batch-norm1d"])
+def test_all_that_is_evaluated_in_parts_is_as_evaluated_whole(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    """Errors, losses and scores of both arms, also where a layer mixes samples."""
+    Path("mixes.py").write_text(MIXES)
+    words = ("compare", "simplenet", *SMALL, "--seeds", 2, "--allow-code", "--json", "--set")
+    network = f"network=[{{linear: 5}}, {{{layer}}}, relu, {{linear: 2}}]"
+    if layer == "batch-norm1d":
+        network = network.replace("{batch-norm1d}", "{batch-norm1d: {track_running_stats: false}}")
+    settings = (
+        "dtype=float64",
+        "--set",
+        "loss=cross-entropy",
+        "--set",
+        "train.epochs=3",
+        "--set",
+        "train.compile=false",
+    )
+    whole = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+    monkeypatch.setattr("minifw.training.placement.EVALUATION_BYTES", 2000)
+    parts = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+
+    def numbers(run: library.Run) -> list[float]:
+        found: list[float] = []
+        for arms in json.loads((run.path / "results.json").read_text())["modes"].values():
+            for arm in ("minifw", "pytorch"):
+                kept = arms[arm]
+                found += [*kept["train_loss"], *kept["test_loss"], *kept["test_error"]]
+                found += [*kept["scores"]["log_loss"], *kept["scores"]["auc"]]
+        return found
+
+    np.testing.assert_allclose(numbers(parts), numbers(whole), rtol=1e-9)

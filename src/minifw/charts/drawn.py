@@ -115,7 +115,7 @@ class _Drawing:
         above = box.above / box.high
         axes.text(
             title, 1 + above, "\n".join(box.title), transform=axes.transAxes, fontweight="bold",
-            fontsize=self.size(NORMAL), va="bottom", ha="left", linespacing=1.1,
+            fontsize=self.size(NORMAL), va="baseline", ha="left", linespacing=1.1,
         )  # fmt: skip
         filled = any(isinstance(mark, Cells | Areas) for mark in box.panel.marks)
         if not filled:
@@ -148,8 +148,9 @@ class _Drawing:
             transform=axes.transAxes, fontsize=self.size(NORMAL), ha="center", va="baseline",
         )  # fmt: skip
         axes.text(
-            -(box.before - 3) / box.wide, 0.5, box.y_label, transform=axes.transAxes,
-            fontsize=self.size(NORMAL), rotation=90, ha="left", va="center",
+            -(box.before - 3) / box.wide, 0.5, "\n".join(box.y_label), transform=axes.transAxes,
+            fontsize=self.size(NORMAL), rotation=90, ha="left", va="center", linespacing=1.1,
+            multialignment="center",
         )  # fmt: skip
 
     # ----------------------------------------------------------------------------- in a panel
@@ -227,7 +228,14 @@ class _Drawing:
         looks = self._marker(mark.shape, mark.color)
         if x.size >= MANY:
             looks["markersize"] *= 0.55
-        axes.plot(x, y, alpha=0.85, **looks)
+        if mark.shape == "diamond":
+            looks |= {"markeredgecolor": "white", "markeredgewidth": 0.8 * self.unit, "zorder": 2.4}
+        ends = axes.get_xlim(), axes.get_ylim()
+        inside = all(
+            bool(((v >= min(end)) & (v <= max(end)) | ~np.isfinite(v)).all())
+            for v, end in zip((x, y), ends, strict=True)
+        )  # then a dot at the edge is whole
+        axes.plot(x, y, alpha=0.85, clip_on=not inside, **looks)
         return bool((np.isfinite(x) & np.isfinite(y)).any())
 
     def _filled(self, mark: Bars) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from minifw.charts.lettering import broken, fitted, width
-from minifw.charts.model import Areas, Axis, Cells, Chart, Panel, Rule
+from minifw.charts.model import Areas, Axis, Bars, Cells, Chart, Panel, Rule
 from minifw.charts.reach import extents
 from minifw.charts.scales import Extent, Tick, ticks
 
@@ -23,15 +23,17 @@ LINE = 12.0
 """From a line of small letters to the next one."""
 BOLD = 1.15
 """How many times as wide bold letters are, at most."""
-NAMES = 150.0
+NAMES = 240.0
 """The most room for names beside a panel."""
+COLUMN = 170.0
+"""The most room for one of the names below a panel, where dots or intervals stand over it."""
 
 
 @dataclass(frozen=True)
 class Box:
     """A panel in its place: `left`, `top`, `wide` and `high` are of the part with the marks.
 
-    `turned` is by how many degrees names below it are, `title` has its lines of text.
+    `turned` is by how many degrees names below it are; `title` and `y_label` have lines of text.
     """
 
     panel: Panel
@@ -45,7 +47,7 @@ class Box:
     y_ticks: tuple[Tick, ...]
     turned: float
     title: tuple[str, ...]
-    y_label: str
+    y_label: tuple[str, ...]
     before: float
     """Room for ticks and the label to the left of it."""
     below: float
@@ -60,6 +62,9 @@ def lay_out(chart: Chart, wide: float = WIDTH) -> tuple[list[Box], float]:
     for row in _rows(chart.panels, wide):
         room = (wide - GAP * (len(row) - 1)) / len(row)
         placed = [_box(panel, n * (room + GAP), room) for n, panel in enumerate(row)]
+        before = max(box.before for box in placed)
+        if before <= room / 3:  # then panels beside each other are of one size
+            placed = [_box(each, n * (room + GAP), room, before) for n, each in enumerate(row)]
         heads = [box.above - 8 + len(box.title) * (NORMAL + 4) for box in placed]
         start = top + 6 + max(heads)
         boxes += [replace(box, top=start) for box in placed]
@@ -73,27 +78,39 @@ def _rows(panels: Sequence[Panel], wide: float) -> list[list[Panel]]:
     Where a panel has long names beside it, it has 340.
     """
     names = [name for panel in panels for name in panel.y.categories]
-    least = 340 if any(width(name, SMALL) > NAMES / 2 for name in names) else 220
+    least = 340 if any(width(name, SMALL) > 75 for name in names) else 220
     most = max(1, int(wide / least))
     rows = -(-len(panels) // most)
     each = -(-len(panels) // max(rows, 1))
     return [[*panels[n : n + each]] for n in range(0, len(panels), max(each, 1))]
 
 
-def _box(panel: Panel, left: float, room: float) -> Box:
+def _box(panel: Panel, left: float, room: float, least: float = 0.0) -> Box:
+    """Return the place of a panel in this room, with `least` units at least to its left."""
     x, y = extents(panel)
-    high = _height(panel, room)
-    y_ticks = _ticks(panel.y, y, high, NAMES if room > 300 else 0.35 * room, 34)
-    beside = max((width(tick.text, SMALL) for tick in y_ticks), default=0.0)
-    before = beside + 8 + (NORMAL + 6 if panel.y.label else 0)
+    high = min(340.0, room - 60) if _square(panel) else _height(panel, room)
+    label = _label(panel.y.label, high)
+    names = min(NAMES, 0.35 * room)
+    y_ticks = _ticks(panel.y, y, high, names, 34)
+    before = _before(y_ticks, label, least)
     after = 12.0
     wide = room - before - after
     cells = any(isinstance(mark, Cells) for mark in panel.marks)
     if cells:
         wide = min(wide, 64.0 * (x.high - x.low))
     if _square(panel):
-        wide = high = min(max(wide, 180.0) if cells else wide, 340.0, room - before - after)
-        y_ticks = _ticks(panel.y, y, high, NAMES, 34)
+        wide = high = min(max(wide, 180.0) if cells else wide, 340.0)
+        y_ticks = _ticks(panel.y, y, high, names, 34)
+        label = _label(panel.y.label, high)
+        # Ticks of a lower panel may be fewer, and have fewer digits; never more.
+        before = max(before, _before(y_ticks, label, least))
+        wide = high = min(room - before - after, high)
+    elif (
+        not cells
+        and panel.x.scale == "category"
+        and not any(isinstance(mark, Bars) for mark in panel.marks)
+    ):
+        wide = min(wide, COLUMN * max(len(panel.x.categories), 1))
     x_ticks, turned = _below(panel.x, x, wide)
     longest = max((width(tick.text, SMALL) for tick in x_ticks), default=0.0)
     down = longest * math.sin(math.radians(turned)) + 14 if turned else SMALL + 4
@@ -107,8 +124,25 @@ def _box(panel: Panel, left: float, room: float) -> Box:
     title = tuple(broken(panel.title, (room - 4) / BOLD, NORMAL)) if panel.title else ()
     return Box(
         panel, x, y, left + before, 0.0, wide, high, x_ticks, y_ticks, turned, title,
-        fitted(panel.y.label, high, NORMAL), before, below, 22.0 if ruled else 8.0,
+        label, before, below, 22.0 if ruled else 8.0,
     )  # fmt: skip
+
+
+def _label(text: str, room: float) -> tuple[str, ...]:
+    """Return a label in one line or, where that is too long, in two of about the same length."""
+    text = fitted(text, 2 * room, NORMAL)
+    words = text.split(" ")
+    if not text or width(text, NORMAL) <= room or len(words) < 2:
+        return (fitted(text, room, NORMAL),) if text else ()
+    pairs = [(" ".join(words[:n]), " ".join(words[n:])) for n in range(1, len(words))]
+    lines = min(pairs, key=lambda pair: max(width(line, NORMAL) for line in pair))
+    return tuple(fitted(line, room, NORMAL) for line in lines)
+
+
+def _before(ticks: Sequence[Tick], label: Sequence[str], least: float) -> float:
+    """Return the room to the left of a panel for its ticks and the lines of its label."""
+    beside = max((width(tick.text, SMALL) for tick in ticks), default=0.0)
+    return max(beside + 8 + ((NORMAL + 2) * len(label) + 4 if label else 0), least)
 
 
 def _square(panel: Panel) -> bool:

@@ -56,10 +56,16 @@ def named(chart: Chart) -> list[Entry]:
                 same = found.setdefault(mark.name, [])
                 if not any(_alike(mark, other) for other in same):
                     same.append(mark)
-    return [
+    entries = [
         Entry(name, tuple(sorted(marks, key=lambda mark: mark.color)))
         for name, marks in found.items()
     ]
+    # Areas are in the order in which they cover each other, which readers do not look for.
+    places = [k for k, entry in enumerate(entries) if isinstance(entry.marks[0], Areas)]
+    areas = sorted((entries[k] for k in places), key=lambda entry: entry.marks[0].color)
+    for place, entry in zip(places, areas, strict=True):
+        entries[place] = entry
+    return entries
 
 
 def _alike(one: Named, other: Named) -> bool:

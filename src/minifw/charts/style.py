@@ -44,7 +44,7 @@ stroke-linecap:round}
 .chart .hollow{fill-opacity:.2}
 .chart .circle,.chart .square{fill:none;stroke:var(--c);stroke-width:6.4;stroke-linecap:round}
 .chart .square{stroke-width:5.8;stroke-linecap:square}
-.chart .diamond{fill:var(--c);stroke:none}
+.chart .diamond{fill:var(--c);stroke:var(--paper);stroke-width:2px;paint-order:stroke}
 .chart .cross{fill:none;stroke:var(--c);stroke-width:1.8}
 .chart .circle.tiny{stroke-width:3.4}
 .chart .square.tiny{stroke-width:3}

@@ -130,10 +130,10 @@ def _ticks(box: Box, frame: Frame) -> Iterator[str]:
         # A label that is wider than its axis would be cut off at the picture's edge.
         middle = max(box.left + box.wide / 2, width(text, NORMAL) / 2 + 2)
         yield _text(middle, below, text, "label mid", axes[0].label)
-    if box.y_label:
-        x, y = box.left - box.before + NORMAL, box.top + box.high / 2
+    for n, line in enumerate(box.y_label):
+        x, y = box.left - box.before + NORMAL + n * (NORMAL + 2), box.top + box.high / 2
         turn = f' transform="rotate(-90 {number(x)} {number(y)})"'
-        yield _text(x, y, box.y_label, "label mid", axes[1].label, turn)
+        yield _text(x, y, line, "label mid", axes[1].label, turn)
 
 
 def _exceeds(mark: Mark, frame: Frame) -> bool:

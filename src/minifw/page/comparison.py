@@ -17,6 +17,8 @@ from minifw.runs.studies import CELLS, StudyResults, results_of
 
 PAIRS = 12
 """Rows of the chart of differences, at most: those with the smallest p."""
+DESCRIBED = 4
+"""Arms that the methods describe, at most."""
 SCATTERED = 4
 """Pairs that are drawn seed by seed, at most."""
 
@@ -65,21 +67,41 @@ def _seeds(results: StudyResults) -> str:
 def _methods(
     run: Run, results: StudyResults, found: Compared, sides: list[Side], allow_code: bool
 ) -> str:
-    said = [f"{many(len(sides), 'arm')} were compared: {listed([side.name for side in sides])}"]
-    said.append(f"each was trained with the same {_seeds(results)}")
-    for number, side in enumerate(sides[:4]):
-        config = shared.config_of_cell(run, number, allow_code)
-        own = methods.of_config(f"'{side.name}'", config, layers=config is not None)
-        said += [f"{side.name}: {own[0]}", *own[1:]] if own else []
-    if len(sides) > 4:
-        said.append("the others are in study.json")
+    names = [side.name for side in sides]
+    configs = [shared.config_of_cell(run, number, allow_code) for number in range(len(sides))]
+    told = [
+        methods.of_config(f"'{name}'", config, layers=config is not None)
+        for name, config in zip(names, configs, strict=True)
+    ]
+    said = [
+        f"{many(len(sides), 'configuration')} were compared: {listed(names)}",
+        f"each was trained with the same {_seeds(results)}",
+    ]
+    done = [*map(sentence, said), *together(dict(zip(names, told, strict=True)))]
     overlap = next((side.overlap for side in sides if side.overlap is not None), None)
-    left = max(int(side.left.sum()) for side in sides)
-    said.append(methods.statistics(overlap, left, pairs=True))
+    said = [methods.statistics(overlap, max(int(side.left.sum()) for side in sides), pairs=True)]
+    if len(sides) > DESCRIBED:
+        said.insert(0, "the others are in study.json")
     if len(found.pairs) > 1:
         said.append(f"the p values are corrected for {len(found.pairs)} pairs by Holm's method")
     said.append(methods.framework(shared.versions(run), results.dtype))
-    return " ".join(sentence(each, named=":" in each[:80]) for each in said if each)
+    return " ".join([*done, *(sentence(each) for each in said if each)])
+
+
+def together(told: dict[str, list[str]]) -> list[str]:
+    """Return what is said of each name as sentences: what all share once, then what is their own.
+
+    Only the first few are described.
+    """
+    first = next(iter(told.values()))
+    common = [line for line in first if all(line in lines for lines in told.values())]
+    said = [sentence(line) for line in common]
+    if said:
+        said[0] = f"In {'both' if len(told) == 2 else 'all'}, {sentence(common[0], named=True)}"
+    for name, lines in [*told.items()][:DESCRIBED]:
+        if own := [line for line in lines if line not in common]:
+            said += [sentence(f"{name}: {own[0]}", named=True), *map(sentence, own[1:])]
+    return said
 
 
 def _charts(sides: list[Side], found: Compared) -> list[Piece]:
@@ -97,6 +119,11 @@ def _charts(sides: list[Side], found: Compared) -> list[Piece]:
     return [Picture(chart) for chart in charts if chart is not None]
 
 
+def _interval(sides: dict[str, Side]) -> str:
+    corrected = any(side.overlap is not None for side in sides.values())
+    return "corrected for training sets that overlap" if corrected else "bootstrap"
+
+
 def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared) -> Chart | None:
     """Return the chart of the differences: each seed, their mean and interval, a row a pair."""
     if not pairs:
@@ -109,7 +136,7 @@ def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared
             np.nan_to_num(sides[name].errors, nan=pair.worst) for name in (pair.a, pair.b)
         )
         some = spread.some_of(one - other)
-        y = row + 0.3 * (2 * ((np.arange(len(some)) * spread.GOLDEN) % 1) - 1)
+        y = row + 0.3 * spread.sideways((one - other)[some])
         labels = tuple(f"seed {sides[pair.a].seeds[k]}" for k in some)
         marks.append(Dots("a seed", (one - other)[some], y, 0, labels=labels))
     known = [(row, pair) for row, pair in enumerate(pairs) if pair.interval is not None]
@@ -123,7 +150,7 @@ def differences(pairs: list[PairRecord], sides: dict[str, Side], found: Compared
     parts = [
         f"differences of test {measure.errors} {measure.in_points}, seed by seed: below 0 the "
         "first arm is better",
-        f"dots: seeds; diamonds: their mean, with its 95 % interval, over "
+        f"dots: seeds; diamonds: their mean, with its 95 % interval ({_interval(sides)}), over "
         f"{many(pairs[0].n, 'seed')}",
     ]
     if any(sum(pair.diverged) for pair in pairs):

@@ -50,12 +50,14 @@ def learning(sides: Sequence[Side], measure: Measure, test_samples: int | None =
         if (number, "train_error") in curves and (number, "test_error") in curves
     )
     first = min((c[0][c[0] > 0].min() for c in curves.values() if (c[0] > 0).any()), default=1.0)
-    x = Axis("epoch", "log" if log_x else "linear")
-    y = Axis(measure.axis(""), "log" if log_y else "linear", limits=_limits(bands, log_y, floor))
+    x = Axis("epoch (log scale)", "log") if log_x else Axis("epoch")
+    label = measure.axis("") + (" (log scale)" if log_y else "")
+    y = Axis(label, "log" if log_y else "linear", limits=_limits(bands, log_y, floor))
     panels, quiet = [], 0
     for group, inside in groups(sides).items():
         marks: list[Mark] = []
         over: list[Mark] = []
+        bare = _crowded(inside)
         for side in inside:
             number = list(sides).index(side)
             own = {kind: curves[number, kind] for kind in WORDS if (number, kind) in curves}
@@ -65,7 +67,7 @@ def learning(sides: Sequence[Side], measure: Measure, test_samples: int | None =
             for kind, curve in own.items():
                 band, line = _median(side, kind, curve, log_x, first, floor)
                 over.append(line)
-                if _spread(curve) and not side.twin:
+                if _spread(curve) and not side.twin and not (bare and kind == "train_error"):
                     marks.append(band)
         gone = [f"{side.name}: all seeds diverged" for side in inside if not side.left.any()]
         if not over:
@@ -80,6 +82,11 @@ def learning(sides: Sequence[Side], measure: Measure, test_samples: int | None =
         data=_data(sides),
         shown=_shown(sides, curves, measure),
     )
+
+
+def _crowded(sides: Sequence[Side]) -> bool:
+    """Return whether too many bands would lie over each other: those of training are left out."""
+    return sum(not side.twin for side in sides) > 1
 
 
 def _spread(curve: Curve) -> bool:
@@ -133,7 +140,7 @@ def _median(
         x = _places(epochs[few], log, first)
         return Band(name, x, x, x), Dots(name, x, np.maximum(bands[few, 1], floor), color, shape)
     dashed = kind != "test_error"
-    return Band(f"{name}, quartiles", x, low, high, color), Line(name, x, median, color, dashed)
+    return Band(name, x, low, high, color), Line(name, x, median, color, dashed)
 
 
 def _seeds(side: Side, log: bool, first: float, floor: float) -> list[Line]:
@@ -172,10 +179,12 @@ def _caption(
         what += " (lines: minifw, dots: the other framework)"
     parts = [f"{what}, {'' if most == 1 else 'median '}of {many(most, 'seed')}"]
     if most > 1:
-        parts[0] += ", and the band between its quartiles"
+        crowded = any(map(_crowded, groups(sides).values()))
+        which = " (of training there is none)" if crowded else ""
+        parts[0] += f", and the band between its quartiles{which}"
     if quiet:
         some = "each seed" if quiet == most else f"{quiet} of the seeds, from the best to the worst"
-        parts.append(f"thin lines: test {measure.name} of {some}")
+        parts.append(f"thin lines, on demand: test {measure.name} of {some}")
         if any(side.twin for side in sides):
             parts[-1] += ", as minifw trains it"
     if any(side.stopped for side in sides):

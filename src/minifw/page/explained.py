@@ -84,7 +84,7 @@ def _diagram(config: Config, features: int) -> Diagram:
     folded = " A dashed box stands for several layers." if picture.folds else ""
     return Diagram(
         "network",
-        "The network",
+        "Layers and sizes",
         "Each box is a layer with its number, the size of its output for one sample, and how many "
         f"parameters it has; arrows lead from what a layer gives to what takes it.{folded}",
         picture,

@@ -28,7 +28,7 @@ from minifw.errors import harmless
 from minifw.page import diagram
 from minifw.page.document import Diagram, Document, Piece
 from minifw.report.tables import Cell, Interval, Table
-from minifw.system.environment import installed_version
+from minifw.system.environment import own_version
 
 TEMPLATE = "page.html.j2"
 
@@ -45,7 +45,7 @@ def html(document: Document) -> str:
         style=Markup(style),
         script=Markup(script),
         once=_Labels(),
-        version=installed_version("minifw"),
+        version=own_version(),
     )
 
 
@@ -190,6 +190,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters["joined"] = _joined
     made.globals.update(
         drawn=_drawn,
         drawn_network=_drawn_network,
@@ -198,6 +199,11 @@ def _templates() -> Environment:
         of_table=_of_table,
     )
     return made
+
+
+def _joined(text: str) -> str:
+    """Return a text in which no line ends between a number and its unit."""
+    return re.sub(r"(?<=\d) (?=%|points?\b|seeds?\b)", "\u00a0", text)
 
 
 _SPACES = "\n\t\u00a0\u2009\u202f"

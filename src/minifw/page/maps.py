@@ -81,6 +81,8 @@ def _caption(report: Report, errors: Errors, what: str, sides: Sequence[Side]) -
         if any(map(errors.gone, range(len(errors.n)))):
             parts.append("×: all seeds of the cell diverged")
     else:
+        if len(sides) == 1 and sum(errors.n) <= DOTS:
+            parts.append("each dot is a seed")
         parts.append(f"bars and bands: 95 % interval of the {report.middle}, {how}")
         if len(sides) > 1:
             parts.append("each panel has all cells, whatever their other keys are")
@@ -189,9 +191,9 @@ def _against(report: Report, side: Side, errors: Errors, alone: bool) -> Panel:
         )
     positive = low[low > 0]
     log = bool(len(positive)) and len(positive) == len(low) and top >= 20 * float(positive.min())
-    axis = Axis(
-        measure.axis(), "log" if log else "linear", limits=None if log else (0.0, 1.1 * top or 1.0)
-    )
+    axis = Axis(measure.axis(), limits=(0.0, 1.1 * top or 1.0))
+    if log:
+        axis = Axis(f"{measure.axis()} (log scale)", "log")
     across = Axis(side.name, "log" if side.log else "linear")
     if not side.numeric:
         across = Axis(side.name, "category", tuple(short_word(label) for label in labels))

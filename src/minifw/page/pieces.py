@@ -12,7 +12,7 @@ from pathlib import Path
 from minifw.charts import Chart, files
 from minifw.charts.files import FORMATS
 from minifw.charts.notation import tex
-from minifw.page.document import Document, Grid, Picture, Piece, Quote, Slides, Steps
+from minifw.page.document import Document, Grid, Picture, Piece, Quote, Slides
 from minifw.page.markdown import markdown
 from minifw.report.tables import Table
 from minifw.system.files import write_output
@@ -54,7 +54,7 @@ def write_pieces(
         write_output(written[-1], data)
 
     for piece in _pieces(named):
-        for name, table in _tables(piece, free):
+        for name, table in _tables(piece):
             for ending in formats:
                 if (content := _content(table, ending)) is not None:
                     write(name, ending, content)
@@ -73,14 +73,10 @@ def _pieces(document: Document) -> Iterator[Piece]:
         yield from section.pieces
 
 
-def _tables(piece: Piece, free: _Names) -> Iterator[tuple[str, Table]]:
-    """Yield the tables of a piece with the names of their files."""
+def _tables(piece: Piece) -> Iterator[tuple[str, Table]]:
+    """Yield the tables of a piece with the names of their files; of steps, the whole has them."""
     if isinstance(piece, Grid):
         yield piece.name, piece.table
-    elif isinstance(piece, Steps):
-        for number, state in enumerate(piece.states, 1):
-            if state.numbers is not None:
-                yield free(f"{piece.name}-{number}"), state.numbers
 
 
 def _charts(piece: Piece) -> tuple[Chart, ...]:

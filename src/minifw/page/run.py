@@ -5,6 +5,7 @@ from __future__ import annotations
 from minifw.page import (
     arms,
     curves,
+    explained,
     findings,
     methods,
     regions,
@@ -49,6 +50,8 @@ def of_train(run: Run, allow_code: bool, prefix: str) -> Document:
         Quote("Result", said),
     )
     grids = [Grid(name, table) for name, table in tables.of_results(results).items()]
+    # On a page of several runs it would be much of the same.
+    step = None if prefix else explained.section_of(run, allow_code)
     return Document(
         title=f"{results.name}: {_kind(results)}",
         lead=(
@@ -59,6 +62,7 @@ def of_train(run: Run, allow_code: bool, prefix: str) -> Document:
             Section(f"{prefix}summary", "In two paragraphs", (*quotes, *_notes(results))),
             Section(f"{prefix}tables", "Tables", tuple(grids)),
             Section(f"{prefix}charts", "Charts", tuple(charts(run, results, allow_code))),
+            *([] if step is None else [step]),
             *shared.endings(run, config, prefix),
         ),
     )

@@ -20,6 +20,10 @@ ROWS = 30
 """Rows of the table in the page, at most."""
 WIDE = 0.34
 """How far dots lie from the middle of their arm, at most."""
+FREE = 0.14
+"""The part of that which stays free beside the middle, where the interval is."""
+NEAR = 12
+"""Dots are near each other within such a part of the range of all."""
 GOLDEN = 0.618034
 
 
@@ -28,14 +32,18 @@ def spread(sides: Sequence[Side], measure: Measure) -> Chart:
     panels, drawn = [], 0
     for group, inside in groups(sides).items():
         marks: list[Mark] = []
-        known = [error for side in inside for error in side.errors[side.left]]
+        known = [float(error) for side in inside for error in side.errors[side.left]]
+        known += [end for side in inside for end in _middle(side)[1] or ()]
         top = max(known, default=1.0) or 1.0
+        # A dot at 0 is whole above the axis.
+        least = min(known, default=top)
+        low = min(least, 0.0) - 0.03 * top if least < 0.02 * top else 0.0
         for place, side in enumerate(inside):
             marks += _of_arm(place, side, top)
             drawn = max(drawn, min(DOTS, int(side.left.sum())))
         names = tuple(side.name for side in inside)
         gone = any(not side.left.all() for side in inside)
-        limits = (0.0, top * (1.16 if gone else 1.06))
+        limits = (low, top * (1.16 if gone else 1.06))
         x = Axis("arm", "category", names) if len(names) > 1 else Axis("", "category", names)
         panels.append(Panel(group, x, Axis(measure.axis(), limits=limits), tuple(marks)))
     return Chart(
@@ -53,10 +61,10 @@ def _of_arm(place: int, side: Side, top: float) -> list[Mark]:
     """Return the marks of an arm: its seeds, those that diverged above all, median and interval."""
     marks: list[Mark] = []
     order = some_of(side.errors)
-    x = place + WIDE * (2 * ((np.arange(len(order)) * GOLDEN) % 1) - 1)
+    x = place + WIDE * sideways(side.errors[order])
     marks.append(
         Dots(
-            f"{side.name}, a seed", x, side.errors[order], side.color,
+            "a seed", x, side.errors[order], side.color,
             labels=tuple(f"seed {side.seeds[k]}" for k in order),
         )
     )  # fmt: skip
@@ -66,17 +74,34 @@ def _of_arm(place: int, side: Side, top: float) -> list[Mark]:
         spots = place + WIDE * (np.linspace(-1, 1, len(some)) if len(some) > 1 else np.zeros(1))
         labels = tuple(f"seed {seed}, diverged" for seed in some)
         at = np.full(len(some), 1.08 * top)
-        marks.append(Dots(f"{side.name}, diverged", spots, at, side.color, "cross", labels))
-    summary = side.summary
-    middle = summary.median if side.overlap is None else summary.mean
-    ends = summary.median_interval if side.overlap is None else summary.mean_interval
-    if middle is not None:
+        marks.append(Dots("diverged", spots, at, side.color, "cross", labels))
+    middle, ends = _middle(side)
+    if middle is not None and len(order) > 1:
         word = "median" if side.overlap is None else "mean"
         if ends is not None:
-            name = f"{side.name}, 95 % interval of the {word}"
+            name = f"95 % interval of the {word}"
             marks.append(Span(name, [place], [ends[0]], [ends[1]], side.color))
-        marks.append(Dots(f"{side.name}, {word}", [place], [middle], side.color, "diamond"))
+        marks.append(Dots(word, [place], [middle], side.color, "diamond"))
     return marks
+
+
+def _middle(side: Side) -> tuple[float | None, tuple[float, float] | None]:
+    """Return the median of an arm and its interval, or the mean where training sets overlap."""
+    summary = side.summary
+    if side.overlap is None:
+        return summary.median, summary.median_interval
+    return summary.mean, summary.mean_interval
+
+
+def sideways(values: Floats) -> Floats:
+    """Return how far to the side of their middle dots lie, -1 to 1: farther where many are near."""
+    if len(values) < 2:
+        return np.zeros(len(values))
+    near = float(np.ptp(values)) / NEAR or 1.0
+    dense = np.exp(-(((values[:, None] - values) / near) ** 2) / 2).sum(1)
+    places = 2 * ((np.arange(len(values)) * GOLDEN) % 1) - 1
+    side: Floats = np.where(places < 0, -1.0, 1.0)
+    return side * (FREE + (1 - FREE) * np.abs(places) * dense / dense.max())
 
 
 def some_of(errors: Floats) -> list[int]:
@@ -96,7 +121,7 @@ def _caption(sides: Sequence[Side], measure: Measure, drawn: int) -> str:
     if most > DOTS and drawn == DOTS:
         some = f"dots are {DOTS} of the seeds of an arm, evenly chosen from the smallest error on"
     if drawn:
-        parts.append(some + "; left and right within an arm mean nothing" * (drawn > 1))
+        parts.append(some + ", farther to the side where there are many" * (drawn > 1))
     if drawn < 2:
         pass
     elif any(side.overlap is not None for side in sides):
@@ -155,9 +180,9 @@ def paired(pairs: Sequence[Two], measure: Measure, said: Sequence[str] = ()) -> 
     most = max(len(one.seeds) for one, _ in pairs)
     unit = f", {measure.what}"
     parts = [
-        f"test {measure.name} of both arms{unit}: each dot is a seed, which has the same samples "
-        "and initial weights in both where these are drawn alike; below the line the arm of the "
-        "vertical axis is better"
+        f"test {measure.name} of both arms{unit}, over {many(most, 'seed')}: each dot is a seed, "
+        "which has the same samples and initial weights in both where these are drawn alike; "
+        "below the line the arm of the vertical axis is better"
     ]
     if shown < most and most > DOTS:
         parts.append(f"{shown} of {many(most, 'seed')} are drawn, from the smallest error on")

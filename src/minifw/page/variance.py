@@ -49,12 +49,12 @@ def result(report: Report) -> list[str]:
         return [f"All {outcome.networks:,} networks diverged, so there is no spread to explain."]
     first = (
         f"the mean test {measure.name} of {many(outcome.networks, 'network')} was "
-        f"{measure.figure(outcome.mean)}, and its standard deviation, all seeds new, "
+        f"{measure.figure(outcome.mean)}; with all seeds new its standard deviation was "
         f"{measure.difference(outcome.total_sd)}"
     )
     if outcome.total_sd == 0:
         return [sentence(first)]
-    shown = []
+    shown: list[str] = []
     for part, name in PARTS.items():
         share, interval = outcome.shares[part], outcome.intervals[part]
         if share is None or report.is_fixed(part):
@@ -62,10 +62,11 @@ def result(report: Report) -> list[str]:
         ends = ""
         if interval is not None:
             ends = f" (95 % interval {100 * interval[0]:.0f} to {100 * interval[1]:.0f} %)"
-        shown.append(f"{name} {100 * share:.0f} %{ends}")
+        due = "" if shown else " is due"
+        shown.append(f"{100 * share:.0f} %{due} to the {name}{ends}")
     said = [sentence(first)]
     if shown:
-        said.append(sentence(f"shares of its variance: {listed(shown)}"))
+        said.append(sentence(f"of its variance {listed(shown)}"))
     if outcome.diverged:
         worst = "the largest RMSE of all" if measure.targets else "an error of 100 %"
         gone = f"{outcome.diverged:,} of {outcome.networks:,} networks diverged"
@@ -82,7 +83,7 @@ def _methods(run: Run, report: Report, allow_code: bool) -> str:
         for seeds in [outcome.seeds[part]]
     ]
     said += [
-        f"each of {listed(counts)} was combined with each other, which gives "
+        f"{listed(counts)} were combined in all ways, which gives "
         f"{many(outcome.networks, 'network')}",
         "shares of the variance are those of a crossed analysis of variance with random effects; "
         f"their intervals are {INTERVALS} (Weerahandi 1993; Hannig, Iyer and Patterson 2006)",

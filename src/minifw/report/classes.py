@@ -46,12 +46,13 @@ def confusion(results: Results) -> Chart | None:
         title = f"{results.title(mode)}: " if len(counts) > 1 else ""
         said.append(title + _most_mixed(of_mode, shares[mode], names))
     data = _columns(counts, shares, names)
+    answers = int(max(of_mode.sum() for of_mode in counts.values()))
     return Chart(
         name="confusion",
         title="Which class is taken for which",
         caption=sentence(
             "a row has the test samples of a class, in percent by the class that they were taken "
-            f"for; {_over(results)}, by the networks of minifw"
+            f"for; {_over(results)}, {answers:,} answers, by the networks of minifw"
         ),
         description=" ".join(map(sentence, [*said, TABLE])),
         panels=tuple(_matrix(results.title(m), of_mode, names) for m, of_mode in shares.items()),
@@ -71,9 +72,7 @@ def _shares(counts: Floats) -> Floats:
 def _matrix(title: str, shares: Floats, names: tuple[str, ...]) -> Panel:
     texts = tuple(tuple(map(_percent, row)) for row in shares.tolist())
     cells = Cells("% of the samples of a class", shares, texts if len(names) <= TEXTS else ())
-    taken, true = (
-        Axis(label, "category", names) for label in ("taken for", "class of the test samples")
-    )
+    taken, true = (Axis(label, "category", names) for label in ("taken for", "true class"))
     return Panel(title, taken, true, (cells,), square=len(names) <= SQUARE)
 
 
@@ -171,13 +170,14 @@ def calibration(results: Results) -> Chart | None:
             "right, %": _plain(shares, 3),
         }
         data = {key: data.get(key, []) + column for key, column in columns.items()}
+    answers = max(sum(record.count) for record in bins.values())
     many_bins = len(next(iter(bins.values())).count)
     return Chart(
         name="calibration",
         title="Are the probabilities true?",
         caption=sentence(
             f"answers to the test samples in {many_bins} bins of the probability that the network "
-            f"gives its answer; {_over(results)}"
+            f"gives its answer; {_over(results)}, {answers:,} answers"
         )
         + " Below the line probabilities are too large. A bin of few answers says little.",
         description=" ".join(map(sentence, said)),

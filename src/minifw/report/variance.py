@@ -23,7 +23,7 @@ PARTS: dict[Part, str] = {
     "data": "data",
     "init": "initial weights",
     "order": "order of batches",
-    "interaction": "interplay",
+    "interaction": "interaction",
 }
 """What each part is called."""
 
@@ -146,7 +146,7 @@ def sentences(report: Report) -> list[str]:
             share = "as much as all"
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
-            f"{share} of the variance (within data and interplay); a larger data.test lowers it."
+            f"{share} of the variance (within data and interaction); a larger data.test lowers it."
         )
     took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
     return [*said, *_diverged(report), took]

@@ -21,10 +21,8 @@ from typing import Any
 def environment() -> dict[str, Any]:
     """Return versions, processor and command line."""
     packages = {name: installed_version(name) for name in ("torch", "numpy")}
-    # What is installed may be an older link to this code, whose metadata are as they were then.
-    own = str(sys.modules["minifw"].__version__)
     return {
-        "versions": {"python": platform.python_version(), "minifw": own, **packages},
+        "versions": {"python": platform.python_version(), "minifw": own_version(), **packages},
         "platform": _platform(),
         "machine": platform.machine(),
         "processor": _processor(),
@@ -32,6 +30,14 @@ def environment() -> dict[str, Any]:
         "git": _git(),
         "command_line": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+def own_version() -> str:
+    """Return the version of this code.
+
+    What is installed may be an older link to it, whose metadata are as they were then.
+    """
+    return str(sys.modules["minifw"].__version__)
 
 
 def installed_version(package: str) -> str:

@@ -36,7 +36,7 @@ function select(element) {
 // selected, for the reader's own keys.
 async function copy(element) {
   try {
-    await navigator.clipboard.writeText(element.textContent);
+    await navigator.clipboard.writeText(element.textContent.replaceAll("\u00a0", " "));
     return "Copied.";
   } catch {
     select(element);
