@@ -271,7 +271,9 @@ def test_methods_have_what_was_done_to_gaps(made: Make) -> None:
     )
     said = quote(document_of(made("gaps")), "Methods")
     assert f" samples of the data in gaps.csv (2 features, 2 classes){done}" in said
-    said = " ".join(map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True)))
+    said = " ".join(
+        map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True))
+    )
     divided = "of which 80 % were drawn for training, stratified by class, and the others for"
     assert f"those of the data in gaps.csv, {divided} testing{done[21:]}" in said
 
