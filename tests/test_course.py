@@ -291,7 +291,8 @@ def test_dots_that_stand_beside_code_are_told(tmp_path: Path) -> None:
     code = blank.replace("...  # your code", "...\n        return gradient @ self.weight")
     grade = graded(OF["linear"], code, tmp_path)
     assert (grade.state, grade.notes) == ("begun", ())
-    assert re.fullmatch(r"linear.py:\d+: Linear.backward still has its '...': .*", *grade.faults)
+    (fault,) = grade.faults
+    assert re.fullmatch(r"linear.py:\d+: Linear.backward still has its '...': .*", fault)
     code = blank.replace("...  # your code", "self.weight.grad += gradient.mT @ x")
     grade = graded(OF["linear"], code, tmp_path)
     assert "is it PyTorch's .grad? Here it is weight_grad" in grade.faults[0]

@@ -101,8 +101,8 @@ def sideways(values: Floats) -> Floats:
     dense = np.exp(-(((values[:, None] - values) / near) ** 2) / 2).sum(1)
     places = 2 * ((np.arange(len(values)) * GOLDEN) % 1) - 1
     side: Floats = np.where(places < 0, -1.0, 1.0)
-    side *= FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
-    return side
+    far: Floats = FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
+    return side * far
 
 
 def some_of(errors: Floats) -> list[int]:
