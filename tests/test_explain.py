@@ -25,6 +25,8 @@ from minifw.nn.wired import table
 from minifw.reference.twins import criterion_like, layer_like
 
 CONFIGS = sorted((ROOT / "src/minifw/examples").glob("*.yaml"))
+LARGE = ("lenet",)
+"""Configs whose kinds of layers smaller ones have too, digits-cnn for instance."""
 GOLDEN = Path(__file__).parent / "explain-simplenet.txt"
 
 
@@ -99,7 +101,13 @@ def numeric(gradient: Gradient) -> None:
     assert gradient.error <= TOLERANCE
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] if path.stem in LARGE else [], id=path.stem)
+        for path in CONFIGS
+    ],
+)
 def test_shipped_configs(path: Path, its_data: Any) -> None:
     plan = planned(path, *its_data(path))
     found = explain(plan, plan.seeds[0], samples=4)

@@ -321,7 +321,7 @@ def test_c_is_strict_c_and_needs_no_library(words: runs.Run, tmp_path: Path) -> 
     said = [line.rsplit(",", 3) for line in done.stdout.splitlines()]
     assert [row[0] for row in said] == [wide.classes[k] for k in expected.argmax(1)]
     np.testing.assert_allclose(np.array([row[1:] for row in said], float), expected, atol=2e-6)
-    for wrong in ("1,2", "1,2,3,4,5", "x,Rome,1,1", "1,Rome,yes,1"):
+    for wrong in ("1,2", "1,2,3,4,5", "x,Rome,1,1", "1,Rome,yes,1", '1,"Rome",1,1'):
         bad = subprocess.run([tmp_path / "net"], input=wrong, capture_output=True, text=True)
         assert (bad.returncode, bad.stdout) == (2, "")
         assert bad.stderr == "line 1: expects 4 numbers with commas between them\n"

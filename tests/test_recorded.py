@@ -317,11 +317,15 @@ def test_groups_of_seeds_have_the_norms_of_one_stack(
 
 
 def test_a_comparison_keeps_those_of_minifw_in_both_modes(minifw: Minifw) -> None:
-    run = finished(minifw, "runs", "compare", *SMALL, *RECORD, "--seeds", "2")
+    adam = ("--set", "optimizer=adam", "--set", "train.eta=0.01")
+    run = finished(minifw, "runs", "compare", *SMALL, *RECORD, *adam, "--seeds", "2")
     assert [*gradients_of(run)] == ["full-batch", "sgd"]
     chart = report.of_run(run)
     assert chart is not None
-    assert chart.panels[0].title == "Activations, full batch"
+    titles = [run.results().title(mode) for mode in run.manifest.modes]
+    assert [panel.title for panel in chart.panels[::3]] == [f"Activations, {t}" for t in titles]
+    assert "Adam" in titles[1]  # where SGD would be wrong
+    assert f"{titles[1]}: " in chart.description
     assert len(chart.panels) == 6
     found = library.load(run.path)
     assert isinstance(found.gradients("sgd"), Gradients)

@@ -20,6 +20,12 @@ METHODS = (
 )  # fmt: skip
 """The methods that hold formulas."""
 
+MOST = 3
+"""Tensors that are shown of a line, at most; an optimiser's may make one for each parameter."""
+
+Place = tuple[CodeType, int]
+"""A line of code, by its number in its file."""
+
 
 class Code:
     """The methods of some objects, each class once, and the lines of those that were executed."""
@@ -46,13 +52,6 @@ class Code:
                     places[method.__code__, first + place] = len(lines)
                     lines.append(line.rstrip())
         return lines, places
-
-
-MOST = 3
-"""Tensors that are shown of a line, at most; an optimiser's may make one for each parameter."""
-
-Place = tuple[CodeType, int]
-"""A line of code, by its number in its file."""
 
 
 def _methods(kind: type) -> Iterator[FunctionType]:

@@ -13,7 +13,7 @@
    It needs no library, but the vectors of GCC and clang:  cc -O2 -std=c99 -c this.c
    A program that reads lines of numbers, or words, with commas between them, from its input:
    cc -O2 -std=c99 -DMINIFW_MAIN this.c -o predict && ./predict < new.csv
-   where new.csv has the columns above, in their order, without a line of names. */
+   where new.csv has the columns above, in their order, without a line of names or quotes. */
 
 #pragma GCC diagnostic ignored "-Wunused-parameter" /* all steps have the same */
 #pragma GCC diagnostic ignored "-Wunused-function"
@@ -86,6 +86,7 @@ static double number_of_cell(char *cell, int column, int *wrong) {
   if (word_counts[column] >= 0 && *cell) {
     for (int k = 0; k < word_counts[column]; k++)
       if (!strcmp(cell, minifw_words[minifw_first_word[column] + k])) return k;
+    if (*cell == '"') *wrong = 1; /* a word in quotes would be taken for an unknown one */
     return word_counts[column];
   }
   if (!*cell) return __builtin_nan("");

@@ -8,7 +8,7 @@ import numpy as np
 
 from minifw.charts import Axis, Band, Chart, Line, Mark, Panel
 from minifw.report.bands import Floats
-from minifw.runs import Mode, Run
+from minifw.runs import MODES, Mode, Run
 from minifw.runs.norms import Gradients, gradients_of
 
 NAME = "gradients"
@@ -22,9 +22,8 @@ MOST = 60
 PANELS = {
     "activation": ("Activations", "RMS of a layer's results"),
     "gradient": ("Gradients", "RMS of dL/dθ of a layer"),
-    "ratio": ("Updates", "update / weights, RMS of each"),
+    "ratio": ("Updates", "update / weights (RMS)"),
 }
-MODES: Mapping[Mode, str] = {"full-batch": "full batch", "sgd": "SGD"}
 
 
 def of_run(run: Run) -> Chart | None:
@@ -32,15 +31,25 @@ def of_run(run: Run) -> Chart | None:
 
     The chart's description is what the norms say: vanishing or exploding gradients, dead units.
     """
-    return chart(gradients_of(run))
+    found = gradients_of(run)
+    if not found:
+        return None
+    results = run.results()
+    return chart(found, {mode: results.title(mode) for mode in found})
 
 
-def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
-    """Return the norms of a run's layers with parameters over the epochs; None without any."""
+def chart(
+    modes: Mapping[Mode, Gradients], titles: Mapping[Mode, str] | None = None
+) -> Chart | None:
+    """Return the norms of a run's layers with parameters over the epochs; None without any.
+
+    `titles` name the modes with their optimiser; without, modes have their usual names.
+    """
+    titles = titles or MODES
     panels, rows = [], []
     for mode, of in modes.items():
         trained = trained_layers(of)
-        behind = f", {MODES[mode]}" if len(modes) > 1 else ""
+        behind = f", {titles[mode]}" if len(modes) > 1 else ""
         for kind, (title, label) in PANELS.items():
             marks: list[Mark] = []
             lines: list[Mark] = []
@@ -73,7 +82,7 @@ def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
         f"quartile. They are those of one step on the first {first.samples} training samples of "
         "each seed, which was only tried. Zeros have no place on the axis; seeds that diverged are "
         "left out.",
-        " ".join(findings(modes)),
+        " ".join(findings(modes, titles)),
         tuple(panels),
         data,
         dict(zip(columns, map(list, zip(*ends, strict=True)), strict=True)),
@@ -104,11 +113,11 @@ def above_zero(values: Floats) -> Floats:
     return np.where(values > 0, values, np.nan)
 
 
-def findings(modes: Mapping[Mode, Gradients]) -> list[str]:
-    """Return in sentences what the norms of a run say of its layers."""
+def findings(modes: Mapping[Mode, Gradients], titles: Mapping[Mode, str] = MODES) -> list[str]:
+    """Return in sentences what the norms of a run say of its layers; `titles` name the modes."""
     found = []
     for mode, of in modes.items():
-        where = f"{MODES[mode]}: " if len(modes) > 1 else ""
+        where = f"{titles[mode]}: " if len(modes) > 1 else ""
         own = [*_gradients(of), *_dead(of)]
         found += [where + text if where else text[0].upper() + text[1:] for text in own]
     return found

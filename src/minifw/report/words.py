@@ -11,11 +11,6 @@ NAMED = 10
 """Seeds that a sentence names one by one, at most."""
 
 
-def number(count: int) -> str:
-    """Return a whole number with commas."""
-    return f"{count:,}"
-
-
 def many(count: int, noun: str) -> str:
     """Return a number of things: `1,000 seeds`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
