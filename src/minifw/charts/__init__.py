@@ -44,6 +44,7 @@ __all__ = [
     "model",
     "notation",
     "palette",
+    "reach",
     "style",
     "svg",
 ]

@@ -8,7 +8,6 @@ __all__ = [
     "html",
     "many",
     "markdown",
-    "norms",
     "pieces",
     "run",
     "steps",

@@ -17,6 +17,7 @@ __all__ = [
     "process",
     "scores",
     "sides",
+    "spread",
     "sweeps",
     "tables",
     "variance",
