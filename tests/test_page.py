@@ -491,3 +491,11 @@ def test_the_whole_as_markdown_has_no_other_markup() -> None:
 def test_the_command_knows_all_formats() -> None:
     """It names them before matplotlib is there."""
     assert report.FORMATS == files.FORMATS
+
+
+def test_the_command_names_all_formats() -> None:
+    """The command has its own list, so that its help needs no NumPy."""
+    from minifw.charts import files
+    from minifw.cli import report
+
+    assert report.FORMATS == files.FORMATS

@@ -304,7 +304,7 @@ def test_studies_speak_of_the_rmse(minifw: Minifw) -> None:
     write(1, ", validation: 0.25")
     swept = good(minifw("sweep", "a.yaml", "--over", "train.eta=0.02,0.2", "--seeds", 4))
     assert "validation RMSE" in swept.out
-    assert " mg, 95 % interval" in swept.out
+    assert "In mg: median of the validation RMSE" in swept.out
     spread = good(minifw("variance", "a.yaml", "--data", 2, "--init", 2))
     assert "standard deviations in mg" in spread.out
     assert "finite test set" not in spread.out
