@@ -268,10 +268,16 @@ def test_any_numbers_have_an_axis(values: list[float], scale: str) -> None:
 @pytest.mark.parametrize(
     ("value", "text"),
     [(0, "0"), (0.001, "0.001"), (1e-5, "10⁻⁵"), (-1e7, "−10⁷"), (1.5e7, "1.5×10⁷"),
-     (12345, "12345"), (0.123456, "0.1235"), (np.nan, "–"), (-3, "−3")],
+     (12345, "12345"), (0.123456, "0.1235"), (np.nan, "–"), (-3, "−3"), (9999.7, "10000"),
+     (9_999_600, "10⁷"), (9.9999e-5, "10⁻⁴"), (999_999.7, "10⁶"), (5e-324, "4.94×10⁻³²⁴")],
 )  # fmt: skip
 def test_numbers_as_people_read_them(value: float, text: str) -> None:
     assert numeral(value) == text
+
+
+def test_a_panel_with_a_note_alone_is_not_empty() -> None:
+    assert "nothing to draw" in svg.inline(chart(), "a")
+    assert "nothing to draw" not in svg.inline(chart(Note("why", 0.5, 0.5)), "a")
 
 
 @pytest.mark.parametrize(
@@ -327,7 +333,7 @@ def test_panels_beside_each_other_are_of_one_size_whatever_their_ticks() -> None
 
 
 def test_a_label_that_is_too_long_for_its_side_has_two_lines() -> None:
-    cells = Cells("c", np.array([[1.0, 2], [3, 4]]))
+    cells = Cells("c", [[1.0, 2.0], [3.0, 4.0]])
     names = Axis("", "category", ("a", "b"))
     found = chart(cells, x=names, y=replace(names, label="class of the test samples"))
     ((box,), _) = lay_out(found)

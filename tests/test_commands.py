@@ -131,7 +131,7 @@ def test_what_is_random_is_not_said_to_be_rounding(minifw: Minifw, tmp_path: Pat
     words = " ".join(answer.out.split())
     assert "random layers, such as dropout, draw other numbers in the two frameworks" in words
     assert "rounding in" not in words
-    assert "Full gradient, Adam – test error" in words
+    assert "Full batch, Adam – test error" in words
     assert "Table 2: Adam – test error" in words
     assert "SGD" not in words
     (path,) = run_dirs()

@@ -286,6 +286,18 @@ def test_a_part_that_is_blank_still_is_told(tmp_path: Path) -> None:
     assert grade.faults == ("mse.py:60: MSE.grad is still to be written",)
 
 
+def test_dots_that_stand_beside_code_are_told(tmp_path: Path) -> None:
+    blank = OF["linear"].blank
+    code = blank.replace("...  # your code", "...\n        return gradient @ self.weight")
+    grade = graded(OF["linear"], code, tmp_path)
+    assert (grade.state, grade.notes) == ("begun", ())
+    (fault,) = grade.faults
+    assert re.fullmatch(r"linear.py:\d+: Linear.backward still has its '...': .*", fault)
+    code = blank.replace("...  # your code", "self.weight.grad += gradient.mT @ x")
+    grade = graded(OF["linear"], code, tmp_path)
+    assert "is it PyTorch's .grad? Here it is weight_grad" in grade.faults[0]
+
+
 def test_a_file_that_is_not_there_is_not_begun(tmp_path: Path) -> None:
     grade = grading.grade(OF["adam"], tmp_path / "adam.py")
     assert grade.state == "not begun"

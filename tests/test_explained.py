@@ -122,3 +122,12 @@ def test_the_command_writes_a_page(minifw: Minifw, tmp_path: Path) -> None:
     answer = minifw("explain", "two-heads", "--out", "nowhere/step.html")
     assert answer.code == 6
     assert len(answer.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("layers", ["{linear: 2}", "{linear: 3}, relu, {linear: 2}"])
+def test_the_table_names_dead_units_where_some_are_counted(layers: str) -> None:
+    found = explain(planned("simplenet", f"network=[{layers}]"), 0, samples=1)
+    (table,) = (piece.table for piece in explained.of_step(found) if isinstance(piece, Grid))
+    assert table.caption.startswith("Each layer in this step of 1 sample: ")
+    assert "training training" not in table.caption
+    assert ("units that are 0" in table.caption) == ("relu" in layers)

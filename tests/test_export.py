@@ -135,11 +135,14 @@ SETTINGS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def trained(folder: Path, seeds: int = 3, **more: Any) -> runs.Run:
+def trained(folder: Path, seeds: int = 3, allow_code: bool = False, **more: Any) -> runs.Run:
     """A run of the data in d.csv of this folder."""
     data = {"kind": "csv", "path": str(folder / "d.csv"), "target": "kind", **more.pop("data", {})}
     overrides = {"data": data, **SETTINGS, **more}
-    run = train("simplenet", seeds=seeds, overrides=overrides, runs_dir=folder, progress=False)
+    run = train(
+        "simplenet", seeds=seeds, overrides=overrides, runs_dir=folder, progress=False,
+        allow_code=allow_code,
+    )  # fmt: skip
     return runs.load(run.path)
 
 
@@ -150,6 +153,45 @@ def test_other_networks_predict_the_same_in_every_format(name: str, tmp_path: Pa
     run = trained(tmp_path, 2, network=yaml.safe_load(network), dtype=dtype)
     kinds = [kind for kind in FORMATS if kind != "c" or COMPILER]
     check_formats(run, tmp_path, tuple(kinds), single="elu" in network)
+
+
+@pytest.mark.parametrize("name", ["own", "batch-norm", "regression"])
+def test_c_takes_no_network_whose_samples_depend_on_each_other(
+    minifw: Minifw, tmp_path: Path, name: str
+) -> None:
+    """What it is given one at a time it would answer otherwise, without a word."""
+    (tmp_path / "d.csv").write_text(people())
+    Path("mixes.py").write_text(MIXES)
+    layer: dict[str, Any] = {"batch-norm1d": {"track_running_stats": False}}
+    if name == "own":
+        layer = {"python": "mixes.Centred"}
+    more: dict[str, Any] = {"network": [{"linear": 5}, layer, {"linear": 3}]}
+    if name == "regression":
+        more = {
+            "network": [{"linear": 5}, layer, {"linear": 1}],
+            "data": {"target": "a", "task": "regression"},
+            "loss": "mse",
+        }
+    run = trained(tmp_path, 1, allow_code=True, **more)
+    for kind, code in (("c", 2), ("npz", 0)):
+        answer = minifw("export", run.path, "--format", kind, "--allow-code")
+        assert answer.code == code, answer.err
+        if code:
+            assert answer.err.startswith("--format c: takes one sample at a time, but what this")
+            assert answer.err.count("\n") == 1
+
+
+MIXES = """
+from minifw import nn
+
+
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+    def backward(self, gradient):
+        return gradient - gradient.mean(-2, keepdim=True)
+"""
 
 
 HOSTILE = (
@@ -387,6 +429,7 @@ def test_what_cannot_be_exported_is_refused(plain: runs.Run, minifw: Minifw) -> 
     for words, message in (
         (("--format", "keras"), "--format: must be one of torch, torch-code, safetensors, npz, onnx, c, got 'keras'"),
         (("--format", "c", "--out", "net.pt"), "--out: a file of c must end in .c, got 'net.pt'"),
+        (("--out", "net.xyz"), "--out: must end in one of .pt, .py, .safetensors, .npz, .onnx, .c, got"),
         (("--out", plain.path / "net.c"), f"--out: '{plain.path}/net.c' is inside a run"),
         (("--seed", 9), "--seed: must be 0 to 2, as in this run, got 9"),
         (("--mode", "sgd"), "--mode: must be one of full-batch, got 'sgd'"),

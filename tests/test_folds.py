@@ -370,7 +370,7 @@ def test_the_table_and_the_figure_of_a_sweep_of_folds_have_means(
     assert best is not None
     assert best.mean_interval is not None
     assert (
-        f"Its test error: mean {best.mean:.2f} %, 95 % interval {best.mean_interval[0]:.2f} "
+        f"Its mean test error is {best.mean:.2f} % (95 % interval {best.mean_interval[0]:.2f} "
         in (table.caption)
     )
     (row,) = [cells for name, cells in table.rows if name == str(best.number)]

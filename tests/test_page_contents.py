@@ -18,10 +18,22 @@ import torch
 from conftest import SMALL
 from minifw import runs
 from minifw.charts import Band, Cells, Chart, Dots, Line, Span, legend
+from minifw.charts.svg import inline
 from minifw.cli import main
 from minifw.config import loading
+from minifw.config.packaged import find_config
 from minifw.experiment.replay import replay
-from minifw.page import curves, findings, methods, outlines, regions, spread, sweep, words
+from minifw.page import (
+    comparison,
+    curves,
+    findings,
+    methods,
+    outlines,
+    regions,
+    shared,
+    spread,
+    sweep,
+)
 from minifw.page.arms import Side
 from minifw.page.document import (
     Document,
@@ -39,7 +51,9 @@ from minifw.page.html import html
 from minifw.page.many import document_of_runs
 from minifw.page.run import document_of
 from minifw.page.series import Series
-from minifw.report import planes, sweeps
+from minifw.report import planes, sweeps, words
+from minifw.report import spread as of_variance
+from minifw.report.variance import Report
 from minifw.runs import Run
 from minifw.runs.studies import results_of
 from minifw.statistics.measure import ERROR, Measure
@@ -60,6 +74,13 @@ network: [{linear: 8}, tanh, {linear: 2}]
 loss: {kind: cross-entropy, label_smoothing: 0.1}
 train: {eta: 0.1, epochs: 6}
 """
+GAPS = """
+name: gaps
+data: {kind: csv, path: gaps.csv, missing: median, split: stratified}
+network: [{linear: 2}]
+loss: cross-entropy
+train: {eta: 0.1, epochs: 2}
+"""
 WORDS: Mapping[str, Sequence[str]] = {
     "train": ("train", "simplenet-sgd", "--seeds", "5", *QUICK, "--set", "train.eta=0.2"),
     "one": ("train", "simplenet", "--seeds", "1", *QUICK),
@@ -75,6 +96,7 @@ WORDS: Mapping[str, Sequence[str]] = {
     ),
     "diverged": ("train", "simplenet", "--seeds", "3", "--set", "train.eta=1e6", *QUICK),
     "regression": ("train", "waves.yaml", "--seeds", "4"),
+    "gaps": ("train", "gaps.yaml", "--seeds", "2"),
     "folds": (
         "train", "iris", "--set", "data.folds=3", "--seeds", "3", "--set", "train.epochs=4",
     ),
@@ -102,6 +124,9 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Make:
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(folder)
                 Path("waves.yaml").write_text(SINE)
+                Path("gaps.yaml").write_text(GAPS)
+                rows = ["x,y,c", "?,1,b", *(f"{n},{n % 2},{'ab'[n % 2]}" for n in range(39))]
+                Path("gaps.csv").write_text("\n".join(rows))
                 patch.setattr(main, "leave_process", sys.exit)
                 options = ("--runs-dir", kind, "--quiet")
                 patch.setattr(sys, "argv", ["minifw", *WORDS[kind], *options])
@@ -217,9 +242,13 @@ def test_methods_say_what_was_done(made: Make) -> None:
         ("stopping", "30 training, 10 validation and 30 test samples"),
         ("stopping", "at most 40 epochs; each network stopped after 1 evaluation without a lower"),
         ("heads", "the sum of the losses of its heads (cross-entropy mean + 0.1 mse mean)"),
-        ("sweep", "the sweep took train.eta of 0.01, 0.1 and 1000000.0 and train.batch_size of 5"),
-        ("comparison", "2 arms were compared: simplenet-sgd and cross-entropy."),
-        ("variance", "Each of 3 seeds of the data, 2 seeds of the initial weights and 2 seeds of"),
+        ("sweep", "the sweep tried train.eta (0.01, 0.1, 1000000.0) and train.batch_size (5, 15)"),
+        ("line", "validation error (on further samples, as many as for the test), and reported"),
+        ("comparison", "2 configurations were compared: simplenet-sgd and cross-entropy."),
+        (
+            "variance",
+            "3 seeds of the data, 2 seeds of the initial weights and 2 seeds of the order",
+        ),
         ("variance", "generalised confidence intervals (Weerahandi 1993"),
     ],
 )
@@ -248,6 +277,53 @@ def test_captions_say_how_many_and_how_intervals_were_made(made: Make) -> None:
         for grid in (piece for piece in pieces(document) if isinstance(piece, Grid)):
             if kind == "comparison":
                 assert "Intervals: 95 %, bootstrap" in grid.table.caption
+
+
+def test_methods_of_a_study_have_the_division_the_schedule_and_early_stopping() -> None:
+    """They are read off the config, and leave out nothing that those of a run say."""
+    keys = ("data.split=stratified", "data.validation=0.2", "data.label_noise=0.1",
+            "train.schedule=cosine", "train.early_stopping.patience=5")  # fmt: skip
+    said = " ".join(methods.of_config("", loading.load(find_config("iris"), keys), layers=True))
+    for part in (
+        "the samples were those of scikit-learn's iris data, of which 80 % were drawn for "
+        "training, stratified by class, and the others for testing",
+        "20 % of the training samples were kept for validation",
+        "on purpose, the training samples were altered: ",
+        "(schedule: cosine), for at most ",
+        "; each network stopped after 5 evaluations without a lower validation loss, and kept",
+    ):
+        assert part in said
+
+
+def test_methods_have_what_was_done_to_gaps(made: Make) -> None:
+    done = (
+        ", stratified by class; missing values were filled with the median of the training "
+        "samples; features were normalised per feature by the training samples."
+    )
+    said = quote(document_of(made("gaps")), "Methods")
+    assert f" samples of the data in gaps.csv (2 features, 2 classes){done}" in said
+    said = " ".join(
+        map(words.sentence, methods.of_config("", shared.config_of(made("gaps")), True))
+    )
+    divided = "of which 80 % were drawn for training, stratified by class, and the others for"
+    assert f"those of the data in gaps.csv, {divided} testing{done[21:]}" in said
+
+
+def test_what_all_configs_share_is_said_once(made: Make) -> None:
+    said = quote(document_of(made("comparison")), "Methods")
+    names = ("simplenet-sgd: networks with layers of sizes ", "cross-entropy: networks with ")
+    for part in (*names, "the disk data", "the moons data"):
+        assert said.count(part) == 1
+    told = {"a": ["one", "two", "three"], "b": ["one", "another", "three"]}
+    assert comparison.together(told) == ["In both, one.", "Three.", "a: two.", "b: another."]
+    told |= {"c": ["one"]}
+    assert comparison.together(told) == [
+        "In all, one.",
+        "a: two.",
+        "Three.",
+        "b: another.",
+        "Three.",
+    ]
 
 
 def test_the_result_is_the_median_with_its_interval(made: Make) -> None:
@@ -289,7 +365,7 @@ def test_the_result_of_a_regression_has_its_unit(made: Make) -> None:
     assert said.startswith(f"The median test RMSE was {median} (95 % interval ")
     assert "mm" in median
     r2 = f"{np.median(found['r2']):.3f}".replace("-", "−")
-    assert said.endswith(f"; median R²: {r2}.")
+    assert said.endswith(f"; the median R² was {r2}.")
 
 
 def test_the_result_of_folds_is_a_mean(made: Make) -> None:
@@ -312,8 +388,8 @@ def test_the_result_of_a_sweep_is_its_best_cell_with_a_caution(made: Make) -> No
     smallest = min(left, key=lambda cell: float(np.median(cell["test_error"])))
     said = quote(document_of(run), "Result")
     median = np.median(best["test_error"])
-    assert f"{best['name']} (median validation error " in said
-    assert f"Its test error: median {median:.2f} %" in said
+    assert f"{best['name']}, by its median validation error of " in said
+    assert f"Its median test error is {median:.2f} % (95 % interval " in said
     assert f"goes from {np.median(smallest['test_error']):.2f} % ({smallest['name']}) to" in said
     assert "smaller by chance too" in said
     assert f"Of 18 networks 6 diverged, all of {len(gone)} cells among them." in said
@@ -328,7 +404,7 @@ def test_the_result_of_a_study_of_variance_has_the_shares(made: Make) -> None:
     said = quote(document_of(made("variance")), "Result")
     assert f"The mean test error of 12 networks was {outcome['mean']:.2f} %" in said
     low, high = outcome["intervals"]["init"]
-    share = f"initial weights {100 * outcome['shares']['init']:.0f} %"
+    share = f"{100 * outcome['shares']['init']:.0f} % to the initial weights"
     assert f"{share} (95 % interval {100 * low:.0f} to {100 * high:.0f} %)" in said
 
 
@@ -398,7 +474,7 @@ def test_curves_are_the_measurements(made: Make) -> None:
     chart = charts(document_of(run))["curves"]
     rows = list(zip(chart.data["arm"], chart.data["of"], chart.data["epoch"], strict=True))
     for name, mode, arm in (
-        ("Full gradient, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
+        ("Full batch, minifw", "full-batch", "minifw"), ("SGD, PyTorch vmap", "sgd", "vmap"),
     ):  # fmt: skip
         for line in (line for line in lines if (line["mode"], line["arm"]) == (mode, arm)):
             for kind, word in (("test_error", "test"), ("train_error", "training")):
@@ -602,6 +678,23 @@ def test_shares_are_those_of_the_study(made: Make) -> None:
     assert data["seed of the order of batches"] == np.tile([0, 1], 6).tolist()
 
 
+def test_the_figure_of_a_study_of_variance_has_both_charts(
+    made: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = made("variance")
+    report = Report.of(results_of(run), "cells.json")
+    chart = of_variance.both(report)
+    of_page = [charts(document_of(run))[name] for name in ("shares", "networks")]
+    assert [panel.x for panel in chart.panels] == [part.panels[0].x for part in of_page]
+    assert chart.caption == " ".join(part.caption for part in of_page)
+    monkeypatch.setattr(Report, "errors", np.full_like(report.errors, np.nan))
+    nothing = report.outcome.model_copy(update={"total_sd": None})
+    chart = of_variance.both(Report(report.results, nothing))
+    assert [panel.marks for panel in chart.panels] == [()]
+    assert chart.caption == "All 12 networks diverged."
+    assert "nothing to draw" in inline(chart, "a")
+
+
 # ---------------------------------------------------------------------------------------- regions
 
 
@@ -750,8 +843,8 @@ def test_command_environment_and_files_are_those_of_the_run(made: Make) -> None:
     file = f"{run.path.name}/config.yaml"
     threads = run.manifest.threads
     again = f"minifw compare {file} --reference vmap --threads {threads}"
-    assert texts["This repeats it"] == again
-    assert texts["It was asked for by"].startswith("minifw compare simplenet --seeds 3")
+    assert texts["This repeats it, from the folder that the run is in"] == again
+    assert texts["The command that made it"].startswith("minifw compare simplenet --seeds 3")
     facts = {piece.title: dict(piece.pairs) for piece in found if isinstance(piece, Facts)}
     assert facts["SHA-256 of each file, as in manifest.json"] == run.manifest.files
     assert facts["Where it ran"]["torch"] == run.manifest.versions["torch"]

@@ -18,7 +18,6 @@ from minifw import nn, runs
 from minifw.charts import Line
 from minifw.data import Dataset
 from minifw.errors import ArtefactError, UsageError
-from minifw.page.norms import norms_chart
 from minifw.report import norms as report
 from minifw.runs.norms import KINDS, NORMS, Gradients, content, gradients_of
 from minifw.training import History, norms
@@ -258,10 +257,10 @@ def test_a_run_keeps_them_and_its_results_are_the_same(minifw: Minifw) -> None:
     assert found.gradient.shape == (4, 3, 7)
     assert found.samples == 40
     np.testing.assert_array_equal(found.dead_at_end, found.dead[-1])
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
     assert [panel.title for panel in chart.panels] == ["Activations", "Gradients", "Updates"]
-    assert norms_chart(without) is None
+    assert report.of_run(without) is None
     assert {"plots/gradients.svg", "plots/gradients.png"} <= set(run.known)
     assert "plots/gradients.svg" not in without.known
     with pytest.raises(UsageError, match="train.record: gradients does"):
@@ -320,9 +319,9 @@ def test_groups_of_seeds_have_the_norms_of_one_stack(
 def test_a_comparison_keeps_those_of_minifw_in_both_modes(minifw: Minifw) -> None:
     run = finished(minifw, "runs", "compare", *SMALL, *RECORD, "--seeds", "2")
     assert [*gradients_of(run)] == ["full-batch", "sgd"]
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
-    assert chart.panels[0].title == "Activations, full gradient"
+    assert chart.panels[0].title == "Activations, full batch"
     assert len(chart.panels) == 6
     found = library.load(run.path)
     assert isinstance(found.gradients("sgd"), Gradients)
@@ -408,7 +407,7 @@ def test_vanishing_gradients_are_found_in_a_deep_network_of_sigmoids(minifw: Min
     layers = ", ".join(["{linear: 10}", "sigmoid"] * 8)
     words = ("--set", f"network=[{layers}, {{linear: 2}}]", "--seeds", "3")
     run = finished(minifw, "runs", "train", *SMALL, *RECORD, *words)
-    chart = norms_chart(run)
+    chart = report.of_run(run)
     assert chart is not None
     assert (
         "Before training, gradients vanish on the way back: those of network.0" in chart.description

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from sklearn.metrics import (
 
 import minifw as library
 from conftest import SMALL, Answer, Minifw
+from minifw.charts import Bars, Dots, Line, drawn
 from minifw.errors import UsageError
 from minifw.experiment import scoring
 from minifw.report import classes, plots
@@ -29,7 +31,6 @@ from minifw.report import scores as report
 from minifw.report.tables import of_results
 from minifw.runs.directory import load
 from minifw.runs.results import Results
-from minifw.runs.scores import CalibrationRecord
 from minifw.statistics import scores
 
 Floats = NDArray[np.float64]
@@ -164,15 +165,6 @@ def test_the_log_loss_does_not_overflow() -> None:
     found = scores.score(-outputs, np.array([0, 0]), np.array([0, 1]), "sigmoid")
     assert found.log_loss is not None
     assert np.isfinite(found.log_loss)
-
-
-@pytest.mark.parametrize(
-    ("right", "corner"), [(19, "lower right"), (9, "upper left")], ids=["not sure", "as it says"]
-)
-def test_the_legend_of_the_calibration_hides_no_point(right: int, corner: str) -> None:
-    """Networks that are right more often than they say have their points above, on the left."""
-    record = CalibrationRecord(count=[0, 20, 0], right=[0, right, 0], confidence=[None, 0.5, None])
-    assert classes.free_corner(record) == corner
 
 
 def test_calibration_by_hand() -> None:
@@ -317,7 +309,7 @@ def test_compare_has_the_scores_of_both_arms(minifw: Minifw) -> None:
     table = run.tables["table4"]
     assert [*table.head] == ["", "minifw", "minifw, 95 %", "PyTorch", "PyTorch, 95 %"]
     assert [name for name, _ in table.rows[::4]] == [
-        "Full gradient: balanced error, %",
+        "Full batch: balanced error, %",
         "SGD: balanced error, %",
     ]
     assert max(map(len, answer.out.splitlines())) <= 80
@@ -410,9 +402,14 @@ def test_scores_that_minifw_never_writes_are_refused(wrong: Any, words: str) -> 
 
 
 def texts(count: int, **more: Any) -> list[str]:
+    """Return the numbers in the cells of a matrix, as they are drawn."""
+    chart = classes.confusion(typed(content(count, **more)))
+    assert chart is not None
     with plots.defaults():
-        figure = classes.confusion_matrix(typed(content(count, **more)))
-    return [text.get_text() for text in figure.axes[0].texts]
+        figure = drawn.figure(chart)
+    names = {"Full gradient", "taken for", "class of the test samples", ""}
+    written = [text.get_text() for text in figure.axes[0].texts]
+    return [text for text in written if text not in names]
 
 
 def test_a_matrix_of_many_classes_has_no_numbers() -> None:
@@ -422,20 +419,42 @@ def test_a_matrix_of_many_classes_has_no_numbers() -> None:
     assert texts(2, confusion=[[4, 12], [0, 0]]) == ["25.0", "75.0"]
     assert len(texts(20)) == 400
     assert texts(21) == []
-    assert texts(2, confusion=[[0, 0], [0, 0]]) == ["all seeds diverged"]
+    assert classes.confusion(typed(content(2, confusion=[[0, 0], [0, 0]]))) is None
 
 
 def test_the_reliability_diagram_has_the_bins() -> None:
+    chart = classes.calibration(typed(content()))
+    assert chart is not None
+    above, below = chart.panels
+    _, line, dots, few = above.marks
+    assert isinstance(line, Line)
+    assert np.stack([line.x, line.y], 1) == pytest.approx(np.array([[90, 40], [99, 8000 / 95]]))
+    assert isinstance(dots, Dots)
+    assert isinstance(few, Dots)
+    assert (dots.labels, few.labels) == (("95 answers",), ("5 answers",))
+    assert few.shape == "cross"
+    assert few.name == "a bin of fewer than 20 answers"
+    (bars,) = below.marks
+    assert isinstance(bars, Bars)
+    assert np.asarray(bars.length) == pytest.approx([0] * 13 + [5, 95])
+    assert "median calibration error 4.00 %" in above.title
+    assert "all 4 seeds together" in chart.caption
+
+
+def test_classes_are_drawn_where_a_seed_is_left() -> None:
+    """With a caption below, since a picture in a folder has no text around it."""
+
+    def drawings(**more: Any) -> dict[str, Any]:
+        run: Any = SimpleNamespace(known={}, results=lambda: typed(content(2, **more)))
+        return plots.drawings(run)
+
+    assert [*drawings(confusion=[[0, 0], [0, 0]], calibration=None)] == ["errors"]
+    found = drawings()
+    assert [*found] == ["errors", "confusion", "calibration"]
     with plots.defaults():
-        figure = classes.reliability(typed(content()))
-    above, below = figure.axes
-    _, line, hollow = (np.array(each.get_xydata(), np.float64) for each in above.lines)
-    assert line == pytest.approx(np.array([[90, 40], [99, 8000 / 95]]))
-    assert hollow == pytest.approx(np.array([[90, 40]]))  # fewer than 20 answers
-    heights = [bar.get_height() for bar in below.patches]  # type: ignore[attr-defined]
-    assert heights == pytest.approx([0] * 13 + [5, 95])
-    assert "calibration error 4.00 %" in above.get_title()
-    assert "all 4 seeds together" in figure.texts[0].get_text()
+        figure = found["confusion"]()
+    assert figure.get_figwidth() == drawn.INCHES[1]
+    assert "all 4 seeds together" in figure.texts[0].get_text().replace("\n", " ")
 
 
 # --------------------------------------------------------------------------------------- regression
@@ -485,3 +504,58 @@ def test_a_run_without_scores_says_how_to_have_them(
     with pytest.raises(UsageError, match=r"did not measure them; minifw train .*config\.yaml"):
         old.scores()
     assert not {"confusion", "calibration"} & {*plots.drawings(run)}
+
+
+MIXES = """
+from minifw import nn
+import torch
+
+
+class Theirs(torch.nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+
+@nn.layer(twin=nn.Twin(Theirs))
+class Centred(nn.Module):
+    def forward(self, x):
+        return x - x.mean(-2, keepdim=True)
+
+    def backward(self, gradient):
+        return gradient - gradient.mean(-2, keepdim=True)
+"""
+
+
+@pytest.mark.parametrize("layer", ["python: mixes.Centred", "batch-norm1d"])
+def test_all_that_is_evaluated_in_parts_is_as_evaluated_whole(
+    minifw: Minifw, monkeypatch: pytest.MonkeyPatch, layer: str
+) -> None:
+    """Errors, losses and scores of both arms, also where a layer mixes samples."""
+    Path("mixes.py").write_text(MIXES)
+    words = ("compare", "simplenet", *SMALL, "--seeds", 2, "--allow-code", "--json", "--set")
+    network = f"network=[{{linear: 5}}, {{{layer}}}, relu, {{linear: 2}}]"
+    if layer == "batch-norm1d":
+        network = network.replace("{batch-norm1d}", "{batch-norm1d: {track_running_stats: false}}")
+    settings = (
+        "dtype=float64",
+        "--set",
+        "loss=cross-entropy",
+        "--set",
+        "train.epochs=3",
+        "--set",
+        "train.compile=false",
+    )
+    whole = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+    monkeypatch.setattr("minifw.training.placement.EVALUATION_BYTES", 2000)
+    parts = library.load(good(minifw(*words, network, "--set", *settings)).json["run_dir"])
+
+    def numbers(run: library.Run) -> list[float]:
+        found: list[float] = []
+        for arms in json.loads((run.path / "results.json").read_text())["modes"].values():
+            for arm in ("minifw", "pytorch"):
+                kept = arms[arm]
+                found += [*kept["train_loss"], *kept["test_loss"], *kept["test_error"]]
+                found += [*kept["scores"]["log_loss"], *kept["scores"]["auc"]]
+        return found
+
+    np.testing.assert_allclose(numbers(parts), numbers(whole), rtol=1e-9)

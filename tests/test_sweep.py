@@ -421,7 +421,7 @@ def test_if_all_cells_diverge_the_exit_code_is_3(minifw: Minifw) -> None:
 def test_best_yaml_trains_and_gives_the_same_numbers(minifw: Minifw) -> None:
     found = minifw("sweep", "simplenet", *QUICK, "--over", "data.radius=0.2,0.3", "--json").json
     best = Path(found["run_dir"]) / "best.yaml"
-    assert best.read_text().startswith("# Best of 2 cells: ")
+    assert best.read_text().startswith("# The best of 2 cells is ")
     alone = minifw("train", best, "--json").json
     cell = next(cell for cell in found["cells"] if cell["rank"] == 1)
     assert alone["test_error"] == cell["test_error"]

@@ -50,10 +50,10 @@ def test_a_mode_is_named_by_its_optimizer() -> None:
     """Batches with Adam are no SGD; results without a name are of gradient descent."""
     adam = results().model_copy(update={"optimizer": "Adam"})
     tables = of_results(adam)
-    assert tables["table1"].markdown().startswith("Table 1: Full gradient, Adam – test error of")
+    assert tables["table1"].markdown().startswith("Table 1: Full batch, Adam – test error of")
     assert tables["table2"].markdown().startswith("Table 2: Adam – test error of")
-    assert tables["table3"].head == ["", "Full gradient, Adam", "Adam"]
-    assert of_results(results())["table3"].head == ["", "Full gradient", "SGD"]
+    assert tables["table3"].head == ["", "Full batch, Adam", "Adam"]
+    assert of_results(results())["table3"].head == ["", "Full batch", "SGD"]
     assert "optimizer" not in results().content()
 
 
@@ -67,7 +67,7 @@ def test_tables_that_stand_together_are_numbered_and_a_single_one_is_not() -> No
     assert [*alone] == ["table1", "table3"]
     for table in alone.values():
         assert not re.search(r"Table \d", table.markdown() + table.json() + table.latex())
-    assert alone["table1"].markdown().startswith("Full gradient – test error of 'simplenet' (disk)")
+    assert alone["table1"].markdown().startswith("Full batch – test error of 'simplenet' (disk)")
     assert alone["table3"].markdown().startswith("Time in training steps for 3 seeds")
 
 
@@ -213,7 +213,7 @@ SIGNS = "".join(map(chr, range(32, 127))) + " ~^\\<>\"|  --- ``a'' ?` – — �
 def test_latex_counts_by_itself() -> None:
     text = of_results(results(about=SIGNS))["table1"].latex()
     assert text.startswith("% in the preamble: \\usepackage{booktabs}\n\\begin{table}\n")
-    assert r"\caption{Full gradient -- test error of " in text
+    assert r"\caption{Full batch -- test error of " in text
     assert r"\label{tab:simple-net-full-batch}" in text
     for rule in ("toprule", "midrule", "bottomrule"):
         assert text.count(rf"\{rule}") == 1

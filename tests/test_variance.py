@@ -180,7 +180,12 @@ def test_what_is_printed(minifw: Minifw) -> None:
     words = ("--data", 2, "--init", 2, "--order", 2, *sets())
     answer = minifw("variance", "simplenet-sgd", *words)
     assert answer.code == 0
-    for text in ("initial weights", "interplay", "= 8 networks", "For a difference of 0.5 points"):
+    for text in (
+        "initial weights",
+        "interaction",
+        "= 8 networks",
+        "For a difference of 0.5 points",
+    ):
         assert text in answer.out
     assert "alone is expected to make" in answer.out.replace("\n", " ")
 

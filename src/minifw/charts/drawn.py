@@ -14,7 +14,7 @@ from minifw.charts import legend
 from minifw.charts.canvas import defaults
 from minifw.charts.layout import NORMAL, SMALL, Box, lay_out
 from minifw.charts.legend import Named
-from minifw.charts.lettering import fitted, width
+from minifw.charts.lettering import broken, fitted, width
 from minifw.charts.model import (
     Areas,
     Band,
@@ -30,7 +30,7 @@ from minifw.charts.model import (
 )
 from minifw.charts.palette import LIGHT, tint
 from minifw.charts.places import middle, named_within
-from minifw.charts.reach import beside, counts
+from minifw.charts.reach import MANY, SHAPES, along, beside, counts
 from minifw.charts.scales import floats
 
 if TYPE_CHECKING:
@@ -40,29 +40,32 @@ if TYPE_CHECKING:
 INCHES = {1: 3.4, 2: 7.0}
 """The width of a figure by the columns of a page that it goes over."""
 
+CAPTION = 12
+"""Lines of a caption below a figure, at most."""
+
 MARKERS = {"circle": "o", "square": "s", "diamond": "D", "cross": "x"}
-SHAPES = tuple(MARKERS)
-MANY = 300
-"""Points of a mark from which they are small."""
 
 
-def figure(chart: Chart, columns: int = 2, style: Path | None = None) -> Figure:
+def figure(
+    chart: Chart, columns: int = 2, style: Path | None = None, *, captioned: bool = False
+) -> Figure:
     """Return a chart as a figure over one or two columns, in minifw's style or that of a file.
 
-    Lines of single seeds are left out. `canvas` makes files of it.
+    Lines of single seeds are left out. With `captioned` the caption stands below, for a picture
+    that has no text around it. `canvas` makes files of it.
 
     Raises:
         UsageError: the file is no style of matplotlib's.
 
     """
     with defaults(style):
-        return _Drawing(chart, INCHES[columns]).figure
+        return _Drawing(chart, INCHES[columns], captioned).figure
 
 
 class _Drawing:
     """A figure while it is drawn. Units are those of `layout`, of which a letter has 12."""
 
-    def __init__(self, chart: Chart, inches: float) -> None:
+    def __init__(self, chart: Chart, inches: float, captioned: bool) -> None:
         import matplotlib as mpl
         from matplotlib.figure import Figure
 
@@ -71,13 +74,18 @@ class _Drawing:
         self.wide = 72 * inches / self.unit
         boxes, end = lay_out(chart, self.wide)
         entries, end = legend.lay_out(legend.named(chart), end + 4, self.wide)
-        self.high = end + 4
+        caption = broken(chart.caption, self.wide - 4, SMALL, CAPTION) if captioned else []
+        self.high = end + 4 + (len(caption) + 0.5 * bool(caption)) * (SMALL + 3)
         self.figure = Figure(figsize=(inches, self.high * self.unit / 72))
         self.marked = counts(mark for panel in chart.panels for mark in panel.marks)
         for box in boxes:
             self.panel(box)
         if entries:
             self.legend(entries)
+        if caption:
+            place = 2 / self.wide, 1 - (end + 8) / self.high
+            text = "\n".join(caption)
+            self.figure.text(*place, text, va="top", fontsize=self.size(SMALL), linespacing=1.2)
 
     def color(self, number: int) -> Any:
         return self.colors[number % len(self.colors)]
@@ -151,7 +159,7 @@ class _Drawing:
         """Draw a mark; return whether there was anything to draw."""
         match mark:
             case Line():
-                return self._line(axes, mark)
+                return self._line(axes, mark, box)
             case Band():
                 x, low, high = map(floats, (mark.x, mark.low, mark.high))
                 color = self.color(mark.color)
@@ -181,19 +189,15 @@ class _Drawing:
                 self._note(axes, mark, box)
                 return True
 
-    def _line(self, axes: Axes, mark: Line) -> bool:
+    def _line(self, axes: Axes, mark: Line, box: Box) -> bool:
         x, y = np.broadcast_arrays(floats(mark.x), floats(mark.y))
         if not mark.quiet:
             axes.plot(x, y, **self._looks(mark))
             known = np.isfinite(x) & np.isfinite(y)
-            some = np.flatnonzero(known)
+            shares = box.x.shares(x)
+            some = np.flatnonzero(known & np.isfinite(shares))
             if self.marked and len(some):
-                start = 0.08 + 0.04 * (mark.color % 4)
-                wanted = axes.transAxes.transform(
-                    np.stack([start + np.arange(6) / 6, np.zeros(6)], 1)
-                )[:, 0]
-                places = axes.transData.transform(np.stack([x[some], y[some]], 1))[:, 0]
-                near = sorted({int(np.abs(places - place).argmin()) for place in wanted})
+                near = along(shares[some], mark.color)
                 axes.plot(x[some][near], y[some][near], **self._points(mark))
             # A point without neighbours makes no visible line.
             before, after = np.roll(known, 1), np.roll(known, -1)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from minifw.charts.lettering import broken, fitted, width
 from minifw.charts.model import Areas, Axis, Bars, Cells, Chart, Panel, Rule
@@ -67,7 +67,7 @@ def lay_out(chart: Chart, wide: float = WIDTH) -> tuple[list[Box], float]:
             placed = [_box(each, n * (room + GAP), room, before) for n, each in enumerate(row)]
         heads = [box.above - 8 + len(box.title) * (NORMAL + 4) for box in placed]
         start = top + 6 + max(heads)
-        boxes += [_moved(box, start) for box in placed]
+        boxes += [replace(box, top=start) for box in placed]
         top = start + max(box.high + box.below for box in placed) + GAP / 2
     return boxes, top
 
@@ -95,16 +95,21 @@ def _box(panel: Panel, left: float, room: float, least: float = 0.0) -> Box:
     before = _before(y_ticks, label, least)
     after = 12.0
     wide = room - before - after
+    cells = any(isinstance(mark, Cells) for mark in panel.marks)
+    if cells:
+        wide = min(wide, 64.0 * (x.high - x.low))
     if _square(panel):
-        wide = high = min(wide, 340.0)
+        wide = high = min(max(wide, 180.0) if cells else wide, 340.0)
         y_ticks = _ticks(panel.y, y, high, names, 34)
         label = _label(panel.y.label, high)
         # Ticks of a lower panel may be fewer, and have fewer digits; never more.
         before = max(before, _before(y_ticks, label, least))
         wide = high = min(room - before - after, high)
-    elif any(isinstance(mark, Cells) for mark in panel.marks):
-        wide = min(wide, 64.0 * (x.high - x.low))
-    elif panel.x.scale == "category" and not any(isinstance(mark, Bars) for mark in panel.marks):
+    elif (
+        not cells
+        and panel.x.scale == "category"
+        and not any(isinstance(mark, Bars) for mark in panel.marks)
+    ):
         wide = min(wide, COLUMN * max(len(panel.x.categories), 1))
     x_ticks, turned = _below(panel.x, x, wide)
     longest = max((width(tick.text, SMALL) for tick in x_ticks), default=0.0)
@@ -138,10 +143,6 @@ def _before(ticks: Sequence[Tick], label: Sequence[str], least: float) -> float:
     """Return the room to the left of a panel for its ticks and the lines of its label."""
     beside = max((width(tick.text, SMALL) for tick in ticks), default=0.0)
     return max(beside + 8 + ((NORMAL + 2) * len(label) + 4 if label else 0), least)
-
-
-def _moved(box: Box, top: float) -> Box:
-    return Box(**{**vars(box), "top": top})
 
 
 def _square(panel: Panel) -> bool:

@@ -154,10 +154,7 @@ def band(mark: Band, frame: Frame) -> str:
     low, high = frame.points(mark.x, mark.low), frame.points(mark.x, mark.high)
     both = np.concatenate([low, high], 1)
     parts = []
-    for each in np.split(both, np.flatnonzero(np.isnan(both).any(1))):
-        whole = each[~np.isnan(each).any(1)]
-        if not len(whole):
-            continue
+    for whole in _unbroken(both):
         there, back = _simple(whole[:, :2], 0.12), _simple(whole[:, 2:], 0.12)
         parts.append(run(np.concatenate([there, back[::-1]]), close=True))
     return "".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from itertools import chain
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,9 +20,16 @@ from minifw.charts.model import (
     Note,
     Panel,
     Rule,
+    Shape,
     Span,
 )
 from minifw.charts.scales import Ends, Extent, Floats, extent, floats
+
+SHAPES: tuple[Shape, ...] = get_args(Shape)
+"""Of the points along a line, by its colour."""
+
+MANY = 300
+"""Points of a mark from which they are small."""
 
 
 def extents(panel: Panel) -> tuple[Extent, Extent]:
@@ -97,3 +105,12 @@ def counts(marks: Iterable[Mark]) -> bool:
     """Return whether lines of several colours, alike else, must differ by their points too."""
     looks = {(m.dashed, m.color) for m in marks if isinstance(m, Line) and not m.quiet}
     return len({dashed for dashed, _ in looks}) < len(looks)
+
+
+def along(places: Floats, color: int) -> list[int]:
+    """Return which of a line's points are drawn, to tell it from lines of other colours.
+
+    `places` are the points' shares of the axis. Lines that are equal show the points of both.
+    """
+    wanted = 0.08 + 0.04 * (color % len(SHAPES)) + np.arange(6) / 6
+    return sorted({int(np.abs(places - place).argmin()) for place in wanted})

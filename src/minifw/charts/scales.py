@@ -169,11 +169,12 @@ def numeral(value: float) -> str:
     """Return a number as people read it: 0.001, 250, 10⁻⁵, 1.5×10⁷."""
     if not math.isfinite(value):
         return "–"
-    if value == 0 or 1e-4 <= abs(value) < 1e6:
-        return minus(f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}")
-    power = math.floor(math.log10(abs(value)) + 1e-9)
-    lead = minus(f"{value / 10.0**power:.3g}")
-    return ("" if lead == "1" else "−" if lead == "−1" else f"{lead}×") + f"10{_raised(power)}"
+    if value == 0 or 1e-4 <= abs(value) < 999_999.5:
+        return minus(f"{value:.4g}" if abs(value) < 9_999.5 else f"{value:.0f}")
+    # Python's own notation has a power that fits the digits after rounding, of any number.
+    digits, _, power = f"{value:.2e}".partition("e")
+    lead = minus(f"{float(digits):g}")
+    return ("" if lead == "1" else "−" if lead == "−1" else f"{lead}×") + f"10{_raised(int(power))}"
 
 
 def minus(text: str) -> str:

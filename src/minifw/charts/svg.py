@@ -30,16 +30,13 @@ from minifw.charts.model import (
 )
 from minifw.charts.palette import HIGH, LIGHT
 from minifw.charts.places import middle, named_within
-from minifw.charts.reach import beside, counts
+from minifw.charts.reach import MANY, SHAPES, along, beside, counts
 from minifw.charts.scales import floats
 
 COLORS = len(LIGHT.series)
 
 TITLED = 60
 """Points of a mark up to which each says what it is, where a pointer rests on it."""
-
-MANY = 300
-"""Points of a mark from which they are small."""
 
 
 def inline(chart: Chart, identifier: str) -> str:
@@ -181,7 +178,7 @@ def _marks(box: Box, frame: Frame, marked: bool) -> Iterator[tuple[str, str]]:
     if paths:
         yield f'<g class="quiet">{paths}</g>', ""
     yield from others
-    if not paths and not any(shapes for shapes, _ in [*filling, *others]):
+    if not paths and not any(shapes or texts for shapes, texts in [*filling, *others]):
         x, y = box.left + box.wide / 2, box.top + box.high / 2
         yield "", _text(x, y, "nothing to draw", "note mid")
 
@@ -234,20 +231,14 @@ def _bar_kind(mark: Bars) -> str:
     return f"bar c{mark.color % COLORS}" + (" hollow" if mark.color % 2 else "")
 
 
-SHAPES: tuple[Shape, ...] = ("circle", "square", "diamond", "cross")
-
-
 def _pointed(mark: Line, frame: Frame) -> str:
     """Return points along a line that tell it from those of other colours."""
     points = frame.points(mark.x, mark.y)
     points = points[~np.isnan(points).any(1)]
     if not len(points):
         return ""
-    # Lines that are equal show the points of both.
-    start = 0.08 + 0.04 * (mark.color % 4)
-    wanted = frame.left + frame.wide * (start + np.arange(6) / 6)
-    nearest = {int(np.abs(points[:, 0] - x).argmin()) for x in wanted}
-    return _shape(points[sorted(nearest)], SHAPES[mark.color % 4], mark.color, "")
+    some = along((points[:, 0] - frame.left) / frame.wide, mark.color)
+    return _shape(points[some], SHAPES[mark.color % len(SHAPES)], mark.color, "")
 
 
 def _shape(points: Points, shape: Shape, color: int, more: str) -> str:
@@ -338,7 +329,7 @@ def _entry(entry: legend.Entry, marked: bool) -> Iterator[str]:
             case Line():
                 yield _path(_line_kind(mark), f"{start}H{end}")
                 if marked:
-                    yield _shape(point, SHAPES[mark.color % 4], mark.color, "")
+                    yield _shape(point, SHAPES[mark.color % len(SHAPES)], mark.color, "")
             case Dots():
                 yield _shape(point, mark.shape, mark.color, "")
             case Span():

@@ -13,6 +13,7 @@ import typer
 from minifw.cli.options import Json, help_alone, print_json
 from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.errors import CheckError, harmless
+from minifw.report.tables import counted
 
 if TYPE_CHECKING:
     from minifw.course.exercise import Exercise
@@ -57,7 +58,8 @@ def init(
         print_json({"folder": str(folder), "exercises": names, "written": [*map(str, written)]})
         return
     print_wrapped(
-        f"{folder}: {len(course.exercises)} exercises, {len(written)} file(s) written. Open "
+        f"{folder}: {counted(len(course.exercises), 'exercise')}, "
+        f"{counted(len(written), 'file')} written. Open "
         f"{course.file(course.exercises[0])}, read it, write what '...  # your code' leaves out, "
         f"and grade it: minifw course check 1 --dir {folder}"
     )

@@ -57,7 +57,7 @@ def export(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Write a trained network for other programs, with all that it needs.
+    """Write a trained network for other programs.
 
     torch is a state dict, torch-code a module of PyTorch as source, onnx a graph, c one file of C
     that needs no library. Normalisation, what gaps are filled with, words, and the names of classes

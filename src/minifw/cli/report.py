@@ -83,7 +83,7 @@ def report(
     allow_code: AllowCode = False,
     as_json: Json = False,
 ) -> None:
-    """Make one page of finished runs: an HTML file that needs nothing else.
+    """Make one page of finished runs, an HTML file.
 
     It has sentences for a paper, tables, figures with their numbers, the config, and how to repeat
     it. It loads nothing and sends nothing.

@@ -82,7 +82,11 @@ def grade(exercise: Exercise, path: Path) -> Grade:
             file.say(None, f"{wanted} is missing; `minifw course solve` shows what the file needs")
         return Grade(name, "wrong", tuple(file.faults))
     if len(blank) == len(exercise.blanks):
-        return Grade(name, "not begun")
+        given = functions(ast.parse(exercise.blank))
+        for wanted in blank:
+            if wanted in given and ast.dump(there[wanted]) != ast.dump(given[wanted]):
+                file.say(there[wanted].lineno, f"{wanted} still has its '...': take it out")
+        return Grade(name, "begun" if file.faults else "not begun", tuple(file.faults))
     if blank:
         for wanted in blank:
             file.say(there[wanted].lineno, f"{wanted} is still to be written")
@@ -169,6 +173,7 @@ _HINTS = (
     (r"Expected size for first two dimensions", "is one of them to be transposed, .mT?"),
     (r"output with shape (.+) doesn't match the broadcast shape (.+)",
      "the shapes do not fit: is a sum over samples missing, or over the wrong axis?"),
+    (r"for \+=: 'NoneType'", "is it PyTorch's .grad? Here it is weight_grad, or bias_grad"),
     (r"unsupported operand type.*NoneType", "does a function return nothing?"),
     (r"object has no attribute 'dtype'|NoneType", "does a function return nothing?"),
 )  # fmt: skip

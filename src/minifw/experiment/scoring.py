@@ -20,7 +20,7 @@ from minifw.experiment.plan import Experiment
 from minifw.nn.module import in_mode
 from minifw.runs.scores import CONFUSION_CLASSES, CONFUSION_NUMBERS, CalibrationRecord, ScoreRecord
 from minifw.statistics import scores
-from minifw.training import Checkpoint, fits_of, in_parts, one_thread
+from minifw.training import Checkpoint, fits_of, in_parts, may_be_divided, one_thread
 
 AT_ONCE = 2**16
 """Numbers of outputs that are scored together, as far as whole networks allow."""
@@ -112,7 +112,8 @@ def _outputs(experiment: Experiment, trained: Checkpoint) -> Iterator[tuple[Samp
         network.load_state_dict(network.tensors() | weights)
         mine = test.of(some)
         with in_mode(network, training=False), one_thread():
-            yield mine, in_parts(network.forward, mine, rows)
+            divided = may_be_divided(network, mine.inputs, len(mine.stack))
+            yield mine, in_parts(network.forward, mine, rows if divided else None)
 
 
 def record(groups: Sequence[Scored]) -> ScoreRecord:

@@ -18,7 +18,7 @@ from minifw.compile import CannotCompileError, Forward, library
 from minifw.data import Floats
 from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, UsageError, harmless
-from minifw.export.columns import Ends, Preparation
+from minifw.export.columns import Ends, Preparation, said_by_minifw, samples_to_try
 from minifw.export.parcel import About, Parcel, about_of, comment, commented, only_seed
 from minifw.nn.module import in_mode
 
@@ -29,7 +29,8 @@ def c_file(parcel: Parcel) -> bytes:
     """Return the source.
 
     Raises:
-        UsageError: there is no C for an operation of a layer.
+        UsageError: there is no C for an operation of a layer, or the outputs of a sample depend on
+            the samples beside it.
 
     """
     only_seed(parcel, "c")
@@ -38,6 +39,13 @@ def c_file(parcel: Parcel) -> bytes:
         forward = _forward(parcel)
     except CannotCompileError as fault:
         raise UsageError(f"--format c: {fault}") from None
+    samples = samples_to_try(parcel, 4)
+    alone = np.concatenate([said_by_minifw(parcel, one[None]) for one in samples])
+    if not np.allclose(said_by_minifw(parcel, samples), alone, 1e-3, 1e-5, equal_nan=True):
+        raise UsageError(
+            "--format c: takes one sample at a time, but what this network gives for a sample "
+            "depends on those beside it; safetensors and npz keep that"
+        )
     before, driver = _template().split("/* HERE */\n")
     preparation = Preparation.of(parcel)
     ends = Ends.of(parcel)

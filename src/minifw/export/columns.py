@@ -13,6 +13,7 @@ import numpy as np
 
 from minifw.data import Floats
 from minifw.data.encoding import MISSING, Encoding
+from minifw.experiment import estimates, prediction
 from minifw.export.parcel import Parcel
 
 
@@ -106,3 +107,11 @@ def samples_to_try(parcel: Parcel, count: int = 64) -> Floats:
         width = words.stop - words.start
         made[:, words] = np.eye(width)[rng.integers(0, width, count)]
     return made
+
+
+def said_by_minifw(parcel: Parcel, samples: Floats) -> Floats:
+    """Return what minifw predicts for samples: the scores of classes, or numbers."""
+    networks = parcel.networks
+    if networks.about.targets:
+        return estimates.predict(networks, samples).values
+    return prediction.predict(networks, samples).scores

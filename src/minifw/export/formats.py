@@ -38,7 +38,10 @@ def format_of(asked: str | None, out: Path | None) -> str:
     kind = asked or known or "torch"
     if kind not in FORMATS:
         near = did_you_mean(kind, FORMATS)
+        near = "" if "known here" in near else near
         raise UsageError(f"--format: must be one of {', '.join(FORMATS)}, got '{kind}'{near}")
+    if out is not None and known is None and asked is None:
+        raise UsageError(f"--out: must end in one of {', '.join(BY_SUFFIX)}, got '{out}'")
     if out is not None and known != kind:
         raise UsageError(f"--out: a file of {kind} must end in {FORMATS[kind].suffix}, got '{out}'")
     return kind

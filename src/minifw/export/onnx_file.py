@@ -15,8 +15,7 @@ import torch
 from minifw.data import Floats
 from minifw.data.reading import read_bytes
 from minifw.errors import ArtefactError, CheckError, UsageError
-from minifw.experiment import estimates, prediction
-from minifw.export.columns import rows_of, samples_to_try
+from minifw.export.columns import rows_of, said_by_minifw, samples_to_try
 from minifw.export.parcel import KEY, About, Parcel, about_of, first_line, only_seed
 from minifw.export.twin import model_of
 
@@ -80,11 +79,7 @@ def _missing(content: bytes) -> str:
 
 def _check(parcel: Parcel, theirs: Floats, samples: Floats) -> None:
     """Raise a CheckError unless a graph's numbers are minifw's, to TOLERANCE."""
-    networks = parcel.networks
-    if networks.about.targets:
-        ours = estimates.predict(networks, samples).values
-    else:
-        ours = prediction.predict(networks, samples).scores
+    ours = said_by_minifw(parcel, samples)
     largest = np.maximum(1, np.abs(ours).max(0))
     away = float((np.abs(theirs - ours) / largest).max())
     if not away <= TOLERANCE:

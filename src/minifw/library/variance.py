@@ -36,7 +36,7 @@ class Variance(Study):
     """A finished study of variance; `minifw.variance` and `minifw.load` return one.
 
     Parts of the variance are "data", "init" and "order", which are purposes of seeds, and
-    "interaction", their interplay.
+    "interaction", their interaction.
     """
 
     kind = "variance"

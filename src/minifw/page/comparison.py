@@ -8,8 +8,8 @@ from minifw.charts import Axis, Chart, Dots, Mark, Panel, Rule, Span
 from minifw.page import arms, curves, findings, methods, series, shared, spread
 from minifw.page.arms import Side
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
-from minifw.page.words import listed, many, seed_range, sentence
 from minifw.report import comparison
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import Run, records
 from minifw.runs.comparisons import Compared
 from minifw.runs.results import PairRecord
@@ -17,6 +17,8 @@ from minifw.runs.studies import CELLS, StudyResults, results_of
 
 PAIRS = 12
 """Rows of the chart of differences, at most: those with the smallest p."""
+DESCRIBED = 4
+"""Arms that the methods describe, at most."""
 SCATTERED = 4
 """Pairs that are drawn seed by seed, at most."""
 
@@ -65,21 +67,41 @@ def _seeds(results: StudyResults) -> str:
 def _methods(
     run: Run, results: StudyResults, found: Compared, sides: list[Side], allow_code: bool
 ) -> str:
-    said = [f"{many(len(sides), 'arm')} were compared: {listed([side.name for side in sides])}"]
-    said.append(f"each was trained with the same {_seeds(results)}")
-    for number, side in enumerate(sides[:4]):
-        config = shared.config_of_cell(run, number, allow_code)
-        own = methods.of_config(f"'{side.name}'", config, layers=config is not None)
-        said += [f"{side.name}: {own[0]}", *own[1:]] if own else []
-    if len(sides) > 4:
-        said.append("the others are in study.json")
+    names = [side.name for side in sides]
+    configs = [shared.config_of_cell(run, number, allow_code) for number in range(len(sides))]
+    told = [
+        methods.of_config(f"'{name}'", config, layers=config is not None)
+        for name, config in zip(names, configs, strict=True)
+    ]
+    said = [
+        f"{many(len(sides), 'configuration')} were compared: {listed(names)}",
+        f"each was trained with the same {_seeds(results)}",
+    ]
+    done = [*map(sentence, said), *together(dict(zip(names, told, strict=True)))]
     overlap = next((side.overlap for side in sides if side.overlap is not None), None)
-    left = max(int(side.left.sum()) for side in sides)
-    said.append(methods.statistics(overlap, left, pairs=True))
+    said = [methods.statistics(overlap, max(int(side.left.sum()) for side in sides), pairs=True)]
+    if len(sides) > DESCRIBED:
+        said.insert(0, "the others are in study.json")
     if len(found.pairs) > 1:
         said.append(f"the p values are corrected for {len(found.pairs)} pairs by Holm's method")
     said.append(methods.framework(shared.versions(run), results.dtype))
-    return " ".join(sentence(each, named=":" in each[:80]) for each in said if each)
+    return " ".join([*done, *(sentence(each) for each in said if each)])
+
+
+def together(told: dict[str, list[str]]) -> list[str]:
+    """Return what is said of each name as sentences: what all share once, then what is their own.
+
+    Only the first few are described.
+    """
+    first = next(iter(told.values()))
+    common = [line for line in first if all(line in lines for lines in told.values())]
+    said = [sentence(line) for line in common]
+    if said:
+        said[0] = f"In {'both' if len(told) == 2 else 'all'}, {sentence(common[0], named=True)}"
+    for name, lines in [*told.items()][:DESCRIBED]:
+        if own := [line for line in lines if line not in common]:
+            said += [sentence(f"{name}: {own[0]}", named=True), *map(sentence, own[1:])]
+    return said
 
 
 def _charts(sides: list[Side], found: Compared) -> list[Piece]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from minifw.charts import Axis, Band, Chart, Column, Dots, Line, Mark, Panel, Rule, Shape
 from minifw.page.arms import Side, groups
-from minifw.page.words import listed, many, moved, sentence
 from minifw.report.bands import WORDS, Curve, Floats, falls_late, spans_decades
+from minifw.report.words import listed, many, moved, sentence
 from minifw.statistics.measure import Measure
 
 DRAWN = 60

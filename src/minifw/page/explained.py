@@ -12,6 +12,7 @@ from minifw.explain.text import conclusion, title
 from minifw.page.document import Diagram, Document, Grid, Paragraph, Piece, Section
 from minifw.page.steps import steps_of
 from minifw.report.tables import Table
+from minifw.report.words import listed, many
 from minifw.runs import Run
 
 MOST_LAYERS = 40
@@ -117,11 +118,10 @@ def _layers(found: Explained) -> Table:
                 ],
             )
         )
-    return Table(
-        f"Each layer in this step of {found.samples} samples: the size of its output, the norms of "
-        "output and gradient, units that are 0 for all of the first "
-        f"{next((one.dead.samples for one in found.layers if one.dead), 0) or 'training'} "
-        "training samples, and its share in the squared norm of the update",
-        head,
-        rows,
-    )
+    said = ["the size of its output", "the norms of output and gradient"]
+    looked_at = next((layer.dead.samples for layer in found.layers if layer.dead), None)
+    if looked_at is not None:
+        said.append(f"units that are 0 for all of the first {looked_at} training samples")
+    said.append("its share in the squared norm of the update")
+    samples = many(found.samples, "sample")
+    return Table(f"Each layer in this step of {samples}: {listed(said)}", head, rows)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minifw.page.arms import Side, groups, of_results
-from minifw.page.words import between, listed, many, seeds_named, sentence
+from minifw.report.words import between, listed, many, seeds_named, sentence
 from minifw.runs.results import Results
 from minifw.statistics.measure import Measure
 
@@ -84,13 +84,16 @@ def _beside(results: Results) -> list[str]:
             for arms in results.modes.values()
             if (known := [r2 for r2 in arms["minifw"].r2 or () if r2 is not None])
         ]
-        guess = f"guessing the mean of the training samples has {measure.figure(data.mean_error)}"
+        rmse = measure.figure(data.mean_error)
+        guess = f"guessing the mean of the training samples gives an RMSE of {rmse}"
         shown = listed([f"{r2:.3f}".replace("-", "−") for r2 in fits])
-        middle = "median R²" if len(results.seeds) > 1 else "R²"
-        return [f"{guess}; {middle}: {shown}" if fits else guess]
+        middle = "the median R²" if len(results.seeds) > 1 else "R²"
+        was = "was" if len(fits) == 1 else "were"
+        return [f"{guess}; {middle} {was} {shown}" if fits else guess]
     if data.majority_error is None:
         return []
-    return [f"guessing the most frequent class is wrong in {data.majority_error:.1f} %"]
+    error = f"{data.majority_error:.1f} %"
+    return [f"always guessing the most frequent class gives an error of {error}"]
 
 
 def stops(sides: Sequence[Side]) -> list[str]:

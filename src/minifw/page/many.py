@@ -11,9 +11,9 @@ from minifw.page import arms, spread
 from minifw.page.arms import Side
 from minifw.page.document import Document, Grid, Picture, Section
 from minifw.page.run import document_of
-from minifw.page.words import listed, many, sentence
 from minifw.report import sweeps
 from minifw.report.tables import Cell, Interval, Table
+from minifw.report.words import listed, many, sentence
 from minifw.runs import Run
 from minifw.runs.studies import CELLS, results_of
 from minifw.statistics.measure import Measure

@@ -10,9 +10,9 @@ import numpy as np
 from minifw.charts import Axis, Band, Cells, Chart, Dots, Line, Mark, Panel, Span
 from minifw.config.axes import in_one_line
 from minifw.errors import short_word
-from minifw.page.words import between, listed, many, sentence
 from minifw.report.sides import Errors, Side, is_grid
 from minifw.report.sweeps import Report, in_order, keys_of, short_names
+from minifw.report.words import between, listed, many, sentence
 
 MOST = 30
 """Categories of an axis, or rows of a table in the page, at most."""

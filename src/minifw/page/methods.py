@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from minifw.config.columned import AtPath
 from minifw.config.generated import Generated
 from minifw.config.heads import in_words
-from minifw.config.model import Config, word_of
+from minifw.config.model import Config, Stopping, word_of
+from minifw.config.tabled import Tabled
 from minifw.experiment.results import layers_in_words
-from minifw.page.words import listed, many, seed_range, sentence
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import ARMS, Mode
-from minifw.runs.results import Data, Results
+from minifw.runs.results import Data, Results, StoppingRecord
 from minifw.statistics.overlap import Overlap
 
 LOSSES = {
@@ -91,7 +93,7 @@ def statistics(overlap: Overlap | None, seeds: int, pairs: bool, figure: str = "
     text += "resamples)"
     if pairs:
         text += (
-            "; arms are compared seed by seed, by the mean of the differences, its bootstrap "
+            "; pairs are compared seed by seed, by the mean of the differences, its bootstrap "
             "interval, and a two-sided sign-flip test"
         )
     return text
@@ -143,13 +145,12 @@ def _loss(config: Config) -> str:
 
 
 def _samples(data: Data, config: Config | None) -> list[str]:
-    sizes = [many(data.train, "training")]
     sizes = [f"{data.train:,} training"]
     if data.validation is not None:
         sizes.append(f"{data.validation:,} validation")
     sizes.append(f"{data.test:,} test")
     noun = "sample" if data.test == 1 else "samples"
-    what = "" if config is None else f" of the {_name(config)} data"
+    what = "" if config is None else f" of {_name(config)}"
     features = many(len(data.features), "feature")
     if data.targets:
         about = f"{features}; {'target' if len(data.targets) == 1 else 'targets'}: "
@@ -157,31 +158,76 @@ def _samples(data: Data, config: Config | None) -> list[str]:
     else:
         about = f"{features}, {many(len(data.class_balance), 'class').replace('classs', 'classes')}"
     said = [f"there were {listed(sizes)} {noun}{what} ({about})"]
-    if config is not None and config.data.normalize:
-        said[0] += ", normalised per feature by the training samples"
+    if config is not None:
+        if data.division is not None and "fold" not in data.division:
+            said[0] += _way_of_division(config.data)
+        said[0] += _prepared(config.data)
     if data.altered:
-        said.append(f"on purpose, the training samples were altered: {'; '.join(data.altered)}")
+        said.append(_altered(data.altered))
     return said
 
 
 def _name(config: Config) -> str:
     data = config.data
-    return word_of(data) if isinstance(data, Generated) else f"{data.about} ({word_of(data)})"
+    if isinstance(data, Generated):
+        return f"the {word_of(data)} data"
+    if word_of(data) == "sklearn":
+        return f"scikit-learn's {data.about} data"
+    if isinstance(data, AtPath):
+        return f"the data in {data.about}"
+    return f"the {word_of(data)} data ({data.about})"
 
 
 def _data_of(config: Config) -> list[str]:
     data = config.data
     if isinstance(data, Generated):
         sizes = f"{data.train:,} training and {data.test:,} test samples"
-        said = f"there were {sizes} of the {_name(config)} data"
+        said = f"there were {sizes} of {_name(config)}"
     else:
-        said = f"the samples were those of the {_name(config)} data"
-    if data.normalize:
-        said += ", normalised per feature by the training samples"
+        said = f"the samples were those of {_name(config)}{_divided(data)}"
+    said += _prepared(data)
     if data.validation is not None:
         held = f"{100 * data.validation:g} %" if data.validation < 1 else f"{data.validation:,}"
         said += f"; {held} of the training samples were kept for validation"
-    return [said, *data.alteration.words]
+    if altered := data.alteration.words:
+        return [said, _altered(altered)]
+    return [said]
+
+
+def _altered(words: Sequence[str]) -> str:
+    return f"on purpose, the training samples were altered: {'; '.join(words)}"
+
+
+def _prepared(data: Any) -> str:
+    """Return what was done to the features of all samples."""
+    missing = getattr(data, "missing", "error")
+    said = ""
+    if missing == "drop":
+        said += "; rows with missing values were left out"
+    elif missing != "error":
+        said += f"; missing values were filled with the {missing} of the training samples"
+    if data.normalize:
+        who = "; features were" if said else ","
+        said += f"{who} normalised per feature by the training samples"
+    return said
+
+
+def _way_of_division(data: Any) -> str:
+    ways = {"stratified": ", stratified by class", "grouped": ", by whole groups"}
+    return ways.get(getattr(data, "split", ""), "")
+
+
+def _divided(data: Any) -> str:
+    """Return how a file's samples are divided, by the keys of its config: no file is read."""
+    if getattr(data, "folds", None):
+        return f", divided for {data.folds}-fold cross-validation"
+    if getattr(data, "test_path", None) or not isinstance(data, Tabled):
+        return ""
+    train = data.usual_train if data.train is None else data.train
+    share = f"{100 * train:g} %" if train < 1 else f"{train:,}"
+    how = _way_of_division(data)
+    rest = "the others" if getattr(data, "test", None) is None else "others of them"
+    return f", of which {share} were drawn for training{how}, and {rest} for testing"
 
 
 def _training(
@@ -191,13 +237,21 @@ def _training(
     how = "gradient descent" if config is None else _optimizer(config)
     if config is None and results.optimizer is not None:
         how = results.optimizer
-    most = "" if results.early_stopping is None else "at most "
-    schedule = "" if results.schedule is None else f" (schedule: {results.schedule})"
+    schedule, rule = results.schedule, results.early_stopping
+    return _steps(f"{how} {' and '.join(ways)}", results.eta, schedule, results.epochs, rule)
+
+
+def _steps(
+    how: str, eta: float, schedule: str | None, epochs: int, rule: Stopping | StoppingRecord | None
+) -> str:
+    """Return how training went; `rule` says when a network stopped early."""
+    most = "" if rule is None else "at most "
     text = (
-        f"training was by {how} {' and '.join(ways)}, with a learning rate of {results.eta:g}"
-        f"{schedule}, for {most}{many(results.epochs, 'epoch')}"
+        f"training was by {how}, with a learning rate of {eta:g}"
+        f"{'' if schedule is None else f' (schedule: {schedule})'}, for {most}"
+        f"{many(epochs, 'epoch')}"
     )
-    if (rule := results.early_stopping) is not None:
+    if rule is not None:
         of = {"best": "of its best evaluation", "last": "that it had last"}[rule.restore]
         text += (
             f"; each network stopped after {many(rule.patience, 'evaluation')} without a lower "
@@ -207,11 +261,11 @@ def _training(
 
 
 def _of_train(config: Config) -> str:
-    way = _way(config.train.mode, config.train.batch_size)
-    return (
-        f"training was by {_optimizer(config)} {way}, with a learning rate of "
-        f"{config.train.eta:g}, for {many(config.train.epochs, 'epoch')}"
-    )
+    train = config.train
+    way = _way(train.mode, train.batch_size)
+    schedule = None if train.schedule.is_constant else train.schedule.word
+    how, rule = f"{_optimizer(config)} {way}", train.early_stopping
+    return _steps(how, train.eta, schedule, train.epochs, rule)
 
 
 def _way(mode: Mode, batch: int | None) -> str:

@@ -18,9 +18,9 @@ from minifw.errors import MinifwError, short_word
 from minifw.experiment.replay import Replayed, replay
 from minifw.page import outlines
 from minifw.page.document import Paragraph, Picture, Piece, Slides
-from minifw.page.words import listed, sentence
 from minifw.report import planes
 from minifw.report.bands import Floats
+from minifw.report.words import listed, sentence
 from minifw.runs import Mode, Run
 from minifw.runs.results import Results
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from minifw.page import (
     arms,
-    classes,
     curves,
     explained,
     findings,
     methods,
-    norms,
-    numbers,
     regions,
     series,
     shared,
@@ -20,8 +17,8 @@ from minifw.page.comparison import of_comparison
 from minifw.page.document import Document, Grid, Paragraph, Picture, Piece, Quote, Section
 from minifw.page.sweep import of_sweep
 from minifw.page.variance import of_variance
-from minifw.page.words import many, sentence
-from minifw.report import tables
+from minifw.report import classes, norms, predicted, tables
+from minifw.report.words import many, sentence
 from minifw.runs import Run
 from minifw.runs.results import Results
 
@@ -94,12 +91,12 @@ def charts(run: Run, results: Results, allow_code: bool) -> list[Piece]:
     said = [f"{results.title(m)}: {p.sentence}" for m, p in (results.pairs or {}).items()]
     if pairs and (chart := spread.paired(pairs, measure, said)) is not None:
         found.append(chart)
-    if (chart := norms.norms_chart(run)) is not None:
+    if (chart := norms.of_run(run)) is not None:
         found.append(chart)
     of_classes = [classes.confusion(results), classes.calibration(results)]
     return [
         *map(Picture, found),
         *regions.pieces(run, results, allow_code),
         *(Picture(chart) for chart in of_classes if chart is not None),
-        *map(Picture, numbers.charts(run, results)),
+        *map(Picture, predicted.charts(run, results)),
     ]

@@ -17,6 +17,8 @@ from minifw.runs import Run, records
 from minifw.runs.studies import STUDY, Study
 
 CONFIG, ENVIRONMENT, PAGE = "config.yaml", "env.json", "report.html"
+AGAIN = "This repeats it, from the folder that the run is in"
+ASKED = "The command that made it"
 LINES = 400
 """Lines of a config in the page, at most."""
 FILES = 400
@@ -66,7 +68,7 @@ def _config(run: Run, config: Config | None) -> Listing:
             place = source.keys.get(path) or source.places.get(path)
             if place is not None and place.line:
                 marked.add(place.line - 1)
-        title += "; marked: what differs from the defaults, or has none"
+        title += "; marked are those that differ from their default, or that have none"
     if len(lines) > LINES:
         title += f"; the first {LINES} of {len(lines)} lines"
     shown = tuple(sorted(line for line in marked if line < LINES))
@@ -120,10 +122,10 @@ def _command(run: Run) -> list[Piece]:
     pieces: list[Piece] = []
     again = _again(run)
     if again is not None:
-        pieces.append(Listing("This repeats it", again))
+        pieces.append(Listing(AGAIN, again))
     if isinstance(words, list) and words and all(isinstance(word, str) for word in words):
         called = " ".join(shlex.quote(harmless(word)) for word in words)
-        pieces.append(Listing("It was asked for by", called))
+        pieces.append(Listing(ASKED, called))
     return pieces
 
 

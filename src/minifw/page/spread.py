@@ -10,8 +10,8 @@ from minifw.charts import Axis, Chart, Dots, Line, Mark, Note, Panel, Span
 from minifw.page.arms import Side, groups
 from minifw.page.findings import described
 from minifw.page.series import Mask
-from minifw.page.words import listed, many, seeds_named, sentence
 from minifw.report.bands import Floats
+from minifw.report.words import listed, many, seeds_named, sentence
 from minifw.statistics.measure import Measure
 
 DOTS = 150
@@ -100,8 +100,9 @@ def sideways(values: Floats) -> Floats:
     near = float(np.ptp(values)) / NEAR or 1.0
     dense = np.exp(-(((values[:, None] - values) / near) ** 2) / 2).sum(1)
     places = 2 * ((np.arange(len(values)) * GOLDEN) % 1) - 1
-    out = FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
-    return np.asarray(np.where(places < 0, -out, out), np.float64)
+    side: Floats = np.where(places < 0, -1.0, 1.0)
+    far: Floats = FREE + (1 - FREE) * np.abs(places) * dense / dense.max()
+    return side * far
 
 
 def some_of(errors: Floats) -> list[int]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from minifw.config.axes import in_one_line
+from minifw.config.model import Config
 from minifw.errors import short_word
 from minifw.page import maps, methods, shared
 from minifw.page.document import Document, Grid, Picture, Quote, Section
-from minifw.page.words import listed, many, seed_range, sentence
 from minifw.report import sweeps
 from minifw.report.sweeps import Report
+from minifw.report.words import listed, many, seed_range, sentence
 from minifw.runs import Run
 from minifw.runs.studies import CELLS, results_of
 
@@ -88,9 +89,11 @@ def result(report: Report) -> list[str]:
 
 def _methods(run: Run, report: Report, allow_code: bool) -> str:
     results = report.results
-    said = methods.of_config(results.about, shared.config_of(run, allow_code))
+    config = shared.config_of(run, allow_code)
+    said = methods.of_config(results.about, config)
     keys = listed([_values(report, key) for key in sweeps.keys_of(report)])
-    said.append(f"in place of these, the sweep took {keys}, in {many(len(results.cells), 'cell')}")
+    cells = many(len(results.cells), "cell")
+    said.append(f"in place of these, the sweep tried {keys}: {cells}, one for each setting")
     seeds = max((cell.seeds for cell in results.cells), key=len)
     each = many(len(seeds), "seed")
     said.append(f"each cell was trained with {each} ({seed_range(seeds)}), the same in all cells")
@@ -98,8 +101,8 @@ def _methods(run: Run, report: Report, allow_code: bool) -> str:
         said.append(f"successive halving stopped {report.outcome.stopped} of the cells early")
     if report.outcome.best is not None:
         said.append(
-            f"cells are ranked by the median validation {results.measured.name}, and reported by "
-            "their test samples"
+            f"cells are ranked by the median validation {results.measured.name}{_drawn(config)}, "
+            "and reported by their test samples"
         )
     overlap = next((c.overlap for c in results.cells if c.overlap is not None), None)
     left = max(int(np.isfinite(np.array(c.test_error, np.float64)).sum()) for c in results.cells)
@@ -108,13 +111,20 @@ def _methods(run: Run, report: Report, allow_code: bool) -> str:
     return " ".join(sentence(each) for each in said if each)
 
 
+def _drawn(config: Config | None) -> str:
+    """Return what validates where the config keeps nothing for it: generated samples."""
+    if config is None or config.data.validation is not None:
+        return ""
+    return " (on further samples, as many as for the test)"
+
+
 def _values(report: Report, key: str) -> str:
     """Return a key with its values, or with the ends of many numbers."""
     values = list(dict.fromkeys(in_one_line(cell.set[key]) for cell in report.results.cells))
     found = [cell.set[key] for cell in report.results.cells]
     numbers = [v for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
     if len(values) <= VALUES:
-        return f"{key} of {listed([short_word(value) for value in values])}"
+        return f"{key} ({', '.join(short_word(value) for value in values)})"
     if len(numbers) == len(report.results.cells):
         return f"{len(values)} values of {key} between {min(numbers):g} and {max(numbers):g}"
     return f"{len(values)} values of {key}"

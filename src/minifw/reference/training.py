@@ -27,6 +27,7 @@ from minifw.training import (
     evaluate,
     finite,
     in_parts,
+    may_be_divided,
     run_epochs,
     wait_for,
 )
@@ -73,6 +74,8 @@ def fit(
     rows = max(part.count for part in data.parts.values())
     sizes = StepSizes.of(network, data.train)
     at_a_time = sizes.rows_at_once(rows)
+    if at_a_time < rows and not may_be_divided(network, data.train.inputs, len(data.train.stack)):
+        at_a_time = rows
     most = sizes.networks_in(AT_ONCE_BYTES, at_a_time)
     snapshots = _Snapshots(network, loss, most // len(seeds) if at_once else most, at_a_time)
 

@@ -53,8 +53,8 @@ def twin_of(thing: Any, family: type[Declaration]) -> Twin:
     if found is None or not isinstance(found, Twin):
         decorator = f"@nn.{_DECORATORS[family]}(twin=nn.Twin(...))"
         what = (
-            f"there is no PyTorch twin of it to compare with; {decorator} above the class gives "
-            "one, and --reference none does without"
+            f"there is no PyTorch twin of it; {decorator} above the class gives one; "
+            "compare --reference none and export --format npz do without"
             if found is None
             else f"its twin must be written {decorator}, got {found!r}"
         )

@@ -5,6 +5,7 @@ The door names rooms: `plots` brings matplotlib along, and tables need none of i
 
 __all__ = [
     "bands",
+    "classes",
     "comparison",
     "norms",
     "pairings",
@@ -12,10 +13,12 @@ __all__ = [
     "planes",
     "plots",
     "points",
+    "predicted",
     "process",
     "scores",
     "sides",
     "sweeps",
     "tables",
     "variance",
+    "words",
 ]

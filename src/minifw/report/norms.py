@@ -8,8 +8,8 @@ import numpy as np
 
 from minifw.charts import Axis, Band, Chart, Line, Mark, Panel
 from minifw.report.bands import Floats
-from minifw.runs import Mode
-from minifw.runs.norms import Gradients
+from minifw.runs import Mode, Run
+from minifw.runs.norms import Gradients, gradients_of
 
 NAME = "gradients"
 FAR = 1000.0
@@ -24,7 +24,15 @@ PANELS = {
     "gradient": ("Gradients", "RMS of dL/dθ of a layer"),
     "ratio": ("Updates", "update / weights, RMS of each"),
 }
-MODES: Mapping[Mode, str] = {"full-batch": "full gradient", "sgd": "SGD"}
+MODES: Mapping[Mode, str] = {"full-batch": "full batch", "sgd": "SGD"}
+
+
+def of_run(run: Run) -> Chart | None:
+    """Return the norms of a run's layers over the epochs; None if it has not recorded them.
+
+    The chart's description is what the norms say: vanishing or exploding gradients, dead units.
+    """
+    return chart(gradients_of(run))
 
 
 def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
@@ -53,7 +61,8 @@ def chart(modes: Mapping[Mode, Gradients]) -> Chart | None:
         return None
     columns = ("mode", "of", "layer", "epoch", "lower quartile", "median", "upper quartile")
     data = dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
-    ends = [row for row in rows if row[3] in (0, max(r[3] for r in rows if r[0] == row[0]))]
+    last = {mode: max((row[3] for row in rows if row[0] == mode), default=0) for mode in modes}
+    ends = [row for row in rows if row[3] in (0, last[row[0]])]
     first = next(iter(modes.values()))
     seeds = len(first.seeds)
     return Chart(

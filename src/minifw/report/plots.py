@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
+from minifw.charts import Chart, drawn
 from minifw.charts.canvas import defaults, pdf, png, svg
 from minifw.errors import MinifwError, harmless
+from minifw.report import classes, norms, predicted
 from minifw.runs import Files, Run
-from minifw.runs.norms import NORMS, gradients_of
+from minifw.runs.norms import NORMS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,8 +39,6 @@ def write_plots(run: Run) -> None:
 def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
     """Return the function that draws each figure of a run, by name; see `defaults`."""
     results = run.results()
-    ours = [arms["minifw"] for arms in results.modes.values()]
-    scores = [outcome.scores for outcome in ours if outcome.scores is not None]
 
     def errors() -> Figure:
         from minifw.report import curves
@@ -50,41 +51,33 @@ def drawings(run: Run) -> dict[str, Callable[[], Figure]]:
 
         return regions.decision_regions(results, run.read("decision.npz"))
 
-    def predicted() -> Figure:
-        from minifw.report import predicted
-
-        return predicted.against_true(results, run.read("predicted.npz"))
-
-    def confusion() -> Figure:
-        from minifw.report import classes
-
-        return classes.confusion_matrix(results)
-
-    def calibration() -> Figure:
-        from minifw.report import classes
-
-        return classes.reliability(results)
+    def against_true() -> Figure:
+        return _captioned(predicted.charts(run, results)[0])
 
     def gradients() -> Figure:
-        from minifw.charts import drawn
-        from minifw.report import norms
-
-        chart = norms.chart(gradients_of(run))
-        assert chart is not None
-        return drawn.figure(chart)
+        chart = norms.of_run(run)
+        if chart is None:
+            raise ValueError("no layer has parameters")
+        return _captioned(chart)
 
     figures = {"errors": errors}
-    if "predicted.npz" in run.known:
-        figures["predicted"] = predicted
+    errors_of = [arms["minifw"].test_error for arms in results.modes.values()]
+    if predicted.FILE in run.known and any(e is not None for own in errors_of for e in own):
+        figures["predicted"] = against_true
     if "decision.npz" in run.known:
         figures["decision"] = decision
-    if any(each.confusion is not None for each in scores):
-        figures["confusion"] = confusion
-    if any(each.calibration is not None for each in scores):
-        figures["calibration"] = calibration
+    for chart in (classes.confusion(results), classes.calibration(results)):
+        if chart is not None:
+            figures[chart.name] = partial(_captioned, chart)
     if NORMS in run.known:
         figures["gradients"] = gradients
     return figures
+
+
+def _captioned(chart: Chart) -> Figure:
+    """Draw a chart with its caption, in one column of a paper if it is a single square."""
+    columns = 1 if len(chart.panels) == 1 and chart.panels[0].square else 2
+    return drawn.figure(chart, columns, captioned=True)
 
 
 def write_scaling(files: Files, name: str) -> bool:

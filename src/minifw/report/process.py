@@ -74,7 +74,7 @@ def main() -> None:
     signal.alarm(PATIENCE)
     with quiet_matplotlib():
         with plots.defaults():
-            from minifw.report import classes, curves, regions  # noqa: F401, this takes the time
+            from minifw.report import curves, regions  # noqa: F401, this takes the time
         run = pickle.load(sys.stdin.buffer)
         drawn = {name: plots.made(draw) for name, draw in plots.drawings(run).items()}
     pickle.dump(drawn, sys.stdout.buffer)

@@ -1,118 +1,167 @@
-"""The figure of a study of variance: shares with their intervals, beside the errors themselves.
-
-It is readable in black and white: bars differ by their names, networks are open circles.
-"""
+"""The charts of a study of variance: shares with their intervals, and the errors themselves."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
-from minifw.charts.palette import LIGHT
+from minifw.charts import Axis, Bars, Chart, Dots, Line, Mark, Panel, Span
 from minifw.report import variance
-from minifw.report.lettering import fitted, lay_out, new_figure
-from minifw.report.variance import Report
+from minifw.report.bands import Floats
+from minifw.report.variance import PARTS, PURPOSES, Report
+from minifw.report.words import listed, many, sentence
 from minifw.runs import titled
+from minifw.runs.variance import Part
 
-BARS: dict[str, Any] = {"color": LIGHT.steps[2], "edgecolor": LIGHT.series[0], "linewidth": 0.8}
-INTERVALS: dict[str, Any] = {
-    "color": LIGHT.series[0],
-    "linewidth": 1.4,
-    "capsize": 3,
-    "fmt": "none",
-}
-NETWORKS: dict[str, Any] = {
-    "color": LIGHT.series[0], "linewidth": 0, "marker": "o", "markersize": 3,
-    "markerfacecolor": "none", "markeredgewidth": 0.6,
-}  # fmt: skip
-MOST_SEEDS = 40
-"""Seeds that are drawn one beside the other."""
+SEEDS = 40
+"""Seeds of a purpose that are drawn beside each other, at most."""
+DOTS = 12
+"""Networks of a seed that are drawn, at most."""
+GOLDEN = 0.618034
+INTERVALS = "95 % generalised confidence intervals"
 
 
-def figure(report: Report) -> Figure:
-    """Draw the shares of the variance, and the test error of each network."""
-    drawn = new_figure(8.6, 3.2)
-    left, right = drawn.subplots(1, 2, width_ratios=(1, 1.25))
-    _draw_shares(left, report)
-    _draw_errors(right, report)
-    lay_out(drawn)
-    return drawn
-
-
-def _draw_shares(axis: Axes, report: Report) -> None:
+def both(report: Report) -> Chart:
+    """Return all there is to see of a study as one chart, for a figure."""
     outcome = report.outcome
-    names = list(variance.PARTS)
-    for place, part in enumerate(names):
-        share, interval = outcome.shares[part], outcome.intervals[part]
-        if report.is_fixed(part):
-            axis.text(1, place, "one level", va="center", color=LIGHT.series[4])
-        elif share is not None:
-            axis.barh(place, 100 * share, height=0.6, **BARS)
-            if interval is not None:
-                low, high = 100 * np.array(interval)
-                middle, half = (low + high) / 2, (high - low) / 2
-                axis.errorbar(middle, place, xerr=half, **INTERVALS)
-    axis.set_yticks(range(len(names)), [variance.PARTS[part] for part in names])
-    axis.set_ylim(len(names) - 0.5, -0.5)
-    axis.set_xlim(0, 100)
-    axis.set_xlabel("share of the variance, %, with 95 % interval")
-    axis.grid(axis="x", alpha=0.3, linewidth=0.5)
-    axis.set_axisbelow(True)
-    total = outcome.total_sd
-    spread = ""
-    if total is not None:
-        unit = outcome.measured.points
-        spread = f"\nstandard deviation {total:.2g} {unit}".rstrip()
-    title = fitted(
-        _of(axis), f"{titled(outcome.mode, outcome.optimizer)} – {report.results.name}", 3.0, 9
+    parts = [chart for chart in (shares(report), networks(report)) if chart is not None]
+    axis = Axis(outcome.measured.axis())
+    empty = Panel(titled(outcome.mode, outcome.optimizer), Axis("seed"), axis, ())
+    return Chart(
+        name="variance",
+        title=report.results.name,
+        caption=" ".join(part.caption for part in parts)
+        or f"All {many(outcome.networks, 'network')} diverged.",
+        description=" ".join(part.description for part in parts),
+        panels=tuple(panel for part in parts for panel in part.panels) or (empty,),
+        data=_columns(report),
     )
-    axis.set_title(f"{title}{spread}", fontsize=9)
 
 
-def _draw_errors(axis: Axes, report: Report) -> None:
-    """Draw a column of circles for each seed of a purpose, and a line at its mean.
-
-    It is the purpose with the largest share.
-    """
+def shares(report: Report) -> Chart | None:
+    """Return the bars of the shares with their intervals; None without a spread."""
     outcome = report.outcome
+    if not outcome.total_sd:
+        return None
+    parts = [part for part in PARTS if outcome.shares[part] is not None]
+    measured = [part for part in parts if not report.is_fixed(part)]
+    places = [parts.index(part) for part in measured]
+    length = [100 * (outcome.shares[part] or 0.0) for part in measured]
+    ends = [outcome.intervals[part] for part in measured]
+    low, high = ([np.nan if pair is None else 100 * pair[end] for pair in ends] for end in (0, 1))
+    marks: tuple[Mark, ...] = (
+        Bars("share", places, length, 0, horizontal=True),
+        Span("95 % interval", places, low, high, 7, horizontal=True),
+    )
+    names = tuple(PARTS[part] for part in parts)
+    fixed = [PARTS[part] for part in parts if report.is_fixed(part)]
+    largest = max(measured, key=lambda part: outcome.shares[part] or 0.0)
+    spread = outcome.measured.difference(outcome.total_sd)
+    caption = (
+        f"shares of the variance of the test {outcome.measured.name}, in percent, with "
+        f"{INTERVALS}, of {variance.crossed(report)}; the standard "
+        f"deviation is {spread}"
+    )
+    if fixed:
+        caption += f"; there is one seed of the {listed(fixed)}, whose share is not measured"
+    said = listed(
+        [f"{PARTS[part]} {100 * (outcome.shares[part] or 0.0):.1f} %" for part in measured]
+    )
+    return Chart(
+        name="shares",
+        title="What makes the spread",
+        caption=sentence(caption),
+        description=sentence(f"the largest share is that of the {PARTS[largest]}: {said}"),
+        panels=(
+            Panel(
+                titled(outcome.mode, outcome.optimizer),
+                Axis("share of the variance, %", limits=(0.0, 100.0)),
+                Axis("", "category", names),
+                marks,
+            ),
+        ),
+        data={
+            "source": [PARTS[part] for part in measured],
+            "share, %": length,
+            "95 %, from": [None if pair is None else 100 * pair[0] for pair in ends],
+            "95 %, to": [None if pair is None else 100 * pair[1] for pair in ends],
+        },
+    )
+
+
+def networks(report: Report) -> Chart | None:
+    """Return the errors of the networks by the seed that matters most; None if all diverged."""
+    outcome, measure = report.outcome, report.outcome.measured
     seeds = outcome.seeds
-    part = max(variance.PURPOSES, key=lambda each: (outcome.shares[each] or 0, len(seeds[each])))
-    errors = np.moveaxis(report.errors, variance.PURPOSES.index(part), 0)
-    shown = seeds[part][:MOST_SEEDS]
-    rng = np.random.default_rng(0)  # circles side by side, the same in each drawing
-    for seed, of_seed in zip(shown, errors, strict=False):
-        known = of_seed[np.isfinite(of_seed)]
-        if len(known):
-            axis.plot(seed + rng.uniform(-0.3, 0.3, len(known)), known, **NETWORKS)
-            axis.hlines(known.mean(), seed - 0.4, seed + 0.4, color="black", linewidth=1.8)
-    name = f"seed of the {variance.PARTS[part]}"
-    notes = [f"each circle is a network, each line\nthe mean of a {name}"]
+    part: Part = max(PURPOSES, key=lambda each: (outcome.shares[each] or 0.0, len(seeds[each])))
+    errors = np.moveaxis(report.errors, PURPOSES.index(part), 0).reshape(len(seeds[part]), -1)
+    if not np.isfinite(errors).any():
+        return None
+    shown = seeds[part][:SEEDS]
+    x, y, labels, means = [], [], [], []
+    for place, (seed, own) in enumerate(zip(shown, errors, strict=False)):
+        known = own[np.isfinite(own)]
+        means.append(float(known.mean()) if len(known) else np.nan)
+        some = known if len(known) <= DOTS else _some(known)
+        x += (place + 0.6 * ((np.arange(len(some)) * GOLDEN) % 1 - 0.5)).tolist()
+        y += some.tolist()
+        labels += [f"seed {seed}"] * len(some)
+    where = np.array([v for s in range(len(shown)) for v in (s - 0.4, s + 0.4, np.nan)])
+    line = np.array([v for mean in means for v in (mean, mean, np.nan)])
+    name = PARTS[part]
+    parts = [f"test {measure.name} {measure.what} of the networks of each seed of the {name}",
+             "each dot is a network, each line the mean of a seed"]  # fmt: skip
+    if errors.shape[1] > DOTS:
+        parts.append(f"{DOTS} of the {errors.shape[1]:,} networks of a seed are drawn")
     if len(shown) < len(seeds[part]):
-        notes.append(f"the first {len(shown)} of {len(seeds[part])} such seeds")
-    if outcome.diverged == outcome.networks:
-        axis.text(
-            0.5, 0.5, f"there is nothing to draw:\nall {outcome.networks} networks diverged",
-            transform=axis.transAxes, ha="center", va="center",
-        )  # fmt: skip
-    elif outcome.diverged:
-        count = f"{outcome.diverged} of {outcome.networks}"
-        worst = "the largest error" if outcome.measured.targets else "100 %"
-        notes.append(f"{count} diverged: not drawn here, {worst} in the shares")
-    axis.set_title("\n".join(notes), fontsize=9)
-    axis.set_xlim(shown[0] - 0.6, shown[-1] + 0.6)
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel(name)
-    axis.set_ylabel(outcome.measured.axis())
-    if axis.get_ylim()[0] < 0:
-        axis.set_ylim(bottom=0)
-    axis.grid(axis="y", alpha=0.3, linewidth=0.5)
+        parts.append(f"the first {len(shown)} of {len(seeds[part]):,} such seeds are drawn")
+    if outcome.diverged:
+        parts.append(f"{outcome.diverged:,} networks diverged, and are not drawn")
+    known_means = [(mean, seed) for seed, mean in zip(shown, means, strict=True) if mean == mean]
+    return Chart(
+        name="networks",
+        title="The networks",
+        caption=" ".join(map(sentence, parts)),
+        description=sentence(
+            f"the mean of a seed of the {name} goes from {measure.figure(min(known_means)[0])} "
+            f"(seed {min(known_means)[1]}) to {measure.figure(max(known_means)[0])} "
+            f"(seed {max(known_means)[1]})"
+        ),
+        panels=(
+            Panel(
+                f"The networks of each seed of the {name}",
+                Axis(f"seed of the {name}", "category", tuple(map(str, shown))),
+                Axis(measure.axis()),
+                (
+                    Dots("a network", x, y, 0, labels=tuple(labels)),
+                    Line("mean of a seed", where, line, 7),
+                ),
+            ),
+        ),
+        data=_columns(report),
+        shown={
+            f"seed of the {name}": list(shown),
+            "networks": [int(np.isfinite(own).sum()) for own in errors[: len(shown)]],
+            f"mean{measure.head}": [None if m != m else float(f"{m:.6g}") for m in means],
+        },
+    )
 
 
-def _of(axis: Axes) -> Figure:
-    figure = axis.figure
-    assert isinstance(figure, Figure)
-    return figure
+def _some(known: Floats) -> Floats:
+    """Return some of many errors, evenly from the smallest to the largest."""
+    some = np.linspace(0, len(known) - 1, DOTS).round().astype(int)
+    return np.asarray(np.sort(known)[some])
+
+
+def _columns(report: Report) -> dict[str, list[Any]]:
+    """Return the error of each network, with its seeds."""
+    seeds = report.outcome.seeds
+    grid = np.meshgrid(*(seeds[part] for part in PURPOSES), indexing="ij")
+    columns: dict[str, list[Any]] = {
+        f"seed of the {PARTS[part]}": axis.ravel().tolist()
+        for part, axis in zip(PURPOSES, grid, strict=True)
+    }
+    flat = report.errors.ravel().tolist()
+    columns["test error"] = [None if error != error else error for error in flat]
+    return columns

@@ -113,27 +113,26 @@ def verdict(report: Report) -> list[str]:
     if best is None:
         return []
     measure = report.results.measured
-    validation = "" if best.validation is None else f" {measure.figure(best.validation)}"
+    validation = "" if best.validation is None else f" of {measure.figure(best.validation)}"
     lines = [
-        f"Best of {counted(best.of, 'cell')}: cell {best.cell}, {harmless(best.name)} "
-        f"(median validation {measure.name}{validation})."
+        f"The best of {counted(best.of, 'cell')} is cell {best.cell}, {harmless(best.name)}, by "
+        f"its median validation {measure.name}{validation}."
     ]
     middle, interval = report.of_test(best)
     if middle is not None:
-        low_high = (
-            ""
-            if interval is None
-            else (f", 95 % interval {measure.number(interval[0])} to {measure.figure(interval[1])}")
-        )
-        over = f"over {counted(best.n - best.diverged, 'seed')}"
+        ends = ""
+        if interval is not None:
+            low, high = measure.number(interval[0]), measure.figure(interval[1])
+            ends = f"95 % interval {low} to {high}, "
         lines.append(
-            f"Its test {measure.name}: {report.middle} {measure.figure(middle)}{low_high}, {over}."
+            f"Its {report.middle} test {measure.name} is {measure.figure(middle)} "
+            f"({ends}{counted(best.n - best.diverged, 'seed')})."
         )
     if best.optimism is not None:
         lines.append(
             f"Having been chosen as the best makes its validation {measure.name} look about "
-            f"{measure.difference(max(0.0, best.optimism.optimism))} better than it is; on halves "
-            "of the seeds the same cell is the best in "
+            f"{measure.difference(max(0.0, best.optimism.optimism))} better than it is; were half "
+            "of the seeds to choose, it would be the best again in "
             f"{100 * best.optimism.same:.0f} % of the cases."
         )
     return lines

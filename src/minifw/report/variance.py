@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from minifw.charts import drawn
 from minifw.data import Floats
 from minifw.errors import harmless
 from minifw.report.tables import Cell, Table, Two, label_of
@@ -22,7 +23,7 @@ PARTS: dict[Part, str] = {
     "data": "data",
     "init": "initial weights",
     "order": "order of batches",
-    "interaction": "interplay",
+    "interaction": "interaction",
 }
 """What each part is called."""
 
@@ -145,7 +146,7 @@ def sentences(report: Report) -> list[str]:
             share = "as much as all"
         said.append(
             f"The finite test set of {outcome.test_samples} samples alone is expected to make "
-            f"{share} of the variance (within data and interplay); a larger data.test lowers it."
+            f"{share} of the variance (within data and interaction); a larger data.test lowers it."
         )
     took = f"{outcome.networks} networks took {report.results.seconds:.1f} s of training."
     return [*said, *_diverged(report), took]
@@ -182,7 +183,7 @@ def drawings(report: Report) -> dict[str, Callable[[], Figure]]:
     def variance() -> Figure:
         from minifw.report import spread
 
-        return spread.figure(report)
+        return drawn.figure(spread.both(report), captioned=True)
 
     return {"variance": variance}
 

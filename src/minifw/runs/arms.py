@@ -11,7 +11,7 @@ Arm = Literal["minifw", "pytorch", "vmap"]
 """One framework over all seeds; `vmap` is PyTorch's torch.func, with all seeds at once."""
 
 ARMS: dict[Arm, str] = {"minifw": "minifw", "pytorch": "PyTorch", "vmap": "PyTorch vmap"}
-MODES: dict[Mode, str] = {"full-batch": "Full gradient", "sgd": "SGD"}
+MODES: dict[Mode, str] = {"full-batch": "Full batch", "sgd": "SGD"}
 
 
 def titled(mode: Mode, optimizer: str | None) -> str:

@@ -3,7 +3,15 @@
 from minifw.training.checkpoint import Checkpoint
 from minifw.training.division import Division, one_thread
 from minifw.training.epochs import OnEpoch, Trainer, run_epochs, wait_for
-from minifw.training.evaluation import Evaluation, errors_of, evaluate, finite, fits_of, in_parts
+from minifw.training.evaluation import (
+    Evaluation,
+    errors_of,
+    evaluate,
+    finite,
+    fits_of,
+    in_parts,
+    may_be_divided,
+)
 from minifw.training.history import SERIES, STOPPING, VALIDATION, History
 from minifw.training.learner import Learner, find_gradients
 from minifw.training.stopping import EarlyStopping
@@ -30,6 +38,7 @@ __all__ = [
     "fit",
     "fits_of",
     "in_parts",
+    "may_be_divided",
     "norms",
     "one_thread",
     "placement",

@@ -16,6 +16,7 @@ from minifw.compile.beside import beside
 from minifw.data import Samples
 from minifw.nn import Network
 from minifw.nn.module import in_mode
+from minifw.training import evaluation
 from minifw.training.arguments import places
 from minifw.training.learner import Learner
 from minifw.training.steady import check_steady
@@ -175,15 +176,8 @@ def _has_images(learner: Learner, samples: Samples) -> bool:
 def may_be_divided(learner: Learner, samples: Samples) -> bool:
     """Whether the outputs of some samples at a time are those of all at once."""
     state, inputs, _ = lanes_of(learner, samples)
-    try:
-        alone = learner.on([value[:1].clone() for value in state]).network
-        x = inputs[:1, :4]
-        with in_mode(alone, training=False):
-            together = alone.forward(x).clone()
-            apart = [alone.forward(some).clone() for some in x.split(2, 1)]
-        return torch.allclose(together, torch.cat(apart, 1), rtol=1e-3, atol=1e-5)
-    except Exception:  # a user's module may not take few samples, say
-        return False
+    alone = learner.on([value[:1].clone() for value in state]).network
+    return evaluation.may_be_divided(alone, inputs[:1], 1)
 
 
 def check_steps(learner: Learner, samples: Samples) -> None:

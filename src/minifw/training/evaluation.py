@@ -72,6 +72,25 @@ def in_parts(
     return torch.cat(parts, dim)
 
 
+def may_be_divided(network: Network, inputs: Tensor, dim: int) -> bool:
+    """Whether the outputs of some samples at a time are those of all at once; four are tried.
+
+    Args:
+        network: the network.
+        inputs: its inputs.
+        dim: which dimension is that of the samples.
+
+    """
+    x = inputs.narrow(dim, 0, min(4, inputs.shape[dim]))
+    try:
+        with in_mode(network, training=False):
+            together = network.forward(x).clone()
+            apart = [network.forward(some).clone() for some in x.split(2, dim)]
+        return torch.allclose(together, torch.cat(apart, dim), 1e-3, 1e-5, equal_nan=True)
+    except Exception:  # a user's module may not take few samples, say
+        return False
+
+
 def _differs_in_use(network: Network) -> bool:
     """Return whether a network's modules may compute other results in use than in training.
 

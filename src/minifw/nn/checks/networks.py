@@ -98,7 +98,7 @@ class NetworkClaims(Subject):
             if tensor.dtype != torch.float32:
                 raise CheckError(
                     f"{module}: with float32 {name} must be of torch.float32, got {tensor.dtype}; "
-                    "tensors that forward makes need dtype=x.dtype"
+                    "tensors that the passes make need dtype=x.dtype"
                 )
 
     def reuses_memory(self) -> None:

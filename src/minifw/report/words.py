@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from minifw.errors import harmless
-from minifw.report.tables import counted
 from minifw.statistics.measure import Measure
 
 NAMED = 10
@@ -64,16 +63,3 @@ def sentence(text: str, *, named: bool = False) -> str:
     if not named:
         text = text[:1].upper() + text[1:]
     return text if text.endswith((".", "!", "?")) else f"{text}."
-
-
-__all__ = [
-    "between",
-    "counted",
-    "listed",
-    "many",
-    "moved",
-    "number",
-    "seed_range",
-    "seeds_named",
-    "sentence",
-]
