@@ -407,7 +407,7 @@ def texts(count: int, **more: Any) -> list[str]:
     assert chart is not None
     with plots.defaults():
         figure = drawn.figure(chart)
-    names = {"Full batch", "taken for", "class of the test samples", ""}
+    names = {"Full batch", "taken for", "true class", ""}
     written = [text.get_text() for text in figure.axes[0].texts]
     return [text for text in written if text not in names]
 
