@@ -120,7 +120,7 @@ def test_tables_fit_the_terminal(
     # Nothing is lost, wherever it is broken.
     figures = re.sub(r"\s", "", text)
     assert figures.count("1") >= 8
-    for word in ("Table1:Fullgradient", "c" * 39):
+    for word in ("Table1:Fullbatch", "c" * 39):
         assert word in figures
     if columns == 80:
         assert re.search(r"median\s*\|?\s*1.50 %\s*\|?\s*1.50 %", text)
