@@ -340,7 +340,8 @@ OVERRIDES: list[tuple[str, str]] = [
     ("train.eta=&a 1", "--set train.eta=&a 1: train.eta: anchors (&name) are not allowed"),
     ("train.eta=\ud800", "--set train.eta=\\ud800: character U+D800 is not allowed"),
     ("train.\x1b[31m=1", "--set train.\\x1b[31m=1: train.\\x1b[31m: unknown key; known here: "
-     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode, schedule"),
+     "batch_size, checkpoint_every, compile, early_stopping, epochs, eta, eval_every, mode, record, "
+     "schedule, tensorboard"),
     ("train.epochs=!!int 3", "--set train.epochs=!!int 3: train.epochs: tags (tag:yaml.org,2002:int) are not allowed"),
     ("seeds=0", "--set seeds=0: seeds: must be at least 1, got 0"),
     (".".join("a" * 30) + "=1", f"--set {'.'.join('a' * 30)}=1: nested more than 20 deep"),

@@ -320,7 +320,8 @@ def test_a_worker_must_be_as_the_command_is(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan = a_plan([])
-    versions = {"minifw": "0.1.0", "torch": "1.0", "numpy": "1.0"}
+    # minifw is first in what a message says, and must be the same.
+    versions = {"minifw": worker.installed_version("minifw"), "torch": "1.0", "numpy": "1.0"}
     monkeypatch.setattr(worker, "installed_version", versions.get)
     here = worker.surroundings()
     with (

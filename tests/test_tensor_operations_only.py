@@ -55,7 +55,7 @@ def test_source_uses_tensor_operations_only() -> None:
     files = list(SOURCE.rglob("*.py"))
     assert len(files) >= 7
     # For a parametrization, and to read signatures.
-    also = {"checks.py": ("pytest", "inspect")} | dict.fromkeys(
+    also = {"claims.py": ("pytest", "inspect")} | dict.fromkeys(
         ("base.py", "options.py"), ("inspect",)
     )
     faults = {file.name: faults_in(file.read_text(), also.get(file.name, ())) for file in files}

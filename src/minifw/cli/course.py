@@ -13,7 +13,6 @@ import typer
 from minifw.cli.options import Json, help_alone, print_json
 from minifw.cli.terminal import print_rows, print_wrapped
 from minifw.errors import CheckError, harmless
-from minifw.report.tables import counted
 
 if TYPE_CHECKING:
     from minifw.course.exercise import Exercise
@@ -51,6 +50,7 @@ def init(
       cd exercises && minifw course check
     """
     from minifw.course import folder as folders
+    from minifw.report.tables import counted
 
     course, written = folders.init(folder)
     if as_json:
