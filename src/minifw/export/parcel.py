@@ -6,6 +6,7 @@ It is one JSON object. With it `minifw predict` needs nothing of the run.
 from __future__ import annotations
 
 import base64
+import json
 import re
 import textwrap
 from dataclasses import dataclass
@@ -97,7 +98,7 @@ class About(BaseModel):
 
     def text(self) -> str:
         """Return the JSON, in ASCII."""
-        return self.model_dump_json(ensure_ascii=True)
+        return json.dumps(self.model_dump(mode="json"))  # ASCII, since comments hold it
 
 
 def _array(
