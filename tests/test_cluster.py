@@ -50,6 +50,7 @@ from minifw.study.running import MakeExecutor, Outcome
 from minifw.study.store import Store
 from minifw.study.worker import Task
 from minifw.system import files
+from minifw.system.environment import installed_version
 from minifw.system.signals import Stop
 from minifw.training.learner import Learner
 from minifw.training.steady import check_steady
@@ -321,7 +322,7 @@ def test_a_worker_must_be_as_the_command_is(
 ) -> None:
     plan = a_plan([])
     # minifw is first in what a message says, and must be the same.
-    versions = {"minifw": worker.installed_version("minifw"), "torch": "1.0", "numpy": "1.0"}
+    versions = {"minifw": installed_version("minifw"), "torch": "1.0", "numpy": "1.0"}
     monkeypatch.setattr(worker, "installed_version", versions.get)
     here = worker.surroundings()
     with (

@@ -86,7 +86,7 @@ def decision(last: Experiment, trained: Trained) -> bytes:
         outline = section.declaration.outline(section.keys)
         arrays |= {name: np.array(value) for name, value in outline.items()}
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 

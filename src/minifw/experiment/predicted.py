@@ -52,5 +52,5 @@ def predicted(last: Experiment, trained: Trained) -> bytes:
         }
         arrays |= {f"{mode}/{name}": array for name, array in found.items()}
     file = io.BytesIO()
-    np.savez_compressed(file, allow_pickle=False, **arrays)
+    np.savez_compressed(file, **arrays)
     return file.getvalue()

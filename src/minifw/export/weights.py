@@ -43,8 +43,9 @@ def safetensors_file(parcel: Parcel) -> bytes:
 def npz_file(parcel: Parcel) -> bytes:
     """Return an archive of arrays, the JSON as one of text."""
     arrays: dict[str, Any] = {name: value.numpy() for name, value in parcel.weights.items()}
+    arrays[KEY] = np.array(parcel.about.text())
     file = io.BytesIO()
-    np.savez(file, allow_pickle=False, **arrays, **{KEY: np.array(parcel.about.text())})
+    np.savez(file, **arrays)
     return file.getvalue()
 
 

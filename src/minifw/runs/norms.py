@@ -66,11 +66,11 @@ class Gradients:
 
 def content(layers: Sequence[str], samples: int, modes: Mapping[Mode, Mapping[str, Any]]) -> bytes:
     """Return the content of the file; `modes` has epochs, final and the kinds of each."""
-    arrays = {f"{mode}/{name}": np.asarray(v) for mode, own in modes.items()
-              for name, v in own.items()}  # fmt: skip
+    arrays: dict[str, Any] = {f"{mode}/{name}": np.asarray(v) for mode, own in modes.items()
+                              for name, v in own.items()}  # fmt: skip
+    arrays |= {"layers": np.array(layers), "samples": np.array(samples)}
     file = io.BytesIO()
-    named = {"layers": np.array(layers), "samples": np.array(samples)}
-    np.savez_compressed(file, allow_pickle=False, **named, **arrays)
+    np.savez_compressed(file, **arrays)
     return file.getvalue()
 
 
