@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from minifw.cli.options import AllowCode, Json, OneRun, RunsDir, print_json
+from minifw.cli.options import AllowCode, Json, OneMode, OneRun, RunsDir, print_json
 from minifw.errors import UsageError, harmless
 
 
@@ -40,10 +40,7 @@ def export(
     all_seeds: Annotated[
         bool, typer.Option("--all-seeds", help="All networks in one file: safetensors, npz.")
     ] = False,
-    mode: Annotated[
-        str | None,
-        typer.Option("--mode", metavar="MODE", help="full-batch or sgd, if the run has both."),
-    ] = None,
+    mode: OneMode = None,
     out: Annotated[
         Path | None,
         typer.Option(

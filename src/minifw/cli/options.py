@@ -63,6 +63,10 @@ OneRun = Annotated[
         autocompletion=runs_like,
     ),
 ]
+OneMode = Annotated[
+    str | None,
+    typer.Option("--mode", metavar="MODE", help="full-batch or sgd, if the run has both."),
+]
 SomeRuns = Annotated[
     list[str],
     typer.Argument(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from minifw.cli.options import AllowCode, Json, RunsDir, print_json, runs_like
+from minifw.cli.options import AllowCode, Json, OneMode, RunsDir, print_json, runs_like
 from minifw.errors import UsageError, harmless, one_line
 from minifw.system.files import write_output
 
@@ -49,10 +49,7 @@ def predict(
     all_seeds: Annotated[
         bool, typer.Option("--all-seeds", help="Add a column with what each seed says.")
     ] = False,
-    mode: Annotated[
-        str | None,
-        typer.Option("--mode", metavar="MODE", help="full-batch or sgd, if the run has both."),
-    ] = None,
+    mode: OneMode = None,
     out: Annotated[
         Path | None,
         typer.Option(
